@@ -1,0 +1,1 @@
+"""The outside world behind the ports: the directory by HTTP, topics, SQL."""

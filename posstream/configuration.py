@@ -1,0 +1,118 @@
+"""The live configuration of the plugin `customer_lookup`: its schema, checks and current version.
+
+The keys, defaults and meanings are the contract's (section 4). Values are checked as a whole:
+an edit with one bad key changes nothing.
+"""
+
+import dataclasses
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from posstream.domain.errors import InvalidConfiguration
+from posstream.domain.freshness import Windows
+
+PLUGIN: Final = "customer_lookup"
+#: No window may outlive the changelog's retention (`topics.CACHE_RETENTION_MS`).
+MAX_TTL_SECONDS: Final = 7 * 86_400
+
+#: key -> (lowest, highest) of the numeric keys, in the unit of the key.
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "timeout_seconds": (0.05, 60),
+    "retry_attempts": (1, 10),
+    "cache_ttl_seconds": (0, MAX_TTL_SECONDS),
+    "stale_ttl_seconds": (0, MAX_TTL_SECONDS),
+    "negative_ttl_seconds": (0, MAX_TTL_SECONDS),
+    "deadline_seconds": (0.1, 300),
+    "max_concurrent_lookups": (1, 10_000),
+}
+_WHOLE: Final = frozenset({"retry_attempts", "max_concurrent_lookups"})
+
+
+@dataclass(frozen=True, slots=True)
+class PluginConfiguration:
+    """One version of the live configuration. Durations are seconds."""
+
+    #: Base URL of the directory; the quoted identifier and `/` are appended to its path.
+    api_endpoint: str
+    timeout_seconds: float = 5
+    retry_attempts: int = 2
+    cache_ttl_seconds: float = 3600
+    fallback_to_cache_on_error: bool = True
+    stale_ttl_seconds: float = 86_400
+    negative_ttl_seconds: float = 60
+    deadline_seconds: float = 12
+    max_concurrent_lookups: int = 100
+    enabled: bool = True
+    #: 0 = the defaults, never edited.
+    version: int = 0
+
+    @property
+    def windows(self) -> Windows:
+        """The windows of the cache, in milliseconds."""
+        return Windows(
+            fresh_ms=round(self.cache_ttl_seconds * 1000),
+            stale_ms=round(self.stale_ttl_seconds * 1000),
+            negative_ms=round(self.negative_ttl_seconds * 1000),
+        )
+
+    def edited(self, config: Mapping[str, Any]) -> "PluginConfiguration":
+        """This configuration with some keys changed.
+
+        Raises:
+            InvalidConfiguration: naming the first key that is unknown, mistyped or out of range.
+        """
+        for key, value in config.items():
+            _check(key, value)
+        return dataclasses.replace(self, **config)
+
+
+class CurrentConfiguration:
+    """The version in force on this worker."""
+
+    def __init__(self, initial: PluginConfiguration) -> None:
+        self.value = initial
+
+
+def check_endpoint(url: object) -> str | None:
+    """Why a URL cannot be a directory endpoint, or None if it can."""
+    if not isinstance(url, str) or len(url) > 2000:  # noqa: PLR2004
+        return "must be a URL of at most 2,000 characters"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in {"http", "https"} or not host:
+        return "must start with http:// or https:// and name a host"
+    if parts.username is not None or parts.password is not None:
+        return "must not carry a user name or password: credentials belong in the settings"
+    if parts.fragment or any(c.isspace() or not c.isprintable() for c in url):
+        return "must have no fragment and no blank"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return "must not be a link-local address" if address.is_link_local else None
+
+
+def _check(key: str, value: object) -> None:
+    if key == "api_endpoint":
+        why = check_endpoint(value)
+        if why is not None:
+            raise InvalidConfiguration(key, why)
+        return
+    if key == "fallback_to_cache_on_error":
+        if not isinstance(value, bool):
+            raise InvalidConfiguration(key, "must be true or false")
+        return
+    if key not in RANGES:
+        raise InvalidConfiguration(key, "is not a key of this configuration")
+    lowest, highest = RANGES[key]
+    whole = key in _WHOLE
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value <= highest:
+        what = "a whole number" if whole else "a number"
+        raise InvalidConfiguration(key, f"must be {what} from {lowest:g} to {highest:g}")

@@ -1,0 +1,150 @@
+"""A customer as the directory describes one, and the judgement of such a description. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any, Final
+
+from posstream.domain.payment_card import mask_payment_cards
+from posstream.domain.times import iso_utc, parse_utc
+
+#: The tiers of the contract. Another value is kept as it is: the directory knows better.
+TIERS: Final = ("BRONZE", "SILVER", "GOLD", "PLATINUM")
+#: Longest text that we keep of one field; SQL columns are made for it.
+MAX_TEXT: Final = 256
+_MAX_INT: Final = 2**63 - 1
+_MAX_PURCHASES: Final = Decimal(10) ** 13
+_TEXTS: Final = ("first_name", "last_name", "email", "phone", "tier")
+_KNOWN: Final = frozenset(
+    {"customer_id", "loyalty_points", "total_purchases", "last_purchase_date", *_TEXTS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """One customer of the retailer."""
+
+    customer_id: str
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+    phone: str = ""
+    loyalty_points: int = 0
+    tier: str = ""
+    #: Money with two places, in the retailer's own currency.
+    total_purchases: Decimal = Decimal("0.00")
+    last_purchase_date: datetime | None = None
+    #: Every other field that the directory returned.
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_document(self) -> dict[str, Any]:
+        """The `customer` object of the contract, ready for JSON."""
+        return {
+            "customer_id": self.customer_id,
+            "first_name": self.first_name,
+            "last_name": self.last_name,
+            "email": self.email,
+            "phone": self.phone,
+            "loyalty_points": self.loyalty_points,
+            "tier": self.tier,
+            "total_purchases": str(self.total_purchases),
+            "last_purchase_date": iso_utc(self.last_purchase_date),
+            "attributes": dict(self.attributes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidCustomer:
+    """A description that cannot be believed; `why` names the field."""
+
+    why: str
+
+
+def read_customer(document: object, *, card_guard: bool = True) -> Customer | InvalidCustomer:
+    """Judge what the directory said of a customer.
+
+    Args:
+        document: the decoded JSON body (any JSON value).
+        card_guard: mask payment-card numbers in every field but `customer_id`, which is an
+            opaque key: two customers masked into one would be worse.
+
+    Missing optional fields take their empty value. A field of a wrong type is refused: half a
+    customer would be cached and served for an hour.
+    """
+    if not isinstance(document, Mapping):
+        return InvalidCustomer("the body is not a JSON object")
+    customer_id = (_text(document.get("customer_id")) or "").replace("\0", "").strip()
+    if not customer_id:
+        return InvalidCustomer("customer_id is missing, empty or no text")
+    clean = scrub(document, card_guard=card_guard)
+    values: dict[str, Any] = {"customer_id": customer_id}
+    readers = dict.fromkeys(_TEXTS, _text) | {
+        "loyalty_points": _points,
+        "total_purchases": _money,
+        "last_purchase_date": _date,
+    }
+    for name, read in readers.items():
+        raw = clean.get(name)
+        if raw is None:
+            continue
+        value = read(raw)
+        if value is None:
+            return InvalidCustomer(f"{name} has the wrong type or is out of range")
+        values[name] = value
+    extra = {name: value for name, value in clean.items() if name not in _KNOWN}
+    return Customer(**values, attributes=extra)
+
+
+def scrub(value: Any, *, card_guard: bool = True) -> Any:
+    """A JSON value without NUL characters (PostgreSQL has none) and payment-card numbers."""
+    if isinstance(value, str):
+        text = value.replace("\0", "")
+        return mask_payment_cards(text) if card_guard else text
+    if isinstance(value, Mapping):
+        return {
+            str(scrub(key, card_guard=card_guard)): scrub(item, card_guard=card_guard)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [scrub(item, card_guard=card_guard) for item in value]
+    if card_guard and isinstance(value, int) and not isinstance(value, bool):
+        masked = mask_payment_cards(str(value))
+        return masked if "*" in masked else value
+    return value
+
+
+def _text(raw: object) -> str | None:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        raw = str(raw)  # ids and phones are often numbers in such APIs
+    return raw if isinstance(raw, str) and len(raw) <= MAX_TEXT else None
+
+
+def _points(raw: object) -> int | None:
+    if isinstance(raw, str):
+        raw = _number(raw)
+    if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal) or raw != raw:  # noqa: PLR0124 - NaN
+        return None
+    return int(raw) if abs(raw) <= _MAX_INT and raw == int(raw) else None
+
+
+def _money(raw: object) -> Decimal | None:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        return None
+    amount = _number(str(raw))
+    if amount is None or abs(amount) >= _MAX_PURCHASES:
+        return None
+    return amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+
+
+def _number(raw: str) -> Decimal | None:
+    try:
+        number = Decimal(raw)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _date(raw: object) -> datetime | None:
+    moment = parse_utc(raw) if isinstance(raw, str) else None
+    return moment if moment is None else moment.astimezone(UTC)

@@ -1,0 +1,63 @@
+"""The exceptions of posstream: what the next floor up can act on.
+
+    PosstreamError
+    ├── InvalidSettings      the environment; one line per wrong setting
+    ├── InvalidConfiguration the live configuration; names the key
+    ├── UnreadableEvent      a message that cannot be an event; goes to the dead letters
+    ├── StartRefused         the worker must not start; the message says what to do
+    └── PublishFailed        the broker did not acknowledge an event
+
+An unknown customer, a dead API and a refused identifier are not among them: they are answers.
+"""
+
+from enum import StrEnum
+
+
+class PosstreamError(Exception):
+    """Any error of posstream's own."""
+
+
+class InvalidSettings(PosstreamError):
+    """Settings that cannot be used. `errors` has one line for each."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
+
+
+class InvalidConfiguration(PosstreamError):
+    """A live configuration that is refused; the old version stays in force."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"{key}: {why}")
+        self.key = key
+        self.why = why
+
+
+class DeadLetterReason(StrEnum):
+    """Why a message was set aside."""
+
+    TOMBSTONE = "TOMBSTONE"
+    EMPTY = "EMPTY"
+    TOO_LARGE = "TOO_LARGE"
+    NOT_UTF8 = "NOT_UTF8"
+    NOT_JSON = "NOT_JSON"
+    NOT_AN_OBJECT = "NOT_AN_OBJECT"
+    MISSING_FIELD = "MISSING_FIELD"
+    INVALID_FIELD = "INVALID_FIELD"
+
+
+class UnreadableEvent(PosstreamError):
+    """A message that is no event of its topic; the message names the field."""
+
+    def __init__(self, reason: DeadLetterReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StartRefused(PosstreamError):
+    """The worker must not start. The message says what is wrong and what to do about it."""
+
+
+class PublishFailed(PosstreamError):
+    """The broker did not acknowledge an event."""

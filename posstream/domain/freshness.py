@@ -1,0 +1,65 @@
+"""How old a cached answer may be: the fresh, stale and negative windows. Pure.
+
+The windows are RFC 5861's: fresh `[0, fresh)`, stale-if-error `[fresh, stale)`, nothing beyond.
+A remembered unknown (RFC 2308) has its own, shorter window and is never served stale.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+#: A `fetched_at` this far ahead of our clock is taken for clock skew between workers; beyond
+#: it the clock has jumped and the entry's true age is unknown, so the entry is not served.
+MAX_SKEW_MS: Final = 5_000
+
+
+class Freshness(Enum):
+    """What may be done with an entry."""
+
+    FRESH = "fresh"  #: serve it, no call
+    STALE = "stale"  #: call; serve it if the call fails
+    EXPIRED = "expired"  #: call; never serve it
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The three windows in milliseconds, each counted from `fetched_at`."""
+
+    fresh_ms: int
+    stale_ms: int
+    negative_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """What the directory said of one identifier, and when.
+
+    `document` is the customer as the UTF-8 JSON of the contract: hits are answered by splicing
+    it into the answer, so it is never decoded on the way. None remembers an unknown one.
+    """
+
+    fetched_at_ms: int
+    document: bytes | None
+
+
+def age_ms(entry: CacheEntry, now_ms: int) -> int:
+    """The age of an entry; never negative, whatever the clocks did."""
+    return max(0, now_ms - entry.fetched_at_ms)
+
+
+def judge(entry: CacheEntry, now_ms: int, windows: Windows) -> Freshness:
+    """Which window an entry is in at `now_ms` (milliseconds since 1970)."""
+    if entry.fetched_at_ms > now_ms + MAX_SKEW_MS:
+        return Freshness.EXPIRED
+    age = age_ms(entry, now_ms)
+    if entry.document is None:
+        return Freshness.FRESH if age < windows.negative_ms else Freshness.EXPIRED
+    if age < min(windows.fresh_ms, windows.stale_ms):
+        return Freshness.FRESH
+    return Freshness.STALE if age < windows.stale_ms else Freshness.EXPIRED
+
+
+def fresh_until_ms(entry: CacheEntry, windows: Windows) -> int:
+    """The end of the fresh (or negative) window, in milliseconds since 1970."""
+    window = windows.negative_ms if entry.document is None else windows.fresh_ms
+    return entry.fetched_at_ms + window

@@ -1,0 +1,119 @@
+"""A lookup's own words: what was asked, each attempt, and the one terminal answer. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from posstream.domain.customer import Customer
+from posstream.domain.identifier import IdentifierKind
+
+
+class Source(StrEnum):
+    """Where an answer came from."""
+
+    CACHE = "CACHE"
+    API = "API"
+    STALE_CACHE = "STALE_CACHE"
+
+
+class Reason(StrEnum):
+    """Why there is no customer in an answer."""
+
+    NOT_FOUND = "NOT_FOUND"
+    TIMEOUT = "TIMEOUT"
+    API_ERROR = "API_ERROR"
+    INVALID_RESPONSE = "INVALID_RESPONSE"
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
+    DEADLINE = "DEADLINE"
+    OVERLOADED = "OVERLOADED"
+    DISABLED = "DISABLED"
+    INVALID_IDENTIFIER = "INVALID_IDENTIFIER"
+
+
+class AttemptStatus(StrEnum):
+    """How one HTTP attempt ended. A 404 is NOT_FOUND: a right answer, not a failure."""
+
+    SUCCESS = "SUCCESS"
+    NOT_FOUND = "NOT_FOUND"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """One `customer-identified` event, read and normalised.
+
+    `identifier` is normalised, or masked when it was refused (`refused` then says why).
+    """
+
+    lookup_id: str
+    basket_id: str
+    identifier: str
+    kind: IdentifierKind | None
+    #: When the till says that it happened, else when the broker got it; ms since 1970.
+    identified_at_ms: int
+    #: Asked by the till; None = the configured deadline.
+    deadline_ms: int | None = None
+    refused: str | None = None
+    #: W3C trace context to hand on, if the input carried one.
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One HTTP attempt that reached the wire."""
+
+    number: int
+    api_endpoint: str
+    requested_at_ms: int
+    responded_at_ms: int
+    duration_ms: int
+    status: AttemptStatus
+    http_status: int | None = None
+    #: What came back, decoded when it was JSON, cut to a bounded size.
+    response_data: object = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryAnswer:
+    """What the directory said in the end: a customer, an unknown one, or why neither.
+
+    `reason` None: `customer` is there. NOT_FOUND: the directory does not know the identifier.
+    """
+
+    attempts: tuple[Attempt, ...]
+    customer: Customer | None = None
+    reason: Reason | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerFound:
+    """The terminal answer with a customer (`customer-data-fetched`)."""
+
+    asked: Identification
+    source: Source
+    document: bytes
+    fetched_at_ms: int
+    fresh_until_ms: int
+    age_ms: int
+    attempts: int
+    duration_ms: int
+    config_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailed:
+    """The terminal answer without one (`customer-lookup-failed`)."""
+
+    asked: Identification
+    reason: Reason
+    error_message: str
+    attempts: int
+    duration_ms: int
+    config_version: int
+    #: CACHE when an unknown was remembered, API when the directory just said so.
+    source: Source | None = None
+
+
+LookupAnswer = CustomerFound | LookupFailed

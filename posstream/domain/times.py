@@ -1,0 +1,45 @@
+"""Times as the contract writes them: ISO-8601 UTC with `Z` and milliseconds. Pure."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, overload
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+@overload
+def iso_utc(moment: datetime) -> str: ...
+@overload
+def iso_utc(moment: None) -> None: ...
+def iso_utc(moment: datetime | None) -> str | None:
+    """`2026-01-31T08:00:00.000Z`; None stays None."""
+    if moment is None:
+        return None
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def iso_utc_ms(milliseconds: int) -> str:
+    """The same for milliseconds since 1970."""
+    return iso_utc(from_ms(milliseconds))
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Milliseconds since 1970 as an aware time."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def to_ms(moment: datetime) -> int:
+    """An aware time as whole milliseconds since 1970."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def parse_utc(text: str) -> datetime | None:
+    """Read an ISO-8601 time; one without an offset is taken as UTC. None if it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,388 @@
+"""Wire records <-> domain: what is written on each topic and how input is read. No I/O.
+
+Input is judged strictly (a bad message becomes a dead letter that names the field) and unknown
+fields are ignored; output follows the contract's section 1 to the letter.
+"""
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from posstream import topics
+from posstream.domain.errors import DeadLetterReason, UnreadableEvent
+from posstream.domain.identifier import Identifier, IdentifierKind, normalise
+from posstream.domain.lookup import (
+    Attempt,
+    CustomerFound,
+    Identification,
+    LookupAnswer,
+    LookupFailed,
+)
+from posstream.domain.payment_card import mask_payment_cards_in_bytes
+from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
+from posstream.ports import Record
+
+#: Largest `customer-identified` that is read: real ones are under 1 KB.
+MAX_EVENT_BYTES: Final = 64 * 1024
+#: Longest id on a topic; SQL columns are made for it.
+MAX_ID_LENGTH: Final = 256
+#: Longest `response_data` in an audit record, in bytes of JSON.
+MAX_RESPONSE_DATA: Final = 4096
+#: A till may ask for a later answer than configured, but not for a later one than this.
+MAX_DEADLINE_MS: Final = 300_000
+
+#: Namespace of every id that posstream derives (RFC 9562, UUID version 5).
+_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:posstream")
+_SOURCE: Final = b"/posstream/customer-lookup"
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+Headers = Iterable[tuple[str, bytes]]
+
+
+# -- ids
+
+
+def lookup_id(event_id: str | None, topic: str, partition: int, offset: int) -> str:
+    """The lookup's id: the same for every delivery of one input."""
+    return _derived(event_id or f"{topic}/{partition}/{offset}")
+
+
+def _derived(*names: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, "/".join(names)))
+
+
+# -- input
+
+
+def read_identification(  # noqa: PLR0913 - a message is its bytes and its coordinates
+    value: bytes | None,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    headers: Headers = (),
+    card_guard: bool = True,
+) -> Identification:
+    """Read one `customer-identified` message.
+
+    Args:
+        value: the message as received.
+        topic: where it came from, with `partition` and `offset`: its identity without event_id.
+        partition: see `topic`.
+        offset: see `topic`.
+        timestamp_ms: the broker's timestamp, used when `occurred_at` is absent.
+        headers: Kafka headers; `traceparent` is handed on.
+        card_guard: refuse payment-card numbers.
+
+    Raises:
+        UnreadableEvent: if it is no such event; the message names the field.
+
+    A readable event with a refused identifier is returned with `refused` set: it gets an answer.
+    """
+    event = _decode(value)
+    basket_id = _id(event, "basket_id", required=True)
+    scanned = event.get("customer_identifier")
+    if scanned is None:
+        raise _missing("customer_identifier")
+    if not isinstance(scanned, str):
+        raise _invalid("customer_identifier", "must be text")
+    event_type = event.get("event_type")
+    if event_type not in {None, "CUSTOMER_IDENTIFIED"}:
+        raise _invalid("event_type", "must be CUSTOMER_IDENTIFIED")
+    for name in ("employee_id", "terminal_id"):
+        _id(event, name, numbers=True)
+    occurred_at = _moment_ms(event, "occurred_at")
+    found = normalise(scanned, card_guard=card_guard)
+    known = isinstance(found, Identifier)
+    return Identification(
+        lookup_id=lookup_id(_id(event, "event_id"), topic, partition, offset),
+        basket_id=basket_id or "",
+        identifier=found.value if known else found.masked,
+        kind=found.kind if known else None,
+        identified_at_ms=timestamp_ms if occurred_at is None else occurred_at,
+        deadline_ms=_deadline(event),
+        refused=None if known else found.why,
+        traceparent=_traceparent(headers),
+    )
+
+
+def read_rekeyed(value: bytes | None) -> Identification:
+    """Read one message of the internal rekeyed topic, as `rekeyed` wrote it.
+
+    Raises:
+        UnreadableEvent: if somebody else wrote it.
+    """
+    event = _decode(value)
+    try:
+        return Identification(**{**event, "kind": IdentifierKind(event["kind"])})
+    except (TypeError, KeyError, ValueError) as why:
+        raise UnreadableEvent(
+            DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
+        ) from why
+
+
+def _decode(value: bytes | None) -> dict[str, Any]:
+    if value is None:
+        raise UnreadableEvent(DeadLetterReason.TOMBSTONE, "the message has no value")
+    if not value.strip():
+        raise UnreadableEvent(DeadLetterReason.EMPTY, "the message is empty")
+    if len(value) > MAX_EVENT_BYTES:
+        raise UnreadableEvent(
+            DeadLetterReason.TOO_LARGE,
+            f"the message has {len(value)} bytes, more than {MAX_EVENT_BYTES}",
+        )
+    try:
+        event = orjson.loads(value)
+    except orjson.JSONDecodeError as why:
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            raise UnreadableEvent(
+                DeadLetterReason.NOT_UTF8, "the message is not UTF-8"
+            ) from why
+        raise UnreadableEvent(
+            DeadLetterReason.NOT_JSON, f"the message is not JSON (at character {why.pos})"
+        ) from why
+    if not isinstance(event, dict):
+        raise UnreadableEvent(
+            DeadLetterReason.NOT_AN_OBJECT, "the message is JSON, but not an object"
+        )
+    return event
+
+
+def _id(
+    event: Mapping[str, Any], name: str, *, required: bool = False, numbers: bool = False
+) -> str | None:
+    value = event.get(name)
+    if value is None:
+        if required:
+            raise _missing(name)
+        return None
+    if numbers and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise _invalid(name, "must be text")
+    if not value.strip() or len(value) > MAX_ID_LENGTH or not value.isprintable():
+        raise _invalid(name, f"must be 1 to {MAX_ID_LENGTH} printable characters")
+    return value
+
+
+def _moment_ms(event: Mapping[str, Any], name: str) -> int | None:
+    value = event.get(name)
+    if value is None:
+        return None
+    moment = parse_utc(value) if isinstance(value, str) else None
+    if moment is None:
+        raise _invalid(name, "must be an ISO-8601 time")
+    return to_ms(moment)
+
+
+def _deadline(event: Mapping[str, Any]) -> int | None:
+    value = event.get("deadline_ms")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _invalid("deadline_ms", "must be a whole number of milliseconds, at least 1")
+    return min(value, MAX_DEADLINE_MS)
+
+
+def _missing(name: str) -> UnreadableEvent:
+    return UnreadableEvent(DeadLetterReason.MISSING_FIELD, f"{name} is missing")
+
+
+def _invalid(name: str, why: str) -> UnreadableEvent:
+    return UnreadableEvent(DeadLetterReason.INVALID_FIELD, f"{name} {why}")
+
+
+def _traceparent(headers: Headers) -> str | None:
+    for name, value in headers:
+        if name == "traceparent" and value and _TRACEPARENT.fullmatch(value):
+            return value.decode()
+    return None
+
+
+# -- output
+
+
+def answered(answer: LookupAnswer, now_ms: int) -> Record:
+    """The terminal answer: `customer-data-fetched` or `customer-lookup-failed`."""
+    asked = answer.asked
+    found = isinstance(answer, CustomerFound)
+    topic = topics.CUSTOMER_DATA_FETCHED if found else topics.CUSTOMER_LOOKUP_FAILED
+    event_type = "CUSTOMER_DATA_FETCHED" if found else "CUSTOMER_LOOKUP_FAILED"
+    event_id = _derived(asked.lookup_id, "answer")
+    envelope = {
+        "event_id": event_id,
+        "event_type": event_type,
+        "schema_version": 1,
+        "occurred_at": iso_utc_ms(now_ms),
+        "lookup_id": asked.lookup_id,
+        "basket_id": asked.basket_id,
+        "customer_identifier": asked.identifier,
+        "identifier_kind": asked.kind,
+        "identified_at": iso_utc_ms(asked.identified_at_ms),
+        "source": answer.source,
+        "attempts": answer.attempts,
+        "duration_ms": answer.duration_ms,
+        "config_version": answer.config_version,
+    }
+    if isinstance(answer, LookupFailed):
+        envelope |= {"reason": answer.reason, "error_message": answer.error_message}
+        value = orjson.dumps(envelope)
+    else:
+        envelope |= {
+            "fetched_at": iso_utc_ms(answer.fetched_at_ms),
+            "fresh_until": iso_utc_ms(answer.fresh_until_ms),
+            "age_ms": answer.age_ms,
+        }
+        # The cached customer is spliced in as it is: a hit never decodes it.
+        value = orjson.dumps(envelope)[:-1] + b',"customer":' + answer.document + b"}"
+    return _record(topic, asked.basket_id, event_id, event_type, now_ms, value, asked.traceparent)
+
+
+def attempted(asked: Identification, attempt: Attempt, waiters: int, now_ms: int) -> Record:
+    """The audit record of one HTTP attempt: `customer-lookup-logged`.
+
+    Args:
+        asked: the identification whose lookup led the call.
+        attempt: what was asked and what came back.
+        waiters: how many other events share the call.
+        now_ms: wall time.
+    """
+    event_id = _derived(asked.lookup_id, "attempt", str(attempt.number))
+    value = {
+        "event_id": event_id,
+        "event_type": "CUSTOMER_LOOKUP_LOGGED",
+        "schema_version": 1,
+        "lookup_id": asked.lookup_id,
+        "attempt": attempt.number,
+        "waiters": waiters,
+        "basket_id": asked.basket_id,
+        "customer_identifier": asked.identifier,
+        "identifier_kind": asked.kind,
+        "api_endpoint": attempt.api_endpoint,
+        "request_timestamp": iso_utc_ms(attempt.requested_at_ms),
+        "response_timestamp": iso_utc_ms(attempt.responded_at_ms),
+        "status": attempt.status,
+        "http_status": attempt.http_status,
+        "response_data": attempt.response_data,
+        "error_message": attempt.error_message,
+        "duration_ms": attempt.duration_ms,
+    }
+    return _record(
+        topics.CUSTOMER_LOOKUP_LOGGED,
+        asked.identifier,
+        event_id,
+        "CUSTOMER_LOOKUP_LOGGED",
+        now_ms,
+        orjson.dumps(value),
+        asked.traceparent,
+    )
+
+
+def rekeyed(asked: Identification, partition: int) -> Record:
+    """An identification under its own key, for the partition that holds its cache entry.
+
+    Only what was read is written: an unknown field could hold what must not be copied.
+    """
+    return Record(
+        topics.REKEYED, asked.identifier.encode(), orjson.dumps(asked), partition=partition
+    )
+
+
+def identified(
+    basket_id: str, customer_identifier: str, now_ms: int, *, event_id: str | None = None
+) -> Record:
+    """A `customer-identified` event of our own; the id is made up unless given."""
+    event_id = event_id or str(uuid.uuid4())
+    value = {
+        "event_id": event_id,
+        "event_type": "CUSTOMER_IDENTIFIED",
+        "occurred_at": iso_utc_ms(now_ms),
+        "basket_id": basket_id,
+        "customer_identifier": customer_identifier,
+    }
+    return _record(
+        topics.CUSTOMER_IDENTIFIED,
+        basket_id,
+        event_id,
+        "CUSTOMER_IDENTIFIED",
+        now_ms,
+        orjson.dumps(value),
+        key=customer_identifier,
+    )
+
+
+def basket_started(basket_id: str, employee_id: int, terminal_id: str, now_ms: int) -> Record:
+    """A `basket-started` event of our own."""
+    event_id = str(uuid.uuid4())
+    value = {
+        "event_id": event_id,
+        "event_type": "BASKET_STARTED",
+        "occurred_at": iso_utc_ms(now_ms),
+        "basket_id": basket_id,
+        "employee_id": employee_id,
+        "terminal_id": terminal_id,
+    }
+    return _record(
+        topics.BASKET_STARTED,
+        basket_id,
+        event_id,
+        "BASKET_STARTED",
+        now_ms,
+        orjson.dumps(value),
+    )
+
+
+def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
+    key: bytes | None,
+    value: bytes | None,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    error: UnreadableEvent,
+) -> Record:
+    """A message that cannot be read, byte for byte but for masked payment-card numbers."""
+    return Record(
+        topics.DEAD_LETTERS,
+        None if key is None else mask_payment_cards_in_bytes(key),
+        None if value is None else mask_payment_cards_in_bytes(value),
+        (
+            ("posstream.dlq.topic", topic.encode()),
+            ("posstream.dlq.partition", str(partition).encode()),
+            ("posstream.dlq.offset", str(offset).encode()),
+            ("posstream.dlq.timestamp", str(timestamp_ms).encode()),
+            ("posstream.dlq.reason", error.reason.encode()),
+            ("posstream.dlq.error", str(error).encode()),
+        ),
+    )
+
+
+def _record(  # noqa: PLR0913 - one place that knows how CloudEvents ride on Kafka headers
+    topic: str,
+    subject: str,
+    event_id: str,
+    event_type: str,
+    now_ms: int,
+    value: bytes,
+    traceparent: str | None = None,
+    *,
+    key: str | None = None,
+) -> Record:
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_source", _SOURCE),
+        ("ce_type", event_type.encode()),
+        ("ce_time", iso_utc_ms(now_ms).encode()),
+        ("ce_subject", subject.encode()),
+    ]
+    if traceparent is not None:
+        headers.append(("traceparent", traceparent.encode()))
+    return Record(topic, (key or subject).encode(), value, headers)

@@ -1,0 +1,79 @@
+"""Single flight: one call per key at a time; whoever asks meanwhile shares its result."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
+
+
+class Flight(Generic[Result]):
+    """One call under way."""
+
+    def __init__(self) -> None:
+        #: How many share the call besides the one that started it.
+        self.waiters = 0
+        self._task: asyncio.Task[Result] | None = None
+
+    def depart(self, call: Awaitable[Result]) -> asyncio.Task[Result]:
+        """Start the call in a task of its own."""
+        self._task = asyncio.ensure_future(_run(call))
+        return self._task
+
+    async def result(self, timeout_seconds: float | None = None) -> Result:
+        """Wait for the call's result, or raise what it raised.
+
+        Raises:
+            TimeoutError: after `timeout_seconds`; the call itself goes on.
+
+        A waiter that is cancelled or runs out of time never cancels the call for the others.
+        """
+        if self._task is None:
+            raise RuntimeError("the flight has not departed")
+        async with asyncio.timeout(timeout_seconds):
+            return await asyncio.shield(self._task)
+
+
+class SingleFlight(Generic[Key, Result]):
+    """The flights under way, by key. For one event loop."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Key, Flight[Result]] = {}
+        self._tasks: set[asyncio.Task[Result]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def join(
+        self, key: Key, call: Callable[[Flight[Result]], Awaitable[Result]]
+    ) -> tuple[Flight[Result], bool]:
+        """Join the flight of `key`, starting one by `call(flight)` if there is none.
+
+        Returns:
+            the flight, and whether this caller started it (and leads it).
+        """
+        flight = self._flights.get(key)
+        if flight is not None:
+            flight.waiters += 1
+            return flight, False
+        flight = self._flights[key] = Flight()
+        task = flight.depart(call(flight))
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._landed(key, done))
+        return flight, True
+
+    async def drain(self) -> None:
+        """Wait until no call is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _landed(self, key: Key, task: asyncio.Task[Result]) -> None:
+        self._flights.pop(key, None)
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: every waiter raises it, and all of them may have left
+
+
+async def _run(call: Awaitable[Result]) -> Result:
+    return await call

@@ -1,0 +1,56 @@
+"""Turns: whoever comes first for a key goes first, however long each one takes to get ready."""
+
+import asyncio
+from collections.abc import Hashable
+from types import TracebackType
+
+
+class Turn:
+    """One place in a key's queue. Enter it to wait for everyone before; leave it to go on."""
+
+    def __init__(
+        self, turns: "Turns", key: Hashable, before: "asyncio.Future[None] | None"
+    ) -> None:
+        self._turns = turns
+        self._key = key
+        self._before = before
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def __aenter__(self) -> None:
+        if self._before is not None:
+            await asyncio.shield(self._before)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.give_up()
+
+    def give_up(self) -> None:
+        """End the turn, taken or not, so that the next one may go. Idempotent."""
+        if not self.over.done():
+            self.over.set_result(None)
+        self._turns.forget(self._key, self.over)
+
+
+class Turns:
+    """The queues of all keys; a key without a turn costs nothing. For one event loop."""
+
+    def __init__(self) -> None:
+        self._last: dict[Hashable, asyncio.Future[None]] = {}
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._last
+
+    def take(self, key: Hashable) -> Turn:
+        """Take the next place for `key`."""
+        turn = Turn(self, key, self._last.get(key))
+        self._last[key] = turn.over
+        return turn
+
+    def forget(self, key: Hashable, over: "asyncio.Future[None]") -> None:
+        """Drop a queue whose last turn is over."""
+        if self._last.get(key) is over:
+            del self._last[key]

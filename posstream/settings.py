@@ -1,0 +1,201 @@
+"""The settings of a worker: the environment, read once at start, all errors reported together."""
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from posstream.configuration import check_endpoint
+from posstream.domain.errors import InvalidSettings
+
+_PREFIX: Final = "POSSTREAM_"
+#: Read by the test suite and by make, not by a worker; no warning for them.
+_NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER"})
+_DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
+_SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that a worker needs to know before it starts."""
+
+    #: `kafka://host:port;host:port`; None = the embedded broker of `posstream dev`.
+    broker: str | None = None
+    #: Where tables and the SQLite file live. Each worker needs its own.
+    datadir: Path = Path(".data")
+    #: Explicit URL of the read model; None = SQLite under `datadir`.
+    explicit_database_url: str | None = None
+    #: Address of the web view. Loopback unless an API key is set.
+    web_host: str = "127.0.0.1"
+    web_port: int = 8000
+    #: Port of the embedded broker, on loopback.
+    dev_broker_port: int = 9092
+    #: Partitions of the lookup topics and of the cache's changelog: one number for all of them.
+    topic_partitions: int = 8
+    #: Copies of each partition; 3 in production.
+    topic_replication: int = 1
+    #: Key that the web view asks for; None = no key, and then loopback only.
+    api_key: str | None = None
+    #: The directory until the live configuration names another; None = the worker's mock.
+    explicit_api_endpoint: str | None = None
+    #: Refuse payment-card numbers; off for shops whose own cards collide with them.
+    payment_card_guard: bool = True
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the read model."""
+        if self.explicit_database_url is not None:
+            return self.explicit_database_url
+        return f"sqlite+aiosqlite:///{self.datadir.absolute() / 'posstream.sqlite3'}"
+
+    @property
+    def bootstrap_servers(self) -> list[str]:
+        """`host:port` of each broker, for aiokafka."""
+        if self.broker is None:
+            return [f"127.0.0.1:{self.dev_broker_port}"]
+        servers = self.broker.removeprefix("kafka://").split(";")
+        return [s if _SERVER.fullmatch(s)[1] else f"{s}:9092" for s in servers]  # type: ignore[index]
+
+    @property
+    def faust_broker(self) -> str:
+        """The same as Faust wants it."""
+        return ";".join(f"kafka://{server}" for server in self.bootstrap_servers)
+
+    @property
+    def web_url(self) -> str:
+        """Where this machine finds the web view, without a trailing slash."""
+        host = "127.0.0.1" if self.web_host in {"0.0.0.0", "::", ""} else self.web_host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.web_port}"
+
+    @property
+    def api_endpoint(self) -> str:
+        """The directory's base URL before any live configuration."""
+        return self.explicit_api_endpoint or f"{self.web_url}/api/mock-customer-lookup/"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings.
+
+        Raises:
+            InvalidSettings: with one line for every wrong setting; values are not echoed.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        errors: list[str] = []
+        for name, (field, read) in _READERS.items():
+            raw = environ.get(name, "").strip()
+            if not raw:
+                continue
+            try:
+                values[field] = read(raw)
+            except ValueError as why:
+                errors.append(f"{name} {why}")
+        host = values.get("web_host", "127.0.0.1")
+        if not _is_loopback(host) and "api_key" not in values:
+            errors.append(
+                "POSSTREAM_WEB_HOST is not a loopback address: set POSSTREAM_API_KEY as well, "
+                "or anyone on the network can read your customers"
+            )
+        if errors:
+            raise InvalidSettings(errors)
+        return cls(**values)
+
+
+def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
+    """One warning for each `POSSTREAM_*` name that means nothing to us."""
+    environ = os.environ if environ is None else environ
+    warnings = []
+    for name in sorted(environ):
+        if name.startswith(_PREFIX) and name not in _READERS and name not in _NOT_OURS:
+            close = difflib.get_close_matches(name, _READERS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            warnings.append(f"{name} is not a setting of posstream and is ignored{hint}")
+    return warnings
+
+
+def _broker(raw: str) -> str:
+    if "@" in raw:
+        raise ValueError("must not carry a user name or password: the worker's banner prints it")
+    servers = raw.removeprefix("kafka://")
+    for server in servers.split(";"):
+        found = _SERVER.fullmatch(server.removeprefix("kafka://"))
+        if found is None or (found[1] and not 1 <= int(found[1]) <= 65_535):  # noqa: PLR2004
+            raise ValueError("must look like kafka://host:9092 or kafka://one:9092;two:9092")
+    return "kafka://" + servers.replace("kafka://", "")
+
+
+def _database_url(raw: str) -> str:
+    scheme = raw.partition("://")[0]
+    if scheme not in _DATABASE_SCHEMES or "://" not in raw:
+        raise ValueError(
+            "must start with " + " or ".join(f"{scheme}://" for scheme in _DATABASE_SCHEMES)
+        )
+    try:
+        _ = urlsplit(raw).port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    return raw
+
+
+def _number(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(raw: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", raw) or not lowest <= int(raw) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}")
+        return int(raw)
+
+    return read
+
+
+def _host(raw: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", raw) is None:
+        raise ValueError("must be a host name or an IP address")
+    return raw
+
+
+def _endpoint(raw: str) -> str:
+    why = check_endpoint(raw)
+    if why is not None:
+        raise ValueError(why)
+    return raw
+
+
+def _secret(raw: str) -> str:
+    if len(raw) < 16:  # noqa: PLR2004
+        raise ValueError("must have at least 16 characters")
+    return raw
+
+
+def _switch(raw: str) -> bool:
+    if raw.lower() not in {"on", "off"}:
+        raise ValueError("must be on or off")
+    return raw.lower() == "on"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+#: name -> (field, how to read it). Also the list of names that exist.
+_READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+    "POSSTREAM_BROKER": ("broker", _broker),
+    "POSSTREAM_DATABASE_URL": ("explicit_database_url", _database_url),
+    "POSSTREAM_DATADIR": ("datadir", Path),
+    "POSSTREAM_WEB_HOST": ("web_host", _host),
+    "POSSTREAM_WEB_PORT": ("web_port", _number(1, 65_535)),
+    "POSSTREAM_DEV_BROKER_PORT": ("dev_broker_port", _number(1, 65_535)),
+    "POSSTREAM_TOPIC_PARTITIONS": ("topic_partitions", _number(1, 1000)),
+    "POSSTREAM_TOPIC_REPLICATION": ("topic_replication", _number(1, 32)),
+    "POSSTREAM_API_KEY": ("api_key", _secret),
+    "POSSTREAM_API_ENDPOINT": ("explicit_api_endpoint", _endpoint),
+    "POSSTREAM_PAYMENT_CARD_GUARD": ("payment_card_guard", _switch),
+}

@@ -1,0 +1,1 @@
+"""What posstream changes in Faust, and nothing about customers."""

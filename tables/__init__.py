@@ -1,0 +1,1 @@
+"""The state that Faust keeps for us in RocksDB and changelog topics."""

@@ -47,7 +47,7 @@ class CustomerCache(Protocol):
         ...
 
     def put(self, identifier: str, entry: CacheEntry) -> None:
-        """Keep an entry; a newer one by `fetched_at_ms` is left alone."""
+        """Keep an entry, in the place of an older one."""
         ...
 
 

@@ -1,0 +1,37 @@
+# syntax=docker/dockerfile:1
+
+# The build stage: everything that only installing needs stays here.
+FROM python:3.11.14-slim-trixie AS build
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
+
+RUN python -m venv /opt/posstream
+ENV PATH="/opt/posstream/bin:$PATH"
+
+WORKDIR /src
+COPY . .
+RUN pip install .
+
+
+# The image that runs: the interpreter and the environment, no sources, no root.
+FROM python:3.11.14-slim-trixie
+
+ENV PATH="/opt/posstream/bin:$PATH" \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    POSSTREAM_DATADIR=/data
+
+# A named volume takes its owner from the directory it is first mounted over.
+RUN groupadd --system --gid 10001 posstream \
+    && useradd --system --uid 10001 --gid posstream --no-create-home --shell /usr/sbin/nologin posstream \
+    && install --directory --owner=posstream --group=posstream --mode=0700 /data
+
+COPY --from=build /opt/posstream /opt/posstream
+
+USER posstream
+WORKDIR /data
+VOLUME ["/data"]
+EXPOSE 8000
+
+CMD ["faust", "-A", "posstream.app", "worker", "-l", "info"]

@@ -1,0 +1,197 @@
+"""The agent of `customer-identified`: each message gets one terminal answer or a dead letter.
+
+Thin: it reads a message, asks the use case, hands the answer to the broker, and acknowledges in
+offset order once the broker has it. Hits are answered inline; only misses become tasks.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterable, Awaitable
+from functools import partial
+from typing import Any
+
+from aiokafka.partitioner import murmur2
+
+from posstream import events
+from posstream.domain.errors import UnreadableEvent
+from posstream.domain.lookup import Identification
+from posstream.lookup import Answered, CustomerLookup
+from posstream.ports import EventPublisher, Record
+from posstream.resilience.clock import Clock
+from posstream.resilience.turns import Turn, Turns
+from posstream.streaming.ordered_acks import OrderedAcks, Slot
+from posstream.topics import CUSTOMER_IDENTIFIED, REKEYED
+from tables.customer_cache import CustomerCacheTable
+
+log = logging.getLogger(__name__)
+
+
+class CustomerLookupAgent:
+    """Consumes the source topic and its rekeyed twin. One per app."""
+
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
+        self,
+        app: Any,
+        *,
+        lookup: CustomerLookup,
+        cache: CustomerCacheTable,
+        publisher: EventPublisher,
+        clock: Clock,
+        partitions: int,
+        card_guard: bool,
+    ) -> None:
+        self._app = app
+        self._lookup = lookup
+        self._cache = cache
+        self._publisher = publisher
+        self._clock = clock
+        self._partitions = partitions
+        self._card_guard = card_guard
+        self._acks = OrderedAcks()
+        self._turns = Turns()
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Raw bytes: a typed topic crashes the agent on a malformed message.
+        raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
+        source = app.topic(CUSTOMER_IDENTIFIED, REKEYED, allow_empty=True, **raw)
+        self.actor = app.agent(source, name="agents.customer_lookup")(self._consume)
+
+    @property
+    def in_flight(self) -> int:
+        """Events taken and not acknowledged."""
+        return self._acks.in_flight
+
+    async def _consume(self, stream: Any) -> None:
+        await self.consume(stream.noack().events())
+
+    async def consume(self, arriving: AsyncIterable[Any]) -> None:
+        """Handle events as they arrive; whatever is unforeseen crashes the worker, unacked."""
+        async for event in arriving:
+            slot = await self._acks.take(event)
+            try:
+                await self._handle(slot, self._clock.monotonic())
+            except Exception as why:  # noqa: BLE001 - an escaped exception would ack the event
+                await self._crash(event, why)
+
+    async def _handle(self, slot: Slot, consumed_at: float) -> None:
+        message = slot.event.message
+        try:
+            asked = self._read(message)
+        except UnreadableEvent as why:
+            await self._set_aside(slot, why)
+            return
+        refusal = self._lookup.refuse(asked)
+        if refusal is not None:
+            await self._send(slot, events.answered(refusal, self._clock.now_ms()))
+            return
+        home = (murmur2(asked.identifier.encode()) & 0x7FFFFFFF) % self._partitions
+        if home != message.partition:
+            # The cache entry lives in another partition, maybe on another worker.
+            await self._send(slot, events.rekeyed(asked, home))
+            return
+        if asked.identifier not in self._turns:
+            hit = self._lookup.at_once(asked, self._cache.partition(home))
+            if hit is not None:
+                await self._send(slot, events.answered(hit, self._clock.now_ms()))
+                return
+        turn = self._turns.take(asked.identifier)
+        self._spawn(slot, self._miss(slot, asked, turn, consumed_at))
+
+    def _read(self, message: Any) -> Identification:
+        if message.topic == REKEYED:
+            return events.read_rekeyed(message.value)
+        return events.read_identification(
+            message.value,
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=_timestamp_ms(message),
+            headers=_headers(message),
+            card_guard=self._card_guard,
+        )
+
+    async def _miss(
+        self, slot: Slot, asked: Identification, turn: Turn, consumed_at: float
+    ) -> None:
+        """Answer one miss: calls of different identifiers run side by side, answers of one
+        identifier leave in the order of its events.
+        """
+        try:
+            cache = self._cache.partition(slot.event.message.partition)
+            answered: Answered = await self._lookup.lookup(asked, cache, consumed_at=consumed_at)
+            async with turn:
+                record = events.answered(answered.answer, self._clock.now_ms())
+                acknowledged = await self._publisher.send(record)
+        finally:
+            turn.give_up()
+        await acknowledged
+        for audited in answered.audited:
+            await audited
+        slot.finish()
+
+    async def _set_aside(self, slot: Slot, why: UnreadableEvent) -> None:
+        message = slot.event.message
+        log.warning(
+            "dead letter: %s/%d/%d: %s: %s",
+            message.topic,
+            message.partition,
+            message.offset,
+            why.reason,
+            why,
+        )
+        await self._send(
+            slot,
+            events.dead_letter(
+                message.key,
+                message.value,
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                timestamp_ms=_timestamp_ms(message),
+                error=why,
+            ),
+        )
+
+    async def _send(self, slot: Slot, record: Record) -> None:
+        """Hand a record over; the slot is finished once the broker has it."""
+        acknowledged = await self._publisher.send(record)
+        self._spawn(slot, _finish(slot, acknowledged))
+
+    def _spawn(self, slot: Slot, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._settled, slot))
+
+    def _settled(self, slot: Slot, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (why := task.exception()) is not None:
+            crash = asyncio.ensure_future(self._crash(slot.event, why))
+            self._tasks.add(crash)
+            crash.add_done_callback(self._tasks.discard)
+
+    async def _crash(self, event: Any, why: BaseException) -> None:
+        """Stop the worker, the offset not advanced: its supervisor starts it again."""
+        message = event.message
+        log.critical(
+            "cannot go on at %s/%d/%d: %r",
+            message.topic,
+            message.partition,
+            message.offset,
+            why,
+            exc_info=why,
+        )
+        await self._app.crash(why)
+
+
+async def _finish(slot: Slot, acknowledged: Awaitable[None]) -> None:
+    await acknowledged
+    slot.finish()
+
+
+def _timestamp_ms(message: Any) -> int:
+    return round((message.timestamp or time.time()) * 1000)
+
+
+def _headers(message: Any) -> list[tuple[str, bytes]]:
+    headers = message.headers or ()
+    return list(headers.items() if isinstance(headers, dict) else headers)

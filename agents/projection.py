@@ -1,0 +1,105 @@
+"""The agent that carries outgoing events into the read model, in batches.
+
+Off the lookup path: a slow database delays the view, never a till. A batch that the database
+refuses is tried again for as long as it takes; Faust stops fetching these topics meanwhile.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterable
+from typing import Any, Final
+
+import orjson
+
+from posstream.ports import ProjectedEvent, Projection
+from posstream.topics import PROJECTED
+
+log = logging.getLogger(__name__)
+
+#: Rows of one transaction, and how long the first one waits for the others.
+BATCH: Final = 500
+LINGER_SECONDS: Final = 0.1
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+
+
+class ProjectionAgent:
+    """Consumes `topics.PROJECTED`. One per app."""
+
+    def __init__(self, app: Any, *, projection: Projection) -> None:
+        self._app = app
+        self._projection = projection
+        raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
+        source = app.topic(*PROJECTED, allow_empty=True, **raw)
+        self.actor = app.agent(source, name="agents.projection")(self._consume)
+
+    async def _consume(self, stream: Any) -> None:
+        await self.consume(stream.noack().events())
+
+    async def consume(self, arriving: AsyncIterable[Any]) -> None:
+        """Read ahead by one batch at most while the one before it is written."""
+        waiting: asyncio.Queue[Any] = asyncio.Queue(maxsize=BATCH)
+        writer = asyncio.ensure_future(self._write(waiting))
+        try:
+            async for event in arriving:
+                await waiting.put(event)
+        finally:
+            writer.cancel()
+
+    async def _write(self, waiting: "asyncio.Queue[Any]") -> None:
+        try:
+            while True:
+                await self.project(await _batch(waiting))
+        except Exception as why:  # noqa: BLE001 - nothing watches this task but us
+            await self._app.crash(why)
+
+    async def project(self, batch: list[Any]) -> None:
+        """Write a batch and acknowledge it; returns only when it is written."""
+        decoded = [event for event in map(_decode, batch) if event is not None]
+        pause = _FIRST_PAUSE_SECONDS
+        while decoded:
+            try:
+                await self._projection.apply(decoded)
+                break
+            except Exception as why:  # noqa: BLE001 - whatever a database can raise
+                log.warning(
+                    "the read model refused %d events (%s); again in %g s",
+                    len(decoded),
+                    type(why).__name__,
+                    pause,
+                    exc_info=log.isEnabledFor(logging.DEBUG),
+                )
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        for event in batch:
+            # An event of an older generation comes again, and is projected to the same rows.
+            if event.message.generation_id == self._app.consumer_generation_id:
+                event.ack()
+
+
+async def _batch(waiting: "asyncio.Queue[Any]") -> list[Any]:
+    """At least one event, and those that follow within `LINGER_SECONDS`."""
+    batch = [await waiting.get()]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while len(batch) < BATCH:
+                batch.append(await waiting.get())
+    return batch
+
+
+def _decode(event: Any) -> ProjectedEvent | None:
+    message = event.message
+    try:
+        value = orjson.loads(message.value or b"")
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        log.warning(
+            "not projected: %s/%d/%d is no JSON object",
+            message.topic,
+            message.partition,
+            message.offset,
+        )
+        return None
+    return ProjectedEvent(message.topic, value)

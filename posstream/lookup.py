@@ -1,0 +1,245 @@
+"""The use case: cache -> single flight -> directory -> fallback -> one terminal answer.
+
+It decides and counts nothing twice: each identification gets exactly one answer, in time, and
+whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+import orjson
+
+from posstream import events
+from posstream.configuration import CurrentConfiguration, PluginConfiguration
+from posstream.directory_call import DirectoryCall
+from posstream.domain.freshness import (
+    CacheEntry,
+    Freshness,
+    age_ms,
+    fresh_until_ms,
+    judge,
+)
+from posstream.domain.lookup import (
+    Attempt,
+    CustomerFound,
+    DirectoryAnswer,
+    Identification,
+    LookupAnswer,
+    LookupFailed,
+    Reason,
+    Source,
+)
+from posstream.ports import CustomerCache, EventPublisher
+from posstream.resilience.clock import Clock
+from posstream.resilience.single_flight import Flight, SingleFlight
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a flight brought: the directory's answer, the entry made of it, the audit's acks."""
+
+    answer: DirectoryAnswer
+    entry: CacheEntry | None
+    audited: tuple[Awaitable[None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A terminal answer, and the audit records that must be safe before its input is done."""
+
+    answer: LookupAnswer
+    audited: tuple[Awaitable[None], ...] = ()
+
+
+class CustomerLookup:
+    """Answers identifications. `at_once` never waits; `lookup` may call the directory."""
+
+    def __init__(
+        self,
+        *,
+        call: DirectoryCall,
+        configuration: CurrentConfiguration,
+        publisher: EventPublisher,
+        clock: Clock,
+    ) -> None:
+        self._call = call
+        self._configuration = configuration
+        self._publisher = publisher
+        self._clock = clock
+        self._flights: SingleFlight[str, Fetched] = SingleFlight()
+
+    def refuse(self, asked: Identification) -> LookupAnswer | None:
+        """The answer that needs neither cache nor directory, if there is one."""
+        plan = self._configuration.value
+        if asked.refused is not None:
+            return _failed(asked, Reason.INVALID_IDENTIFIER, asked.refused, plan)
+        if not plan.enabled:
+            return _failed(asked, Reason.DISABLED, "the plugin is switched off", plan)
+        return None
+
+    def at_once(self, asked: Identification, cache: CustomerCache) -> LookupAnswer | None:
+        """The answer of the fresh window, if the cache has one. Never waits."""
+        plan = self._configuration.value
+        entry = cache.get(asked.identifier)
+        if entry is None:
+            return None
+        now_ms = self._clock.now_ms()
+        if judge(entry, now_ms, plan.windows) is not Freshness.FRESH:
+            return None
+        return _of_entry(asked, entry, Source.CACHE, plan, now_ms)
+
+    async def lookup(
+        self, asked: Identification, cache: CustomerCache, *, consumed_at: float
+    ) -> Answered:
+        """The answer, at latest at the event's deadline.
+
+        Args:
+            asked: a readable identification that `refuse` let pass.
+            cache: the part of the cache that owns its identifier.
+            consumed_at: monotonic seconds at which the event was taken.
+        """
+        plan = self._configuration.value
+        at_once = self.at_once(asked, cache)
+        if at_once is not None:
+            return Answered(at_once)
+        deadline_ms = asked.deadline_ms or plan.deadline_seconds * 1000
+        left = consumed_at + deadline_ms / 1000 - self._clock.monotonic()
+        flight, leads = self._flights.join(
+            asked.identifier, lambda flight: self._fetch(asked, cache, plan, flight)
+        )
+        try:
+            fetched = await flight.result(left)
+        except TimeoutError:
+            late = f"no answer from the directory within {deadline_ms:.0f} ms"
+            failure = DirectoryAnswer((), reason=Reason.DEADLINE, error_message=late)
+            return Answered(self._fall_back(asked, cache, failure, plan, consumed_at))
+        audited = fetched.audited if leads else ()
+        if fetched.entry is None:
+            return Answered(
+                self._fall_back(asked, cache, fetched.answer, plan, consumed_at), audited
+            )
+        return Answered(
+            _of_entry(
+                asked,
+                fetched.entry,
+                Source.API,
+                plan,
+                self._clock.now_ms(),
+                attempts=len(fetched.answer.attempts),
+                duration_ms=self._since(consumed_at),
+            ),
+            audited,
+        )
+
+    async def drain(self) -> None:
+        """Wait for calls that outlived their events' deadlines."""
+        await self._flights.drain()
+
+    async def _fetch(
+        self,
+        asked: Identification,
+        cache: CustomerCache,
+        plan: PluginConfiguration,
+        flight: Flight[Fetched],
+    ) -> Fetched:
+        audited: list[Awaitable[None]] = []
+
+        async def noted(attempt: Attempt) -> None:
+            record = events.attempted(asked, attempt, flight.waiters, self._clock.now_ms())
+            audited.append(await self._publisher.send(record))
+
+        answer = await self._call(asked.identifier, plan, noted)
+        entry = None
+        if answer.customer is not None:
+            document = orjson.dumps(answer.customer.as_document())
+            entry = CacheEntry(self._clock.now_ms(), document)
+        elif answer.reason is Reason.NOT_FOUND:
+            entry = CacheEntry(self._clock.now_ms(), None)
+        if entry is not None:
+            cache.put(asked.identifier, entry)
+        return Fetched(answer, entry, tuple(audited))
+
+    def _fall_back(
+        self,
+        asked: Identification,
+        cache: CustomerCache,
+        failure: DirectoryAnswer,
+        plan: PluginConfiguration,
+        consumed_at: float,
+    ) -> LookupAnswer:
+        """Stale-if-error (RFC 5861): the stale window if there is one, else the failure."""
+        attempts, duration_ms = len(failure.attempts), self._since(consumed_at)
+        now_ms = self._clock.now_ms()
+        entry = cache.get(asked.identifier) if plan.fallback_to_cache_on_error else None
+        if (
+            entry is not None
+            and entry.document is not None
+            and judge(entry, now_ms, plan.windows) is not Freshness.EXPIRED
+        ):
+            return _of_entry(
+                asked,
+                entry,
+                Source.STALE_CACHE,
+                plan,
+                now_ms,
+                attempts=attempts,
+                duration_ms=duration_ms,
+            )
+        return LookupFailed(
+            asked=asked,
+            reason=failure.reason or Reason.API_ERROR,
+            error_message=failure.error_message or "the directory could not answer",
+            attempts=attempts,
+            duration_ms=duration_ms,
+            config_version=plan.version,
+        )
+
+    def _since(self, consumed_at: float) -> int:
+        return round((self._clock.monotonic() - consumed_at) * 1000)
+
+
+def _failed(
+    asked: Identification, reason: Reason, message: str, plan: PluginConfiguration
+) -> LookupFailed:
+    return LookupFailed(
+        asked=asked,
+        reason=reason,
+        error_message=message,
+        attempts=0,
+        duration_ms=0,
+        config_version=plan.version,
+    )
+
+
+def _of_entry(
+    asked: Identification,
+    entry: CacheEntry,
+    source: Source,
+    plan: PluginConfiguration,
+    now_ms: int,
+    *,
+    attempts: int = 0,
+    duration_ms: int = 0,
+) -> LookupAnswer:
+    if entry.document is None:
+        return LookupFailed(
+            asked=asked,
+            reason=Reason.NOT_FOUND,
+            error_message="the directory does not know this identifier",
+            attempts=attempts,
+            duration_ms=duration_ms,
+            config_version=plan.version,
+            source=source,
+        )
+    return CustomerFound(
+        asked=asked,
+        source=source,
+        document=entry.document,
+        fetched_at_ms=entry.fetched_at_ms,
+        fresh_until_ms=fresh_until_ms(entry, plan.windows),
+        age_ms=age_ms(entry, now_ms),
+        attempts=attempts,
+        duration_ms=duration_ms,
+        config_version=plan.version,
+    )

@@ -1,0 +1,81 @@
+"""The long-lived resources of a worker: opened in order before the first event, closed after it."""
+
+import logging
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from posstream import embedded_broker
+from posstream.adapters.directory_http import HttpDirectory
+from posstream.adapters.sql.migrate import upgrade
+from posstream.domain.errors import StartRefused
+from posstream.lookup import CustomerLookup
+from posstream.settings import Settings
+from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
+from posstream.streaming.preflight import prepare_topics
+from posstream.topics import TOPICS
+from web.server import WebServer
+
+log = logging.getLogger(__name__)
+
+
+class Runtime:
+    """Broker check, SQL, HTTP client and web view of one worker."""
+
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
+        self,
+        *,
+        app: StreamingApp,
+        settings: Settings,
+        directory: HttpDirectory,
+        engine: AsyncEngine,
+        lookup: CustomerLookup,
+        web: WebServer,
+        deadline_seconds: float,
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._directory = directory
+        self._engine = engine
+        self._lookup = lookup
+        self._web = web
+        self._deadline_seconds = deadline_seconds
+
+    async def open(self) -> None:
+        """Open everything but the web view.
+
+        Raises:
+            StartRefused: with a sentence that says what to do.
+        """
+        settings = self._settings
+        cluster = await prepare_topics(
+            settings.bootstrap_servers,
+            TOPICS,
+            partitions=settings.topic_partitions,
+            replication=settings.topic_replication,
+        )
+        tuning = EMBEDDED_TUNING if cluster == embedded_broker.CLUSTER_ID else Tuning()
+        self._app.tune(with_drain(tuning, self._deadline_seconds))
+        try:
+            await upgrade(self._engine)
+        except Exception as why:
+            raise StartRefused(
+                f"the read model cannot be opened ({type(why).__name__}): "
+                "check POSSTREAM_DATABASE_URL and that the database is up"
+            ) from why
+        await self._directory.open()
+
+    async def close(self) -> None:
+        """Close what `open` opened, in reverse."""
+        await self._lookup.drain()
+        await self._directory.close()
+        await self._engine.dispose()
+
+    async def open_web(self) -> None:
+        """Open the web view where `faust worker` or the settings want it."""
+        conf: Any = self._app.conf
+        await self._web.start(conf.web_bind, conf.web_port)
+
+    async def close_web(self) -> None:
+        """Close the web view; open streams end at once."""
+        await self._web.stop()

@@ -1,0 +1,134 @@
+"""The Faust app subclass: our driver, our boot order, and settings that were measured."""
+
+import dataclasses
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import faust
+from faust.app.base import BootStrategy as FaustBootStrategy
+from mode import Service
+
+from posstream.streaming.driver import Transport
+
+log = logging.getLogger(__name__)
+
+#: One full buffer stalls every agent of the worker, and a buffer calls itself full at 80 %, so
+#: one fetch of every partition must fit in the other 20 %:
+#: MAX_POLL_RECORDS * partitions <= 0.2 * BUFFER_MAXSIZE.
+BUFFER_MAXSIZE: Final = 32_768
+MAX_POLL_RECORDS: Final = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What depends on the broker at hand. Defaults are for Apache Kafka in production."""
+
+    fetch_wait_ms: int = 500
+    probe_watermarks: bool = False
+    session_timeout_seconds: float = 30
+    heartbeat_interval_seconds: float = 3
+    #: How long a stop or a rebalance waits for events in flight.
+    drain_seconds: float = 14
+
+
+#: The embedded broker makes a join wait half the session timeout; see `driver` for the rest.
+EMBEDDED_TUNING: Final = Tuning(
+    fetch_wait_ms=20,
+    probe_watermarks=True,
+    session_timeout_seconds=6,
+    heartbeat_interval_seconds=1,
+)
+
+
+class LifetimeService(Service):
+    """Opens what the worker needs before the first event flows and closes it after the last.
+
+    Faust starts `@app.service` after events flow; a boot strategy can put this one first.
+    """
+
+    def __init__(
+        self, name: str, opens: Callable[[], Awaitable[None]], closes: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__()
+        self._name = name
+        self._opens = opens
+        self._closes = closes
+
+    @property
+    def label(self) -> str:
+        """The name in Faust's log lines."""
+        return self._name
+
+    async def on_start(self) -> None:
+        """Open."""
+        await self._opens()
+
+    async def on_stop(self) -> None:
+        """Close."""
+        await self._closes()
+
+
+class BootStrategy(FaustBootStrategy):
+    """Runtime first and last; our web view in the place of Faust's."""
+
+    enable_web = False  # Faust's own pages serve table data without authentication
+
+    def server(self) -> Iterable[Service]:
+        """The services of a worker in starting order; they stop in reverse."""
+        before, web = self.app.lifetimes
+        return [before, *([web] if self.app.conf.web_enabled else []), *super().server()]
+
+
+class StreamingApp(faust.App):
+    """A Faust app with the driver's overrides and settings that are the same for every worker."""
+
+    BootStrategy = BootStrategy
+
+    def __init__(
+        self, app_id: str, *, broker: str, datadir: Path, partitions: int, **options: Any
+    ) -> None:
+        self.tuning = Tuning()
+        self.lifetimes: tuple[Service, Service] | None = None
+        super().__init__(
+            app_id,
+            broker=broker,
+            datadir=str(datadir),
+            store="rocksdb://",
+            topic_partitions=partitions,
+            topic_disable_leader=True,
+            broker_session_timeout=self.tuning.session_timeout_seconds,
+            broker_heartbeat_interval=self.tuning.heartbeat_interval_seconds,
+            broker_commit_interval=0.5,
+            broker_max_poll_records=min(
+                MAX_POLL_RECORDS, BUFFER_MAXSIZE // (10 * partitions) or 1
+            ),
+            consumer_auto_offset_reset="earliest",  # latest hangs recovery (#651)
+            producer_linger=0.005,
+            producer_max_batch_size=65_536,
+            producer_max_request_size=2_097_152,  # a 1 MiB message as a dead letter with headers
+            producer_request_timeout=30,  # upstream's default is 20 minutes
+            stream_buffer_maxsize=BUFFER_MAXSIZE,
+            stream_wait_empty=True,
+            cython_optimizations=True,
+            web_tables_enabled=False,
+            web_stats_enabled=False,
+            autodiscover=False,
+            **options,
+        )
+
+    def tune(self, tuning: Tuning) -> None:
+        """Fit the settings to the broker, before the consumer starts."""
+        self.tuning = tuning
+        self.conf.broker_session_timeout = tuning.session_timeout_seconds
+        self.conf.broker_heartbeat_interval = tuning.heartbeat_interval_seconds
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+
+def with_drain(tuning: Tuning, deadline_seconds: float) -> Tuning:
+    """The tuning for a deadline: an event in flight may take that long, and be published."""
+    return dataclasses.replace(tuning, drain_seconds=deadline_seconds + 2)

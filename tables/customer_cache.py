@@ -1,0 +1,120 @@
+"""The customer cache: a Faust table in RocksDB with a changelog topic, keyed by identifier.
+
+The windows are not here: a value carries `fetched_at`, and `domain.freshness` judges it. Faust's
+windowed tables never expire after a restart (faust-streaming#385) and lose windows after a
+rebalance (#193).
+"""
+
+import struct
+import weakref
+from dataclasses import dataclass
+from typing import Any, Final
+
+from faust.streams import _current_event
+from faust.types import TP
+
+from posstream.domain.freshness import CacheEntry
+from posstream.topics import CACHE_CHANGELOG, CACHE_RETENTION_MS, CACHE_TABLE, CUSTOMER_IDENTIFIED
+
+#: Layout version, 1 = known or 0 = unknown, fetched_at in ms; the customer's JSON follows.
+_HEADER: Final = struct.Struct(">BBq")
+_LAYOUT: Final = 1
+
+#: Memory of one partition's RocksDB. Faust's defaults are a 2 GiB cache and 3 x 64 MiB
+#: memtables, for each partition.
+_ROCKSDB: Final = {
+    "block_cache_size": 16 * 1024 * 1024,
+    "write_buffer_size": 8 * 1024 * 1024,
+    "max_write_buffer_number": 2,
+    "max_open_files": 64,
+}
+
+
+def encode(entry: CacheEntry) -> bytes:
+    """A cache entry as it is stored."""
+    known = entry.document is not None
+    return _HEADER.pack(_LAYOUT, known, entry.fetched_at_ms) + (entry.document or b"")
+
+
+def decode(value: bytes) -> CacheEntry | None:
+    """A stored value; None if another version of posstream wrote it (then it is a miss)."""
+    if len(value) < _HEADER.size:
+        return None
+    layout, known, fetched_at_ms = _HEADER.unpack_from(value)
+    if layout != _LAYOUT:
+        return None
+    return CacheEntry(fetched_at_ms, value[_HEADER.size :] if known else None)
+
+
+@dataclass(slots=True, weakref_slot=True)
+class _StandIn:
+    """Stands for a stream's event: Faust asks it which partition of the table is meant."""
+
+    message: "_StandInMessage"
+
+
+@dataclass(slots=True)
+class _StandInMessage:
+    topic: str
+    partition: int
+
+
+class CustomerCacheTable:
+    """The table and its partitions. One per app."""
+
+    def __init__(self, app: Any, *, partitions: int) -> None:
+        self._app = app
+        self._table = app.Table(
+            CACHE_TABLE,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=partitions,
+            options=dict(_ROCKSDB),  # Faust changes the dict: never share it
+            extra_topic_configs={
+                "cleanup.policy": "compact,delete",
+                "retention.ms": str(CACHE_RETENTION_MS),
+            },
+        )
+        self._parts = [CachePartition(self, number) for number in range(partitions)]
+
+    def partition(self, number: int) -> "CachePartition":
+        """The part of the cache that belongs to one partition of the source topics."""
+        return self._parts[number]
+
+    def owns(self, number: int) -> bool:
+        """Whether this worker may touch a partition: an open store holds a lock on its files."""
+        return TP(CACHE_CHANGELOG, number) in self._app.assignor.assigned_actives()
+
+
+class CachePartition:
+    """`CustomerCache` of one partition.
+
+    Faust takes the partition from the event that a stream is at, but a call may end when the
+    stream is long at another event; so each access names the partition by a stand-in event.
+    """
+
+    def __init__(self, cache: CustomerCacheTable, number: int) -> None:
+        self._cache = cache
+        self._table = cache._table  # noqa: SLF001 - two classes, one table
+        self._number = number
+        self._event = _StandIn(_StandInMessage(CUSTOMER_IDENTIFIED, number))
+        self._current: Any = weakref.ref(self._event)
+
+    def get(self, identifier: str) -> CacheEntry | None:
+        """The entry of a normalised identifier, however old."""
+        token = _current_event.set(self._current)
+        try:
+            value = self._table.get(identifier.encode())
+        finally:
+            _current_event.reset(token)
+        return None if value is None else decode(value)
+
+    def put(self, identifier: str, entry: CacheEntry) -> None:
+        """Keep an entry, unless the partition moved to another worker meanwhile."""
+        if not self._cache.owns(self._number):
+            return
+        token = _current_event.set(self._current)
+        try:
+            self._table[identifier.encode()] = encode(entry)
+        finally:
+            _current_event.reset(token)

@@ -29,7 +29,8 @@ RUN groupadd --system --gid 10001 posstream \
 
 COPY --from=build /opt/posstream /opt/posstream
 
-USER posstream
+# By number, so that a host or an orchestrator need not resolve the name.
+USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]
 EXPOSE 8000

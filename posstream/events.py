@@ -91,7 +91,7 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     if not isinstance(scanned, str):
         raise _invalid("customer_identifier", "must be text")
     event_type = event.get("event_type")
-    if event_type not in {None, "CUSTOMER_IDENTIFIED"}:
+    if event_type is not None and event_type != "CUSTOMER_IDENTIFIED":
         raise _invalid("event_type", "must be CUSTOMER_IDENTIFIED")
     for name in ("employee_id", "terminal_id"):
         _id(event, name, numbers=True)

@@ -19,7 +19,7 @@ from posstream.streaming.app import LifetimeService, StreamingApp
 from posstream.topics import APP_ID
 from posstream.worker_health import WorkerHealth
 from tables.customer_cache import CustomerCacheTable
-from web.server import WebServer, create_web
+from web.server import create_web
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any) -> StreamingApp:
@@ -75,7 +75,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         directory=directory,
         engine=engine,
         lookup=lookup,
-        web=WebServer(web),
+        web=web,
         deadline_seconds=configuration.value.deadline_seconds,
     )
     app.lifetimes = (

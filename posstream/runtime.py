@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from aiohttp.web import Application
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream import embedded_broker
@@ -30,7 +31,7 @@ class Runtime:
         directory: HttpDirectory,
         engine: AsyncEngine,
         lookup: CustomerLookup,
-        web: WebServer,
+        web: Application,
         deadline_seconds: float,
     ) -> None:
         self._app = app
@@ -39,6 +40,7 @@ class Runtime:
         self._engine = engine
         self._lookup = lookup
         self._web = web
+        self._web_server: WebServer | None = None
         self._deadline_seconds = deadline_seconds
 
     async def open(self) -> None:
@@ -74,8 +76,10 @@ class Runtime:
     async def open_web(self) -> None:
         """Open the web view where `faust worker` or the settings want it."""
         conf: Any = self._app.conf
-        await self._web.start(conf.web_bind, conf.web_port)
+        self._web_server = WebServer(self._web, host=conf.web_bind, port=conf.web_port)
+        await self._web_server.start()
 
     async def close_web(self) -> None:
         """Close the web view; open streams end at once."""
-        await self._web.stop()
+        if self._web_server is not None:
+            await self._web_server.stop()

@@ -142,7 +142,7 @@ def _number(raw: str) -> Decimal | None:
         number = Decimal(raw)
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and number.adjusted() < 20 else None  # noqa: PLR2004
 
 
 def _date(raw: object) -> datetime | None:

@@ -5,6 +5,7 @@
     ├── InvalidConfiguration the live configuration; names the key
     ├── UnreadableEvent      a message that cannot be an event; goes to the dead letters
     ├── StartRefused         the worker must not start; the message says what to do
+    ├── BrokerUnreachable    a command finds no broker
     └── PublishFailed        the broker did not acknowledge an event
 
 An unknown customer, a dead API and a refused identifier are not among them: they are answers.
@@ -57,6 +58,10 @@ class UnreadableEvent(PosstreamError):
 
 class StartRefused(PosstreamError):
     """The worker must not start. The message says what is wrong and what to do about it."""
+
+
+class BrokerUnreachable(PosstreamError):
+    """No broker answers. The message says where it was looked for."""
 
 
 class PublishFailed(PosstreamError):

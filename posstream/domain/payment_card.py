@@ -27,8 +27,8 @@ _MIN_DIGITS: Final = 13
 _MAX_DIGITS: Final = 19
 
 _SEPARATORS: Final = re.compile(r"[^0-9A-Za-z@]")
-#: A run of digits, alone or in groups divided by one space or dash.
-_RUN: Final = re.compile(r"(?<![0-9+])[0-9](?:[ -]?[0-9]){12,}")
+#: A run of digits, alone or in groups divided by spaces and dashes.
+_RUN: Final = re.compile(r"(?<![0-9+])[0-9](?:[ -]*[0-9]){12,}")
 _GROUP: Final = re.compile(r"[0-9]+")
 _RUN_BYTES: Final = re.compile(_RUN.pattern.encode())
 

@@ -38,7 +38,7 @@ def retry_after_seconds(header: str | None, now_ms: int) -> float | None:
         return float(min(int(text[:10]), 86_400))
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

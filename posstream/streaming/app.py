@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,16 @@ class StreamingApp(faust.App):
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
+
+
+def install_event_loop() -> None:
+    """Make uvloop the event loop, and aiokafka quiet, before anything of Faust runs."""
+    if sys.platform != "win32":
+        import uvloop
+
+        uvloop.install()
+    # A tenth of all CPU goes into debug lines that nobody sees, otherwise.
+    logging.getLogger("aiokafka").setLevel(logging.INFO)
 
 
 def with_drain(tuning: Tuning, deadline_seconds: float) -> Tuning:

@@ -1,0 +1,41 @@
+"""Bring the schema up to date, once, however many workers start together."""
+
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+SCRIPT_LOCATION: Final = "posstream:adapters/sql/migrations"
+#: PostgreSQL's advisory locks are numbers; this one is ours ("posstrea" in ASCII).
+_LOCK: Final = int.from_bytes(b"posstrea")
+
+
+async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
+    """Run the missing migrations in one transaction; all of them or none.
+
+    Safe for workers that start together: the first one migrates, the others wait and find
+    nothing to do. Alembic keeps its context per process, so upgrade one database at a time
+    in one process.
+
+    Args:
+        engine: from `engine.create_engine`.
+        revision: how far.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: from the database.
+        alembic.util.CommandError: for a database that a newer posstream has migrated.
+    """
+    # On SQLite the transaction itself is the lock: it begins with BEGIN IMMEDIATE.
+    async with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.run_sync(_upgrade, revision)
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", SCRIPT_LOCATION)
+    config.set_main_option("path_separator", "os")
+    command.upgrade(config, revision)

@@ -1,0 +1,1 @@
+"""The Alembic environment of the read model, shipped inside the package."""

@@ -1,0 +1,530 @@
+"""Write the read model: topic values into rows, by upserts that no order can confuse.
+
+Every row is a function of the set of events, not of their order: of two events for one row the
+same one wins, whichever came first, so a replay into an empty database gives the same rows.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Column, ColumnElement, Table, and_, case, or_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from posstream import topics
+from posstream.adapters.sql import schema
+from posstream.domain.customer import Customer, InvalidCustomer, read_customer
+from posstream.domain.times import parse_utc
+from posstream.ports import ProjectedEvent, Projection
+
+_log = logging.getLogger(__name__)
+
+_Row = dict[str, Any]
+_Insert = postgresql.Insert | sqlite.Insert
+_Columns = Any  # a table's columns, stored or excluded
+
+_MAX_INT: Final = 2**63 - 1
+_MAX_MONEY: Final = Decimal(10) ** 13
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class _UnusableError(ValueError):
+    """An event that cannot become rows. The message names a field, never its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasketStarted:
+    """A `basket-started` event that can be believed. `occurred_at` is None when not given."""
+
+    basket_id: str
+    employee_id: str
+    terminal_id: str
+    occurred_at: datetime | None
+
+
+def read_basket_started(value: object) -> BasketStarted | None:
+    """Judge the value of a `basket-started` event; any service may have written it.
+
+    Returns None for what is no such event: a field missing or of a wrong type, an id that is
+    empty, longer than 256 characters or not printable. Ids may be whole numbers, but for
+    `basket_id`, which is a key.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    if value.get("event_type") not in {None, "BASKET_STARTED"}:
+        return None
+    try:
+        return BasketStarted(
+            basket_id=_key(value, "basket_id"),
+            employee_id=_key(value, "employee_id", numbers=True),
+            terminal_id=_key(value, "terminal_id", numbers=True),
+            occurred_at=_moment(value, "occurred_at"),
+        )
+    except _UnusableError:
+        return None
+
+
+class SqlProjection(Projection):
+    """The read model, written to SQLite or PostgreSQL.
+
+    Args:
+        engine: from `engine.create_engine`, migrated.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        # Every transaction takes the tables in this order and their rows by key: two workers
+        # cannot wait for each other.
+        self._upserts: tuple[tuple[str, str, _Insert], ...] = (
+            ("customers", "customer_id", _upsert_customers(insert(schema.CUSTOMERS))),
+            (
+                "identifiers",
+                "identifier",
+                _upsert_identifiers(insert(schema.CUSTOMER_IDENTIFIERS)),
+            ),
+            ("baskets", "basket_id", _upsert_baskets(insert(schema.BASKETS))),
+            (
+                "identifications",
+                "event_id",
+                _upsert_first(insert(schema.BASKET_IDENTIFICATIONS), _better_answer),
+            ),
+            (
+                "logs",
+                "event_id",
+                _upsert_first(
+                    insert(schema.CUSTOMER_LOOKUP_LOGS),
+                    lambda new, old: new.request_timestamp < old.request_timestamp,
+                ),
+            ),
+            ("answers", "event_id", _upsert_first(insert(schema.LOOKUP_ANSWERS), _better_answer)),
+        )
+
+    async def apply(self, events: Sequence[ProjectedEvent]) -> None:
+        """Write a batch in one transaction; order within the batch does not matter.
+
+        An event that cannot be turned into rows is logged without its content and skipped.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: from the database; nothing was written, try again.
+        """
+        batch = _Batch()
+        for event in events:
+            try:
+                batch.add(event)
+            except _UnusableError as why:
+                _log.warning("skipped an event of %s: %s", event.topic, why)
+            except Exception as why:  # noqa: BLE001 - one bad event must never fail a batch
+                # The message of a foreign exception may quote the event.
+                _log.warning("skipped an event of %s: %s", event.topic, type(why).__name__)
+        rows = {name: getattr(batch, name) for name, _, _ in self._upserts}
+        if not any(rows.values()):
+            return
+        async with self._engine.begin() as connection:
+            for name, _, upsert in self._upserts:
+                if rows[name]:
+                    ordered = [row for _, row in sorted(rows[name].items())]
+                    await connection.execute(upsert, ordered)
+
+
+# -- events into rows
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows of a batch by their key, one for each: the winner among its events."""
+
+    customers: dict[str, _Row] = field(default_factory=dict)
+    identifiers: dict[str, _Row] = field(default_factory=dict)
+    baskets: dict[str, _Row] = field(default_factory=dict)
+    identifications: dict[str, _Row] = field(default_factory=dict)
+    logs: dict[str, _Row] = field(default_factory=dict)
+    answers: dict[str, _Row] = field(default_factory=dict)
+
+    def add(self, event: ProjectedEvent) -> None:
+        """Take one event in, wholly or (raising) not at all."""
+        if event.topic == topics.BASKET_STARTED:
+            started = read_basket_started(event.value)
+            if started is None:
+                raise _UnusableError("it is no basket-started event")
+            self._start(started)
+        elif event.topic == topics.CUSTOMER_DATA_FETCHED:
+            self._found(event.value)
+        elif event.topic == topics.CUSTOMER_LOOKUP_FAILED:
+            self._answer(_answer_row(event.value, None))
+        elif event.topic == topics.CUSTOMER_LOOKUP_LOGGED:
+            row = _log_row(event.value)
+            _keep_first(self.logs, row, lambda row: row["request_timestamp"])
+        else:
+            raise _UnusableError("the topic is not projected")
+
+    def _start(self, started: BasketStarted) -> None:
+        row = self._basket(started.basket_id)
+        if row["employee_id"] is None or _start_rank(
+            started.occurred_at, started.employee_id, started.terminal_id
+        ) < _start_rank(row["started_at"], row["employee_id"], row["terminal_id"]):
+            row["employee_id"] = started.employee_id
+            row["terminal_id"] = started.terminal_id
+            row["started_at"] = started.occurred_at
+
+    def _found(self, value: Mapping[str, Any]) -> None:
+        customer = _customer(value)
+        answer = _answer_row(value, customer.customer_id)
+        identifier, fetched_at = answer["customer_identifier"], answer["fetched_at"]
+        if fetched_at is None:
+            raise _UnusableError("fetched_at is missing")
+        customer_row = _customer_row(customer, value, identifier, fetched_at)
+        self._answer(answer)
+        _keep_last(
+            self.customers,
+            customer.customer_id,
+            customer_row,
+            rank=("fetched_at", "identifier"),
+            earliest="created_at",
+        )
+        _keep_last(
+            self.identifiers,
+            identifier,
+            {
+                "identifier": identifier,
+                "customer_id": customer.customer_id,
+                "kind": answer["identifier_kind"],
+                "first_seen_at": fetched_at,
+                "fetched_at": fetched_at,
+            },
+            rank=("fetched_at", "customer_id"),
+            earliest="first_seen_at",
+        )
+        identified = {
+            "identified_at": answer["identified_at"],
+            "identified_by": answer["event_id"],
+            "customer_id": customer.customer_id,
+        }
+        basket = self._basket(answer["basket_id"])
+        if basket["identified_at"] is None or tuple(identified.values()) > tuple(
+            basket[name] for name in identified
+        ):
+            basket.update(identified)
+
+    def _answer(self, row: _Row) -> None:
+        def rank(row: _Row) -> tuple[bool, datetime]:
+            return row["reason"] is not None, row["occurred_at"]
+
+        _keep_first(self.answers, row, rank)
+        columns = schema.BASKET_IDENTIFICATIONS.columns.keys()
+        _keep_first(self.identifications, {name: row[name] for name in columns}, rank)
+
+    def _basket(self, basket_id: str) -> _Row:
+        return self.baskets.setdefault(
+            basket_id,
+            dict.fromkeys(schema.BASKETS.columns.keys()) | {"basket_id": basket_id},
+        )
+
+
+def _start_rank(
+    occurred_at: datetime | None, employee_id: str, terminal_id: str
+) -> tuple[datetime, bool, str, str]:
+    return occurred_at or _END_OF_TIME, occurred_at is None, employee_id, terminal_id
+
+
+def _keep_first(rows: dict[str, _Row], row: _Row, rank: Callable[[_Row], Any]) -> None:
+    known = rows.setdefault(row["event_id"], row)
+    if rank(row) < rank(known):
+        rows[row["event_id"]] = row
+
+
+def _keep_last(
+    rows: dict[str, _Row], key: str, row: _Row, *, rank: Iterable[str], earliest: str
+) -> None:
+    known = rows.setdefault(key, row)
+    first = min(row[earliest], known[earliest])
+    if [row[name] for name in rank] > [known[name] for name in rank]:
+        rows[key] = row
+    rows[key][earliest] = first
+
+
+def _customer(value: Mapping[str, Any]) -> Customer:
+    document = value.get("customer")
+    # The guard on payment cards did its work before the event was written.
+    customer = read_customer(_plain(document), card_guard=False)
+    if isinstance(customer, InvalidCustomer):
+        raise _UnusableError(f"customer: {customer.why}")
+    if abs(customer.total_purchases) >= _MAX_MONEY:
+        raise _UnusableError("customer: total_purchases is out of range")
+    return customer
+
+
+def _customer_row(
+    customer: Customer, value: Mapping[str, Any], identifier: str, fetched_at: datetime
+) -> _Row:
+    attributes = _plain(value["customer"].get("attributes"))
+    return {
+        "customer_id": customer.customer_id,
+        "identifier": identifier,
+        "first_name": customer.first_name,
+        "last_name": customer.last_name,
+        "email": customer.email,
+        "phone": customer.phone,
+        "loyalty_points": customer.loyalty_points,
+        "tier": customer.tier,
+        "total_purchases": customer.total_purchases,
+        "last_purchase_date": customer.last_purchase_date,
+        # Of the data, not of the clock: a replay tomorrow must give today's rows.
+        "created_at": fetched_at,
+        "updated_at": fetched_at,
+        "attributes": attributes if isinstance(attributes, dict) else {},
+        "fetched_at": fetched_at,
+        "search_text": search_text(customer),
+    }
+
+
+def search_text(customer: Customer) -> str:
+    """What `search` looks through, case-folded; a line break keeps the fields apart."""
+    name = f"{customer.first_name} {customer.last_name}"
+    return f"{name}\n{customer.email}\n{customer.phone}".casefold()
+
+
+def _answer_row(value: Mapping[str, Any], customer_id: str | None) -> _Row:
+    fetched_at = _moment(value, "fetched_at")
+    occurred_at = _moment(value, "occurred_at") or fetched_at
+    identified_at = _moment(value, "identified_at") or occurred_at
+    if occurred_at is None or identified_at is None:
+        raise _UnusableError("occurred_at is missing")
+    found = customer_id is not None
+    return {
+        "event_id": _key(value, "event_id"),
+        "lookup_id": _text(value, "lookup_id"),
+        "event_type": "CUSTOMER_DATA_FETCHED" if found else "CUSTOMER_LOOKUP_FAILED",
+        "basket_id": _key(value, "basket_id"),
+        "customer_identifier": _key(value, "customer_identifier"),
+        "identifier_kind": _text(value, "identifier_kind"),
+        "customer_id": customer_id,
+        "source": _text(value, "source"),
+        # Never empty on a failure: it is what tells one from an answer with a customer.
+        "reason": None if found else _text(value, "reason") or "UNKNOWN",
+        "error_message": None if found else _text(value, "error_message", limit=None),
+        "attempts": _whole(value, "attempts"),
+        "duration_ms": _whole(value, "duration_ms"),
+        "age_ms": _whole(value, "age_ms"),
+        "config_version": _whole(value, "config_version"),
+        "fetched_at": fetched_at,
+        "fresh_until": _moment(value, "fresh_until"),
+        "identified_at": identified_at,
+        "occurred_at": occurred_at,
+    }
+
+
+def _log_row(value: Mapping[str, Any]) -> _Row:
+    requested_at = _moment(value, "request_timestamp")
+    if requested_at is None:
+        raise _UnusableError("request_timestamp is missing")
+    return {
+        "event_id": _key(value, "event_id"),
+        "lookup_id": _text(value, "lookup_id"),
+        "attempt": _whole(value, "attempt"),
+        "waiters": _whole(value, "waiters"),
+        "basket_id": _text(value, "basket_id"),
+        "customer_identifier": _key(value, "customer_identifier"),
+        "identifier_kind": _text(value, "identifier_kind"),
+        "api_endpoint": _text(value, "api_endpoint", limit=None),
+        "request_timestamp": requested_at,
+        "response_timestamp": _moment(value, "response_timestamp"),
+        "status": _text(value, "status"),
+        "http_status": _whole(value, "http_status"),
+        "response_data": _plain(value.get("response_data")),
+        "error_message": _text(value, "error_message", limit=None),
+        "duration_ms": _whole(value, "duration_ms"),
+    }
+
+
+# -- fields
+
+
+def _key(value: Mapping[str, Any], name: str, *, numbers: bool = False) -> str:
+    raw = value.get(name)
+    if numbers and isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) <= _MAX_INT:
+        return str(raw)
+    # Not printable: NUL and lone surrogates, which no database takes, are among them.
+    if (
+        not isinstance(raw, str)
+        or not raw.strip()
+        or len(raw) > schema.MAX_TEXT
+        or not raw.isprintable()
+    ):
+        raise _UnusableError(f"{name} is missing or no id")
+    return raw
+
+
+def _text(
+    value: Mapping[str, Any], name: str, *, limit: int | None = schema.MAX_TEXT
+) -> str | None:
+    raw = value.get(name)
+    return _storable(raw)[:limit] if isinstance(raw, str) else None
+
+
+def _storable(text: str) -> str:
+    # NUL is unknown to PostgreSQL, and a lone surrogate to UTF-8.
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _whole(value: Mapping[str, Any], name: str) -> int | None:
+    raw = value.get(name)
+    if isinstance(raw, bool) or not isinstance(raw, int) or abs(raw) > _MAX_INT:
+        return None
+    return int(raw)
+
+
+def _moment(value: Mapping[str, Any], name: str) -> datetime | None:
+    raw = value.get(name)
+    if raw is None:
+        return None
+    moment = parse_utc(raw) if isinstance(raw, str) else None
+    if moment is None:
+        raise _UnusableError(f"{name} is no ISO-8601 time")
+    return moment
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value that both databases take."""
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, Mapping):
+        return {_storable(str(name)): _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, int | float):
+        return value
+    raise _UnusableError("a value is not JSON")
+
+
+# -- upserts
+
+
+def _upsert_customers(insert: _Insert) -> _Insert:
+    return _upsert_last(insert, "customer_id", tie="identifier", earliest="created_at")
+
+
+def _upsert_identifiers(insert: _Insert) -> _Insert:
+    return _upsert_last(insert, "identifier", tie="customer_id", earliest="first_seen_at")
+
+
+def _upsert_last(insert: _Insert, key: str, *, tie: str, earliest: str) -> _Insert:
+    """The newest `fetched_at` wins (at a tie the greater `tie`); `earliest` only goes back."""
+    new, old = insert.excluded, _table(insert).c
+    newer = or_(
+        new.fetched_at > old.fetched_at,
+        and_(new.fetched_at == old.fetched_at, new[tie] > old[tie]),
+    )
+    earlier = new[earliest] < old[earliest]
+    changes = {
+        column.name: _either(newer, new, old, column.name)
+        for column in _written(insert)
+        if column.name not in {key, earliest}
+    }
+    changes[earliest] = _either(earlier, new, old, earliest)
+    return insert.on_conflict_do_update(
+        index_elements=[key], set_=changes, where=or_(newer, earlier)
+    )
+
+
+def _upsert_baskets(insert: _Insert) -> _Insert:
+    """The earliest start and the last identification win, each for its own columns.
+
+    One statement for both: with two, workers could lock each other's baskets crosswise.
+    """
+    new, old = insert.excluded, _table(insert).c
+    started = and_(
+        new.employee_id.is_not(None),
+        or_(
+            old.employee_id.is_(None),
+            and_(
+                new.started_at.is_not(None),
+                or_(old.started_at.is_(None), new.started_at < old.started_at),
+            ),
+            and_(
+                new.started_at.is_not_distinct_from(old.started_at),
+                or_(
+                    new.employee_id < old.employee_id,
+                    and_(new.employee_id == old.employee_id, new.terminal_id < old.terminal_id),
+                ),
+            ),
+        ),
+    )
+    identified = and_(
+        new.identified_at.is_not(None),
+        or_(
+            old.identified_at.is_(None),
+            new.identified_at > old.identified_at,
+            and_(
+                new.identified_at == old.identified_at,
+                or_(
+                    new.identified_by > old.identified_by,
+                    and_(
+                        new.identified_by == old.identified_by,
+                        new.customer_id > old.customer_id,
+                    ),
+                ),
+            ),
+        ),
+    )
+    changes = {
+        name: _either(started, new, old, name)
+        for name in ("employee_id", "terminal_id", "started_at")
+    } | {
+        name: _either(identified, new, old, name)
+        for name in ("customer_id", "identified_at", "identified_by")
+    }
+    return insert.on_conflict_do_update(
+        index_elements=["basket_id"], set_=changes, where=or_(started, identified)
+    )
+
+
+def _upsert_first(
+    insert: _Insert, better: Callable[[_Columns, _Columns], ColumnElement[bool]]
+) -> _Insert:
+    """One row per event; a repeat of it, written after a crash, replaces it only if better."""
+    new = insert.excluded
+    return insert.on_conflict_do_update(
+        index_elements=["event_id"],
+        set_={
+            column.name: new[column.name]
+            for column in _written(insert)
+            if column.name != "event_id"
+        },
+        where=better(new, _table(insert).c),
+    )
+
+
+def _better_answer(new: _Columns, old: _Columns) -> ColumnElement[bool]:
+    # A customer beats a failure, as it does in the basket; else the first one counts.
+    return or_(
+        and_(new.reason.is_(None), old.reason.is_not(None)),
+        and_(
+            or_(new.reason.is_(None), old.reason.is_not(None)),
+            new.occurred_at < old.occurred_at,
+        ),
+    )
+
+
+def _either(
+    wins: ColumnElement[bool], new: _Columns, old: _Columns, name: str
+) -> ColumnElement[Any]:
+    return case((wins, new[name]), else_=old[name])
+
+
+def _written(insert: _Insert) -> list[Column[Any]]:
+    return [column for column in _table(insert).columns if column.name != "id"]
+
+
+def _table(insert: _Insert) -> Table:
+    table = insert.table
+    if not isinstance(table, Table):
+        raise TypeError("only tables are written")
+    return table

@@ -1,0 +1,64 @@
+"""`posstream dev`: embedded broker, worker and web view in the foreground, until Ctrl-C."""
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator
+
+from posstream.embedded_broker import EmbeddedBroker
+from posstream.factory import create_app
+from posstream.settings import Settings
+from posstream.streaming.app import StreamingApp, install_event_loop
+
+
+def run(settings: Settings, loglevel: str) -> None:
+    """Run until a signal. Ends by SystemExit with the worker's exit code.
+
+    Raises:
+        StartRefused: if the broker cannot be started.
+    """
+    install_event_loop()
+    with _broker(settings) as where:
+        app = create_app(settings)
+        app.task(lambda: _announce(settings, where))
+        _execute(app, loglevel)
+
+
+@contextlib.contextmanager
+def _broker(settings: Settings) -> Iterator[str]:
+    if settings.broker is not None:
+        yield f"{settings.broker} (yours, from POSSTREAM_BROKER)"
+        return
+    broker = EmbeddedBroker(
+        settings.dev_broker_port, log_file=settings.datadir / "embedded-broker.log"
+    )
+    broker.start()
+    # The broker forgets all when it stops: tables that remembered more would be wrong.
+    shutil.rmtree(settings.datadir / "tables", ignore_errors=True)
+    try:
+        yield f"kafka://{broker.address} (embedded, in memory)"
+    finally:
+        broker.stop()
+
+
+def _execute(app: StreamingApp, loglevel: str) -> None:
+    app.finalize()
+    worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
+    worker.spinner = None
+    logging.captureWarnings(capture=True)
+    worker.execute_from_commandline()
+
+
+async def _announce(settings: Settings, broker: str) -> None:
+    print(
+        f"""
+posstream is ready
+  GraphQL    {settings.web_url}/graphql/
+  Mock API   {settings.web_url}/api/mock-customer-lookup/+1234567890/
+  Health     {settings.web_url}/health/ready
+  Broker     {broker}
+  Data       {settings.datadir}
+Ctrl-C ends it.
+""",
+        flush=True,
+    )

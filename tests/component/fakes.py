@@ -1,0 +1,119 @@
+"""The ports in memory: what a component test gives to the web view."""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from posstream.domain.errors import PublishFailed
+from posstream.ports import BasketRow, CustomerRow, Record
+from web.health import HealthReport
+
+NOW = datetime(2026, 1, 31, 8, 0, 0, tzinfo=UTC)
+NOW_MS = 1_769_846_400_000
+
+
+class FixedClock:
+    """A clock that stands still."""
+
+    def now_ms(self) -> int:
+        return NOW_MS
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass
+class FakePublisher:
+    """Records what is published; can fail, and can hold acknowledgements back."""
+
+    records: list[Record] = field(default_factory=list)
+    error: Exception | None = None
+    acknowledgement: Awaitable[None] | None = None
+
+    async def send(self, record: Record) -> Awaitable[None]:
+        return self.publish(record)
+
+    async def publish(self, record: Record) -> None:
+        if self.error is not None:
+            raise self.error
+        self.records.append(record)
+        if self.acknowledgement is not None:
+            await self.acknowledgement
+
+    def fail(self) -> None:
+        self.error = PublishFailed("no broker at 10.0.0.1")
+
+    def value(self, index: int = 0) -> dict[str, Any]:
+        return orjson.loads(self.records[index].value or b"")
+
+
+@dataclass
+class FakeReadModel:
+    """Rows in dictionaries."""
+
+    customers: dict[str, CustomerRow] = field(default_factory=dict)
+    baskets: dict[str, BasketRow] = field(default_factory=dict)
+    error: Exception | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    async def customer(self, customer_id: str) -> CustomerRow | None:
+        self._ask(customer_id=customer_id)
+        return self.customers.get(customer_id)
+
+    async def customer_by_identifier(self, identifier: str) -> CustomerRow | None:
+        self._ask(identifier=identifier)
+        return next((c for c in self.customers.values() if identifier in c.identifiers), None)
+
+    async def all_customers(
+        self, *, tier: str | None = None, search: str | None = None, limit: int = 100
+    ) -> Sequence[CustomerRow]:
+        self._ask(tier=tier, search=search, limit=limit)
+        rows = [c for c in self.customers.values() if tier in {None, c.tier}]
+        return rows[:limit]
+
+    async def basket(self, basket_id: str) -> BasketRow | None:
+        self._ask(basket_id=basket_id)
+        return self.baskets.get(basket_id)
+
+    def _ask(self, **question: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        self.asked.append(question)
+
+
+@dataclass
+class FakeHealth:
+    """Says what it is told to say."""
+
+    liveness: HealthReport = field(default_factory=lambda: HealthReport(ok=True))
+    readiness: HealthReport = field(default_factory=lambda: HealthReport(ok=True))
+
+    def live(self) -> HealthReport:
+        return self.liveness
+
+    def ready(self) -> HealthReport:
+        return self.readiness
+
+
+def john(**changes: Any) -> CustomerRow:
+    """The seed's first customer as the read model has him."""
+    values: dict[str, Any] = {
+        "customer_id": "CUST_001",
+        "identifier": "+1234567890",
+        "first_name": "John",
+        "last_name": "Doe",
+        "email": "john@example.com",
+        "phone": "+1234567890",
+        "loyalty_points": 1250,
+        "tier": "GOLD",
+        "total_purchases": Decimal("1234.5"),
+        "last_purchase_date": NOW,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "identifiers": ("+1234567890", "john@example.com"),
+    }
+    return CustomerRow(**(values | changes))

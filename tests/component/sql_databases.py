@@ -1,0 +1,156 @@
+"""Databases for the SQL tests: SQLite always, PostgreSQL when a server is given.
+
+POSSTREAM_TEST_DATABASE_URL names a PostgreSQL server and a role that may create databases; each
+test gets its own database there.
+"""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from posstream import topics
+from posstream.adapters.sql.engine import create_engine
+from posstream.ports import ProjectedEvent
+
+SERVER = os.environ.get("POSSTREAM_TEST_DATABASE_URL")
+DATABASES = (
+    "sqlite",
+    pytest.param(
+        "postgresql",
+        marks=pytest.mark.skipif(not SERVER, reason="POSSTREAM_TEST_DATABASE_URL is not set"),
+    ),
+)
+
+
+@asynccontextmanager
+async def database(kind: str, folder: Path) -> AsyncIterator[str]:
+    """The URL of an empty database that is dropped afterwards."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'data' / 'posstream.db'}"
+        return
+    name = f"posstream_test_{uuid.uuid4().hex[:12]}"
+    await _command(f'CREATE DATABASE "{name}"')
+    try:
+        yield make_url(SERVER or "").set(database=name).render_as_string(hide_password=False)
+    finally:
+        await _command(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _command(command: str) -> None:
+    engine = create_engine(SERVER or "")
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        await connection.execute(text(command))
+    await engine.dispose()
+
+
+def at(second: int) -> str:
+    """A time of the test day as the topics write it."""
+    return f"2026-01-31T08:{second // 60:02}:{second % 60:02}.000Z"
+
+
+JOHN: Mapping[str, Any] = {
+    "customer_id": "CUST_001",
+    "first_name": "John",
+    "last_name": "Doe",
+    "email": "john@example.com",
+    "phone": "+1234567890",
+    "loyalty_points": 1250,
+    "tier": "GOLD",
+    "total_purchases": "1234.50",
+    "last_purchase_date": "2026-01-30T10:00:00.000Z",
+    "attributes": {"favourite": "tea"},
+}
+
+
+def found(
+    event_id: str,
+    *,
+    basket: str = "basket_1",
+    identifier: str = "+1234567890",
+    fetched: int = 10,
+    identified: int | None = None,
+    customer: Mapping[str, Any] = JOHN,
+    **changes: Any,
+) -> ProjectedEvent:
+    """A `customer-data-fetched` event; times in seconds of the test day."""
+    value = {
+        "event_id": event_id,
+        "event_type": "CUSTOMER_DATA_FETCHED",
+        "schema_version": 1,
+        "occurred_at": at(fetched + 1),
+        "lookup_id": f"lookup-{event_id}",
+        "basket_id": basket,
+        "customer_identifier": identifier,
+        "identifier_kind": "EMAIL" if "@" in identifier else "PHONE",
+        "identified_at": at(fetched if identified is None else identified),
+        "source": "API",
+        "attempts": 1,
+        "duration_ms": 12,
+        "config_version": 1,
+        "fetched_at": at(fetched),
+        "fresh_until": at(fetched + 60),
+        "age_ms": 0,
+        "customer": customer,
+    }
+    return ProjectedEvent(topics.CUSTOMER_DATA_FETCHED, value | changes)
+
+
+def failed(
+    event_id: str, *, basket: str = "basket_1", identified: int = 10, **changes: Any
+) -> ProjectedEvent:
+    """A `customer-lookup-failed` event."""
+    value = {
+        "event_id": event_id,
+        "event_type": "CUSTOMER_LOOKUP_FAILED",
+        "occurred_at": at(identified + 1),
+        "lookup_id": f"lookup-{event_id}",
+        "basket_id": basket,
+        "customer_identifier": "+999",
+        "identifier_kind": "PHONE",
+        "identified_at": at(identified),
+        "source": None,
+        "attempts": 2,
+        "duration_ms": 40,
+        "config_version": 1,
+        "reason": "TIMEOUT",
+        "error_message": "no answer within 5 s",
+    }
+    return ProjectedEvent(topics.CUSTOMER_LOOKUP_FAILED, value | changes)
+
+
+def logged(event_id: str, **changes: Any) -> ProjectedEvent:
+    """A `customer-lookup-logged` event."""
+    value = {
+        "event_id": event_id,
+        "event_type": "CUSTOMER_LOOKUP_LOGGED",
+        "lookup_id": "lookup-1",
+        "attempt": 1,
+        "waiters": 0,
+        "basket_id": "basket_1",
+        "customer_identifier": "+1234567890",
+        "identifier_kind": "PHONE",
+        "api_endpoint": "http://directory.test/",
+        "request_timestamp": at(10),
+        "response_timestamp": at(11),
+        "status": "SUCCESS",
+        "http_status": 200,
+        "response_data": {"customer_id": "CUST_001"},
+        "error_message": None,
+        "duration_ms": 9,
+    }
+    return ProjectedEvent(topics.CUSTOMER_LOOKUP_LOGGED, value | changes)
+
+
+def started(basket: str = "basket_1", *, second: int | None = 5, **changes: Any) -> ProjectedEvent:
+    """A `basket-started` event."""
+    value: dict[str, Any] = {"basket_id": basket, "employee_id": 1, "terminal_id": "t1"}
+    if second is not None:
+        value["occurred_at"] = at(second)
+    return ProjectedEvent(topics.BASKET_STARTED, value | changes)

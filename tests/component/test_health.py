@@ -1,0 +1,51 @@
+"""Liveness and readiness over HTTP."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.component.web_client import WebView, running_web
+from web.health import HealthReport
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[WebView]:
+    async with running_web() as view:
+        yield view
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+async def test_a_healthy_worker_answers_200(web: WebView, path: str) -> None:
+    response = await web.client.get(path)
+    assert (response.status, await response.json()) == (200, {"status": "ok", "reasons": []})
+
+
+async def test_a_worker_that_is_not_ready_answers_503_with_its_reasons(web: WebView) -> None:
+    web.health.readiness = HealthReport(
+        ok=False, reasons=("tables are being recovered",), details={"partitions": 3}
+    )
+    response = await web.client.get("/health/ready")
+    assert response.status == 503
+    assert await response.json() == {
+        "status": "unavailable",
+        "reasons": ["tables are being recovered"],
+        "partitions": 3,
+    }
+
+
+async def test_a_worker_that_is_not_ready_may_well_be_alive(web: WebView) -> None:
+    web.health.readiness = HealthReport(ok=False, reasons=("tables are being recovered",))
+    response = await web.client.get("/health/live")
+    assert response.status == 200
+
+
+async def test_a_stalled_worker_is_not_alive(web: WebView) -> None:
+    web.health.liveness = HealthReport(ok=False, reasons=("no commit for 60 s",))
+    response = await web.client.get("/health/live")
+    assert response.status == 503
+
+
+async def test_details_cannot_hide_the_status(web: WebView) -> None:
+    web.health.liveness = HealthReport(ok=False, details={"status": "ok"})
+    response = await web.client.get("/health/live")
+    assert (await response.json())["status"] == "unavailable"

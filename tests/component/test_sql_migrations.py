@@ -1,0 +1,108 @@
+"""The schema comes from migrations, once, and is the one that the code knows."""
+
+import asyncio
+import shutil
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+from tests.component.sql_databases import DATABASES, database
+
+from posstream.adapters.sql.engine import create_engine, read_only
+from posstream.adapters.sql.migrate import upgrade
+from posstream.adapters.sql.schema import METADATA
+
+
+@pytest.fixture(params=DATABASES)
+async def url(request, tmp_path):
+    async with database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+async def engine(url):
+    engine = create_engine(url)
+    yield engine
+    await engine.dispose()
+
+
+async def test_the_migrated_schema_is_the_declared_one(engine):
+    await upgrade(engine)
+
+    def differences(connection):
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, METADATA)
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_constraints_have_the_declared_names(engine):
+    await upgrade(engine)
+
+    def names(connection):
+        inspector = inspect(connection)
+        return {
+            table.name: inspector.get_pk_constraint(table.name)["name"]
+            for table in METADATA.sorted_tables
+        }
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(names) == {
+            table.name: f"pk_{table.name}" for table in METADATA.sorted_tables
+        }
+
+
+async def test_a_second_upgrade_changes_nothing(engine):
+    await upgrade(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO baskets (basket_id) VALUES ('b')"))
+    await upgrade(engine)
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM baskets")) == 1
+
+
+async def test_four_workers_can_upgrade_at_once(url):
+    engines = [create_engine(url) for _ in range(4)]
+    try:
+        await asyncio.gather(*(upgrade(engine) for engine in engines))
+        async with engines[0].connect() as connection:
+            versions = (await connection.execute(text("SELECT * FROM alembic_version"))).all()
+        assert versions == [("0001",)]
+    finally:
+        for engine in engines:
+            await engine.dispose()
+
+
+async def test_a_failed_migration_leaves_nothing_behind(engine):
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE lookup_answers (x INTEGER)"))
+    with pytest.raises(Exception, match="lookup_answers"):
+        await upgrade(engine)
+    async with engine.connect() as connection:
+        tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    assert tables == ["lookup_answers"]
+
+
+async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine):
+    await upgrade(engine)
+    async with engine.begin() as writer:
+        await writer.execute(text("INSERT INTO baskets (basket_id) VALUES ('b')"))
+        async with asyncio.timeout(1), read_only(engine).connect() as reader:
+            assert await reader.scalar(text("SELECT count(*) FROM baskets")) == 0
+
+
+async def test_a_sqlite_file_is_made_with_its_folder_in_wal_mode(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path / 'a' / 'b' / 'posstream.db'}")
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert await connection.scalar(text("PRAGMA busy_timeout")) == 5000
+        assert await connection.scalar(text("PRAGMA synchronous")) == 1
+    await engine.dispose()
+    shutil.rmtree(tmp_path / "a")
+
+
+def test_another_database_is_refused_without_repeating_its_address():
+    with pytest.raises(ValueError, match="^the database must be sqlite or postgresql$"):
+        create_engine("mysql://someone:secret@localhost/x")

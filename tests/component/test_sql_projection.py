@@ -1,0 +1,370 @@
+"""Events become rows, the same ones whatever their order and however often they come."""
+
+import asyncio
+import itertools
+import logging
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+from tests.component.sql_databases import (
+    DATABASES,
+    JOHN,
+    at,
+    database,
+    failed,
+    found,
+    logged,
+    started,
+)
+
+from posstream.adapters.sql import schema
+from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.migrate import upgrade
+from posstream.adapters.sql.projection import SqlProjection, read_basket_started
+from posstream.domain.times import iso_utc
+from posstream.ports import ProjectedEvent
+
+
+@pytest.fixture(params=DATABASES)
+async def url(request, tmp_path):
+    async with database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+async def engine(url):
+    engine = create_engine(url)
+    await upgrade(engine)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def projection(engine):
+    return SqlProjection(engine)
+
+
+async def rows(engine, table):
+    """The rows of a table by its key, without their numbers: those follow the arrival."""
+    columns = [column for column in table.columns if column.name != "id"]
+    async with engine.connect() as connection:
+        found = await connection.execute(select(*columns).order_by(columns[0]))
+        return [dict(row._mapping) for row in found]
+
+
+async def everything(engine):
+    return {table.name: await rows(engine, table) for table in schema.METADATA.sorted_tables}
+
+
+async def only(engine, table):
+    (row,) = await rows(engine, table)
+    return row
+
+
+async def clear(engine):
+    async with engine.begin() as connection:
+        for table in schema.METADATA.sorted_tables:
+            await connection.execute(delete(table))
+
+
+def jane(points=1):
+    return {**JOHN, "customer_id": "CUST_002", "loyalty_points": points}
+
+
+HISTORY = (
+    found("e1", fetched=10),
+    found("e2", fetched=30, customer={**JOHN, "loyalty_points": 1300}),
+    found("e2b", fetched=30, customer={**JOHN, "loyalty_points": 1300}, source="CACHE"),
+    found("e3", fetched=20, identifier="john@example.com", basket="basket_2"),
+    found("e4", fetched=40, identifier="john@example.com", basket="basket_2", customer=jane()),
+    found("e5", fetched=30, identifier="john@example.com", identified=41, customer=jane(7)),
+    found("e6", fetched=30, identifier="+0987654321", identified=41, customer=jane(8)),
+    failed("e7", identified=50),
+    failed("e8", identified=9, basket="basket_3"),
+    found("e8", identified=9, basket="basket_3"),
+    logged("l1"),
+    logged("l2", status="TIMEOUT", response_data=None, request_timestamp=at(12)),
+    started(second=5),
+    started(second=4, terminal_id="t0"),
+    started(second=4, employee_id="0", terminal_id="t9"),
+    started("basket_4", second=None),
+    started("basket_2", second=None, employee_id=3),
+    started("basket_2", second=60, employee_id=2),
+)
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_a_replay_in_any_order_and_any_batches_gives_identical_rows(kind, tmp_path):
+    with asyncio.Runner() as runner:
+        where = database(kind, tmp_path)
+        engine = create_engine(runner.run(where.__aenter__()))
+
+        async def project(events, size):
+            await clear(engine)
+            for batch in itertools.batched(events, size) if size else [events]:
+                await SqlProjection(engine).apply(batch)
+            return await everything(engine)
+
+        runner.run(upgrade(engine))
+        expected = runner.run(project(HISTORY, 0))
+
+        @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(st.permutations(HISTORY), st.sampled_from([0, 1, 4]), st.booleans())
+        def replay(events, size, twice):
+            assert runner.run(project(events * 2 if twice else events, size)) == expected
+
+        try:
+            replay()
+        finally:
+            runner.run(engine.dispose())
+            runner.run(where.__aexit__(None, None, None))
+
+
+async def test_a_customer_is_kept_as_the_event_says(engine, projection):
+    await projection.apply([found("e1")])
+    assert await only(engine, schema.CUSTOMERS) == {
+        "customer_id": "CUST_001",
+        "identifier": "+1234567890",
+        "first_name": "John",
+        "last_name": "Doe",
+        "email": "john@example.com",
+        "phone": "+1234567890",
+        "loyalty_points": 1250,
+        "tier": "GOLD",
+        "total_purchases": Decimal("1234.50"),
+        "last_purchase_date": datetime(2026, 1, 30, 10, tzinfo=UTC),
+        "created_at": datetime(2026, 1, 31, 8, 0, 10, tzinfo=UTC),
+        "updated_at": datetime(2026, 1, 31, 8, 0, 10, tzinfo=UTC),
+        "attributes": {"favourite": "tea"},
+        "fetched_at": datetime(2026, 1, 31, 8, 0, 10, tzinfo=UTC),
+        "search_text": "john doe\njohn@example.com\n+1234567890",
+    }
+
+
+async def test_older_data_never_overwrites_newer(engine, projection):
+    await projection.apply([found("e2", fetched=20, customer={**JOHN, "tier": "PLATINUM"})])
+    await projection.apply([found("e1", fetched=10)])
+    row = await only(engine, schema.CUSTOMERS)
+    assert (row["tier"], iso_utc(row["updated_at"])) == ("PLATINUM", at(20))
+
+
+async def test_data_as_old_as_the_stored_writes_nothing(engine, projection):
+    await projection.apply([found("e1", fetched=10)])
+    await projection.apply([found("e2", fetched=10, customer={**JOHN, "tier": "BRONZE"})])
+    assert (await only(engine, schema.CUSTOMERS))["tier"] == "GOLD"
+
+
+async def test_created_at_never_moves_when_newer_data_comes(engine, projection):
+    for second in (10, 20, 30):
+        await projection.apply([found(f"e{second}", fetched=second)])
+        row = await only(engine, schema.CUSTOMERS)
+        assert (iso_utc(row["created_at"]), iso_utc(row["updated_at"])) == (at(10), at(second))
+
+
+async def test_every_alias_of_a_customer_is_kept(engine, projection):
+    await projection.apply([found("e1"), found("e2", identifier="john@example.com")])
+    aliases = await rows(engine, schema.CUSTOMER_IDENTIFIERS)
+    assert [(row["identifier"], row["customer_id"], row["kind"]) for row in aliases] == [
+        ("+1234567890", "CUST_001", "PHONE"),
+        ("john@example.com", "CUST_001", "EMAIL"),
+    ]
+
+
+async def test_an_identifier_follows_to_another_customer_by_newer_data_only(engine, projection):
+    await projection.apply([found("e2", fetched=20, customer=jane())])
+    await projection.apply([found("e1", fetched=10)])
+    alias = await only(engine, schema.CUSTOMER_IDENTIFIERS)
+    assert (alias["customer_id"], iso_utc(alias["first_seen_at"])) == ("CUST_002", at(10))
+
+
+async def test_a_start_after_the_identification_keeps_the_customer(engine, projection):
+    await projection.apply([found("e1")])
+    await projection.apply([started()])
+    row = await only(engine, schema.BASKETS)
+    assert (row["employee_id"], row["terminal_id"]) == ("1", "t1")
+    assert (row["customer_id"], row["identified_by"]) == ("CUST_001", "e1")
+
+
+async def test_the_earliest_start_wins(engine, projection):
+    await projection.apply([started(second=5)])
+    await projection.apply([started(second=9, employee_id=9)])
+    await projection.apply([started(second=3, employee_id=3)])
+    row = await only(engine, schema.BASKETS)
+    assert (row["employee_id"], iso_utc(row["started_at"])) == ("3", at(3))
+
+
+async def test_a_failed_lookup_never_erases_the_customer_but_is_kept(engine, projection):
+    await projection.apply([found("e1")])
+    await projection.apply([failed("e2", identified=50)])
+    assert (await only(engine, schema.BASKETS))["customer_id"] == "CUST_001"
+    history = await rows(engine, schema.BASKET_IDENTIFICATIONS)
+    assert [(row["customer_id"], row["reason"]) for row in history] == [
+        ("CUST_001", None),
+        (None, "TIMEOUT"),
+    ]
+
+
+async def test_the_last_identification_of_a_basket_wins(engine, projection):
+    await projection.apply([found("e2", identified=20, customer=jane())])
+    await projection.apply([found("e1", identified=19, fetched=30)])
+    assert (await only(engine, schema.BASKETS))["customer_id"] == "CUST_002"
+
+
+async def test_identifications_at_one_time_are_settled_by_event_id(engine, projection):
+    await projection.apply([found("b", identified=20, customer=jane())])
+    await projection.apply([found("a", identified=20)])
+    assert (await only(engine, schema.BASKETS))["identified_by"] == "b"
+
+
+async def test_an_attempt_is_logged_once(engine, projection):
+    await projection.apply([logged("l1"), logged("l1")])
+    await projection.apply([logged("l1")])
+    row = await only(engine, schema.CUSTOMER_LOOKUP_LOGS)
+    assert (row["status"], row["http_status"], row["response_data"]) == (
+        "SUCCESS",
+        200,
+        {"customer_id": "CUST_001"},
+    )
+
+
+async def test_the_log_numbers_its_rows_upwards(engine, projection):
+    await projection.apply([logged("l1"), logged("l2")])
+    async with engine.connect() as connection:
+        numbers = (await connection.scalars(select(schema.CUSTOMER_LOOKUP_LOGS.c.id))).all()
+    assert len(set(numbers)) == 2
+
+
+async def test_missing_optional_fields_become_null(engine, projection):
+    bare = ("event_id", "request_timestamp", "customer_identifier")
+    value = {name: item for name, item in logged("l1").value.items() if name in bare}
+    await projection.apply([ProjectedEvent("customer-lookup-logged", value)])
+    assert (await only(engine, schema.CUSTOMER_LOOKUP_LOGS))["http_status"] is None
+
+
+BAD_VALUES = (
+    None,
+    [],
+    "text",
+    {},
+    {"basket_id": "b", "employee_id": 1},
+    {"basket_id": 7, "employee_id": 1, "terminal_id": "t"},
+    {"basket_id": "b\0", "employee_id": 1, "terminal_id": "t"},
+    {"basket_id": "b", "employee_id": True, "terminal_id": "t"},
+    {"basket_id": "b", "employee_id": 1.5, "terminal_id": "t"},
+    {"basket_id": "b", "employee_id": 10**5000, "terminal_id": "t"},
+    {"basket_id": "b", "employee_id": 1, "terminal_id": " "},
+    {"basket_id": "b" * 257, "employee_id": 1, "terminal_id": "t"},
+    {"basket_id": "\ud800", "employee_id": 1, "terminal_id": "t"},
+    {"basket_id": "b", "employee_id": 1, "terminal_id": "t", "occurred_at": "yesterday"},
+    {"basket_id": "b", "employee_id": 1, "terminal_id": "t", "occurred_at": 12},
+    {"basket_id": "b", "employee_id": 1, "terminal_id": "t", "event_type": "BASKET_CLOSED"},
+    {"basket_id": "b", "employee_id": 1, "terminal_id": "t", "event_type": ["BASKET_STARTED"]},
+)
+
+
+@pytest.mark.parametrize("value", BAD_VALUES, ids=range(len(BAD_VALUES)))
+def test_a_malformed_start_is_not_believed(value):
+    assert read_basket_started(value) is None
+
+
+@pytest.mark.parametrize("employee", [1, "1"])
+def test_an_employee_id_may_be_a_number_or_text(employee):
+    start = read_basket_started(
+        {"basket_id": "b", "employee_id": employee, "terminal_id": "t", "more": 1}
+    )
+    assert (start.employee_id, start.occurred_at) == ("1", None)
+
+
+async def test_one_bad_event_fails_no_batch_and_leaks_nothing(engine, projection, caplog):
+    bad = [ProjectedEvent("basket-started", value) for value in BAD_VALUES] + [
+        found("SECRET", customer=None),
+        found("SECRET", customer={**JOHN, "total_purchases": "9999999999999.999"}),
+        found("SECRET", customer={**JOHN, "loyalty_points": "SECRET"}),
+        found("SECRET", fetched_at="SECRET"),
+        found("SECRET", fetched_at=None),
+        found("SECRET", basket_id=["SECRET"]),
+        found("SECRET", customer={**JOHN, "attributes": {"x": {"SECRET"}}}),
+        failed("SECRET", occurred_at=None, identified_at=None),
+        failed(""),
+        logged("SECRET", request_timestamp=None),
+        ProjectedEvent("customer-lookup-logged", None),
+        ProjectedEvent("another-topic", {"x": "SECRET"}),
+    ]
+    with caplog.at_level(logging.WARNING):
+        await projection.apply([*bad, started(), *bad])
+    assert await everything(engine) == {
+        **{table.name: [] for table in schema.METADATA.sorted_tables},
+        "baskets": [await only(engine, schema.BASKETS)],
+    }
+    assert len(caplog.records) == 2 * len(bad)
+    assert "SECRET" not in caplog.text
+
+
+async def test_awkward_but_valid_values_are_stored(engine, projection):
+    awkward = {
+        **JOHN,
+        "first_name": "Jo\0hn\ud800",
+        "loyalty_points": -(2**63 - 1),
+        "total_purchases": "-9999999999999.99",
+        "attributes": {"a\0": ["\0", "\udfff", float("nan"), None, True, {"b": 1.5}]},
+    }
+    await projection.apply(
+        [
+            found("e1", customer=awkward, attempts="many", duration_ms=2**70, more="x"),
+            logged("l1", error_message="x\0" * 5000, response_data="\0text", http_status=2**64),
+            started(second=None, occurred_at="0001-01-01T00:00:00Z"),
+            started("basket_9", second=None, occurred_at="9999-12-31T23:59:59.999999Z"),
+        ]
+    )
+    row = await only(engine, schema.CUSTOMERS)
+    assert row["first_name"] == "John?"
+    assert row["total_purchases"] == Decimal("-9999999999999.99")
+    assert row["attributes"] == {"a": ["", "?", None, None, True, {"b": 1.5}]}
+    log = await only(engine, schema.CUSTOMER_LOOKUP_LOGS)
+    assert (log["response_data"], log["http_status"]) == ("text", None)
+    assert len(await rows(engine, schema.BASKETS)) == 2
+
+
+async def test_an_empty_batch_does_nothing(engine, projection):
+    await projection.apply([])
+    assert not any((await everything(engine)).values())
+
+
+async def test_sixty_concurrent_applies_from_two_engines_lose_nothing(url, engine):
+    other = create_engine(url)
+    projections = [SqlProjection(engine), SqlProjection(other)]
+
+    def batch(number):
+        # All write the shared customer and one another's baskets, each in its own order.
+        events = [
+            found(f"e{number}-{place}", basket=f"basket_{place}", fetched=number)
+            for place in range(5)
+        ] + [started(f"basket_{number % 5}", second=number), logged(f"l{number}")]
+        return events if number % 2 else events[::-1]
+
+    try:
+        await asyncio.gather(
+            *(projections[number % 2].apply(batch(number)) for number in range(60))
+        )
+    finally:
+        await other.dispose()
+    assert len(await rows(engine, schema.LOOKUP_ANSWERS)) == 300
+    assert len(await rows(engine, schema.BASKET_IDENTIFICATIONS)) == 300
+    assert len(await rows(engine, schema.CUSTOMER_LOOKUP_LOGS)) == 60
+    customer = await only(engine, schema.CUSTOMERS)
+    assert (iso_utc(customer["created_at"]), iso_utc(customer["updated_at"])) == (at(0), at(59))
+    baskets = await rows(engine, schema.BASKETS)
+    assert [row["identified_by"] for row in baskets] == [f"e59-{place}" for place in range(5)]
+    assert [iso_utc(row["started_at"]) for row in baskets] == [at(place) for place in range(5)]
+
+
+async def test_money_adds_no_dust(engine, projection):
+    amounts = ["0.10", "0.29", "1234567890123.45", "0.00"]
+    for second, amount in enumerate(amounts):
+        customer = {**JOHN, "total_purchases": amount}
+        await projection.apply([found(f"e{second}", fetched=second, customer=customer)])
+        assert str((await only(engine, schema.CUSTOMERS))["total_purchases"]) == amount

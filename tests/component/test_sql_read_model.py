@@ -1,0 +1,168 @@
+"""Customers and baskets are read back as they were projected."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import event
+from tests.component.sql_databases import DATABASES, JOHN, at, database, found, started
+
+from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.migrate import upgrade
+from posstream.adapters.sql.projection import SqlProjection
+from posstream.adapters.sql.read_model import SqlReadModel
+from posstream.domain.times import iso_utc
+from posstream.ports import BasketRow, CustomerRow
+
+JANE = {
+    **JOHN,
+    "customer_id": "CUST_002",
+    "first_name": "Jane",
+    "last_name": "Smith_100%",
+    "email": "jane@example.com",
+    "phone": "+0987654321",
+    "tier": "PLATINUM",
+}
+EMILE = {
+    **JOHN,
+    "customer_id": "CUST_003",
+    "first_name": "Émile",
+    "last_name": "Straße",
+    "email": "",
+    "phone": "",
+    "tier": "DIAMOND",
+}
+
+
+@pytest.fixture(params=DATABASES)
+async def engine(request, tmp_path):
+    async with database(request.param, tmp_path) as url:
+        engine = create_engine(url)
+        await upgrade(engine)
+        yield engine
+        await engine.dispose()
+
+
+@pytest.fixture
+async def model(engine):
+    await SqlProjection(engine).apply(
+        [
+            found("e1", fetched=10),
+            found("e2", fetched=20, identifier="john@example.com"),
+            found("e3", basket="basket_2", identifier="+0987654321", customer=JANE),
+            found("e4", basket="basket_3", identifier="CARD_77", customer=EMILE),
+            started("basket_1"),
+        ]
+    )
+    return SqlReadModel(engine)
+
+
+async def ids(model, **filters):
+    return [row.customer_id for row in await model.all_customers(**filters)]
+
+
+async def test_a_customer_is_read_by_id_with_every_field(model):
+    assert await model.customer("CUST_001") == CustomerRow(
+        customer_id="CUST_001",
+        identifier="john@example.com",
+        first_name="John",
+        last_name="Doe",
+        email="john@example.com",
+        phone="+1234567890",
+        loyalty_points=1250,
+        tier="GOLD",
+        total_purchases=Decimal("1234.50"),
+        last_purchase_date=datetime(2026, 1, 30, 10, tzinfo=UTC),
+        created_at=datetime(2026, 1, 31, 8, 0, 10, tzinfo=UTC),
+        updated_at=datetime(2026, 1, 31, 8, 0, 20, tzinfo=UTC),
+        identifiers=("+1234567890", "john@example.com"),
+    )
+
+
+async def test_money_keeps_its_two_places(model):
+    row = await model.customer("CUST_001")
+    assert str(row.total_purchases) == "1234.50"
+
+
+@pytest.mark.parametrize("identifier", ["+1234567890", "john@example.com"])
+async def test_both_aliases_lead_to_cust_001(model, identifier):
+    assert (await model.customer_by_identifier(identifier)).customer_id == "CUST_001"
+
+
+@pytest.mark.parametrize("unknown", ["", "nobody", "a\0b", "\ud800", "'; --"])
+async def test_what_is_not_there_is_none(model, unknown):
+    assert await model.customer(unknown) is None
+    assert await model.customer_by_identifier(unknown) is None
+    assert await model.basket(unknown) is None
+
+
+async def test_all_customers_come_by_id(model):
+    assert await ids(model) == ["CUST_001", "CUST_002", "CUST_003"]
+
+
+async def test_the_limit_is_kept_between_1_and_1000(model):
+    assert await ids(model, limit=2) == ["CUST_001", "CUST_002"]
+    assert await ids(model, limit=-5) == ["CUST_001"]
+    assert len(await ids(model, limit=10**9)) == 3
+
+
+async def test_a_tier_is_matched_exactly(model):
+    assert await ids(model, tier="PLATINUM") == ["CUST_002"]
+    assert await ids(model, tier="DIAMOND") == ["CUST_003"]
+    assert await ids(model, tier="platinum") == []
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("JOHN", ["CUST_001"]),
+        ("doe", ["CUST_001"]),
+        ("ohn do", ["CUST_001"]),
+        ("EXAMPLE.com", ["CUST_001", "CUST_002"]),
+        ("09876", ["CUST_002"]),
+        ("card_7", ["CUST_003"]),
+        ("éMILE", ["CUST_003"]),
+        ("STRASSE", ["CUST_003"]),
+        ("0%", ["CUST_002"]),
+        ("h_1", ["CUST_002"]),
+        ("%", ["CUST_002"]),
+        ("j_hn", []),
+        ("/", []),
+        ("doe\0", []),
+        ("", ["CUST_001", "CUST_002", "CUST_003"]),
+        ("  ", ["CUST_001", "CUST_002", "CUST_003"]),
+    ],
+)
+async def test_a_search_finds_a_part_of_a_name_address_or_identifier(model, search, expected):
+    assert await ids(model, search=search) == expected
+
+
+async def test_tier_and_search_must_both_hold(model):
+    assert await ids(model, tier="GOLD", search="example") == ["CUST_001"]
+
+
+async def test_a_basket_is_read_with_its_start_and_its_customer(model):
+    row = await model.basket("basket_1")
+    assert row == BasketRow("basket_1", "1", "t1", "CUST_001", row.started_at, row.identified_at)
+    assert (iso_utc(row.started_at), iso_utc(row.identified_at)) == (at(5), at(20))
+
+
+async def test_customers_by_ids_leaves_out_the_unknown(model):
+    rows = await model.customers_by_ids(["CUST_002", "nobody", "CUST_001", "CUST_002", "\0"])
+    assert sorted(rows) == ["CUST_001", "CUST_002"]
+    assert rows["CUST_002"].first_name == "Jane"
+    assert await model.customers_by_ids([]) == {}
+
+
+async def test_a_call_takes_at_most_two_statements(engine, model):
+    seen = []
+    event.listen(
+        engine.sync_engine,
+        "before_cursor_execute",
+        lambda *args: None if args[2].startswith(("BEGIN", "SET ")) else seen.append(args[2]),
+    )
+    await model.all_customers(search="o", tier="GOLD")
+    assert len(seen) == 2
+    seen.clear()
+    await model.customer_by_identifier("+1234567890")
+    assert len(seen) == 2

@@ -1,0 +1,159 @@
+"""The web view as a whole: keys, headers, errors, and the port."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web as aiohttp_web
+
+from posstream.domain.errors import StartRefused
+from posstream.settings import Settings
+from tests.component.web_client import WebView, running_web
+from web.server import WebServer
+
+KEY = "a-key-of-some-length"
+QUERY = {"query": "{ __typename }"}
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[WebView]:
+    async with running_web() as view:
+        yield view
+
+
+@pytest.fixture
+async def locked() -> AsyncIterator[WebView]:
+    async with running_web(Settings(api_key=KEY)) as view:
+        yield view
+
+
+async def test_the_front_page_names_the_urls(web: WebView) -> None:
+    response = await web.client.get("/")
+    page = await response.text()
+    assert all(
+        url in page
+        for url in ("/graphql/", "/api/mock-customer-lookup/", "/health/live", "/health/ready")
+    )
+
+
+@pytest.mark.parametrize("path", ["/", "/graphql/?query={__typename}", "/nothing", "/health/x"])
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", KEY, f"Basic {KEY}", "Bearer", f"Bearer {KEY}x", "Bearer \u00e9"],
+)
+async def test_without_the_key_everything_else_is_unauthorized(
+    locked: WebView, path: str, authorization: str | None
+) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    response = await locked.client.get(path, headers=headers)
+    assert (response.status, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert (await response.json())["error"]["code"] == "UNAUTHORIZED"
+
+
+async def test_with_the_key_graphql_answers(locked: WebView) -> None:
+    response = await locked.post(QUERY, Authorization=f"Bearer {KEY}")
+    assert await response.json() == {"data": {"__typename": "Query"}}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/live",
+        "/health/ready",
+        "/api/mock-customer-lookup/+1234567890/",
+        "/api/mock-customer-lookup/+1234567890",
+    ],
+)
+async def test_probes_and_the_mock_need_no_key(locked: WebView, path: str) -> None:
+    response = await locked.client.get(path)
+    assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/graphql/",
+        "/nothing",
+        "/health/live",
+        "/api/mock-customer-lookup/+1234567890/?body=html",
+    ],
+)
+async def test_every_answer_has_safe_headers_and_no_banner(web: WebView, path: str) -> None:
+    response = await web.client.get(path)
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Server" not in response.headers
+
+
+async def test_an_unknown_path_is_404_in_json(web: WebView) -> None:
+    response = await web.client.get("/nothing")
+    assert response.status == 404
+    assert await response.json() == {"error": {"code": "NOT_FOUND", "message": "Not Found"}}
+
+
+async def test_a_wrong_method_is_405_in_json_and_names_the_right_ones(web: WebView) -> None:
+    response = await web.client.post("/health/live")
+    assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD")
+    assert (await response.json())["error"]["code"] == "METHOD_NOT_ALLOWED"
+
+
+async def test_an_unexpected_error_shows_only_a_reference_that_is_in_the_log(
+    web: WebView, caplog: pytest.LogCaptureFixture
+) -> None:
+    web.health.live = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    with caplog.at_level(logging.ERROR):
+        response = await web.client.get("/health/live")
+    answer = await response.json()
+    assert response.status == 500
+    assert answer["error"].pop("reference") in caplog.text
+    assert answer == {"error": {"code": "INTERNAL", "message": "Internal error"}}
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_server_answers_from_start_to_stop() -> None:
+    application = aiohttp_web.Application()
+
+    async def hello(_: aiohttp_web.Request) -> aiohttp_web.Response:
+        return aiohttp_web.Response(text="hello")
+
+    application.add_routes([aiohttp_web.get("/", hello)])
+    server = WebServer(application, host="127.0.0.1", port=0)
+    await server.start()
+    url = f"http://127.0.0.1:{server.port}/"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url) as response:
+            assert await response.text() == "hello"
+        await server.stop()
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.get(url)
+
+
+async def test_a_port_in_use_refuses_the_start_and_says_what_to_do() -> None:
+    first = WebServer(aiohttp_web.Application(), host="127.0.0.1", port=0)
+    await first.start()
+    second = WebServer(aiohttp_web.Application(), host="127.0.0.1", port=first.port)
+    with pytest.raises(StartRefused) as refused:
+        await second.start()
+    await first.stop()
+    assert (
+        str(refused.value)
+        == (
+            f"port {first.port} on 127.0.0.1 is in use: "
+            "stop the program that has it or set POSSTREAM_WEB_PORT"
+        )
+        or first.port == 0
+    )
+
+
+async def test_an_address_of_another_machine_refuses_the_start() -> None:
+    server = WebServer(aiohttp_web.Application(), host="192.0.2.1", port=0)
+    with pytest.raises(StartRefused, match="POSSTREAM_WEB_HOST"):
+        await server.start()
+
+
+async def test_a_server_that_never_started_can_be_stopped() -> None:
+    await WebServer(aiohttp_web.Application(), host="127.0.0.1", port=0).stop()

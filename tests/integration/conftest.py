@@ -1,0 +1,44 @@
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from posstream.embedded_broker import EmbeddedBroker
+from tests.integration.harness import ForeignClient, Worker, foreign_client, free_port
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The broker of the session: the one that is given, else an embedded one."""
+    given = os.environ.get("POSSTREAM_TEST_BROKER")
+    if given:
+        yield given.removeprefix("kafka://")
+        return
+    broker = EmbeddedBroker(
+        free_port(), log_file=tmp_path_factory.mktemp("broker") / "broker.log"
+    )
+    broker.start()
+    yield broker.address
+    broker.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def worker(
+    servers: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Worker]:
+    """One worker for the session: joining a group costs seconds."""
+    datadir: Path = tmp_path_factory.mktemp("worker")
+    worker = Worker(servers, datadir, api_query="?generate=1&delay_ms=20")
+    worker.start()
+    await worker.ready()
+    yield worker
+    assert worker.stop() == 0, worker.log[-3000:]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(servers: str, worker: Worker) -> AsyncIterator[ForeignClient]:
+    """A till's integrator with a Kafka client of their own, while the worker is ready."""
+    async with foreign_client(servers) as client:
+        yield client

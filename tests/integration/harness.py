@@ -1,0 +1,218 @@
+"""Real processes for tests: a broker, workers, and a foreign client that counts answers."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import aiokafka
+import orjson
+
+from posstream import events, topics
+
+READY_SECONDS = 60
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """The environment without the developer's own settings, with those of the test."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("POSSTREAM_")}
+    return kept | {f"POSSTREAM_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+class Worker:
+    """One `faust -A posstream.app worker` process."""
+
+    def __init__(self, servers: str, datadir: Path, *, api_query: str = "", **settings: object):
+        self.datadir = datadir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_file = datadir / "worker.log"
+        datadir.mkdir(parents=True, exist_ok=True)
+        self._environment = environment(
+            broker=f"kafka://{servers}",
+            datadir=datadir,
+            web_port=self.port,
+            api_endpoint=f"{self.url}/api/mock-customer-lookup/{api_query}",
+            **settings,
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "faust", "-A", "posstream.app", "worker", "-l", "info"],
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    async def ready(self) -> None:
+        give_up_at = time.monotonic() + READY_SECONDS
+        async with aiohttp.ClientSession() as http:
+            while time.monotonic() < give_up_at:
+                assert self.running, self.log[-3000:]
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with http.get(f"{self.url}/health/ready") as response:
+                        if response.ok:
+                            return
+                await asyncio.sleep(0.1)
+        raise AssertionError(f"not ready in {READY_SECONDS} s: {self.log[-3000:]}")
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self, seconds: float = 30) -> int:
+        """SIGTERM, and the exit code."""
+        assert self._process is not None
+        if self.running:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(seconds)
+
+    async def graphql(self, query: str) -> dict[str, Any]:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{self.url}/graphql/", json={"query": query}) as response,
+        ):
+            body: dict[str, Any] = await response.json()
+            return body
+
+
+@dataclass
+class Seen:
+    """Every record of some topics, as a foreign client reads them."""
+
+    records: list[Any] = field(default_factory=list)
+
+    def of(self, *names: str) -> list[dict[str, Any]]:
+        return [orjson.loads(r.value) for r in self.records if r.topic in names]
+
+    def counts(self, field_name: str, *names: str) -> Counter[str]:
+        return Counter(value[field_name] for value in self.of(*names))
+
+
+class ForeignClient:
+    """A plain aiokafka producer and a group-less reader of everything that posstream writes."""
+
+    def __init__(
+        self, producer: aiokafka.AIOKafkaProducer, consumer: aiokafka.AIOKafkaConsumer
+    ) -> None:
+        self.producer = producer
+        self.seen = Seen()
+        self._consumer = consumer
+
+    async def read_until(self, done: Any, seconds: float = 60) -> None:
+        """Read on until `done(seen)`; fails the test when the time is up."""
+        give_up_at = time.monotonic() + seconds
+        while not done(self.seen):
+            assert time.monotonic() < give_up_at, f"still waiting after {seconds} s"
+            for batch in (await self._consumer.getmany(timeout_ms=200)).values():
+                self.seen.records.extend(batch)
+
+    async def read_for(self, seconds: float) -> None:
+        """Read whatever else comes, for a while: nothing more may come."""
+        stop_at = time.monotonic() + seconds
+        while time.monotonic() < stop_at:
+            for batch in (await self._consumer.getmany(timeout_ms=200)).values():
+                self.seen.records.extend(batch)
+
+
+@contextlib.asynccontextmanager
+async def foreign_client(servers: str) -> AsyncIterator[ForeignClient]:
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5)
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        group_id=None,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    await producer.start()
+    await consumer.start()
+    try:
+        names = (
+            topics.CUSTOMER_DATA_FETCHED,
+            topics.CUSTOMER_LOOKUP_FAILED,
+            topics.CUSTOMER_LOOKUP_LOGGED,
+            topics.DEAD_LETTERS,
+        )
+        partitions = [
+            aiokafka.TopicPartition(name, number)
+            for name in names
+            for number in await producer.partitions_for(name)
+        ]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        yield ForeignClient(producer, consumer)
+    finally:
+        await consumer.stop()
+        await producer.stop()
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One event of a till, and the id under which its answer will come."""
+
+    event_id: str
+    basket_id: str
+    identifier: str
+
+    @property
+    def lookup_id(self) -> str:
+        return events.lookup_id(self.event_id, "", 0, 0)
+
+    @property
+    def value(self) -> bytes:
+        return orjson.dumps(
+            {
+                "event_id": self.event_id,
+                "basket_id": self.basket_id,
+                "customer_identifier": self.identifier,
+            }
+        )
+
+
+def mixed_scans(count: int, distinct: int, tag: str) -> list[Scan]:
+    """Scans of phones, e-mails and cards, in turns."""
+    made = []
+    for number in range(count):
+        who = number % distinct
+        identifier = (f"+49{tag}{who:04}", f"user{who}@{tag}.example", f"CARD_{tag}_{who}")[who % 3]
+        made.append(Scan(str(uuid.uuid4()), f"basket-{tag}-{number}", identifier))
+    return made
+
+
+async def produce(client: ForeignClient, scans: Sequence[Scan]) -> None:
+    """Send scans keyed by identifier, by basket and not at all, in turns."""
+    waiting = []
+    for number, scan in enumerate(scans):
+        key = (scan.identifier.encode(), scan.basket_id.encode(), None)[number % 3]
+        sent = await client.producer.send(topics.CUSTOMER_IDENTIFIED, scan.value, key=key)
+        waiting.append(sent)
+    await asyncio.gather(*waiting)

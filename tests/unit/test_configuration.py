@@ -1,0 +1,166 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posstream import topics
+from posstream.configuration import (
+    MAX_TTL_SECONDS,
+    RANGES,
+    CurrentConfiguration,
+    PluginConfiguration,
+    check_endpoint,
+)
+from posstream.domain.errors import InvalidConfiguration
+from posstream.domain.freshness import Windows
+
+PLAN = PluginConfiguration("http://127.0.0.1:8000/api/")
+
+
+def test_the_defaults_are_the_contract_s() -> None:
+    assert dataclasses.asdict(PLAN) == {
+        "api_endpoint": "http://127.0.0.1:8000/api/",
+        "timeout_seconds": 5,
+        "retry_attempts": 2,
+        "cache_ttl_seconds": 3600,
+        "fallback_to_cache_on_error": True,
+        "stale_ttl_seconds": 86400,
+        "negative_ttl_seconds": 60,
+        "deadline_seconds": 12,
+        "max_concurrent_lookups": 100,
+        "enabled": True,
+        "version": 0,
+    }
+
+
+def test_the_defaults_are_inside_their_own_ranges() -> None:
+    assert PLAN == PLAN.edited({key: getattr(PLAN, key) for key in RANGES})
+
+
+def test_the_windows_are_the_ttls_in_milliseconds() -> None:
+    expected = Windows(fresh_ms=3_600_000, stale_ms=86_400_000, negative_ms=60_000)
+    assert expected == PLAN.windows
+
+
+def test_a_ttl_may_be_a_fraction_of_a_second() -> None:
+    assert PLAN.edited({"cache_ttl_seconds": 0.0015}).windows.fresh_ms == 2
+
+
+def test_an_edit_changes_its_keys_and_nothing_else() -> None:
+    expected = dataclasses.replace(PLAN, retry_attempts=3, cache_ttl_seconds=0.5)
+    assert expected == PLAN.edited({"retry_attempts": 3, "cache_ttl_seconds": 0.5})
+
+
+def test_an_empty_edit_changes_nothing() -> None:
+    assert PLAN == PLAN.edited({})
+
+
+@pytest.mark.parametrize("key", RANGES)
+def test_both_ends_of_a_range_are_inside_it(key: str) -> None:
+    for value in RANGES[key]:
+        assert value == getattr(PLAN.edited({key: value}), key)
+
+
+@pytest.mark.parametrize("key", RANGES)
+def test_a_value_out_of_range_is_refused_by_name(key: str) -> None:
+    lowest, highest = RANGES[key]
+    for value in (lowest - 1, highest + 1, float("nan"), float("inf"), float("-inf")):
+        with pytest.raises(InvalidConfiguration, match=f"^{key}: must be a ") as refused:
+            PLAN.edited({key: value})
+        assert key == refused.value.key
+
+
+@pytest.mark.parametrize("key", RANGES)
+@pytest.mark.parametrize("value", [None, "1", True, [], {}])
+def test_a_number_of_another_type_is_refused_by_name(key: str, value: object) -> None:
+    with pytest.raises(InvalidConfiguration, match=f"^{key}: must be a "):
+        PLAN.edited({key: value})
+
+
+@pytest.mark.parametrize("key", ["retry_attempts", "max_concurrent_lookups"])
+def test_a_count_is_a_whole_number(key: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=f"^{key}: must be a whole number"):
+        PLAN.edited({key: 2.0})
+
+
+@pytest.mark.parametrize("value", [None, 1, 0, "true", []])
+def test_a_switch_is_true_or_false(value: object) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"^fallback_to_cache_on_error: must be true"):
+        PLAN.edited({"fallback_to_cache_on_error": value})
+
+
+@pytest.mark.parametrize("key", ["timeout", "enabled", "version", "", "__class__"])
+def test_an_unknown_key_is_refused_by_name(key: str) -> None:
+    with pytest.raises(InvalidConfiguration) as refused:
+        PLAN.edited({key: 1})
+    assert key == refused.value.key
+    assert refused.value.why == "is not a key of this configuration"
+
+
+def test_one_bad_key_refuses_the_whole_edit() -> None:
+    with pytest.raises(InvalidConfiguration, match=r"^retry_attempts"):
+        PLAN.edited({"cache_ttl_seconds": 1, "retry_attempts": 0})
+    assert PLAN.cache_ttl_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost",
+        "https://crm.example.com/v1/customers?tenant=7",
+        "http://127.0.0.1:8000/api/mock-customer-lookup/?delay_ms=5",
+        "http://[::1]:8000/",
+        "http://10.0.0.1/",
+    ],
+)
+def test_an_http_url_with_a_host_is_an_endpoint(url: str) -> None:
+    assert check_endpoint(url) is None
+    assert url == PLAN.edited({"api_endpoint": url}).api_endpoint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        7,
+        "",
+        "crm.example.com",
+        "ftp://crm.example.com/",
+        "file:///etc/passwd",
+        "http://",
+        "http:///path",
+        "http://[::1",
+        "http://host:port/",
+        "http://host:99999/",
+        "http://user@host/",
+        "http://user:secret@host/",
+        "http://:secret@host/",
+        "http://host/#part",
+        "http://host/a b",
+        "http://host/\n",
+        "http://host/\0",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fe80::1]/",
+        "http://host/" + "x" * 2000,
+    ],
+)
+def test_what_is_no_safe_endpoint_is_refused_by_name(url: object) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"^api_endpoint: ") as refused:
+        PLAN.edited({"api_endpoint": url})
+    assert "secret" not in str(refused.value)
+
+
+def test_no_window_outlives_the_changelog() -> None:
+    assert MAX_TTL_SECONDS * 1000 < topics.CACHE_RETENTION_MS
+
+
+def test_the_version_in_force_can_be_replaced() -> None:
+    current = CurrentConfiguration(PLAN)
+    current.value = newer = dataclasses.replace(PLAN, version=1)
+    assert newer is current.value
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_endpoint_check(url: str) -> None:
+    assert isinstance(check_endpoint("http://" + url), str | None)

@@ -1,0 +1,238 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posstream.domain.customer import TIERS, Customer, InvalidCustomer, read_customer, scrub
+
+JOHN = {
+    "customer_id": "CUST_001",
+    "first_name": "John",
+    "last_name": "Doe",
+    "email": "john@example.com",
+    "phone": "+1234567890",
+    "loyalty_points": 1250,
+    "tier": "GOLD",
+    "total_purchases": "5432.10",
+    "last_purchase_date": "2026-01-31T08:00:00.000Z",
+}
+
+
+def read(**fields: object) -> Customer | InvalidCustomer:
+    return read_customer({"customer_id": "C", **fields})
+
+
+def test_a_whole_description_is_read() -> None:
+    expected = Customer(
+        customer_id="CUST_001",
+        first_name="John",
+        last_name="Doe",
+        email="john@example.com",
+        phone="+1234567890",
+        loyalty_points=1250,
+        tier="GOLD",
+        total_purchases=Decimal("5432.10"),
+        last_purchase_date=datetime(2026, 1, 31, 8, tzinfo=UTC),
+    )
+    assert expected == read_customer(JOHN)
+
+
+def test_a_customer_is_written_as_the_contract_says() -> None:
+    john = read_customer(JOHN)
+    assert isinstance(john, Customer)
+    assert {**JOHN, "attributes": {}} == john.as_document()
+
+
+def test_what_is_missing_takes_its_empty_value() -> None:
+    customer = read()
+    assert isinstance(customer, Customer)
+    assert customer.as_document() == {
+        "customer_id": "C",
+        "first_name": "",
+        "last_name": "",
+        "email": "",
+        "phone": "",
+        "loyalty_points": 0,
+        "tier": "",
+        "total_purchases": "0.00",
+        "last_purchase_date": None,
+        "attributes": {},
+    }
+
+
+def test_null_is_as_good_as_missing() -> None:
+    assert read() == read(**dict.fromkeys(set(JOHN) - {"customer_id"}))
+
+
+def test_every_other_field_is_an_attribute() -> None:
+    customer = read(shoe_size=43, address={"city": "Berlin"}, tags=["a", None, 1.5])
+    assert isinstance(customer, Customer)
+    expected = {"shoe_size": 43, "address": {"city": "Berlin"}, "tags": ["a", None, 1.5]}
+    assert expected == customer.attributes
+
+
+@pytest.mark.parametrize("tier", [*TIERS, "DIAMOND", "gold", ""])
+def test_a_tier_is_kept_as_it_is_known_or_not(tier: str) -> None:
+    customer = read(tier=tier)
+    assert isinstance(customer, Customer)
+    assert tier == customer.tier
+
+
+@pytest.mark.parametrize("document", [None, [], "John", 1, True, [JOHN]])
+def test_a_body_that_is_no_object_is_refused(document: object) -> None:
+    assert InvalidCustomer("the body is not a JSON object") == read_customer(document)
+
+
+@pytest.mark.parametrize("customer_id", [None, "", "  ", "\0", True, 1.5, [], {}, "x" * 257])
+def test_a_customer_without_an_id_is_refused(customer_id: object) -> None:
+    refused = read_customer({"customer_id": customer_id})
+    assert InvalidCustomer("customer_id is missing, empty or no text") == refused
+
+
+def test_an_id_may_be_a_number() -> None:
+    customer = read_customer({"customer_id": 17})
+    assert isinstance(customer, Customer)
+    assert customer.customer_id == "17"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("first_name", ["John"]),
+        ("last_name", {}),
+        ("email", True),
+        ("phone", 1.5),
+        ("tier", []),
+        ("first_name", "x" * 257),
+        ("loyalty_points", True),
+        ("loyalty_points", 1.5),
+        ("loyalty_points", "many"),
+        ("loyalty_points", 2**63),
+        ("loyalty_points", float("nan")),
+        ("loyalty_points", float("inf")),
+        ("loyalty_points", "1e999999999"),
+        ("loyalty_points", []),
+        ("total_purchases", True),
+        ("total_purchases", "a lot"),
+        ("total_purchases", "NaN"),
+        ("total_purchases", "sNaN"),
+        ("total_purchases", "-Infinity"),
+        ("total_purchases", float("nan")),
+        ("total_purchases", 10**13),
+        ("total_purchases", "1e999999999"),
+        ("total_purchases", "0e999999999"),
+        ("total_purchases", []),
+        ("last_purchase_date", 20260131),
+        ("last_purchase_date", "yesterday"),
+        ("last_purchase_date", []),
+    ],
+)
+def test_a_field_of_a_wrong_type_or_range_is_refused_by_name(field: str, value: object) -> None:
+    expected = InvalidCustomer(f"{field} has the wrong type or is out of range")
+    assert expected == read(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0, 0), (-5, -5), ("1250", 1250), (1250.0, 1250), ("12.0", 12), (2**63 - 1, 2**63 - 1)],
+)
+def test_points_are_a_whole_number_however_written(value: object, expected: int) -> None:
+    customer = read(loyalty_points=value)
+    assert isinstance(customer, Customer)
+    assert expected == customer.loyalty_points
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, "0.00"),
+        (5, "5.00"),
+        (0.1, "0.10"),
+        (1234.5, "1234.50"),
+        ("1234.565", "1234.57"),
+        ("-3", "-3.00"),
+        ("1e3", "1000.00"),
+        ("1e-999999999", "0.00"),
+        ("9999999999999.99", "9999999999999.99"),
+    ],
+)
+def test_money_has_two_places_and_rounds_half_up(value: object, expected: str) -> None:
+    customer = read(total_purchases=value)
+    assert isinstance(customer, Customer)
+    assert expected == customer.as_document()["total_purchases"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00.000Z"),
+        ("2026-01-31T08:00:00+02:00", "2026-01-31T06:00:00.000Z"),
+        ("2026-01-31T08:00:00", "2026-01-31T08:00:00.000Z"),
+    ],
+)
+def test_a_purchase_date_is_written_in_utc(value: str, expected: str) -> None:
+    customer = read(last_purchase_date=value)
+    assert isinstance(customer, Customer)
+    assert expected == customer.as_document()["last_purchase_date"]
+
+
+def test_a_phone_may_be_a_number() -> None:
+    customer = read(phone=1234567890)
+    assert isinstance(customer, Customer)
+    assert customer.phone == "1234567890"
+
+
+def test_nul_characters_are_dropped_everywhere() -> None:
+    customer = read(first_name="Jo\0hn", notes=["a\0b", {"k\0": "v\0"}])
+    assert isinstance(customer, Customer)
+    assert customer.first_name == "John"
+    assert customer.attributes == {"notes": ["ab", {"k": "v"}]}
+
+
+def test_card_numbers_are_masked_in_every_field_but_the_id() -> None:
+    pan = "4111111111111111"
+    customer = read_customer(
+        {"customer_id": pan, "last_name": pan, "n": int(pan), "deep": [{pan: f"card {pan}"}]}
+    )
+    assert isinstance(customer, Customer)
+    assert customer.customer_id == pan
+    assert customer.last_name == "411111******1111"
+    assert customer.attributes == {
+        "n": "411111******1111",
+        "deep": [{"411111******1111": "card 411111******1111"}],
+    }
+
+
+def test_without_the_guard_nothing_is_masked() -> None:
+    customer = read_customer(
+        {"customer_id": "C", "last_name": "4111111111111111"}, card_guard=False
+    )
+    assert isinstance(customer, Customer)
+    assert customer.last_name == "4111111111111111"
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(min_value=-(2**63), max_value=2**64 - 1)
+    | st.floats()
+    | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*JOHN, "extra"]), json_values))
+def test_no_description_breaks_the_reader(document: dict[str, Any]) -> None:
+    assert isinstance(read_customer(document), Customer | InvalidCustomer)
+
+
+@given(json_values)
+def test_scrubbing_twice_changes_nothing_more(value: object) -> None:
+    once = scrub(value)
+    assert repr(once) == repr(scrub(once))

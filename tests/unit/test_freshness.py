@@ -1,0 +1,125 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posstream.domain.freshness import MAX_SKEW_MS, CacheEntry, Freshness, Windows, age_ms, judge
+
+NOW = 1_700_000_000_000
+WINDOWS = Windows(fresh_ms=3_600_000, stale_ms=86_400_000, negative_ms=60_000)
+FRESH, STALE, EXPIRED = Freshness.FRESH, Freshness.STALE, Freshness.EXPIRED
+
+
+def known(age: int) -> CacheEntry:
+    return CacheEntry(NOW - age, b"{}")
+
+
+def unknown(age: int) -> CacheEntry:
+    return CacheEntry(NOW - age, None)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (0, FRESH),
+        (1, FRESH),
+        (3_599_999, FRESH),
+        (3_600_000, STALE),
+        (3_600_001, STALE),
+        (86_399_999, STALE),
+        (86_400_000, EXPIRED),
+        (86_400_001, EXPIRED),
+        (10**12, EXPIRED),
+    ],
+)
+def test_the_windows_of_a_customer_are_exact_to_the_millisecond(
+    age: int, expected: Freshness
+) -> None:
+    assert expected is judge(known(age), NOW, WINDOWS)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [(0, FRESH), (59_999, FRESH), (60_000, EXPIRED), (60_001, EXPIRED), (3_600_000, EXPIRED)],
+)
+def test_a_remembered_unknown_has_its_own_window_and_no_stale_one(
+    age: int, expected: Freshness
+) -> None:
+    assert expected is judge(unknown(age), NOW, WINDOWS)
+
+
+def test_a_stale_window_shorter_than_the_fresh_one_cuts_it_short() -> None:
+    windows = Windows(fresh_ms=1000, stale_ms=500, negative_ms=0)
+    assert FRESH is judge(known(499), NOW, windows)
+    assert EXPIRED is judge(known(500), NOW, windows)
+
+
+def test_windows_of_zero_serve_nothing() -> None:
+    nothing = Windows(fresh_ms=0, stale_ms=0, negative_ms=0)
+    assert EXPIRED is judge(known(0), NOW, nothing)
+    assert EXPIRED is judge(unknown(0), NOW, nothing)
+
+
+def test_a_fresh_window_of_zero_leaves_the_stale_one() -> None:
+    assert STALE is judge(known(0), NOW, Windows(fresh_ms=0, stale_ms=1, negative_ms=0))
+
+
+def test_an_entry_a_little_ahead_of_our_clock_is_new() -> None:
+    assert FRESH is judge(known(-MAX_SKEW_MS), NOW, WINDOWS)
+    assert age_ms(known(-MAX_SKEW_MS), NOW) == 0
+
+
+def test_an_entry_far_ahead_of_our_clock_is_never_served() -> None:
+    assert EXPIRED is judge(known(-MAX_SKEW_MS - 1), NOW, WINDOWS)
+    assert EXPIRED is judge(unknown(-MAX_SKEW_MS - 1), NOW, WINDOWS)
+
+
+def test_the_age_is_counted_from_fetched_at() -> None:
+    assert age_ms(known(1234), NOW) == 1234
+
+
+# -- properties
+
+moments = st.integers(min_value=0, max_value=4_102_444_800_000)
+spans = st.integers(min_value=0, max_value=7 * 86_400_000)
+windows = st.builds(Windows, fresh_ms=spans, stale_ms=spans, negative_ms=spans)
+entries = st.builds(CacheEntry, fetched_at_ms=moments, document=st.sampled_from([b"{}", None]))
+borders = st.integers(min_value=-2, max_value=2)
+
+
+@given(entries, moments)
+def test_no_age_is_ever_negative(entry: CacheEntry, now: int) -> None:
+    assert age_ms(entry, now) >= 0
+
+
+@given(entries, moments, windows)
+def test_nothing_at_or_beyond_the_stale_window_is_ever_served(
+    entry: CacheEntry, now: int, windows: Windows
+) -> None:
+    if entry.document is not None and now - entry.fetched_at_ms >= windows.stale_ms:
+        assert EXPIRED is judge(entry, now, windows)
+
+
+@given(windows, st.sampled_from(["fresh_ms", "stale_ms", "negative_ms"]), borders)
+def test_around_every_border_the_windows_are_half_open(
+    windows: Windows, border: str, step: int
+) -> None:
+    age = max(0, getattr(windows, border) + step)
+    fresh = age < windows.fresh_ms and age < windows.stale_ms
+    expected = FRESH if fresh else STALE if age < windows.stale_ms else EXPIRED
+    assert expected is judge(known(age), NOW, windows)
+    assert (FRESH if age < windows.negative_ms else EXPIRED) is judge(unknown(age), NOW, windows)
+
+
+@given(entries, moments, windows)
+def test_an_unknown_is_never_served_stale(entry: CacheEntry, now: int, windows: Windows) -> None:
+    if entry.document is None:
+        assert STALE is not judge(entry, now, windows)
+
+
+@given(entries, moments, st.integers(min_value=0, max_value=10**9), windows)
+def test_an_entry_within_our_clock_never_grows_younger(
+    entry: CacheEntry, now: int, later: int, windows: Windows
+) -> None:
+    rank = [FRESH, STALE, EXPIRED].index
+    if entry.fetched_at_ms <= now:
+        assert rank(judge(entry, now, windows)) <= rank(judge(entry, now + later, windows))

@@ -1,0 +1,255 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posstream.domain.identifier import (
+    ALLOWED,
+    Identifier,
+    IdentifierKind,
+    InvalidIdentifier,
+    normalise,
+)
+from posstream.domain.payment_card import luhn_valid
+
+PHONE, EMAIL, CARD = IdentifierKind.PHONE, IdentifierKind.EMAIL, IdentifierKind.CARD
+
+
+@pytest.mark.parametrize(
+    ("scanned", "expected"),
+    [
+        ("+1234567890", "+1234567890"),
+        ("  +1234567890\n", "+1234567890"),
+        ("+1 (234) 567-890", "+1234567890"),
+        ("+1.234.567.890", "+1234567890"),
+        ("+1\u00a0234\u202f567 890", "+1234567890"),
+        ("001234567890", "+1234567890"),
+        ("00 1 234 567 890", "+1234567890"),
+        ("(00) 1234567890", "+1234567890"),
+        ("0301234567", "0301234567"),
+        ("030 / 1234567".replace("/ ", ""), "0301234567"),
+        ("7", "7"),
+        ("123456789012345", "123456789012345"),
+        ("+123456789012345", "+123456789012345"),
+        ("00123456789012345", "+123456789012345"),
+    ],
+)
+def test_a_phone_keeps_its_digits_and_a_plus(scanned: str, expected: str) -> None:
+    assert Identifier(expected, PHONE) == normalise(scanned)
+
+
+@pytest.mark.parametrize("scanned", ["+0987654321", "+5555555555"])
+def test_the_phones_of_the_seed_that_strict_validation_would_refuse_are_accepted(
+    scanned: str,
+) -> None:
+    assert Identifier(scanned, PHONE) == normalise(scanned)
+
+
+@pytest.mark.parametrize("prefix", ["+", "00"])
+def test_an_international_phone_of_16_digits_is_refused(prefix: str) -> None:
+    refused = normalise(prefix + "1234567890123456")
+    assert isinstance(refused, InvalidIdentifier)
+    assert refused.why == "a phone number has at most 15 digits"
+
+
+@pytest.mark.parametrize("prefix", ["+", "00"])
+def test_a_valid_card_number_behind_an_international_prefix_is_judged_as_a_phone(
+    prefix: str,
+) -> None:
+    refused = normalise(prefix + "4111111111111111")
+    assert isinstance(refused, InvalidIdentifier)
+    assert refused.why == "a phone number has at most 15 digits"
+
+
+def test_a_13_digit_phone_with_a_plus_is_no_payment_card() -> None:
+    assert luhn_valid("4222222222222")
+    assert Identifier("+4222222222222", PHONE) == normalise("+4222222222222")
+
+
+def test_the_same_phone_with_two_zeros_has_one_cache_key() -> None:
+    assert normalise("+49 30 1234567") == normalise("0049-30-1234567")
+
+
+def test_digits_alone_beyond_15_are_a_loyalty_card() -> None:
+    assert Identifier("1234567890123456", CARD) == normalise("1234567890123456")
+
+
+def test_digits_alone_beyond_15_lose_their_spaces_and_dashes() -> None:
+    assert Identifier("12345678901234567890", CARD) == normalise("1234567890 1234567-890")
+
+
+@pytest.mark.parametrize(
+    ("scanned", "expected"),
+    [
+        ("john@example.com", "john@example.com"),
+        ("  John@Example.COM\t", "john@example.com"),
+        ("j.doe+till@sub.example.com", "j.doe+till@sub.example.com"),
+        ("JOHN_DOE@EXAMPLE.COM", "john_doe@example.com"),
+    ],
+)
+def test_an_email_is_trimmed_and_lower_cased(scanned: str, expected: str) -> None:
+    assert Identifier(expected, EMAIL) == normalise(scanned)
+
+
+def test_an_email_with_an_inner_space_is_refused() -> None:
+    assert isinstance(normalise("john doe@example.com"), InvalidIdentifier)
+
+
+@pytest.mark.parametrize(
+    ("scanned", "expected"),
+    [
+        ("CARD_123456", "CARD_123456"),
+        (" card_123456 ", "CARD_123456"),
+        ("ca rd-12 34-56", "CARD123456"),
+        ("ab.12", "AB.12"),
+        ("A" * 128, "A" * 128),
+    ],
+)
+def test_a_card_is_upper_cased_without_spaces_and_dashes_and_keeps_its_underscore(
+    scanned: str, expected: str
+) -> None:
+    assert Identifier(expected, CARD) == normalise(scanned)
+
+
+@pytest.mark.parametrize(
+    "scanned",
+    [
+        "",
+        "   ",
+        "-",
+        ".",
+        "..",
+        " .. ",
+        ".-.",
+        "A" * 129,
+        "a/b",
+        "../etc",
+        "CARD%2F1",
+        "CARD?x=1",
+        "CARD#1",
+        "CARD:1",
+        "CARD\0001",
+        "CARD\n1",
+        "CARD\t1",
+        "a" * 120 + "@example.com",
+        "josé@example.com",
+        "١٢٣٤٥",
+        "ＣＡＲＤ１",  # noqa: RUF001 - full-width letters are the point
+        "KÄRTE",
+        "\u200b+1234567890",
+        "\ud800",
+    ],
+)
+def test_what_breaks_the_syntax_is_refused(scanned: str) -> None:
+    assert isinstance(normalise(scanned), InvalidIdentifier)
+
+
+@pytest.mark.parametrize("scanned", ["CARD:1234567890", "josé@example.com", "\0" * 40, "é" * 40])
+def test_a_refusal_shows_at_most_the_first_6_and_last_4_characters_in_ascii(scanned: str) -> None:
+    refused = normalise(scanned)
+    assert isinstance(refused, InvalidIdentifier)
+    assert scanned not in refused.masked
+    assert refused.masked.isascii()
+    assert refused.masked.isprintable()
+    assert len(refused.masked) <= 16
+
+
+def test_a_refused_scan_of_any_length_has_a_short_mask() -> None:
+    refused = normalise("x:" * 100_000)
+    assert isinstance(refused, InvalidIdentifier)
+    assert refused.masked == "x:x:x:******:x:x"[:12] + "x:x:"
+
+
+def test_an_identifier_has_a_masked_form_for_logs() -> None:
+    assert Identifier("+1234567890", PHONE).masked == "+1******90"
+
+
+@pytest.mark.parametrize(
+    "scanned",
+    [
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "4111-1111-1111-1111",
+        "  4111111111111111  ",
+        "4111.1111.1111.1111",
+        "4111\u00a01111\u00a01111\u00a01111",
+    ],
+)
+def test_a_payment_card_is_refused_and_masked(scanned: str) -> None:
+    refused = normalise(scanned)
+    assert isinstance(refused, InvalidIdentifier)
+    assert refused.why == "it is a payment-card number"
+    assert "4111111111111111" not in "".join(filter(str.isdigit, refused.masked))
+
+
+def test_a_shop_whose_own_cards_collide_can_switch_the_guard_off() -> None:
+    assert Identifier("4111111111111111", CARD) == normalise(
+        "4111-1111-1111-1111", card_guard=False
+    )
+
+
+def test_a_15_digit_amex_is_refused_although_it_could_be_a_phone() -> None:
+    assert isinstance(normalise("378282246310005"), InvalidIdentifier)
+    assert Identifier("378282246310005", PHONE) == normalise("378282246310005", card_guard=False)
+
+
+# -- properties
+
+scans = st.one_of(
+    st.text(max_size=140),
+    st.text(alphabet="0123456789+-(). ", max_size=30),
+    st.text(alphabet="abcABC012@._-+ ", max_size=30),
+    st.from_regex(ALLOWED, fullmatch=True),
+)
+
+
+@given(scans, st.booleans())
+def test_whatever_is_scanned_the_result_matches_the_allow_list(scanned: str, guard: bool) -> None:  # noqa: FBT001
+    found = normalise(scanned, card_guard=guard)
+    if isinstance(found, Identifier):
+        assert ALLOWED.fullmatch(found.value)
+        assert found.value not in {".", ".."}
+
+
+@given(scans, st.booleans())
+def test_normalising_twice_changes_nothing(scanned: str, guard: bool) -> None:  # noqa: FBT001
+    found = normalise(scanned, card_guard=guard)
+    if isinstance(found, Identifier):
+        assert found == normalise(found.value, card_guard=guard)
+
+
+@st.composite
+def valid_card_numbers(draw: st.DrawFn) -> str:
+    prefix, length = draw(
+        st.sampled_from(
+            [
+                *(("4", n) for n in (13, 16, 19)),
+                *((p, 16) for p in ("51", "55", "2221", "2720", "2300")),
+                *((p, 15) for p in ("34", "37")),
+                *((p, n) for p in ("300", "305", "36", "38", "39") for n in range(14, 20)),
+                *((p, n) for p in ("6011", "644", "649", "65") for n in range(16, 20)),
+                *((p, n) for p in ("3528", "3589", "62") for n in range(16, 20)),
+            ]
+        )
+    )
+    room = length - len(prefix) - 1
+    digits = prefix + draw(st.text(alphabet="0123456789", min_size=room, max_size=room))
+    return next(digits + check for check in "0123456789" if luhn_valid(digits + check))
+
+
+@given(st.data())
+def test_a_card_number_is_refused_however_it_is_spaced_and_never_shown(data: st.DataObject) -> None:
+    digits = data.draw(valid_card_numbers())
+    gaps = data.draw(
+        st.lists(
+            st.sampled_from(["", "", " ", "-", " - "]),
+            min_size=len(digits),
+            max_size=len(digits),
+        )
+    )
+    scanned = "".join(digit + gap for digit, gap in zip(digits, gaps, strict=True))
+    refused = normalise(scanned)
+    assert isinstance(refused, InvalidIdentifier)
+    assert refused.why == "it is a payment-card number"
+    shown = [char for char in refused.masked if char.isdigit()]
+    assert len(shown) <= 10
+    assert digits not in "".join(shown)

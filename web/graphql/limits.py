@@ -1,0 +1,110 @@
+"""How much one document may ask for, counted before validation. Pure.
+
+Fragments are weighed once each and then reused, so a document that doubles at every fragment
+costs no more to weigh than to read. Cycles weigh nothing here: validation refuses them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+
+MAX_TOKENS: Final = 2000
+MAX_DEPTH: Final = 10
+MAX_FIELDS: Final = 300
+#: The usual introspection query reaches 15.
+MAX_INTROSPECTION_DEPTH: Final = 20
+#: The same reaches 2 (`fields` of types, no fields of their types): each one more multiplies
+#: the answer by the size of the schema (the rule of graphql-js, MaxIntrospectionDepthRule).
+MAX_INTROSPECTION_LISTS: Final = 2
+
+_INTROSPECTION: Final = frozenset({"__schema", "__type"})
+_LISTS: Final = frozenset({"fields", "interfaces", "possibleTypes", "inputFields"})
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """Of a selection: its deepest path, all its fields, and the most nested schema lists."""
+
+    depth: int = 0
+    fields: int = 0
+    lists: int = 0
+
+    def beside(self, other: "Weight") -> "Weight":
+        """Both selections together."""
+        return Weight(
+            max(self.depth, other.depth),
+            self.fields + other.fields,
+            max(self.lists, other.lists),
+        )
+
+
+def check_limits(document: DocumentNode) -> None:
+    """Refuse a document of which an operation asks for too much.
+
+    Raises:
+        GraphQLError: naming the limit, with the code QUERY_TOO_COMPLEX.
+    """
+    scale = _Scale(document)
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            weight = scale.weigh(definition.selection_set)
+            if weight.depth > MAX_DEPTH:
+                raise _too_complex(f"the query is deeper than {MAX_DEPTH} levels")
+            if weight.fields > MAX_FIELDS:
+                raise _too_complex(f"the query asks for more than {MAX_FIELDS} fields")
+
+
+class _Scale:
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self._known: dict[str, Weight] = {}
+        self._open: set[str] = set()
+
+    def weigh(self, selections: SelectionSetNode | None) -> Weight:
+        total = Weight()
+        for node in selections.selections if selections is not None else ():
+            if isinstance(node, FieldNode):
+                total = total.beside(self._field(node))
+            elif isinstance(node, InlineFragmentNode):
+                total = total.beside(self.weigh(node.selection_set))
+            elif isinstance(node, FragmentSpreadNode):
+                total = total.beside(self._fragment(node.name.value))
+        return total
+
+    def _field(self, node: FieldNode) -> Weight:
+        inside = self.weigh(node.selection_set)
+        name = node.name.value
+        if name in _INTROSPECTION:
+            if inside.depth >= MAX_INTROSPECTION_DEPTH or inside.lists > MAX_INTROSPECTION_LISTS:
+                raise _too_complex("the introspection goes too deep")
+            return Weight(1, inside.fields + 1, 0)
+        return Weight(inside.depth + 1, inside.fields + 1, inside.lists + (name in _LISTS))
+
+    def _fragment(self, name: str) -> Weight:
+        if name in self._known:
+            return self._known[name]
+        fragment = self._fragments.get(name)
+        if fragment is None or name in self._open:
+            return Weight()
+        self._open.add(name)
+        self._known[name] = self.weigh(fragment.selection_set)
+        self._open.discard(name)
+        return self._known[name]
+
+
+def _too_complex(message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": "QUERY_TOO_COMPLEX"})

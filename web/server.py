@@ -1,0 +1,110 @@
+"""The web view's wiring: routes and middlewares in one application, and the server that runs it."""
+
+import errno
+from typing import Final
+
+from aiohttp import web
+
+from posstream.domain.errors import StartRefused
+from posstream.ports import EventPublisher, ReadModel
+from posstream.resilience.clock import Clock
+from posstream.settings import Settings
+from web.graphql.context import GraphQLContext
+from web.graphql.schema import build_schema
+from web.graphql.view import MAX_BODY_BYTES, GraphQLView
+from web.health import Health, health_routes
+from web.middleware import add_safe_headers, api_key_required, errors_as_json
+from web.mock_directory import MOCK_PATHS, MockDirectory
+
+#: How long open requests may finish at a stop, in seconds; the till has its own retries.
+SHUTDOWN_TIMEOUT_SECONDS: Final = 1.0
+#: Route patterns that need no API key: probes cannot carry one, and the worker's own lookups
+#: call the mock as they call any directory.
+_PUBLIC: Final = frozenset({"/health/live", "/health/ready", *MOCK_PATHS})
+_INDEX: Final = """\
+posstream
+
+/graphql/                                    GraphQL over HTTP
+/api/mock-customer-lookup/<identifier>/      the mock customer directory
+/health/live                                 whether the worker lives
+/health/ready                                whether the worker can answer
+"""
+
+
+def create_web(
+    *,
+    settings: Settings,
+    read_model: ReadModel,
+    publisher: EventPublisher,
+    clock: Clock,
+    health: Health,
+) -> web.Application:
+    """The application of one worker. It opens nothing and owns none of what it is given."""
+    middlewares = [errors_as_json]
+    if settings.api_key is not None:
+        middlewares.append(api_key_required(settings.api_key, public=_PUBLIC))
+    application = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
+    application.on_response_prepare.append(add_safe_headers)
+    view = GraphQLView(
+        build_schema(),
+        GraphQLContext(
+            read_model=read_model,
+            publisher=publisher,
+            clock=clock,
+            card_guard=settings.payment_card_guard,
+        ),
+    )
+    application.add_routes([web.get("/", _index), *view.routes(), *health_routes(health)])
+    application.add_routes(MockDirectory(card_guard=settings.payment_card_guard).routes())
+    return application
+
+
+class WebServer:
+    """One application on one port, for as long as the worker runs."""
+
+    def __init__(self, application: web.Application, *, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; after `start` also right for port 0."""
+        for address in self._runner.addresses:
+            return int(address[1])
+        return self._port
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            StartRefused: if the address cannot be had.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as why:
+            await self._runner.cleanup()
+            if why.errno == errno.EADDRINUSE:
+                raise StartRefused(
+                    f"port {self._port} on {self._host} is in use: "
+                    "stop the program that has it or set POSSTREAM_WEB_PORT"
+                ) from why
+            raise StartRefused(
+                f"cannot listen on port {self._port} of {self._host} "
+                f"({errno.errorcode.get(why.errno or 0, type(why).__name__)}): "
+                "set POSSTREAM_WEB_HOST and POSSTREAM_WEB_PORT"
+            ) from why
+
+    async def stop(self) -> None:
+        """Stop listening and give open requests a moment; more than once is fine."""
+        await self._runner.cleanup()
+
+
+async def _index(_: web.Request) -> web.Response:
+    return web.Response(text=_INDEX)

@@ -40,10 +40,11 @@ def create_web(
     health: Health,
 ) -> web.Application:
     """The application of one worker. It opens nothing and owns none of what it is given."""
-    middlewares = [errors_as_json]
-    if settings.api_key is not None:
-        middlewares.append(api_key_required(settings.api_key, public=_PUBLIC))
-    application = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
+    key = settings.api_key
+    guards = () if key is None else (api_key_required(key, public=_PUBLIC),)
+    application = web.Application(
+        middlewares=[errors_as_json, *guards], client_max_size=MAX_BODY_BYTES
+    )
     application.on_response_prepare.append(add_safe_headers)
     view = GraphQLView(
         build_schema(),

@@ -61,5 +61,6 @@ def judge(entry: CacheEntry, now_ms: int, windows: Windows) -> Freshness:
 
 def fresh_until_ms(entry: CacheEntry, windows: Windows) -> int:
     """The end of the fresh (or negative) window, in milliseconds since 1970."""
-    window = windows.negative_ms if entry.document is None else windows.fresh_ms
+    fresh_ms = min(windows.fresh_ms, windows.stale_ms)
+    window = windows.negative_ms if entry.document is None else fresh_ms
     return entry.fetched_at_ms + window

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
@@ -20,13 +19,7 @@ from posstream.adapters.sql.engine import create_engine
 from posstream.ports import ProjectedEvent
 
 SERVER = os.environ.get("POSSTREAM_TEST_DATABASE_URL")
-DATABASES = (
-    "sqlite",
-    pytest.param(
-        "postgresql",
-        marks=pytest.mark.skipif(not SERVER, reason="POSSTREAM_TEST_DATABASE_URL is not set"),
-    ),
-)
+DATABASES = ("sqlite", "postgresql") if SERVER else ("sqlite",)
 
 
 @asynccontextmanager

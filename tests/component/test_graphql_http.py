@@ -123,7 +123,8 @@ async def test_a_query_may_come_by_get(web: WebView) -> None:
     response = await web.client.get(
         "/graphql/",
         params={
-            "query": "query a($id: ID!) { customer(customerId: $id) { tier } } query b { x: __typename }",
+            "query": "query a($id: ID!) { customer(customerId: $id) { tier } } "
+            "query b { __typename }",
             "operationName": "a",
             "variables": '{"id": "CUST_001"}',
         },
@@ -139,7 +140,10 @@ async def test_a_mutation_may_not_come_by_get(web: WebView) -> None:
 
 
 async def test_a_get_that_names_a_mutation_among_queries_is_refused(web: WebView) -> None:
-    document = 'query a { __typename } mutation b { startBasket(employeeId: 1, terminalId: "t") { success } }'
+    document = (
+        "query a { __typename } "
+        'mutation b { startBasket(employeeId: 1, terminalId: "t") { success } }'
+    )
     response = await web.client.get("/graphql/", params={"query": document, "operationName": "b"})
     assert response.status == 405
     assert web.publisher.records == []
@@ -227,7 +231,9 @@ async def test_a_request_error_has_no_data_and_the_status_of_its_media_type(
 ) -> None:
     response = await web.post(document, Accept=accept)
     assert response.status == status
-    assert set(await response.json()) == {"errors"}
+    answer = await response.json()
+    assert set(answer) == {"errors"}
+    assert all("code" in error["extensions"] for error in answer["errors"])
 
 
 # -- limits

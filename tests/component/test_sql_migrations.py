@@ -2,35 +2,39 @@
 
 import asyncio
 import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
-from tests.component.sql_databases import DATABASES, database
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.adapters.sql.engine import create_engine, read_only
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.schema import METADATA
+from tests.component.sql_databases import DATABASES, database
 
 
 @pytest.fixture(params=DATABASES)
-async def url(request, tmp_path):
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     async with database(request.param, tmp_path) as url:
         yield url
 
 
 @pytest.fixture
-async def engine(url):
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
     yield engine
     await engine.dispose()
 
 
-async def test_the_migrated_schema_is_the_declared_one(engine):
+async def test_the_migrated_schema_is_the_declared_one(engine: AsyncEngine) -> None:
     await upgrade(engine)
 
-    def differences(connection):
+    def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return compare_metadata(context, METADATA)
 
@@ -38,10 +42,10 @@ async def test_the_migrated_schema_is_the_declared_one(engine):
         assert await connection.run_sync(differences) == []
 
 
-async def test_constraints_have_the_declared_names(engine):
+async def test_constraints_have_the_declared_names(engine: AsyncEngine) -> None:
     await upgrade(engine)
 
-    def names(connection):
+    def names(connection: Connection) -> dict[str, str | None]:
         inspector = inspect(connection)
         return {
             table.name: inspector.get_pk_constraint(table.name)["name"]
@@ -54,7 +58,7 @@ async def test_constraints_have_the_declared_names(engine):
         }
 
 
-async def test_a_second_upgrade_changes_nothing(engine):
+async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine) -> None:
     await upgrade(engine)
     async with engine.begin() as connection:
         await connection.execute(text("INSERT INTO baskets (basket_id) VALUES ('b')"))
@@ -63,7 +67,7 @@ async def test_a_second_upgrade_changes_nothing(engine):
         assert await connection.scalar(text("SELECT count(*) FROM baskets")) == 1
 
 
-async def test_four_workers_can_upgrade_at_once(url):
+async def test_four_workers_can_upgrade_at_once(url: str) -> None:
     engines = [create_engine(url) for _ in range(4)]
     try:
         await asyncio.gather(*(upgrade(engine) for engine in engines))
@@ -75,7 +79,7 @@ async def test_four_workers_can_upgrade_at_once(url):
             await engine.dispose()
 
 
-async def test_a_failed_migration_leaves_nothing_behind(engine):
+async def test_a_failed_migration_leaves_nothing_behind(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE lookup_answers (x INTEGER)"))
     with pytest.raises(Exception, match="lookup_answers"):
@@ -85,7 +89,7 @@ async def test_a_failed_migration_leaves_nothing_behind(engine):
     assert tables == ["lookup_answers"]
 
 
-async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine):
+async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine: AsyncEngine) -> None:
     await upgrade(engine)
     async with engine.begin() as writer:
         await writer.execute(text("INSERT INTO baskets (basket_id) VALUES ('b')"))
@@ -93,7 +97,7 @@ async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine):
             assert await reader.scalar(text("SELECT count(*) FROM baskets")) == 0
 
 
-async def test_a_sqlite_file_is_made_with_its_folder_in_wal_mode(tmp_path):
+async def test_a_sqlite_file_is_made_with_its_folder_in_wal_mode(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'a' / 'b' / 'posstream.db'}")
     async with engine.connect() as connection:
         assert await connection.scalar(text("PRAGMA journal_mode")) == "wal"
@@ -103,6 +107,6 @@ async def test_a_sqlite_file_is_made_with_its_folder_in_wal_mode(tmp_path):
     shutil.rmtree(tmp_path / "a")
 
 
-def test_another_database_is_refused_without_repeating_its_address():
-    with pytest.raises(ValueError, match="^the database must be sqlite or postgresql$"):
+def test_another_database_is_refused_without_repeating_its_address() -> None:
+    with pytest.raises(ValueError, match=r"^the database must be sqlite or postgresql$"):
         create_engine("mysql://someone:secret@localhost/x")

@@ -1,15 +1,25 @@
 """Events become rows, the same ones whatever their order and however often they come."""
 
 import asyncio
-import itertools
 import logging
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from posstream.adapters.sql import schema
+from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.migrate import upgrade
+from posstream.adapters.sql.projection import SqlProjection, read_basket_started
+from posstream.domain.times import iso_utc
+from posstream.ports import ProjectedEvent
 from tests.component.sql_databases import (
     DATABASES,
     JOHN,
@@ -21,22 +31,15 @@ from tests.component.sql_databases import (
     started,
 )
 
-from posstream.adapters.sql import schema
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection, read_basket_started
-from posstream.domain.times import iso_utc
-from posstream.ports import ProjectedEvent
-
 
 @pytest.fixture(params=DATABASES)
-async def url(request, tmp_path):
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     async with database(request.param, tmp_path) as url:
         yield url
 
 
 @pytest.fixture
-async def engine(url):
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
     await upgrade(engine)
     yield engine
@@ -44,11 +47,11 @@ async def engine(url):
 
 
 @pytest.fixture
-def projection(engine):
+def projection(engine: AsyncEngine) -> SqlProjection:
     return SqlProjection(engine)
 
 
-async def rows(engine, table):
+async def rows(engine: AsyncEngine, table: Table) -> list[dict[str, Any]]:
     """The rows of a table by its key, without their numbers: those follow the arrival."""
     columns = [column for column in table.columns if column.name != "id"]
     async with engine.connect() as connection:
@@ -56,22 +59,22 @@ async def rows(engine, table):
         return [dict(row._mapping) for row in found]
 
 
-async def everything(engine):
+async def everything(engine: AsyncEngine) -> dict[str, list[dict[str, Any]]]:
     return {table.name: await rows(engine, table) for table in schema.METADATA.sorted_tables}
 
 
-async def only(engine, table):
+async def only(engine: AsyncEngine, table: Table) -> dict[str, Any]:
     (row,) = await rows(engine, table)
     return row
 
 
-async def clear(engine):
+async def clear(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         for table in schema.METADATA.sorted_tables:
             await connection.execute(delete(table))
 
 
-def jane(points=1):
+def jane(points: int = 1) -> dict[str, Any]:
     return {**JOHN, "customer_id": "CUST_002", "loyalty_points": points}
 
 
@@ -98,15 +101,20 @@ HISTORY = (
 
 
 @pytest.mark.parametrize("kind", DATABASES)
-def test_a_replay_in_any_order_and_any_batches_gives_identical_rows(kind, tmp_path):
+def test_a_replay_in_any_order_and_any_batches_gives_identical_rows(
+    kind: str, tmp_path: Path
+) -> None:
     with asyncio.Runner() as runner:
         where = database(kind, tmp_path)
         engine = create_engine(runner.run(where.__aenter__()))
 
-        async def project(events, size):
+        async def project(
+            events: Sequence[ProjectedEvent], size: int
+        ) -> dict[str, list[dict[str, Any]]]:
             await clear(engine)
-            for batch in itertools.batched(events, size) if size else [events]:
-                await SqlProjection(engine).apply(batch)
+            step = size or len(events)
+            for start in range(0, len(events), step):
+                await SqlProjection(engine).apply(events[start : start + step])
             return await everything(engine)
 
         runner.run(upgrade(engine))
@@ -114,7 +122,7 @@ def test_a_replay_in_any_order_and_any_batches_gives_identical_rows(kind, tmp_pa
 
         @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(st.permutations(HISTORY), st.sampled_from([0, 1, 4]), st.booleans())
-        def replay(events, size, twice):
+        def replay(events: Sequence[ProjectedEvent], size: int, twice: bool) -> None:
             assert runner.run(project(events * 2 if twice else events, size)) == expected
 
         try:
@@ -124,7 +132,9 @@ def test_a_replay_in_any_order_and_any_batches_gives_identical_rows(kind, tmp_pa
             runner.run(where.__aexit__(None, None, None))
 
 
-async def test_a_customer_is_kept_as_the_event_says(engine, projection):
+async def test_a_customer_is_kept_as_the_event_says(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("e1")])
     assert await only(engine, schema.CUSTOMERS) == {
         "customer_id": "CUST_001",
@@ -145,27 +155,35 @@ async def test_a_customer_is_kept_as_the_event_says(engine, projection):
     }
 
 
-async def test_older_data_never_overwrites_newer(engine, projection):
+async def test_older_data_never_overwrites_newer(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("e2", fetched=20, customer={**JOHN, "tier": "PLATINUM"})])
     await projection.apply([found("e1", fetched=10)])
     row = await only(engine, schema.CUSTOMERS)
     assert (row["tier"], iso_utc(row["updated_at"])) == ("PLATINUM", at(20))
 
 
-async def test_data_as_old_as_the_stored_writes_nothing(engine, projection):
+async def test_data_as_old_as_the_stored_writes_nothing(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("e1", fetched=10)])
     await projection.apply([found("e2", fetched=10, customer={**JOHN, "tier": "BRONZE"})])
     assert (await only(engine, schema.CUSTOMERS))["tier"] == "GOLD"
 
 
-async def test_created_at_never_moves_when_newer_data_comes(engine, projection):
+async def test_created_at_never_moves_when_newer_data_comes(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     for second in (10, 20, 30):
         await projection.apply([found(f"e{second}", fetched=second)])
         row = await only(engine, schema.CUSTOMERS)
         assert (iso_utc(row["created_at"]), iso_utc(row["updated_at"])) == (at(10), at(second))
 
 
-async def test_every_alias_of_a_customer_is_kept(engine, projection):
+async def test_every_alias_of_a_customer_is_kept(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("e1"), found("e2", identifier="john@example.com")])
     aliases = await rows(engine, schema.CUSTOMER_IDENTIFIERS)
     assert [(row["identifier"], row["customer_id"], row["kind"]) for row in aliases] == [
@@ -174,14 +192,18 @@ async def test_every_alias_of_a_customer_is_kept(engine, projection):
     ]
 
 
-async def test_an_identifier_follows_to_another_customer_by_newer_data_only(engine, projection):
+async def test_an_identifier_follows_to_another_customer_by_newer_data_only(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("e2", fetched=20, customer=jane())])
     await projection.apply([found("e1", fetched=10)])
     alias = await only(engine, schema.CUSTOMER_IDENTIFIERS)
     assert (alias["customer_id"], iso_utc(alias["first_seen_at"])) == ("CUST_002", at(10))
 
 
-async def test_a_start_after_the_identification_keeps_the_customer(engine, projection):
+async def test_a_start_after_the_identification_keeps_the_customer(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("e1")])
     await projection.apply([started()])
     row = await only(engine, schema.BASKETS)
@@ -189,7 +211,7 @@ async def test_a_start_after_the_identification_keeps_the_customer(engine, proje
     assert (row["customer_id"], row["identified_by"]) == ("CUST_001", "e1")
 
 
-async def test_the_earliest_start_wins(engine, projection):
+async def test_the_earliest_start_wins(engine: AsyncEngine, projection: SqlProjection) -> None:
     await projection.apply([started(second=5)])
     await projection.apply([started(second=9, employee_id=9)])
     await projection.apply([started(second=3, employee_id=3)])
@@ -197,7 +219,9 @@ async def test_the_earliest_start_wins(engine, projection):
     assert (row["employee_id"], iso_utc(row["started_at"])) == ("3", at(3))
 
 
-async def test_a_failed_lookup_never_erases_the_customer_but_is_kept(engine, projection):
+async def test_a_failed_lookup_never_erases_the_customer_but_is_kept(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("e1")])
     await projection.apply([failed("e2", identified=50)])
     assert (await only(engine, schema.BASKETS))["customer_id"] == "CUST_001"
@@ -208,19 +232,23 @@ async def test_a_failed_lookup_never_erases_the_customer_but_is_kept(engine, pro
     ]
 
 
-async def test_the_last_identification_of_a_basket_wins(engine, projection):
+async def test_the_last_identification_of_a_basket_wins(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("e2", identified=20, customer=jane())])
     await projection.apply([found("e1", identified=19, fetched=30)])
     assert (await only(engine, schema.BASKETS))["customer_id"] == "CUST_002"
 
 
-async def test_identifications_at_one_time_are_settled_by_event_id(engine, projection):
+async def test_identifications_at_one_time_are_settled_by_event_id(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([found("b", identified=20, customer=jane())])
     await projection.apply([found("a", identified=20)])
     assert (await only(engine, schema.BASKETS))["identified_by"] == "b"
 
 
-async def test_an_attempt_is_logged_once(engine, projection):
+async def test_an_attempt_is_logged_once(engine: AsyncEngine, projection: SqlProjection) -> None:
     await projection.apply([logged("l1"), logged("l1")])
     await projection.apply([logged("l1")])
     row = await only(engine, schema.CUSTOMER_LOOKUP_LOGS)
@@ -231,14 +259,18 @@ async def test_an_attempt_is_logged_once(engine, projection):
     )
 
 
-async def test_the_log_numbers_its_rows_upwards(engine, projection):
+async def test_the_log_numbers_its_rows_upwards(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     await projection.apply([logged("l1"), logged("l2")])
     async with engine.connect() as connection:
         numbers = (await connection.scalars(select(schema.CUSTOMER_LOOKUP_LOGS.c.id))).all()
     assert len(set(numbers)) == 2
 
 
-async def test_missing_optional_fields_become_null(engine, projection):
+async def test_missing_optional_fields_become_null(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     bare = ("event_id", "request_timestamp", "customer_identifier")
     value = {name: item for name, item in logged("l1").value.items() if name in bare}
     await projection.apply([ProjectedEvent("customer-lookup-logged", value)])
@@ -267,19 +299,21 @@ BAD_VALUES = (
 
 
 @pytest.mark.parametrize("value", BAD_VALUES, ids=range(len(BAD_VALUES)))
-def test_a_malformed_start_is_not_believed(value):
+def test_a_malformed_start_is_not_believed(value: object) -> None:
     assert read_basket_started(value) is None
 
 
 @pytest.mark.parametrize("employee", [1, "1"])
-def test_an_employee_id_may_be_a_number_or_text(employee):
+def test_an_employee_id_may_be_a_number_or_text(employee: object) -> None:
     start = read_basket_started(
         {"basket_id": "b", "employee_id": employee, "terminal_id": "t", "more": 1}
     )
     assert (start.employee_id, start.occurred_at) == ("1", None)
 
 
-async def test_one_bad_event_fails_no_batch_and_leaks_nothing(engine, projection, caplog):
+async def test_one_bad_event_fails_no_batch_and_leaks_nothing(
+    engine: AsyncEngine, projection: SqlProjection, caplog: pytest.LogCaptureFixture
+) -> None:
     bad = [ProjectedEvent("basket-started", value) for value in BAD_VALUES] + [
         found("SECRET", customer=None),
         found("SECRET", customer={**JOHN, "total_purchases": "9999999999999.999"}),
@@ -304,7 +338,9 @@ async def test_one_bad_event_fails_no_batch_and_leaks_nothing(engine, projection
     assert "SECRET" not in caplog.text
 
 
-async def test_awkward_but_valid_values_are_stored(engine, projection):
+async def test_awkward_but_valid_values_are_stored(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
     awkward = {
         **JOHN,
         "first_name": "Jo\0hn\ud800",
@@ -329,16 +365,18 @@ async def test_awkward_but_valid_values_are_stored(engine, projection):
     assert len(await rows(engine, schema.BASKETS)) == 2
 
 
-async def test_an_empty_batch_does_nothing(engine, projection):
+async def test_an_empty_batch_does_nothing(engine: AsyncEngine, projection: SqlProjection) -> None:
     await projection.apply([])
     assert not any((await everything(engine)).values())
 
 
-async def test_sixty_concurrent_applies_from_two_engines_lose_nothing(url, engine):
+async def test_sixty_concurrent_applies_from_two_engines_lose_nothing(
+    url: str, engine: AsyncEngine
+) -> None:
     other = create_engine(url)
     projections = [SqlProjection(engine), SqlProjection(other)]
 
-    def batch(number):
+    def batch(number: int) -> list[ProjectedEvent]:
         # All write the shared customer and one another's baskets, each in its own order.
         events = [
             found(f"e{number}-{place}", basket=f"basket_{place}", fetched=number)
@@ -362,7 +400,7 @@ async def test_sixty_concurrent_applies_from_two_engines_lose_nothing(url, engin
     assert [iso_utc(row["started_at"]) for row in baskets] == [at(place) for place in range(5)]
 
 
-async def test_money_adds_no_dust(engine, projection):
+async def test_money_adds_no_dust(engine: AsyncEngine, projection: SqlProjection) -> None:
     amounts = ["0.10", "0.29", "1234567890123.45", "0.00"]
     for second, amount in enumerate(amounts):
         customer = {**JOHN, "total_purchases": amount}

@@ -1,11 +1,14 @@
 """Customers and baskets are read back as they were projected."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
-from tests.component.sql_databases import DATABASES, JOHN, at, database, found, started
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
@@ -13,6 +16,7 @@ from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.read_model import SqlReadModel
 from posstream.domain.times import iso_utc
 from posstream.ports import BasketRow, CustomerRow
+from tests.component.sql_databases import DATABASES, JOHN, at, database, found, started
 
 JANE = {
     **JOHN,
@@ -35,7 +39,7 @@ EMILE = {
 
 
 @pytest.fixture(params=DATABASES)
-async def engine(request, tmp_path):
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
         await upgrade(engine)
@@ -44,7 +48,7 @@ async def engine(request, tmp_path):
 
 
 @pytest.fixture
-async def model(engine):
+async def model(engine: AsyncEngine) -> SqlReadModel:
     await SqlProjection(engine).apply(
         [
             found("e1", fetched=10),
@@ -57,11 +61,11 @@ async def model(engine):
     return SqlReadModel(engine)
 
 
-async def ids(model, **filters):
+async def ids(model: SqlReadModel, **filters: Any) -> list[str]:
     return [row.customer_id for row in await model.all_customers(**filters)]
 
 
-async def test_a_customer_is_read_by_id_with_every_field(model):
+async def test_a_customer_is_read_by_id_with_every_field(model: SqlReadModel) -> None:
     assert await model.customer("CUST_001") == CustomerRow(
         customer_id="CUST_001",
         identifier="john@example.com",
@@ -79,34 +83,34 @@ async def test_a_customer_is_read_by_id_with_every_field(model):
     )
 
 
-async def test_money_keeps_its_two_places(model):
+async def test_money_keeps_its_two_places(model: SqlReadModel) -> None:
     row = await model.customer("CUST_001")
     assert str(row.total_purchases) == "1234.50"
 
 
 @pytest.mark.parametrize("identifier", ["+1234567890", "john@example.com"])
-async def test_both_aliases_lead_to_cust_001(model, identifier):
+async def test_both_aliases_lead_to_cust_001(model: SqlReadModel, identifier: str) -> None:
     assert (await model.customer_by_identifier(identifier)).customer_id == "CUST_001"
 
 
 @pytest.mark.parametrize("unknown", ["", "nobody", "a\0b", "\ud800", "'; --"])
-async def test_what_is_not_there_is_none(model, unknown):
+async def test_what_is_not_there_is_none(model: SqlReadModel, unknown: str) -> None:
     assert await model.customer(unknown) is None
     assert await model.customer_by_identifier(unknown) is None
     assert await model.basket(unknown) is None
 
 
-async def test_all_customers_come_by_id(model):
+async def test_all_customers_come_by_id(model: SqlReadModel) -> None:
     assert await ids(model) == ["CUST_001", "CUST_002", "CUST_003"]
 
 
-async def test_the_limit_is_kept_between_1_and_1000(model):
+async def test_the_limit_is_kept_between_1_and_1000(model: SqlReadModel) -> None:
     assert await ids(model, limit=2) == ["CUST_001", "CUST_002"]
     assert await ids(model, limit=-5) == ["CUST_001"]
     assert len(await ids(model, limit=10**9)) == 3
 
 
-async def test_a_tier_is_matched_exactly(model):
+async def test_a_tier_is_matched_exactly(model: SqlReadModel) -> None:
     assert await ids(model, tier="PLATINUM") == ["CUST_002"]
     assert await ids(model, tier="DIAMOND") == ["CUST_003"]
     assert await ids(model, tier="platinum") == []
@@ -133,28 +137,32 @@ async def test_a_tier_is_matched_exactly(model):
         ("  ", ["CUST_001", "CUST_002", "CUST_003"]),
     ],
 )
-async def test_a_search_finds_a_part_of_a_name_address_or_identifier(model, search, expected):
+async def test_a_search_finds_a_part_of_a_name_address_or_identifier(
+    model: SqlReadModel, search: str, expected: list[str]
+) -> None:
     assert await ids(model, search=search) == expected
 
 
-async def test_tier_and_search_must_both_hold(model):
+async def test_tier_and_search_must_both_hold(model: SqlReadModel) -> None:
     assert await ids(model, tier="GOLD", search="example") == ["CUST_001"]
 
 
-async def test_a_basket_is_read_with_its_start_and_its_customer(model):
+async def test_a_basket_is_read_with_its_start_and_its_customer(model: SqlReadModel) -> None:
     row = await model.basket("basket_1")
     assert row == BasketRow("basket_1", "1", "t1", "CUST_001", row.started_at, row.identified_at)
     assert (iso_utc(row.started_at), iso_utc(row.identified_at)) == (at(5), at(20))
 
 
-async def test_customers_by_ids_leaves_out_the_unknown(model):
+async def test_customers_by_ids_leaves_out_the_unknown(model: SqlReadModel) -> None:
     rows = await model.customers_by_ids(["CUST_002", "nobody", "CUST_001", "CUST_002", "\0"])
     assert sorted(rows) == ["CUST_001", "CUST_002"]
     assert rows["CUST_002"].first_name == "Jane"
     assert await model.customers_by_ids([]) == {}
 
 
-async def test_a_call_takes_at_most_two_statements(engine, model):
+async def test_a_call_takes_at_most_two_statements(
+    engine: AsyncEngine, model: SqlReadModel
+) -> None:
     seen = []
     event.listen(
         engine.sync_engine,

@@ -35,7 +35,7 @@ def test_the_defaults_are_the_contract_s() -> None:
 
 
 def test_the_defaults_are_inside_their_own_ranges() -> None:
-    assert PLAN == PLAN.edited({key: getattr(PLAN, key) for key in RANGES})
+    assert PLAN.edited({key: getattr(PLAN, key) for key in RANGES}) == PLAN
 
 
 def test_the_windows_are_the_ttls_in_milliseconds() -> None:
@@ -53,7 +53,7 @@ def test_an_edit_changes_its_keys_and_nothing_else() -> None:
 
 
 def test_an_empty_edit_changes_nothing() -> None:
-    assert PLAN == PLAN.edited({})
+    assert PLAN.edited({}) == PLAN
 
 
 @pytest.mark.parametrize("key", RANGES)

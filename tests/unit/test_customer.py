@@ -43,7 +43,7 @@ def test_a_whole_description_is_read() -> None:
 def test_a_customer_is_written_as_the_contract_says() -> None:
     john = read_customer(JOHN)
     assert isinstance(john, Customer)
-    assert {**JOHN, "attributes": {}} == john.as_document()
+    assert john.as_document() == {**JOHN, "attributes": {}}
 
 
 def test_what_is_missing_takes_its_empty_value() -> None:

@@ -293,7 +293,8 @@ def test_every_object_is_an_identification_or_unreadable(fields: dict[str, Any])
     try:
         asked = read_raw(json.dumps({**EVENT, **fields}).encode())
     except UnreadableEvent as error:
-        assert str(error)
+        reason = error.reason
+        assert reason in {R.MISSING_FIELD, R.INVALID_FIELD, R.NOT_JSON, R.NOT_UTF8}
     else:
         assert asked.basket_id
 
@@ -345,7 +346,7 @@ def test_every_derived_id_is_a_version_5_uuid() -> None:
         value_of(events.attempted(asked, an_attempt(1), 0, NOW))["event_id"],
         value_of(events.attempted(asked, an_attempt(2), 0, NOW))["event_id"],
     ]
-    assert [5] * 4 == [uuid.UUID(text).version for text in ids]
+    assert [uuid.UUID(text).version for text in ids] == [5] * 4
     assert len(set(ids)) == 4
 
 
@@ -525,7 +526,7 @@ def test_a_dead_letter_says_where_it_came_from_and_why() -> None:
 
 
 def test_a_tombstone_stays_one() -> None:
-    assert (None, None) == (dead(None, None).key, dead(None, None).value)
+    assert (dead(None, None).key, dead(None, None).value) == (None, None)
 
 
 @given(st.none() | st.binary(max_size=200), st.none() | st.binary(max_size=200))

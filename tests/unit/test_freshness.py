@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.domain.freshness import MAX_SKEW_MS, CacheEntry, Freshness, Windows, age_ms, judge
+from posstream.domain.freshness import (
+    MAX_SKEW_MS,
+    CacheEntry,
+    Freshness,
+    Windows,
+    age_ms,
+    fresh_until_ms,
+    judge,
+)
 
 NOW = 1_700_000_000_000
 WINDOWS = Windows(fresh_ms=3_600_000, stale_ms=86_400_000, negative_ms=60_000)
@@ -77,6 +85,11 @@ def test_the_age_is_counted_from_fetched_at() -> None:
     assert age_ms(known(1234), NOW) == 1234
 
 
+@pytest.mark.parametrize(("entry", "window"), [(known(0), 3_600_000), (unknown(0), 60_000)])
+def test_an_entry_is_fresh_until_its_own_window_ends(entry: CacheEntry, window: int) -> None:
+    assert NOW + window == fresh_until_ms(entry, WINDOWS)
+
+
 # -- properties
 
 moments = st.integers(min_value=0, max_value=4_102_444_800_000)
@@ -123,3 +136,13 @@ def test_an_entry_within_our_clock_never_grows_younger(
     rank = [FRESH, STALE, EXPIRED].index
     if entry.fetched_at_ms <= now:
         assert rank(judge(entry, now, windows)) <= rank(judge(entry, now + later, windows))
+
+
+@given(entries, windows)
+def test_fresh_until_is_the_first_millisecond_that_is_not_fresh(
+    entry: CacheEntry, windows: Windows
+) -> None:
+    until = fresh_until_ms(entry, windows)
+    assert FRESH is not judge(entry, until, windows)
+    if until > entry.fetched_at_ms:
+        assert FRESH is judge(entry, until - 1, windows)

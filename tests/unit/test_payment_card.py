@@ -211,6 +211,7 @@ def test_bytes_are_masked_as_their_text_is(text: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_masked_around_the_number() -> None:
-    assert b"\xff\xfe411111******1111\x00" == mask_payment_cards_in_bytes(
-        b"\xff\xfe4111111111111111\x00"
+    assert (
+        mask_payment_cards_in_bytes(b"\xff\xfe4111111111111111\x00")
+        == b"\xff\xfe411111******1111\x00"
     )

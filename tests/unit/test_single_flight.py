@@ -34,7 +34,7 @@ async def test_whoever_asks_for_a_key_under_way_shares_one_call() -> None:
     joined = [flights.join("key", call) for _ in range(5)]
     call.succeed("John")
     results = await asyncio.gather(*(flight.result() for flight, _ in joined))
-    assert ["John"] * 5 == results
+    assert results == ["John"] * 5
     assert call.started == 1
 
 

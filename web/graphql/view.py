@@ -108,6 +108,8 @@ class GraphQLView:
         errors = [_masked(error) for error in result.errors or ()]
         if result.data is None and all(error.path is None for error in errors):
             # Nothing was executed: a wrong variable or an unknown operation name.
+            for error in errors:
+                error.extensions = error.extensions or {"code": "BAD_REQUEST"}
             return _request_error(errors, media_type)
         answer: dict[str, Any] = {"data": result.data}
         if errors:

@@ -56,7 +56,7 @@ def read_basket_started(value: object) -> BasketStarted | None:
     """
     if not isinstance(value, Mapping):
         return None
-    if value.get("event_type") not in {None, "BASKET_STARTED"}:
+    if value.get("event_type") not in (None, "BASKET_STARTED"):
         return None
     try:
         return BasketStarted(

@@ -1,0 +1,242 @@
+"""The documentation, held to what exists: its commands run, its links lead, its tables are whole."""
+
+import contextlib
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from posstream import settings, topics
+from posstream.configuration import RANGES
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+READY_SECONDS = 60
+STOP_SECONDS = 30
+BLOCK_SECONDS = 60
+
+#: The block that is started in the background, for the others to talk to.
+RUN = "make run"
+
+#: A block with this line is not run here, for this reason.
+ELSEWHERE = {
+    "make test": "it is the suite that this test belongs to",
+    "make demo": "it starts a posstream of its own and has an acceptance test of its own",
+    "git clone": "this is the clone",
+    "docker": "it needs an engine; `make compose` lints the file without one",
+}
+
+#: What a block's output must hold: the block is known by a piece of its text.
+EXPECTED = {
+    "startBasket": '"basketId":"basket_',
+    "identifyCustomer": '{"data":{"identifyCustomer":{"success":true}}}',
+    "customer(customerId": '"firstName":"John","lastName":"Doe","tier":"GOLD","loyaltyPoints":1250',
+    "posstream send": '"customer_id": "CUST_001"',
+    "posstream check": "directory at",
+    "/health/ready": '"status":"ok"',
+    "/api/mock-customer-lookup/": '"customer_id":"CUST_001"',
+}
+
+
+def blocks(page: Path) -> list[str]:
+    """The commands of a page: its fenced blocks of the language sh."""
+    found = re.findall(r"^```sh\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [block.strip() for block in found]
+
+
+def reason_to_run_elsewhere(block: str) -> str | None:
+    lines = block.splitlines()
+    for start, reason in ELSEWHERE.items():
+        if any(line == start or line.startswith(f"{start} ") for line in lines):
+            return reason
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A `make run` of the test's own, and how to call a shell beside it."""
+
+    web_port: int
+    environment: dict[str, str]
+
+    def shell(self, block: str) -> "subprocess.CompletedProcess[str]":
+        """Run a block as a reader would paste it, but against this one's port."""
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block.replace(":8000", f":{self.web_port}")],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=BLOCK_SECONDS,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`make run`, until it is ready; afterwards SIGTERM, and it must end with 0."""
+    missing = [tool for tool in ("make", "bash", "curl") if shutil.which(tool) is None]
+    if missing:
+        reason = f"the README's commands need {' and '.join(missing)}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("documented")
+    web_port, broker_port = free_ports(2)
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("POSSTREAM_", "MAKE", "MFLAGS"))
+    }
+    environment = kept | {
+        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{kept['PATH']}",
+        "POSSTREAM_DATADIR": str(folder / "data"),
+        "POSSTREAM_WEB_PORT": str(web_port),
+        "POSSTREAM_DEV_BROKER_PORT": str(broker_port),
+    }
+    log = folder / "run.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            RUN.split(),
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches make and what it started, and so do we
+        )
+    try:
+        wait_until_ready(web_port, process, log)
+        yield Running(web_port, environment)
+        os.killpg(process.pid, signal.SIGTERM)
+        code = process.wait(STOP_SECONDS)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert code == 0, log.read_text(errors="replace")[-3000:]
+
+
+def wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    give_up_at = time.monotonic() + READY_SECONDS
+    while time.monotonic() < give_up_at:
+        assert process.poll() is None, log.read_text(errors="replace")[-3000:]
+        with (
+            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5),
+        ):
+            return
+        time.sleep(0.1)
+    raise AssertionError(
+        f"not ready in {READY_SECONDS} s: {log.read_text(errors='replace')[-3000:]}"
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has, each a different one."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(contextlib.closing(socket.socket())) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def test_the_readme_shows_how_to_run_and_how_to_test() -> None:
+    commands = "\n".join(blocks(README)).splitlines()
+    assert [RUN, "make test"] == [line for line in commands if line in {RUN, "make test"}]
+
+
+HERE = [b for b in blocks(README) if b != RUN and reason_to_run_elsewhere(b) is None]
+
+
+def test_every_expectation_belongs_to_a_block_of_the_readme() -> None:
+    assert [] == [piece for piece in EXPECTED if not any(piece in block for block in HERE)]
+
+
+@pytest.mark.parametrize("block", HERE, ids=lambda block: block.splitlines()[0][:60])
+def test_a_command_block_of_the_readme_does_what_it_says(running: Running, block: str) -> None:
+    expected = [output for piece, output in EXPECTED.items() if piece in block]
+    assert expected, "no expectation for this block: add one to EXPECTED"
+
+    ended = running.shell(block)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert [] == [output for output in expected if output not in ended.stdout], ended.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    relative = [urllib.parse.urlsplit(target) for target in targets]
+    dead = [
+        link.path
+        for link in relative
+        if not link.scheme and link.path and not (page.parent / link.path).exists()
+    ]
+    assert [] == dead
+
+
+def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
+    text = README.read_text()
+    assert [] == [
+        name for page in PAGES[1:] if f"({(name := str(page.relative_to(ROOT)))})" not in text
+    ]
+
+
+def table_rows(page: Path) -> dict[str, list[str]]:
+    """The rows of a page's tables by their first cell, which is code."""
+    rows = {}
+    for line in page.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("| `"):
+            rows[cells[0].strip("`")] = cells[1:]
+    return rows
+
+
+def test_the_reference_has_every_setting_and_no_other() -> None:
+    described = {name for name in table_rows(REFERENCE / "settings.md") if name.isupper()}
+    assert set(settings._READERS) == described
+
+
+def test_the_reference_has_the_default_of_every_setting() -> None:
+    rows = table_rows(REFERENCE / "settings.md")
+    plain = settings.Settings()
+    written = {True: "on", False: "off"}
+    for name, (field, _) in settings._READERS.items():
+        default = getattr(plain, field)
+        if default is not None:
+            assert (
+                f"`{written.get(default, default) if isinstance(default, bool) else default}`"
+                == (rows[name][0])
+            ), name
+
+
+def test_the_reference_has_every_key_of_the_plugin_configuration() -> None:
+    rows = table_rows(REFERENCE / "settings.md")
+    assert [] == [key for key in RANGES if key not in rows]
+
+
+def test_the_reference_has_every_topic_as_it_is_created() -> None:
+    declared = {
+        spec.name: [
+            spec.key,
+            spec.value,
+            "`POSSTREAM_TOPIC_PARTITIONS`" if spec.partitions is None else str(spec.partitions),
+            f"`{spec.cleanup_policy}`",
+            "for ever" if spec.retention_ms < 0 else f"{spec.retention_ms // 86_400_000} days",
+        ]
+        for spec in topics.TOPICS
+    }
+    described = table_rows(REFERENCE / "topics.md")
+    assert declared == {name: described[name][:5] for name in described if name in declared}

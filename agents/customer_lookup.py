@@ -113,8 +113,10 @@ class CustomerLookupAgent:
     async def _miss(
         self, slot: Slot, asked: Identification, turn: Turn, consumed_at: float
     ) -> None:
-        """Answer one miss: calls of different identifiers run side by side, answers of one
-        identifier leave in the order of its events.
+        """Answer one miss.
+
+        Calls of different identifiers run side by side; answers of one identifier leave in the
+        order of its events.
         """
         try:
             cache = self._cache.partition(slot.event.message.partition)

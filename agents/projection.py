@@ -62,7 +62,7 @@ class ProjectionAgent:
             try:
                 await self._projection.apply(decoded)
                 break
-            except Exception as why:  # noqa: BLE001 - whatever a database can raise
+            except Exception as why:
                 log.warning(
                     "the read model refused %d events (%s); again in %g s",
                     len(decoded),

@@ -86,9 +86,7 @@ def check(identifier: str) -> None:
 @main.command()
 @click.argument("basket_id")
 @click.argument("identifier")
-@click.option(
-    "--wait", default=15.0, show_default=True, help="Seconds to wait for the answer."
-)
+@click.option("--wait", default=15.0, show_default=True, help="Seconds to wait for the answer.")
 def send(basket_id: str, identifier: str, wait: float) -> None:
     """Scan IDENTIFIER (phone, e-mail or card) into basket BASKET_ID and print the answer.
 

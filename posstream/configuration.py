@@ -76,7 +76,7 @@ class CurrentConfiguration:
         self.value = initial
 
 
-def check_endpoint(url: object) -> str | None:
+def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one reason each
     """Why a URL cannot be a directory endpoint, or None if it can."""
     if not isinstance(url, str) or len(url) > 2000:  # noqa: PLR2004
         return "must be a URL of at most 2,000 characters"

@@ -22,7 +22,7 @@ from posstream.domain.lookup import (
     LookupFailed,
 )
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
-from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
+from posstream.domain.times import clamp_ms, iso_utc_ms, parse_utc, to_ms
 from posstream.ports import Record
 
 #: Largest `customer-identified` that is read: real ones are under 1 KB.
@@ -97,15 +97,14 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
         _id(event, name, numbers=True)
     occurred_at = _moment_ms(event, "occurred_at")
     found = normalise(scanned, card_guard=card_guard)
-    known = isinstance(found, Identifier)
     return Identification(
         lookup_id=lookup_id(_id(event, "event_id"), topic, partition, offset),
         basket_id=basket_id or "",
-        identifier=found.value if known else found.masked,
-        kind=found.kind if known else None,
-        identified_at_ms=timestamp_ms if occurred_at is None else occurred_at,
+        identifier=found.value if isinstance(found, Identifier) else found.masked,
+        kind=found.kind if isinstance(found, Identifier) else None,
+        identified_at_ms=clamp_ms(timestamp_ms) if occurred_at is None else occurred_at,
         deadline_ms=_deadline(event),
-        refused=None if known else found.why,
+        refused=None if isinstance(found, Identifier) else found.why,
         traceparent=_traceparent(headers),
     )
 
@@ -118,6 +117,8 @@ def read_rekeyed(value: bytes | None) -> Identification:
     """
     event = _decode(value)
     try:
+        for name in ("lookup_id", "basket_id", "identifier"):
+            _id(event, name, required=True)
         return Identification(**{**event, "kind": IdentifierKind(event["kind"])})
     except (TypeError, KeyError, ValueError) as why:
         raise UnreadableEvent(
@@ -141,9 +142,7 @@ def _decode(value: bytes | None) -> dict[str, Any]:
         try:
             value.decode()
         except UnicodeDecodeError:
-            raise UnreadableEvent(
-                DeadLetterReason.NOT_UTF8, "the message is not UTF-8"
-            ) from why
+            raise UnreadableEvent(DeadLetterReason.NOT_UTF8, "the message is not UTF-8") from why
         raise UnreadableEvent(
             DeadLetterReason.NOT_JSON, f"the message is not JSON (at character {why.pos})"
         ) from why

@@ -6,7 +6,7 @@ from agents.customer_lookup import CustomerLookupAgent
 from agents.projection import ProjectionAgent
 from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.publisher import FaustPublisher
-from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.engine import create_engine, read_only
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.read_model import SqlReadModel
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
@@ -64,7 +64,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     ProjectionAgent(app, projection=SqlProjection(engine))
     web = create_web(
         settings=settings,
-        read_model=SqlReadModel(engine),
+        read_model=SqlReadModel(read_only(engine)),
         publisher=publisher,
         clock=clock,
         health=WorkerHealth(app),

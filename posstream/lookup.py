@@ -4,7 +4,6 @@ It decides and counts nothing twice: each identification gets exactly one answer
 whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
 """
 
-import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
@@ -212,7 +211,7 @@ def _failed(
     )
 
 
-def _of_entry(
+def _of_entry(  # noqa: PLR0913 - an answer says all of this
     asked: Identification,
     entry: CacheEntry,
     source: Source,

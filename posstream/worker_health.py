@@ -26,6 +26,4 @@ class WorkerHealth:
             reasons.append("the consumer group is rebalancing")
         elif not app.tables.actives_ready:
             reasons.append("the tables are being recovered")
-        return HealthReport(
-            not reasons, tuple(reasons), {"rebalances": app.rebalancing_count}
-        )
+        return HealthReport(not reasons, tuple(reasons), {"rebalances": app.rebalancing_count})

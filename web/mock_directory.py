@@ -32,7 +32,7 @@ _FIRST_NAMES: Final = ("Ada", "Ben", "Chloe", "Dev", "Emma", "Femi", "Gita", "Hu
 _LAST_NAMES: Final = ("Adams", "Baker", "Costa", "Dunn", "Evans", "Fox", "Green", "Hill")
 
 
-def _customer(  # noqa: PLR0913, PLR0917 - one row of the seed's table
+def _customer(  # noqa: PLR0913 - one row of the seed's table
     customer_id: str,
     name: str,
     tier: str,

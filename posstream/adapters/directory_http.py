@@ -66,9 +66,7 @@ class HttpDirectory:
             seen.error = f"cannot reach the directory ({type(why).__name__})"
         duration_ms = round((self._clock.monotonic() - started) * 1000)
 
-        def made(
-            status: AttemptStatus, error: str | None, response: object = None
-        ) -> Attempt:
+        def made(status: AttemptStatus, error: str | None, response: object = None) -> Attempt:
             return Attempt(
                 number=number,
                 api_endpoint=endpoint,

@@ -1,6 +1,5 @@
 """The topics, written through Faust's producer (acks=all)."""
 
-import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -44,7 +43,7 @@ class FaustPublisher:
 class _Acknowledged(Awaitable[None]):
     """The broker's acknowledgement, with Kafka's errors turned into ours."""
 
-    def __init__(self, future: "asyncio.Future[Any]", topic: str) -> None:
+    def __init__(self, future: Awaitable[Any], topic: str) -> None:
         self._future = future
         self._topic = topic
 

@@ -22,7 +22,7 @@ _READY_SECONDS: Final = 60
 _ANSWER_SECONDS: Final = 15
 
 
-class DemoFailed(Exception):  # noqa: N818 - it is what happened
+class DemoFailed(Exception):
     """A step did not do what it must."""
 
 
@@ -60,7 +60,9 @@ class _Demo:
         )
         if arrived is None:
             raise DemoFailed(f"no answer within {_ANSWER_SECONDS} s")
-        self.say(title, f"acknowledged by the broker after {took:.0f} ms", *_shown(arrived, started))
+        self.say(
+            title, f"acknowledged by the broker after {took:.0f} ms", *_shown(arrived, started)
+        )
         if not check(arrived):
             raise DemoFailed(f"not the answer it must be: {arrived.value}")
         return arrived
@@ -69,11 +71,10 @@ class _Demo:
 def _shown(arrived: Arrived, started: float) -> list[str]:
     value = arrived.value
     what = value.get("reason") or f"{value['customer']['customer_id']} from {value['source']}"
+    where = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
     return [
-        f"answer on {arrived.topic}[{arrived.partition}]@{arrived.offset} "
-        f"after {(arrived.at - started) * 1000:.0f} ms",
-        f"{what}, {value['attempts']} call(s) to the directory, "
-        f"{value['duration_ms']} ms in the lookup",
+        f"answer on {where} after {(arrived.at - started) * 1000:.0f} ms",
+        f"{what}; calls: {value['attempts']}; in the lookup: {value['duration_ms']} ms",
     ]
 
 
@@ -110,8 +111,9 @@ async def _steps(demo: _Demo) -> None:
         "+1234567890",
         "The customer's phone is scanned (identifyCustomer +1234567890): unknown here, so the "
         "directory is asked",
-        lambda it: it.value.get("source") == "API"
-        and it.value["customer"]["customer_id"] == "CUST_001",
+        lambda it: (
+            it.value.get("source") == "API" and it.value["customer"]["customer_id"] == "CUST_001"
+        ),
     )
     await demo.identify(
         basket,
@@ -167,7 +169,7 @@ async def _posstream() -> AsyncIterator[Settings]:
             datadir=Path(directory), web_port=_free_port(), dev_broker_port=_free_port()
         )
         kept = {k: v for k, v in os.environ.items() if not k.startswith("POSSTREAM_")}
-        process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own command, started once
+        process = subprocess.Popen(  # noqa: ASYNC220 - our own command, started once
             [sys.executable, "-m", "posstream.cli", "dev"],
             env=kept
             | {

@@ -121,20 +121,22 @@ def _text(raw: object) -> str | None:
 
 
 def _points(raw: object) -> int | None:
-    if isinstance(raw, str):
-        raw = _number(raw)
-    if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal) or raw != raw:  # noqa: PLR0124 - NaN
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         return None
-    return int(raw) if abs(raw) <= _MAX_INT and raw == int(raw) else None
+    number = _number(str(raw))
+    if number is None or abs(number) > _MAX_INT or number != int(number):
+        return None
+    return int(number)
 
 
 def _money(raw: object) -> Decimal | None:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         return None
     amount = _number(str(raw))
-    if amount is None or abs(amount) >= _MAX_PURCHASES:
+    if amount is None:
         return None
-    return amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+    rounded = amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+    return rounded if abs(rounded) < _MAX_PURCHASES else None
 
 
 def _number(raw: str) -> Decimal | None:

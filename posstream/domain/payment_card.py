@@ -97,6 +97,8 @@ def _mask_run(run: str) -> str:
     groups = list(_GROUP.finditer(run))
     masked = list(run)
     for first, group in enumerate(groups):
+        if run[group.start()] not in "23456":  # no network's number starts otherwise
+            continue
         digits, last = group.group(), first
         while len(digits) <= _MAX_DIGITS:
             if _is_card_number(digits):

@@ -5,6 +5,7 @@ from typing import Final, overload
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_LAST_MS: Final = 253_402_300_799_999
 
 
 @overload
@@ -32,6 +33,11 @@ def from_ms(milliseconds: int) -> datetime:
 def to_ms(moment: datetime) -> int:
     """An aware time as whole milliseconds since 1970."""
     return (moment - _EPOCH) // _MILLISECOND
+
+
+def clamp_ms(milliseconds: int) -> int:
+    """Milliseconds since 1970 within the years 1970 to 9999; a producer can write any number."""
+    return max(0, min(milliseconds, _LAST_MS))
 
 
 def parse_utc(text: str) -> datetime | None:

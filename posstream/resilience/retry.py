@@ -19,7 +19,9 @@ class Backoff:
     cap_seconds: float = 2.0
     uniform: Callable[[float, float], float] = random.uniform
 
-    def pause_seconds(self, failed_attempts: int, retry_after_seconds: float | None = None) -> float:
+    def pause_seconds(
+        self, failed_attempts: int, retry_after_seconds: float | None = None
+    ) -> float:
         """How long to wait after the nth failed attempt.
 
         Retry-After is a floor, not a suggestion (RFC 9110, section 10.2.3); the jitter on top

@@ -30,6 +30,10 @@ class Turn:
 
     def give_up(self) -> None:
         """End the turn, taken or not, so that the next one may go. Idempotent."""
+        if self._before is not None and not self._before.done():
+            # Given up in the middle of the queue: whoever comes after still waits for the first.
+            self._before.add_done_callback(lambda _: self.give_up())
+            return
         if not self.over.done():
             self.over.set_result(None)
         self._turns.forget(self._key, self.over)

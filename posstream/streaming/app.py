@@ -12,6 +12,7 @@ import faust
 from faust.app.base import BootStrategy as FaustBootStrategy
 from mode import Service
 
+from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
 
 log = logging.getLogger(__name__)
@@ -64,8 +65,11 @@ class LifetimeService(Service):
         return self._name
 
     async def on_start(self) -> None:
-        """Open."""
-        await self._opens()
+        """Open, or end the worker with one line that says why not."""
+        try:
+            await self._opens()
+        except StartRefused as why:
+            sys.exit(f"error: {why}")
 
     async def on_stop(self) -> None:
         """Close."""
@@ -103,9 +107,7 @@ class StreamingApp(faust.App):
             broker_session_timeout=self.tuning.session_timeout_seconds,
             broker_heartbeat_interval=self.tuning.heartbeat_interval_seconds,
             broker_commit_interval=0.5,
-            broker_max_poll_records=min(
-                MAX_POLL_RECORDS, BUFFER_MAXSIZE // (10 * partitions) or 1
-            ),
+            broker_max_poll_records=min(MAX_POLL_RECORDS, BUFFER_MAXSIZE // (10 * partitions) or 1),
             consumer_auto_offset_reset="earliest",  # latest hangs recovery (#651)
             producer_linger=0.005,
             producer_max_batch_size=65_536,

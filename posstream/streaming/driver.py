@@ -11,7 +11,9 @@ The wait for streams to finish is bounded besides: upstream it has no end.
 """
 
 import asyncio
+import gc
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a watermark that cannot be probed is taken as the broker told it.
 _PROBE_SECONDS: Final = 10
+_DRAIN_POLL_SECONDS: Final = 0.02
 
 
 class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
@@ -58,9 +61,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             await probe.stop()
 
 
-async def _watermarks(
-    probe: aiokafka.AIOKafkaConsumer, ends: Mapping[TP, int]
-) -> dict[TP, int]:
+async def _watermarks(probe: aiokafka.AIOKafkaConsumer, ends: Mapping[TP, int]) -> dict[TP, int]:
     tps = {tp: TopicPartition(tp.topic, tp.partition) for tp in ends}
     probe.assign(list(tps.values()))
     for tp, end in ends.items():
@@ -86,30 +87,39 @@ class Consumer(faust_driver.Consumer):
         """The offset to commit: never past an event that a stream still holds (#606)."""
         held = [m.offset for m in list(self._unacked_messages) if m.tp == tp and not m.acked]
         if not held:
-            return super()._new_offset(tp)
+            return self._highest_consecutive(tp)
         acked, lowest = self._acked[tp], min(held)
         later = [offset for offset in acked if offset >= lowest]
         acked[:] = [offset for offset in acked if offset < lowest]
         try:
-            return super()._new_offset(tp)
+            return self._highest_consecutive(tp)
         finally:
             self._acked[tp].extend(later)
 
-    async def wait_empty(self) -> None:
-        """Wait for the events in flight, but not for ever.
+    def _highest_consecutive(self, tp: TP) -> int | None:
+        offset: int | None = super()._new_offset(tp)
+        return offset
 
-        What is not finished in time stays uncommitted and is delivered again.
+    async def wait_empty(self) -> None:
+        """Wait for the events in flight, but not for ever; then commit.
+
+        What is not finished in time stays uncommitted and is delivered again. Upstream's loop
+        has no end and swallows cancellation, so it cannot be bounded from outside.
         """
-        try:
-            async with asyncio.timeout(self.app.tuning.drain_seconds):
-                await super().wait_empty()
-        except TimeoutError:
-            log.warning(
-                "%d events were still in flight after %g s and will be delivered again",
-                len(self._unacked_messages),
-                self.app.tuning.drain_seconds,
-            )
-            await self.commit_and_end_transactions()
+        drain_seconds = self.app.tuning.drain_seconds
+        give_up_at = time.monotonic() + drain_seconds
+        gc.collect()  # messages are held weakly: those dropped with their buffers must not count
+        while not self.should_stop and self._unacked_messages:
+            if time.monotonic() > give_up_at:
+                log.warning(
+                    "%d events were still in flight after %g s and will be delivered again",
+                    len(self._unacked_messages),
+                    drain_seconds,
+                )
+                break
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+            self._clean_unacked_messages()
+        await self.commit_and_end_transactions()
 
 
 class Transport(faust_driver.Transport):

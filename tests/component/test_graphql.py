@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from posstream.domain.errors import PublishFailed
 from posstream.ports import BasketRow
 from tests.component.fakes import NOW, NOW_MS, john
 from tests.component.web_client import WebView, running_web
@@ -100,9 +101,22 @@ async def test_a_mutation_answers_only_after_the_broker_acknowledged(web: WebVie
     web.publisher.acknowledgement = acknowledged()
     answering = asyncio.create_task(web.graphql(IDENTIFY))
     await handed_over.wait()
+    # Later requests are answered meanwhile, so an early answer would have arrived by now.
+    for _ in range(5):
+        await web.graphql(CUSTOMER)
     assert not answering.done()
     acknowledgement.set_result(None)
     assert (await answering)["data"]["identifyCustomer"] == {"success": True}
+
+
+async def test_a_broker_that_refuses_after_the_hand_over_is_no_success(web: WebView) -> None:
+    async def refused() -> None:
+        await asyncio.sleep(0)
+        raise PublishFailed("not enough replicas")
+
+    web.publisher.acknowledgement = refused()
+    assert await web.graphql(IDENTIFY) == {"data": {"identifyCustomer": {"success": False}}}
+    assert len(web.publisher.records) == 1
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ async def mock() -> AsyncIterator[Mock]:
         ("+5555555555", "CUST_004", "Alice", "Johnson", "BRONZE", 250),
     ],
 )
-async def test_the_seeds_customers_are_known_to_the_letter(  # noqa: PLR0917 - a table row
+async def test_the_seeds_customers_are_known_to_the_letter(
     mock: Mock,
     identifier: str,
     customer_id: str,

@@ -42,22 +42,6 @@ async def test_the_migrated_schema_is_the_declared_one(engine: AsyncEngine) -> N
         assert await connection.run_sync(differences) == []
 
 
-async def test_constraints_have_the_declared_names(engine: AsyncEngine) -> None:
-    await upgrade(engine)
-
-    def names(connection: Connection) -> dict[str, str | None]:
-        inspector = inspect(connection)
-        return {
-            table.name: inspector.get_pk_constraint(table.name)["name"]
-            for table in METADATA.sorted_tables
-        }
-
-    async with engine.connect() as connection:
-        assert await connection.run_sync(names) == {
-            table.name: f"pk_{table.name}" for table in METADATA.sorted_tables
-        }
-
-
 async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine) -> None:
     await upgrade(engine)
     async with engine.begin() as connection:

@@ -16,18 +16,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given.removeprefix("kafka://")
         return
-    broker = EmbeddedBroker(
-        free_port(), log_file=tmp_path_factory.mktemp("broker") / "broker.log"
-    )
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path_factory.mktemp("broker") / "broker.log")
     broker.start()
     yield broker.address
     broker.stop()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def worker(
-    servers: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Worker]:
+async def worker(servers: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
     """One worker for the session: joining a group costs seconds."""
     datadir: Path = tmp_path_factory.mktemp("worker")
     worker = Worker(servers, datadir, api_query="?generate=1&delay_ms=20")

@@ -39,7 +39,9 @@ def environment(**settings: object) -> dict[str, str]:
 class Worker:
     """One `faust -A posstream.app worker` process."""
 
-    def __init__(self, servers: str, datadir: Path, *, api_query: str = "", **settings: object):
+    def __init__(
+        self, servers: str, datadir: Path, *, api_query: str = "", **settings: object
+    ) -> None:
         self.datadir = datadir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

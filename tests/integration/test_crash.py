@@ -63,7 +63,6 @@ async def _interrupted(
         counts = Counter(value["lookup_id"] for value in answers(client.seen))
         ids = {(value["lookup_id"], value["event_id"]) for value in answers(client.seen)}
         assert len(ids) == len(counts), "a repeated answer must carry the same ids"
-        print(f"kill={kill}: {sum(counts.values()) - len(counts)} repeated of {len(counts)}")
         return wanted, counts
 
 

@@ -32,7 +32,7 @@ class Outcome:
     error: Refused | None = None
 
 
-class StartBasket(graphene.Mutation):  # type: ignore[misc]  # graphene is untyped
+class StartBasket(graphene.Mutation):  # graphene is untyped
     """Start a basket at a till."""
 
     class Arguments:
@@ -57,7 +57,7 @@ class StartBasket(graphene.Mutation):  # type: ignore[misc]  # graphene is untyp
         return await _published(context, record, basket_id)
 
 
-class IdentifyCustomer(graphene.Mutation):  # type: ignore[misc]  # graphene is untyped
+class IdentifyCustomer(graphene.Mutation):  # graphene is untyped
     """Say which customer a basket belongs to. The basket may be one not seen yet."""
 
     class Arguments:
@@ -83,7 +83,7 @@ class IdentifyCustomer(graphene.Mutation):  # type: ignore[misc]  # graphene is 
         return await _published(context, record)
 
 
-class Mutation(graphene.ObjectType):  # type: ignore[misc]  # graphene is untyped
+class Mutation(graphene.ObjectType):  # graphene is untyped
     """What a till may tell posstream."""
 
     start_basket = StartBasket.Field()

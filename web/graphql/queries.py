@@ -14,7 +14,7 @@ from web.graphql.types import Basket, Customer
 MAX_CUSTOMERS: Final = 1000
 
 
-class Query(graphene.ObjectType):  # type: ignore[misc]  # graphene is untyped
+class Query(graphene.ObjectType):  # graphene is untyped
     """What posstream knows."""
 
     customer = graphene.Field(Customer, customer_id=graphene.ID(required=True))

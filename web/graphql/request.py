@@ -20,7 +20,7 @@ _ACCEPTED: Final = {
 }
 
 
-class BadRequest(Exception):  # noqa: N818 - an HTTP name
+class BadRequest(Exception):
     """A request that is no GraphQL request; the message says why."""
 
 

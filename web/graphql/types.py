@@ -13,7 +13,7 @@ _MAX_INT: Final = 2**31 - 1
 _MIN_INT: Final = -(2**31)
 
 
-class Customer(graphene.ObjectType):  # type: ignore[misc]  # graphene is untyped
+class Customer(graphene.ObjectType):  # graphene is untyped
     """A customer as the directory last described one."""
 
     customer_id = graphene.ID(required=True)
@@ -61,7 +61,7 @@ class Customer(graphene.ObjectType):  # type: ignore[misc]  # graphene is untype
         return iso_utc(row.updated_at)
 
 
-class Basket(graphene.ObjectType):  # type: ignore[misc]  # graphene is untyped
+class Basket(graphene.ObjectType):  # graphene is untyped
     """A basket at a till; what has not been seen yet is null."""
 
     basket_id = graphene.ID(required=True)
@@ -91,7 +91,7 @@ class Basket(graphene.ObjectType):  # type: ignore[misc]  # graphene is untyped
         return iso_utc(row.identified_at)
 
 
-class MutationError(graphene.ObjectType):  # type: ignore[misc]  # graphene is untyped
+class MutationError(graphene.ObjectType):  # graphene is untyped
     """Why a mutation was refused."""
 
     code = graphene.String(required=True)

@@ -35,10 +35,11 @@ def create_engine(url: str | URL) -> AsyncEngine:
         raise ValueError("the database must be sqlite or postgresql")
     address = address.set(drivername=driver)
     if address.get_backend_name() == "postgresql":
-        return create_async_engine(address, pool_pre_ping=True)
+        return create_async_engine(address, pool_pre_ping=True, hide_parameters=True)
     if address.database and address.database != ":memory:":
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(address)
+    # Parameters are customers: they stay out of error messages, and so out of the log.
+    engine = create_async_engine(address, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

@@ -1,0 +1,135 @@
+"""The overrides of Faust's driver. Each test fails on the driver as it comes from upstream."""
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import aiokafka
+import orjson
+import pytest
+from faust.transport.drivers import aiokafka as upstream
+from faust.types import TP
+
+from posstream.embedded_broker import EmbeddedBroker
+from posstream.settings import Settings
+from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp
+from posstream.streaming.driver import Consumer, ConsumerThread
+from posstream.streaming.preflight import prepare_topics
+from posstream.topics import TOPICS
+from tests.integration.harness import free_port
+
+SOURCE = TP("t", 0)
+
+
+def app_for(tmp_path: Any, broker: str = "kafka://127.0.0.1:1") -> StreamingApp:
+    app = StreamingApp("test", broker=broker, datadir=tmp_path, partitions=1)
+    app.tune(EMBEDDED_TUNING)
+    return app
+
+
+async def consumer_of(kind: type, app: StreamingApp) -> Any:
+    """A consumer that was never started."""
+    app.topics._acking_topics.add(SOURCE.topic)
+    consumer = kind(
+        app.transport,
+        callback=lambda _: None,
+        on_partitions_revoked=None,
+        on_partitions_assigned=None,
+    )
+    consumer._thread.thread_loop.close()  # made for a thread that these tests do not start
+    return consumer
+
+
+def thread_of(app: StreamingApp) -> Any:
+    """The consumer's thread object, without the thread."""
+    owner = SimpleNamespace(
+        transport=app.transport, in_transaction=False, app=app, RebalanceListener=lambda _: None
+    )
+    thread = ConsumerThread(owner)
+    thread.thread_loop.close()
+    return thread
+
+
+class Held:
+    """An event that a stream still holds (weakly referenced by the consumer)."""
+
+    def __init__(self, offset: int, *, acked: bool) -> None:
+        self.tp, self.offset, self.acked = SOURCE, offset, acked
+
+
+@pytest.mark.parametrize(("kind", "committed"), [(Consumer, None), (upstream.Consumer, 3)])
+async def test_no_commit_goes_past_an_event_in_flight(
+    tmp_path: Any, kind: type, committed: int | None
+) -> None:
+    consumer = await consumer_of(kind, app_for(tmp_path))
+    held = Held(0, acked=False)
+    consumer._unacked_messages.add(held)
+    consumer._acked[SOURCE].extend([1, 2])
+    assert consumer._new_offset(SOURCE) == committed
+
+
+async def test_what_is_acked_before_the_event_in_flight_is_committed_and_the_rest_is_kept(
+    tmp_path: Any,
+) -> None:
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    held = Held(2, acked=False)
+    consumer._unacked_messages.add(held)
+    consumer._acked[SOURCE].extend([0, 1, 3])
+    assert consumer._new_offset(SOURCE) == 2
+    consumer._unacked_messages.discard(held)
+    consumer._committed_offset[SOURCE] = 2
+    consumer._acked[SOURCE].append(2)
+    assert consumer._new_offset(SOURCE) == 4
+
+
+async def test_waiting_for_events_in_flight_ends(tmp_path: Any) -> None:
+    app = app_for(tmp_path)
+    app.tune(replace(EMBEDDED_TUNING, drain_seconds=0.05))
+    consumer = await consumer_of(Consumer, app)
+    held = Held(0, acked=False)
+    consumer._unacked_messages.add(held)
+
+    async def commit(*_: object, **__: object) -> bool:
+        return False
+
+    consumer.commit = commit
+    async with asyncio.timeout(5):
+        await consumer.wait_empty()
+    assert held in consumer._unacked_messages
+
+
+async def test_the_fetch_wait_is_ours_and_not_the_1500_ms_of_upstream(tmp_path: Any) -> None:
+    app = app_for(tmp_path)
+    ours = thread_of(app)
+    consumer = ours._create_worker_consumer(app.transport)
+    waits = consumer._fetch_max_wait_ms
+    await consumer.stop()
+    assert waits == 20
+    assert aiokafka.__version__ == "0.14.0", "look whether the private name still does it"
+
+
+async def test_watermarks_on_the_embedded_broker_count_every_record(tmp_path: Any) -> None:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    try:
+        settings = Settings(broker=f"kafka://{broker.address}")
+        await prepare_topics(settings.bootstrap_servers, TOPICS, partitions=1, replication=1)
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address, linger_ms=50)
+        await producer.start()
+        tp = aiokafka.TopicPartition("customer-identified", 0)
+        await asyncio.gather(
+            *[await producer.send(tp.topic, orjson.dumps(n), partition=0) for n in range(10)]
+        )
+        await producer.stop()
+        app = app_for(tmp_path, settings.faust_broker)
+        thread = thread_of(app)
+        thread._consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=broker.address)
+        await thread._consumer.start()
+        told = await thread._consumer.end_offsets([tp])
+        true = await thread._highwaters([TP(*tp)])
+        await thread._consumer.stop()
+        assert list(told.values()) == [1], "told: the base of the last batch + 1"
+        assert list(true.values()) == [10]
+    finally:
+        broker.stop()

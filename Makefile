@@ -58,7 +58,7 @@ test-kafka: $(VENV)/.test ## the integration suite on the Apache Kafka at POSSTR
 
 test-all: test lint types floors compose ## everything that there is
 
-docs: $(VENV)/.test ## run every command block of the README and the how-tos
+docs: $(VENV)/.test ## run every command block of the README
 	$(BIN)/pytest tests/acceptance/test_docs.py
 
 clean: ## remove what make made

@@ -122,6 +122,11 @@ class StreamingApp(faust.App):
             **options,
         )
 
+    async def on_first_start(self) -> None:
+        """Make the data directory; Faust makes only its last part."""
+        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)
+        await super().on_first_start()
+
     def tune(self, tuning: Tuning) -> None:
         """Fit the settings to the broker, before the consumer starts."""
         self.tuning = tuning

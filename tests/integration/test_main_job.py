@@ -1,5 +1,6 @@
 """The main job, seen from outside: a foreign client, a real worker, a real broker."""
 
+import os
 import shutil
 import subprocess
 import uuid
@@ -199,6 +200,8 @@ async def test_kcat_sends_an_event_and_its_answer_comes(
     kcat = shutil.which("kcat")
     if kcat is None:
         pytest.skip("kcat is not installed")
+    if "POSSTREAM_TEST_BROKER" not in os.environ:
+        pytest.skip("librdkafka and the embedded broker do not agree on ApiVersions")
     scan = Scan(str(uuid.uuid4()), "basket-kcat", "CARD_123456")
     subprocess.run(
         [kcat, "-P", "-b", servers, "-t", topics.CUSTOMER_IDENTIFIED],

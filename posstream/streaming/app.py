@@ -124,7 +124,7 @@ class StreamingApp(faust.App):
 
     async def on_first_start(self) -> None:
         """Make the data directory; Faust makes only its last part."""
-        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)
+        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at start
         await super().on_first_start()
 
     def tune(self, tuning: Tuning) -> None:

@@ -68,6 +68,8 @@ class CustomerLookupAgent:
         """Handle events as they arrive; whatever is unforeseen crashes the worker, unacked."""
         async for event in arriving:
             slot = await self._acks.take(event)
+            if slot is None:
+                continue
             try:
                 await self._handle(slot, self._clock.monotonic())
             except Exception as why:  # noqa: BLE001 - an escaped exception would ack the event

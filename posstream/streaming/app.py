@@ -5,12 +5,14 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import faust
 from faust.app.base import BootStrategy as FaustBootStrategy
 from mode import Service
+from mode.utils.queues import FlowControlEvent
 
 from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
@@ -87,6 +89,21 @@ class BootStrategy(FaustBootStrategy):
         return [before, *([web] if self.app.conf.web_enabled else []), *super().server()]
 
 
+class FlowControl(FlowControlEvent):
+    """Flow control whose `resume` keeps what the buffers hold.
+
+    Upstream clears them. At the end of a table's recovery Faust resumes the source partitions,
+    awaits a seek, and only then resumes the flow: an event that came between was thrown away,
+    and those behind it were acknowledged past it (seen once in some 20 kills: one event lost).
+    Buffers are still cleared when partitions are revoked.
+    """
+
+    def resume(self) -> None:
+        """Let events through again."""
+        self._suspend.clear()
+        self._resume.set()
+
+
 class StreamingApp(faust.App):
     """A Faust app with the driver's overrides and settings that are the same for every worker."""
 
@@ -132,6 +149,11 @@ class StreamingApp(faust.App):
         self.tuning = tuning
         self.conf.broker_session_timeout = tuning.session_timeout_seconds
         self.conf.broker_heartbeat_interval = tuning.heartbeat_interval_seconds
+
+    @cached_property
+    def flow_control(self) -> FlowControl:
+        """The gate before every agent's buffer."""
+        return FlowControl(loop=self.loop)
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

@@ -35,6 +35,7 @@ class _Lane:
     def __init__(self, generation: int, is_current: Callable[["_Lane"], bool]) -> None:
         self.generation = generation
         self.slots: deque[Slot] = deque()
+        self.last_taken = -1
         self.room = asyncio.Event()
         self.room.set()
         self._is_current = is_current
@@ -60,13 +61,21 @@ class OrderedAcks:
         """Events taken and not acknowledged."""
         return sum(len(lane.slots) for lane in self._lanes.values())
 
-    async def take(self, event: Any) -> Slot:
-        """Take an event in; waits while `WINDOW` events of its partition are not acked."""
+    async def take(self, event: Any) -> Slot | None:
+        """Take an event in; waits while `WINDOW` events of its partition are not acked.
+
+        Returns:
+            its slot, or None if it was taken before: a seek at the end of a recovery can
+            deliver an event twice in one generation.
+        """
         lane = self._lane(event.message)
         while len(lane.slots) >= WINDOW:
             lane.room.clear()
             await lane.room.wait()
             lane = self._lane(event.message)
+        if event.message.offset <= lane.last_taken:
+            return None
+        lane.last_taken = event.message.offset
         slot = Slot(event, lane)
         lane.slots.append(slot)
         return slot

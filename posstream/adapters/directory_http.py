@@ -167,9 +167,13 @@ def customer_url(endpoint: str, identifier: str) -> URL:
 
 def _decode(body: bytes) -> tuple[object, bool]:
     try:
-        return orjson.loads(body), True
-    except orjson.JSONDecodeError:
+        document = orjson.loads(body)
+        # Deeper than orjson writes (254), with room for our own envelopes, it is no answer:
+        # the worker would crash at the first attempt to publish it, again and again.
+        orjson.dumps([[[document]]])
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None, False
+    return document, True
 
 
 def _shown(document: object) -> object:

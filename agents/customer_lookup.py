@@ -67,11 +67,12 @@ class CustomerLookupAgent:
     async def consume(self, arriving: AsyncIterable[Any]) -> None:
         """Handle events as they arrive; whatever is unforeseen crashes the worker, unacked."""
         async for event in arriving:
+            consumed_at = self._clock.monotonic()
             slot = await self._acks.take(event)
             if slot is None:
                 continue
             try:
-                await self._handle(slot, self._clock.monotonic())
+                await self._handle(slot, consumed_at)
             except Exception as why:  # noqa: BLE001 - an escaped exception would ack the event
                 await self._crash(event, why)
 

@@ -61,7 +61,7 @@ class HttpDirectory:
             seen.error, seen.timed_out = f"no answer within {timeout_seconds:g} s", True
         except aiohttp.ClientPayloadError:
             seen.error = "the connection broke off in the middle of the answer"
-        except (aiohttp.ClientError, OSError) as why:
+        except (aiohttp.ClientError, OSError, UnicodeError) as why:
             # The text of some aiohttp errors holds the URL, and so the identifier.
             seen.error = f"cannot reach the directory ({type(why).__name__})"
         duration_ms = round((self._clock.monotonic() - started) * 1000)

@@ -57,6 +57,12 @@ class TopicSpec:
         }
 
 
+_CHANGELOG: Final = TopicSpec(
+    CACHE_CHANGELOG, "identifier", "cache entry", CACHE_RETENTION_MS, "compact,delete"
+)
+#: The same for Faust, which would create the changelog if it were missing.
+CACHE_CHANGELOG_CONFIG: Final = _CHANGELOG.config
+
 TOPICS: Final = (
     TopicSpec(CUSTOMER_IDENTIFIED, "anything", "CustomerIdentified", 7 * _DAY_MS),
     TopicSpec(REKEYED, "identifier", "Identification (internal)", 7 * _DAY_MS),
@@ -74,7 +80,7 @@ TOPICS: Final = (
         30 * _DAY_MS,
         extra={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)},
     ),
-    TopicSpec(CACHE_CHANGELOG, "identifier", "cache entry", CACHE_RETENTION_MS, "compact,delete"),
+    _CHANGELOG,
 )
 
 #: Topics whose partitions must be as many as the cache's changelog: an event's partition is

@@ -14,7 +14,12 @@ from faust.streams import _current_event
 from faust.types import TP
 
 from posstream.domain.freshness import CacheEntry
-from posstream.topics import CACHE_CHANGELOG, CACHE_RETENTION_MS, CACHE_TABLE, CUSTOMER_IDENTIFIED
+from posstream.topics import (
+    CACHE_CHANGELOG,
+    CACHE_CHANGELOG_CONFIG,
+    CACHE_TABLE,
+    CUSTOMER_IDENTIFIED,
+)
 
 #: Layout version, 1 = known or 0 = unknown, fetched_at in ms; the customer's JSON follows.
 _HEADER: Final = struct.Struct(">BBq")
@@ -70,10 +75,7 @@ class CustomerCacheTable:
             value_type=bytes,
             partitions=partitions,
             options=dict(_ROCKSDB),  # Faust changes the dict: never share it
-            extra_topic_configs={
-                "cleanup.policy": "compact,delete",
-                "retention.ms": str(CACHE_RETENTION_MS),
-            },
+            extra_topic_configs=dict(CACHE_CHANGELOG_CONFIG),
         )
         self._parts = [CachePartition(self, number) for number in range(partitions)]
 

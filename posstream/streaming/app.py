@@ -16,6 +16,7 @@ from mode.utils.queues import FlowControlEvent
 
 from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
+from posstream.topics import DEAD_LETTER_MAX_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class StreamingApp(faust.App):
             consumer_auto_offset_reset="earliest",  # latest hangs recovery (#651)
             producer_linger=0.005,
             producer_max_batch_size=65_536,
-            producer_max_request_size=2_097_152,  # a 1 MiB message as a dead letter with headers
+            producer_max_request_size=DEAD_LETTER_MAX_BYTES,
             producer_request_timeout=30,  # upstream's default is 20 minutes
             stream_buffer_maxsize=BUFFER_MAXSIZE,
             stream_wait_empty=True,

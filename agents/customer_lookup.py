@@ -5,6 +5,8 @@ offset order once the broker has it. Hits are answered inline; only misses becom
 """
 
 import asyncio
+import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterable, Awaitable
@@ -48,7 +50,7 @@ class CustomerLookupAgent:
         self._clock = clock
         self._partitions = partitions
         self._card_guard = card_guard
-        self._acks = OrderedAcks()
+        self._acks = OrderedAcks(app)
         self._turns = Turns()
         self._tasks: set[asyncio.Task[None]] = set()
         # Raw bytes: a typed topic crashes the agent on a malformed message.
@@ -67,21 +69,20 @@ class CustomerLookupAgent:
     async def consume(self, arriving: AsyncIterable[Any]) -> None:
         """Handle events as they arrive; whatever is unforeseen crashes the worker, unacked."""
         async for event in arriving:
-            consumed_at = self._clock.monotonic()
-            slot = await self._acks.take(event)
+            slot = self._acks.take(event)
             if slot is None:
                 continue
             try:
-                await self._handle(slot, consumed_at)
+                await self._handle(slot)
             except Exception as why:  # noqa: BLE001 - an escaped exception would ack the event
                 await self._crash(event, why)
 
-    async def _handle(self, slot: Slot, consumed_at: float) -> None:
+    async def _handle(self, slot: Slot) -> None:
         message = slot.event.message
         try:
             asked = self._read(message)
         except UnreadableEvent as why:
-            await self._set_aside(slot, why)
+            self._spawn(slot, self._set_aside(slot, why))
             return
         refusal = self._lookup.refuse(asked)
         if refusal is not None:
@@ -90,7 +91,7 @@ class CustomerLookupAgent:
         home = (murmur2(asked.identifier.encode()) & 0x7FFFFFFF) % self._partitions
         if home != message.partition:
             # The cache entry lives in another partition, maybe on another worker.
-            await self._send(slot, events.rekeyed(asked, home))
+            await self._send(slot, events.rekeyed(self._taken(asked, message), home))
             return
         if asked.identifier not in self._turns:
             hit = self._lookup.at_once(asked, self._cache.partition(home))
@@ -98,6 +99,7 @@ class CustomerLookupAgent:
                 await self._send(slot, events.answered(hit, self._clock.now_ms()))
                 return
         turn = self._turns.take(asked.identifier)
+        consumed_at = self._lookup.consumed_at(asked, self._taken_at(message))
         self._spawn(slot, self._miss(slot, asked, turn, consumed_at))
 
     def _read(self, message: Any) -> Identification:
@@ -113,20 +115,31 @@ class CustomerLookupAgent:
             card_guard=self._card_guard,
         )
 
+    def _taken_at(self, message: Any) -> float:
+        """When the message came to this worker, in monotonic seconds."""
+        came = message.time_in
+        return self._clock.monotonic() if came is None else float(came)
+
+    def _taken(self, asked: Identification, message: Any) -> Identification:
+        used = self._clock.monotonic() - self._taken_at(message)
+        return dataclasses.replace(asked, taken_at_ms=self._clock.now_ms() - round(used * 1000))
+
     async def _miss(
         self, slot: Slot, asked: Identification, turn: Turn, consumed_at: float
     ) -> None:
         """Answer one miss.
 
         Calls of different identifiers run side by side; answers of one identifier leave in the
-        order of its events.
+        order of its events, but none waits for its turn past its own deadline.
         """
         try:
             cache = self._cache.partition(slot.event.message.partition)
             answered: Answered = await self._lookup.lookup(asked, cache, consumed_at=consumed_at)
-            async with turn:
-                record = events.answered(answered.answer, self._clock.now_ms())
-                acknowledged = await self._publisher.send(record)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._lookup.left(asked, consumed_at)):
+                    await turn.come()
+            record = events.answered(answered.answer, self._clock.now_ms())
+            acknowledged = await self._publisher.send(record)
         finally:
             turn.give_up()
         await acknowledged
@@ -144,18 +157,19 @@ class CustomerLookupAgent:
             why.reason,
             why,
         )
-        await self._send(
-            slot,
-            events.dead_letter(
-                message.key,
-                message.value,
-                topic=message.topic,
-                partition=message.partition,
-                offset=message.offset,
-                timestamp_ms=_timestamp_ms(message),
-                error=why,
-            ),
+        # In a thread: the search for card numbers in a large message takes its time.
+        letter = await asyncio.to_thread(
+            events.dead_letter,
+            message.key,
+            message.value,
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=_timestamp_ms(message),
+            error=why,
         )
+        await self._publisher.publish(letter)
+        slot.finish()
 
     async def _send(self, slot: Slot, record: Record) -> None:
         """Hand a record over; the slot is finished once the broker has it."""

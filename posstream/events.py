@@ -31,6 +31,10 @@ MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_ID_LENGTH: Final = 256
 #: Longest `response_data` in an audit record, in bytes of JSON.
 MAX_RESPONSE_DATA: Final = 4096
+#: A dead letter's longest key and value: a decompressed message can be larger than any that the
+#: broker takes from us (`topics.DEAD_LETTER_MAX_BYTES`).
+MAX_DEAD_KEY: Final = 64 * 1024
+MAX_DEAD_VALUE: Final = 1024 * 1024 + 512 * 1024
 #: A till may ask for a later answer than configured, but not for a later one than this.
 MAX_DEADLINE_MS: Final = 300_000
 
@@ -119,6 +123,9 @@ def read_rekeyed(value: bytes | None) -> Identification:
     try:
         for name in ("lookup_id", "basket_id", "identifier"):
             _id(event, name, required=True)
+        for name in ("identified_at_ms", "deadline_ms", "taken_at_ms"):
+            if not isinstance(event.get(name), int | None):
+                raise _invalid(name, "must be a whole number")
         return Identification(**{**event, "kind": IdentifierKind(event["kind"])})
     except (TypeError, KeyError, ValueError) as why:
         raise UnreadableEvent(
@@ -347,12 +354,19 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
     timestamp_ms: int,
     error: UnreadableEvent,
 ) -> Record:
-    """A message that cannot be read, byte for byte but for masked payment-card numbers."""
+    """A message that cannot be read, byte for byte but for masked payment-card numbers.
+
+    A larger one than the topic takes is cut, and the header `posstream.dlq.truncated` says how
+    many bytes it had.
+    """
+    size = len(value or b"")
+    cut = (("posstream.dlq.truncated", str(size).encode()),) if size > MAX_DEAD_VALUE else ()
     return Record(
         topics.DEAD_LETTERS,
-        None if key is None else mask_payment_cards_in_bytes(key),
-        None if value is None else mask_payment_cards_in_bytes(value),
+        _masked(key, MAX_DEAD_KEY),
+        _masked(value, MAX_DEAD_VALUE),
         (
+            *cut,
             ("posstream.dlq.topic", topic.encode()),
             ("posstream.dlq.partition", str(partition).encode()),
             ("posstream.dlq.offset", str(offset).encode()),
@@ -361,6 +375,11 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
             ("posstream.dlq.error", str(error).encode()),
         ),
     )
+
+
+def _masked(raw: bytes | None, most: int) -> bytes | None:
+    # A card number across the cut must still be seen whole.
+    return None if raw is None else mask_payment_cards_in_bytes(raw[: most + 128])[:most]
 
 
 def _record(  # noqa: PLR0913 - one place that knows how CloudEvents ride on Kafka headers

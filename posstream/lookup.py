@@ -102,15 +102,15 @@ class CustomerLookup:
         at_once = self.at_once(asked, cache)
         if at_once is not None:
             return Answered(at_once)
-        deadline_ms = asked.deadline_ms or plan.deadline_seconds * 1000
-        left = consumed_at + deadline_ms / 1000 - self._clock.monotonic()
+        deadline_seconds = self._deadline_seconds(asked)
+        left = self.left(asked, consumed_at)
         flight, leads = self._flights.join(
             asked.identifier, lambda flight: self._fetch(asked, cache, plan, flight)
         )
         try:
             fetched = await flight.result(left)
         except TimeoutError:
-            late = f"no answer from the directory within {deadline_ms:.0f} ms"
+            late = f"no answer from the directory within {deadline_seconds:g} s"
             failure = DirectoryAnswer((), reason=Reason.DEADLINE, error_message=late)
             return Answered(self._fall_back(asked, cache, failure, plan, consumed_at))
         audited = fetched.audited if leads else ()
@@ -130,6 +130,28 @@ class CustomerLookup:
             ),
             audited,
         )
+
+    def consumed_at(self, asked: Identification, taken_at: float) -> float:
+        """From when an event's deadline counts, in monotonic seconds.
+
+        A rekeyed event keeps the time it has used before its second take. If that is more than
+        its deadline (a crash or a rebalance lay between), it starts anew, like any event that is
+        delivered again: a right answer late is worth more to the till than none.
+        """
+        if asked.taken_at_ms is None:
+            return taken_at
+        now = self._clock.monotonic()
+        used = (self._clock.now_ms() - asked.taken_at_ms) / 1000
+        return now - used if 0 <= used < self._deadline_seconds(asked) else taken_at
+
+    def left(self, asked: Identification, consumed_at: float) -> float:
+        """Seconds until an event's deadline; negative after it."""
+        return consumed_at + self._deadline_seconds(asked) - self._clock.monotonic()
+
+    def _deadline_seconds(self, asked: Identification) -> float:
+        if asked.deadline_ms is not None:
+            return asked.deadline_ms / 1000
+        return self._configuration.value.deadline_seconds
 
     async def drain(self) -> None:
         """Wait for calls that outlived their events' deadlines."""

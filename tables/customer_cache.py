@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from faust.streams import _current_event
-from faust.types import TP
 
 from posstream.domain.freshness import CacheEntry
 from posstream.topics import (
@@ -85,7 +84,9 @@ class CustomerCacheTable:
 
     def owns(self, number: int) -> bool:
         """Whether this worker may touch a partition: an open store holds a lock on its files."""
-        return TP(CACHE_CHANGELOG, number) in self._app.assignor.assigned_actives()
+        # `assigned_actives` builds a set of every partition; hits cannot afford that.
+        assigned = self._app.assignor._assignment.actives  # noqa: SLF001
+        return number in assigned.get(CACHE_CHANGELOG, ())
 
 
 class CachePartition:
@@ -103,7 +104,9 @@ class CachePartition:
         self._current: Any = weakref.ref(self._event)
 
     def get(self, identifier: str) -> CacheEntry | None:
-        """The entry of a normalised identifier, however old."""
+        """The entry of a normalised identifier, however old; None if the partition moved away."""
+        if not self._cache.owns(self._number):
+            return None
         token = _current_event.set(self._current)
         try:
             value = self._table.get(identifier.encode())

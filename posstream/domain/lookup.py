@@ -54,6 +54,8 @@ class Identification:
     #: Asked by the till; None = the configured deadline.
     deadline_ms: int | None = None
     refused: str | None = None
+    #: When a worker first took it, wall clock, if it was sent on to its own partition since.
+    taken_at_ms: int | None = None
     #: W3C trace context to hand on, if the input carried one.
     traceparent: str | None = None
 

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Hashable
-from types import TracebackType
 
 
 class Turn:
-    """One place in a key's queue. Enter it to wait for everyone before; leave it to go on."""
+    """One place in a key's queue: wait for it to `come`, then `give_up` so that others may go."""
 
     def __init__(
         self, turns: "Turns", key: Hashable, before: "asyncio.Future[None] | None"
@@ -16,17 +15,10 @@ class Turn:
         self._before = before
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def __aenter__(self) -> None:
+    async def come(self) -> None:
+        """Wait for everyone before; cancelling the wait gives nothing up."""
         if self._before is not None:
             await asyncio.shield(self._before)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.give_up()
 
     def give_up(self) -> None:
         """End the turn, taken or not, so that the next one may go. Idempotent."""

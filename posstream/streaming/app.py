@@ -156,6 +156,14 @@ class StreamingApp(faust.App):
         """The gate before every agent's buffer."""
         return FlowControl(loop=self.loop)
 
+    def pause(self, tp: Any) -> None:
+        """Fetch no more of a partition (see `ordered_acks.Intake`)."""
+        self.consumer.pause(tp)
+
+    def resume(self, tp: Any) -> None:
+        """Go on fetching it."""
+        self.consumer.resume(tp)
+
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
 

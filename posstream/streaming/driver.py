@@ -7,7 +7,8 @@
 3. Safe commits: Faust commits past events in flight when acks come out of order
    (faust-streaming#606, open); after a crash they would be lost.
 
-The wait for streams to finish is bounded besides: upstream it has no end.
+The wait for streams to finish is bounded besides: upstream it has no end. And records are read
+by `records.TolerantRecords`.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as faust_driver
 from faust.types import TP
 
+from posstream.streaming import records
+
 log = logging.getLogger(__name__)
 
 #: Seconds after which a watermark that cannot be probed is taken as the broker told it.
@@ -33,6 +36,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        records.install()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms  # noqa: SLF001 - no public way
         return consumer
@@ -95,6 +99,22 @@ class Consumer(faust_driver.Consumer):
             return self._highest_consecutive(tp)
         finally:
             self._acked[tp].extend(later)
+
+    def pause(self, tp: TP) -> None:
+        """Fetch no more of a partition; kept apart from the pauses of recovery and rebalance."""
+        self.on_buffer_full(tp)
+
+    def resume(self, tp: TP) -> None:
+        """Go on fetching it, if it is still ours."""
+        if tp in self.assignment():
+            self.on_buffer_drop(tp)
+        else:
+            self._buffered_partitions.discard(tp)
+
+    def track_message(self, message: Any) -> None:
+        """Note when a message came: deadlines count from there, not from a stream's turn."""
+        message.time_in = time.monotonic()
+        super().track_message(message)
 
     def _highest_consecutive(self, tp: TP) -> int | None:
         offset: int | None = super()._new_offset(tp)

@@ -4,13 +4,24 @@ Faust 0.15.3 commits correctly only if acks arrive in offset order per partition
 (faust-streaming#606), so finished events are acked strictly from the head of their lane.
 """
 
-import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-#: Un-acked events per partition: a stuck head stops intake here, and a crash repeats no more.
+#: Un-acked events of a partition at which its fetching pauses. The events already fetched still
+#: come, so that no partition waits for another one's slow head.
 WINDOW: Final = 1000
+
+
+class Intake(Protocol):
+    """Fetching, partition by partition."""
+
+    def pause(self, tp: Any) -> None:
+        """Fetch no more of a partition."""
+        ...
+
+    def resume(self, tp: Any) -> None:
+        """Go on fetching it."""
+        ...
 
 
 class Slot:
@@ -32,60 +43,64 @@ class Slot:
 class _Lane:
     """The events of one partition in one generation, oldest first."""
 
-    def __init__(self, generation: int, is_current: Callable[["_Lane"], bool]) -> None:
+    def __init__(self, tp: Any, generation: int, intake: Intake) -> None:
+        self.tp = tp
         self.generation = generation
+        #: False after a rebalance: its events come again, maybe to another worker.
+        self.current = True
         self.slots: deque[Slot] = deque()
         self.last_taken = -1
-        self.room = asyncio.Event()
-        self.room.set()
-        self._is_current = is_current
+        self._paused = False
+        self._intake = intake
+
+    def add(self, event: Any) -> Slot:
+        self.last_taken = event.message.offset
+        slot = Slot(event, self)
+        self.slots.append(slot)
+        if len(self.slots) >= WINDOW:
+            self._paused = True
+            self._intake.pause(self.tp)
+        return slot
 
     def drain(self) -> None:
-        current = self._is_current(self)
         while self.slots and self.slots[0].done:
             event = self.slots.popleft().event
-            if current:  # after a rebalance the event comes again, maybe to another worker
+            if self.current:
                 event.ack()
-        if len(self.slots) < WINDOW:
-            self.room.set()
+        if self._paused and self.current and len(self.slots) <= WINDOW // 2:
+            self._paused = False
+            self._intake.resume(self.tp)
 
 
 class OrderedAcks:
     """The lanes of one stream. For one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, intake: Intake) -> None:
         self._lanes: dict[Any, _Lane] = {}
+        self._intake = intake
 
     @property
     def in_flight(self) -> int:
         """Events taken and not acknowledged."""
         return sum(len(lane.slots) for lane in self._lanes.values())
 
-    async def take(self, event: Any) -> Slot | None:
-        """Take an event in; waits while `WINDOW` events of its partition are not acked.
+    def take(self, event: Any) -> Slot | None:
+        """Take an event in.
 
         Returns:
             its slot, or None if it was taken before: a seek at the end of a recovery can
             deliver an event twice in one generation.
         """
         lane = self._lane(event.message)
-        while len(lane.slots) >= WINDOW:
-            lane.room.clear()
-            await lane.room.wait()
-            lane = self._lane(event.message)
         if event.message.offset <= lane.last_taken:
             return None
-        lane.last_taken = event.message.offset
-        slot = Slot(event, lane)
-        lane.slots.append(slot)
-        return slot
+        return lane.add(event)
 
     def _lane(self, message: Any) -> _Lane:
         lane = self._lanes.get(message.tp)
         if lane is None or lane.generation != message.generation_id:
             if lane is not None:
-                lane.room.set()
-            tp = message.tp
-            lane = _Lane(message.generation_id, lambda lane: self._lanes.get(tp) is lane)
-            self._lanes[tp] = lane
+                lane.current = False
+            lane = _Lane(message.tp, message.generation_id, self._intake)
+            self._lanes[message.tp] = lane
         return lane

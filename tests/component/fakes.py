@@ -1,6 +1,7 @@
 """The ports in memory: what a component test gives to the web view."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,8 +9,11 @@ from typing import Any
 
 import orjson
 
+from posstream.domain.customer import Customer, read_customer
 from posstream.domain.errors import PublishFailed
-from posstream.ports import BasketRow, CustomerRow, Record
+from posstream.domain.freshness import CacheEntry
+from posstream.domain.lookup import Attempt, AttemptStatus, Reason
+from posstream.ports import AttemptOutcome, BasketRow, CustomerRow, Record
 from web.health import HealthReport
 
 NOW = datetime(2026, 1, 31, 8, 0, 0, tzinfo=UTC)
@@ -35,12 +39,15 @@ class FakePublisher:
     acknowledgement: Awaitable[None] | None = None
 
     async def send(self, record: Record) -> Awaitable[None]:
-        return self.publish(record)
-
-    async def publish(self, record: Record) -> None:
         if self.error is not None:
             raise self.error
         self.records.append(record)
+        return asyncio.ensure_future(self._acknowledged())
+
+    async def publish(self, record: Record) -> None:
+        await (await self.send(record))
+
+    async def _acknowledged(self) -> None:
         if self.acknowledgement is not None:
             await self.acknowledgement
 
@@ -117,3 +124,64 @@ def john(**changes: Any) -> CustomerRow:
         "identifiers": ("+1234567890", "john@example.com"),
     }
     return CustomerRow(**(values | changes))
+
+
+@dataclass
+class FakeCache:
+    """A partition of the customer cache in a dictionary."""
+
+    entries: dict[str, CacheEntry] = field(default_factory=dict)
+
+    def partition(self, _: int) -> "FakeCache":
+        return self
+
+    def get(self, identifier: str) -> CacheEntry | None:
+        return self.entries.get(identifier)
+
+    def put(self, identifier: str, entry: CacheEntry) -> None:
+        self.entries[identifier] = entry
+
+
+@dataclass
+class FakeDirectory:
+    """A directory that answers what it is told to, once its gate is open."""
+
+    outcome: Callable[[str], tuple[Customer | None, Reason | None]] = lambda identifier: (
+        a_customer(identifier),
+        None,
+    )
+    gate: asyncio.Event | None = None
+    calls: list[str] = field(default_factory=list)
+    most_at_once: int = 0
+    _now: int = 0
+
+    async def attempt(
+        self, identifier: str, *, endpoint: str, timeout_seconds: float, number: int
+    ) -> AttemptOutcome:
+        self.calls.append(identifier)
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await (self.gate.wait() if self.gate else asyncio.sleep(0))
+            customer, reason = self.outcome(identifier)
+        except TimeoutError:
+            customer, reason = None, Reason.TIMEOUT
+        finally:
+            self._now -= 1
+        status = {None: AttemptStatus.SUCCESS, Reason.NOT_FOUND: AttemptStatus.NOT_FOUND}.get(
+            reason, AttemptStatus.FAILED
+        )
+        return AttemptOutcome(
+            Attempt(number, endpoint, NOW_MS, NOW_MS, 0, status, error_message=reason),
+            customer=customer,
+            reason=reason,
+            retryable=reason in {Reason.TIMEOUT, Reason.API_ERROR},
+        )
+
+
+def a_customer(identifier: str) -> Customer:
+    """A customer whose id says by what it was found."""
+    customer = read_customer({"customer_id": f"C-{identifier}"}, card_guard=True)
+    assert isinstance(customer, Customer)
+    return customer

@@ -1,6 +1,7 @@
 """The overrides of Faust's driver. Each test fails on the driver as it comes from upstream."""
 
 import asyncio
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 
+from posstream.domain.errors import StartRefused
 from posstream.embedded_broker import EmbeddedBroker
 from posstream.settings import Settings
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp
@@ -107,6 +109,44 @@ async def test_the_fetch_wait_is_ours_and_not_the_1500_ms_of_upstream(tmp_path: 
     await consumer.stop()
     assert waits == 20
     assert aiokafka.__version__ == "0.14.0", "look whether the private name still does it"
+
+
+async def test_a_topic_with_another_number_of_partitions_is_refused_with_a_sentence(
+    tmp_path: Any,
+) -> None:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    try:
+        await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+        with pytest.raises(StartRefused) as refused:
+            await prepare_topics([broker.address], TOPICS, partitions=3, replication=1)
+        assert "topic customer-identified has 2 partitions" in str(refused.value)
+        assert "POSSTREAM_TOPIC_PARTITIONS is 3" in str(refused.value)
+        assert "Set POSSTREAM_TOPIC_PARTITIONS=2" in str(refused.value)
+    finally:
+        broker.stop()
+
+
+async def test_a_message_notes_when_it_came(tmp_path: Any) -> None:
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    message = Held(0, acked=False)
+    consumer.track_message(message)
+    assert time.monotonic() - message.time_in < 60
+
+
+async def test_a_paused_partition_is_fetched_again_only_while_it_is_ours(tmp_path: Any) -> None:
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    ours = {SOURCE}
+    consumer.assignment = lambda: ours
+    consumer._set_active_tps(ours)
+    consumer.pause(SOURCE)
+    assert SOURCE not in consumer._get_active_partitions()
+    consumer.resume(SOURCE)
+    assert SOURCE in consumer._get_active_partitions()
+    consumer.pause(SOURCE)
+    ours.clear()
+    consumer.resume(SOURCE)
+    assert SOURCE not in consumer._get_active_partitions()
 
 
 async def test_watermarks_on_the_embedded_broker_count_every_record(tmp_path: Any) -> None:

@@ -1,6 +1,5 @@
 """Acks leave in offset order whatever the order of finishing (faust-streaming#606)."""
 
-import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,27 @@ class Event:
         self.acked.append(self.message.offset)
 
 
+@dataclass
+class Intake:
+    paused: set[object] = field(default_factory=set)
+    resumed: int = 0
+
+    def pause(self, tp: object) -> None:
+        self.paused.add(tp)
+
+    def resume(self, tp: object) -> None:
+        self.paused.discard(tp)
+        self.resumed += 1
+
+
 def events(acked: list[int], *offsets: int, generation: int = 1) -> list[Event]:
     return [Event(Message(offset, generation), acked) for offset in offsets]
 
 
 async def test_an_event_behind_an_unfinished_one_is_not_acked() -> None:
-    acks: Any = OrderedAcks()
+    acks: Any = OrderedAcks(Intake())
     acked: list[int] = []
-    slots = [await acks.take(event) for event in events(acked, 0, 1, 2)]
+    slots = [acks.take(event) for event in events(acked, 0, 1, 2)]
     slots[2].finish()
     slots[1].finish()
     assert acked == []
@@ -41,10 +53,10 @@ async def test_an_event_behind_an_unfinished_one_is_not_acked() -> None:
 
 
 async def test_events_of_an_older_generation_are_never_acked() -> None:
-    acks: Any = OrderedAcks()
+    acks: Any = OrderedAcks(Intake())
     acked: list[int] = []
-    (old,) = [await acks.take(event) for event in events(acked, 5)]
-    (new,) = [await acks.take(event) for event in events(acked, 5, generation=2)]
+    (old,) = [acks.take(event) for event in events(acked, 5)]
+    (new,) = [acks.take(event) for event in events(acked, 5, generation=2)]
     old.finish()
     assert acked == []
     new.finish()
@@ -52,35 +64,48 @@ async def test_events_of_an_older_generation_are_never_acked() -> None:
 
 
 async def test_partitions_do_not_wait_for_each_other() -> None:
-    acks: Any = OrderedAcks()
+    acks: Any = OrderedAcks(Intake())
     acked: list[int] = []
     slow = Event(Message(0, tp=("t", 0)), acked)
     quick = Event(Message(7, tp=("t", 1)), acked)
-    await acks.take(slow)
-    (await acks.take(quick)).finish()
+    acks.take(slow)
+    (acks.take(quick)).finish()
     assert acked == [7]
 
 
-async def test_a_stuck_head_stops_the_intake_of_its_partition_until_it_is_finished() -> None:
-    acks: Any = OrderedAcks()
+async def test_a_stuck_head_pauses_its_partition_and_no_other_and_loses_nothing() -> None:
+    intake = Intake()
+    acks: Any = OrderedAcks(intake)
     acked: list[int] = []
-    slots = [await acks.take(event) for event in events(acked, *range(WINDOW))]
-    blocked = asyncio.ensure_future(acks.take(*events(acked, WINDOW)))
+    slots = [acks.take(event) for event in events(acked, *range(WINDOW + 10))]
+    assert intake.paused == {("t", 0)}
+    elsewhere = acks.take(Event(Message(0, tp=("t", 1)), acked))
     for slot in slots[1:]:
         slot.finish()
-    await asyncio.sleep(0)
-    assert not blocked.done()
+    elsewhere.finish()
+    assert acked == [0]
+    assert intake.paused == {("t", 0)}
     slots[0].finish()
-    await blocked
-    assert acks.in_flight == 1
+    assert intake.paused == set()
+    assert acks.in_flight == 0
+
+
+async def test_a_lane_of_an_older_generation_resumes_nothing() -> None:
+    intake = Intake()
+    acks: Any = OrderedAcks(intake)
+    slots = [acks.take(event) for event in events([], *range(WINDOW))]
+    acks.take(*events([], 0, generation=2))
+    for slot in slots:
+        slot.finish()
+    assert intake.resumed == 0
 
 
 async def test_an_event_that_is_delivered_twice_in_one_generation_is_taken_once() -> None:
-    acks: Any = OrderedAcks()
+    acks: Any = OrderedAcks(Intake())
     acked: list[int] = []
     first, again = events(acked, 3, 3)
-    slot = await acks.take(first)
-    assert await acks.take(again) is None
+    slot = acks.take(first)
+    assert acks.take(again) is None
     slot.finish()
     assert acked == [3]
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import aiohttp
 import aiokafka
 import orjson
+from aiokafka.record.util import calc_crc32c
 
 from posstream import events, topics
 
@@ -208,6 +210,19 @@ def mixed_scans(count: int, distinct: int, tag: str) -> list[Scan]:
         identifier = (f"+49{tag}{who:04}", f"user{who}@{tag}.example", f"CARD_{tag}_{who}")[who % 3]
         made.append(Scan(str(uuid.uuid4()), f"basket-{tag}-{number}", identifier))
     return made
+
+
+async def send_with_header(
+    client: ForeignClient, topic: str, value: bytes, name: bytes, *, partition: int
+) -> None:
+    """Send a record whose header has any bytes for a name, as librdkafka lets one."""
+    batch = client.producer.create_batch()
+    batch.append(key=None, value=value, timestamp=None, headers=[("?" * len(name), b"x")])
+    raw = batch._build()
+    at = raw.index(b"?" * len(name))
+    raw[at : at + len(name)] = name
+    struct.pack_into(">I", raw, 17, calc_crc32c(bytes(raw[21:])))
+    await (await client.producer.send_batch(batch, topic, partition=partition))
 
 
 async def produce(client: ForeignClient, scans: Sequence[Scan]) -> None:

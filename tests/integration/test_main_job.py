@@ -4,13 +4,23 @@ import os
 import shutil
 import subprocess
 import uuid
+from typing import Any
 
 import aiohttp
+import aiokafka
 import orjson
 import pytest
 
-from posstream import topics
-from tests.integration.harness import ForeignClient, Scan, Seen, Worker, mixed_scans, produce
+from posstream import events, topics
+from tests.integration.harness import (
+    ForeignClient,
+    Scan,
+    Seen,
+    Worker,
+    mixed_scans,
+    produce,
+    send_with_header,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -112,6 +122,40 @@ async def test_bad_input_becomes_dead_letters_byte_for_byte_and_stalls_nothing(
         assert headers["posstream.dlq.reason"].decode() == reason
         assert headers["posstream.dlq.topic"].decode() == topics.CUSTOMER_IDENTIFIED
         assert headers["posstream.dlq.offset"].isdigit()
+    assert worker.running
+
+
+async def test_a_header_name_that_is_not_utf8_stops_nobody(
+    client: ForeignClient, worker: Worker
+) -> None:
+    odd, good = (Scan(str(uuid.uuid4()), f"basket-header-{n}", "+1234567890") for n in (1, 2))
+    topic = topics.CUSTOMER_IDENTIFIED
+    await send_with_header(client, topic, odd.value, b"caf\xe9", partition=0)
+    await client.producer.send_and_wait(topic, good.value, partition=0)
+    await client.read_until(lambda seen: len(answers_to(seen, [odd, good])) == 2, 20)
+    assert worker.running
+
+
+async def test_a_compressed_message_larger_than_any_dead_letter_is_cut_and_set_aside(
+    client: ForeignClient, servers: str, worker: Worker
+) -> None:
+    size = 5 * 1024 * 1024
+    producer = aiokafka.AIOKafkaProducer(
+        bootstrap_servers=servers, compression_type="gzip", max_request_size=2 * size
+    )
+    await producer.start()
+    await producer.send_and_wait(topics.CUSTOMER_IDENTIFIED, b"4 " * (size // 2), key=b"huge")
+    await producer.stop()
+    good = Scan(str(uuid.uuid4()), "basket-after-huge", "+1234567890")
+    await produce(client, [good])
+
+    def letters(seen: Seen) -> list[Any]:
+        return [r for r in seen.records if r.topic == topics.DEAD_LETTERS and r.key == b"huge"]
+
+    await client.read_until(lambda seen: bool(letters(seen) and answers_to(seen, [good])), 30)
+    (letter,) = letters(client.seen)
+    assert dict(letter.headers)["posstream.dlq.truncated"] == str(size).encode()
+    assert letter.value == (b"4 " * size)[: events.MAX_DEAD_VALUE]
     assert worker.running
 
 

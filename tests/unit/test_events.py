@@ -561,3 +561,27 @@ def test_a_card_number_in_a_dead_letter_is_masked_in_place(around: bytes, gap: b
 
 def test_the_times_of_the_tests_are_what_they_say() -> None:
     assert datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC).timestamp() * 1000 == NOW
+
+
+def test_a_dead_letter_too_long_for_its_topic_is_cut_and_says_so() -> None:
+    value = b"x" * (events.MAX_DEAD_VALUE - 10) + b"4111111111111111" + b"x" * 100
+    record = events.dead_letter(
+        b"k" * 100_000,
+        value,
+        topic="t",
+        partition=1,
+        offset=2,
+        timestamp_ms=3,
+        error=UnreadableEvent(DeadLetterReason.TOO_LARGE, "too large"),
+    )
+    assert dict(record.headers)["posstream.dlq.truncated"] == str(len(value)).encode()
+    assert record.value == b"x" * (events.MAX_DEAD_VALUE - 10) + b"411111****"
+    assert record.key == b"k" * events.MAX_DEAD_KEY
+
+
+@pytest.mark.parametrize("field", ["deadline_ms", "taken_at_ms", "identified_at_ms"])
+def test_a_rekeyed_record_with_a_mistyped_number_is_unreadable(field: str) -> None:
+    record = events.rekeyed(read(), 0)
+    value = json.dumps({**value_of(record), field: "x"}).encode()
+    with pytest.raises(UnreadableEvent):
+        events.read_rekeyed(value)

@@ -1,0 +1,185 @@
+"""The agent without a broker: events in, records out, acks in order."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from agents.customer_lookup import CustomerLookupAgent
+from posstream import events, topics
+from posstream.configuration import CurrentConfiguration, PluginConfiguration
+from posstream.directory_call import DirectoryCall
+from posstream.domain.lookup import Reason
+from posstream.lookup import CustomerLookup
+from posstream.resilience.clock import SystemClock
+from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher
+
+ANSWERS = {topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED}
+
+
+@dataclass
+class Message:
+    value: bytes | None
+    offset: int
+    topic: str = topics.CUSTOMER_IDENTIFIED
+    partition: int = 0
+    key: bytes | None = None
+    timestamp: float = 1.0
+    headers: tuple[tuple[str, bytes], ...] = ()
+    generation_id: int = 1
+    time_in: float | None = None
+
+    @property
+    def tp(self) -> tuple[str, int]:
+        return (self.topic, self.partition)
+
+
+@dataclass
+class Event:
+    message: Message
+    acked: list[int]
+
+    def ack(self) -> None:
+        self.acked.append(self.message.offset)
+
+
+@dataclass
+class FakeApp:
+    crashed: list[BaseException] = field(default_factory=list)
+
+    def topic(self, *_: str, **__: object) -> None: ...
+
+    def agent(self, *_: object, **__: object) -> Any:
+        return lambda consume: consume
+
+    def pause(self, tp: object) -> None: ...
+
+    def resume(self, tp: object) -> None: ...
+
+    async def crash(self, why: BaseException) -> None:
+        self.crashed.append(why)
+
+
+class Bench:
+    """One agent with its surroundings in memory, and one partition."""
+
+    def __init__(self, **configuration: Any) -> None:
+        self.app = FakeApp()
+        self.cache = FakeCache()
+        self.directory = FakeDirectory()
+        self.publisher = FakePublisher()
+        self.clock = SystemClock()
+        self.acked: list[int] = []
+        plan = PluginConfiguration(api_endpoint="http://directory/", **configuration)
+        self.lookup = CustomerLookup(
+            call=DirectoryCall(self.directory),
+            configuration=CurrentConfiguration(plan),
+            publisher=self.publisher,
+            clock=self.clock,
+        )
+        self.agent = CustomerLookupAgent(
+            self.app,
+            lookup=self.lookup,
+            cache=self.cache,
+            publisher=self.publisher,
+            clock=self.clock,
+            partitions=1,
+            card_guard=True,
+        )
+        self._offset = 0
+
+    async def send(self, *values: bytes | None, time_in: float | None = None) -> None:
+        """Let the agent take messages."""
+        await self.agent.consume(self._arriving(values, time_in))
+
+    async def _arriving(
+        self, values: tuple[bytes | None, ...], time_in: float | None
+    ) -> AsyncIterator[Event]:
+        for value in values:
+            yield Event(Message(value, self._offset, time_in=time_in), self.acked)
+            self._offset += 1
+
+    def answers(self) -> list[dict[str, Any]]:
+        return [orjson.loads(r.value or b"") for r in self.publisher.records if r.topic in ANSWERS]
+
+    async def until(self, done: Any) -> None:
+        async with asyncio.timeout(10):
+            while not done():  # noqa: ASYNC110 - it waits for anything
+                await asyncio.sleep(0.001)
+
+
+def scan(identifier: str, basket: str = "b", **more: object) -> bytes:
+    return orjson.dumps({"basket_id": basket, "customer_identifier": identifier, **more})
+
+
+async def test_an_event_does_not_wait_for_its_turn_past_its_own_deadline() -> None:
+    bench = Bench()
+    bench.directory.gate = asyncio.Event()
+    await bench.send(scan("+1", "patient"), scan("+1", "hasty", deadline_ms=30))
+    await bench.until(lambda: len(bench.answers()) == 1)
+    (hasty,) = bench.answers()
+    assert (hasty["basket_id"], hasty["reason"]) == ("hasty", Reason.DEADLINE)
+    bench.directory.gate.set()
+    await bench.until(lambda: bench.acked == [0, 1])
+    assert bench.answers()[1]["basket_id"] == "patient"
+    assert bench.directory.calls == ["+1"]
+
+
+async def test_the_time_before_the_agent_took_an_event_counts() -> None:
+    bench = Bench(deadline_seconds=5)
+    bench.directory.gate = asyncio.Event()
+    await bench.send(scan("+1"), time_in=time.monotonic() - 6)
+    await bench.until(lambda: len(bench.answers()) == 1)
+    assert bench.answers()[0]["reason"] == Reason.DEADLINE
+    assert bench.answers()[0]["duration_ms"] >= 6000
+    bench.directory.gate.set()
+    await bench.lookup.drain()
+    assert "+1" in bench.cache.entries, "the call goes on and fills the cache"
+
+
+@pytest.mark.parametrize(("used_ms", "reason"), [(4_990, Reason.DEADLINE), (60_000, None)])
+async def test_a_rekeyed_event_keeps_the_time_that_it_used_unless_it_used_it_all(
+    used_ms: int, reason: Reason | None
+) -> None:
+    bench = Bench(deadline_seconds=5)
+    bench.directory.gate = asyncio.Event()
+    asked = events.read_identification(scan("+1"), topic="t", partition=0, offset=0, timestamp_ms=1)
+    asked = type(asked)(
+        **{
+            **{name: getattr(asked, name) for name in asked.__slots__},
+            "taken_at_ms": bench.clock.now_ms() - used_ms,
+        }
+    )
+    record = events.rekeyed(asked, 0)
+    event = Event(Message(record.value, 0, topic=topics.REKEYED), bench.acked)
+
+    async def arriving() -> AsyncIterator[Event]:
+        yield event
+
+    await bench.agent.consume(arriving())
+    await asyncio.sleep(0.05)
+    assert [answer["reason"] for answer in bench.answers()] == ([reason] if reason else [])
+    bench.directory.gate.set()
+    await bench.until(lambda: bench.acked == [0])
+
+
+async def test_a_large_dead_letter_holds_nobody_up() -> None:
+    bench = Bench()
+    await bench.send(scan("+1"))
+    await bench.until(lambda: bench.acked == [0])
+    await bench.send(b"4 " * 500_000, scan("+1"))
+    await bench.until(lambda: bench.acked == [0, 1, 2])
+    order = [record.topic for record in bench.publisher.records]
+    assert order[-2:] == [topics.CUSTOMER_DATA_FETCHED, topics.DEAD_LETTERS]
+
+
+async def test_what_nobody_foresaw_crashes_the_worker_with_the_offset_not_advanced() -> None:
+    bench = Bench()
+    bench.publisher.fail()
+    await bench.send(scan("+1"))
+    await bench.until(lambda: bool(bench.app.crashed))
+    assert bench.acked == []

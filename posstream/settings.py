@@ -45,6 +45,10 @@ class Settings:
     explicit_api_endpoint: str | None = None
     #: Refuse payment-card numbers; off for shops whose own cards collide with them.
     payment_card_guard: bool = True
+    #: Refresh entries that are in use before their fresh window ends.
+    refresh_ahead: bool = True
+    #: Dead letters in a minute after which a worker stops taking events.
+    dead_letters_per_minute: int = 600
 
     @property
     def database_url(self) -> str:
@@ -198,4 +202,6 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_API_KEY": ("api_key", _secret),
     "POSSTREAM_API_ENDPOINT": ("explicit_api_endpoint", _endpoint),
     "POSSTREAM_PAYMENT_CARD_GUARD": ("payment_card_guard", _switch),
+    "POSSTREAM_REFRESH_AHEAD": ("refresh_ahead", _switch),
+    "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", _number(1, 1_000_000)),
 }

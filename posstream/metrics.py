@@ -1,0 +1,52 @@
+"""What a worker counts, for Prometheus. `docs/reference/metrics.md` says what each one means.
+
+No identifier is ever a label: a label is kept for the life of the process and shown to anyone who
+may scrape.
+"""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+#: Seconds: a hit takes under a millisecond, a till gives up after some 12 seconds.
+_SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+
+
+class Metrics:
+    """The counters of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"posstream_{name}", meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(f"posstream_{name}", meaning, labels, registry=registry)
+
+        def histogram(name: str, meaning: str) -> Histogram:
+            return Histogram(f"posstream_{name}", meaning, buckets=_SECONDS, registry=registry)
+
+        self.answers = counter("answers", "Terminal answers.", "source", "reason")
+        self.answer_seconds = histogram("answer_seconds", "From an event's arrival to its answer.")
+        self.events_in_flight = gauge("events_in_flight", "Events taken and not acknowledged.")
+        self.api_calls = counter("api_calls", "HTTP attempts that ended.", "status")
+        self.api_call_seconds = histogram("api_call_seconds", "Duration of an HTTP attempt.")
+        self.api_calls_in_flight = gauge("api_calls_in_flight", "Lookups that hold a permit.")
+        self.api_calls_queued = gauge("api_calls_queued", "Lookups that wait for a permit.")
+        self.coalesced = counter("coalesced", "Events that shared another event's call.")
+        self.retries = counter("retries", "Attempts after the first.", "outcome")
+        self.breaker_state = gauge("breaker_state", "0 closed, 1 half open, 2 open.")
+        self.breaker_opened = counter("breaker_opened", "Times the breaker opened.")
+        self.refreshes = counter("refreshes_ahead", "Hot entries refreshed early.", "outcome")
+        self.unknown_tiers = counter("unknown_tiers", "Customers with a tier not in the contract.")
+        self.cache_entries = gauge("cache_entries", "Entries of the cache, estimated.")
+        self.cache_removed = counter("cache_removed", "Entries removed from the cache.", "why")
+        self.commit_age_seconds = gauge(
+            "commit_age_seconds", "Since the last commit, while events are in flight."
+        )
+        self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
+        self.configuration_version = gauge("configuration_version", "The version in force.")
+        self.configuration_refused = counter(
+            "configuration_refused", "Records of the configuration topic that were not usable."
+        )

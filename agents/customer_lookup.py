@@ -17,10 +17,12 @@ from aiokafka.partitioner import murmur2
 
 from posstream import events
 from posstream.domain.errors import UnreadableEvent
-from posstream.domain.lookup import Identification
+from posstream.domain.lookup import Identification, LookupAnswer, LookupFailed
 from posstream.lookup import Answered, CustomerLookup
+from posstream.metrics import Metrics
 from posstream.ports import EventPublisher, Record
 from posstream.resilience.clock import Clock
+from posstream.resilience.rate_limit import RateLimit
 from posstream.resilience.turns import Turn, Turns
 from posstream.streaming.ordered_acks import OrderedAcks, Slot
 from posstream.topics import CUSTOMER_IDENTIFIED, REKEYED
@@ -40,16 +42,24 @@ class CustomerLookupAgent:
         cache: CustomerCacheTable,
         publisher: EventPublisher,
         clock: Clock,
+        metrics: Metrics,
         partitions: int,
         card_guard: bool,
+        dead_letters_per_minute: int,
     ) -> None:
         self._app = app
         self._lookup = lookup
         self._cache = cache
         self._publisher = publisher
         self._clock = clock
+        self._metrics = metrics
         self._partitions = partitions
         self._card_guard = card_guard
+        self._dead_letters = RateLimit(clock, dead_letters_per_minute, per_seconds=60)
+        #: Why no more events are taken, if so.
+        self.stopped: str | None = None
+        metrics.events_in_flight.set_function(lambda: self.in_flight)
+        metrics.commit_age_seconds.set_function(self.commit_age_seconds)
         self._acks = OrderedAcks(app)
         self._turns = Turns()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,12 +73,21 @@ class CustomerLookupAgent:
         """Events taken and not acknowledged."""
         return self._acks.in_flight
 
+    def commit_age_seconds(self) -> float:
+        """How long an event has been in flight without any commit; 0 if none is."""
+        oldest = self._acks.oldest
+        if oldest is None:
+            return 0.0
+        return self._clock.monotonic() - max(self._taken_at(oldest), float(self._app.committed_at))
+
     async def _consume(self, stream: Any) -> None:
         await self.consume(stream.noack().events())
 
     async def consume(self, arriving: AsyncIterable[Any]) -> None:
         """Handle events as they arrive; whatever is unforeseen crashes the worker, unacked."""
         async for event in arriving:
+            if self.stopped:
+                await asyncio.Event().wait()  # until the worker stops; the event stays unacked
             slot = self._acks.take(event)
             if slot is None:
                 continue
@@ -86,7 +105,7 @@ class CustomerLookupAgent:
             return
         refusal = self._lookup.refuse(asked)
         if refusal is not None:
-            await self._send(slot, events.answered(refusal, self._clock.now_ms()))
+            await self._send(slot, self._answered(refusal, message))
             return
         home = (murmur2(asked.identifier.encode()) & 0x7FFFFFFF) % self._partitions
         if home != message.partition:
@@ -96,7 +115,7 @@ class CustomerLookupAgent:
         if asked.identifier not in self._turns:
             hit = self._lookup.at_once(asked, self._cache.partition(home))
             if hit is not None:
-                await self._send(slot, events.answered(hit, self._clock.now_ms()))
+                await self._send(slot, self._answered(hit, message))
                 return
         turn = self._turns.take(asked.identifier)
         consumed_at = self._lookup.consumed_at(asked, self._taken_at(message))
@@ -114,6 +133,12 @@ class CustomerLookupAgent:
             headers=_headers(message),
             card_guard=self._card_guard,
         )
+
+    def _answered(self, answer: LookupAnswer, message: Any) -> Record:
+        reason = answer.reason if isinstance(answer, LookupFailed) else "NONE"
+        self._metrics.answers.labels(answer.source or "NONE", reason).inc()
+        self._metrics.answer_seconds.observe(self._clock.monotonic() - self._taken_at(message))
+        return events.answered(answer, self._clock.now_ms())
 
     def _taken_at(self, message: Any) -> float:
         """When the message came to this worker, in monotonic seconds."""
@@ -138,7 +163,7 @@ class CustomerLookupAgent:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._lookup.left(asked, consumed_at)):
                     await turn.come()
-            record = events.answered(answered.answer, self._clock.now_ms())
+            record = self._answered(answered.answer, slot.event.message)
             acknowledged = await self._publisher.send(record)
         finally:
             turn.give_up()
@@ -149,6 +174,10 @@ class CustomerLookupAgent:
 
     async def _set_aside(self, slot: Slot, why: UnreadableEvent) -> None:
         message = slot.event.message
+        if not self._dead_letters.allows():
+            self._stop()
+            return
+        self._metrics.dead_letters.labels(why.reason).inc()
         log.warning(
             "dead letter: %s/%d/%d: %s: %s",
             message.topic,
@@ -170,6 +199,15 @@ class CustomerLookupAgent:
         )
         await self._publisher.publish(letter)
         slot.finish()
+
+    def _stop(self) -> None:
+        if self.stopped is None:
+            self.stopped = (
+                f"more than {self._dead_letters.limit} dead letters in a minute: whatever writes "
+                f"{CUSTOMER_IDENTIFIED} is broken, and no more events are taken. Mend it, or raise "
+                "POSSTREAM_DEAD_LETTERS_PER_MINUTE, and start the worker again"
+            )
+            log.critical("%s", self.stopped)
 
     async def _send(self, slot: Slot, record: Record) -> None:
         """Hand a record over; the slot is finished once the broker has it."""

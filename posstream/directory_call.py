@@ -1,4 +1,4 @@
-"""One call to the directory: a place in the bulkhead, then attempts until one is final. No I/O.
+"""One call to the directory: breaker, bulkhead, then attempts until one is final. No I/O.
 
 Outcomes are values: a dead directory is an answer too.
 """
@@ -8,20 +8,49 @@ from collections.abc import Awaitable, Callable
 
 from posstream.configuration import PluginConfiguration
 from posstream.domain.lookup import Attempt, DirectoryAnswer, Reason
+from posstream.metrics import Metrics
 from posstream.ports import AttemptOutcome, CustomerDirectory
-from posstream.resilience.retry import Backoff
+from posstream.resilience.breaker import Breaker, State
+from posstream.resilience.bulkhead import Bulkhead
+from posstream.resilience.clock import Clock
+from posstream.resilience.retry import Backoff, RetryBudget
 
 Noted = Callable[[Attempt], Awaitable[None]]
 
 
 class DirectoryCall:
-    """Calls to the directory under the bulkhead and the retry rules."""
+    """Calls to the directory under the rules that spare it."""
 
-    def __init__(self, directory: CustomerDirectory, *, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        directory: CustomerDirectory,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        backoff: Backoff | None = None,
+    ) -> None:
         self._directory = directory
+        self._clock = clock
+        self._metrics = metrics
         self._backoff = backoff or Backoff()
-        self._in_flight = 0
-        self._room = asyncio.Condition()
+        self._budget = RetryBudget()
+        self._bulkhead = Bulkhead()
+        self._breaker: tuple[str, Breaker] | None = None
+        metrics.api_calls_in_flight.set_function(lambda: self._bulkhead.inside)
+        metrics.api_calls_queued.set_function(lambda: self._bulkhead.queued)
+
+    def breaker(self, endpoint: str) -> Breaker:
+        """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
+        if self._breaker is None or self._breaker[0] != endpoint:
+            self._turned(State.CLOSED)
+            self._breaker = (endpoint, Breaker(self._clock, changed=self._turned))
+        return self._breaker[1]
+
+    def idle(self, plan: PluginConfiguration) -> bool:
+        """Whether a call that nobody waits for may be made now."""
+        return self.breaker(plan.api_endpoint).state is State.CLOSED and self._bulkhead.idle(
+            plan.max_concurrent_lookups
+        )
 
     async def __call__(
         self, identifier: str, plan: PluginConfiguration, noted: Noted
@@ -33,34 +62,72 @@ class DirectoryCall:
             plan: the configuration in force when the call started.
             noted: told of each attempt as soon as it ended (the audit trail).
         """
-        async with self._room:
-            await self._room.wait_for(lambda: self._in_flight < plan.max_concurrent_lookups)
-            self._in_flight += 1
+        breaker = self.breaker(plan.api_endpoint)
+        if not breaker.admits:
+            return _circuit_open()
+        if not await self._bulkhead.enter(plan.max_concurrent_lookups, plan.deadline_seconds):
+            return DirectoryAnswer(
+                (), reason=Reason.OVERLOADED, error_message="too many lookups wait already"
+            )
         try:
-            return await self._attempts(identifier, plan, noted)
+            return await self._attempts(identifier, plan, breaker, noted)
         finally:
-            async with self._room:
-                self._in_flight -= 1
-                self._room.notify()
+            self._bulkhead.leave()
 
     async def _attempts(
-        self, identifier: str, plan: PluginConfiguration, noted: Noted
+        self, identifier: str, plan: PluginConfiguration, breaker: Breaker, noted: Noted
     ) -> DirectoryAnswer:
+        give_up_at = self._clock.monotonic() + plan.deadline_seconds
         attempts: list[Attempt] = []
+        last: AttemptOutcome | None = None
         while True:
-            outcome = await self._directory.attempt(
-                identifier,
-                endpoint=plan.api_endpoint,
-                timeout_seconds=plan.timeout_seconds,
-                number=len(attempts) + 1,
-            )
-            attempts.append(outcome.attempt)
-            await noted(outcome.attempt)
-            pause = self._backoff.pause_seconds(len(attempts), outcome.retry_after_seconds)
-            last = not outcome.retryable or len(attempts) >= plan.retry_attempts
-            if last or pause > plan.deadline_seconds:
-                return _conclude(outcome, tuple(attempts))
+            permit = breaker.admit()
+            if permit is None:
+                return _circuit_open() if last is None else _conclude(last, tuple(attempts))
+            failed: bool | None = None
+            try:
+                last = await self._directory.attempt(
+                    identifier,
+                    endpoint=plan.api_endpoint,
+                    timeout_seconds=plan.timeout_seconds,
+                    number=len(attempts) + 1,
+                )
+                failed = not last.healthy
+            finally:
+                permit.settle(failed=failed)
+            attempts.append(last.attempt)
+            self._metrics.api_calls.labels(last.attempt.status).inc()
+            self._metrics.api_call_seconds.observe(last.attempt.duration_ms / 1000)
+            await noted(last.attempt)
+            if len(attempts) == 1:
+                self._budget.earn()
+            pause = self._backoff.pause_seconds(len(attempts), last.retry_after_seconds)
+            if (
+                not last.retryable
+                or len(attempts) >= plan.retry_attempts
+                or self._clock.monotonic() + pause >= give_up_at
+                or not self._may_retry()
+            ):
+                return _conclude(last, tuple(attempts))
             await asyncio.sleep(pause)
+
+    def _may_retry(self) -> bool:
+        may = self._budget.spend()
+        self._metrics.retries.labels("made" if may else "refused").inc()
+        return may
+
+    def _turned(self, state: State) -> None:
+        self._metrics.breaker_state.set(state.value)
+        if state is State.OPEN:
+            self._metrics.breaker_opened.inc()
+
+
+def _circuit_open() -> DirectoryAnswer:
+    return DirectoryAnswer(
+        (),
+        reason=Reason.CIRCUIT_OPEN,
+        error_message="the directory failed too often and is left alone for a moment",
+    )
 
 
 def _conclude(outcome: AttemptOutcome, attempts: tuple[Attempt, ...]) -> DirectoryAnswer:

@@ -4,20 +4,24 @@ It decides and counts nothing twice: each identification gets exactly one answer
 whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
 """
 
+import dataclasses
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from zlib import crc32
 
 import orjson
 
 from posstream import events
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
+from posstream.domain.customer import TIERS
 from posstream.domain.freshness import (
     CacheEntry,
     Freshness,
     age_ms,
     fresh_until_ms,
     judge,
+    refresh_due,
 )
 from posstream.domain.lookup import (
     Attempt,
@@ -29,6 +33,7 @@ from posstream.domain.lookup import (
     Reason,
     Source,
 )
+from posstream.metrics import Metrics
 from posstream.ports import CustomerCache, EventPublisher
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight, SingleFlight
@@ -54,18 +59,22 @@ class Answered:
 class CustomerLookup:
     """Answers identifications. `at_once` never waits; `lookup` may call the directory."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
         self,
         *,
         call: DirectoryCall,
         configuration: CurrentConfiguration,
         publisher: EventPublisher,
         clock: Clock,
+        metrics: Metrics,
+        refresh_ahead: bool = True,
     ) -> None:
         self._call = call
         self._configuration = configuration
         self._publisher = publisher
         self._clock = clock
+        self._metrics = metrics
+        self._refresh_ahead = refresh_ahead
         self._flights: SingleFlight[str, Fetched] = SingleFlight()
 
     def refuse(self, asked: Identification) -> LookupAnswer | None:
@@ -78,7 +87,10 @@ class CustomerLookup:
         return None
 
     def at_once(self, asked: Identification, cache: CustomerCache) -> LookupAnswer | None:
-        """The answer of the fresh window, if the cache has one. Never waits."""
+        """The answer of the fresh window, if the cache has one. Never waits.
+
+        A hot entry near the end of its window is fetched anew meanwhile, if there is room.
+        """
         plan = self._configuration.value
         entry = cache.get(asked.identifier)
         if entry is None:
@@ -86,7 +98,33 @@ class CustomerLookup:
         now_ms = self._clock.now_ms()
         if judge(entry, now_ms, plan.windows) is not Freshness.FRESH:
             return None
+        if self._refresh_ahead:
+            jitter = (crc32(asked.identifier.encode()) ^ entry.fetched_at_ms) % 1000 / 1000
+            if refresh_due(entry, now_ms, plan.windows, jitter):
+                self._refresh(asked, cache, plan)
         return _of_entry(asked, entry, Source.CACHE, plan, now_ms)
+
+    def _refresh(
+        self, asked: Identification, cache: CustomerCache, plan: PluginConfiguration
+    ) -> None:
+        if asked.identifier in self._flights:
+            return
+        if not self._call.idle(plan):
+            self._metrics.refreshes.labels("skipped").inc()
+            return
+        once = dataclasses.replace(plan, retry_attempts=1)
+
+        async def fetch(flight: Flight[Fetched]) -> Fetched:
+            fetched = await self._fetch(asked, cache, once, flight)
+            outcome = "failed" if fetched.entry is None else "refreshed"
+            self._metrics.refreshes.labels(outcome).inc()
+            return fetched
+
+        self._flights.join(asked.identifier, fetch)
+
+    def forget(self, identifier: str) -> None:
+        """Take no answer of a call that is under way into the cache: its customer changed."""
+        self._flights.forget(identifier)
 
     async def lookup(
         self, asked: Identification, cache: CustomerCache, *, consumed_at: float
@@ -107,6 +145,8 @@ class CustomerLookup:
         flight, leads = self._flights.join(
             asked.identifier, lambda flight: self._fetch(asked, cache, plan, flight)
         )
+        if not leads:
+            self._metrics.coalesced.inc()
         try:
             fetched = await flight.result(left)
         except TimeoutError:
@@ -177,7 +217,9 @@ class CustomerLookup:
             entry = CacheEntry(self._clock.now_ms(), document)
         elif answer.reason is Reason.NOT_FOUND:
             entry = CacheEntry(self._clock.now_ms(), None)
-        if entry is not None:
+        if answer.customer is not None and answer.customer.tier not in (*TIERS, ""):
+            self._metrics.unknown_tiers.inc()
+        if entry is not None and self._flights.is_current(asked.identifier, flight):
             cache.put(asked.identifier, entry)
         return Fetched(answer, entry, tuple(audited))
 

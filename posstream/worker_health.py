@@ -1,20 +1,33 @@
 """Is this worker alive, is it ready? Read off Faust's state, honest during recovery."""
 
-from typing import Any
+from typing import Any, Final
 
+from agents.customer_lookup import CustomerLookupAgent
+from posstream.events import MAX_DEADLINE_MS
 from web.health import HealthReport
+
+#: Longer than any event may take. Upstream's consumer has stalled (faust-streaming#523, #532,
+#: #596); the cure is a restart.
+STALLED_SECONDS: Final = MAX_DEADLINE_MS // 1000 + 30
 
 
 class WorkerHealth:
     """`web.health.Health` of one Faust app."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, agent: CustomerLookupAgent) -> None:
         self._app = app
+        self._agent = agent
 
     def live(self) -> HealthReport:
-        """Alive until it crashed: then a supervisor should start it again."""
-        crashed = self._app.crashed
-        return HealthReport(not crashed, ("the worker crashed",) if crashed else (), {})
+        """Alive until it crashed or stalled: then a supervisor should start it again."""
+        reasons = []
+        if self._app.crashed:
+            reasons.append("the worker crashed")
+        if not self._agent.stopped and self._agent.commit_age_seconds() > STALLED_SECONDS:
+            reasons.append(
+                f"events wait, and nothing was committed for {STALLED_SECONDS} s"
+            )
+        return HealthReport(not reasons, tuple(reasons), {})
 
     def ready(self) -> HealthReport:
         """Ready once it has partitions and their tables are recovered."""
@@ -26,4 +39,6 @@ class WorkerHealth:
             reasons.append("the consumer group is rebalancing")
         elif not app.tables.actives_ready:
             reasons.append("the tables are being recovered")
+        if self._agent.stopped:
+            reasons.append(self._agent.stopped)
         return HealthReport(not reasons, tuple(reasons), {"rebalances": app.rebalancing_count})

@@ -11,6 +11,8 @@ from typing import Final
 #: A `fetched_at` this far ahead of our clock is taken for clock skew between workers; beyond
 #: it the clock has jumped and the entry's true age is unknown, so the entry is not served.
 MAX_SKEW_MS: Final = 5_000
+#: The shortest time before the end of a fresh window in which it is refreshed.
+_LAST_MS: Final = 120_000
 
 
 class Freshness(Enum):
@@ -64,3 +66,24 @@ def fresh_until_ms(entry: CacheEntry, windows: Windows) -> int:
     fresh_ms = min(windows.fresh_ms, windows.stale_ms)
     window = windows.negative_ms if entry.document is None else fresh_ms
     return entry.fetched_at_ms + window
+
+
+def refresh_due(entry: CacheEntry, now_ms: int, windows: Windows, jitter: float) -> bool:
+    """Whether a fresh customer that is in use should be fetched anew before a till must wait.
+
+    It is due in the last 10 to 20 % of the fresh window, but in its last two minutes at least
+    (or half of it, if it is shorter than four): so a key that is scanned every minute meets it.
+    Like XFetch (Vattani, Chierichetti, Lowenstein, VLDB 2015) it spreads the refreshes, by a
+    jitter that is fixed per entry: hits roll no dice.
+
+    Args:
+        entry: what the cache has.
+        now_ms: wall time.
+        windows: in force.
+        jitter: 0 to 1, the same for every hit on this entry.
+    """
+    if entry.document is None or judge(entry, now_ms, windows) is not Freshness.FRESH:
+        return False
+    fresh_ms = min(windows.fresh_ms, windows.stale_ms)
+    share = fresh_ms * (0.1 + 0.1 * jitter)
+    return fresh_ms - age_ms(entry, now_ms) <= min(fresh_ms / 2, max(share, _LAST_MS))

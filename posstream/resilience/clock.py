@@ -1,6 +1,7 @@
 """Time as a dependency, so that a test can hold it still."""
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -17,12 +18,32 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks, whose wall time never goes back.
+
+    A wall clock that is set back would make old answers look young, and serve them past their
+    window; ours goes on from where it was, at the pace of the monotonic clock. One that is set
+    forth only makes answers look older than they are.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._wall_ns = wall_ns
+        self._monotonic_ns = monotonic_ns
+        self._last_wall_ns = wall_ns()
+        self._last_monotonic_ns = monotonic_ns()
 
     def now_ms(self) -> int:
         """Wall time, milliseconds since 1970."""
-        return time.time_ns() // 1_000_000
+        monotonic_ns = self._monotonic_ns()
+        least = self._last_wall_ns + monotonic_ns - self._last_monotonic_ns
+        self._last_wall_ns = max(self._wall_ns(), least)
+        self._last_monotonic_ns = monotonic_ns
+        return self._last_wall_ns // 1_000_000
 
     def monotonic(self) -> float:
         """Seconds that only grow."""
-        return time.monotonic()
+        return self._monotonic_ns() / 1e9

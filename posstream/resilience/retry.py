@@ -31,6 +31,30 @@ class Backoff:
         return (retry_after_seconds or 0.0) + self.uniform(0.0, ceiling)
 
 
+class RetryBudget:
+    """Retries as a share of first attempts, so that an outage is not answered with more load.
+
+    A reserve lets a quiet shop retry at all; in an outage it is soon gone, and retries are one in
+    five calls.
+    """
+
+    def __init__(self, *, share: float = 0.2, reserve: float = 5) -> None:
+        self._share = share
+        self._reserve = reserve
+        self._balance = reserve
+
+    def earn(self) -> None:
+        """A first attempt was made."""
+        self._balance = min(self._reserve, self._balance + self._share)
+
+    def spend(self) -> bool:
+        """Whether one retry may be made; if so it is paid for."""
+        if self._balance < 1:
+            return False
+        self._balance -= 1
+        return True
+
+
 def retry_after_seconds(header: str | None, now_ms: int) -> float | None:
     """Read a Retry-After header: seconds, or an HTTP date. None if absent or unreadable."""
     if header is None:

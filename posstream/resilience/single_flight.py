@@ -60,16 +60,28 @@ class SingleFlight(Generic[Key, Result]):
         flight = self._flights[key] = Flight()
         task = flight.depart(call(flight))
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._landed(key, done))
+        task.add_done_callback(lambda done: self._landed(key, flight, done))
         return flight, True
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._flights
+
+    def is_current(self, key: Key, flight: Flight[Result]) -> bool:
+        """Whether whoever asks for `key` now would join this flight."""
+        return self._flights.get(key) is flight
+
+    def forget(self, key: Key) -> None:
+        """Let whoever asks for `key` from now on start a new flight; the old one goes on."""
+        self._flights.pop(key, None)
 
     async def drain(self) -> None:
         """Wait until no call is under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _landed(self, key: Key, task: asyncio.Task[Result]) -> None:
-        self._flights.pop(key, None)
+    def _landed(self, key: Key, flight: Flight[Result], task: asyncio.Task[Result]) -> None:
+        if self.is_current(key, flight):
+            self.forget(key)
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # seen: every waiter raises it, and all of them may have left

@@ -114,6 +114,8 @@ class StreamingApp(faust.App):
         self, app_id: str, *, broker: str, datadir: Path, partitions: int, **options: Any
     ) -> None:
         self.tuning = Tuning()
+        #: When offsets were last committed, in monotonic seconds.
+        self.committed_at = 0.0
         self.lifetimes: tuple[Service, Service] | None = None
         super().__init__(
             app_id,

@@ -111,6 +111,12 @@ class Consumer(faust_driver.Consumer):
         else:
             self._buffered_partitions.discard(tp)
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        committed: bool = await super()._commit(offsets)
+        if committed:
+            self.app.committed_at = time.monotonic()
+        return committed
+
     def track_message(self, message: Any) -> None:
         """Note when a message came: deadlines count from there, not from a stream's turn."""
         message.time_in = time.monotonic()

@@ -84,6 +84,12 @@ class OrderedAcks:
         """Events taken and not acknowledged."""
         return sum(len(lane.slots) for lane in self._lanes.values())
 
+    @property
+    def oldest(self) -> Any | None:
+        """The message of the oldest event in flight, by when it came; None if there is none."""
+        heads = [lane.slots[0].event.message for lane in self._lanes.values() if lane.slots]
+        return min(heads, key=lambda message: message.time_in or 0.0, default=None)
+
     def take(self, event: Any) -> Slot | None:
         """Take an event in.
 

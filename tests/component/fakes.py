@@ -177,6 +177,7 @@ class FakeDirectory:
             customer=customer,
             reason=reason,
             retryable=reason in {Reason.TIMEOUT, Reason.API_ERROR},
+            healthy=reason in {None, Reason.NOT_FOUND},
         )
 
 

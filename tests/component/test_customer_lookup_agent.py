@@ -15,7 +15,8 @@ from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
 from posstream.domain.lookup import Reason
 from posstream.lookup import CustomerLookup
-from posstream.resilience.clock import SystemClock
+from posstream.metrics import Metrics
+from posstream.resilience.clock import Clock, SystemClock
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher
 
 ANSWERS = {topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED}
@@ -49,6 +50,7 @@ class Event:
 
 @dataclass
 class FakeApp:
+    committed_at: float = 0.0
     crashed: list[BaseException] = field(default_factory=list)
 
     def topic(self, *_: str, **__: object) -> None: ...
@@ -67,19 +69,27 @@ class FakeApp:
 class Bench:
     """One agent with its surroundings in memory, and one partition."""
 
-    def __init__(self, **configuration: Any) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        dead_letters_per_minute: int = 100,
+        **configuration: Any,
+    ) -> None:
         self.app = FakeApp()
+        self.metrics = Metrics()
         self.cache = FakeCache()
         self.directory = FakeDirectory()
         self.publisher = FakePublisher()
-        self.clock = SystemClock()
+        self.clock = clock or SystemClock()
         self.acked: list[int] = []
         plan = PluginConfiguration(api_endpoint="http://directory/", **configuration)
         self.lookup = CustomerLookup(
-            call=DirectoryCall(self.directory),
+            call=DirectoryCall(self.directory, clock=self.clock, metrics=self.metrics),
             configuration=CurrentConfiguration(plan),
             publisher=self.publisher,
             clock=self.clock,
+            metrics=self.metrics,
         )
         self.agent = CustomerLookupAgent(
             self.app,
@@ -87,8 +97,10 @@ class Bench:
             cache=self.cache,
             publisher=self.publisher,
             clock=self.clock,
+            metrics=self.metrics,
             partitions=1,
             card_guard=True,
+            dead_letters_per_minute=dead_letters_per_minute,
         )
         self._offset = 0
 
@@ -183,3 +195,28 @@ async def test_what_nobody_foresaw_crashes_the_worker_with_the_offset_not_advanc
     await bench.send(scan("+1"))
     await bench.until(lambda: bool(bench.app.crashed))
     assert bench.acked == []
+
+
+async def test_too_many_dead_letters_in_a_minute_stop_the_stream_and_nothing_is_set_aside() -> None:
+    bench = Bench(dead_letters_per_minute=3)
+    taking = asyncio.ensure_future(bench.send(*[b"broken"] * 5, scan("+1")))
+    await bench.until(lambda: bool(bench.agent.stopped))
+    await bench.until(lambda: bench.acked == [0, 1, 2])
+    letters = [r for r in bench.publisher.records if r.topic == topics.DEAD_LETTERS]
+    assert len(letters) == 3
+    assert "POSSTREAM_DEAD_LETTERS_PER_MINUTE" in str(bench.agent.stopped)
+    assert not bench.app.crashed
+    taking.cancel()
+
+
+async def test_the_age_of_a_commit_grows_only_while_an_event_waits() -> None:
+    bench = Bench()
+    assert bench.agent.commit_age_seconds() == 0
+    bench.directory.gate = asyncio.Event()
+    await bench.send(scan("+1"), time_in=time.monotonic() - 5)
+    assert bench.agent.commit_age_seconds() >= 5
+    bench.app.committed_at = time.monotonic()
+    assert bench.agent.commit_age_seconds() < 5
+    bench.directory.gate.set()
+    await bench.until(lambda: bench.acked == [0])
+    assert bench.agent.commit_age_seconds() == 0

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import struct
@@ -20,6 +21,7 @@ import aiohttp
 import aiokafka
 import orjson
 from aiokafka.record.util import calc_crc32c
+from prometheus_client.parser import text_string_to_metric_families
 
 from posstream import events, topics
 
@@ -45,6 +47,7 @@ class Worker:
         self, servers: str, datadir: Path, *, api_query: str = "", **settings: object
     ) -> None:
         self.datadir = datadir
+        self.servers = servers
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = datadir / "worker.log"
@@ -53,8 +56,10 @@ class Worker:
             broker=f"kafka://{servers}",
             datadir=datadir,
             web_port=self.port,
-            api_endpoint=f"{self.url}/api/mock-customer-lookup/{api_query}",
-            **settings,
+            **{
+                "api_endpoint": f"{self.url}/api/mock-customer-lookup/{api_query}",
+                **settings,
+            },
         )
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -99,13 +104,41 @@ class Worker:
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(seconds)
 
-    async def graphql(self, query: str) -> dict[str, Any]:
+    async def graphql(self, query: str, **variables: object) -> dict[str, Any]:
+        body = {"query": query, "variables": variables}
         async with (
             aiohttp.ClientSession() as http,
-            http.post(f"{self.url}/graphql/", json={"query": query}) as response,
+            http.post(f"{self.url}/graphql/", json=body) as response,
         ):
-            body: dict[str, Any] = await response.json()
-            return body
+            answer: dict[str, Any] = await response.json()
+            return answer
+
+    async def configure(self, **config: object) -> int:
+        """Change the live configuration; returns the version that is in force now."""
+        answer = await self.graphql(
+            "mutation ($config: JSONString) { updatePluginConfiguration("
+            'name: "customer_lookup", config: $config) { success version error { message } } }',
+            config=orjson.dumps(config).decode(),
+        )
+        result = answer["data"]["updatePluginConfiguration"]
+        assert result["success"], result
+        return int(result["version"])
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The value of one metric now; 0 if it was never counted."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as response:
+            text = await response.text()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return float(sample.value)
+        return 0.0
+
+    @property
+    def rss_bytes(self) -> int:
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/statm").read_text()
+        return int(status.split()[1]) * resource.getpagesize()
 
 
 @dataclass
@@ -191,6 +224,8 @@ class Scan:
     def lookup_id(self) -> str:
         return events.lookup_id(self.event_id, "", 0, 0)
 
+    deadline_ms: int | None = None
+
     @property
     def value(self) -> bytes:
         return orjson.dumps(
@@ -198,8 +233,43 @@ class Scan:
                 "event_id": self.event_id,
                 "basket_id": self.basket_id,
                 "customer_identifier": self.identifier,
+                "deadline_ms": self.deadline_ms,
             }
         )
+
+
+class Tally:
+    """The terminal answers that a client has seen, by lookup id, each record read once."""
+
+    def __init__(self, client: ForeignClient) -> None:
+        self.answers: dict[str, list[dict[str, Any]]] = {}
+        #: Lookup ids in the order in which their answers were seen.
+        self.order: list[str] = []
+        self._client = client
+        self._read = 0
+
+    async def all_of(self, scans: Sequence[Scan], seconds: float = 60) -> list[dict[str, Any]]:
+        """Wait for all of them; one answer each, in the order of the scans."""
+        wanted = {scan.lookup_id for scan in scans}
+        await self._client.read_until(lambda _: wanted <= self._known(), seconds)
+        for scan in scans:
+            assert len(self.answers[scan.lookup_id]) == 1, "answered twice"
+        return [self.answers[scan.lookup_id][0] for scan in scans]
+
+    async def count(self, number: int, scans: Sequence[Scan], seconds: float = 60) -> None:
+        """Wait until so many of them are answered."""
+        wanted = {scan.lookup_id for scan in scans}
+        await self._client.read_until(lambda _: len(wanted & self._known()) >= number, seconds)
+
+    def _known(self) -> set[str]:
+        records = self._client.seen.records
+        for record in records[self._read :]:
+            if record.topic in (topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED):
+                value = orjson.loads(record.value)
+                self.answers.setdefault(value["lookup_id"], []).append(value)
+                self.order.append(value["lookup_id"])
+        self._read = len(records)
+        return set(self.answers)
 
 
 def mixed_scans(count: int, distinct: int, tag: str) -> list[Scan]:

@@ -1,0 +1,25 @@
+"""How often something may happen in a sliding span of time."""
+
+from collections import deque
+
+from posstream.resilience.clock import Clock
+
+
+class RateLimit:
+    """At most `limit` times in any `per_seconds`. For one event loop."""
+
+    def __init__(self, clock: Clock, limit: int, *, per_seconds: float) -> None:
+        self.limit = limit
+        self._clock = clock
+        self._per_seconds = per_seconds
+        self._times: deque[float] = deque()
+
+    def allows(self) -> bool:
+        """Whether it may happen once more now; if so it counts."""
+        now = self._clock.monotonic()
+        while self._times and self._times[0] <= now - self._per_seconds:
+            self._times.popleft()
+        if len(self._times) >= self.limit:
+            return False
+        self._times.append(now)
+        return True

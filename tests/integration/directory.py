@@ -1,0 +1,66 @@
+"""A customer directory in the hands of a test: it counts, it can be slow, broken or silent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from tests.integration.harness import free_port
+
+
+@dataclass
+class Directory:
+    """Knows everyone but those with `unknown` in their identifier."""
+
+    port: int = field(default_factory=free_port)
+    #: HTTP status for known ones; 200 is a customer.
+    status: int = 200
+    delay_seconds: float = 0.0
+    #: Answers wait for it; None: they do not.
+    gate: asyncio.Event | None = None
+    calls: list[str] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}/customers/"
+
+    def calls_of(self, identifier: str) -> int:
+        return self.calls.count(identifier)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        identifier = request.match_info["identifier"]
+        self.calls.append(identifier)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            if self.delay_seconds:
+                await asyncio.sleep(self.delay_seconds)
+        finally:
+            self.at_once -= 1
+        if "unknown" in identifier.lower():
+            return web.json_response({"error": "not found"}, status=404)
+        if self.status != 200:
+            return web.json_response({"error": "out of order"}, status=self.status)
+        return web.json_response({"customer_id": f"C-{identifier}", "tier": "GOLD"})
+
+
+@asynccontextmanager
+async def running_directory() -> AsyncIterator[Directory]:
+    directory = Directory()
+    application = web.Application()
+    application.router.add_get("/customers/{identifier}/", directory._answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", directory.port).start()
+    try:
+        yield directory
+    finally:
+        if directory.gate is not None:
+            directory.gate.set()
+        await runner.cleanup()

@@ -13,8 +13,6 @@ from collections.abc import AsyncIterable, Awaitable
 from functools import partial
 from typing import Any
 
-from aiokafka.partitioner import murmur2
-
 from posstream import events
 from posstream.domain.errors import UnreadableEvent
 from posstream.domain.lookup import Identification, LookupAnswer, LookupFailed
@@ -26,7 +24,7 @@ from posstream.resilience.rate_limit import RateLimit
 from posstream.resilience.turns import Turn, Turns
 from posstream.streaming.ordered_acks import OrderedAcks, Slot
 from posstream.topics import CUSTOMER_IDENTIFIED, REKEYED
-from tables.customer_cache import CustomerCacheTable
+from tables.customer_cache import CustomerCacheTable, home
 
 log = logging.getLogger(__name__)
 
@@ -107,13 +105,13 @@ class CustomerLookupAgent:
         if refusal is not None:
             await self._send(slot, self._answered(refusal, message))
             return
-        home = (murmur2(asked.identifier.encode()) & 0x7FFFFFFF) % self._partitions
-        if home != message.partition:
+        partition = home(asked.identifier, self._partitions)
+        if partition != message.partition:
             # The cache entry lives in another partition, maybe on another worker.
-            await self._send(slot, events.rekeyed(self._taken(asked, message), home))
+            await self._send(slot, events.rekeyed(self._taken(asked, message), partition))
             return
         if asked.identifier not in self._turns:
-            hit = self._lookup.at_once(asked, self._cache.partition(home))
+            hit = self._lookup.at_once(asked, self._cache.partition(partition))
             if hit is not None:
                 await self._send(slot, self._answered(hit, message))
                 return

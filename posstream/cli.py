@@ -2,15 +2,21 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from posstream import __version__
-from posstream.domain.errors import InvalidSettings, PosstreamError
+from posstream.domain.errors import DeadLetterReason, InvalidSettings, PosstreamError
+from posstream.live_configuration import Note
+from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings, unknown_settings
 
+if TYPE_CHECKING:
+    from posstream.commands.dead_letters import Address
+
+_REASON: Final = click.Choice([str(reason) for reason in DeadLetterReason], case_sensitive=False)
 _EPILOG = """
 Settings are environment variables that start with POSSTREAM_; docs/reference/settings.md lists
 them. In production run workers with: faust -A posstream.app worker -l info
@@ -96,6 +102,220 @@ def send(basket_id: str, identifier: str, wait: float) -> None:
     from posstream.commands.send import send as run
 
     _exit(run(_settings(), basket_id, identifier, wait))
+
+
+@main.command()
+@click.argument("action", required=False, type=click.Choice(["open", "close", "reset"]))
+def breaker(action: str | None) -> None:
+    """Show the circuit breaker of the worker at this machine's web view, or work it by hand.
+
+    open lets no call to the directory through, close lets all through whatever fails, and reset
+    goes by the rules again. It is this worker's breaker only; each worker has its own.
+    """
+    from posstream.commands.breaker import breaker as run
+
+    _exit(run(_settings(), action))
+
+
+@main.group()
+def dlq() -> None:
+    """List, show and replay dead letters: the messages that could not be read.
+
+    A dead letter's ADDRESS is its place on the topic customer-identified.dlq, PARTITION/OFFSET.
+    """
+
+
+@dlq.command("list")
+@click.option("--reason", type=_REASON, help="Only those with this reason.")
+@click.option("--since", help="Only of messages since then: 2h, 30m, 7d, or an ISO-8601 time.")
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many to show."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def dlq_list(reason: str | None, since: str | None, limit: int, *, as_json: bool) -> None:
+    """List the newest dead letters, the newest last, and count them by reason."""
+    from posstream.commands.dead_letters import parse_since
+    from posstream.commands.dlq import list_letters
+
+    since_ms = None if since is None else parse_since(since, SystemClock().now_ms())
+    if since is not None and since_ms is None:
+        raise click.BadParameter(
+            "must be like 2h, 30m or 7d, or an ISO-8601 time", param_hint="--since"
+        )
+    _exit(list_letters(_settings(), reason=reason, since_ms=since_ms, limit=limit, as_json=as_json))
+
+
+@dlq.command("show")
+@click.argument("address")
+def dlq_show(address: str) -> None:
+    """Show the dead letter at ADDRESS with its value, which may name a customer.
+
+    Exits with 1 if there is none.
+    """
+    from posstream.commands.dlq import show_letter
+
+    _exit(show_letter(_settings(), _addresses([address])[0]))
+
+
+@dlq.command("replay")
+@click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
+@click.option("--reason", type=_REASON, help="All with this reason.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--dry-run", is_flag=True, help="Say what would be replayed, and replay nothing.")
+@click.option("--again", is_flag=True, help="Also those that were replayed before.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def dlq_replay(  # noqa: PLR0913 - one for each option
+    addresses: tuple[str, ...],
+    reason: str | None,
+    *,
+    everything: bool,
+    dry_run: bool,
+    again: bool,
+    yes: bool,
+) -> None:
+    """Write dead letters once more to the topics that they came from.
+
+    Helps after a fix of settings or code; the same message that still cannot be read becomes a
+    dead letter again. Exits with 0 if each was replayed, now or before, 1 if one was not.
+    """
+    from posstream.commands.dlq import Selection, replay
+
+    if [bool(addresses), reason is not None, everything].count(True) != 1:
+        raise click.UsageError("give addresses, or --reason, or --all")
+    outcome = replay(
+        _settings(),
+        Selection(_addresses(addresses), reason),
+        dry_run=dry_run,
+        again=again,
+        confirm=lambda question: yes or click.confirm(question),
+    )
+    _exit(outcome)
+
+
+def _addresses(given: Sequence[str]) -> "list[Address]":
+    from posstream.commands.dead_letters import Address
+
+    read = []
+    for text in given:
+        address = Address.parse(text)
+        if address is None:
+            raise click.BadParameter("must be PARTITION/OFFSET, like 0/12", param_hint="ADDRESS")
+        read.append(address)
+    return read
+
+
+@main.group()
+def cache() -> None:
+    """Forget cached customers."""
+
+
+@cache.command("evict")
+@click.argument("identifier", required=False)
+@click.option("--prefix", help="All whose normalised identifiers start so, like +4930.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def cache_evict(identifier: str | None, prefix: str | None, *, everything: bool, yes: bool) -> None:
+    """Forget the cached customer of IDENTIFIER (phone, e-mail or card), of all workers.
+
+    The next scan asks the directory again. Exits with 0 once the broker has the command.
+    """
+    from posstream.commands.cache import evict
+    from posstream.domain.cache_maintenance import InvalidEviction, eviction
+
+    settings = _settings()
+    command = eviction(
+        identifier=identifier,
+        prefix=prefix,
+        everything=everything,
+        card_guard=settings.payment_card_guard,
+    )
+    if isinstance(command, InvalidEviction):
+        raise click.UsageError(command.why)
+    if everything and not yes:
+        click.confirm("Forget all cached customers? Each next scan is a call", abort=True)
+    _exit(evict(settings, command))
+
+
+@main.group()
+def config() -> None:
+    """Show and change the live configuration of the plugin customer_lookup.
+
+    A change is in force on every worker within 2 seconds and survives restarts.
+    """
+
+
+_BY: Final = click.option("--by", help="Who changes it; default: the user of this machine.")
+_DESCRIPTION: Final = click.option("--description", default="", help="Why, for the history.")
+_EXPECTED: Final = click.option(
+    "--expect-version", type=int, help="Change nothing if the version is another one by now."
+)
+
+
+@config.command("show")
+def config_show() -> None:
+    """Show every key with its value and its default."""
+    from posstream.commands.config import show
+
+    _exit(show(_settings()))
+
+
+@config.command("set")
+@click.argument("assignments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--enabled/--disabled", default=None, help="The switch of the whole plugin.")
+@_EXPECTED
+@_BY
+@_DESCRIPTION
+def config_set(
+    assignments: tuple[str, ...],
+    *,
+    enabled: bool | None,
+    expect_version: int | None,
+    by: str | None,
+    description: str,
+) -> None:
+    """Change keys, the switch, or both; KEY=null goes back to the default.
+
+    Exits with 1 if the change is refused: the old version stays in force.
+    """
+    from posstream.commands.config import change, editor, parse_values
+
+    if not assignments and enabled is None:
+        raise click.UsageError("give KEY=VALUE, --enabled or --disabled")
+    try:
+        values = parse_values(assignments)
+    except ValueError as why:
+        raise click.BadParameter(str(why), param_hint="KEY=VALUE") from why
+    note = Note(by=by or editor(), description=description, expected_version=expect_version)
+    _exit(change(_settings(), values, enabled=enabled, note=note))
+
+
+@config.command("history")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many."
+)
+def config_history(limit: int) -> None:
+    """Show who changed what, newest first."""
+    from posstream.commands.config import history
+
+    _exit(history(_settings(), limit))
+
+
+@config.command("rollback")
+@click.argument("version", required=False, type=click.IntRange(min=0))
+@_EXPECTED
+@_BY
+@_DESCRIPTION
+def config_rollback(
+    version: int | None, *, expect_version: int | None, by: str | None, description: str
+) -> None:
+    """Go back to what VERSION said (default: the one before the newest), as a new version.
+
+    VERSION 0 is the defaults. Exits with 1 if it is refused.
+    """
+    from posstream.commands.config import editor, rollback
+
+    note = Note(by=by or editor(), description=description, expected_version=expect_version)
+    _exit(rollback(_settings(), version, note=note))
 
 
 def _settings() -> Settings:

@@ -6,11 +6,12 @@ an edit with one bad key changes nothing.
 
 import dataclasses
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from posstream.domain.configuration_version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 from posstream.domain.freshness import Windows
 
@@ -69,11 +70,71 @@ class PluginConfiguration:
         return dataclasses.replace(self, **config)
 
 
-class CurrentConfiguration:
-    """The version in force on this worker."""
+#: Every key of `config`, in the contract's order.
+KEYS: Final = tuple(
+    field.name
+    for field in dataclasses.fields(PluginConfiguration)
+    if field.name not in {"enabled", "version"}
+)
 
-    def __init__(self, initial: PluginConfiguration) -> None:
-        self.value = initial
+
+class CurrentConfiguration:
+    """The version in force on this worker.
+
+    Args:
+        defaults: this worker's own; they hold for whatever a version does not set.
+    """
+
+    def __init__(self, defaults: PluginConfiguration) -> None:
+        self.defaults = defaults
+        #: What lookups go by; replaced as a whole.
+        self.value = defaults
+        #: What was set, by whom and when.
+        self.in_force = UNEDITED
+        self._watchers: list[Callable[[PluginConfiguration], None]] = []
+
+    def effective(self, version: ConfigurationVersion) -> PluginConfiguration:
+        """What a version would mean on this worker.
+
+        Raises:
+            InvalidConfiguration: naming the first key that is not usable.
+        """
+        return dataclasses.replace(
+            self.defaults.edited(version.config), enabled=version.enabled, version=version.version
+        )
+
+    def put_in_force(self, version: ConfigurationVersion) -> None:
+        """Go by a version from now on, older or newer.
+
+        Raises:
+            InvalidConfiguration: as `effective`; the old version stays in force.
+        """
+        self.value, self.in_force = self.effective(version), version
+        for watcher in self._watchers:
+            watcher(self.value)
+
+    def watch(self, watcher: Callable[[PluginConfiguration], None]) -> None:
+        """Call `watcher` with what is in force, now and whenever that changes."""
+        self._watchers.append(watcher)
+        watcher(self.value)
+
+
+def merged(config: Mapping[str, Any], changes: object) -> dict[str, Any]:
+    """What is set after an edit.
+
+    Args:
+        config: what is set.
+        changes: key -> value, or None for its default; keys that are not named stay.
+
+    Raises:
+        InvalidConfiguration: naming the first key that is unknown, mistyped or out of range.
+    """
+    if not isinstance(changes, Mapping):
+        raise InvalidConfiguration("config", "must be an object")
+    for key, value in changes.items():
+        if value is not None or key not in KEYS:
+            _check(key, value)
+    return {key: value for key, value in {**config, **changes}.items() if value is not None}
 
 
 def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one reason each

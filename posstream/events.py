@@ -12,7 +12,17 @@ from typing import Any, Final
 import orjson
 
 from posstream import topics
+from posstream.domain.cache_maintenance import (
+    CacheCommand,
+    Cause,
+    CustomerUpdate,
+    Evict,
+    EvictPrefix,
+    Replace,
+)
+from posstream.domain.customer import Customer, InvalidCustomer, read_customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
+from posstream.domain.freshness import CacheEntry
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.domain.lookup import (
     Attempt,
@@ -27,6 +37,8 @@ from posstream.ports import Record
 
 #: Largest `customer-identified` that is read: real ones are under 1 KB.
 MAX_EVENT_BYTES: Final = 64 * 1024
+#: Largest command: the customer of an event of the largest size, with every field named.
+_MAX_COMMAND_BYTES: Final = 2 * MAX_EVENT_BYTES
 #: Longest id on a topic; SQL columns are made for it.
 MAX_ID_LENGTH: Final = 256
 #: Longest `response_data` in an audit record, in bytes of JSON.
@@ -133,15 +145,85 @@ def read_rekeyed(value: bytes | None) -> Identification:
         ) from why
 
 
-def _decode(value: bytes | None) -> dict[str, Any]:
+def read_customer_update(
+    value: bytes | None, *, timestamp_ms: int, card_guard: bool = True
+) -> CustomerUpdate:
+    """Read one `customer-updated` message.
+
+    Args:
+        value: the message as received.
+        timestamp_ms: the broker's timestamp, used when `occurred_at` is absent.
+        card_guard: refuse a payment-card number for an identifier, and mask those in the customer.
+
+    Raises:
+        UnreadableEvent: if it is no such event; the message names the field.
+    """
+    event = _decode(value)
+    event_type = event.get("event_type")
+    if event_type is not None and event_type != "CUSTOMER_UPDATED":
+        raise _invalid("event_type", "must be CUSTOMER_UPDATED")
+    _id(event, "event_id")
+    customer_id = _id(event, "customer_id", numbers=True)
+    identifier = _identifier(event, "customer_identifier", card_guard=card_guard)
+    if customer_id is None and identifier is None:
+        raise UnreadableEvent(
+            DeadLetterReason.MISSING_FIELD, "customer_id and customer_identifier are missing"
+        )
+    occurred_at = _moment_ms(event, "occurred_at")
+    customer = _customer(event, card_guard=card_guard)
+    if customer is not None and customer_id not in {None, customer.customer_id}:
+        raise _invalid("customer", "has another customer_id than the event")
+    return CustomerUpdate(
+        customer_id=customer_id if customer is None else customer.customer_id,
+        identifier=identifier,
+        customer=customer,
+        occurred_at_ms=clamp_ms(timestamp_ms) if occurred_at is None else occurred_at,
+    )
+
+
+def _customer(event: Mapping[str, Any], *, card_guard: bool) -> Customer | None:
+    if event.get("customer") is None:
+        return None
+    customer = read_customer(event["customer"], card_guard=card_guard)
+    if isinstance(customer, InvalidCustomer):
+        raise _invalid("customer", f"cannot be believed: {customer.why}")
+    return customer
+
+
+def read_cache_command(value: bytes | None) -> CacheCommand:
+    """Read one message of the internal topic of cache commands, as `commanded` wrote it.
+
+    Raises:
+        UnreadableEvent: if somebody else wrote it.
+    """
+    command = _decode(value, most=_MAX_COMMAND_BYTES)
+    try:
+        match command:
+            case {"op": "evict", "prefix": str(prefix)}:
+                return EvictPrefix(prefix)
+            case {"op": "evict", "identifier": str(identifier), "cause": str(cause)}:
+                return Evict(identifier, Cause(cause))
+            case {
+                "op": "replace",
+                "identifier": str(identifier),
+                "customer": dict(document),
+                "fetched_at_ms": int(fetched_at_ms),
+            }:
+                entry = CacheEntry(clamp_ms(fetched_at_ms), orjson.dumps(document))
+                return Replace(identifier, entry)
+    except ValueError:
+        pass
+    raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, "not a command that posstream wrote")
+
+
+def _decode(value: bytes | None, *, most: int = MAX_EVENT_BYTES) -> dict[str, Any]:
     if value is None:
         raise UnreadableEvent(DeadLetterReason.TOMBSTONE, "the message has no value")
     if not value.strip():
         raise UnreadableEvent(DeadLetterReason.EMPTY, "the message is empty")
-    if len(value) > MAX_EVENT_BYTES:
+    if len(value) > most:
         raise UnreadableEvent(
-            DeadLetterReason.TOO_LARGE,
-            f"the message has {len(value)} bytes, more than {MAX_EVENT_BYTES}",
+            DeadLetterReason.TOO_LARGE, f"the message has {len(value)} bytes, more than {most}"
         )
     try:
         event = orjson.loads(value)
@@ -175,6 +257,19 @@ def _id(
     if not value.strip() or len(value) > MAX_ID_LENGTH or not value.isprintable():
         raise _invalid(name, f"must be 1 to {MAX_ID_LENGTH} printable characters")
     return value
+
+
+def _identifier(event: Mapping[str, Any], name: str, *, card_guard: bool) -> str | None:
+    """A field's identifier, normalised; None if it is absent."""
+    scanned = event.get(name)
+    if scanned is None:
+        return None
+    if not isinstance(scanned, str):
+        raise _invalid(name, "must be text")
+    found = normalise(scanned, card_guard=card_guard)
+    if not isinstance(found, Identifier):
+        raise _invalid(name, f"{found.masked} is refused: {found.why}")
+    return found.value
 
 
 def _moment_ms(event: Mapping[str, Any], name: str) -> int | None:
@@ -344,6 +439,34 @@ def basket_started(basket_id: str, employee_id: int, terminal_id: str, now_ms: i
     )
 
 
+def commanded(command: CacheCommand, partitions: int) -> list[Record]:
+    """A cache command, for each partition that it concerns.
+
+    A command for one identifier has it as its key, so it comes to the partition of its cache
+    entry; one for a prefix goes once to each of the `partitions`.
+    """
+    match command:
+        case EvictPrefix(prefix):
+            value = orjson.dumps({"op": "evict", "prefix": prefix})
+            return [
+                Record(topics.CACHE_COMMANDS, None, value, partition=number)
+                for number in range(partitions)
+            ]
+        case Evict(identifier, cause):
+            value = orjson.dumps({"op": "evict", "identifier": identifier, "cause": cause})
+        case Replace(identifier, entry):
+            document = orjson.Fragment(entry.document or b"null")
+            value = orjson.dumps(
+                {
+                    "op": "replace",
+                    "identifier": identifier,
+                    "customer": document,
+                    "fetched_at_ms": entry.fetched_at_ms,
+                }
+            )
+    return [Record(topics.CACHE_COMMANDS, identifier.encode(), value)]
+
+
 def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
     key: bytes | None,
     value: bytes | None,
@@ -359,6 +482,8 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
     A larger one than the topic takes is cut, and the header `posstream.dlq.truncated` says how
     many bytes it had.
     """
+    if key is None and value is None:
+        value = b""  # aiokafka's producer refuses a record without both
     size = len(value or b"")
     cut = (("posstream.dlq.truncated", str(size).encode()),) if size > MAX_DEAD_VALUE else ()
     return Record(

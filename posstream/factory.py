@@ -2,22 +2,30 @@
 
 from typing import Any
 
+from agents.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_lookup import CustomerLookupAgent
+from agents.customer_updates import CustomerUpdatesAgent
 from agents.projection import ProjectionAgent
+from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
 from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.publisher import FaustPublisher
+from posstream.adapters.sql.configuration_store import SqlConfigurationStore
 from posstream.adapters.sql.engine import create_engine, read_only
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.configuration import CurrentConfiguration, PluginConfiguration
+from posstream.configuration import PLUGIN, CurrentConfiguration, PluginConfiguration
+from posstream.configuration_follower import ConfigurationFollower
 from posstream.directory_call import DirectoryCall
+from posstream.live_configuration import LiveConfiguration
 from posstream.lookup import CustomerLookup
+from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.runtime import Runtime
 from posstream.settings import Settings
 from posstream.streaming.app import LifetimeService, StreamingApp
 from posstream.topics import APP_ID
 from posstream.worker_health import WorkerHealth
+from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
 from web.server import create_web
 
@@ -31,6 +39,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         options: more options for `faust.App`.
     """
     clock = clock or SystemClock()
+    metrics = Metrics()
     app = StreamingApp(
         APP_ID,
         broker=settings.faust_broker,
@@ -44,30 +53,61 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     )
     configuration = CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint))
     publisher = FaustPublisher(app)
-    directory = HttpDirectory(clock=clock, card_guard=settings.payment_card_guard)
+    directory = HttpDirectory(
+        clock=clock,
+        card_guard=settings.payment_card_guard,
+        auth=settings.credentials,
+        mapping=settings.api_mapping,
+    )
     engine = create_engine(settings.database_url)
+    configuration.watch(lambda value: metrics.configuration_version.set(value.version))
+    store = SqlConfigurationStore(engine, PLUGIN)
+    topic = KafkaConfigurationTopic(settings.bootstrap_servers)
+    live = LiveConfiguration(current=configuration, store=store, topic=topic, clock=clock)
+    follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=metrics)
     lookup = CustomerLookup(
-        call=DirectoryCall(directory),
+        call=DirectoryCall(directory, clock=clock, metrics=metrics),
         configuration=configuration,
         publisher=publisher,
         clock=clock,
+        metrics=metrics,
+        refresh_ahead=settings.refresh_ahead,
     )
-    CustomerLookupAgent(
+    cache = CustomerCacheTable(app, partitions=settings.topic_partitions)
+    agent = CustomerLookupAgent(
         app,
         lookup=lookup,
-        cache=CustomerCacheTable(app, partitions=settings.topic_partitions),
+        cache=cache,
         publisher=publisher,
         clock=clock,
+        metrics=metrics,
+        partitions=settings.topic_partitions,
+        card_guard=settings.payment_card_guard,
+        dead_letters_per_minute=settings.dead_letters_per_minute,
+    )
+    ProjectionAgent(app, projection=SqlProjection(engine))
+    CacheMaintenanceAgent(app, cache=cache, lookup=lookup, publisher=publisher, metrics=metrics)
+    sweeper = CacheSweeper(cache, configuration=configuration, clock=clock, metrics=metrics)
+    app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
+    read_model = SqlReadModel(read_only(engine))
+    CustomerUpdatesAgent(
+        app,
+        read_model=read_model,
+        publisher=publisher,
+        clock=clock,
+        metrics=metrics,
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
     )
-    ProjectionAgent(app, projection=SqlProjection(engine))
     web = create_web(
         settings=settings,
-        read_model=SqlReadModel(read_only(engine)),
+        read_model=read_model,
         publisher=publisher,
         clock=clock,
-        health=WorkerHealth(app),
+        health=WorkerHealth(app, agent),
+        registry=metrics.registry,
+        configuration=live,
+        breaker=lookup.breaker,
     )
     runtime = Runtime(
         app=app,
@@ -76,7 +116,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         engine=engine,
         lookup=lookup,
         web=web,
-        deadline_seconds=configuration.value.deadline_seconds,
+        configuration=configuration,
+        configuration_reader=ConfigurationReader(settings.bootstrap_servers, follower),
     )
     app.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),

@@ -35,6 +35,7 @@ from posstream.domain.lookup import (
 )
 from posstream.metrics import Metrics
 from posstream.ports import CustomerCache, EventPublisher
+from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight, SingleFlight
 
@@ -122,9 +123,19 @@ class CustomerLookup:
 
         self._flights.join(asked.identifier, fetch)
 
+    def breaker(self) -> tuple[str, Breaker]:
+        """The endpoint in force, and this worker's breaker for it."""
+        endpoint = self._configuration.value.api_endpoint
+        return endpoint, self._call.breaker(endpoint)
+
     def forget(self, identifier: str) -> None:
         """Take no answer of a call that is under way into the cache: its customer changed."""
         self._flights.forget(identifier)
+
+    def forget_prefix(self, prefix: str) -> None:
+        """The same for every identifier that starts so."""
+        for identifier in [one for one in self._flights.keys() if one.startswith(prefix)]:
+            self._flights.forget(identifier)
 
     async def lookup(
         self, asked: Identification, cache: CustomerCache, *, consumed_at: float

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.customer import Customer
 from posstream.domain.freshness import CacheEntry
 from posstream.domain.lookup import Attempt, Reason
@@ -20,6 +21,8 @@ class AttemptOutcome:
     reason: Reason | None = None
     retryable: bool = False
     retry_after_seconds: float | None = None
+    #: False if the attempt says that the directory itself is in trouble (the breaker counts it).
+    healthy: bool = True
 
 
 class CustomerDirectory(Protocol):
@@ -156,4 +159,47 @@ class ReadModel(Protocol):
 
     async def basket(self, basket_id: str) -> BasketRow | None:
         """One basket by id."""
+        ...
+
+
+class ConfigurationStore(Protocol):
+    """The versions of one plugin's live configuration, kept: who, when, old and new.
+
+    Every method may raise the database's errors.
+    """
+
+    async def latest(self) -> ConfigurationVersion:
+        """The newest version; `UNEDITED` if there is none."""
+        ...
+
+    async def find(self, version: int) -> ConfigurationVersion | None:
+        """One version."""
+        ...
+
+    async def history(self, limit: int) -> Sequence[ConfigurationChange]:
+        """The newest versions, newest first."""
+        ...
+
+    async def add(self, change: ConfigurationChange) -> bool:
+        """Keep a new version; False if its number is taken."""
+        ...
+
+    async def mirror(self, change: ConfigurationChange) -> None:
+        """Keep a version as the topic has it, whether its number is taken or not."""
+        ...
+
+    async def remove(self, version: int) -> None:
+        """Forget a version that no worker was told of."""
+        ...
+
+
+class ConfigurationPublisher(Protocol):
+    """The topic `plugin-configuration`, written."""
+
+    async def publish(self, version: ConfigurationVersion) -> None:
+        """Write a version and wait for the broker's acknowledgement.
+
+        Raises:
+            PublishFailed: if the broker did not take it.
+        """
         ...

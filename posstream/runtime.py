@@ -7,9 +7,11 @@ from aiohttp.web import Application
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream import embedded_broker
+from posstream.adapters.configuration_topic import ConfigurationReader
 from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.sql.migrate import upgrade
-from posstream.domain.errors import StartRefused
+from posstream.configuration import CurrentConfiguration, PluginConfiguration
+from posstream.domain.errors import BrokerUnreachable, StartRefused
 from posstream.lookup import CustomerLookup
 from posstream.settings import Settings
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
@@ -32,7 +34,8 @@ class Runtime:
         engine: AsyncEngine,
         lookup: CustomerLookup,
         web: Application,
-        deadline_seconds: float,
+        configuration: CurrentConfiguration,
+        configuration_reader: ConfigurationReader,
     ) -> None:
         self._app = app
         self._settings = settings
@@ -41,7 +44,8 @@ class Runtime:
         self._lookup = lookup
         self._web = web
         self._web_server: WebServer | None = None
-        self._deadline_seconds = deadline_seconds
+        self._configuration = configuration
+        self._configuration_reader = configuration_reader
 
     async def open(self) -> None:
         """Open everything but the web view.
@@ -57,7 +61,14 @@ class Runtime:
             replication=settings.topic_replication,
         )
         tuning = EMBEDDED_TUNING if cluster == embedded_broker.CLUSTER_ID else Tuning()
-        self._app.tune(with_drain(tuning, self._deadline_seconds))
+        self._app.tune(tuning)
+
+        def follow(value: PluginConfiguration) -> None:
+            log.info("configuration version %d is in force", value.version)
+            # Not `tune`: what else it sets was used by now.
+            self._app.tuning = with_drain(tuning, value.deadline_seconds)
+
+        self._configuration.watch(follow)
         try:
             await upgrade(self._engine)
         except Exception as why:
@@ -65,12 +76,17 @@ class Runtime:
                 f"the read model cannot be opened ({type(why).__name__}): "
                 "check POSSTREAM_DATABASE_URL and that the database is up"
             ) from why
+        try:
+            await self._configuration_reader.open(fetch_wait_ms=tuning.fetch_wait_ms)
+        except BrokerUnreachable as why:
+            raise StartRefused(str(why)) from why
         await self._directory.open()
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
         await self._lookup.drain()
         await self._directory.close()
+        await self._configuration_reader.close()
         await self._engine.dispose()
 
     async def open_web(self) -> None:

@@ -5,13 +5,15 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from posstream.configuration import check_endpoint
+from posstream.domain.credentials import Credentials, read_authorization
 from posstream.domain.errors import InvalidSettings
+from posstream.domain.response_mapping import ResponseMapping
 
 _PREFIX: Final = "POSSTREAM_"
 #: Read by the test suite and by make, not by a worker; no warning for them.
@@ -29,7 +31,7 @@ class Settings:
     #: Where tables and the SQLite file live. Each worker needs its own.
     datadir: Path = Path(".data")
     #: Explicit URL of the read model; None = SQLite under `datadir`.
-    explicit_database_url: str | None = None
+    explicit_database_url: str | None = field(default=None, repr=False)
     #: Address of the web view. Loopback unless an API key is set.
     web_host: str = "127.0.0.1"
     web_port: int = 8000
@@ -40,9 +42,13 @@ class Settings:
     #: Copies of each partition; 3 in production.
     topic_replication: int = 1
     #: Key that the web view asks for; None = no key, and then loopback only.
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     #: The directory until the live configuration names another; None = the worker's mock.
     explicit_api_endpoint: str | None = None
+    #: The directory's `Authorization` header; None = it asks for none.
+    api_auth: str | None = field(default=None, repr=False)
+    #: Where the directory keeps the fields of a customer; None = under the contract's names.
+    api_mapping: ResponseMapping | None = None
     #: Refuse payment-card numbers; off for shops whose own cards collide with them.
     payment_card_guard: bool = True
     #: Refresh entries that are in use before their fresh window ends.
@@ -81,6 +87,16 @@ class Settings:
         """The directory's base URL before any live configuration."""
         return self.explicit_api_endpoint or f"{self.web_url}/api/mock-customer-lookup/"
 
+    @property
+    def credentials(self) -> Credentials | None:
+        """The directory's credentials, bound to the endpoint of these settings.
+
+        Whoever edits the live configuration's endpoint must not have them sent elsewhere.
+        """
+        if self.api_auth is None or self.explicit_api_endpoint is None:
+            return None
+        return Credentials(self.api_auth, self.explicit_api_endpoint)
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the settings.
@@ -91,12 +107,12 @@ class Settings:
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         errors: list[str] = []
-        for name, (field, read) in _READERS.items():
+        for name, (target, read) in _READERS.items():
             raw = environ.get(name, "").strip()
             if not raw:
                 continue
             try:
-                values[field] = read(raw)
+                values[target] = read(raw)
             except ValueError as why:
                 errors.append(f"{name} {why}")
         host = values.get("web_host", "127.0.0.1")
@@ -105,6 +121,8 @@ class Settings:
                 "POSSTREAM_WEB_HOST is not a loopback address: set POSSTREAM_API_KEY as well, "
                 "or anyone on the network can read your customers"
             )
+        if "api_auth" in values:
+            errors += _credentials_at_risk(environ, values.get("explicit_api_endpoint"))
         if errors:
             raise InvalidSettings(errors)
         return cls(**values)
@@ -168,6 +186,16 @@ def _endpoint(raw: str) -> str:
     return raw
 
 
+def _credentials_at_risk(environ: Mapping[str, str], endpoint: str | None) -> list[str]:
+    if not environ.get("POSSTREAM_API_ENDPOINT", "").strip():
+        return ["POSSTREAM_API_AUTH is sent to one origin only: set POSSTREAM_API_ENDPOINT as well"]
+    parts = urlsplit(endpoint or "")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        clear = "POSSTREAM_API_AUTH would cross the network in clear text"
+        return [f"{clear}: POSSTREAM_API_ENDPOINT must start with https://"]
+    return []
+
+
 def _secret(raw: str) -> str:
     if len(raw) < 16:  # noqa: PLR2004
         raise ValueError("must have at least 16 characters")
@@ -201,6 +229,8 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_TOPIC_REPLICATION": ("topic_replication", _number(1, 32)),
     "POSSTREAM_API_KEY": ("api_key", _secret),
     "POSSTREAM_API_ENDPOINT": ("explicit_api_endpoint", _endpoint),
+    "POSSTREAM_API_AUTH": ("api_auth", read_authorization),
+    "POSSTREAM_API_MAPPING": ("api_mapping", ResponseMapping.parse),
     "POSSTREAM_PAYMENT_CARD_GUARD": ("payment_card_guard", _switch),
     "POSSTREAM_REFRESH_AHEAD": ("refresh_ahead", _switch),
     "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", _number(1, 1_000_000)),

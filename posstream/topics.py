@@ -12,10 +12,13 @@ CUSTOMER_DATA_FETCHED: Final = "customer-data-fetched"
 CUSTOMER_LOOKUP_FAILED: Final = "customer-lookup-failed"
 CUSTOMER_LOOKUP_LOGGED: Final = "customer-lookup-logged"
 BASKET_STARTED: Final = "basket-started"
+CUSTOMER_UPDATED: Final = "customer-updated"
 PLUGIN_CONFIGURATION: Final = "plugin-configuration"
 DEAD_LETTERS: Final = "customer-identified.dlq"
 #: Internal: identifications that were produced under another key, once more under their own.
 REKEYED: Final = f"{APP_ID}-customer-identified-rekeyed"
+#: Internal: what is to be done to cache entries, in the partition that has them.
+CACHE_COMMANDS: Final = f"{APP_ID}-cache-commands"
 CACHE_TABLE: Final = "customer-cache"
 CACHE_CHANGELOG: Final = f"{APP_ID}-{CACHE_TABLE}-changelog"
 
@@ -70,6 +73,8 @@ TOPICS: Final = (
     TopicSpec(CUSTOMER_LOOKUP_FAILED, "basket_id", "CustomerLookupFailed", 7 * _DAY_MS),
     TopicSpec(CUSTOMER_LOOKUP_LOGGED, "identifier", "CustomerLookupLogged", 7 * _DAY_MS),
     TopicSpec(BASKET_STARTED, "basket_id", "BasketStarted", 7 * _DAY_MS),
+    TopicSpec(CUSTOMER_UPDATED, "anything", "CustomerUpdated", 7 * _DAY_MS),
+    TopicSpec(CACHE_COMMANDS, "identifier", "CacheCommand (internal)", _DAY_MS),
     TopicSpec(
         PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
     ),
@@ -83,6 +88,6 @@ TOPICS: Final = (
     _CHANGELOG,
 )
 
-#: Topics whose partitions must be as many as the cache's changelog: an event's partition is
-#: its cache entry's partition.
-CO_PARTITIONED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CACHE_CHANGELOG)
+#: Topics whose partitions must be as many as the cache's changelog: an event's or a
+#: command's partition is its cache entry's partition.
+CO_PARTITIONED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS, CACHE_CHANGELOG)

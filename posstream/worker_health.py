@@ -24,9 +24,7 @@ class WorkerHealth:
         if self._app.crashed:
             reasons.append("the worker crashed")
         if not self._agent.stopped and self._agent.commit_age_seconds() > STALLED_SECONDS:
-            reasons.append(
-                f"events wait, and nothing was committed for {STALLED_SECONDS} s"
-            )
+            reasons.append(f"events wait, and nothing was committed for {STALLED_SECONDS} s")
         return HealthReport(not reasons, tuple(reasons), {})
 
     def ready(self) -> HealthReport:

@@ -7,9 +7,12 @@ rebalance (#193).
 
 import struct
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
+from aiokafka.partitioner import murmur2
 from faust.streams import _current_event
 
 from posstream.domain.freshness import CacheEntry
@@ -50,6 +53,25 @@ def decode(value: bytes) -> CacheEntry | None:
     return CacheEntry(fetched_at_ms, value[_HEADER.size :] if known else None)
 
 
+def home(identifier: str, partitions: int) -> int:
+    """The partition of a normalised identifier's entry: where Kafka's clients put it by key."""
+    return int(murmur2(identifier.encode()) & 0x7FFFFFFF) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One entry as a slice of a partition has it."""
+
+    identifier: str
+    #: None if another version of posstream wrote it.
+    entry: CacheEntry | None
+
+    @property
+    def next(self) -> bytes:
+        """Where the slice after this entry starts."""
+        return self.identifier.encode() + b"\0"
+
+
 @dataclass(slots=True, weakref_slot=True)
 class _StandIn:
     """Stands for a stream's event: Faust asks it which partition of the table is meant."""
@@ -67,6 +89,7 @@ class CustomerCacheTable:
     """The table and its partitions. One per app."""
 
     def __init__(self, app: Any, *, partitions: int) -> None:
+        self.partitions = partitions
         self._app = app
         self._table = app.Table(
             CACHE_TABLE,
@@ -88,6 +111,11 @@ class CustomerCacheTable:
         assigned = self._app.assignor._assignment.actives  # noqa: SLF001
         return number in assigned.get(CACHE_CHANGELOG, ())
 
+    @property
+    def recovered(self) -> bool:
+        """Whether the stores are whole; during a recovery they fill up, or change hands."""
+        return bool(self._app.tables.actives_ready and not self._app.rebalancing)
+
 
 class CachePartition:
     """`CustomerCache` of one partition.
@@ -102,6 +130,11 @@ class CachePartition:
         self._number = number
         self._event = _StandIn(_StandInMessage(CUSTOMER_IDENTIFIED, number))
         self._current: Any = weakref.ref(self._event)
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether this worker has the partition, and has recovered it."""
+        return self._cache.owns(self._number) and self._cache.recovered
 
     def get(self, identifier: str) -> CacheEntry | None:
         """The entry of a normalised identifier, however old; None if the partition moved away."""
@@ -123,3 +156,42 @@ class CachePartition:
             self._table[identifier.encode()] = encode(entry)
         finally:
             _current_event.reset(token)
+
+    def remove(self, identifier: str) -> bool:
+        """Remove an entry, from the changelog too (a tombstone); whether there was one."""
+        key = identifier.encode()
+        if not self._cache.owns(self._number):
+            return False
+        token = _current_event.set(self._current)
+        try:
+            # Besides: Faust learns by the `get` in which partition it has to delete.
+            if self._table.get(key) is None:
+                return False
+            del self._table[key]
+        finally:
+            _current_event.reset(token)
+        return True
+
+    def entries(self, start: bytes, limit: int) -> Sequence[Stored] | None:
+        """At most `limit` entries in the order of their keys, the first one at or after `start`.
+
+        None if this worker does not have the partition, or has not recovered it.
+        """
+        if not self.at_hand:
+            return None
+        store = self._table.data
+        # One more, and not for a caller: Faust keeps an offset among the entries.
+        items = islice(self._store.items(from_key=start), limit + 1)
+        kept = [(key, value) for key, value in items if key != store.offset_key]
+        return [Stored(key.decode(), decode(value)) for key, value in kept[:limit]]
+
+    def estimated(self) -> int:
+        """About how many entries there are; 0 if this worker does not have the partition."""
+        if not self.at_hand:
+            return 0
+        return int(self._store.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+    @property
+    def _store(self) -> Any:
+        """This partition's RocksDB."""
+        return self._table.data._db_for_partition(self._number)  # noqa: SLF001 - no public way

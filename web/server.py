@@ -1,18 +1,23 @@
 """The web view's wiring: routes and middlewares in one application, and the server that runs it."""
 
 import errno
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from posstream.domain.errors import StartRefused
+from posstream.live_configuration import LiveConfiguration
 from posstream.ports import EventPublisher, ReadModel
+from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 from web.graphql.context import GraphQLContext
 from web.graphql.schema import build_schema
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
 from web.health import Health, health_routes
+from web.metrics import metrics_routes
 from web.middleware import add_safe_headers, api_key_required, errors_as_json
 from web.mock_directory import MOCK_PATHS, MockDirectory
 
@@ -28,16 +33,20 @@ posstream
 /api/mock-customer-lookup/<identifier>/      the mock customer directory
 /health/live                                 whether the worker lives
 /health/ready                                whether the worker can answer
+/metrics                                     what the worker counts, for Prometheus
 """
 
 
-def create_web(
+def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     *,
     settings: Settings,
     read_model: ReadModel,
     publisher: EventPublisher,
     clock: Clock,
     health: Health,
+    registry: CollectorRegistry,
+    configuration: LiveConfiguration,
+    breaker: Callable[[], tuple[str, Breaker]],
 ) -> web.Application:
     """The application of one worker. It opens nothing and owns none of what it is given."""
     key = settings.api_key
@@ -53,9 +62,13 @@ def create_web(
             publisher=publisher,
             clock=clock,
             card_guard=settings.payment_card_guard,
+            partitions=settings.topic_partitions,
+            configuration=configuration,
+            breaker=breaker,
         ),
     )
     application.add_routes([web.get("/", _index), *view.routes(), *health_routes(health)])
+    application.add_routes(metrics_routes(registry))
     application.add_routes(MockDirectory(card_guard=settings.payment_card_guard).routes())
     return application
 

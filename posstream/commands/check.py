@@ -1,4 +1,4 @@
-"""`posstream check`: is everything there that a worker needs? One line each, nothing changed."""
+"""`posstream check`: is everything there that a worker needs? Nothing is changed."""
 
 from collections.abc import AsyncIterator
 
@@ -7,15 +7,10 @@ from aiokafka.errors import KafkaError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.sql.engine import create_engine
-from posstream.domain.identifier import InvalidIdentifier, normalise
-from posstream.domain.lookup import Reason
-from posstream.resilience.clock import SystemClock
+from posstream.commands.check_directory import Line, check_directory
 from posstream.settings import Settings, unknown_settings
 from posstream.topics import TOPICS
-
-Line = tuple[bool, str]
 
 
 async def check(settings: Settings, identifier: str) -> int:
@@ -37,7 +32,8 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[Line]:
     yield True, "settings"
     yield await _broker(settings)
     yield await _read_model(settings)
-    yield await _directory(settings, identifier)
+    for line in await check_directory(settings, identifier):
+        yield line
 
 
 async def _broker(settings: Settings) -> Line:
@@ -65,26 +61,3 @@ async def _read_model(settings: Settings) -> Line:
     finally:
         await engine.dispose()
     return True, f"read model on {name}"
-
-
-async def _directory(settings: Settings, identifier: str) -> Line:
-    found = normalise(identifier, card_guard=settings.payment_card_guard)
-    if isinstance(found, InvalidIdentifier):
-        return False, f"identifier {found.masked}: {found.why}"
-    directory = HttpDirectory(clock=SystemClock(), card_guard=settings.payment_card_guard)
-    await directory.open()
-    try:
-        outcome = await directory.attempt(
-            found.value, endpoint=settings.api_endpoint, timeout_seconds=5, number=1
-        )
-    finally:
-        await directory.close()
-    where = f"directory at {settings.api_endpoint}"
-    took = f"{outcome.attempt.duration_ms} ms"
-    if outcome.customer is not None:
-        return True, f"{where}: {found.masked} is {outcome.customer.customer_id} ({took})"
-    if outcome.reason is Reason.NOT_FOUND:
-        return True, f"{where}: does not know {found.masked} ({took})"
-    if settings.explicit_api_endpoint is None and outcome.attempt.http_status is None:
-        return True, f"{where}: the worker's own mock, there once a worker runs"
-    return False, f"{where}: {outcome.attempt.error_message} ({took})"

@@ -16,8 +16,17 @@ MAX_TEXT: Final = 256
 _MAX_INT: Final = 2**63 - 1
 _MAX_PURCHASES: Final = Decimal(10) ** 13
 _TEXTS: Final = ("first_name", "last_name", "email", "phone", "tier")
-_KNOWN: Final = frozenset(
-    {"customer_id", "loyalty_points", "total_purchases", "last_purchase_date", *_TEXTS}
+#: The contract's fields of a customer; whatever else a directory returns is an attribute.
+CUSTOMER_FIELDS: Final = (
+    "customer_id",
+    "first_name",
+    "last_name",
+    "email",
+    "phone",
+    "loyalty_points",
+    "tier",
+    "total_purchases",
+    "last_purchase_date",
 )
 
 
@@ -66,34 +75,50 @@ def read_customer(document: object, *, card_guard: bool = True) -> Customer | In
 
     Args:
         document: the decoded JSON body (any JSON value).
-        card_guard: mask payment-card numbers in every field but `customer_id`, which is an
-            opaque key: two customers masked into one would be worse.
+        card_guard: mask payment-card numbers in every field but `customer_id`.
+    """
+    if not isinstance(document, Mapping):
+        return InvalidCustomer("the body is not a JSON object")
+    clean = scrub(document, card_guard=card_guard)
+    return judge_fields(
+        document.get("customer_id"),
+        clean,
+        {name: value for name, value in clean.items() if name not in CUSTOMER_FIELDS},
+    )
+
+
+def judge_fields(
+    customer_id: object, fields: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> Customer | InvalidCustomer:
+    """Judge the fields of a customer.
+
+    Args:
+        customer_id: as it came, not scrubbed. It is an opaque key: two customers masked into one
+            would be worse than a number that is shown.
+        fields: the other fields of the contract, scrubbed; other names are ignored.
+        attributes: everything else, scrubbed.
 
     Missing optional fields take their empty value. A field of a wrong type is refused: half a
     customer would be cached and served for an hour.
     """
-    if not isinstance(document, Mapping):
-        return InvalidCustomer("the body is not a JSON object")
-    customer_id = (_text(document.get("customer_id")) or "").replace("\0", "").strip()
-    if not customer_id:
+    identity = (_text(customer_id) or "").replace("\0", "").strip()
+    if not identity:
         return InvalidCustomer("customer_id is missing, empty or no text")
-    clean = scrub(document, card_guard=card_guard)
-    values: dict[str, Any] = {"customer_id": customer_id}
+    values: dict[str, Any] = {"customer_id": identity}
     readers = dict.fromkeys(_TEXTS, _text) | {
         "loyalty_points": _points,
         "total_purchases": _money,
         "last_purchase_date": _date,
     }
     for name, read in readers.items():
-        raw = clean.get(name)
+        raw = fields.get(name)
         if raw is None:
             continue
         value = read(raw)
         if value is None:
             return InvalidCustomer(f"{name} has the wrong type or is out of range")
         values[name] = value
-    extra = {name: value for name, value in clean.items() if name not in _KNOWN}
-    return Customer(**values, attributes=extra)
+    return Customer(**values, attributes=attributes)
 
 
 def scrub(value: Any, *, card_guard: bool = True) -> Any:

@@ -6,6 +6,8 @@
     ├── UnreadableEvent      a message that cannot be an event; goes to the dead letters
     ├── StartRefused         the worker must not start; the message says what to do
     ├── BrokerUnreachable    a command finds no broker
+    ├── DatabaseUnusable     a command finds no database
+    ├── WorkerUnreachable    a command finds no worker
     └── PublishFailed        the broker did not acknowledge an event
 
 An unknown customer, a dead API and a refused identifier are not among them: they are answers.
@@ -62,6 +64,14 @@ class StartRefused(PosstreamError):
 
 class BrokerUnreachable(PosstreamError):
     """No broker answers. The message says where it was looked for."""
+
+
+class DatabaseUnusable(PosstreamError):
+    """The database does not answer or is not ours. The message says what to check."""
+
+
+class WorkerUnreachable(PosstreamError):
+    """No worker answers. The message says where it was looked for."""
 
 
 class PublishFailed(PosstreamError):

@@ -1,7 +1,7 @@
 """Single flight: one call per key at a time; whoever asks meanwhile shares its result."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -65,6 +65,10 @@ class SingleFlight(Generic[Key, Result]):
 
     def __contains__(self, key: Key) -> bool:
         return key in self._flights
+
+    def keys(self) -> Iterable[Key]:
+        """The keys that have a flight to join."""
+        return self._flights.keys()
 
     def is_current(self, key: Key, flight: Flight[Result]) -> bool:
         """Whether whoever asks for `key` now would join this flight."""

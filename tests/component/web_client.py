@@ -8,7 +8,10 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from posstream.metrics import Metrics
+from posstream.resilience.breaker import Breaker
 from posstream.settings import Settings
+from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration
 from tests.component.fakes import FakeHealth, FakePublisher, FakeReadModel, FixedClock, john
 from web.server import create_web
 
@@ -23,6 +26,10 @@ class WebView:
     )
     publisher: FakePublisher = field(default_factory=FakePublisher)
     health: FakeHealth = field(default_factory=FakeHealth)
+    metrics: Metrics = field(default_factory=Metrics)
+    store: FakeStore = field(default_factory=FakeStore)
+    topic: FakeTopic = field(default_factory=FakeTopic)
+    breaker: Breaker = field(default_factory=lambda: Breaker(FixedClock()))
 
     async def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         response = await self.post({"query": query, "variables": variables})
@@ -43,6 +50,9 @@ async def running_web(settings: Settings | None = None) -> AsyncIterator[WebView
         publisher=view.publisher,
         clock=FixedClock(),
         health=view.health,
+        registry=view.metrics.registry,
+        configuration=live_configuration(view.store, view.topic),
+        breaker=lambda: ("http://directory/", view.breaker),
     )
     async with TestClient(TestServer(application)) as client:
         view.client = client

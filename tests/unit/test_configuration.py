@@ -6,12 +6,15 @@ from hypothesis import strategies as st
 
 from posstream import topics
 from posstream.configuration import (
+    KEYS,
     MAX_TTL_SECONDS,
     RANGES,
     CurrentConfiguration,
     PluginConfiguration,
     check_endpoint,
+    merged,
 )
+from posstream.domain.configuration_version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 from posstream.domain.freshness import Windows
 
@@ -164,3 +167,74 @@ def test_the_version_in_force_can_be_replaced() -> None:
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_endpoint_check(url: str) -> None:
     assert isinstance(check_endpoint("http://" + url), str | None)
+
+
+# -- versions
+
+
+def test_a_version_sets_its_keys_and_leaves_the_others_at_this_worker_s_defaults() -> None:
+    current = CurrentConfiguration(PLAN)
+    version = ConfigurationVersion(3, enabled=False, config={"retry_attempts": 4})
+    current.put_in_force(version)
+    expected = dataclasses.replace(PLAN, retry_attempts=4, enabled=False, version=3)
+    assert expected == current.value
+    assert current.in_force is version
+    current.put_in_force(UNEDITED)
+    assert current.value == PLAN
+
+
+def test_a_version_that_is_not_usable_leaves_the_old_one_in_force() -> None:
+    current = CurrentConfiguration(PLAN)
+    with pytest.raises(InvalidConfiguration, match=r"^retry_attempts: "):
+        current.put_in_force(ConfigurationVersion(1, config={"retry_attempts": 0}))
+    assert (current.value, current.in_force) == (PLAN, UNEDITED)
+
+
+def test_a_watcher_is_told_what_is_in_force_and_what_comes() -> None:
+    current, told = CurrentConfiguration(PLAN), []
+    current.watch(lambda value: told.append(value.version))
+    current.put_in_force(ConfigurationVersion(1))
+    assert told == [0, 1]
+
+
+def test_an_edit_sets_some_keys_resets_others_and_leaves_the_rest() -> None:
+    config = {"retry_attempts": 4, "deadline_seconds": 3, "timeout_seconds": 1}
+    changes = {"retry_attempts": 5, "deadline_seconds": None, "cache_ttl_seconds": 7}
+    assert merged(config, changes) == {
+        "retry_attempts": 5,
+        "timeout_seconds": 1,
+        "cache_ttl_seconds": 7,
+    }
+    assert config == {"retry_attempts": 4, "deadline_seconds": 3, "timeout_seconds": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"retry_attempts": 1, "cache_ttl_seconds": "1"}, "cache_ttl_seconds"),
+        ({"nothing": None}, "nothing"),
+        ({"enabled": True}, "enabled"),
+        ({"version": None}, "version"),
+        ({"timeout_seconds": float("nan")}, "timeout_seconds"),
+        ([], "config"),
+        ("text", "config"),
+    ],
+)
+def test_an_edit_with_a_bad_key_is_refused_by_name(changes: object, key: str) -> None:
+    with pytest.raises(InvalidConfiguration) as refused:
+        merged({}, changes)
+    assert key == refused.value.key
+
+
+def test_the_keys_are_the_contract_s_in_its_order() -> None:
+    assert KEYS == (
+        "api_endpoint",
+        "timeout_seconds",
+        "retry_attempts",
+        "cache_ttl_seconds",
+        "fallback_to_cache_on_error",
+        "stale_ttl_seconds",
+        "negative_ttl_seconds",
+        "deadline_seconds",
+        "max_concurrent_lookups",
+    )

@@ -10,6 +10,7 @@ from posstream.domain.freshness import (
     age_ms,
     fresh_until_ms,
     judge,
+    refresh_due,
 )
 
 NOW = 1_700_000_000_000
@@ -146,3 +147,89 @@ def test_fresh_until_is_the_first_millisecond_that_is_not_fresh(
     assert FRESH is not judge(entry, until, windows)
     if until > entry.fetched_at_ms:
         assert FRESH is judge(entry, until - 1, windows)
+
+
+# -- refresh ahead
+
+jitters = st.floats(min_value=0, max_value=1)
+
+
+def due(age: int, jitter: float, windows: Windows = WINDOWS) -> bool:
+    return refresh_due(known(age), NOW, windows, jitter)
+
+
+@pytest.mark.parametrize(
+    ("age", "jitter", "expected"),
+    [
+        (0, 1, False),
+        (2_879_999, 1, False),
+        (2_880_000, 1, True),
+        (3_059_999, 0.5, False),
+        (3_060_000, 0.5, True),
+        (3_239_999, 0, False),
+        (3_240_000, 0, True),
+        (3_599_999, 0, True),
+        (3_600_000, 0, False),
+    ],
+)
+def test_an_hour_is_refreshed_in_its_last_six_to_twelve_minutes(
+    age: int, jitter: float, *, expected: bool
+) -> None:
+    assert expected is due(age, jitter)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("window", "last"), [(600_000, 120_000), (240_000, 120_000), (180_000, 90_000), (2, 1)]
+)
+def test_a_short_window_is_refreshed_in_its_last_two_minutes_or_half(
+    window: int, last: int, jitter: float
+) -> None:
+    windows = Windows(fresh_ms=window, stale_ms=86_400_000, negative_ms=0)
+    assert not due(window - last - 1, jitter, windows)
+    assert due(window - last, jitter, windows)
+
+
+@given(entries, moments, windows, jitters)
+def test_only_a_fresh_customer_is_ever_refreshed_ahead(
+    entry: CacheEntry, now: int, windows: Windows, jitter: float
+) -> None:
+    if entry.document is None or judge(entry, now, windows) is not FRESH:
+        assert not refresh_due(entry, now, windows, jitter)
+
+
+@given(st.integers(0, 7 * 86_400_000), jitters)
+def test_an_unknown_is_never_refreshed_ahead(age: int, jitter: float) -> None:
+    windows = Windows(fresh_ms=age + 1, stale_ms=age + 1, negative_ms=age + 1)
+    assert FRESH is judge(unknown(age), NOW, windows)
+    assert not refresh_due(unknown(age), NOW, windows, jitter)
+
+
+@given(windows, st.floats(min_value=0, max_value=1, exclude_max=True), jitters)
+def test_the_last_tenth_is_always_due_and_the_first_half_never(
+    windows: Windows, share: float, jitter: float
+) -> None:
+    window = min(windows.fresh_ms, windows.stale_ms)
+    age = min(int(window * share), window - 1)
+    if window - age <= window // 10:
+        assert due(age, jitter, windows)
+    if age < window / 2:
+        assert not due(age, jitter, windows)
+
+
+@given(st.integers(120_000, 7 * 86_400_000), jitters, st.integers(min_value=0, max_value=59_999))
+def test_a_key_scanned_every_minute_is_refreshed_before_its_window_ends(
+    window: int, jitter: float, first_scan: int
+) -> None:
+    windows = Windows(fresh_ms=window, stale_ms=window, negative_ms=0)
+    last_scan = first_scan + (window - 1 - first_scan) // 60_000 * 60_000
+    assert window - 60_000 <= last_scan < window
+    assert due(last_scan, jitter, windows)
+
+
+@given(windows, st.integers(0, 7 * 86_400_000), st.integers(0, 7 * 86_400_000), jitters)
+def test_once_due_an_entry_stays_due_until_its_window_ends(
+    windows: Windows, age: int, later: int, jitter: float
+) -> None:
+    if due(age, jitter, windows) and judge(known(age + later), NOW, windows) is FRESH:
+        assert due(age + later, jitter, windows)

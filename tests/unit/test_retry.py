@@ -2,7 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.resilience.retry import RETRYABLE_STATUSES, Backoff, retry_after_seconds
+from posstream.resilience.retry import (
+    RETRYABLE_STATUSES,
+    Backoff,
+    RetryBudget,
+    retry_after_seconds,
+)
 
 NOW_MS = 1_700_000_000_000  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -90,3 +95,65 @@ def test_nothing_like_a_date_breaks_the_reader(header: str) -> None:
 
 def test_only_passing_troubles_are_tried_again() -> None:
     assert frozenset({408, 429, 500, 502, 503, 504}) == RETRYABLE_STATUSES
+
+
+# -- the budget
+
+
+def retries(budget: RetryBudget, times: int) -> int:
+    """How many of so many retries may be made."""
+    return sum(budget.spend() for _ in range(times))
+
+
+def test_a_quiet_shop_may_retry_from_the_reserve() -> None:
+    assert retries(RetryBudget(reserve=5), 100) == 5
+
+
+def test_in_an_outage_retries_are_one_in_five_calls() -> None:
+    budget = RetryBudget(share=0.2, reserve=5)
+    made = 0
+    for _ in range(1000):
+        budget.earn()
+        made += retries(budget, 1)
+    assert 195 <= made <= 205
+
+
+def test_more_attempts_for_each_call_make_no_more_retries() -> None:
+    budget = RetryBudget(share=0.2, reserve=5)
+    made = 0
+    for _ in range(1000):
+        budget.earn()
+        made += retries(budget, 9)
+    assert 195 <= made <= 205
+
+
+def test_good_times_save_up_no_more_than_the_reserve() -> None:
+    budget = RetryBudget(share=0.2, reserve=5)
+    for _ in range(1000):
+        budget.earn()
+    assert retries(budget, 100) == 5
+
+
+def test_a_share_of_nothing_leaves_the_reserve_alone() -> None:
+    budget = RetryBudget(share=0, reserve=2)
+    for _ in range(100):
+        budget.earn()
+    assert retries(budget, 100) == 2
+
+
+@given(
+    st.floats(min_value=0, max_value=1),
+    st.integers(min_value=0, max_value=10),
+    st.lists(st.booleans(), max_size=200),
+)
+def test_retries_are_never_more_than_their_share_and_the_reserve(
+    share: float, reserve: int, first_attempts: list[bool]
+) -> None:
+    budget = RetryBudget(share=share, reserve=reserve)
+    made = 0
+    for first in first_attempts:
+        if first:
+            budget.earn()
+        else:
+            made += budget.spend()
+    assert made <= share * sum(first_attempts) + reserve + 1e-6

@@ -103,6 +103,23 @@ BAD = [
     ("API_ENDPOINT", "ftp://hunter2/"),
     ("API_ENDPOINT", "http://u:hunter2@host/"),
     ("API_ENDPOINT", "http://169.254.169.254/"),
+    ("API_AUTH", "hunter2"),
+    ("API_AUTH", "digest hunter2"),
+    ("API_AUTH", "bearer\thunter2"),
+    ("API_AUTH", "bearer hunter2 hunter2"),
+    ("API_AUTH", "bearer hunter2\r\nX-Evil: 1"),
+    ("API_AUTH", "bearer hünter2"),
+    ("API_AUTH", "basic hunter2"),
+    ("API_AUTH", "basic user:hunter2\nX-Evil: 1"),
+    ("API_AUTH", "bearer " + "hunter2" * 1000),
+    ("API_MAPPING", "hunter2"),
+    ("API_MAPPING", "id -> hunter2"),
+    ("API_MAPPING", "hunter2. -> tier"),
+    ("API_MAPPING", "id -> tier; hunter2 -> tier"),
+    ("API_MAPPING", "id -> tier -> hunter2"),
+    ("API_MAPPING", "hunter2\n2 -> tier"),
+    ("API_MAPPING", "-> hunter2"),
+    ("API_MAPPING", ";;"),
     ("PAYMENT_CARD_GUARD", "maybe"),
     ("PAYMENT_CARD_GUARD", "false"),
 ]
@@ -111,7 +128,7 @@ BAD = [
 @pytest.mark.parametrize(("name", "raw"), BAD)
 def test_a_bad_value_gives_one_line_that_names_its_setting(name: str, raw: str) -> None:
     found = errors(**{name: raw})
-    assert len(found) == 1
+    assert len(found) == 1, found
     assert found[0].startswith(f"POSSTREAM_{name} ")
     assert "\n" not in found[0]
 
@@ -161,6 +178,80 @@ def test_a_host_beyond_loopback_is_accepted_with_an_api_key(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_loopback_needs_no_api_key(host: str) -> None:
     assert host == read(WEB_HOST=host).web_host
+
+
+# -- the directory's credentials and mapping
+
+CRM = "https://crm.example.com/customers/"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("bearer abc.DEF-123", "Bearer abc.DEF-123"),
+        ("BEARER  abc", "Bearer abc"),
+        ("basic Aladdin:open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ("Basic user:a:b", "Basic dXNlcjphOmI="),
+        ("basic :", "Basic Og=="),
+        ("basic test:123\u00a3", "Basic dGVzdDoxMjPCow=="),
+    ],
+)
+def test_credentials_become_the_header_of_their_scheme(raw: str, expected: str) -> None:
+    credentials = read(API_AUTH=raw, API_ENDPOINT=CRM).credentials
+    assert credentials is not None
+    assert (credentials.authorization, credentials.endpoint) == (expected, CRM)
+
+
+def test_without_credentials_there_are_none() -> None:
+    assert read(API_ENDPOINT=CRM).credentials is None
+
+
+def test_credentials_need_an_endpoint_of_their_own() -> None:
+    assert errors(API_AUTH="bearer hunter2") == [
+        "POSSTREAM_API_AUTH is sent to one origin only: set POSSTREAM_API_ENDPOINT as well"
+    ]
+
+
+def test_a_bad_endpoint_is_one_error_with_credentials_too() -> None:
+    found = errors(API_AUTH="bearer hunter2", API_ENDPOINT="ftp://crm/")
+    assert [line.split()[0] for line in found] == ["POSSTREAM_API_ENDPOINT"]
+
+
+@pytest.mark.parametrize(
+    "host", ["crm.example.com", "10.0.0.1", "localhost.example.com", "[fd::1]"]
+)
+def test_credentials_do_not_cross_a_network_in_clear_text(host: str) -> None:
+    found = errors(API_AUTH="bearer hunter2", API_ENDPOINT=f"http://{host}/")
+    assert len(found) == 1
+    assert "must start with https://" in found[0]
+    assert "hunter2" not in found[0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]"])
+def test_credentials_may_stay_on_this_machine_in_clear_text(host: str) -> None:
+    assert read(API_AUTH="bearer x", API_ENDPOINT=f"http://{host}/").credentials is not None
+
+
+def test_a_mapping_is_read() -> None:
+    mapping = read(API_MAPPING="customer.id -> customer_id; phones.0.number -> phone;").api_mapping
+    assert mapping is not None
+    assert mapping.paths == {
+        "customer_id": ("customer", "id"),
+        "phone": ("phones", "0", "number"),
+    }
+
+
+def test_settings_do_not_show_their_secrets() -> None:
+    shown = repr(
+        read(
+            API_KEY="hunter2hunter2hunter2",
+            API_AUTH="bearer hunter2",
+            API_ENDPOINT=CRM,
+            DATABASE_URL="postgresql+asyncpg://u:hunter2@db/posstream",
+        )
+    )
+    assert CRM in shown
+    assert "hunter2" not in shown
 
 
 # -- what follows from the settings

@@ -173,3 +173,88 @@ async def test_draining_waits_for_a_call_that_another_one_starts() -> None:
     await flights.drain()
     assert inner.started == 1
     assert len(flights) == 0
+
+
+# -- forgetting
+
+
+async def test_a_key_is_under_way_until_its_call_is_over() -> None:
+    flights = SingleFlight[str, str]()
+    call = Call()
+    assert "key" not in flights
+    flight, _ = flights.join("key", call)
+    assert "key" in flights
+    assert flights.is_current("key", flight)
+    call.succeed("")
+    await flights.drain()
+    assert "key" not in flights
+    assert not flights.is_current("key", flight)
+
+
+async def test_whoever_asks_after_a_flight_was_forgotten_starts_a_new_one() -> None:
+    flights = SingleFlight[str, str]()
+    old_call, new_call = Call(), Call()
+    old, _ = flights.join("key", old_call)
+    flights.forget("key")
+    assert "key" not in flights
+    assert not flights.is_current("key", old)
+    new, leads = flights.join("key", new_call)
+    assert leads
+    assert flights.is_current("key", new)
+    assert (old.waiters, new.waiters) == (0, 0)
+    new_call.succeed("new")
+    assert await new.result() == "new"
+    old_call.succeed("old")
+    assert await old.result() == "old"
+
+
+async def test_a_forgotten_flight_that_lands_does_not_remove_the_newer_one() -> None:
+    flights = SingleFlight[str, str]()
+    old_call, new_call = Call(), Call()
+    old, _ = flights.join("key", old_call)
+    flights.forget("key")
+    new, _ = flights.join("key", new_call)
+    old_call.succeed("old")
+    await old.result()
+    await asyncio.wait({asyncio.create_task(flights.drain())}, timeout=0)
+    assert len(flights) == 1
+    assert flights.is_current("key", new)
+    again, leads = flights.join("key", new_call)
+    assert (again, leads) == (new, False)
+    new_call.succeed("new")
+    await flights.drain()
+    assert "key" not in flights
+
+
+async def test_a_forgotten_flight_still_answers_whoever_joined_it() -> None:
+    flights = SingleFlight[str, str]()
+    call = Call()
+    joined = [flights.join("key", call)[0] for _ in range(3)]
+    flights.forget("key")
+    call.succeed("John")
+    assert await asyncio.gather(*(flight.result() for flight in joined)) == ["John"] * 3
+    assert not call.cancelled
+
+
+async def test_draining_waits_for_a_forgotten_flight_too() -> None:
+    flights = SingleFlight[str, str]()
+    call = Call()
+    flights.join("key", call)
+    flights.forget("key")
+    drained = asyncio.create_task(flights.drain())
+    await asyncio.wait({drained}, timeout=0)
+    assert not drained.done()
+    assert len(flights) == 1
+    call.succeed("")
+    await drained
+    assert len(flights) == 0
+
+
+async def test_forgetting_one_key_leaves_the_others() -> None:
+    flights = SingleFlight[str, str]()
+    call = Call()
+    flight, _ = flights.join("other", call)
+    flights.forget("key")
+    assert flights.is_current("other", flight)
+    call.succeed("")
+    await flights.drain()

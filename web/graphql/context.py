@@ -1,11 +1,14 @@
 """What every resolver may use, and the refusals that it may raise."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from graphql import GraphQLError
 
+from posstream.live_configuration import LiveConfiguration
 from posstream.ports import EventPublisher, ReadModel
+from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 
 #: Longest id or search text; no column holds a longer one.
@@ -21,6 +24,11 @@ class GraphQLContext:
     clock: Clock
     #: Refuse payment-card numbers.
     card_guard: bool
+    #: Partitions of the topic of cache commands.
+    partitions: int
+    configuration: LiveConfiguration
+    #: The endpoint in force, and this worker's breaker for it.
+    breaker: Callable[[], tuple[str, Breaker]]
 
 
 def is_sound(text: str) -> bool:

@@ -6,10 +6,13 @@ from typing import Any
 
 import graphene
 
+from posstream.domain.cache_maintenance import InvalidEviction, eviction
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, normalise
-from posstream.events import basket_started, identified
+from posstream.events import basket_started, commanded, identified
 from posstream.ports import Record
+from web.graphql.breaker import ControlBreaker
+from web.graphql.configuration import UpdatePluginConfiguration
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
 from web.graphql.types import MutationError
 
@@ -83,11 +86,53 @@ class IdentifyCustomer(graphene.Mutation):  # graphene is untyped
         return await _published(context, record)
 
 
+class EvictCustomer(graphene.Mutation):  # graphene is untyped
+    """Forget cached customers: one, those whose identifiers start alike, or all."""
+
+    class Arguments:
+        """Exactly one of them."""
+
+        identifier = graphene.String(description="In any spelling.")
+        prefix = graphene.String(description="The start of normalised identifiers.")
+        all = graphene.Boolean()
+
+    success = graphene.Boolean(required=True)
+    error = graphene.Field(MutationError)
+
+    @staticmethod
+    async def mutate(
+        _root: None,
+        info: Any,
+        identifier: str | None = None,
+        prefix: str | None = None,
+        all: bool | None = None,  # noqa: A002, FBT001 - the schema's name
+    ) -> Outcome:
+        """Write the cache command; the workers that have the entries remove them."""
+        context: GraphQLContext = info.context
+        command = eviction(
+            identifier=identifier,
+            prefix=prefix,
+            everything=bool(all),
+            card_guard=context.card_guard,
+        )
+        if isinstance(command, InvalidEviction):
+            return _refused(command.code, command.why)
+        try:
+            for record in commanded(command, context.partitions):
+                await context.publisher.publish(record)
+        except PublishFailed:
+            return _unacknowledged()
+        return Outcome(success=True)
+
+
 class Mutation(graphene.ObjectType):  # graphene is untyped
     """What a till may tell posstream."""
 
     start_basket = StartBasket.Field()
     identify_customer = IdentifyCustomer.Field()
+    update_plugin_configuration = UpdatePluginConfiguration.Field()
+    evict_customer = EvictCustomer.Field()
+    control_breaker = ControlBreaker.Field()
 
 
 async def _published(
@@ -96,9 +141,13 @@ async def _published(
     try:
         await context.publisher.publish(record)
     except PublishFailed:
-        return _refused("BROKER_UNAVAILABLE", "the broker did not acknowledge the event; try again")
+        return _unacknowledged()
     event_id = dict(record.headers)["ce_id"].decode()
     return Outcome(success=True, basket_id=basket_id, event_id=event_id)
+
+
+def _unacknowledged() -> Outcome:
+    return _refused("BROKER_UNAVAILABLE", "the broker did not acknowledge the event; try again")
 
 
 def _refused(code: str, message: str) -> Outcome:

@@ -7,6 +7,8 @@ import graphene
 
 from posstream.domain.identifier import Identifier, normalise
 from posstream.ports import BasketRow, CustomerRow
+from web.graphql.breaker import BreakerQuery
+from web.graphql.configuration import ConfigurationQuery
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound, refusal
 from web.graphql.types import Basket, Customer
 
@@ -14,7 +16,7 @@ from web.graphql.types import Basket, Customer
 MAX_CUSTOMERS: Final = 1000
 
 
-class Query(graphene.ObjectType):  # graphene is untyped
+class Query(ConfigurationQuery, BreakerQuery, graphene.ObjectType):  # graphene is untyped
     """What posstream knows."""
 
     customer = graphene.Field(Customer, customer_id=graphene.ID(required=True))

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -212,4 +213,20 @@ LOOKUP_ANSWERS: Final = Table(
     Index(None, "basket_id"),
     Index(None, "customer_identifier"),
     Index(None, "occurred_at"),
+)
+
+#: One row per version of a plugin's configuration; the primary key lets each be written once.
+PLUGIN_CONFIGURATIONS: Final = Table(
+    "plugin_configurations",
+    METADATA,
+    Column("plugin", _Key, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("config", _Json, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("updated_at", UtcDateTime),
+    Column("updated_by", String(MAX_TEXT)),
+    # What it replaced.
+    Column("old_enabled", Boolean, nullable=False),
+    Column("old_config", _Json, nullable=False),
 )

@@ -1,0 +1,116 @@
+"""The agent that does to the cache what commands ask for, in the partition that has the entry."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable
+from typing import Any, Final
+
+from agents.one_by_one import OneByOne
+from posstream import events
+from posstream.domain.cache_maintenance import CacheCommand, Cause, Evict, EvictPrefix, Replace
+from posstream.domain.errors import DeadLetterReason, UnreadableEvent
+from posstream.lookup import CustomerLookup
+from posstream.metrics import Metrics
+from posstream.ports import EventPublisher
+from posstream.topics import CACHE_COMMANDS
+from tables.customer_cache import CachePartition, CustomerCacheTable, home
+
+log = logging.getLogger(__name__)
+
+#: Entries between two turns of the event loop.
+SLICE: Final = 50
+#: How often a partition that is not at hand yet is looked for again.
+_PAUSE_SECONDS: Final = 0.1
+
+
+class CacheMaintenanceAgent:
+    """Consumes the internal topic of cache commands. One per app."""
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        cache: CustomerCacheTable,
+        lookup: CustomerLookup,
+        publisher: EventPublisher,
+        metrics: Metrics,
+    ) -> None:
+        self._cache = cache
+        self._lookup = lookup
+        self._metrics = metrics
+        self._one_by_one = OneByOne(app, publisher=publisher, metrics=metrics)
+        raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
+        source = app.topic(CACHE_COMMANDS, allow_empty=True, **raw)
+        self.actor = app.agent(source, name="agents.cache_maintenance")(self._consume)
+
+    async def _consume(self, stream: Any) -> None:
+        await self.consume(stream.noack().events())
+
+    async def consume(self, arriving: AsyncIterable[Any]) -> None:
+        """Do the commands in turn."""
+        await self._one_by_one.consume(arriving, self._handle)
+
+    async def _handle(self, message: Any) -> None:
+        number = message.partition
+        command = events.read_cache_command(message.value)
+        if (
+            not isinstance(command, EvictPrefix)
+            and home(command.identifier, self._cache.partitions) != number
+        ):
+            raise UnreadableEvent(
+                DeadLetterReason.INVALID_FIELD, "identifier belongs to another partition"
+            )
+        waits = False
+        while not await self._done(command, number):
+            # A command waits for its partition: done to half a store it would be lost.
+            if not self._one_by_one.is_current(message):
+                return
+            if not waits:
+                log.info("a cache command waits for partition %d to be recovered", number)
+                waits = True
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _done(self, command: CacheCommand, number: int) -> bool:
+        """Do a command; False if the partition is not at hand."""
+        partition = self._cache.partition(number)
+        if not partition.at_hand:
+            return False
+        try:
+            match command:
+                case Evict(identifier, cause):
+                    self._remove(partition, identifier, cause)
+                case EvictPrefix(prefix):
+                    return await self._remove_all(partition, prefix)
+                case Replace():
+                    self._replace(partition, command)
+        except Exception:
+            if self._cache.partition(number).at_hand:
+                raise
+            return False
+        return True
+
+    def _remove(self, partition: CachePartition, identifier: str, cause: Cause) -> None:
+        # First: a call that is under way may have asked before the customer changed.
+        self._lookup.forget(identifier)
+        if partition.remove(identifier):
+            self._metrics.cache_removed.labels(cause).inc()
+
+    async def _remove_all(self, partition: CachePartition, prefix: str) -> bool:
+        self._lookup.forget_prefix(prefix)
+        start = prefix.encode()
+        while (entries := partition.entries(start, SLICE)) is not None:
+            for stored in entries:
+                if not stored.identifier.startswith(prefix):
+                    return True
+                self._remove(partition, stored.identifier, Cause.EVICTED)
+            if len(entries) < SLICE:
+                return True
+            start = entries[-1].next
+            await asyncio.sleep(0)
+        return False
+
+    def _replace(self, partition: CachePartition, command: Replace) -> None:
+        present = partition.get(command.identifier)
+        if present is None or present.fetched_at_ms <= command.entry.fetched_at_ms:
+            self._lookup.forget(command.identifier)
+            partition.put(command.identifier, command.entry)

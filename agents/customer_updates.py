@@ -1,0 +1,101 @@
+"""The agent of `customer-updated`: news of a customer become commands for its cache entries."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Sequence
+from typing import Any, Final
+
+import orjson
+
+from agents.one_by_one import OneByOne, timestamp_ms
+from posstream import events
+from posstream.domain.cache_maintenance import CacheCommand, Cause, CustomerUpdate, Evict, Replace
+from posstream.domain.freshness import CacheEntry
+from posstream.metrics import Metrics
+from posstream.ports import EventPublisher, ReadModel
+from posstream.resilience.clock import Clock
+from posstream.topics import CUSTOMER_UPDATED
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+
+
+class CustomerUpdatesAgent:
+    """Consumes `customer-updated`. One per app."""
+
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
+        self,
+        app: Any,
+        *,
+        read_model: ReadModel,
+        publisher: EventPublisher,
+        clock: Clock,
+        metrics: Metrics,
+        partitions: int,
+        card_guard: bool,
+    ) -> None:
+        self._read_model = read_model
+        self._publisher = publisher
+        self._clock = clock
+        self._partitions = partitions
+        self._card_guard = card_guard
+        self._one_by_one = OneByOne(app, publisher=publisher, metrics=metrics)
+        raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
+        source = app.topic(CUSTOMER_UPDATED, allow_empty=True, **raw)
+        self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
+
+    async def _consume(self, stream: Any) -> None:
+        await self.consume(stream.noack().events())
+
+    async def consume(self, arriving: AsyncIterable[Any]) -> None:
+        """Pass the news on in turn."""
+        await self._one_by_one.consume(arriving, self._handle)
+
+    async def _handle(self, message: Any) -> None:
+        update = events.read_customer_update(
+            message.value, timestamp_ms=timestamp_ms(message), card_guard=self._card_guard
+        )
+        identifiers = await self._identifiers(update, message)
+        acknowledged = [
+            await self._publisher.send(record)
+            for identifier in identifiers
+            for record in events.commanded(self._command(update, identifier), self._partitions)
+        ]
+        for each in acknowledged:
+            await each
+
+    async def _identifiers(self, update: CustomerUpdate, message: Any) -> Sequence[str]:
+        """The given identifier and all known ones of the customer; none if it is not our turn."""
+        pause = _FIRST_PAUSE_SECONDS
+        while self._one_by_one.is_current(message):
+            try:
+                return await self._known(update)
+            except Exception as why:
+                log.warning(
+                    "the read model cannot say whose cache entries changed (%s); again in %g s",
+                    type(why).__name__,
+                    pause,
+                    exc_info=log.isEnabledFor(logging.DEBUG),
+                )
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        return ()
+
+    async def _known(self, update: CustomerUpdate) -> Sequence[str]:
+        row, given = None, update.identifier
+        if update.customer_id is not None:
+            row = await self._read_model.customer(update.customer_id)
+        elif given is not None:
+            row = await self._read_model.customer_by_identifier(given)
+        known = set(row.identifiers if row is not None else ())
+        return sorted(known if given is None else known | {given})
+
+    def _command(self, update: CustomerUpdate, identifier: str) -> CacheCommand:
+        if update.customer is None:
+            return Evict(identifier, Cause.UPDATED)
+        # An entry from the future would be served by nobody.
+        fetched_at_ms = min(update.occurred_at_ms, self._clock.now_ms())
+        document = orjson.dumps(update.customer.as_document())
+        return Replace(identifier, CacheEntry(fetched_at_ms, document))

@@ -1,0 +1,43 @@
+"""`posstream breaker`: see a worker's circuit breaker, or work it by hand."""
+
+import aiohttp
+
+from posstream.domain.errors import WorkerUnreachable
+from posstream.settings import Settings
+
+_SHOWN = "breaker { endpoint state held }"
+
+
+async def breaker(settings: Settings, action: str | None) -> int:
+    """Ask the worker at the settings' web view; print the breaker as it is then.
+
+    Raises:
+        WorkerUnreachable: if no worker answers there.
+    """
+    query = f"{{ {_SHOWN} }}"
+    if action is not None:
+        query = f"mutation {{ controlBreaker(action: {action.upper()}) {{ {_SHOWN} }} }}"
+    headers = {} if settings.api_key is None else {"Authorization": f"Bearer {settings.api_key}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
+            http.post(
+                f"{settings.web_url}/graphql/", json={"query": query}, headers=headers
+            ) as response,
+        ):
+            answer = await response.json()
+            data = answer.get("data")
+    except (aiohttp.ClientError, TimeoutError, ValueError) as why:
+        raise WorkerUnreachable(
+            f"no worker answers at {settings.web_url} ({type(why).__name__}): "
+            "see POSSTREAM_WEB_HOST and POSSTREAM_WEB_PORT"
+        ) from why
+    if data is None:
+        raise WorkerUnreachable(
+            f"the worker at {settings.web_url} refuses (HTTP {response.status}): "
+            "see POSSTREAM_API_KEY"
+        )
+    shown = data["breaker"] if action is None else data["controlBreaker"]["breaker"]
+    by_hand = " (held by hand)" if shown["held"] else ""
+    print(f"{shown['state'].lower().replace('_', ' ')}{by_hand}: {shown['endpoint']}")
+    return 0

@@ -1,0 +1,221 @@
+"""`posstream config`: show, set, history and rollback of the live configuration.
+
+Works without a worker: on the database and the topic, as a worker's web view does.
+"""
+
+import getpass
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+
+from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
+from posstream.adapters.sql.configuration_store import SqlConfigurationStore
+from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.migrate import upgrade
+from posstream.configuration import KEYS, PLUGIN, CurrentConfiguration, PluginConfiguration
+from posstream.configuration_follower import ConfigurationFollower
+from posstream.domain.configuration_version import ConfigurationChange
+from posstream.domain.errors import DatabaseUnusable
+from posstream.domain.times import iso_utc
+from posstream.live_configuration import Changed, LiveConfiguration, Note, Refused
+from posstream.metrics import Metrics
+from posstream.resilience.clock import SystemClock
+from posstream.settings import Settings
+from posstream.streaming.preflight import prepare_topics
+from posstream.topics import PLUGIN_CONFIGURATION, TOPICS
+
+_FETCH_WAIT_MS: Final = 20
+
+
+async def show(settings: Settings) -> int:
+    """Print the newest version, key by key.
+
+    Returns:
+        0.
+    """
+    async with _opened(settings) as live:
+        version = await live.latest()
+    defaults = live.current.defaults
+    _print_table(
+        ("KEY", "VALUE", "DEFAULT", ""),
+        [
+            (
+                key,
+                json.dumps(version.config.get(key, getattr(defaults, key))),
+                json.dumps(getattr(defaults, key)),
+                "set" if key in version.config else "",
+            )
+            for key in KEYS
+        ],
+    )
+    print(f"\n{PLUGIN} is {_switch(version.enabled)}; {_signed(version)}")
+    return 0
+
+
+async def change(
+    settings: Settings, config: Mapping[str, Any], *, enabled: bool | None, note: Note
+) -> int:
+    """Change some keys, the switch, or both.
+
+    Returns:
+        0, or 1 if it was refused.
+    """
+    async with _opened(settings, to_write=True) as live:
+        return _told(await live.edit(config, enabled=enabled, note=note))
+
+
+async def rollback(settings: Settings, version: int | None, *, note: Note) -> int:
+    """Write a new version with what an old one said.
+
+    Returns:
+        0, or 1 if it was refused.
+    """
+    async with _opened(settings, to_write=True) as live:
+        return _told(await live.rollback(version, note=note))
+
+
+async def history(settings: Settings, limit: int) -> int:
+    """Print the newest versions, newest first.
+
+    Returns:
+        0.
+    """
+    async with _opened(settings) as live:
+        changes = await live.history(limit)
+    if not changes:
+        print("never edited: everything is at its default")
+        return 0
+    _print_table(
+        ("VERSION", "WHEN", "WHO", "WHAT", "WHY"),
+        [
+            (
+                str(change.version.version),
+                iso_utc(change.version.updated_at) or "-",
+                change.version.updated_by or "-",
+                ", ".join(_changed(change)) or "-",
+                change.version.description,
+            )
+            for change in changes
+        ],
+    )
+    return 0
+
+
+def parse_values(assignments: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` pairs; a value is JSON if it can be, else text.
+
+    Raises:
+        ValueError: for what is no such pair, or a key that comes twice.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not key or not equals:
+            raise ValueError("must be KEY=VALUE")
+        if key in values:
+            raise ValueError(f"{key} comes twice")
+        try:
+            values[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            values[key] = value
+    return values
+
+
+def editor() -> str:
+    """The user of this machine who runs the command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return "unknown"
+
+
+@asynccontextmanager
+async def _opened(
+    settings: Settings, *, to_write: bool = False
+) -> AsyncIterator[LiveConfiguration]:
+    """The database, migrated; to write, also the topic, reconciled with it.
+
+    Raises:
+        DatabaseUnusable: with a sentence that names no address.
+        StartRefused: if no broker answers.
+    """
+    # Its lines about a broker that is down would stand beside our one.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    servers = settings.bootstrap_servers
+    engine = create_engine(settings.database_url)
+    store = SqlConfigurationStore(engine, PLUGIN)
+    topic = KafkaConfigurationTopic(servers)
+    live = LiveConfiguration(
+        current=CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint)),
+        store=store,
+        topic=topic,
+        clock=SystemClock(),
+    )
+    try:
+        await upgrade(engine)
+        if to_write:
+            await prepare_topics(
+                servers,
+                [spec for spec in TOPICS if spec.name == PLUGIN_CONFIGURATION],
+                partitions=settings.topic_partitions,
+                replication=settings.topic_replication,
+                patience_seconds=0,
+            )
+            follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=Metrics())
+            reader = ConfigurationReader(servers, follower)
+            await reader.catch_up(fetch_wait_ms=_FETCH_WAIT_MS)
+            await reader.close()
+        yield live
+    except (SQLAlchemyError, CommandError, OSError) as why:
+        raise DatabaseUnusable(
+            f"the database cannot be used ({type(why).__name__}): check POSSTREAM_DATABASE_URL "
+            "and that the database is up"
+        ) from why
+    finally:
+        await engine.dispose()
+
+
+def _told(outcome: Changed | Refused) -> int:
+    if isinstance(outcome, Changed):
+        print(f"version {outcome.version.version} is on its way to every worker")
+        return 0
+    print(f"error: {outcome.message}", file=sys.stderr)
+    return 1
+
+
+def _signed(version: Any) -> str:
+    if version.version == 0:
+        return "version 0, never edited"
+    why = f" ({version.description})" if version.description else ""
+    when = iso_utc(version.updated_at) or "at an unknown time"
+    return f"version {version.version}, {when}, by {version.updated_by or 'unknown'}{why}"
+
+
+def _changed(change: ConfigurationChange) -> Iterable[str]:
+    old, new = change.old_config, change.version.config
+    if change.old_enabled != change.version.enabled:
+        yield f"{_switch(change.old_enabled)} -> {_switch(change.version.enabled)}"
+    for key in KEYS:
+        if old.get(key) != new.get(key):
+            yield f"{key}: {_value(old, key)} -> {_value(new, key)}"
+
+
+def _value(config: Mapping[str, Any], key: str) -> str:
+    return json.dumps(config[key]) if key in config else "default"
+
+
+def _switch(enabled: bool) -> str:  # noqa: FBT001 - it is what is named
+    return "enabled" if enabled else "disabled"
+
+
+def _print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())

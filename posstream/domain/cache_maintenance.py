@@ -1,0 +1,102 @@
+"""What may be done to cached customers from outside: commands, and news of a customer. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from posstream.domain.customer import Customer
+from posstream.domain.freshness import CacheEntry
+from posstream.domain.identifier import ALLOWED, Identifier, InvalidIdentifier, normalise
+from posstream.domain.payment_card import is_payment_card, mask
+
+
+class Cause(StrEnum):
+    """Why an entry is removed before its time."""
+
+    EVICTED = "evicted"  #: somebody asked for it
+    UPDATED = "updated"  #: its customer changed
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Remove the entry of one normalised identifier."""
+
+    identifier: str
+    cause: Cause = Cause.EVICTED
+
+
+@dataclass(frozen=True, slots=True)
+class EvictPrefix:
+    """Remove every entry whose normalised identifier starts so; "" is every entry."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Keep this entry of a normalised identifier, unless the cache has a newer one."""
+
+    identifier: str
+    entry: CacheEntry
+
+
+CacheCommand = Evict | EvictPrefix | Replace
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerUpdate:
+    """News of a customer: by id, by one normalised identifier, or both."""
+
+    customer_id: str | None
+    identifier: str | None
+    #: The customer as it is now; None if only that something changed is known.
+    customer: Customer | None
+    #: When it changed, in milliseconds since 1970.
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidEviction:
+    """An eviction that is refused, with a sentence that says why; identifiers are masked."""
+
+    code: str
+    why: str
+
+
+def eviction(
+    *, identifier: str | None, prefix: str | None, everything: bool, card_guard: bool
+) -> Evict | EvictPrefix | InvalidEviction:
+    """Judge what somebody wants evicted: exactly one of the three.
+
+    Args:
+        identifier: in any spelling.
+        prefix: the start of normalised identifiers, not empty.
+        everything: every entry.
+        card_guard: refuse payment-card numbers.
+    """
+    given = (identifier is not None) + (prefix is not None) + everything
+    if given != 1:
+        return InvalidEviction(
+            "INVALID_ARGUMENTS", "give one of these: an identifier, a prefix, or all"
+        )
+    if identifier is not None:
+        found = normalise(identifier, card_guard=card_guard)
+        if isinstance(found, Identifier):
+            return Evict(found.value)
+        return _refused("INVALID_IDENTIFIER", found)
+    if prefix is None:
+        return EvictPrefix("")
+    return _prefix(prefix, card_guard=card_guard)
+
+
+def _prefix(prefix: str, *, card_guard: bool) -> EvictPrefix | InvalidEviction:
+    if card_guard and is_payment_card(prefix):
+        why = "it is a payment-card number"
+    elif not ALLOWED.fullmatch(prefix):
+        why = "it is not 1 to 128 letters, digits or + @ . _ -, as normalised identifiers start"
+    else:
+        return EvictPrefix(prefix)
+    return _refused("INVALID_PREFIX", InvalidIdentifier(mask(prefix), why))
+
+
+def _refused(code: str, found: InvalidIdentifier) -> InvalidEviction:
+    return InvalidEviction(code, f"{found.masked} is refused: {found.why}")

@@ -1,0 +1,137 @@
+"""Expiry that is real: entries that no window will serve again leave RocksDB and the changelog.
+
+Neither does it by itself: RocksDB's own `ttl` writes no tombstone, so rows come back at the next
+recovery, and the changelog's retention does not reach into a worker's RocksDB.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from posstream.configuration import CurrentConfiguration
+from posstream.domain.freshness import (
+    MAX_SKEW_MS,
+    CacheEntry,
+    Freshness,
+    Windows,
+    age_ms,
+    judge,
+)
+from posstream.metrics import Metrics
+from posstream.resilience.clock import Clock
+from tables.customer_cache import Stored
+
+log = logging.getLogger(__name__)
+
+#: How often a sweeper goes on, and how many entries it looks at each time.
+INTERVAL_SECONDS: Final = 1.0
+BATCH: Final = 500
+#: Entries between two turns of the event loop: a till must not wait for the sweep.
+SLICE: Final = 50
+#: A customer who comes again soon after the stale window overwrites the entry: waiting a little
+#: saves a tombstone.
+MARGIN_MS: Final = 60_000
+
+
+class SweptPartition(Protocol):
+    """What is needed of `customer_cache.CachePartition`."""
+
+    def entries(self, start: bytes, limit: int) -> Sequence[Stored] | None:
+        """A slice in the order of keys; None if the partition is not at hand."""
+        ...
+
+    def remove(self, identifier: str) -> bool:
+        """Remove an entry; whether there was one."""
+        ...
+
+    def estimated(self) -> int:
+        """About how many entries there are."""
+        ...
+
+
+class SweptCache(Protocol):
+    """What is needed of `customer_cache.CustomerCacheTable`."""
+
+    partitions: int
+
+    def partition(self, number: int) -> SweptPartition:
+        """One partition."""
+        ...
+
+    def owns(self, number: int) -> bool:
+        """Whether this worker has it."""
+        ...
+
+
+class CacheSweeper:
+    """Goes round and round through the partitions of this worker, a batch at a time."""
+
+    def __init__(
+        self,
+        cache: SweptCache,
+        *,
+        configuration: CurrentConfiguration,
+        clock: Clock,
+        metrics: Metrics,
+        batch: int = BATCH,
+    ) -> None:
+        self._cache = cache
+        self._configuration = configuration
+        self._clock = clock
+        self._metrics = metrics
+        self._batch = batch
+        #: Where it goes on.
+        self._partition = 0
+        self._start = b""
+
+    async def sweep(self) -> None:
+        """Look at the next batch of entries and remove the expired; once round at most."""
+        partitions = range(self._cache.partitions)
+        self._metrics.cache_entries.set(
+            sum(self._cache.partition(number).estimated() for number in partitions)
+        )
+        left, ends = self._batch, 0
+        while left > 0 and ends < len(partitions):
+            limit = min(left, SLICE)
+            looked_at = self._sweep_slice(limit)
+            left -= looked_at
+            if looked_at < limit:
+                ends += 1
+                self._partition = (self._partition + 1) % len(partitions)
+                self._start = b""
+            await asyncio.sleep(0)
+
+    def _sweep_slice(self, limit: int) -> int:
+        """Sweep one slice without a pause: nobody can renew an entry while it is judged."""
+        number = self._partition
+        partition = self._cache.partition(number)
+        try:
+            entries = partition.entries(self._start, limit) or ()
+            now_ms, windows = self._clock.now_ms(), self._configuration.value.windows
+            for stored in entries:
+                if is_over(stored.entry, now_ms, windows) and partition.remove(stored.identifier):
+                    self._metrics.cache_removed.labels("expired").inc()
+        except Exception:
+            if self._cache.owns(number):
+                raise
+            log.info("partition %d of the cache moved away during its sweep", number)
+            return 0
+        if entries:
+            self._start = entries[-1].next
+        return len(entries)
+
+
+def is_over(entry: CacheEntry | None, now_ms: int, windows: Windows) -> bool:
+    """Whether an entry is of no use any more; None is one that cannot be read.
+
+    One from far ahead of our clock is over, too: its true age is unknown, and it would be kept
+    until our clock comes there.
+    """
+    if entry is None:
+        return True
+    if judge(entry, now_ms, windows) is not Freshness.EXPIRED:
+        return False
+    if entry.document is None or entry.fetched_at_ms > now_ms + MAX_SKEW_MS:
+        return True
+    return age_ms(entry, now_ms) >= windows.stale_ms + MARGIN_MS

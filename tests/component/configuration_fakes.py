@@ -1,0 +1,73 @@
+"""The ports of the live configuration in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from posstream.configuration import CurrentConfiguration, PluginConfiguration
+from posstream.domain.configuration_version import (
+    UNEDITED,
+    ConfigurationChange,
+    ConfigurationVersion,
+)
+from posstream.domain.errors import PublishFailed
+from posstream.live_configuration import LiveConfiguration
+from tests.component.fakes import FixedClock
+
+DEFAULTS = PluginConfiguration(api_endpoint="http://directory.test/")
+
+
+@dataclass
+class FakeStore:
+    """Versions in a dictionary; can be down."""
+
+    changes: dict[int, ConfigurationChange] = field(default_factory=dict)
+    error: Exception | None = None
+
+    async def latest(self) -> ConfigurationVersion:
+        self._ask()
+        return self.changes[max(self.changes)].version if self.changes else UNEDITED
+
+    async def find(self, version: int) -> ConfigurationVersion | None:
+        self._ask()
+        found = self.changes.get(version)
+        return None if found is None else found.version
+
+    async def history(self, limit: int) -> Sequence[ConfigurationChange]:
+        self._ask()
+        return [self.changes[number] for number in sorted(self.changes, reverse=True)[:limit]]
+
+    async def add(self, change: ConfigurationChange) -> bool:
+        self._ask()
+        return self.changes.setdefault(change.version.version, change) is change
+
+    async def mirror(self, change: ConfigurationChange) -> None:
+        self._ask()
+        self.changes[change.version.version] = change
+
+    async def remove(self, version: int) -> None:
+        self._ask()
+        del self.changes[version]
+
+    def _ask(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class FakeTopic:
+    """Records what is published; can refuse it."""
+
+    published: list[ConfigurationVersion] = field(default_factory=list)
+    down: bool = False
+
+    async def publish(self, version: ConfigurationVersion) -> None:
+        if self.down:
+            raise PublishFailed("plugin-configuration: no broker")
+        self.published.append(version)
+
+
+def live_configuration(store: FakeStore, topic: FakeTopic) -> LiveConfiguration:
+    """The use case of one worker on these."""
+    return LiveConfiguration(
+        current=CurrentConfiguration(DEFAULTS), store=store, topic=topic, clock=FixedClock()
+    )

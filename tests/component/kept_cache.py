@@ -1,0 +1,105 @@
+"""The customer cache on Faust's own RocksDB store, without a broker; and messages for agents."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faust.types import TP
+
+from posstream.domain.freshness import CacheEntry
+from posstream.streaming.app import StreamingApp
+from posstream.topics import CACHE_CHANGELOG
+from tables.customer_cache import CustomerCacheTable, home
+
+PARTITIONS = 3
+
+
+class KeptCache:
+    """A worker's cache that has its partitions, and what it would write to the changelog."""
+
+    def __init__(self, datadir: Path) -> None:
+        self.app: Any = StreamingApp(
+            "kept", broker="kafka://127.0.0.1:1", datadir=datadir, partitions=PARTITIONS
+        )
+        Path(self.app.conf.tabledir).mkdir(parents=True)
+        self.table = CustomerCacheTable(self.app, partitions=PARTITIONS)
+        self.assign(range(PARTITIONS))
+        self.app.tables.actives_ready = True
+        self.app.consumer._thread.thread_loop.close()  # of a thread that is not started here
+
+    def assign(self, numbers: Sequence[int]) -> None:
+        self.app.assignor._assignment.actives = {CACHE_CHANGELOG: list(numbers)}
+
+    def put(self, identifier: str, entry: CacheEntry) -> None:
+        self.table.partition(home(identifier, PARTITIONS)).put(identifier, entry)
+
+    def put_raw(self, identifier: str, value: bytes) -> None:
+        self._store._db_for_partition(home(identifier, PARTITIONS)).put(identifier.encode(), value)
+
+    def persist_offset(self, number: int, offset: int) -> None:
+        self._store.set_persisted_offset(TP(CACHE_CHANGELOG, number), offset)
+
+    def persisted_offset(self, number: int) -> int | None:
+        offset: int | None = self._store.persisted_offset(TP(CACHE_CHANGELOG, number))
+        return offset
+
+    @property
+    def identifiers(self) -> set[str]:
+        stores = [self._store._db_for_partition(number) for number in range(PARTITIONS)]
+        keys = {key for store in stores for key in store.keys()}  # noqa: SIM118 - not a dict
+        return {key.decode() for key in keys - {self._store.offset_key}}
+
+    @property
+    def tombstones(self) -> set[tuple[int, str]]:
+        """Partition and identifier of each tombstone that waits for the producer."""
+        waiting = [fut.message for fut in self.app.producer.buffer.pending._queue]
+        assert {message.channel.topics[0] for message in waiting} <= {
+            "kept-customer-cache-changelog"
+        }
+        return {(m.partition, m.key.decode()) for m in waiting if m.value is None}
+
+    @property
+    def _store(self) -> Any:
+        return self.table._table.data
+
+
+@dataclass
+class Message:
+    value: bytes | None
+    offset: int = 0
+    topic: str = ""
+    partition: int = 0
+    key: bytes | None = None
+    timestamp: float = 1.0
+    generation_id: int = 1
+
+
+@dataclass
+class Event:
+    message: Message
+    acked: bool = False
+
+    def ack(self) -> None:
+        self.acked = True
+
+
+@dataclass
+class FakeApp:
+    """What an agent of rare events needs of an app."""
+
+    consumer_generation_id: int = 1
+    crashed: list[BaseException] = field(default_factory=list)
+
+    def topic(self, *_: str, **__: object) -> None: ...
+
+    def agent(self, *_: object, **__: object) -> Any:
+        return lambda consume: consume
+
+    async def crash(self, why: BaseException) -> None:
+        self.crashed.append(why)
+
+
+async def arriving(*events: Event) -> AsyncIterator[Event]:
+    for event in events:
+        yield event

@@ -1,0 +1,370 @@
+"""The agents of cache commands and of customer-updated, without a broker."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from agents.cache_maintenance import CacheMaintenanceAgent
+from agents.customer_updates import CustomerUpdatesAgent
+from posstream import events, topics
+from posstream.domain.cache_maintenance import CacheCommand, Cause, Evict, EvictPrefix, Replace
+from posstream.domain.freshness import CacheEntry
+from posstream.metrics import Metrics
+from posstream.ports import Record
+from tables.customer_cache import home
+from tests.component.fakes import NOW_MS, FakePublisher, FakeReadModel, FixedClock, john
+from tests.component.kept_cache import PARTITIONS, Event, FakeApp, KeptCache, Message, arriving
+
+JOHN = CacheEntry(NOW_MS, b'{"customer_id":"CUST_001"}')
+
+
+class ForgetfulLookup:
+    """Notes for which identifiers a call under way is not to fill the cache."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    def forget_prefix(self, prefix: str) -> None: ...
+
+    def forget(self, identifier: str) -> None:
+        self.forgotten.append(identifier)
+
+
+class Maintenance:
+    """The agent of cache commands on a cache of its own."""
+
+    def __init__(self, datadir: Path) -> None:
+        self.cache, self.app = KeptCache(datadir), FakeApp()
+        self.publisher, self.metrics = FakePublisher(), Metrics()
+        self.lookup: Any = ForgetfulLookup()
+        self.agent = CacheMaintenanceAgent(
+            self.app,
+            cache=self.cache.table,
+            lookup=self.lookup,
+            publisher=self.publisher,
+            metrics=self.metrics,
+        )
+
+    async def do(self, command: CacheCommand) -> list[Event]:
+        """Give a command to the partitions that it is for."""
+        given = [event_of(record) for record in events.commanded(command, PARTITIONS)]
+        await self.agent.consume(arriving(*given))
+        return given
+
+    def removed(self, why: str) -> float | None:
+        return self.metrics.registry.get_sample_value("posstream_cache_removed_total", {"why": why})
+
+    def entry(self, identifier: str) -> CacheEntry | None:
+        return self.cache.table.partition(home(identifier, PARTITIONS)).get(identifier)
+
+
+@pytest.fixture
+async def maintenance(tmp_path: Path) -> Maintenance:
+    return Maintenance(tmp_path)
+
+
+def event_of(record: Record, **changes: Any) -> Event:
+    partition = record.partition
+    if partition is None:
+        assert record.key is not None
+        partition = home(record.key.decode(), PARTITIONS)
+    return Event(
+        Message(
+            record.value, topic=record.topic, key=record.key, **({"partition": partition} | changes)
+        )
+    )
+
+
+# -- cache commands
+
+
+async def test_an_eviction_removes_one_entry_for_good(maintenance: Maintenance) -> None:
+    maintenance.cache.put("+491", JOHN)
+    maintenance.cache.put("+492", JOHN)
+    (event,) = await maintenance.do(Evict("+491"))
+    assert maintenance.cache.identifiers == {"+492"}
+    assert maintenance.cache.tombstones == {(home("+491", PARTITIONS), "+491")}
+    assert maintenance.lookup.forgotten == ["+491"]
+    assert (event.acked, maintenance.removed("evicted")) == (True, 1)
+
+
+async def test_an_eviction_of_nothing_writes_no_tombstone_but_stops_a_call_under_way(
+    maintenance: Maintenance,
+) -> None:
+    (event,) = await maintenance.do(Evict("+491", Cause.UPDATED))
+    assert maintenance.cache.tombstones == set()
+    assert maintenance.lookup.forgotten == ["+491"]
+    assert (event.acked, maintenance.removed("updated")) == (True, None)
+
+
+async def test_a_prefix_evicts_what_starts_so_and_no_more(maintenance: Maintenance) -> None:
+    matching = {"+49", *(f"+49{number}" for number in range(300))}
+    others = {"+4", "+48", "+50", "CARD_49", "a+49@b.example"}
+    for identifier in matching | others:
+        maintenance.cache.put(identifier, JOHN)
+    given = await maintenance.do(EvictPrefix("+49"))
+    assert maintenance.cache.identifiers == others
+    assert {identifier for _, identifier in maintenance.cache.tombstones} == matching
+    assert ([event.acked for event in given], maintenance.removed("evicted")) == ([True] * 3, 301)
+
+
+async def test_the_empty_prefix_evicts_all_but_fausts_offset(maintenance: Maintenance) -> None:
+    for number in range(130):
+        maintenance.cache.put(f"CARD_{number}", JOHN)
+    maintenance.cache.persist_offset(1, 77)
+    await maintenance.do(EvictPrefix(""))
+    assert maintenance.cache.identifiers == set()
+    assert maintenance.cache.persisted_offset(1) == 77
+
+
+@pytest.mark.parametrize(
+    ("present", "kept"),
+    [
+        (None, "new"),
+        (CacheEntry(NOW_MS - 1, b'{"customer_id":"old"}'), "new"),
+        (CacheEntry(NOW_MS - 1, None), "new"),
+        (CacheEntry(NOW_MS + 1, b'{"customer_id":"old"}'), "old"),
+    ],
+)
+async def test_data_replaces_what_is_not_newer(
+    maintenance: Maintenance, present: CacheEntry | None, kept: str
+) -> None:
+    if present is not None:
+        maintenance.cache.put("+491", present)
+    (event,) = await maintenance.do(Replace("+491", CacheEntry(NOW_MS, b'{"customer_id":"new"}')))
+    entry = maintenance.entry("+491")
+    assert entry is not None
+    assert orjson.loads(entry.document or b"") == {"customer_id": kept}
+    assert maintenance.lookup.forgotten == (["+491"] if kept == "new" else [])
+    assert event.acked
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"[]", b'{"op":"evict"}', b'{"op":"evict","identifier":"+1","cause":"?"}', b'{"op":1}'],
+)
+async def test_a_foreign_command_becomes_a_dead_letter(
+    maintenance: Maintenance, value: bytes
+) -> None:
+    event = event_of(Record(topics.CACHE_COMMANDS, b"+1", value))
+    await maintenance.agent.consume(arriving(event))
+    (letter,) = maintenance.publisher.records
+    assert (letter.topic, letter.value, event.acked) == (topics.DEAD_LETTERS, value, True)
+    assert dict(letter.headers)["posstream.dlq.topic"] == topics.CACHE_COMMANDS.encode()
+
+
+async def test_a_command_in_the_wrong_partition_touches_nothing(maintenance: Maintenance) -> None:
+    maintenance.cache.put("+491", JOHN)
+    (record,) = events.commanded(Evict("+491"), PARTITIONS)
+    elsewhere = (home("+491", PARTITIONS) + 1) % PARTITIONS
+    event = event_of(record, partition=elsewhere)
+    await maintenance.agent.consume(arriving(event))
+    assert maintenance.cache.identifiers == {"+491"}
+    assert [letter.topic for letter in maintenance.publisher.records] == [topics.DEAD_LETTERS]
+    assert event.acked
+
+
+@pytest.mark.parametrize("command", [Evict("+491"), EvictPrefix("+49"), Replace("+491", JOHN)])
+async def test_a_command_waits_until_its_partition_is_recovered(
+    maintenance: Maintenance, command: CacheCommand
+) -> None:
+    maintenance.cache.put("+491", CacheEntry(0, b"{}"))
+    maintenance.cache.app.tables.actives_ready = False
+    doing = asyncio.create_task(maintenance.do(command))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert maintenance.entry("+491") == CacheEntry(0, b"{}")
+    assert not doing.done()
+    maintenance.cache.app.tables.actives_ready = True
+    given = await asyncio.wait_for(doing, 5)
+    assert all(event.acked for event in given)
+    assert maintenance.entry("+491") == (JOHN if isinstance(command, Replace) else None)
+
+
+async def test_a_command_whose_partition_went_to_another_worker_is_left_to_it(
+    maintenance: Maintenance,
+) -> None:
+    maintenance.cache.put("+491", JOHN)
+    maintenance.cache.assign([])
+    doing = asyncio.create_task(maintenance.do(Evict("+491")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    maintenance.app.consumer_generation_id += 1
+    (event,) = await asyncio.wait_for(doing, 5)
+    assert not event.acked
+    assert maintenance.cache.identifiers == {"+491"}
+
+
+async def test_a_broken_store_crashes_the_worker_and_nothing_behind_it_is_acknowledged(
+    maintenance: Maintenance,
+) -> None:
+    broken = OSError("the disk is gone")
+
+    def forget(_: str) -> None:
+        raise broken
+
+    maintenance.lookup.forget = forget
+    records = [*events.commanded(Evict("+491"), PARTITIONS), *events.commanded(Evict("+492"), 1)]
+    given = [event_of(record) for record in records]
+    await maintenance.agent.consume(arriving(*given))
+    assert maintenance.app.crashed == [broken]
+    assert [event.acked for event in given] == [False, False]
+
+
+# -- customer-updated
+
+
+class Updates:
+    """The agent of customer-updated on a read model of its own."""
+
+    def __init__(self) -> None:
+        self.app, self.publisher = FakeApp(), FakePublisher()
+        self.read_model = FakeReadModel(customers={"CUST_001": john()})
+        self.agent = CustomerUpdatesAgent(
+            self.app,
+            read_model=self.read_model,
+            publisher=self.publisher,
+            clock=FixedClock(),
+            metrics=Metrics(),
+            partitions=PARTITIONS,
+            card_guard=True,
+        )
+
+    async def come(self, **fields: object) -> Event:
+        event = update_of(**fields)
+        await self.agent.consume(arriving(event))
+        return event
+
+    @property
+    def commands(self) -> list[CacheCommand]:
+        records = self.publisher.records
+        assert {record.topic for record in records} <= {topics.CACHE_COMMANDS}
+        return [events.read_cache_command(record.value) for record in records]
+
+
+def update_of(**fields: object) -> Event:
+    return Event(Message(orjson.dumps(fields), topic=topics.CUSTOMER_UPDATED, timestamp=5.0))
+
+
+@pytest.fixture
+def updates() -> Updates:
+    return Updates()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"customer_id": "CUST_001"},
+        {"customer_identifier": " JOHN@example.com"},
+        {"customer_id": "CUST_001", "customer_identifier": "+1 (234) 567-890"},
+    ],
+)
+async def test_news_without_data_evict_every_known_identifier(
+    updates: Updates, fields: dict[str, str]
+) -> None:
+    event = await updates.come(**fields)
+    assert updates.commands == [
+        Evict("+1234567890", Cause.UPDATED),
+        Evict("john@example.com", Cause.UPDATED),
+    ]
+    assert event.acked
+
+
+async def test_the_commands_are_keyed_so_that_they_reach_the_entry(updates: Updates) -> None:
+    await updates.come(customer_id="CUST_001")
+    keys = [(record.key, record.partition) for record in updates.publisher.records]
+    assert keys == [(b"+1234567890", None), (b"john@example.com", None)]
+
+
+async def test_an_identifier_that_nobody_knows_is_evicted_all_the_same(updates: Updates) -> None:
+    await updates.come(customer_identifier="+49 151")
+    assert updates.commands == [Evict("+49151", Cause.UPDATED)]
+
+
+async def test_a_customer_that_nobody_knows_is_no_error(updates: Updates) -> None:
+    event = await updates.come(customer_id="CUST_999")
+    assert (updates.commands, event.acked) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "fetched_at_ms"),
+    [
+        ({"occurred_at": "2026-01-31T07:59:59.000Z"}, NOW_MS - 1000),
+        ({"occurred_at": "2026-01-31T09:00:00.000Z"}, NOW_MS),
+        ({}, 5000),
+    ],
+    ids=["the time it says", "a time to come is now", "the broker's timestamp without one"],
+)
+async def test_news_with_data_replace_every_known_entry(
+    updates: Updates, occurred_at: dict[str, str], fetched_at_ms: int
+) -> None:
+    customer = {"customer_id": "CUST_001", "tier": "PLATINUM"}
+    await updates.come(customer_id="CUST_001", customer=customer, **occurred_at)
+    identifiers, documents, times = [], [], []
+    for command in updates.commands:
+        assert isinstance(command, Replace)
+        identifiers.append(command.identifier)
+        documents.append(orjson.loads(command.entry.document or b""))
+        times.append(command.entry.fetched_at_ms)
+    assert identifiers == ["+1234567890", "john@example.com"]
+    assert times == [fetched_at_ms] * 2
+    assert [(d["customer_id"], d["tier"], d["loyalty_points"]) for d in documents] == [
+        ("CUST_001", "PLATINUM", 0)
+    ] * 2
+
+
+async def test_news_are_done_only_when_the_broker_has_the_commands(updates: Updates) -> None:
+    acknowledgement: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    updates.publisher.acknowledgement = acknowledgement
+    event = update_of(customer_identifier="+49151")
+    doing = asyncio.create_task(updates.agent.consume(arriving(event)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (len(updates.commands), event.acked) == (1, False)
+    acknowledgement.set_result(None)
+    await doing
+    assert event.acked
+
+
+async def test_news_wait_for_a_read_model_that_is_down(updates: Updates) -> None:
+    updates.read_model.error = ConnectionError("down")
+    event = update_of(customer_id="CUST_001")
+    doing = asyncio.create_task(updates.agent.consume(arriving(event)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (updates.commands, event.acked, updates.app.crashed) == ([], False, [])
+    updates.read_model.error = None
+    await asyncio.wait_for(doing, 5)
+    assert (len(updates.commands), event.acked) == (2, True)
+
+
+async def test_news_of_a_revoked_partition_are_left_to_whoever_has_it(updates: Updates) -> None:
+    updates.read_model.error = ConnectionError("down")
+    event = update_of(customer_id="CUST_001")
+    doing = asyncio.create_task(updates.agent.consume(arriving(event)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    updates.app.consumer_generation_id += 1
+    await asyncio.wait_for(doing, 5)
+    assert (updates.commands, event.acked) == ([], False)
+
+
+async def test_news_that_cannot_be_read_are_set_aside_and_the_next_ones_are_done(
+    updates: Updates,
+) -> None:
+    bad, good = update_of(tier="GOLD"), update_of(customer_identifier="+49151")
+    await updates.agent.consume(arriving(bad, good))
+    letter, command = updates.publisher.records
+    assert (letter.topic, letter.value) == (topics.DEAD_LETTERS, bad.message.value)
+    assert dict(letter.headers)["posstream.dlq.reason"] == b"MISSING_FIELD"
+    assert command.topic == topics.CACHE_COMMANDS
+    assert (bad.acked, good.acked) == (True, True)
+
+
+async def test_a_broker_that_refuses_a_command_crashes_the_worker(updates: Updates) -> None:
+    updates.publisher.fail()
+    event = await updates.come(customer_identifier="+49151")
+    assert (updates.app.crashed, event.acked) == ([updates.publisher.error], False)

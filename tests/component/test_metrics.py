@@ -1,0 +1,108 @@
+"""`/metrics` over HTTP, and the reference page held to what is declared."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics
+
+from posstream.metrics import Metrics
+from posstream.settings import Settings
+from tests.component.web_client import WebView, running_web
+
+KEY = "a-key-of-some-length"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+#: None of them can carry an identifier.
+LABELS = {"source", "reason", "status", "outcome", "why"}
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[WebView]:
+    async with running_web() as view:
+        yield view
+
+
+async def test_a_scraper_reads_what_was_counted(web: WebView) -> None:
+    web.metrics.answers.labels("CACHE", "NONE").inc(3)
+    web.metrics.breaker_state.set(2)
+    web.metrics.answer_seconds.observe(0.3)
+    response = await web.client.get("/metrics")
+    families = parser.text_string_to_metric_families(await response.text())
+    samples = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+    assert response.status == 200
+    answers = ("posstream_answers_total", ("reason", "NONE"), ("source", "CACHE"))
+    assert samples[answers] == 3
+    assert samples[("posstream_breaker_state",)] == 2
+    assert samples[("posstream_answer_seconds_bucket", ("le", "0.2"))] == 0
+    assert samples[("posstream_answer_seconds_bucket", ("le", "0.5"))] == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (None, "text/plain; version=0.0.4"),
+        ("text/plain", "text/plain; version=0.0.4"),
+        (OPENMETRICS, "application/openmetrics-text; version=1.0.0"),
+        ("application/openmetrics-text; version=one", "text/plain; version=0.0.4"),
+    ],
+)
+async def test_the_format_is_the_one_that_is_asked_for(
+    web: WebView, accept: str | None, content_type: str
+) -> None:
+    headers = {} if accept is None else {"Accept": accept}
+    response = await web.client.get("/metrics", headers=headers)
+    text = await response.text()
+    read = openmetrics if "openmetrics" in content_type else parser
+    names = {family.name for family in read.text_string_to_metric_families(text)}
+    assert response.headers["Content-Type"].startswith(content_type)
+    assert "posstream_commit_age_seconds" in names
+
+
+async def test_the_key_is_asked_for_where_there_is_one() -> None:
+    async with running_web(Settings(api_key=KEY)) as locked:
+        refused = await locked.client.get("/metrics")
+        assert refused.status == 401
+        assert "posstream_" not in await refused.text()
+        headers = {"Authorization": f"Bearer {KEY}"}
+        allowed = await locked.client.get("/metrics", headers=headers)
+        assert allowed.status == 200
+
+
+async def test_the_front_page_names_it(web: WebView) -> None:
+    assert "/metrics" in await (await web.client.get("/")).text()
+
+
+def declared() -> dict[str, tuple[str, set[str]]]:
+    """Name as PromQL has it -> kind and labels."""
+    metrics = Metrics()
+    kinds = {family.name: family.type for family in metrics.registry.collect()}
+    found = {}
+    for metric in vars(metrics).values():
+        if metric is not metrics.registry:
+            (name,) = (family.name for family in metric.describe())
+            kind = kinds[name]
+            total = "_total" if kind == "counter" else ""
+            found[name + total] = (kind, set(metric._labelnames))
+    assert len(found) == len(kinds)
+    return found
+
+
+def test_no_label_can_carry_an_identifier() -> None:
+    assert set().union(*(labels for _, labels in declared().values())) == LABELS
+
+
+def test_the_reference_has_every_metric_with_its_kind_and_labels_and_no_other() -> None:
+    rows = {}
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("| `"):
+            name, kind, labels, *sentences = (cell.strip() for cell in line.strip("|").split("|"))
+            rows[name.strip("`")] = (kind, set(re.findall(r"`([a-z]+)`", labels)))
+            assert [bool(sentence) for sentence in sentences] == [True, True], name
+    assert rows == declared()

@@ -1,0 +1,49 @@
+"""A worker's resources, opened on a fresh embedded broker beside a database that remembers."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from posstream.cli import main
+from posstream.embedded_broker import EmbeddedBroker
+from posstream.factory import create_app
+from posstream.settings import Settings
+from tests.integration.harness import free_port
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Settings:
+    """Settings whose database has a version that no broker remembers."""
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    try:
+        done = CliRunner().invoke(
+            main,
+            ["config", "set", "deadline_seconds=3"],
+            env={
+                "POSSTREAM_BROKER": broker.address,
+                "POSSTREAM_DATADIR": str(tmp_path),
+                "POSSTREAM_DATABASE_URL": "",
+            },
+        )
+    finally:
+        broker.stop()
+    assert done.exit_code == 0, done.output
+    return Settings(datadir=tmp_path, topic_partitions=1, dev_broker_port=free_port())
+
+
+async def test_a_worker_starts_with_the_last_version_and_drains_by_its_deadline(
+    edited: Settings,
+) -> None:
+    broker = EmbeddedBroker(edited.dev_broker_port, log_file=edited.datadir / "broker.log")
+    broker.start()
+    try:
+        app = create_app(edited)
+        assert app.lifetimes is not None
+        await app.lifetimes[0].start()
+        drain_seconds = app.tuning.drain_seconds
+        await app.lifetimes[0].stop()
+    finally:
+        broker.stop()
+    assert drain_seconds == 5, "the deadline of the version in the database, and 2 seconds"

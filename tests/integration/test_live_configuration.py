@@ -1,0 +1,111 @@
+"""The live configuration, seen from outside: a real worker, a real broker, a till's answers."""
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from posstream import topics
+from tests.integration.harness import ForeignClient, Scan, Worker, produce
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ANSWERS = (topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED)
+#: What the contract allows until a change is in force.
+LIVE_SECONDS = 2
+
+
+async def configuration(worker: Worker) -> dict[str, Any]:
+    """What is in force on the worker."""
+    answer = await worker.graphql("{ pluginConfiguration { version enabled overrides } }")
+    shown: dict[str, Any] = answer["data"]["pluginConfiguration"]
+    return shown
+
+
+async def update(worker: Worker, arguments: str, **config: object) -> dict[str, Any]:
+    text = json.dumps(json.dumps(config))
+    answer = await worker.graphql(
+        f'mutation {{ updatePluginConfiguration(name: "customer_lookup", config: {text}'
+        f"{arguments}) {{ success version error {{ code message }} }} }}"
+    )
+    outcome: dict[str, Any] = answer["data"]["updatePluginConfiguration"]
+    return outcome
+
+
+async def answer_to_a_scan(client: ForeignClient) -> dict[str, Any]:
+    """What a till is told about a customer that nobody asked for before."""
+    scan = Scan(str(uuid.uuid4()), f"basket-{uuid.uuid4().hex[:8]}", f"CARD_{uuid.uuid4().hex}")
+
+    def answers(seen: Any) -> list[dict[str, Any]]:
+        return [value for value in seen.of(*ANSWERS) if value["lookup_id"] == scan.lookup_id]
+
+    await produce(client, [scan])
+    await client.read_until(answers)
+    return answers(client.seen)[0]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def restored(worker: Worker) -> AsyncIterator[Worker]:
+    """The session's worker, whose configuration is the default again afterwards."""
+    yield worker
+    overrides = json.loads((await configuration(worker))["overrides"])
+    outcome = await update(worker, ", enabled: true", **dict.fromkeys(overrides))
+    assert outcome["success"], outcome
+
+
+async def test_answers_carry_the_new_version_as_soon_as_an_edit_was_answered(
+    client: ForeignClient, restored: Worker
+) -> None:
+    before = (await configuration(restored))["version"]
+    assert (await answer_to_a_scan(client))["config_version"] == before
+    outcome = await update(restored, f", expectedVersion: {before}", retry_attempts=3)
+    assert outcome == {"success": True, "version": before + 1, "error": None}
+    assert (await answer_to_a_scan(client))["config_version"] == before + 1
+
+
+async def test_a_plugin_that_is_switched_off_answers_disabled_until_it_is_on_again(
+    client: ForeignClient, restored: Worker
+) -> None:
+    off = await update(restored, ", enabled: false")
+    refused = await answer_to_a_scan(client)
+    assert (refused.get("reason"), refused["config_version"]) == ("DISABLED", off["version"])
+    on = await update(restored, ", enabled: true")
+    found = await answer_to_a_scan(client)
+    assert (found["source"], found["config_version"]) == ("API", on["version"])
+
+
+async def test_a_refused_edit_names_its_key_and_leaves_the_version(
+    client: ForeignClient, restored: Worker
+) -> None:
+    before = await configuration(restored)
+    outcome = await update(restored, "", retry_attempts=0, cache_ttl_seconds=1)
+    assert (outcome["success"], outcome["version"]) == (False, before["version"])
+    assert outcome["error"]["code"] == "INVALID_CONFIGURATION"
+    assert outcome["error"]["message"].startswith("retry_attempts: ")
+    late = await update(restored, f", expectedVersion: {before['version'] + 1}", retry_attempts=1)
+    assert late["error"]["code"] == "CONFLICT"
+    assert await configuration(restored) == before
+    assert (await answer_to_a_scan(client))["config_version"] == before["version"]
+
+
+async def test_a_version_that_another_writer_puts_on_the_topic_is_in_force_within_2_seconds(
+    client: ForeignClient, restored: Worker
+) -> None:
+    version = (await configuration(restored))["version"] + 1
+    bad = {"version": version, "enabled": True, "config": {"retry_attempts": 99}}
+    good = {"version": version, "enabled": True, "config": {"retry_attempts": 4}}
+    for record in (bad, good):
+        await client.producer.send_and_wait(
+            topics.PLUGIN_CONFIGURATION, json.dumps(record).encode(), key=b"customer_lookup"
+        )
+    give_up_at = time.monotonic() + LIVE_SECONDS
+    shown = await configuration(restored)
+    while shown["version"] != version:
+        assert time.monotonic() < give_up_at, shown
+        shown = await configuration(restored)
+    assert json.loads(shown["overrides"]) == {"retry_attempts": 4}
+    assert (await answer_to_a_scan(client))["config_version"] == version

@@ -1,0 +1,64 @@
+"""The circuit breaker of the worker that is asked: seen, and worked by hand."""
+
+from typing import Any, Final
+
+import graphene
+
+from posstream.resilience.breaker import State
+from web.graphql.context import GraphQLContext
+
+_ACTIONS: Final = {
+    "open": "No call until CLOSE or RESET.",
+    "close": "Every call, whatever fails, until OPEN or RESET.",
+    "reset": "Forget what was, and go by the rules again.",
+}
+BreakerState = graphene.Enum("BreakerState", [(state.name, state.name) for state in State])
+BreakerAction = graphene.Enum(
+    "BreakerAction",
+    [("OPEN", "open"), ("CLOSE", "close"), ("RESET", "reset")],
+    description=lambda action: _ACTIONS[action.value] if action else "What to do with it.",
+)
+
+
+class Breaker(graphene.ObjectType):  # graphene is untyped
+    """Whether this worker calls the directory."""
+
+    endpoint = graphene.String(required=True, description="The directory that it guards.")
+    state = graphene.Field(BreakerState, required=True)
+    held = graphene.Boolean(required=True, description="Whether somebody holds it by hand.")
+
+
+class BreakerQuery(graphene.ObjectType):  # graphene is untyped
+    """The part of `Query` that shows the breaker."""
+
+    breaker = graphene.Field(Breaker, required=True)
+
+    @staticmethod
+    def resolve_breaker(_root: None, info: Any) -> dict[str, object]:
+        """The breaker of this worker."""
+        return _shown(info.context)
+
+
+class ControlBreaker(graphene.Mutation):  # graphene is untyped
+    """Hold this worker's breaker open or closed, or give it back to its rules."""
+
+    class Arguments:
+        """What to do."""
+
+        action = BreakerAction(required=True)
+
+    success = graphene.Boolean(required=True)
+    breaker = graphene.Field(Breaker, required=True)
+
+    @staticmethod
+    def mutate(_root: None, info: Any, action: Any) -> dict[str, object]:
+        """Do it at once."""
+        context: GraphQLContext = info.context
+        _, breaker = context.breaker()
+        getattr(breaker, action.value)()
+        return {"success": True, "breaker": _shown(context)}
+
+
+def _shown(context: GraphQLContext) -> dict[str, object]:
+    endpoint, breaker = context.breaker()
+    return {"endpoint": endpoint, "state": breaker.state.name, "held": breaker.held}

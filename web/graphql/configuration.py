@@ -1,0 +1,153 @@
+"""The live configuration of a plugin: what is in force on this worker, and its edits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import graphene
+
+from posstream.configuration import KEYS, PLUGIN, CurrentConfiguration
+from posstream.domain.times import iso_utc
+from posstream.live_configuration import Changed, Note
+from web.graphql.context import GraphQLContext, refusal
+from web.graphql.types import MutationError
+
+#: Who an edit is by, in the history.
+EDITOR: Final = "graphql"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A plugin's configuration as GraphQL tells it."""
+
+    name: str
+    enabled: bool
+    version: int
+    config: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+    description: str
+    updated_at: datetime | None
+    updated_by: str | None
+
+    @classmethod
+    def of(cls, current: CurrentConfiguration) -> "Shown":
+        """What is in force on this worker."""
+        value, version = current.value, current.in_force
+        return cls(
+            name=PLUGIN,
+            enabled=value.enabled,
+            version=value.version,
+            config={key: getattr(value, key) for key in KEYS},
+            overrides=dict(version.config),
+            description=version.description,
+            updated_at=version.updated_at,
+            updated_by=version.updated_by,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEdit:
+    """Why an edit did not happen."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What the mutation answers; `version` is the newest one either way."""
+
+    success: bool
+    version: int | None = None
+    plugin_configuration: Shown | None = None
+    error: RefusedEdit | None = None
+
+
+class PluginConfiguration(graphene.ObjectType):  # graphene is untyped
+    """The version that is in force on the worker that answers."""
+
+    name = graphene.String(required=True)
+    enabled = graphene.Boolean(required=True)
+    version = graphene.Int(required=True, description="0 = never edited.")
+    config = graphene.JSONString(required=True, description="The value of every key.")
+    overrides = graphene.JSONString(
+        required=True, description="What was set; any other key is at its default."
+    )
+    description = graphene.String(required=True)
+    updated_at = graphene.String(description="ISO-8601, UTC.")
+    updated_by = graphene.String()
+
+    @staticmethod
+    def resolve_updated_at(shown: Shown, _info: Any) -> str | None:
+        """As the contract writes times."""
+        return iso_utc(shown.updated_at)
+
+
+class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
+    """Change some keys, the switch, or both; every worker follows within 2 seconds."""
+
+    class Arguments:
+        """What changes, and what the caller has seen."""
+
+        name = graphene.String(required=True)
+        enabled = graphene.Boolean()
+        config = graphene.JSONString(
+            description="Key to value, or null for its default; keys not named stay."
+        )
+        expected_version = graphene.Int(
+            description="Change nothing if the version is another one by now."
+        )
+        description = graphene.String()
+
+    success = graphene.Boolean(required=True)
+    version = graphene.Int(description="The newest version, also after a refusal.")
+    plugin_configuration = graphene.Field(PluginConfiguration)
+    error = graphene.Field(MutationError)
+
+    @staticmethod
+    async def mutate(  # noqa: PLR0913 - one for each argument
+        _root: None,
+        info: Any,
+        name: str,
+        *,
+        enabled: bool | None = None,
+        config: object = None,
+        expected_version: int | None = None,
+        description: str | None = None,
+    ) -> Edited:
+        """Write the next version; it is in force here when the answer leaves."""
+        context: GraphQLContext = info.context
+        if name != PLUGIN:
+            error = RefusedEdit("UNKNOWN_PLUGIN", _unknown())
+            return Edited(success=False, error=error)
+        note = Note(by=EDITOR, description=description or "", expected_version=expected_version)
+        outcome = await context.configuration.edit(config, enabled=enabled, note=note)
+        shown = Shown.of(context.configuration.current)
+        if isinstance(outcome, Changed):
+            version = outcome.version.version
+            return Edited(success=True, version=version, plugin_configuration=shown)
+        error = RefusedEdit(outcome.code, outcome.message)
+        return Edited(
+            success=False, version=outcome.version, plugin_configuration=shown, error=error
+        )
+
+
+class ConfigurationQuery(graphene.ObjectType):  # graphene is untyped
+    """The configuration, read."""
+
+    plugin_configuration = graphene.Field(
+        graphene.NonNull(PluginConfiguration), name=graphene.String(default_value=PLUGIN)
+    )
+
+    @staticmethod
+    def resolve_plugin_configuration(_root: None, info: Any, name: str | None = PLUGIN) -> Shown:
+        """What is in force on this worker; an explicit null is the default."""
+        context: GraphQLContext = info.context
+        if name not in (None, PLUGIN):
+            raise refusal("UNKNOWN_PLUGIN", _unknown())
+        return Shown.of(context.configuration.current)
+
+
+def _unknown() -> str:
+    return f"there is no such plugin; there is {PLUGIN}"

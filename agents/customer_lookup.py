@@ -86,11 +86,10 @@ class CustomerLookupAgent:
         async for event in arriving:
             if self.stopped:
                 await asyncio.Event().wait()  # until the worker stops; the event stays unacked
-            slot = self._acks.take(event)
-            if slot is None:
-                continue
             try:
-                await self._handle(slot)
+                slot = self._acks.take(event)
+                if slot is not None:
+                    await self._handle(slot)
             except Exception as why:  # noqa: BLE001 - an escaped exception would ack the event
                 await self._crash(event, why)
 

@@ -134,8 +134,9 @@ class CustomerLookup:
 
     def forget_prefix(self, prefix: str) -> None:
         """The same for every identifier that starts so."""
-        for identifier in [one for one in self._flights.keys() if one.startswith(prefix)]:
-            self._flights.forget(identifier)
+        for identifier in self._flights:
+            if identifier.startswith(prefix):
+                self._flights.forget(identifier)
 
     async def lookup(
         self, asked: Identification, cache: CustomerCache, *, consumed_at: float
@@ -204,9 +205,9 @@ class CustomerLookup:
             return asked.deadline_ms / 1000
         return self._configuration.value.deadline_seconds
 
-    async def drain(self) -> None:
-        """Wait for calls that outlived their events' deadlines."""
-        await self._flights.drain()
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait for calls that outlived their events' deadlines; cancel them after `seconds`."""
+        await self._flights.drain(seconds)
 
     async def _fetch(
         self,

@@ -1,7 +1,7 @@
 """The long-lived resources of a worker: opened in order before the first event, closed after it."""
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from aiohttp.web import Application
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,6 +20,9 @@ from posstream.topics import TOPICS
 from web.server import WebServer
 
 log = logging.getLogger(__name__)
+
+#: How long a stop waits for calls that nobody waits for.
+_LAST_CALLS_SECONDS: Final = 1.0
 
 
 class Runtime:
@@ -84,7 +87,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
-        await self._lookup.drain()
+        # Their events have been answered, or were waited for as long as a stop may take.
+        await self._lookup.drain(_LAST_CALLS_SECONDS)
         await self._directory.close()
         await self._configuration_reader.close()
         await self._engine.dispose()

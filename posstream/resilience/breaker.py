@@ -1,4 +1,4 @@
-"""A circuit breaker by time window and failure ratio, with a bounded number of probes.
+"""A circuit breaker by recent outcomes and their failure ratio, with a bounded number of probes.
 
 Own code: purgatory, aiobreaker, circuitbreaker, hyx and pybreaker all let 20 of 20 concurrent
 half-open calls through, which is what a directory that just came back needs least.
@@ -25,7 +25,9 @@ class Rules:
     """When a breaker opens, and how it closes again. Made for a till: seconds, not minutes."""
 
     #: Outcomes older than this do not count.
-    window_seconds: int = 30
+    window_seconds: float = 30
+    #: Nor any but the last so many: a busy hour must not outvote an outage that just began.
+    recent: int = 50
     #: Fewer outcomes than this never open it.
     calls: int = 10
     failure_ratio: float = 0.5
@@ -68,8 +70,8 @@ class Breaker:
         self._held = False
         self._opened_at = 0.0
         self._probes = 0
-        #: (second, calls, failures), oldest first.
-        self._seconds: deque[list[int]] = deque()
+        #: (when, whether it failed), oldest first.
+        self._outcomes: deque[tuple[float, bool]] = deque(maxlen=self._rules.recent)
 
     @property
     def state(self) -> State:
@@ -126,15 +128,12 @@ class Breaker:
             self._count(failed=failed)
 
     def _count(self, *, failed: bool) -> None:
-        second = int(self._clock.monotonic())
-        if not self._seconds or self._seconds[-1][0] != second:
-            self._seconds.append([second, 0, 0])
-        self._seconds[-1][1] += 1
-        self._seconds[-1][2] += failed
-        while self._seconds[0][0] <= second - self._rules.window_seconds:
-            self._seconds.popleft()
-        calls = sum(bucket[1] for bucket in self._seconds)
-        failures = sum(bucket[2] for bucket in self._seconds)
+        now = self._clock.monotonic()
+        self._outcomes.append((now, failed))
+        while self._outcomes[0][0] <= now - self._rules.window_seconds:
+            self._outcomes.popleft()
+        calls = len(self._outcomes)
+        failures = sum(outcome[1] for outcome in self._outcomes)
         if calls >= self._rules.calls and failures >= calls * self._rules.failure_ratio:
             self._turn(State.OPEN)
 
@@ -142,7 +141,7 @@ class Breaker:
         self._state = state
         self._era += 1
         self._probes = 0
-        self._seconds.clear()
+        self._outcomes.clear()
         if state is State.OPEN:
             self._opened_at = self._clock.monotonic()
         self._changed(state)

@@ -1,7 +1,7 @@
 """Single flight: one call per key at a time; whoever asks meanwhile shares its result."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -66,9 +66,9 @@ class SingleFlight(Generic[Key, Result]):
     def __contains__(self, key: Key) -> bool:
         return key in self._flights
 
-    def keys(self) -> Iterable[Key]:
+    def __iter__(self) -> Iterator[Key]:
         """The keys that have a flight to join."""
-        return self._flights.keys()
+        return iter(list(self._flights))
 
     def is_current(self, key: Key, flight: Flight[Result]) -> bool:
         """Whether whoever asks for `key` now would join this flight."""
@@ -78,10 +78,12 @@ class SingleFlight(Generic[Key, Result]):
         """Let whoever asks for `key` from now on start a new flight; the old one goes on."""
         self._flights.pop(key, None)
 
-    async def drain(self) -> None:
-        """Wait until no call is under way."""
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait until no call is under way; cancel those that still are after `seconds`."""
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
 
     def _landed(self, key: Key, flight: Flight[Result], task: asyncio.Task[Result]) -> None:
         if self.is_current(key, flight):

@@ -100,12 +100,13 @@ class Consumer(faust_driver.Consumer):
         finally:
             self._acked[tp].extend(later)
 
-    def pause(self, tp: TP) -> None:
+    def pause(self, partition: TopicPartition) -> None:
         """Fetch no more of a partition; kept apart from the pauses of recovery and rebalance."""
-        self.on_buffer_full(tp)
+        self.on_buffer_full(TP(*partition))  # a message has aiokafka's kind of it
 
-    def resume(self, tp: TP) -> None:
+    def resume(self, partition: TopicPartition) -> None:
         """Go on fetching it, if it is still ours."""
+        tp = TP(*partition)
         if tp in self.assignment():
             self.on_buffer_drop(tp)
         else:

@@ -263,6 +263,32 @@ async def test_whoever_waits_until_the_deadline_is_answered_overloaded() -> None
     assert (await holder).customer is not None
 
 
+async def test_nobody_queues_for_a_directory_that_is_left_alone() -> None:
+    bench = Bench(max_concurrent_lookups=1)
+    bench.directory.gate = asyncio.Event()
+    (holder,) = bench.ask_at_once(1)
+    await bench.until(lambda: len(bench.directory.calls) == 1)
+    bench.call.breaker(ENDPOINT).open()
+    (late,) = bench.ask_at_once(1)
+    await asyncio.sleep(0)
+    assert late.done()
+    assert (await late).reason is Reason.CIRCUIT_OPEN
+    bench.directory.gate.set()
+    assert (await holder).customer is not None
+
+
+async def test_whoever_queued_before_the_breaker_opened_is_spared_the_directory() -> None:
+    bench = Bench(max_concurrent_lookups=1)
+    bench.directory.gate = asyncio.Event()
+    holder, queued = bench.ask_at_once(2)
+    await bench.until(lambda: len(bench.directory.calls) == 1)
+    bench.call.breaker(ENDPOINT).open()
+    bench.directory.gate.set()
+    assert (await holder).customer is not None
+    assert (await queued).reason is Reason.CIRCUIT_OPEN
+    assert len(bench.directory.calls) == 1
+
+
 async def test_an_overload_is_no_failure_of_the_directory() -> None:
     bench = Bench(max_concurrent_lookups=1)
     bench.directory.gate = asyncio.Event()

@@ -139,9 +139,10 @@ async def test_a_paused_partition_is_fetched_again_only_while_it_is_ours(tmp_pat
     ours = {SOURCE}
     consumer.assignment = lambda: ours
     consumer._set_active_tps(ours)
-    consumer.pause(SOURCE)
+    as_a_message_has_it = aiokafka.TopicPartition(*SOURCE)
+    consumer.pause(as_a_message_has_it)
     assert SOURCE not in consumer._get_active_partitions()
-    consumer.resume(SOURCE)
+    consumer.resume(as_a_message_has_it)
     assert SOURCE in consumer._get_active_partitions()
     consumer.pause(SOURCE)
     ours.clear()

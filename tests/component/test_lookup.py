@@ -53,10 +53,11 @@ class Bench:
             metrics=self.metrics,
             backoff=Backoff(base_seconds=0),
         )
+        self.publisher = FakePublisher()
         self.lookup = CustomerLookup(
             call=self.call,
             configuration=self.configuration,
-            publisher=FakePublisher(),
+            publisher=self.publisher,
             clock=self.clock,
             metrics=self.metrics,
             refresh_ahead=refresh_ahead,
@@ -204,6 +205,14 @@ async def test_many_hits_at_once_make_one_call() -> None:
     assert bench.hit() is not None
     await bench.lookup.drain()
     assert bench.directory.calls == ["+1"], "the new entry is not due"
+
+
+async def test_hits_during_a_refresh_do_not_count_as_waiting_for_it() -> None:
+    bench = Bench()
+    await bench.known(age=HOT)
+    assert None not in [bench.hit() for _ in range(10)]
+    await bench.lookup.drain()
+    assert bench.publisher.value(-1)["waiters"] == 0
 
 
 @pytest.mark.parametrize("reason", [Reason.API_ERROR, Reason.TIMEOUT, Reason.INVALID_RESPONSE])

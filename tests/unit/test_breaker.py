@@ -7,7 +7,7 @@ from posstream.resilience.breaker import Breaker, Permit, Rules, State
 from tests.manual_clock import ManualClock
 
 CLOSED, HALF_OPEN, OPEN = State.CLOSED, State.HALF_OPEN, State.OPEN
-RULES = Rules(window_seconds=30, calls=10, failure_ratio=0.5, open_seconds=15, probes=3)
+RULES = Rules(window_seconds=30, recent=50, calls=10, failure_ratio=0.5, open_seconds=15, probes=3)
 
 
 class Bench:
@@ -71,8 +71,8 @@ def test_a_new_breaker_lets_everything_through(bench: Bench) -> None:
         (6, 4, CLOSED),
         (6, 5, CLOSED),
         (6, 6, OPEN),
-        (100, 99, CLOSED),
-        (100, 100, OPEN),
+        (25, 24, CLOSED),
+        (25, 25, OPEN),
         (1000, 0, CLOSED),
     ],
 )
@@ -81,6 +81,19 @@ def test_it_opens_with_enough_outcomes_and_enough_failures_among_them(
 ) -> None:
     bench.settle(ok=ok, failed=failed)
     assert expected is bench.breaker.state
+
+
+def test_a_busy_time_before_does_not_outvote_an_outage_that_just_began(bench: Bench) -> None:
+    bench.settle(ok=10_000, failed=24)
+    assert bench.breaker.state is CLOSED
+    bench.settle(failed=1)
+    assert bench.breaker.state is OPEN, "25 of the last 50 failed"
+
+
+def test_a_directory_that_fails_less_than_half_the_time_stays_in_use(bench: Bench) -> None:
+    for _ in range(100):
+        bench.settle(failed=4, ok=5)
+    assert bench.breaker.state is CLOSED
 
 
 def test_the_rules_are_parameters() -> None:

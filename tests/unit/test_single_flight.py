@@ -258,3 +258,25 @@ async def test_forgetting_one_key_leaves_the_others() -> None:
     assert flights.is_current("other", flight)
     call.succeed("")
     await flights.drain()
+
+
+async def test_all_keys_can_be_forgotten_while_they_are_looked_through() -> None:
+    flights = SingleFlight[str, str]()
+    call = Call()
+    for key in ("one", "two", "three"):
+        flights.join(key, call)
+    assert set(flights) == {"one", "two", "three"}
+    for key in flights:
+        flights.forget(key)
+    assert set(flights) == set()
+    call.succeed("")
+    await flights.drain()
+
+
+async def test_a_drain_that_is_bounded_cancels_what_is_still_under_way_then() -> None:
+    flights = SingleFlight[str, str]()
+    call = Call()
+    flights.join("key", call)
+    await flights.drain(0.001)
+    assert call.cancelled
+    assert len(flights) == 0

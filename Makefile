@@ -22,7 +22,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[embedded,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test demo lint types floors compose test-all test-kafka docs clean
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ test: $(VENV)/.test ## the suite on the embedded broker and SQLite, with coverag
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+
+test-slow: $(VENV)/.test ## the tests that take a minute or more each
+	$(BIN)/pytest -m slow
 
 lint: $(VENV)/.lint ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -56,7 +59,7 @@ test-kafka: $(VENV)/.test ## the integration suite on the Apache Kafka at POSSTR
 	@test -n "$$POSSTREAM_TEST_BROKER" || { echo "skip: POSSTREAM_TEST_BROKER names no broker"; test -z "$$CI"; }
 	@test -z "$$POSSTREAM_TEST_BROKER" || $(BIN)/pytest tests/integration
 
-test-all: test lint types floors compose ## everything that there is
+test-all: test test-slow lint types floors compose ## everything that there is
 
 docs: $(VENV)/.test ## run every command block of the README
 	$(BIN)/pytest tests/acceptance/test_docs.py

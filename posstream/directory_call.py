@@ -5,6 +5,7 @@ Outcomes are values: a dead directory is an answer too.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from posstream.configuration import PluginConfiguration
 from posstream.domain.lookup import Attempt, DirectoryAnswer, Reason
@@ -38,12 +39,15 @@ class DirectoryCall:
         self._breaker: tuple[str, Breaker] | None = None
         metrics.api_calls_in_flight.set_function(lambda: self._bulkhead.inside)
         metrics.api_calls_queued.set_function(lambda: self._bulkhead.queued)
+        metrics.breaker_state.set_function(self._state)
 
     def breaker(self, endpoint: str) -> Breaker:
         """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
         if self._breaker is None or self._breaker[0] != endpoint:
-            self._turned(State.CLOSED)
-            self._breaker = (endpoint, Breaker(self._clock, changed=self._turned))
+            self._breaker = (
+                endpoint,
+                Breaker(self._clock, changed=partial(self._changed, endpoint)),
+            )
         return self._breaker[1]
 
     def idle(self, plan: PluginConfiguration) -> bool:
@@ -63,6 +67,7 @@ class DirectoryCall:
             noted: told of each attempt as soon as it ended (the audit trail).
         """
         breaker = self.breaker(plan.api_endpoint)
+        give_up_at = self._clock.monotonic() + plan.deadline_seconds
         if not breaker.admits:
             return _circuit_open()
         if not await self._bulkhead.enter(plan.max_concurrent_lookups, plan.deadline_seconds):
@@ -70,14 +75,18 @@ class DirectoryCall:
                 (), reason=Reason.OVERLOADED, error_message="too many lookups wait already"
             )
         try:
-            return await self._attempts(identifier, plan, breaker, noted)
+            return await self._attempts(identifier, plan, breaker, noted, give_up_at)
         finally:
             self._bulkhead.leave()
 
     async def _attempts(
-        self, identifier: str, plan: PluginConfiguration, breaker: Breaker, noted: Noted
+        self,
+        identifier: str,
+        plan: PluginConfiguration,
+        breaker: Breaker,
+        noted: Noted,
+        give_up_at: float,
     ) -> DirectoryAnswer:
-        give_up_at = self._clock.monotonic() + plan.deadline_seconds
         attempts: list[Attempt] = []
         last: AttemptOutcome | None = None
         while True:
@@ -106,6 +115,7 @@ class DirectoryCall:
                 not last.retryable
                 or len(attempts) >= plan.retry_attempts
                 or self._clock.monotonic() + pause >= give_up_at
+                or not breaker.admits
                 or not self._may_retry()
             ):
                 return _conclude(last, tuple(attempts))
@@ -116,10 +126,13 @@ class DirectoryCall:
         self._metrics.retries.labels("made" if may else "refused").inc()
         return may
 
-    def _turned(self, state: State) -> None:
-        self._metrics.breaker_state.set(state.value)
-        if state is State.OPEN:
+    def _changed(self, endpoint: str, state: State) -> None:
+        # A breaker that was dropped still hears of its last calls.
+        if state is State.OPEN and self._breaker is not None and self._breaker[0] == endpoint:
             self._metrics.breaker_opened.inc()
+
+    def _state(self) -> int:
+        return State.CLOSED.value if self._breaker is None else self._breaker[1].state.value
 
 
 def _circuit_open() -> DirectoryAnswer:

@@ -116,9 +116,15 @@ class CustomerLookup:
         once = dataclasses.replace(plan, retry_attempts=1)
 
         async def fetch(flight: Flight[Fetched]) -> Fetched:
-            fetched = await self._fetch(asked, cache, once, flight)
-            outcome = "failed" if fetched.entry is None else "refreshed"
-            self._metrics.refreshes.labels(outcome).inc()
+            outcome = "failed"
+            try:
+                fetched = await self._fetch(asked, cache, once, flight)
+                for audited in fetched.audited:
+                    await audited
+                if fetched.entry is not None:
+                    outcome = "refreshed"
+            finally:
+                self._metrics.refreshes.labels(outcome).inc()
             return fetched
 
         self._flights.join(asked.identifier, fetch)

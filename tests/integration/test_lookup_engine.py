@@ -197,6 +197,7 @@ async def test_a_dead_directory_is_left_alone_and_every_event_is_answered(
     await worker.configure(cache_ttl_seconds=None)
 
 
+@pytest.mark.slow
 async def test_a_directory_that_flaps_gets_few_extra_calls(
     directory: Directory, client: ForeignClient, tally: Tally
 ) -> None:
@@ -227,6 +228,7 @@ async def back_in_service(client: ForeignClient, tally: Tally) -> None:
             await asyncio.sleep(0.5)
 
 
+@pytest.mark.slow
 async def test_10_000_keys_that_expire_at_once_do_not_break_the_bulkhead_nor_stop_the_hits(
     directory: Directory, client: ForeignClient, tally: Tally, worker: Worker
 ) -> None:
@@ -253,6 +255,7 @@ async def test_10_000_keys_that_expire_at_once_do_not_break_the_bulkhead_nor_sto
     await worker.configure(cache_ttl_seconds=None, negative_ttl_seconds=None)
 
 
+@pytest.mark.slow
 async def test_memory_stays_flat_over_100_000_events_into_a_dead_directory(
     directory: Directory, client: ForeignClient, tally: Tally, worker: Worker
 ) -> None:

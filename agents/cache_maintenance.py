@@ -5,13 +5,13 @@ import logging
 from collections.abc import AsyncIterable
 from typing import Any, Final
 
+from agents.dead_letters import DeadLetters
 from agents.one_by_one import OneByOne
 from posstream import events
 from posstream.domain.cache_maintenance import CacheCommand, Cause, Evict, EvictPrefix, Replace
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.lookup import CustomerLookup
 from posstream.metrics import Metrics
-from posstream.ports import EventPublisher
 from posstream.topics import CACHE_COMMANDS
 from tables.customer_cache import CachePartition, CustomerCacheTable, home
 
@@ -32,13 +32,13 @@ class CacheMaintenanceAgent:
         *,
         cache: CustomerCacheTable,
         lookup: CustomerLookup,
-        publisher: EventPublisher,
         metrics: Metrics,
+        dead_letters: DeadLetters,
     ) -> None:
         self._cache = cache
         self._lookup = lookup
         self._metrics = metrics
-        self._one_by_one = OneByOne(app, publisher=publisher, metrics=metrics)
+        self._one_by_one = OneByOne(app, dead_letters)
         raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
         source = app.topic(CACHE_COMMANDS, allow_empty=True, **raw)
         self.actor = app.agent(source, name="agents.cache_maintenance")(self._consume)
@@ -61,7 +61,7 @@ class CacheMaintenanceAgent:
                 DeadLetterReason.INVALID_FIELD, "identifier belongs to another partition"
             )
         waits = False
-        while not await self._done(command, number):
+        while not await self._flushed(command, number):
             # A command waits for its partition: done to half a store it would be lost.
             if not self._one_by_one.is_current(message):
                 return
@@ -69,6 +69,13 @@ class CacheMaintenanceAgent:
                 log.info("a cache command waits for partition %d to be recovered", number)
                 waits = True
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _flushed(self, command: CacheCommand, number: int) -> bool:
+        """Do a command and wait until the changelog has it: then it may be acknowledged."""
+        done = await self._done(command, number)
+        if done:
+            await self._cache.flush()
+        return done
 
     async def _done(self, command: CacheCommand, number: int) -> bool:
         """Do a command; False if the partition is not at hand."""
@@ -106,7 +113,7 @@ class CacheMaintenanceAgent:
             if len(entries) < SLICE:
                 return True
             start = entries[-1].next
-            await asyncio.sleep(0)
+            await self._cache.flush()  # a bounded number of tombstones under way
         return False
 
     def _replace(self, partition: CachePartition, command: Replace) -> None:

@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import time
 from collections.abc import AsyncIterable, Awaitable
 from functools import partial
 from typing import Any
 
+from agents.dead_letters import DeadLetters, place, timestamp_ms
 from posstream import events
 from posstream.domain.errors import UnreadableEvent
 from posstream.domain.lookup import Identification, LookupAnswer, LookupFailed
@@ -20,7 +20,6 @@ from posstream.lookup import Answered, CustomerLookup
 from posstream.metrics import Metrics
 from posstream.ports import EventPublisher, Record
 from posstream.resilience.clock import Clock
-from posstream.resilience.rate_limit import RateLimit
 from posstream.resilience.turns import Turn, Turns
 from posstream.streaming.ordered_acks import OrderedAcks, Slot
 from posstream.topics import CUSTOMER_IDENTIFIED, REKEYED
@@ -43,7 +42,7 @@ class CustomerLookupAgent:
         metrics: Metrics,
         partitions: int,
         card_guard: bool,
-        dead_letters_per_minute: int,
+        dead_letters: DeadLetters,
     ) -> None:
         self._app = app
         self._lookup = lookup
@@ -53,9 +52,7 @@ class CustomerLookupAgent:
         self._metrics = metrics
         self._partitions = partitions
         self._card_guard = card_guard
-        self._dead_letters = RateLimit(clock, dead_letters_per_minute, per_seconds=60)
-        #: Why no more events are taken, if so.
-        self.stopped: str | None = None
+        self._dead_letters = dead_letters
         metrics.events_in_flight.set_function(lambda: self.in_flight)
         metrics.commit_age_seconds.set_function(self.commit_age_seconds)
         self._acks = OrderedAcks(app)
@@ -84,8 +81,7 @@ class CustomerLookupAgent:
     async def consume(self, arriving: AsyncIterable[Any]) -> None:
         """Handle events as they arrive; whatever is unforeseen crashes the worker, unacked."""
         async for event in arriving:
-            if self.stopped:
-                await asyncio.Event().wait()  # until the worker stops; the event stays unacked
+            await self._dead_letters.hold_if_stopped()
             try:
                 slot = self._acks.take(event)
                 if slot is not None:
@@ -126,7 +122,7 @@ class CustomerLookupAgent:
             topic=message.topic,
             partition=message.partition,
             offset=message.offset,
-            timestamp_ms=_timestamp_ms(message),
+            timestamp_ms=timestamp_ms(message),
             headers=_headers(message),
             card_guard=self._card_guard,
         )
@@ -170,41 +166,8 @@ class CustomerLookupAgent:
         slot.finish()
 
     async def _set_aside(self, slot: Slot, why: UnreadableEvent) -> None:
-        message = slot.event.message
-        if not self._dead_letters.allows():
-            self._stop()
-            return
-        self._metrics.dead_letters.labels(why.reason).inc()
-        log.warning(
-            "dead letter: %s/%d/%d: %s: %s",
-            message.topic,
-            message.partition,
-            message.offset,
-            why.reason,
-            why,
-        )
-        # In a thread: the search for card numbers in a large message takes its time.
-        letter = await asyncio.to_thread(
-            events.dead_letter,
-            message.key,
-            message.value,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            timestamp_ms=_timestamp_ms(message),
-            error=why,
-        )
-        await self._publisher.publish(letter)
-        slot.finish()
-
-    def _stop(self) -> None:
-        if self.stopped is None:
-            self.stopped = (
-                f"more than {self._dead_letters.limit} dead letters in a minute: whatever writes "
-                f"{CUSTOMER_IDENTIFIED} is broken, and no more events are taken. Mend it, or raise "
-                "POSSTREAM_DEAD_LETTERS_PER_MINUTE, and start the worker again"
-            )
-            log.critical("%s", self.stopped)
+        if await self._dead_letters.set_aside(slot.event.message, why):
+            slot.finish()
 
     async def _send(self, slot: Slot, record: Record) -> None:
         """Hand a record over; the slot is finished once the broker has it."""
@@ -225,25 +188,13 @@ class CustomerLookupAgent:
 
     async def _crash(self, event: Any, why: BaseException) -> None:
         """Stop the worker, the offset not advanced: its supervisor starts it again."""
-        message = event.message
-        log.critical(
-            "cannot go on at %s/%d/%d: %r",
-            message.topic,
-            message.partition,
-            message.offset,
-            why,
-            exc_info=why,
-        )
+        log.critical("cannot go on at %s: %r", place(event.message), why, exc_info=why)
         await self._app.crash(why)
 
 
 async def _finish(slot: Slot, acknowledged: Awaitable[None]) -> None:
     await acknowledged
     slot.finish()
-
-
-def _timestamp_ms(message: Any) -> int:
-    return round((message.timestamp or time.time()) * 1000)
 
 
 def _headers(message: Any) -> list[tuple[str, bytes]]:

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import orjson
 
-from agents.one_by_one import OneByOne, timestamp_ms
+from agents.dead_letters import DeadLetters, timestamp_ms
+from agents.one_by_one import OneByOne
 from posstream import events
 from posstream.domain.cache_maintenance import CacheCommand, Cause, CustomerUpdate, Evict, Replace
 from posstream.domain.freshness import CacheEntry
-from posstream.metrics import Metrics
 from posstream.ports import EventPublisher, ReadModel
 from posstream.resilience.clock import Clock
 from posstream.topics import CUSTOMER_UPDATED
@@ -32,7 +32,7 @@ class CustomerUpdatesAgent:
         read_model: ReadModel,
         publisher: EventPublisher,
         clock: Clock,
-        metrics: Metrics,
+        dead_letters: DeadLetters,
         partitions: int,
         card_guard: bool,
     ) -> None:
@@ -41,7 +41,7 @@ class CustomerUpdatesAgent:
         self._clock = clock
         self._partitions = partitions
         self._card_guard = card_guard
-        self._one_by_one = OneByOne(app, publisher=publisher, metrics=metrics)
+        self._one_by_one = OneByOne(app, dead_letters)
         raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
         source = app.topic(CUSTOMER_UPDATED, allow_empty=True, **raw)
         self.actor = app.agent(source, name="agents.customer_updates")(self._consume)

@@ -23,7 +23,7 @@ from posstream.domain.cache_maintenance import (
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.freshness import CacheEntry
-from posstream.domain.identifier import Identifier, IdentifierKind, normalise
+from posstream.domain.identifier import ALLOWED, Identifier, IdentifierKind, normalise
 from posstream.domain.lookup import (
     Attempt,
     CustomerFound,
@@ -136,8 +136,13 @@ def read_rekeyed(value: bytes | None) -> Identification:
         for name in ("lookup_id", "basket_id", "identifier"):
             _id(event, name, required=True)
         for name in ("identified_at_ms", "deadline_ms", "taken_at_ms"):
-            if not isinstance(event.get(name), int | None):
-                raise _invalid(name, "must be a whole number")
+            number = event.get(name, 0) if name == "identified_at_ms" else event.get(name) or 0
+            if not isinstance(number, int) or number != clamp_ms(number):
+                raise _invalid(name, "must be a whole number of milliseconds")
+        for name in ("refused", "traceparent"):
+            _id(event, name)
+        if not ALLOWED.fullmatch(event["identifier"]):
+            raise _invalid("identifier", "is not normalised")
         return Identification(**{**event, "kind": IdentifierKind(event["kind"])})
     except (TypeError, KeyError, ValueError) as why:
         raise UnreadableEvent(
@@ -227,6 +232,11 @@ def _decode(value: bytes | None, *, most: int = MAX_EVENT_BYTES) -> dict[str, An
         )
     try:
         event = orjson.loads(value)
+        # Deeper than orjson writes (254), with room for our own envelopes, it could not be
+        # published, and the worker would crash at it again and again.
+        orjson.dumps([[[event]]])
+    except orjson.JSONEncodeError as why:
+        raise UnreadableEvent(DeadLetterReason.NOT_JSON, "the message is nested too deep") from why
     except orjson.JSONDecodeError as why:
         try:
             value.decode()

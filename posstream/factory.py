@@ -5,6 +5,7 @@ from typing import Any
 from agents.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_lookup import CustomerLookupAgent
 from agents.customer_updates import CustomerUpdatesAgent
+from agents.dead_letters import DeadLetters
 from agents.projection import ProjectionAgent
 from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
 from posstream.adapters.directory_http import HttpDirectory
@@ -74,6 +75,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         refresh_ahead=settings.refresh_ahead,
     )
     cache = CustomerCacheTable(app, partitions=settings.topic_partitions)
+    dead_letters = DeadLetters(
+        publisher=publisher,
+        clock=clock,
+        metrics=metrics,
+        per_minute=settings.dead_letters_per_minute,
+    )
     agent = CustomerLookupAgent(
         app,
         lookup=lookup,
@@ -83,10 +90,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         metrics=metrics,
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
-        dead_letters_per_minute=settings.dead_letters_per_minute,
+        dead_letters=dead_letters,
     )
     ProjectionAgent(app, projection=SqlProjection(engine))
-    CacheMaintenanceAgent(app, cache=cache, lookup=lookup, publisher=publisher, metrics=metrics)
+    CacheMaintenanceAgent(
+        app, cache=cache, lookup=lookup, metrics=metrics, dead_letters=dead_letters
+    )
     sweeper = CacheSweeper(cache, configuration=configuration, clock=clock, metrics=metrics)
     app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
     read_model = SqlReadModel(read_only(engine))
@@ -95,7 +104,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         read_model=read_model,
         publisher=publisher,
         clock=clock,
-        metrics=metrics,
+        dead_letters=dead_letters,
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
     )
@@ -104,7 +113,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         read_model=read_model,
         publisher=publisher,
         clock=clock,
-        health=WorkerHealth(app, agent),
+        health=WorkerHealth(app, agent, dead_letters),
         registry=metrics.registry,
         configuration=live,
         breaker=lookup.breaker,

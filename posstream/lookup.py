@@ -7,6 +7,7 @@ whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
 import dataclasses
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Final
 from zlib import crc32
 
 import orjson
@@ -38,6 +39,10 @@ from posstream.ports import CustomerCache, EventPublisher
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight, SingleFlight
+
+#: How long after a failure an entry is not refreshed ahead again.
+_REFRESH_PAUSE_SECONDS: Final = 60
+_MOST_FAILED_REFRESHES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class CustomerLookup:
         self._metrics = metrics
         self._refresh_ahead = refresh_ahead
         self._flights: SingleFlight[str, Fetched] = SingleFlight()
+        #: Until when an identifier is not refreshed ahead again, in monotonic seconds.
+        self._failed_refreshes: dict[str, float] = {}
 
     def refuse(self, asked: Identification) -> LookupAnswer | None:
         """The answer that needs neither cache nor directory, if there is one."""
@@ -108,7 +115,11 @@ class CustomerLookup:
     def _refresh(
         self, asked: Identification, cache: CustomerCache, plan: PluginConfiguration
     ) -> None:
-        if asked.identifier in self._flights:
+        now = self._clock.monotonic()
+        if (
+            asked.identifier in self._flights
+            or self._failed_refreshes.get(asked.identifier, 0) > now
+        ):
             return
         if not self._call.idle(plan):
             self._metrics.refreshes.labels("skipped").inc()
@@ -125,9 +136,17 @@ class CustomerLookup:
                     outcome = "refreshed"
             finally:
                 self._metrics.refreshes.labels(outcome).inc()
+                if outcome == "failed":
+                    self._leave_alone(asked.identifier)
             return fetched
 
         self._flights.join(asked.identifier, fetch)
+
+    def _leave_alone(self, identifier: str) -> None:
+        # Not at every hit: these calls are a service to the directory, not a burden.
+        if len(self._failed_refreshes) >= _MOST_FAILED_REFRESHES:
+            self._failed_refreshes.clear()
+        self._failed_refreshes[identifier] = self._clock.monotonic() + _REFRESH_PAUSE_SECONDS
 
     def breaker(self) -> tuple[str, Breaker]:
         """The endpoint in force, and this worker's breaker for it."""
@@ -232,9 +251,9 @@ class CustomerLookup:
         entry = None
         if answer.customer is not None:
             document = orjson.dumps(answer.customer.as_document())
-            entry = CacheEntry(self._clock.now_ms(), document)
+            entry = CacheEntry(_asked_at_ms(answer), document)
         elif answer.reason is Reason.NOT_FOUND:
-            entry = CacheEntry(self._clock.now_ms(), None)
+            entry = CacheEntry(_asked_at_ms(answer), None)
         if answer.customer is not None and answer.customer.tier not in (*TIERS, ""):
             self._metrics.unknown_tiers.inc()
         if entry is not None and self._flights.is_current(asked.identifier, flight):
@@ -278,6 +297,11 @@ class CustomerLookup:
 
     def _since(self, consumed_at: float) -> int:
         return round((self._clock.monotonic() - consumed_at) * 1000)
+
+
+def _asked_at_ms(answer: DirectoryAnswer) -> int:
+    # What the directory knew when it was asked: news of a moment later are newer.
+    return answer.attempts[-1].requested_at_ms
 
 
 def _failed(

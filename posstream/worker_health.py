@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from agents.customer_lookup import CustomerLookupAgent
+from agents.dead_letters import DeadLetters
 from posstream.events import MAX_DEADLINE_MS
 from web.health import HealthReport
 
@@ -14,16 +15,17 @@ STALLED_SECONDS: Final = MAX_DEADLINE_MS // 1000 + 30
 class WorkerHealth:
     """`web.health.Health` of one Faust app."""
 
-    def __init__(self, app: Any, agent: CustomerLookupAgent) -> None:
+    def __init__(self, app: Any, agent: CustomerLookupAgent, dead_letters: DeadLetters) -> None:
         self._app = app
         self._agent = agent
+        self._dead_letters = dead_letters
 
     def live(self) -> HealthReport:
         """Alive until it crashed or stalled: then a supervisor should start it again."""
         reasons = []
         if self._app.crashed:
             reasons.append("the worker crashed")
-        if not self._agent.stopped and self._agent.commit_age_seconds() > STALLED_SECONDS:
+        if not self._dead_letters.stopped and self._agent.commit_age_seconds() > STALLED_SECONDS:
             reasons.append(f"events wait, and nothing was committed for {STALLED_SECONDS} s")
         return HealthReport(not reasons, tuple(reasons), {})
 
@@ -37,6 +39,6 @@ class WorkerHealth:
             reasons.append("the consumer group is rebalancing")
         elif not app.tables.actives_ready:
             reasons.append("the tables are being recovered")
-        if self._agent.stopped:
-            reasons.append(self._agent.stopped)
+        if self._dead_letters.stopped:
+            reasons.append(self._dead_letters.stopped)
         return HealthReport(not reasons, tuple(reasons), {"rebalances": app.rebalancing_count})

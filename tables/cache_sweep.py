@@ -4,7 +4,7 @@ Neither does it by itself: RocksDB's own `ttl` writes no tombstone, so rows come
 recovery, and the changelog's retention does not reach into a worker's RocksDB.
 """
 
-import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -63,6 +63,10 @@ class SweptCache(Protocol):
         """Whether this worker has it."""
         ...
 
+    async def flush(self) -> None:
+        """Wait until the broker has every change that was made."""
+        ...
+
 
 class CacheSweeper:
     """Goes round and round through the partitions of this worker, a batch at a time."""
@@ -100,7 +104,8 @@ class CacheSweeper:
                 ends += 1
                 self._partition = (self._partition + 1) % len(partitions)
                 self._start = b""
-            await asyncio.sleep(0)
+            with contextlib.suppress(RuntimeError):  # the producer is gone: the worker stops
+                await self._cache.flush()  # a bounded number of tombstones under way
 
     def _sweep_slice(self, limit: int) -> int:
         """Sweep one slice without a pause: nobody can renew an entry while it is judged."""

@@ -111,6 +111,13 @@ class CustomerCacheTable:
         assigned = self._app.assignor._assignment.actives  # noqa: SLF001
         return number in assigned.get(CACHE_CHANGELOG, ())
 
+    async def flush(self) -> None:
+        """Wait until the broker has every change that was made: Faust writes them in its time."""
+        producer = self._app.producer
+        while producer.buffer.size:  # its own flush gives up after a tenth of a second
+            await producer.buffer.flush()
+        await producer.flush()
+
     @property
     def recovered(self) -> bool:
         """Whether the stores are whole; during a recovery they fill up, or change hands."""

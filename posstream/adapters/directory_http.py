@@ -5,6 +5,7 @@ of aiohttp leaves this module.
 """
 
 import asyncio
+import codecs
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -249,7 +250,7 @@ def _status_error(status: int, auth: Credentials | None) -> str:
 
 def _decode(body: bytes) -> tuple[object, bool]:
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(body.removeprefix(codecs.BOM_UTF8))  # .NET services send one
         # Deeper than orjson writes (254), with room for our own envelopes, it is no answer:
         # the worker would crash at the first attempt to publish it, again and again.
         orjson.dumps([[[document]]])

@@ -133,6 +133,9 @@ def scrub(value: Any, *, card_guard: bool = True) -> Any:
         }
     if isinstance(value, list):
         return [scrub(item, card_guard=card_guard) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_INT:
+        masked = scrub(int(value), card_guard=card_guard)
+        return masked if isinstance(masked, str) else value
     if card_guard and isinstance(value, int) and not isinstance(value, bool):
         masked = mask_payment_cards(str(value))
         return masked if "*" in masked else value

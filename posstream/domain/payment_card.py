@@ -38,10 +38,10 @@ _ZERO: Final = ord("0")
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
 
 _SEPARATORS: Final = re.compile(r"[^0-9A-Za-z@]")
-#: A run of digits, alone or in groups divided by spaces and dashes.
-_RUN: Final = re.compile(r"(?<![0-9+])[0-9](?:[ -]*[0-9]){12,}")
+#: A run of digits, alone or in groups divided as people and UTF-16 divide them.
+_RUN: Final = re.compile(r"(?<![0-9+])[0-9](?:[ ./\x00\xa0\xc2-]*[0-9]){12,}")
 _GROUP: Final = re.compile(r"[0-9]+")
-_RUN_BYTES: Final = re.compile(_RUN.pattern.encode())
+_RUN_BYTES: Final = re.compile(_RUN.pattern.encode("latin-1"))
 
 
 def luhn_valid(digits: str) -> bool:
@@ -80,7 +80,9 @@ def mask_payment_cards(text: str) -> str:
 
 def mask_payment_cards_in_bytes(raw: bytes) -> bytes:
     """The same for bytes of any encoding that agrees with ASCII on digits."""
-    return _RUN_BYTES.sub(lambda run: _mask_run(run.group().decode()).encode(), raw)
+    return _RUN_BYTES.sub(
+        lambda run: _mask_run(run.group().decode("latin-1")).encode("latin-1"), raw
+    )
 
 
 def _is_card_number(digits: str) -> bool:

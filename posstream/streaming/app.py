@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+import os
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,15 +18,22 @@ from mode.utils.queues import FlowControlEvent
 
 from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
-from posstream.topics import DEAD_LETTER_MAX_BYTES
+from posstream.topics import DEAD_LETTER_MAX_BYTES, PROJECTED
 
 log = logging.getLogger(__name__)
 
 #: One full buffer stalls every agent of the worker, and a buffer calls itself full at 80 %, so
-#: one fetch of every partition must fit in the other 20 %:
-#: MAX_POLL_RECORDS * partitions <= 0.2 * BUFFER_MAXSIZE.
-BUFFER_MAXSIZE: Final = 32_768
+#: one fetch of every partition of an agent's topics must fit in the other 20 %.
+BUFFER_MAXSIZE: Final = 65_536
 MAX_POLL_RECORDS: Final = 250
+_MOST_TOPICS: Final = len(PROJECTED)
+#: What a stop after a crash may take besides the drain, before the process is ended.
+_LAST_WORDS_SECONDS: Final = 15
+
+
+def max_poll_records(partitions: int) -> int:
+    """How many records of one partition a fetch may bring."""
+    return max(1, min(MAX_POLL_RECORDS, BUFFER_MAXSIZE // 5 // (_MOST_TOPICS * partitions)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,7 @@ class StreamingApp(faust.App):
             broker_session_timeout=self.tuning.session_timeout_seconds,
             broker_heartbeat_interval=self.tuning.heartbeat_interval_seconds,
             broker_commit_interval=0.5,
-            broker_max_poll_records=min(MAX_POLL_RECORDS, BUFFER_MAXSIZE // (10 * partitions) or 1),
+            broker_max_poll_records=max_poll_records(partitions),
             consumer_auto_offset_reset="earliest",  # latest hangs recovery (#651)
             producer_linger=0.005,
             producer_max_batch_size=65_536,
@@ -146,6 +155,18 @@ class StreamingApp(faust.App):
         """Make the data directory; Faust makes only its last part."""
         Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at start
         await super().on_first_start()
+
+    def _crash(self, reason: BaseException) -> None:
+        """Every crash comes by here; the process must end, or no supervisor starts it again.
+
+        Faust's stop waits for its threads, and one of them may be what crashed.
+        """
+        if not self.crashed:
+            seconds = self.tuning.drain_seconds + _LAST_WORDS_SECONDS
+            last = threading.Timer(seconds, os._exit, [1])
+            last.daemon = True
+            last.start()
+        super()._crash(reason)
 
     def tune(self, tuning: Tuning) -> None:
         """Fit the settings to the broker, before the consumer starts."""
@@ -176,8 +197,9 @@ def install_event_loop() -> None:
         import uvloop
 
         uvloop.install()
-    # A tenth of all CPU goes into debug lines that nobody sees, otherwise.
-    logging.getLogger("aiokafka").setLevel(logging.INFO)
+    # A tenth of all CPU goes into aiokafka's debug lines; those of the others hold customers.
+    for name in ("aiokafka", "aiosqlite", "asyncpg", "faust.topics", "faust.transport"):
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def with_drain(tuning: Tuning, deadline_seconds: float) -> Tuning:

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 #: Seconds after which a watermark that cannot be probed is taken as the broker told it.
 _PROBE_SECONDS: Final = 10
 _DRAIN_POLL_SECONDS: Final = 0.02
+#: How long the last commit before a stop or a rebalance may take.
+_COMMIT_SECONDS: Final = 10
 
 
 class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
@@ -146,7 +148,11 @@ class Consumer(faust_driver.Consumer):
                 break
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
             self._clean_unacked_messages()
-        await self.commit_and_end_transactions()
+        # Not awaited itself: after a crash its thread may be gone, and it would never end.
+        commit = asyncio.ensure_future(self.commit_and_end_transactions())
+        await asyncio.wait([commit], timeout=_COMMIT_SECONDS)
+        if commit.done():
+            commit.result()
 
 
 class Transport(faust_driver.Transport):

@@ -9,11 +9,14 @@ from typing import Any
 
 import orjson
 
+from agents.dead_letters import DeadLetters
 from posstream.domain.customer import Customer, read_customer
 from posstream.domain.errors import PublishFailed
 from posstream.domain.freshness import CacheEntry
 from posstream.domain.lookup import Attempt, AttemptStatus, Reason
+from posstream.metrics import Metrics
 from posstream.ports import AttemptOutcome, BasketRow, CustomerRow, Record
+from posstream.resilience.clock import Clock
 from web.health import HealthReport
 
 NOW = datetime(2026, 1, 31, 8, 0, 0, tzinfo=UTC)
@@ -151,6 +154,7 @@ class FakeDirectory:
         None,
     )
     gate: asyncio.Event | None = None
+    clock: Clock = field(default_factory=FixedClock)
     calls: list[str] = field(default_factory=list)
     most_at_once: int = 0
     _now: int = 0
@@ -159,6 +163,7 @@ class FakeDirectory:
         self, identifier: str, *, endpoint: str, timeout_seconds: float, number: int
     ) -> AttemptOutcome:
         self.calls.append(identifier)
+        asked_at_ms = self.clock.now_ms()
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
         try:
@@ -173,7 +178,7 @@ class FakeDirectory:
             reason, AttemptStatus.FAILED
         )
         return AttemptOutcome(
-            Attempt(number, endpoint, NOW_MS, NOW_MS, 0, status, error_message=reason),
+            Attempt(number, endpoint, asked_at_ms, asked_at_ms, 0, status, error_message=reason),
             customer=customer,
             reason=reason,
             retryable=reason in {Reason.TIMEOUT, Reason.API_ERROR},
@@ -186,3 +191,12 @@ def a_customer(identifier: str) -> Customer:
     customer = read_customer({"customer_id": f"C-{identifier}"}, card_guard=True)
     assert isinstance(customer, Customer)
     return customer
+
+
+def dead_letters_of(
+    publisher: FakePublisher, metrics: Metrics, per_minute: int = 100
+) -> DeadLetters:
+    """Where an agent under test sets messages aside."""
+    return DeadLetters(
+        publisher=publisher, clock=FixedClock(), metrics=metrics, per_minute=per_minute
+    )

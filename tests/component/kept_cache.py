@@ -24,12 +24,18 @@ class KeptCache:
         )
         Path(self.app.conf.tabledir).mkdir(parents=True)
         self.table = CustomerCacheTable(self.app, partitions=PARTITIONS)
+        #: Told at each flush how many changes were not with the broker before it.
+        self.flushed: list[int] = []
+        self.table.flush = self._flush  # type: ignore[method-assign]
         self.assign(range(PARTITIONS))
         self.app.tables.actives_ready = True
         self.app.consumer._thread.thread_loop.close()  # of a thread that is not started here
 
     def assign(self, numbers: Sequence[int]) -> None:
         self.app.assignor._assignment.actives = {CACHE_CHANGELOG: list(numbers)}
+
+    async def _flush(self) -> None:
+        self.flushed.append(self.app.producer.buffer.size)
 
     def put(self, identifier: str, entry: CacheEntry) -> None:
         self.table.partition(home(identifier, PARTITIONS)).put(identifier, entry)

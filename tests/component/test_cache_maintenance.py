@@ -15,7 +15,14 @@ from posstream.domain.freshness import CacheEntry
 from posstream.metrics import Metrics
 from posstream.ports import Record
 from tables.customer_cache import home
-from tests.component.fakes import NOW_MS, FakePublisher, FakeReadModel, FixedClock, john
+from tests.component.fakes import (
+    NOW_MS,
+    FakePublisher,
+    FakeReadModel,
+    FixedClock,
+    dead_letters_of,
+    john,
+)
 from tests.component.kept_cache import PARTITIONS, Event, FakeApp, KeptCache, Message, arriving
 
 JOHN = CacheEntry(NOW_MS, b'{"customer_id":"CUST_001"}')
@@ -44,8 +51,8 @@ class Maintenance:
             self.app,
             cache=self.cache.table,
             lookup=self.lookup,
-            publisher=self.publisher,
             metrics=self.metrics,
+            dead_letters=dead_letters_of(self.publisher, self.metrics),
         )
 
     async def do(self, command: CacheCommand) -> list[Event]:
@@ -89,6 +96,8 @@ async def test_an_eviction_removes_one_entry_for_good(maintenance: Maintenance) 
     assert maintenance.cache.tombstones == {(home("+491", PARTITIONS), "+491")}
     assert maintenance.lookup.forgotten == ["+491"]
     assert (event.acked, maintenance.removed("evicted")) == (True, 1)
+    waiting = maintenance.cache.app.producer.buffer.size
+    assert maintenance.cache.flushed[-1] == waiting, "the changelog had all when it was acked"
 
 
 async def test_an_eviction_of_nothing_writes_no_tombstone_but_stops_a_call_under_way(
@@ -220,7 +229,7 @@ async def test_a_broken_store_crashes_the_worker_and_nothing_behind_it_is_acknow
 class Updates:
     """The agent of customer-updated on a read model of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_minute: int = 100) -> None:
         self.app, self.publisher = FakeApp(), FakePublisher()
         self.read_model = FakeReadModel(customers={"CUST_001": john()})
         self.agent = CustomerUpdatesAgent(
@@ -228,7 +237,7 @@ class Updates:
             read_model=self.read_model,
             publisher=self.publisher,
             clock=FixedClock(),
-            metrics=Metrics(),
+            dead_letters=dead_letters_of(self.publisher, Metrics(), per_minute),
             partitions=PARTITIONS,
             card_guard=True,
         )
@@ -368,3 +377,30 @@ async def test_a_broker_that_refuses_a_command_crashes_the_worker(updates: Updat
     updates.publisher.fail()
     event = await updates.come(customer_identifier="+49151")
     assert (updates.app.crashed, event.acked) == ([updates.publisher.error], False)
+
+
+def nested(depth: int) -> bytes:
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    return b'{"customer_id":"C1","customer":{"customer_id":"C1","x":' + deep + b"}}"
+
+
+@pytest.mark.parametrize("depth", [300, 600])
+async def test_news_nested_too_deep_become_a_dead_letter_and_crash_nothing(
+    updates: Updates, depth: int
+) -> None:
+    event = Event(Message(nested(depth), topic=topics.CUSTOMER_UPDATED, timestamp=5.0))
+    await updates.agent.consume(arriving(event))
+    assert event.acked
+    assert not updates.app.crashed
+    assert [record.topic for record in updates.publisher.records] == [topics.DEAD_LETTERS]
+
+
+async def test_a_flood_of_bad_news_stops_the_agent_like_any_other() -> None:
+    updates = Updates(per_minute=2)
+    bad = [Event(Message(b"x", topic=topics.CUSTOMER_UPDATED, timestamp=5.0)) for _ in range(4)]
+    taking = asyncio.ensure_future(updates.agent.consume(arriving(*bad)))
+    await asyncio.wait([taking], timeout=0.5)
+    assert not taking.done()
+    assert [event.acked for event in bad] == [True, True, False, False]
+    assert len(updates.publisher.records) == 2
+    taking.cancel()

@@ -210,6 +210,8 @@ class BrokenCache:
     def owns(self, _: int) -> bool:
         return self.owned
 
+    async def flush(self) -> None: ...
+
 
 def sweeper_of(cache: BrokenCache) -> CacheSweeper:
     return CacheSweeper(

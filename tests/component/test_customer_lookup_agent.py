@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from agents.customer_lookup import CustomerLookupAgent
+from agents.dead_letters import DeadLetters
 from posstream import events, topics
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
@@ -79,9 +80,9 @@ class Bench:
         self.app = FakeApp()
         self.metrics = Metrics()
         self.cache = FakeCache()
-        self.directory = FakeDirectory()
-        self.publisher = FakePublisher()
         self.clock = clock or SystemClock()
+        self.directory = FakeDirectory(clock=self.clock)
+        self.publisher = FakePublisher()
         self.acked: list[int] = []
         plan = PluginConfiguration(api_endpoint="http://directory/", **configuration)
         self.lookup = CustomerLookup(
@@ -90,6 +91,12 @@ class Bench:
             publisher=self.publisher,
             clock=self.clock,
             metrics=self.metrics,
+        )
+        self.dead_letters = DeadLetters(
+            publisher=self.publisher,
+            clock=self.clock,
+            metrics=self.metrics,
+            per_minute=dead_letters_per_minute,
         )
         self.agent = CustomerLookupAgent(
             self.app,
@@ -100,7 +107,7 @@ class Bench:
             metrics=self.metrics,
             partitions=1,
             card_guard=True,
-            dead_letters_per_minute=dead_letters_per_minute,
+            dead_letters=self.dead_letters,
         )
         self._offset = 0
 
@@ -200,11 +207,11 @@ async def test_what_nobody_foresaw_crashes_the_worker_with_the_offset_not_advanc
 async def test_too_many_dead_letters_in_a_minute_stop_the_stream_and_nothing_is_set_aside() -> None:
     bench = Bench(dead_letters_per_minute=3)
     taking = asyncio.ensure_future(bench.send(*[b"broken"] * 5, scan("+1")))
-    await bench.until(lambda: bool(bench.agent.stopped))
+    await bench.until(lambda: bool(bench.dead_letters.stopped))
     await bench.until(lambda: bench.acked == [0, 1, 2])
     letters = [r for r in bench.publisher.records if r.topic == topics.DEAD_LETTERS]
     assert len(letters) == 3
-    assert "POSSTREAM_DEAD_LETTERS_PER_MINUTE" in str(bench.agent.stopped)
+    assert "POSSTREAM_DEAD_LETTERS_PER_MINUTE" in str(bench.dead_letters.stopped)
     assert not bench.app.crashed
     taking.cancel()
 

@@ -35,8 +35,8 @@ class Bench:
     """Calls to a directory in memory, on a clock that the test moves."""
 
     def __init__(self, *, backoff: Backoff | None = None, **configuration: Any) -> None:
-        self.directory = FakeDirectory()
         self.clock = ManualClock()
+        self.directory = FakeDirectory(clock=self.clock)
         self.metrics = Metrics()
         self.noted: list[Attempt] = []
         self.plan = PluginConfiguration(api_endpoint=ENDPOINT, **configuration)

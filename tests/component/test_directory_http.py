@@ -126,7 +126,6 @@ async def test_retry_after_is_handed_on() -> None:
         (b"", "not JSON"),
         (b'{"customer_id": "C"', "not JSON"),
         (b"<!doctype html><p>John", "not JSON"),
-        (b'\xef\xbb\xbf{"customer_id": "C"}', "not JSON"),
         (b'{"customer_id": "\xff"}', "not JSON"),
         (b'{"customer_id": "\\ud800"}', "not JSON"),
         (b'{"customer_id": "C", "x": NaN}', "not JSON"),
@@ -143,7 +142,7 @@ async def test_retry_after_is_handed_on() -> None:
         (b'{"customer_id": "C", "loyalty_points": 18446744073709551616}', "loyalty_points"),
         (b'{"customer_id": "C", "tier": ["GOLD"]}', "tier"),
     ],
-    ids=range(19),
+    ids=range(18),
 )
 async def test_what_is_no_customer_is_an_invalid_response(body: bytes, error: str) -> None:
     outcome = await answer_to(body)

@@ -43,7 +43,7 @@ class Bench:
         self.clock = ManualClock()
         self.metrics = Metrics()
         self.cache = FakeCache()
-        self.directory = FakeDirectory()
+        self.directory = FakeDirectory(clock=self.clock)
         self.others: list[asyncio.Task[LookupAnswer]] = []
         plan = PluginConfiguration(api_endpoint=ENDPOINT, **configuration)
         self.configuration = CurrentConfiguration(plan)

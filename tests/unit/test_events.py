@@ -583,9 +583,30 @@ def test_a_dead_letter_too_long_for_its_topic_is_cut_and_says_so() -> None:
     assert record.key == b"k" * events.MAX_DEAD_KEY
 
 
-@pytest.mark.parametrize("field", ["deadline_ms", "taken_at_ms", "identified_at_ms"])
-def test_a_rekeyed_record_with_a_mistyped_number_is_unreadable(field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("deadline_ms", "x"),
+        ("taken_at_ms", "x"),
+        ("identified_at_ms", "x"),
+        ("identified_at_ms", None),
+        ("identified_at_ms", 10**18),
+        ("identified_at_ms", -1),
+        ("taken_at_ms", 10**30),
+        ("traceparent", 5),
+        ("identifier", "a/b"),
+        ("identifier", ["x"]),
+    ],
+)
+def test_a_rekeyed_record_with_a_wrong_field_is_unreadable(field: str, wrong: object) -> None:
     record = events.rekeyed(read(), 0)
-    value = json.dumps({**value_of(record), field: "x"}).encode()
+    value = json.dumps({**value_of(record), field: wrong}).encode()
     with pytest.raises(UnreadableEvent):
         events.read_rekeyed(value)
+
+
+@pytest.mark.parametrize("depth", [253, 600, 1100])
+def test_an_event_nested_too_deep_is_unreadable(depth: int) -> None:
+    value = b'{"basket_id":"b","customer_identifier":"+1","x":' + b"[" * depth + b"]" * depth + b"}"
+    with pytest.raises(UnreadableEvent):
+        read_raw(value)

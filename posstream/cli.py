@@ -1,6 +1,7 @@
 """The `posstream` command. Each subcommand is one module of `posstream.commands`."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -333,6 +334,8 @@ def _refuse(why: Exception) -> None:
 
 
 def _exit(outcome: Coroutine[Any, Any, int]) -> None:
+    # Its lines about a broker that is down would stand beside our one.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         sys.exit(asyncio.run(outcome))
     except PosstreamError as why:

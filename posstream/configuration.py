@@ -4,8 +4,10 @@ The keys, defaults and meanings are the contract's (section 4). Values are check
 an edit with one bad key changes nothing.
 """
 
+import contextlib
 import dataclasses
 import ipaddress
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -137,7 +139,7 @@ def merged(config: Mapping[str, Any], changes: object) -> dict[str, Any]:
     return {key: value for key, value in {**config, **changes}.items() if value is not None}
 
 
-def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one reason each
+def check_endpoint(url: object) -> str | None:
     """Why a URL cannot be a directory endpoint, or None if it can."""
     if not isinstance(url, str) or len(url) > 2000:  # noqa: PLR2004
         return "must be a URL of at most 2,000 characters"
@@ -152,11 +154,19 @@ def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one reason eac
         return "must not carry a user name or password: credentials belong in the settings"
     if parts.fragment or any(c.isspace() or not c.isprintable() for c in url):
         return "must have no fragment and no blank"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return "must not be a link-local address" if address.is_link_local else None
+    return "must not be a link-local address" if _is_link_local(host) else None
+
+
+def _is_link_local(host: str) -> bool:
+    """Whether a host is link-local (cloud metadata), in any spelling that a resolver takes."""
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host.rstrip("."))
+        mapped = getattr(address, "ipv4_mapped", None)
+        return (mapped or address).is_link_local
+    with contextlib.suppress(OSError, UnicodeError):
+        # 0xa9fea9fe, 2852039166 and 169.254.43518 are addresses, too.
+        return ipaddress.ip_address(socket.inet_aton(host.rstrip("."))).is_link_local
+    return False
 
 
 def _check(key: str, value: object) -> None:

@@ -2,9 +2,11 @@
 
 import hmac
 import http
+import ipaddress
 import logging
 import uuid
 from typing import Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -75,6 +77,38 @@ def api_key_required(api_key: str, *, public: frozenset[str]) -> Middleware:
         return await handler(request)
 
     return check
+
+
+def known_host_required(web_host: str) -> Middleware:
+    """A middleware for a view without a key: only requests that were sent to this machine by name.
+
+    A page of somebody else's, whose name was made to lead to 127.0.0.1 (DNS rebinding), is of the
+    same origin as its requests; by its Host header it is told apart.
+
+    Args:
+        web_host: the configured address; it and every loopback name is let in.
+    """
+    known = {web_host.lower(), "localhost"}
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = (urlsplit(f"//{request.host}").hostname or "").lower()
+        if host not in known and not _is_loopback(host):
+            return error_answer(
+                421,
+                "MISDIRECTED_REQUEST",
+                "without POSSTREAM_API_KEY only requests to localhost are answered",
+            )
+        return await handler(request)
+
+    return check
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def new_reference() -> str:

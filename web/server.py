@@ -18,7 +18,7 @@ from web.graphql.schema import build_schema
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
 from web.health import Health, health_routes
 from web.metrics import metrics_routes
-from web.middleware import add_safe_headers, api_key_required, errors_as_json
+from web.middleware import add_safe_headers, api_key_required, errors_as_json, known_host_required
 from web.mock_directory import MOCK_PATHS, MockDirectory
 
 #: How long open requests may finish at a stop, in seconds; the till has its own retries.
@@ -50,9 +50,13 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
 ) -> web.Application:
     """The application of one worker. It opens nothing and owns none of what it is given."""
     key = settings.api_key
-    guards = () if key is None else (api_key_required(key, public=_PUBLIC),)
+    guard = (
+        known_host_required(settings.web_host)
+        if key is None
+        else api_key_required(key, public=_PUBLIC)
+    )
     application = web.Application(
-        middlewares=[errors_as_json, *guards], client_max_size=MAX_BODY_BYTES
+        middlewares=[errors_as_json, guard], client_max_size=MAX_BODY_BYTES
     )
     application.on_response_prepare.append(add_safe_headers)
     view = GraphQLView(

@@ -178,7 +178,7 @@ class HttpDirectory:
             return InvalidCustomer("the body is not a JSON object")
         mapped = self._mapping.apply(clean)
         customer_id = self._mapping.find(document, "customer_id")
-        return judge_fields(customer_id, mapped.fields, mapped.extra)
+        return judge_fields(customer_id, mapped.fields, mapped.extra, card_guard=self._card_guard)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from posstream.domain.cache_maintenance import Evict, EvictPrefix
 from posstream.domain.errors import BrokerUnreachable
 from posstream.domain.payment_card import mask
 from posstream.settings import Settings
+from posstream.streaming.preflight import partition_counts
 from posstream.topics import CACHE_COMMANDS
 
 
@@ -43,14 +44,11 @@ async def evict(settings: Settings, command: Evict | EvictPrefix) -> int:
 
 
 async def _partitions(settings: Settings) -> int:
-    """The topic's partitions; 0 if there is no such topic. A producer that asks would make one."""
+    """The topic's partitions; 0 if there is no such topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     try:
         await admin.start()
-        if CACHE_COMMANDS not in await admin.list_topics():
-            return 0
-        (topic,) = await admin.describe_topics([CACHE_COMMANDS])
-        return len(topic["partitions"])
+        return (await partition_counts(admin, [CACHE_COMMANDS])).get(CACHE_COMMANDS, 0)
     finally:
         await admin.close()
 

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from posstream.adapters.directory_http import HttpDirectory
+from yarl import URL
+
+from posstream.adapters.directory_http import HttpDirectory, same_origin
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer
 from posstream.domain.identifier import Identifier, InvalidIdentifier, normalise
 from posstream.domain.lookup import Reason
@@ -33,8 +35,15 @@ _CURES: Final = {
 }
 
 
-async def check_directory(settings: Settings, identifier: str) -> list[Line]:
-    """Ask the directory once, as a worker would."""
+async def check_directory(settings: Settings, identifier: str, live: str | None) -> list[Line]:
+    """Ask the directory once, as a worker would.
+
+    Args:
+        settings: of the worker.
+        identifier: in any spelling.
+        live: the endpoint of the live configuration, if it names one.
+    """
+    endpoint = live or settings.api_endpoint
     found = normalise(identifier, card_guard=settings.payment_card_guard)
     if isinstance(found, InvalidIdentifier):
         return [(False, f"identifier {found.masked}: {found.why}")]
@@ -48,18 +57,26 @@ async def check_directory(settings: Settings, identifier: str) -> list[Line]:
     try:
         outcome = await directory.attempt(
             found.value,
-            endpoint=settings.api_endpoint,
+            endpoint=endpoint,
             timeout_seconds=_TIMEOUT_SECONDS,
             number=1,
         )
     finally:
         await directory.close()
-    return list(_judged(settings, found, outcome))
+    with_credentials = settings.credentials is not None and same_origin(
+        URL(endpoint), URL(settings.credentials.endpoint)
+    )
+    asked = (
+        f"directory at {endpoint}{' (live configuration)' if live else ''}, "
+        f"{'with' if with_credentials else 'without'} credentials"
+    )
+    own_mock = live is None and settings.explicit_api_endpoint is None
+    return list(_judged(asked, found, outcome, own_mock=own_mock))
 
 
-def _judged(settings: Settings, found: Identifier, outcome: AttemptOutcome) -> Iterator[Line]:
-    credentials = "without" if settings.credentials is None else "with"
-    asked = f"directory at {settings.api_endpoint}, {credentials} credentials"
+def _judged(
+    asked: str, found: Identifier, outcome: AttemptOutcome, *, own_mock: bool
+) -> Iterator[Line]:
     took = f"{outcome.attempt.duration_ms} ms"
     if outcome.customer is not None:
         # Some directories use the phone or the card as the id.
@@ -70,7 +87,7 @@ def _judged(settings: Settings, found: Identifier, outcome: AttemptOutcome) -> I
     elif outcome.reason is Reason.NOT_FOUND:
         unknown = f"does not know {found.masked} ({took})"
         yield True, f"{asked}: {unknown}; if it should, see the path of POSSTREAM_API_ENDPOINT"
-    elif settings.explicit_api_endpoint is None and outcome.attempt.http_status is None:
+    elif own_mock and outcome.attempt.http_status is None:
         yield True, f"{asked}: the worker's own mock, there once a worker runs"
     else:
         yield False, f"{asked}: {outcome.attempt.error_message} ({took}); {_cure(outcome)}"

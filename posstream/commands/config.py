@@ -5,7 +5,6 @@ Works without a worker: on the database and the topic, as a worker's web view do
 
 import getpass
 import json
-import logging
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -145,8 +144,6 @@ async def _opened(
         DatabaseUnusable: with a sentence that names no address.
         StartRefused: if no broker answers.
     """
-    # Its lines about a broker that is down would stand beside our one.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     servers = settings.bootstrap_servers
     engine = create_engine(settings.database_url)
     store = SqlConfigurationStore(engine, PLUGIN)
@@ -172,7 +169,7 @@ async def _opened(
             await reader.catch_up(fetch_wait_ms=_FETCH_WAIT_MS)
             await reader.close()
         yield live
-    except (SQLAlchemyError, CommandError, OSError) as why:
+    except (SQLAlchemyError, CommandError, OSError, TypeError) as why:
         raise DatabaseUnusable(
             f"the database cannot be used ({type(why).__name__}): check POSSTREAM_DATABASE_URL "
             "and that the database is up"

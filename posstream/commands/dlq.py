@@ -320,12 +320,14 @@ async def _replay(settings: Settings, chosen: Mapping[Address, Source]) -> bool:
 async def _send(
     producer: aiokafka.AIOKafkaProducer, message: Any, address: Address, source: Source
 ) -> bool:
+    timestamp_ms = read_letter(message).timestamp_ms
     try:
         sent = await producer.send_and_wait(
             source.topic,
             message.value,
             key=message.key,
             partition=source.partition,
+            timestamp_ms=timestamp_ms,  # an event without occurred_at happened then, not now
             headers=[(REPLAYED_FROM, str(address).encode())],
         )
     except (KafkaConnectionError, KafkaTimeoutError):

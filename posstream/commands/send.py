@@ -7,6 +7,7 @@ import orjson
 
 from posstream import events
 from posstream.commands.topic_client import topic_client
+from posstream.domain.identifier import InvalidIdentifier, normalise
 from posstream.settings import Settings
 
 
@@ -14,11 +15,20 @@ async def send(settings: Settings, basket_id: str, identifier: str, wait_seconds
     """Send a `customer-identified` event and print its answer as JSON.
 
     Returns:
-        0 if the customer was found, 1 if not, 2 if no answer came in time.
+        0 if the customer was found, 1 if not (or the scan is refused), 2 if no answer came in
+        time.
     """
+    found = normalise(identifier, card_guard=settings.payment_card_guard)
+    if isinstance(found, InvalidIdentifier):
+        # Before the topic: it keeps what it gets, a card number too.
+        print(f"not sent: {found.masked} is refused: {found.why}")
+        return 1
+    if not basket_id.strip() or len(basket_id) > events.MAX_ID_LENGTH:
+        print(f"not sent: the basket's id must have 1 to {events.MAX_ID_LENGTH} characters")
+        return 1
     event_id = str(uuid.uuid4())
     record = events.identified(
-        basket_id, identifier, time.time_ns() // 1_000_000, event_id=event_id
+        basket_id, found.value, time.time_ns() // 1_000_000, event_id=event_id
     )
     async with topic_client(settings.bootstrap_servers) as client:
         await client.send(record)

@@ -9,13 +9,16 @@ from typing import Any, Final
 
 import aiokafka
 import orjson
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from posstream.domain.errors import BrokerUnreachable
 from posstream.ports import Record
-from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED
+from posstream.streaming.preflight import partition_counts
+from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED, CUSTOMER_LOOKUP_FAILED
 
 ANSWERS: Final = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)
+_NEEDED: Final = (CUSTOMER_IDENTIFIED, *ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ async def topic_client(
     servers: Sequence[str], *, from_beginning: bool = False
 ) -> AsyncIterator[TopicClient]:
     """Connect; answers from now on, or from the beginning of the topics."""
+    await _refuse_missing_topics(servers)
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=list(servers), acks="all")
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=list(servers),
@@ -77,13 +81,8 @@ async def topic_client(
         fetch_max_wait_ms=20,
     )
     try:
-        try:
-            await producer.start()
-            await consumer.start()
-        except KafkaConnectionError as why:
-            raise BrokerUnreachable(
-                f"no Kafka broker answers at {', '.join(servers)}: see POSSTREAM_BROKER"
-            ) from why
+        await producer.start()
+        await consumer.start()
         partitions = [
             aiokafka.TopicPartition(topic, number)
             for topic in ANSWERS
@@ -98,3 +97,23 @@ async def topic_client(
     finally:
         await consumer.stop()
         await producer.stop()
+
+
+async def _refuse_missing_topics(servers: Sequence[str]) -> None:
+    """Refuse to make topics by asking for them: they would get the broker's partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(servers))
+    try:
+        await admin.start()
+        known = await partition_counts(admin, _NEEDED)
+    except (KafkaError, OSError) as why:
+        raise BrokerUnreachable(
+            f"no Kafka broker answers at {', '.join(servers)}: see POSSTREAM_BROKER"
+        ) from why
+    finally:
+        await admin.close()
+    for topic in _NEEDED:
+        if topic not in known:
+            raise BrokerUnreachable(
+                f"the broker at {', '.join(servers)} has no topic {topic}: start a worker once, "
+                "it creates the topics"
+            )

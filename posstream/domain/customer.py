@@ -75,7 +75,7 @@ def read_customer(document: object, *, card_guard: bool = True) -> Customer | In
 
     Args:
         document: the decoded JSON body (any JSON value).
-        card_guard: mask payment-card numbers in every field but `customer_id`.
+        card_guard: mask payment-card numbers, and refuse one for a `customer_id`.
     """
     if not isinstance(document, Mapping):
         return InvalidCustomer("the body is not a JSON object")
@@ -84,19 +84,24 @@ def read_customer(document: object, *, card_guard: bool = True) -> Customer | In
         document.get("customer_id"),
         clean,
         {name: value for name, value in clean.items() if name not in CUSTOMER_FIELDS},
+        card_guard=card_guard,
     )
 
 
 def judge_fields(
-    customer_id: object, fields: Mapping[str, Any], attributes: Mapping[str, Any]
+    customer_id: object,
+    fields: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    *,
+    card_guard: bool = True,
 ) -> Customer | InvalidCustomer:
     """Judge the fields of a customer.
 
     Args:
-        customer_id: as it came, not scrubbed. It is an opaque key: two customers masked into one
-            would be worse than a number that is shown.
+        customer_id: as it came, not scrubbed: masked, two customers could become one.
         fields: the other fields of the contract, scrubbed; other names are ignored.
         attributes: everything else, scrubbed.
+        card_guard: refuse a payment-card number for a `customer_id`.
 
     Missing optional fields take their empty value. A field of a wrong type is refused: half a
     customer would be cached and served for an hour.
@@ -104,6 +109,8 @@ def judge_fields(
     identity = (_text(customer_id) or "").replace("\0", "").strip()
     if not identity:
         return InvalidCustomer("customer_id is missing, empty or no text")
+    if card_guard and mask_payment_cards(identity) != identity:
+        return InvalidCustomer("customer_id is a payment-card number")
     values: dict[str, Any] = {"customer_id": identity}
     readers = dict.fromkeys(_TEXTS, _text) | {
         "loyalty_points": _points,

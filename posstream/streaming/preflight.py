@@ -44,7 +44,7 @@ async def prepare_topics(
     admin = await _connect(servers, patience_seconds)
     try:
         cluster = await admin.describe_cluster()
-        existing = await _partition_counts(admin, [spec.name for spec in specs])
+        existing = await partition_counts(admin, [spec.name for spec in specs])
         missing = [spec for spec in specs if spec.name not in existing]
         if missing:
             await _create(admin, missing, partitions, replication)
@@ -74,7 +74,8 @@ async def _connect(servers: Sequence[str], patience_seconds: float) -> AIOKafkaA
             return admin
 
 
-async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """Topic -> partitions, for those that there are. To ask a producer would make the others."""
     known = set(await admin.list_topics())
     wanted = [name for name in names if name in known]
     if not wanted:

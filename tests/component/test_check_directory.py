@@ -27,7 +27,9 @@ async def lines(document: Any, status: int = 200, **environ: str) -> list[tuple[
         return web.json_response(document, status=status)
 
     async with serving(handler) as endpoint:
-        return await check_directory.check_directory(settings(endpoint, **environ), IDENTIFIER)
+        return await check_directory.check_directory(
+            settings(endpoint, **environ), IDENTIFIER, None
+        )
 
 
 async def failure(document: Any, status: int = 200) -> str:
@@ -91,7 +93,7 @@ async def test_an_unknown_customer_is_a_right_answer() -> None:
 
 
 async def test_an_identifier_that_is_none_is_not_asked_for() -> None:
-    found = await check_directory.check_directory(Settings(), "4111 1111 1111 1111")
+    found = await check_directory.check_directory(Settings(), "4111 1111 1111 1111", None)
     assert len(found) == 1
     assert not found[0][0]
     assert "4111 1111 1111 1111" not in found[0][1]
@@ -124,7 +126,9 @@ async def test_a_directory_that_is_not_there_leads_to_its_address() -> None:
     with contextlib.closing(socket.socket()) as held:
         held.bind(("127.0.0.1", 0))  # held, and nobody listens
         endpoint = f"http://127.0.0.1:{held.getsockname()[1]}/"
-        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER)
+        ((good, line),) = await check_directory.check_directory(
+            settings(endpoint), IDENTIFIER, None
+        )
     assert not good
     assert "see host, port and scheme" in line
 
@@ -138,7 +142,9 @@ async def test_what_speaks_no_http_leads_to_the_port() -> None:
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
         endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER)
+        ((good, line),) = await check_directory.check_directory(
+            settings(endpoint), IDENTIFIER, None
+        )
     assert not good
     assert "is the port of POSSTREAM_API_ENDPOINT that of a web service" in line
 
@@ -151,7 +157,9 @@ async def test_a_silent_directory_leads_to_the_firewall(monkeypatch: pytest.Monk
         raise AssertionError("nobody waits for this")
 
     async with serving(handler) as endpoint:
-        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER)
+        ((good, line),) = await check_directory.check_directory(
+            settings(endpoint), IDENTIFIER, None
+        )
     assert not good
     assert "no answer within 0.1 s" in line
     assert "firewall" in line
@@ -164,8 +172,11 @@ async def test_the_exit_code_is_the_worst_of_the_lines(
     async def there(_: Settings) -> tuple[bool, str]:
         return True, "there"
 
+    async def stored(_: Settings) -> tuple[tuple[bool, str], None]:
+        return (True, "stored"), None
+
     monkeypatch.setattr(check, "_broker", there)
-    monkeypatch.setattr(check, "_read_model", there)
+    monkeypatch.setattr(check, "_read_model", stored)
 
     async def handler(request: web.Request) -> web.Response:
         return web.json_response({"customer_id": "C"}, status=status)
@@ -174,3 +185,15 @@ async def test_the_exit_code_is_the_worst_of_the_lines(
         assert await check.check(settings(endpoint), IDENTIFIER) == code
     printed = capsys.readouterr().out
     assert ("FAILED   directory at" in printed) is (code == 1)
+
+
+async def test_an_endpoint_of_the_live_configuration_is_the_one_that_is_asked() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=404)
+
+    async with serving(handler) as endpoint:
+        ((good, line),) = await check_directory.check_directory(
+            settings("http://127.0.0.1:1/"), IDENTIFIER, endpoint
+        )
+    assert good
+    assert f"directory at {endpoint} (live configuration), without credentials" in line

@@ -174,15 +174,17 @@ async def test_a_long_answer_is_not_kept_for_the_audit() -> None:
     assert outcome.attempt.response_data == {"truncated": True}
 
 
-async def test_an_id_is_never_masked_and_everything_else_is() -> None:
+async def test_a_card_number_for_an_id_is_no_customer_and_is_masked_in_the_audit() -> None:
     card = "4111111111111111"
-    outcome = await answer_to(
-        json.dumps({"id": card, "note": card}).encode(), mapping="id -> customer_id"
-    )
-    assert outcome.customer is not None
-    assert outcome.customer.customer_id == card
-    assert outcome.customer.attributes == {"note": "411111******1111"}
+    outcome = await answer_to(json.dumps({"id": card}).encode(), mapping="id -> customer_id")
+    assert outcome.reason is Reason.INVALID_RESPONSE
+    assert outcome.attempt.error_message == "invalid answer: customer_id is a payment-card number"
     assert card not in str(outcome.attempt)
+
+
+async def test_a_byte_order_mark_is_no_part_of_the_answer() -> None:
+    outcome = await answer_to(b'\xef\xbb\xbf{"customer_id": "C"}')
+    assert outcome.customer is not None
 
 
 # -- bounded in time and memory

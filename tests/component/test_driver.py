@@ -1,6 +1,8 @@
 """The overrides of Faust's driver. Each test fails on the driver as it comes from upstream."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,10 +17,15 @@ from faust.types import TP
 from posstream.domain.errors import StartRefused
 from posstream.embedded_broker import EmbeddedBroker
 from posstream.settings import Settings
-from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp
+from posstream.streaming.app import (
+    BUFFER_MAXSIZE,
+    EMBEDDED_TUNING,
+    StreamingApp,
+    max_poll_records,
+)
 from posstream.streaming.driver import Consumer, ConsumerThread
 from posstream.streaming.preflight import prepare_topics
-from posstream.topics import TOPICS
+from posstream.topics import PROJECTED, TOPICS
 from tests.integration.harness import free_port
 
 SOURCE = TP("t", 0)
@@ -174,3 +181,44 @@ async def test_watermarks_on_the_embedded_broker_count_every_record(tmp_path: An
         assert list(true.values()) == [10]
     finally:
         broker.stop()
+
+
+def test_a_crashed_process_ends_even_if_its_stop_hangs(tmp_path: Any) -> None:
+    script = f"""
+import time
+from posstream.streaming import app
+from pathlib import Path
+
+app._LAST_WORDS_SECONDS = 0.1
+crashing = app.StreamingApp(
+    "crashing", broker="kafka://127.0.0.1:1", datadir=Path({str(tmp_path)!r}), partitions=1
+)
+crashing.tune(app.Tuning(drain_seconds=0))
+crashing._crash(RuntimeError("broken"))
+time.sleep(60)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=50).returncode == 1
+
+
+async def test_a_last_commit_that_never_ends_does_not_hold_the_stop(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posstream.streaming.driver._COMMIT_SECONDS", 0.05)
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    never = asyncio.Event()
+
+    async def commit(*_: object, **__: object) -> bool:
+        return await never.wait()
+
+    consumer.commit = commit
+    async with asyncio.timeout(5):
+        await consumer.wait_empty()
+    never.set()
+
+
+@pytest.mark.parametrize("partitions", [1, 8, 64, 1000])
+def test_one_fetch_of_all_topics_of_an_agent_fits_in_the_rest_of_its_buffer(
+    partitions: int,
+) -> None:
+    most = max_poll_records(partitions) * partitions * len(PROJECTED)
+    assert most <= BUFFER_MAXSIZE // 5 or max_poll_records(partitions) == 1

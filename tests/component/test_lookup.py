@@ -478,3 +478,27 @@ async def test_an_unknown_identifier_is_no_failure_and_takes_the_stale_entry_awa
     assert isinstance(answer, LookupFailed)
     assert answer.reason is Reason.NOT_FOUND
     assert bench.cache.entries["+1"].document is None
+
+
+async def test_a_refresh_that_failed_is_not_tried_again_at_every_hit() -> None:
+    bench = Bench()
+    await bench.known(age=HOT)
+    bench.directory.calls.clear()
+    bench.directory.outcome = failing(Reason.INVALID_RESPONSE)
+    for _ in range(20):
+        await bench.ask()
+        await bench.lookup.drain()
+    assert len(bench.directory.calls) == 1
+
+
+async def test_an_answer_is_as_old_as_its_question() -> None:
+    bench = Bench()
+    bench.directory.gate = asyncio.Event()
+    asked_at_ms = bench.clock.now_ms()
+    asking = asyncio.ensure_future(bench.ask())
+    while not bench.directory.calls:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    bench.clock.advance(3)
+    bench.directory.gate.set()
+    await asking
+    assert bench.cache.entries["+1"].fetched_at_ms == asked_at_ms

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from posstream.adapters.sql.engine import create_engine, read_only
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.schema import METADATA
+from posstream.domain.errors import DatabaseUnusable
 from tests.component.sql_databases import DATABASES, database
 
 
@@ -92,5 +93,5 @@ async def test_a_sqlite_file_is_made_with_its_folder_in_wal_mode(tmp_path: Path)
 
 
 def test_another_database_is_refused_without_repeating_its_address() -> None:
-    with pytest.raises(ValueError, match=r"^the database must be sqlite or postgresql$"):
+    with pytest.raises(DatabaseUnusable, match=r"^the database must be sqlite or postgresql$"):
         create_engine("mysql://someone:secret@localhost/x")

@@ -154,3 +154,28 @@ async def test_an_address_of_another_machine_refuses_the_start() -> None:
 
 async def test_a_server_that_never_started_can_be_stopped() -> None:
     await WebServer(aiohttp_web.Application(), host="127.0.0.1", port=0).stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:8000", 421),
+    ],
+)
+async def test_without_a_key_only_requests_to_this_machine_by_name_are_answered(
+    host: str, status: int
+) -> None:
+    async with running_web() as view:
+        response = await view.client.get("/", headers={"Host": host})
+        assert response.status == status
+
+
+async def test_with_a_key_the_name_does_not_matter() -> None:
+    key = "0123456789abcdef"
+    async with running_web(Settings(api_key=key)) as view:
+        headers = {"Host": "till.example", "Authorization": f"Bearer {key}"}
+        assert (await view.client.get("/", headers=headers)).status == 200

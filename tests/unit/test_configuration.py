@@ -238,3 +238,19 @@ def test_the_keys_are_the_contract_s_in_its_order() -> None:
         "deadline_seconds",
         "max_concurrent_lookups",
     )
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "169.254.169.254.",
+        "0xa9fea9fe",
+        "2852039166",
+        "169.254.43518",
+        "[::ffff:169.254.169.254]",
+        "[fe80::1]",
+    ],
+)
+def test_a_link_local_endpoint_is_refused_in_every_spelling(host: str) -> None:
+    assert check_endpoint(f"http://{host}/latest/") == "must not be a link-local address"

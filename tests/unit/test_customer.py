@@ -192,18 +192,32 @@ def test_nul_characters_are_dropped_everywhere() -> None:
     assert customer.attributes == {"notes": ["ab", {"k": "v"}]}
 
 
-def test_card_numbers_are_masked_in_every_field_but_the_id() -> None:
+def test_card_numbers_are_masked_in_every_field() -> None:
     pan = "4111111111111111"
     customer = read_customer(
-        {"customer_id": pan, "last_name": pan, "n": int(pan), "deep": [{pan: f"card {pan}"}]}
+        {
+            "customer_id": "C",
+            "last_name": pan,
+            "n": int(pan),
+            "x": float(pan),
+            "deep": [{pan: f"card {pan}"}],
+        }
     )
     assert isinstance(customer, Customer)
-    assert customer.customer_id == pan
     assert customer.last_name == "411111******1111"
     assert customer.attributes == {
         "n": "411111******1111",
+        "x": "411111******1111",
         "deep": [{"411111******1111": "card 411111******1111"}],
     }
+
+
+def test_a_card_number_for_an_id_is_refused_unless_the_guard_is_off() -> None:
+    # Masked, two customers could become one.
+    document = {"customer_id": "4111 1111 1111 1111"}
+    assert read_customer(document) == InvalidCustomer("customer_id is a payment-card number")
+    customer = read_customer(document, card_guard=False)
+    assert isinstance(customer, Customer)
 
 
 def test_without_the_guard_nothing_is_masked() -> None:

@@ -215,3 +215,15 @@ def test_bytes_that_are_no_text_are_masked_around_the_number() -> None:
         mask_payment_cards_in_bytes(b"\xff\xfe4111111111111111\x00")
         == b"\xff\xfe411111******1111\x00"
     )
+
+
+@pytest.mark.parametrize("between", [".", "/", "\u00a0", "\0", " - "])
+def test_a_card_number_is_masked_however_its_groups_are_divided(between: str) -> None:
+    text = between.join(["4111", "1111", "1111", "1111"])
+    assert "1111" + between + "1111" not in mask_payment_cards(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_card_number_in_utf_16_is_masked(encoding: str) -> None:
+    raw = '{"card": "4111111111111111"}'.encode(encoding)
+    assert mask_payment_cards_in_bytes(raw).decode(encoding) == '{"card": "411111******1111"}'

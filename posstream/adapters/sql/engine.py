@@ -7,8 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
+
+from posstream.domain.errors import DatabaseUnusable
 
 #: How long a SQLite connection waits for another one's write, in milliseconds.
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -25,14 +28,21 @@ def create_engine(url: str | URL) -> AsyncEngine:
         url: `sqlite…` or `postgresql…`; without a driver ours is taken.
 
     Raises:
-        ValueError: for another database; its address is not repeated (it may hold a password).
-        sqlalchemy.exc.ArgumentError: if it is no URL.
-        OSError: if the folder of a SQLite file cannot be made.
+        DatabaseUnusable: with a sentence; the address is not repeated (it may hold a password).
     """
-    address = make_url(url)
+    try:
+        return _engine(make_url(url))
+    except (ArgumentError, OSError) as why:
+        raise DatabaseUnusable(
+            f"the database cannot be opened ({type(why).__name__}): see POSSTREAM_DATABASE_URL "
+            "and POSSTREAM_DATADIR"
+        ) from why
+
+
+def _engine(address: URL) -> AsyncEngine:
     driver = _DRIVERS.get(address.get_backend_name())
     if driver is None:
-        raise ValueError("the database must be sqlite or postgresql")
+        raise DatabaseUnusable("the database must be sqlite or postgresql")
     address = address.set(drivername=driver)
     if address.get_backend_name() == "postgresql":
         return create_async_engine(address, pool_pre_ping=True, hide_parameters=True)

@@ -39,8 +39,7 @@ class CacheMaintenanceAgent:
         self._lookup = lookup
         self._metrics = metrics
         self._one_by_one = OneByOne(app, dead_letters)
-        raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
-        source = app.topic(CACHE_COMMANDS, allow_empty=True, **raw)
+        source = app.raw_topic(CACHE_COMMANDS)
         self.actor = app.agent(source, name="agents.cache_maintenance")(self._consume)
 
     async def _consume(self, stream: Any) -> None:

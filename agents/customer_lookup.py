@@ -58,9 +58,7 @@ class CustomerLookupAgent:
         self._acks = OrderedAcks(app)
         self._turns = Turns()
         self._tasks: set[asyncio.Task[None]] = set()
-        # Raw bytes: a typed topic crashes the agent on a malformed message.
-        raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
-        source = app.topic(CUSTOMER_IDENTIFIED, REKEYED, allow_empty=True, **raw)
+        source = app.raw_topic(CUSTOMER_IDENTIFIED, REKEYED)
         self.actor = app.agent(source, name="agents.customer_lookup")(self._consume)
 
     @property

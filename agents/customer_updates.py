@@ -42,8 +42,7 @@ class CustomerUpdatesAgent:
         self._partitions = partitions
         self._card_guard = card_guard
         self._one_by_one = OneByOne(app, dead_letters)
-        raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
-        source = app.topic(CUSTOMER_UPDATED, allow_empty=True, **raw)
+        source = app.raw_topic(CUSTOMER_UPDATED)
         self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
 
     async def _consume(self, stream: Any) -> None:

@@ -30,8 +30,7 @@ class ProjectionAgent:
     def __init__(self, app: Any, *, projection: Projection) -> None:
         self._app = app
         self._projection = projection
-        raw = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
-        source = app.topic(*PROJECTED, allow_empty=True, **raw)
+        source = app.raw_topic(*PROJECTED)
         self.actor = app.agent(source, name="agents.projection")(self._consume)
 
     async def _consume(self, stream: Any) -> None:

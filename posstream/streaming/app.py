@@ -179,6 +179,12 @@ class StreamingApp(faust.App):
         """The gate before every agent's buffer."""
         return FlowControl(loop=self.loop)
 
+    def raw_topic(self, *names: str) -> Any:
+        """Topics read as they are: a typed one crashes its agent on a malformed message."""
+        return self.topic(
+            *names, key_type=bytes, value_type=bytes, value_serializer="raw", allow_empty=True
+        )
+
     def pause(self, tp: Any) -> None:
         """Fetch no more of a partition (see `ordered_acks.Intake`)."""
         self.consumer.pause(tp)

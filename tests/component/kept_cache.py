@@ -97,7 +97,7 @@ class FakeApp:
     consumer_generation_id: int = 1
     crashed: list[BaseException] = field(default_factory=list)
 
-    def topic(self, *_: str, **__: object) -> None: ...
+    def raw_topic(self, *_: str) -> None: ...
 
     def agent(self, *_: object, **__: object) -> Any:
         return lambda consume: consume

@@ -54,7 +54,7 @@ class FakeApp:
     committed_at: float = 0.0
     crashed: list[BaseException] = field(default_factory=list)
 
-    def topic(self, *_: str, **__: object) -> None: ...
+    def raw_topic(self, *_: str) -> None: ...
 
     def agent(self, *_: object, **__: object) -> Any:
         return lambda consume: consume

@@ -196,12 +196,15 @@ async def test_a_large_dead_letter_holds_nobody_up() -> None:
     assert order[-2:] == [topics.CUSTOMER_DATA_FETCHED, topics.DEAD_LETTERS]
 
 
-async def test_what_nobody_foresaw_crashes_the_worker_with_the_offset_not_advanced() -> None:
+async def test_what_nobody_foresaw_crashes_the_worker_with_the_offset_not_advanced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     bench = Bench()
     bench.publisher.fail()
     await bench.send(scan("+1"))
     await bench.until(lambda: bool(bench.app.crashed))
     assert bench.acked == []
+    assert "cannot go on at customer-identified/0/0: PublishFailed" in caplog.text
 
 
 async def test_too_many_dead_letters_in_a_minute_stop_the_stream_and_nothing_is_set_aside() -> None:

@@ -133,7 +133,7 @@ class CustomerLookupAgent:
 
     def _taken_at(self, message: Any) -> float:
         """When the message came to this worker, in monotonic seconds."""
-        came = message.time_in
+        came = message.arrived_at
         return self._clock.monotonic() if came is None else float(came)
 
     def _taken(self, asked: Identification, message: Any) -> Identification:

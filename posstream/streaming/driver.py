@@ -120,10 +120,11 @@ class Consumer(faust_driver.Consumer):
             self.app.committed_at = time.monotonic()
         return committed
 
-    def track_message(self, message: Any) -> None:
-        """Note when a message came: deadlines count from there, not from a stream's turn."""
-        message.time_in = time.monotonic()
-        super().track_message(message)
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        message = super()._to_message(tp, record)
+        # Deadlines count from here; Faust's own `time_in` is when a stream took it.
+        message.arrived_at = time.monotonic()
+        return message
 
     def _highest_consecutive(self, tp: TP) -> int | None:
         offset: int | None = super()._new_offset(tp)

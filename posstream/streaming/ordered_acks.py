@@ -88,7 +88,7 @@ class OrderedAcks:
     def oldest(self) -> Any | None:
         """The message of the oldest event in flight, by when it came; None if there is none."""
         heads = [lane.slots[0].event.message for lane in self._lanes.values() if lane.slots]
-        return min(heads, key=lambda message: message.time_in or 0.0, default=None)
+        return min(heads, key=lambda message: message.arrived_at or 0.0, default=None)
 
     def take(self, event: Any) -> Slot | None:
         """Take an event in.

@@ -33,7 +33,7 @@ class Message:
     timestamp: float = 1.0
     headers: tuple[tuple[str, bytes], ...] = ()
     generation_id: int = 1
-    time_in: float | None = None
+    arrived_at: float | None = None
 
     @property
     def tp(self) -> tuple[str, int]:
@@ -111,15 +111,15 @@ class Bench:
         )
         self._offset = 0
 
-    async def send(self, *values: bytes | None, time_in: float | None = None) -> None:
+    async def send(self, *values: bytes | None, arrived_at: float | None = None) -> None:
         """Let the agent take messages."""
-        await self.agent.consume(self._arriving(values, time_in))
+        await self.agent.consume(self._arriving(values, arrived_at))
 
     async def _arriving(
-        self, values: tuple[bytes | None, ...], time_in: float | None
+        self, values: tuple[bytes | None, ...], arrived_at: float | None
     ) -> AsyncIterator[Event]:
         for value in values:
-            yield Event(Message(value, self._offset, time_in=time_in), self.acked)
+            yield Event(Message(value, self._offset, arrived_at=arrived_at), self.acked)
             self._offset += 1
 
     def answers(self) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ async def test_an_event_does_not_wait_for_its_turn_past_its_own_deadline() -> No
 async def test_the_time_before_the_agent_took_an_event_counts() -> None:
     bench = Bench(deadline_seconds=5)
     bench.directory.gate = asyncio.Event()
-    await bench.send(scan("+1"), time_in=time.monotonic() - 6)
+    await bench.send(scan("+1"), arrived_at=time.monotonic() - 6)
     await bench.until(lambda: len(bench.answers()) == 1)
     assert bench.answers()[0]["reason"] == Reason.DEADLINE
     assert bench.answers()[0]["duration_ms"] >= 6000
@@ -223,7 +223,7 @@ async def test_the_age_of_a_commit_grows_only_while_an_event_waits() -> None:
     bench = Bench()
     assert bench.agent.commit_age_seconds() == 0
     bench.directory.gate = asyncio.Event()
-    await bench.send(scan("+1"), time_in=time.monotonic() - 5)
+    await bench.send(scan("+1"), arrived_at=time.monotonic() - 5)
     assert bench.agent.commit_age_seconds() >= 5
     bench.app.committed_at = time.monotonic()
     assert bench.agent.commit_age_seconds() < 5

@@ -134,11 +134,22 @@ async def test_a_topic_with_another_number_of_partitions_is_refused_with_a_sente
         broker.stop()
 
 
-async def test_a_message_notes_when_it_came(tmp_path: Any) -> None:
+async def test_a_message_notes_when_it_arrived(tmp_path: Any) -> None:
     consumer = await consumer_of(Consumer, app_for(tmp_path))
-    message = Held(0, acked=False)
-    consumer.track_message(message)
-    assert time.monotonic() - message.time_in < 60
+    record = aiokafka.ConsumerRecord(
+        *SOURCE,
+        offset=0,
+        timestamp=1,
+        timestamp_type=0,
+        key=None,
+        value=b"",
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=0,
+        headers=(),
+    )
+    message = consumer._to_message(SOURCE, record)
+    assert time.monotonic() - message.arrived_at < 60
 
 
 async def test_a_paused_partition_is_fetched_again_only_while_it_is_ours(tmp_path: Any) -> None:

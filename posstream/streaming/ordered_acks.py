@@ -4,12 +4,14 @@ Faust 0.15.3 commits correctly only if acks arrive in offset order per partition
 (faust-streaming#606), so finished events are acked strictly from the head of their lane.
 """
 
+from bisect import bisect_right
 from collections import deque
 from typing import Any, Final, Protocol
 
 #: Un-acked events of a partition at which its fetching pauses. The events already fetched still
 #: come, so that no partition waits for another one's slow head.
 WINDOW: Final = 1000
+_MOST_RANGES: Final = 1000
 
 
 class Intake(Protocol):
@@ -40,6 +42,33 @@ class Slot:
         self._lane.drain()
 
 
+class Offsets:
+    """A growing set of offsets, kept as ranges: a single one, unless some were left out.
+
+    Not "all up to the highest": what Faust drops while it recovers comes again below it.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: list[list[int]] = []
+
+    def add(self, offset: int) -> bool:
+        """Add an offset; False if it was there."""
+        ranges = self._ranges
+        if ranges and ranges[-1][1] == offset:  # as they come
+            ranges[-1][1] += 1
+            return True
+        at = bisect_right(ranges, offset, key=lambda span: span[0])
+        if at and offset < ranges[at - 1][1]:
+            return False
+        ranges.insert(at, [offset, offset + 1])
+        for left in (at, at - 1):
+            if 0 <= left < len(ranges) - 1 and ranges[left][1] == ranges[left + 1][0]:
+                ranges[left][1] = ranges.pop(left + 1)[1]
+        # A topic written in transactions has a hole for each; below, a repeat is only a repeat.
+        del ranges[:-_MOST_RANGES]
+        return True
+
+
 class _Lane:
     """The events of one partition in one generation, oldest first."""
 
@@ -49,12 +78,11 @@ class _Lane:
         #: False after a rebalance: its events come again, maybe to another worker.
         self.current = True
         self.slots: deque[Slot] = deque()
-        self.last_taken = -1
+        self.taken = Offsets()
         self._paused = False
         self._intake = intake
 
     def add(self, event: Any) -> Slot:
-        self.last_taken = event.message.offset
         slot = Slot(event, self)
         self.slots.append(slot)
         if len(self.slots) >= WINDOW:
@@ -98,7 +126,7 @@ class OrderedAcks:
             deliver an event twice in one generation.
         """
         lane = self._lane(event.message)
-        if event.message.offset <= lane.last_taken:
+        if not lane.taken.add(event.message.offset):
             return None
         return lane.add(event)
 

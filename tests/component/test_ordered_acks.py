@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from posstream.streaming.app import StreamingApp
-from posstream.streaming.ordered_acks import WINDOW, OrderedAcks
+from posstream.streaming.ordered_acks import WINDOW, Offsets, OrderedAcks
 
 
 @dataclass
@@ -108,6 +111,21 @@ async def test_an_event_that_is_delivered_twice_in_one_generation_is_taken_once(
     assert acks.take(again) is None
     slot.finish()
     assert acked == [3]
+
+
+async def test_an_event_that_was_left_out_and_comes_later_is_taken() -> None:
+    acks: Any = OrderedAcks(Intake())
+    acked: list[int] = []
+    taken = [acks.take(event) for event in events(acked, 5, 6, 3, 4, 3, 5, 7)]
+    assert [slot is not None for slot in taken] == [True, True, True, True, False, False, True]
+
+
+@given(st.lists(st.integers(0, 60), max_size=200))
+def test_a_set_of_offsets_is_a_set(numbers: list[int]) -> None:
+    offsets, model = Offsets(), set[int]()
+    for number in numbers:
+        assert offsets.add(number) is (number not in model)
+        model.add(number)
 
 
 async def test_resuming_the_flow_keeps_an_event_that_came_while_it_was_resumed(

@@ -22,7 +22,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[embedded,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka docs clean
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres kafka docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -55,11 +55,16 @@ compose: $(VENV)/.lint ## docker-compose.yml and Dockerfile, linted without an e
 	POSSTREAM_API_KEY=for-the-lint-only POSTGRES_PASSWORD=for-the-lint-only $(BIN)/docker-compose config -q
 	$(BIN)/hadolint Dockerfile
 
-test-kafka: $(VENV)/.test ## the integration suite on the Apache Kafka at POSSTREAM_TEST_BROKER
-	@test -n "$$POSSTREAM_TEST_BROKER" || { echo "skip: POSSTREAM_TEST_BROKER names no broker"; test -z "$$CI"; }
-	@test -z "$$POSSTREAM_TEST_BROKER" || $(BIN)/pytest tests/integration
+kafka: $(VENV)/.test ## an Apache Kafka of your own on loopback, until Ctrl-C (Java 17, Maven)
+	@exec $(BIN)/python -m tests.servers kafka
 
-test-all: test test-slow lint types floors compose ## everything that there is
+test-kafka: $(VENV)/.test ## the integration suite on Apache Kafka: yours at POSSTREAM_TEST_BROKER, or one of its own
+	$(BIN)/python -m tests.servers kafka -- $(BIN)/pytest tests/integration
+
+test-postgres: $(VENV)/.test ## the SQL suite on PostgreSQL: yours at POSSTREAM_TEST_DATABASE_URL, or one of its own
+	$(BIN)/python -m tests.servers postgres -- $(BIN)/pytest tests/component -k sql
+
+test-all: test test-slow test-kafka test-postgres lint types floors compose ## everything that there is
 
 docs: $(VENV)/.test ## run every command block of the README
 	$(BIN)/pytest tests/acceptance/test_docs.py

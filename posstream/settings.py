@@ -17,7 +17,7 @@ from posstream.domain.response_mapping import ResponseMapping
 
 _PREFIX: Final = "POSSTREAM_"
 #: Read by the test suite and by make, not by a worker; no warning for them.
-_NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER"})
+_NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER", "POSSTREAM_TEST_DATABASE_URL"})
 _DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 _SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 

@@ -5,7 +5,8 @@
 2. True high watermarks: the embedded broker answers ListOffsets(latest) with the base of the
    last batch + 1, so that recovery would miss rows or die; a fetch tells the truth.
 3. Safe commits: Faust commits past events in flight when acks come out of order
-   (faust-streaming#606, open); after a crash they would be lost.
+   (faust-streaming#606, open), and when a seek looks like a gap (`Consumer._add_gap`); after a
+   crash they would be lost.
 
 The wait for streams to finish is bounded besides: upstream it has no end. And records are read
 by `records.TolerantRecords`.
@@ -86,6 +87,12 @@ async def _watermarks(probe: aiokafka.AIOKafkaConsumer, ends: Mapping[TP, int]) 
 class Consumer(faust_driver.Consumer):
     """The consumer that agents see."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: The highest offset of each partition that came, and the highest before the last one.
+        self._highest: dict[TP, int] = {}
+        self._highest_before: dict[TP, int] = {}
+        super().__init__(*args, **kwargs)
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -124,7 +131,26 @@ class Consumer(faust_driver.Consumer):
         message = super()._to_message(tp, record)
         # Deadlines count from here; Faust's own `time_in` is when a stream took it.
         message.arrived_at = time.monotonic()
+        highest = self._highest.get(tp, -1)
+        self._highest_before[tp], self._highest[tp] = highest, max(highest, message.offset)
         return message
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Forget what was delivered of an earlier assignment."""
+        self._highest.clear()
+        self._highest_before.clear()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Note offsets that will never come, so that commits may pass them.
+
+        Upstream takes a seek back in the middle of a fetched list for such a gap, at the end of
+        each recovery: what it had delivered before, and the message at hand, could be committed
+        while they still waited in a buffer, and were lost by a kill then.
+        """
+        offset_from = max(offset_from, self._highest_before.get(tp, -1) + 1)
+        if offset_from < offset_to:
+            await super()._add_gap(tp, offset_from, offset_to - 1)
 
     def _highest_consecutive(self, tp: TP) -> int | None:
         offset: int | None = super()._new_offset(tp)

@@ -134,11 +134,10 @@ async def test_a_topic_with_another_number_of_partitions_is_refused_with_a_sente
         broker.stop()
 
 
-async def test_a_message_notes_when_it_arrived(tmp_path: Any) -> None:
-    consumer = await consumer_of(Consumer, app_for(tmp_path))
-    record = aiokafka.ConsumerRecord(
+def record(offset: int) -> Any:
+    return aiokafka.ConsumerRecord(
         *SOURCE,
-        offset=0,
+        offset=offset,
         timestamp=1,
         timestamp_type=0,
         key=None,
@@ -148,8 +147,38 @@ async def test_a_message_notes_when_it_arrived(tmp_path: Any) -> None:
         serialized_value_size=0,
         headers=(),
     )
-    message = consumer._to_message(SOURCE, record)
+
+
+async def test_a_message_notes_when_it_arrived(tmp_path: Any) -> None:
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    message = consumer._to_message(SOURCE, record(0))
     assert time.monotonic() - message.arrived_at < 60
+
+
+@pytest.mark.parametrize(("kind", "committed"), [(Consumer, 6), (upstream.Consumer, 61)])
+async def test_a_seek_in_the_middle_of_a_list_is_no_gap(
+    tmp_path: Any, kind: type, committed: int
+) -> None:
+    consumer = await consumer_of(kind, app_for(tmp_path))
+    consumer._committed_offset[SOURCE] = 3
+    for offset in range(3, 61):
+        consumer._to_message(SOURCE, record(offset))
+    await consumer._add_gap(SOURCE, 4, 60)  # as the drain does when the seek went back to 3
+    consumer._acked[SOURCE].extend([3, 4, 5])
+    assert consumer._new_offset(SOURCE) == committed, "6 to 60 wait in a buffer"
+
+
+async def test_a_commit_passes_a_gap_but_not_the_message_after_it(tmp_path: Any) -> None:
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    consumer._committed_offset[SOURCE] = 5
+    for offset in (5, 9):  # 6 to 8: markers of a transaction
+        consumer._to_message(SOURCE, record(offset))
+    await consumer._add_gap(SOURCE, 6, 9)
+    consumer._acked[SOURCE].append(5)
+    assert consumer._new_offset(SOURCE) == 6
+    consumer._committed_offset[SOURCE] = 6
+    consumer._acked[SOURCE].append(9)
+    assert consumer._new_offset(SOURCE) == 10
 
 
 async def test_a_paused_partition_is_fetched_again_only_while_it_is_ours(tmp_path: Any) -> None:

@@ -50,12 +50,15 @@ async def consumer_of(kind: type, app: StreamingApp) -> Any:
     return consumer
 
 
-def thread_of(app: StreamingApp) -> Any:
+upstream_thread = upstream.AIOKafkaConsumerThread
+
+
+def thread_of(app: StreamingApp, kind: type = ConsumerThread) -> Any:
     """The consumer's thread object, without the thread."""
     owner = SimpleNamespace(
         transport=app.transport, in_transaction=False, app=app, RebalanceListener=lambda _: None
     )
-    thread = ConsumerThread(owner)
+    thread = kind(owner)
     thread.thread_loop.close()
     return thread
 
@@ -198,6 +201,45 @@ async def test_a_paused_partition_is_fetched_again_only_while_it_is_ours(tmp_pat
     ours.clear()
     consumer.resume(SOURCE)
     assert SOURCE not in consumer._get_active_partitions()
+
+
+@pytest.mark.parametrize(("kind", "again"), [(ConsumerThread, 5), (upstream_thread, 0)])
+async def test_a_partition_without_a_commit_is_sought_to_its_start(
+    tmp_path: Any, kind: type, again: int
+) -> None:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    try:
+        await prepare_topics([broker.address], TOPICS, partitions=1, replication=1)
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
+        await producer.start()
+        for number in range(5):
+            await producer.send_and_wait("customer-identified", orjson.dumps(number), partition=0)
+        await producer.stop()
+        app = app_for(tmp_path, f"kafka://{broker.address}")
+        thread = thread_of(app, kind)
+        consumer = thread._consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=broker.address,
+            group_id="g",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+
+        async def call_thread(function: Any, *args: Any) -> Any:
+            return await function(*args)
+
+        thread.call_thread = call_thread
+        await consumer.start()
+        tp = aiokafka.TopicPartition("customer-identified", 0)
+        consumer.assign([tp])
+        first = await consumer.getmany(tp, timeout_ms=5000)
+        await thread.seek_to_committed()
+        second = await consumer.getmany(tp, timeout_ms=1000)
+        await consumer.stop()
+        assert len(first[tp]) == 5
+        assert len(second.get(tp, [])) == again
+    finally:
+        broker.stop()
 
 
 async def test_watermarks_on_the_embedded_broker_count_every_record(tmp_path: Any) -> None:

@@ -147,6 +147,10 @@ class Consumer(faust_driver.Consumer):
         message.arrived_at = time.monotonic()
         highest = self._highest.get(tp, -1)
         self._highest_before[tp], self._highest[tp] = highest, max(highest, message.offset)
+        if message.offset <= highest:
+            # Upstream would drop what a seek brings again, although it may never have arrived;
+            # `OrderedAcks` tells what was taken.
+            self._read_offset[tp] = None
         return message
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:

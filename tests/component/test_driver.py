@@ -158,6 +158,15 @@ async def test_a_message_notes_when_it_arrived(tmp_path: Any) -> None:
     assert time.monotonic() - message.arrived_at < 60
 
 
+async def test_what_a_seek_brings_again_is_not_dropped(tmp_path: Any) -> None:
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    for offset in (0, 1, 2):
+        consumer._to_message(SOURCE, record(offset))
+        consumer._read_offset[SOURCE] = offset  # as the drain does
+    consumer._to_message(SOURCE, record(0))
+    assert consumer._read_offset[SOURCE] is None
+
+
 @pytest.mark.parametrize(("kind", "committed"), [(Consumer, 6), (upstream.Consumer, 61)])
 async def test_a_seek_in_the_middle_of_a_list_is_no_gap(
     tmp_path: Any, kind: type, committed: int

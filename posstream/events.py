@@ -33,6 +33,7 @@ from posstream.domain.lookup import (
 )
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
 from posstream.domain.times import clamp_ms, iso_utc_ms, parse_utc, to_ms
+from posstream.json_input import read_json
 from posstream.ports import Record
 
 #: Largest `customer-identified` that is read: real ones are under 1 KB.
@@ -136,8 +137,10 @@ def read_rekeyed(value: bytes | None) -> Identification:
         for name in ("lookup_id", "basket_id", "identifier"):
             _id(event, name, required=True)
         for name in ("identified_at_ms", "deadline_ms", "taken_at_ms"):
-            number = event.get(name, 0) if name == "identified_at_ms" else event.get(name) or 0
-            if not isinstance(number, int) or number != clamp_ms(number):
+            number = event.get(name)
+            if number is None and name != "identified_at_ms":
+                continue
+            if type(number) is not int or number != clamp_ms(number):
                 raise _invalid(name, "must be a whole number of milliseconds")
         for name in ("refused", "traceparent"):
             _id(event, name)
@@ -231,10 +234,7 @@ def _decode(value: bytes | None, *, most: int = MAX_EVENT_BYTES) -> dict[str, An
             DeadLetterReason.TOO_LARGE, f"the message has {len(value)} bytes, more than {most}"
         )
     try:
-        event = orjson.loads(value)
-        # Deeper than orjson writes (254), with room for our own envelopes, it could not be
-        # published, and the worker would crash at it again and again.
-        orjson.dumps([[[event]]])
+        event = read_json(value)
     except orjson.JSONEncodeError as why:
         raise UnreadableEvent(DeadLetterReason.NOT_JSON, "the message is nested too deep") from why
     except orjson.JSONDecodeError as why:

@@ -286,13 +286,13 @@ class CustomerLookup:
                 attempts=attempts,
                 duration_ms=duration_ms,
             )
-        return LookupFailed(
-            asked=asked,
-            reason=failure.reason or Reason.API_ERROR,
-            error_message=failure.error_message or "the directory could not answer",
+        return _failed(
+            asked,
+            failure.reason or Reason.API_ERROR,
+            failure.error_message or "the directory could not answer",
+            plan,
             attempts=attempts,
             duration_ms=duration_ms,
-            config_version=plan.version,
         )
 
     def _since(self, consumed_at: float) -> int:
@@ -304,16 +304,24 @@ def _asked_at_ms(answer: DirectoryAnswer) -> int:
     return answer.attempts[-1].requested_at_ms
 
 
-def _failed(
-    asked: Identification, reason: Reason, message: str, plan: PluginConfiguration
+def _failed(  # noqa: PLR0913 - an answer says all of this
+    asked: Identification,
+    reason: Reason,
+    message: str,
+    plan: PluginConfiguration,
+    *,
+    attempts: int = 0,
+    duration_ms: int = 0,
+    source: Source | None = None,
 ) -> LookupFailed:
     return LookupFailed(
         asked=asked,
         reason=reason,
         error_message=message,
-        attempts=0,
-        duration_ms=0,
+        attempts=attempts,
+        duration_ms=duration_ms,
         config_version=plan.version,
+        source=source,
     )
 
 
@@ -328,13 +336,13 @@ def _of_entry(  # noqa: PLR0913 - an answer says all of this
     duration_ms: int = 0,
 ) -> LookupAnswer:
     if entry.document is None:
-        return LookupFailed(
-            asked=asked,
-            reason=Reason.NOT_FOUND,
-            error_message="the directory does not know this identifier",
+        return _failed(
+            asked,
+            Reason.NOT_FOUND,
+            "the directory does not know this identifier",
+            plan,
             attempts=attempts,
             duration_ms=duration_ms,
-            config_version=plan.version,
             source=source,
         )
     return CustomerFound(

@@ -21,6 +21,7 @@ from posstream.domain.identifier import ALLOWED
 from posstream.domain.lookup import Attempt, AttemptStatus, Reason
 from posstream.domain.response_mapping import ResponseMapping
 from posstream.events import MAX_RESPONSE_DATA
+from posstream.json_input import read_json
 from posstream.ports import AttemptOutcome
 from posstream.resilience.clock import Clock
 from posstream.resilience.retry import RETRYABLE_STATUSES, retry_after_seconds
@@ -250,13 +251,10 @@ def _status_error(status: int, auth: Credentials | None) -> str:
 
 def _decode(body: bytes) -> tuple[object, bool]:
     try:
-        document = orjson.loads(body.removeprefix(codecs.BOM_UTF8))  # .NET services send one
-        # Deeper than orjson writes (254), with room for our own envelopes, it is no answer:
-        # the worker would crash at the first attempt to publish it, again and again.
-        orjson.dumps([[[document]]])
+        # .NET services send a byte order mark.
+        return read_json(body.removeprefix(codecs.BOM_UTF8)), True
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None, False
-    return document, True
 
 
 def _shown(document: object) -> object:

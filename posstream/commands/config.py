@@ -17,6 +17,7 @@ from posstream.adapters.configuration_topic import ConfigurationReader, KafkaCon
 from posstream.adapters.sql.configuration_store import SqlConfigurationStore
 from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
+from posstream.commands.terminal import print_table
 from posstream.configuration import KEYS, PLUGIN, CurrentConfiguration, PluginConfiguration
 from posstream.configuration_follower import ConfigurationFollower
 from posstream.domain.configuration_version import ConfigurationChange
@@ -41,7 +42,7 @@ async def show(settings: Settings) -> int:
     async with _opened(settings) as live:
         version = await live.latest()
     defaults = live.current.defaults
-    _print_table(
+    print_table(
         ("KEY", "VALUE", "DEFAULT", ""),
         [
             (
@@ -90,7 +91,7 @@ async def history(settings: Settings, limit: int) -> int:
     if not changes:
         print("never edited: everything is at its default")
         return 0
-    _print_table(
+    print_table(
         ("VERSION", "WHEN", "WHO", "WHAT", "WHY"),
         [
             (
@@ -209,10 +210,3 @@ def _value(config: Mapping[str, Any], key: str) -> str:
 
 def _switch(enabled: bool) -> str:  # noqa: FBT001 - it is what is named
     return "enabled" if enabled else "disabled"
-
-
-def _print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())

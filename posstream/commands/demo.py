@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any, Final
 import aiohttp
 
 from posstream.commands.topic_client import Arrived, TopicClient, topic_client
+from posstream.embedded_broker import free_port
 from posstream.settings import Settings
 
 _READY_SECONDS: Final = 60
@@ -166,7 +166,7 @@ async def _posstream() -> AsyncIterator[Settings]:
     """A `posstream dev` of its own: free ports, a directory that goes away."""
     with tempfile.TemporaryDirectory(prefix="posstream-demo-") as directory:
         settings = Settings(
-            datadir=Path(directory), web_port=_free_port(), dev_broker_port=_free_port()
+            datadir=Path(directory), web_port=free_port(), dev_broker_port=free_port()
         )
         kept = {k: v for k, v in os.environ.items() if not k.startswith("POSSTREAM_")}
         process = subprocess.Popen(  # noqa: ASYNC220 - our own command, started once
@@ -199,9 +199,3 @@ async def _ready(settings: Settings, process: "subprocess.Popen[bytes]") -> None
                         return
             await asyncio.sleep(0.1)
     raise DemoFailed(f"not ready within {_READY_SECONDS} s")
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,7 +19,7 @@ from posstream.commands.dead_letters import (
     replayed_from,
     why_not_replayed,
 )
-from posstream.commands.terminal import printable
+from posstream.commands.terminal import print_table, printable
 from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.domain.payment_card import mask
 from posstream.domain.times import iso_utc_ms
@@ -69,28 +69,22 @@ async def list_letters(
         document = {"letters": [_document(it) for it in letters], "counts": dict(counts)}
         print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
-        _print_table(letters)
+        if letters:
+            print_table(
+                ("ADDRESS", "TIME", "SOURCE", "REASON", "ERROR"), [_row(it) for it in letters]
+            )
         _print_summary(counts, len(letters))
     return 0
 
 
-def _print_table(letters: Sequence[Letter]) -> None:
-    rows = [
-        (
-            str(it.address),
-            iso_utc_ms(it.timestamp_ms),
-            printable(str(it.source or "?")),
-            printable(it.reason or "?"),
-            printable(it.error[:_SHOWN_ERROR]),
-        )
-        for it in letters
-    ]
-    if rows:
-        rows.insert(0, ("ADDRESS", "TIME", "SOURCE", "REASON", "ERROR"))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+def _row(letter: Letter) -> tuple[str, ...]:
+    return (
+        str(letter.address),
+        iso_utc_ms(letter.timestamp_ms),
+        printable(str(letter.source or "?")),
+        printable(letter.reason or "?"),
+        printable(letter.error[:_SHOWN_ERROR]),
+    )
 
 
 def _print_summary(counts: Mapping[str, int], shown: int) -> None:

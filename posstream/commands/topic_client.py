@@ -9,12 +9,10 @@ from typing import Any, Final
 
 import aiokafka
 import orjson
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
+from posstream.commands.broker import partitions_of
 from posstream.domain.errors import BrokerUnreachable
 from posstream.ports import Record
-from posstream.streaming.preflight import partition_counts
 from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED, CUSTOMER_LOOKUP_FAILED
 
 ANSWERS: Final = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)
@@ -101,16 +99,7 @@ async def topic_client(
 
 async def _refuse_missing_topics(servers: Sequence[str]) -> None:
     """Refuse to make topics by asking for them: they would get the broker's partitions."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=list(servers))
-    try:
-        await admin.start()
-        known = await partition_counts(admin, _NEEDED)
-    except (KafkaError, OSError) as why:
-        raise BrokerUnreachable(
-            f"no Kafka broker answers at {', '.join(servers)}: see POSSTREAM_BROKER"
-        ) from why
-    finally:
-        await admin.close()
+    known = await partitions_of(servers, _NEEDED)
     for topic in _NEEDED:
         if topic not in known:
             raise BrokerUnreachable(

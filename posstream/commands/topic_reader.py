@@ -8,8 +8,8 @@ from typing import Any, Final
 import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
+from posstream.commands.broker import answering
 from posstream.domain.errors import BrokerUnreachable
 from posstream.streaming import records
 from posstream.topics import DEAD_LETTER_MAX_BYTES
@@ -31,6 +31,12 @@ class TopicReader:
     def partitions(self, topic: str) -> Collection[int]:
         """The numbers of a topic's partitions; none if the broker does not have it."""
         return self._partitions.get(topic, frozenset())
+
+    async def first_offsets(self, topic: str) -> Mapping[int, int]:
+        """The oldest offset that each partition has; above 0, what was before it is gone."""
+        tps = [TopicPartition(topic, number) for number in self.partitions(topic)]
+        first = await self._consumer.beginning_offsets(tps)
+        return {tp.partition: offset for tp, offset in first.items()}
 
     async def records(
         self, topic: str, starts: Mapping[int, int] | None = None
@@ -112,18 +118,14 @@ async def topic_reader(servers: Sequence[str]) -> AsyncIterator[TopicReader]:
         max_partition_fetch_bytes=2 * DEAD_LETTER_MAX_BYTES,
     )
     try:
-        await admin.start()
-        await consumer.start()
-        known = await admin.describe_topics()
-        yield TopicReader(
-            consumer,
-            {it["topic"]: frozenset(p["partition"] for p in it["partitions"]) for it in known},
-        )
-    except (KafkaError, OSError) as why:
-        raise BrokerUnreachable(
-            f"the Kafka broker at {', '.join(servers)} does not answer ({type(why).__name__}): "
-            "see POSSTREAM_BROKER"
-        ) from why
+        with answering(servers):
+            await admin.start()
+            await consumer.start()
+            known = await admin.describe_topics()
+            yield TopicReader(
+                consumer,
+                {it["topic"]: frozenset(p["partition"] for p in it["partitions"]) for it in known},
+            )
     finally:
         await consumer.stop()
         await admin.close()

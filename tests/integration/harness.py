@@ -5,7 +5,6 @@ import contextlib
 import os
 import resource
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -24,14 +23,9 @@ from aiokafka.record.util import calc_crc32c
 from prometheus_client.parser import text_string_to_metric_families
 
 from posstream import events, topics
+from posstream.embedded_broker import free_port
 
 READY_SECONDS = 60
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(**settings: object) -> dict[str, str]:

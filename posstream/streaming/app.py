@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 BUFFER_MAXSIZE: Final = 65_536
 MAX_POLL_RECORDS: Final = 250
 _MOST_TOPICS: Final = len(PROJECTED)
+_LONGEST_DRAIN: Final = 45
 #: What a stop after a crash may take besides the drain, before the process is ended.
 _LAST_WORDS_SECONDS: Final = 15
 
@@ -42,10 +43,20 @@ class Tuning:
 
     fetch_wait_ms: int = 500
     probe_watermarks: bool = False
+    #: How long the broker waits for a silent worker before others get its partitions.
     session_timeout_seconds: float = 30
-    heartbeat_interval_seconds: float = 3
     #: How long a stop or a rebalance waits for events in flight.
     drain_seconds: float = 14
+
+    @property
+    def heartbeat_interval_seconds(self) -> float:
+        """Ten beats fit into the session timeout; one a second is enough for any."""
+        return max(1, self.session_timeout_seconds / 10)
+
+    @property
+    def request_timeout_seconds(self) -> float:
+        """Upstream's 90, or more: its driver refuses a session that is longer than a request."""
+        return max(90, self.session_timeout_seconds + 10)
 
 
 #: The embedded broker makes a join wait half the session timeout; see `driver` for the rest.
@@ -53,7 +64,6 @@ EMBEDDED_TUNING: Final = Tuning(
     fetch_wait_ms=20,
     probe_watermarks=True,
     session_timeout_seconds=6,
-    heartbeat_interval_seconds=1,
 )
 
 
@@ -173,6 +183,7 @@ class StreamingApp(faust.App):
         self.tuning = tuning
         self.conf.broker_session_timeout = tuning.session_timeout_seconds
         self.conf.broker_heartbeat_interval = tuning.heartbeat_interval_seconds
+        self.conf.broker_request_timeout = tuning.request_timeout_seconds
 
     @cached_property
     def flow_control(self) -> FlowControl:
@@ -209,5 +220,9 @@ def install_event_loop() -> None:
 
 
 def with_drain(tuning: Tuning, deadline_seconds: float) -> Tuning:
-    """The tuning for a deadline: an event in flight may take that long, and be published."""
-    return dataclasses.replace(tuning, drain_seconds=deadline_seconds + 2)
+    """The tuning for a deadline: an event in flight may take that long, and be published.
+
+    No longer than the broker waits for a worker in a rebalance, though (Faust's 60 s): it would
+    be taken for dead.
+    """
+    return dataclasses.replace(tuning, drain_seconds=min(deadline_seconds + 2, _LONGEST_DRAIN))

@@ -4,9 +4,10 @@
    long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms.
 2. True high watermarks: the embedded broker answers ListOffsets(latest) with the base of the
    last batch + 1, so that recovery would miss rows or die; a fetch tells the truth.
-3. Safe commits: Faust commits past events in flight when acks come out of order
-   (faust-streaming#606, open), and when a seek looks like a gap (`Consumer._add_gap`); after a
-   crash they would be lost.
+3. Safe commits: what is committed is told by `progress.Progress`, not by Faust's own count. That
+   one passes events in flight when acks come out of order (faust-streaming#606, open), takes a
+   seek back for a gap, and begins a partition without a commit wherever its first ack lies;
+   after a crash those events would be lost.
 
 The wait for streams to finish is bounded besides: upstream it has no end. And records are read
 by `records.TolerantRecords`.
@@ -16,7 +17,8 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import aiokafka
@@ -25,6 +27,7 @@ from faust.transport.drivers import aiokafka as faust_driver
 from faust.types import TP
 
 from posstream.streaming import records
+from posstream.streaming.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -38,25 +41,66 @@ _COMMIT_SECONDS: Final = 10
 class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: Offsets `[from, to)` that will never come, for the consumer to take.
+        self.holes: deque[tuple[TP, int, int]] = deque()
+        #: The offset that the next fetch of a partition should bring, once it was sought.
+        self._fetched_to: dict[TP, int] = {}
+        super().__init__(*args, **kwargs)
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         records.install()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms  # noqa: SLF001 - no public way
         return consumer
 
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek all partitions to where the group goes on; without a commit that is the start.
+    async def _fetch_records(
+        self, consumer: aiokafka.AIOKafkaConsumer, *args: Any, **kwargs: Any
+    ) -> Mapping[TopicPartition, list[Any]]:
+        records: Mapping[TopicPartition, list[Any]] = await super()._fetch_records(
+            consumer, *args, **kwargs
+        )
+        # Nothing is awaited from here on: no seek can come between a fetch and its account.
+        for tp, fetched in records.items():
+            if tp in self._fetched_to:
+                self._note_holes(TP(*tp), fetched)
+        return records
 
-        Faust drops what it fetches while it recovers and seeks back for it, but aiokafka leaves
-        a partition without a commit where it is: its first events were lost if a worker died
-        before its first commit (seen in one of some 90 kills).
+    def _note_holes(self, tp: TP, fetched: list[Any]) -> None:
+        """Note offsets that the log does not have: markers, compacted or expired records."""
+        expected, self._fetched_to[tp] = self._fetched_to[tp], fetched[-1].offset + 1
+        if self._fetched_to[tp] - expected == len(fetched):
+            return
+        for record in fetched:
+            if record.offset > expected:
+                self.holes.append((tp, expected, record.offset))
+            expected = record.offset + 1
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek all partitions but the changelogs to where the group goes on.
+
+        Without a commit that is the start of the log; aiokafka leaves such a partition where it
+        is, although Faust drops what it fetches while it recovers and seeks back for it.
+
+        Returns:
+            the offset of each partition that was sought.
         """
-        committed: Mapping[TP, int] = await super().seek_to_committed()
+        starts: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return starts
+
+    async def _seek_to_committed(self) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
         changelogs = self.app.tables.changelog_topics
-        never = [tp for tp, at in committed.items() if not at and tp.topic not in changelogs]
+        tps = [TP(*tp) for tp in consumer.assignment() if tp.topic not in changelogs]
+        starts = {tp: await consumer.committed(tp) for tp in tps}
+        never = [tp for tp, at in starts.items() if at is None]
         if never:
-            await self.call_thread(self._ensure_consumer().seek_to_beginning, *never)
-        return committed
+            starts |= {TP(*tp): at for tp, at in (await consumer.beginning_offsets(never)).items()}
+        # Together, without an await: see `_fetch_records`.
+        for tp, at in starts.items():
+            consumer.seek(TopicPartition(*tp), at)
+            self._fetched_to[tp] = at
+        return starts
 
     async def _highwaters(self, partitions: list[TP]) -> Mapping[TP, int]:
         ends = dict(await super()._highwaters(partitions))
@@ -102,26 +146,44 @@ class Consumer(faust_driver.Consumer):
     """The consumer that agents see."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        #: The highest offset of each partition that came, and the highest before the last one.
-        self._highest: dict[TP, int] = {}
-        self._highest_before: dict[TP, int] = {}
+        self._progress = Progress()
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to where the group goes on, and count from there."""
+        generation = self.app.consumer_generation_id
+        starts: Mapping[TP, int] = await super().seek_to_committed()
+        if generation == self.app.consumer_generation_id:
+            self._progress.begin(starts)
+        return starts
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Count anew: another worker may have gone on with a partition meanwhile."""
+        self._progress.clear()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def ack(self, message: Any) -> bool:
+        """Note that a message needs nothing more."""
+        if message.acked:
+            return False
+        message.acked = True
+        self._unacked_messages.discard(message)
+        if self.app.topics.acks_enabled_for(message.topic):
+            self._progress.finish(TP(*message.tp), message.offset)
+            self._n_acked += 1
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        while self._thread.holes:
+            self._progress.finish(*self._thread.holes.popleft())
+        return (tp for tp in self._progress if not topics or tp in topics or tp.topic in topics)
+
     def _new_offset(self, tp: TP) -> int | None:
-        """The offset to commit: never past an event that a stream still holds (#606)."""
-        held = [m.offset for m in list(self._unacked_messages) if m.tp == tp and not m.acked]
-        if not held:
-            return self._highest_consecutive(tp)
-        acked, lowest = self._acked[tp], min(held)
-        later = [offset for offset in acked if offset >= lowest]
-        acked[:] = [offset for offset in acked if offset < lowest]
-        try:
-            return self._highest_consecutive(tp)
-        finally:
-            self._acked[tp].extend(later)
+        """The offset to commit: the first one that is not finished."""
+        return self._progress.position(tp) or None
 
     def pause(self, partition: TopicPartition) -> None:
         """Fetch no more of a partition; kept apart from the pauses of recovery and rebalance."""
@@ -145,34 +207,10 @@ class Consumer(faust_driver.Consumer):
         message = super()._to_message(tp, record)
         # Deadlines count from here; Faust's own `time_in` is when a stream took it.
         message.arrived_at = time.monotonic()
-        highest = self._highest.get(tp, -1)
-        self._highest_before[tp], self._highest[tp] = highest, max(highest, message.offset)
-        if message.offset <= highest:
-            # Upstream would drop what a seek brings again, although it may never have arrived;
-            # `OrderedAcks` tells what was taken.
-            self._read_offset[tp] = None
+        # Upstream would drop what a seek brings again, although it may never have arrived;
+        # `OrderedAcks` knows what was taken.
+        self._read_offset[tp] = None
         return message
-
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Forget what was delivered of an earlier assignment."""
-        self._highest.clear()
-        self._highest_before.clear()
-        await super().on_partitions_assigned(assigned, generation_id)
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Note offsets that will never come, so that commits may pass them.
-
-        Upstream takes a seek back in the middle of a fetched list for such a gap, at the end of
-        each recovery: what it had delivered before, and the message at hand, could be committed
-        while they still waited in a buffer, and were lost by a kill then.
-        """
-        offset_from = max(offset_from, self._highest_before.get(tp, -1) + 1)
-        if offset_from < offset_to:
-            await super()._add_gap(tp, offset_from, offset_to - 1)
-
-    def _highest_consecutive(self, tp: TP) -> int | None:
-        offset: int | None = super()._new_offset(tp)
-        return offset
 
     async def wait_empty(self) -> None:
         """Wait for the events in flight, but not for ever; then commit.

@@ -1,16 +1,18 @@
 """Events finished in any order, acknowledged in offset order.
 
-Faust 0.15.3 commits correctly only if acks arrive in offset order per partition
-(faust-streaming#606), so finished events are acked strictly from the head of their lane.
+A commit cannot pass the oldest event in flight, so acks wait for the head of their lane, and the
+lane is what bounds the events behind it.
 """
 
-from bisect import bisect_right
 from collections import deque
 from typing import Any, Final, Protocol
+
+from posstream.streaming.offsets import Offsets
 
 #: Un-acked events of a partition at which its fetching pauses. The events already fetched still
 #: come, so that no partition waits for another one's slow head.
 WINDOW: Final = 1000
+#: A topic written in transactions has a hole for each; far below, a repeat is only a repeat.
 _MOST_RANGES: Final = 1000
 
 
@@ -42,33 +44,6 @@ class Slot:
         self._lane.drain()
 
 
-class Offsets:
-    """A growing set of offsets, kept as ranges: a single one, unless some were left out.
-
-    Not "all up to the highest": what Faust drops while it recovers comes again below it.
-    """
-
-    def __init__(self) -> None:
-        self._ranges: list[list[int]] = []
-
-    def add(self, offset: int) -> bool:
-        """Add an offset; False if it was there."""
-        ranges = self._ranges
-        if ranges and ranges[-1][1] == offset:  # as they come
-            ranges[-1][1] += 1
-            return True
-        at = bisect_right(ranges, offset, key=lambda span: span[0])
-        if at and offset < ranges[at - 1][1]:
-            return False
-        ranges.insert(at, [offset, offset + 1])
-        for left in (at, at - 1):
-            if 0 <= left < len(ranges) - 1 and ranges[left][1] == ranges[left + 1][0]:
-                ranges[left][1] = ranges.pop(left + 1)[1]
-        # A topic written in transactions has a hole for each; below, a repeat is only a repeat.
-        del ranges[:-_MOST_RANGES]
-        return True
-
-
 class _Lane:
     """The events of one partition in one generation, oldest first."""
 
@@ -78,7 +53,8 @@ class _Lane:
         #: False after a rebalance: its events come again, maybe to another worker.
         self.current = True
         self.slots: deque[Slot] = deque()
-        self.taken = Offsets()
+        # Not "all up to the highest": what Faust drops while it recovers comes again below it.
+        self.taken = Offsets(_MOST_RANGES)
         self._paused = False
         self._intake = intake
 

@@ -64,42 +64,70 @@ def thread_of(app: StreamingApp, kind: type = ConsumerThread) -> Any:
 
 
 class Held:
-    """An event that a stream still holds (weakly referenced by the consumer)."""
+    """A message that a stream holds (weakly referenced by the consumer)."""
 
-    def __init__(self, offset: int, *, acked: bool) -> None:
-        self.tp, self.offset, self.acked = SOURCE, offset, acked
+    def __init__(self, offset: int) -> None:
+        self.tp, self.topic, self.offset, self.acked = SOURCE, SOURCE.topic, offset, False
 
 
-@pytest.mark.parametrize(("kind", "committed"), [(Consumer, None), (upstream.Consumer, 3)])
+def commit_of(consumer: Any) -> int | None:
+    """The offset that a commit would write now; None if it would leave the partition alone."""
+    tps = consumer._filter_tps_with_pending_acks()
+    offset: int | None = consumer._filter_committable_offsets(tps).get(SOURCE)
+    if offset is not None:
+        consumer._committed_offset[SOURCE] = offset
+    return offset
+
+
+@pytest.mark.parametrize(("kind", "commits"), [(Consumer, [None, 3]), (upstream.Consumer, [3])])
 async def test_no_commit_goes_past_an_event_in_flight(
-    tmp_path: Any, kind: type, committed: int | None
+    tmp_path: Any, kind: type, commits: list[int | None]
 ) -> None:
     consumer = await consumer_of(kind, app_for(tmp_path))
-    held = Held(0, acked=False)
-    consumer._unacked_messages.add(held)
-    consumer._acked[SOURCE].extend([1, 2])
-    assert consumer._new_offset(SOURCE) == committed
+    if kind is Consumer:
+        consumer._progress.begin({SOURCE: 0})
+    held = [Held(offset) for offset in range(3)]
+    consumer._unacked_messages.update(held)
+    consumer.ack(held[1])
+    consumer.ack(held[2])
+    found = [commit_of(consumer)]
+    if kind is Consumer:
+        consumer.ack(held[0])
+        found.append(commit_of(consumer))
+    assert found == commits
 
 
-async def test_what_is_acked_before_the_event_in_flight_is_committed_and_the_rest_is_kept(
-    tmp_path: Any,
-) -> None:
+async def test_a_message_is_acked_once_and_changelogs_are_not_committed(tmp_path: Any) -> None:
     consumer = await consumer_of(Consumer, app_for(tmp_path))
-    held = Held(2, acked=False)
+    held = Held(0)
     consumer._unacked_messages.add(held)
-    consumer._acked[SOURCE].extend([0, 1, 3])
-    assert consumer._new_offset(SOURCE) == 2
-    consumer._unacked_messages.discard(held)
-    consumer._committed_offset[SOURCE] = 2
-    consumer._acked[SOURCE].append(2)
-    assert consumer._new_offset(SOURCE) == 4
+    assert [consumer.ack(held), consumer.ack(held)] == [True, False]
+    assert not consumer._unacked_messages
+    other = Held(0)
+    other.tp, other.topic = TP("changelog", 0), "changelog"
+    consumer.ack(other)
+    consumer._progress.begin({SOURCE: 0, other.tp: 0})
+    assert [consumer._new_offset(tp) for tp in (SOURCE, other.tp)] == [1, None]
+
+
+async def test_a_new_assignment_commits_nothing_before_it_was_sought(tmp_path: Any) -> None:
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    consumer._progress.begin({SOURCE: 0})
+    consumer.ack(Held(0))
+
+    async def assigned(*_: object, **__: object) -> None: ...
+
+    consumer._on_partitions_assigned = assigned
+    await consumer.on_partitions_assigned({SOURCE}, 2)
+    consumer.ack(Held(7))
+    assert commit_of(consumer) is None
 
 
 async def test_waiting_for_events_in_flight_ends(tmp_path: Any) -> None:
     app = app_for(tmp_path)
     app.tune(replace(EMBEDDED_TUNING, drain_seconds=0.05))
     consumer = await consumer_of(Consumer, app)
-    held = Held(0, acked=False)
+    held = Held(0)
     consumer._unacked_messages.add(held)
 
     async def commit(*_: object, **__: object) -> bool:
@@ -119,6 +147,23 @@ async def test_the_fetch_wait_is_ours_and_not_the_1500_ms_of_upstream(tmp_path: 
     await consumer.stop()
     assert waits == 20
     assert aiokafka.__version__ == "0.14.0", "look whether the private name still does it"
+
+
+@pytest.mark.parametrize(
+    ("session", "heartbeat", "request_timeout"), [(6, 1, 90), (30, 3, 90), (300, 30, 310)]
+)
+async def test_any_session_timeout_can_be_joined_with(
+    tmp_path: Any, session: int, heartbeat: int, request_timeout: int
+) -> None:
+    app = app_for(tmp_path)
+    app.tune(replace(EMBEDDED_TUNING, session_timeout_seconds=session))
+    consumer = thread_of(app)._create_worker_consumer(app.transport)
+    try:
+        assert consumer._session_timeout_ms == session * 1000
+        assert consumer._heartbeat_interval_ms == heartbeat * 1000
+        assert consumer._request_timeout_ms == request_timeout * 1000
+    finally:
+        await consumer.stop()
 
 
 async def test_a_topic_with_another_number_of_partitions_is_refused_with_a_sentence(
@@ -160,40 +205,62 @@ async def test_a_message_notes_when_it_arrived(tmp_path: Any) -> None:
 
 async def test_what_a_seek_brings_again_is_not_dropped(tmp_path: Any) -> None:
     consumer = await consumer_of(Consumer, app_for(tmp_path))
-    for offset in (0, 1, 2):
-        consumer._to_message(SOURCE, record(offset))
-        consumer._read_offset[SOURCE] = offset  # as the drain does
+    consumer._read_offset[SOURCE] = 2  # as the drain notes it
     consumer._to_message(SOURCE, record(0))
     assert consumer._read_offset[SOURCE] is None
 
 
-@pytest.mark.parametrize(("kind", "committed"), [(Consumer, 6), (upstream.Consumer, 61)])
-async def test_a_seek_in_the_middle_of_a_list_is_no_gap(
-    tmp_path: Any, kind: type, committed: int
+@pytest.mark.parametrize(
+    ("lists", "holes"),
+    [
+        ([[3, 4], [5]], []),
+        ([[5, 6]], [(3, 5)]),  # expired, or compacted
+        ([[3, 4, 7], [9]], [(5, 7), (8, 9)]),  # markers of transactions
+    ],
+)
+async def test_offsets_that_the_log_does_not_have_are_holes(
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    lists: list[list[int]],
+    holes: list[tuple[int, int]],
 ) -> None:
-    consumer = await consumer_of(kind, app_for(tmp_path))
-    consumer._committed_offset[SOURCE] = 3
-    for offset in range(3, 61):
-        consumer._to_message(SOURCE, record(offset))
-    await consumer._add_gap(SOURCE, 4, 60)  # as the drain does when the seek went back to 3
-    for acked in ([3, 4], [5], []):
-        consumer._acked[SOURCE].extend(acked)
-        offset = consumer._new_offset(SOURCE)
-        consumer._committed_offset[SOURCE] = offset or consumer._committed_offset[SOURCE]
-    assert consumer._committed_offset[SOURCE] == committed, "6 to 60 wait in a buffer"
+    thread = thread_of(app_for(tmp_path))
+    thread._fetched_to[SOURCE] = 3
+    coming = iter(lists)
+
+    async def fetch(*_: object, **__: object) -> Any:
+        return {SOURCE: [record(offset) for offset in next(coming)]}
+
+    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
+    for _ in lists:
+        await thread._fetch_records(None)
+    assert list(thread.holes) == [(SOURCE, *hole) for hole in holes]
 
 
-async def test_a_commit_passes_a_gap_but_not_the_message_after_it(tmp_path: Any) -> None:
+async def test_a_seek_in_the_middle_of_a_list_is_no_hole(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     consumer = await consumer_of(Consumer, app_for(tmp_path))
-    consumer._committed_offset[SOURCE] = 5
-    for offset in (5, 9):  # 6 to 8: markers of a transaction
-        consumer._to_message(SOURCE, record(offset))
-    await consumer._add_gap(SOURCE, 6, 9)
-    consumer._acked[SOURCE].append(5)
-    assert consumer._new_offset(SOURCE) == 6
-    consumer._committed_offset[SOURCE] = 6
-    consumer._acked[SOURCE].append(9)
-    assert consumer._new_offset(SOURCE) == 10
+    thread = consumer._thread
+    consumer._progress.begin({SOURCE: 3})
+
+    async def fetch(*_: object, **__: object) -> Any:
+        return {SOURCE: [record(offset) for offset in range(3, 61)]}
+
+    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
+    for _ in range(2):
+        thread._fetched_to[SOURCE] = 3  # as the seek sets it
+        await thread._fetch_records(None)
+        consumer.ack(Held(60))
+    assert commit_of(consumer) == 3, "3 to 59 wait in a buffer"
+
+
+async def test_holes_are_taken_into_the_next_commit(tmp_path: Any) -> None:
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    consumer._progress.begin({SOURCE: 5})
+    consumer.ack(Held(5))
+    consumer._thread.holes.append((SOURCE, 6, 9))
+    assert commit_of(consumer) == 9
 
 
 async def test_a_paused_partition_is_fetched_again_only_while_it_is_ours(tmp_path: Any) -> None:
@@ -236,6 +303,8 @@ async def test_a_partition_without_a_commit_is_sought_to_its_start(
 
         async def call_thread(function: Any, *args: Any) -> Any:
             return await function(*args)
+
+        thread._ensure_consumer = lambda: consumer
 
         thread.call_thread = call_thread
         await consumer.start()

@@ -4,11 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from posstream.streaming.app import StreamingApp
-from posstream.streaming.ordered_acks import WINDOW, Offsets, OrderedAcks
+from posstream.streaming.ordered_acks import WINDOW, OrderedAcks
 
 
 @dataclass
@@ -118,14 +115,6 @@ async def test_an_event_that_was_left_out_and_comes_later_is_taken() -> None:
     acked: list[int] = []
     taken = [acks.take(event) for event in events(acked, 5, 6, 3, 4, 3, 5, 7)]
     assert [slot is not None for slot in taken] == [True, True, True, True, False, False, True]
-
-
-@given(st.lists(st.integers(0, 60), max_size=200))
-def test_a_set_of_offsets_is_a_set(numbers: list[int]) -> None:
-    offsets, model = Offsets(), set[int]()
-    for number in numbers:
-        assert offsets.add(number) is (number not in model)
-        model.add(number)
 
 
 async def test_resuming_the_flow_keeps_an_event_that_came_while_it_was_resumed(

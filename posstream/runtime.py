@@ -1,5 +1,6 @@
 """The long-lived resources of a worker: opened in order before the first event, closed after it."""
 
+import dataclasses
 import logging
 from typing import Any, Final
 
@@ -64,6 +65,10 @@ class Runtime:
             replication=settings.topic_replication,
         )
         tuning = EMBEDDED_TUNING if cluster == embedded_broker.CLUSTER_ID else Tuning()
+        if settings.session_timeout_seconds is not None:
+            tuning = dataclasses.replace(
+                tuning, session_timeout_seconds=settings.session_timeout_seconds
+            )
         self._app.tune(tuning)
 
         def follow(value: PluginConfiguration) -> None:

@@ -55,6 +55,9 @@ class Settings:
     refresh_ahead: bool = True
     #: Dead letters in a minute after which a worker stops taking events.
     dead_letters_per_minute: int = 600
+    #: How long the broker waits for a silent worker before it gives its partitions to another;
+    #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
+    session_timeout_seconds: int | None = None
 
     @property
     def database_url(self) -> str:
@@ -234,4 +237,5 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_PAYMENT_CARD_GUARD": ("payment_card_guard", _switch),
     "POSSTREAM_REFRESH_AHEAD": ("refresh_ahead", _switch),
     "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", _number(1, 1_000_000)),
+    "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", _number(6, 300)),
 }

@@ -9,6 +9,7 @@ from posstream.cli import main
 from posstream.embedded_broker import EmbeddedBroker
 from posstream.factory import create_app
 from posstream.settings import Settings
+from posstream.streaming.app import Tuning
 from tests.integration.harness import free_port
 
 
@@ -33,17 +34,36 @@ def edited(tmp_path: Path) -> Settings:
     return Settings(datadir=tmp_path, topic_partitions=1, dev_broker_port=free_port())
 
 
-async def test_a_worker_starts_with_the_last_version_and_drains_by_its_deadline(
-    edited: Settings,
-) -> None:
-    broker = EmbeddedBroker(edited.dev_broker_port, log_file=edited.datadir / "broker.log")
+async def tuning_of(settings: Settings) -> Tuning:
+    """The tuning of a worker with its resources open."""
+    broker = EmbeddedBroker(settings.dev_broker_port, log_file=settings.datadir / "broker.log")
     broker.start()
     try:
-        app = create_app(edited)
+        app = create_app(settings)
         assert app.lifetimes is not None
         await app.lifetimes[0].start()
-        drain_seconds = app.tuning.drain_seconds
+        tuning = app.tuning
         await app.lifetimes[0].stop()
     finally:
         broker.stop()
-    assert drain_seconds == 5, "the deadline of the version in the database, and 2 seconds"
+    return tuning
+
+
+async def test_a_worker_starts_with_the_last_version_and_drains_by_its_deadline(
+    edited: Settings,
+) -> None:
+    tuning = await tuning_of(edited)
+    assert tuning.drain_seconds == 5, "the deadline of the version in the database, and 2 seconds"
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 6), (45, 45)])
+async def test_the_session_timeout_is_the_embedded_broker_s_unless_it_is_given(
+    tmp_path: Path, given: int | None, expected: int
+) -> None:
+    settings = Settings(
+        datadir=tmp_path,
+        topic_partitions=1,
+        dev_broker_port=free_port(),
+        session_timeout_seconds=given,
+    )
+    assert (await tuning_of(settings)).session_timeout_seconds == expected

@@ -53,6 +53,7 @@ def test_every_setting_is_read() -> None:
         api_key=KEY,
         explicit_api_endpoint="https://crm.example.com/",
         payment_card_guard=False,
+        session_timeout_seconds=60,
     )
     assert expected == read(
         BROKER="kafka://one:9092;two:9093",
@@ -66,6 +67,7 @@ def test_every_setting_is_read() -> None:
         API_KEY=KEY,
         API_ENDPOINT="https://crm.example.com/",
         PAYMENT_CARD_GUARD="Off",
+        SESSION_TIMEOUT_SECONDS="60",
     )
 
 
@@ -122,6 +124,9 @@ BAD = [
     ("API_MAPPING", ";;"),
     ("PAYMENT_CARD_GUARD", "maybe"),
     ("PAYMENT_CARD_GUARD", "false"),
+    ("SESSION_TIMEOUT_SECONDS", "5"),
+    ("SESSION_TIMEOUT_SECONDS", "301"),
+    ("SESSION_TIMEOUT_SECONDS", "7.5"),
 ]
 
 

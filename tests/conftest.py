@@ -1,5 +1,33 @@
+import os
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Machines are shared and noisy: how long it takes to draw an example is no failure.
 settings.register_profile("posstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("posstream")
+
+BROKER = "POSSTREAM_TEST_BROKER"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--broker-url",
+        metavar="kafka://HOST:PORT",
+        help=f"Apache Kafka for the integration suite; the same as {BROKER}",
+    )
+    parser.addoption("--seed", type=int, help="the moments of a chaos scenario, again")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    given = config.getoption("--broker-url")
+    if given:
+        os.environ[BROKER] = given
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get(BROKER):
+        return
+    for item in items:
+        if item.get_closest_marker("kafka") is not None:
+            item.add_marker(pytest.mark.skip(reason=f"needs {BROKER}, as in make test-kafka"))

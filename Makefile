@@ -1,6 +1,7 @@
 # posstream: `make` lists the targets.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+NODES ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -22,7 +23,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[embedded,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres kafka docs clean
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres kafka bench-recovery docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -55,8 +56,8 @@ compose: $(VENV)/.lint ## docker-compose.yml and Dockerfile, linted without an e
 	POSSTREAM_API_KEY=for-the-lint-only POSTGRES_PASSWORD=for-the-lint-only $(BIN)/docker-compose config -q
 	$(BIN)/hadolint Dockerfile
 
-kafka: $(VENV)/.test ## an Apache Kafka of your own on loopback, until Ctrl-C (Java 17, Maven)
-	@exec $(BIN)/python -m tests.servers kafka
+kafka: $(VENV)/.test ## an Apache Kafka of your own on loopback, until Ctrl-C; NODES=3 for three (Java 17, Maven)
+	@exec $(BIN)/python -m tests.servers kafka --nodes $(NODES)
 
 test-kafka: $(VENV)/.test ## the integration suite on Apache Kafka: yours at POSSTREAM_TEST_BROKER, or one of its own
 	$(BIN)/python -m tests.servers kafka -- $(BIN)/pytest tests/integration
@@ -65,6 +66,9 @@ test-postgres: $(VENV)/.test ## the SQL suite on PostgreSQL: yours at POSSTREAM_
 	$(BIN)/python -m tests.servers postgres -- $(BIN)/pytest tests/component -k sql
 
 test-all: test test-slow test-kafka test-postgres lint types floors compose ## everything that there is
+
+bench-recovery: $(VENV)/.test ## how fast a cache of up to a million is there again, on Apache Kafka; 15 minutes
+	@$(BIN)/python -m benchmarks.recovery
 
 docs: $(VENV)/.test ## run every command block of the README
 	$(BIN)/pytest tests/acceptance/test_docs.py

@@ -251,7 +251,7 @@ async def test_kcat_sends_an_event_and_its_answer_comes(
         pytest.skip("librdkafka and the embedded broker do not agree on ApiVersions")
     scan = Scan(str(uuid.uuid4()), "basket-kcat", "CARD_123456")
     subprocess.run(
-        [kcat, "-P", "-b", servers, "-t", topics.CUSTOMER_IDENTIFIED],
+        [kcat, "-P", "-b", servers.replace(";", ","), "-t", topics.CUSTOMER_IDENTIFIED],
         input=scan.value,
         check=True,
         timeout=30,

@@ -1,10 +1,11 @@
-"""`python -m tests.servers kafka|postgres [-- COMMAND …]`: a real server for a command, or for you.
+"""`python -m tests.servers kafka [--nodes 3]|postgres [-- COMMAND …]`: a real server to try with.
 
 With a command it is started, told of the server by its environment, and the server stopped after
 it. Without one the server runs until Ctrl-C. What the machine lacks is a skip with its reason, and
 an error where CI is set.
 """
 
+import argparse
 import os
 import signal
 import subprocess
@@ -18,16 +19,20 @@ from tests.servers import kafka, postgres
 SERVERS: dict[str, ModuleType] = {"kafka": kafka, "postgres": postgres}
 
 
-def main(arguments: Sequence[str]) -> int:
-    name, *rest = arguments
-    server, command = SERVERS[name], rest[1:] if rest[:1] == ["--"] else rest
+def main(arguments: Sequence[str], command: Sequence[str]) -> int:
+    options = vars(_parser().parse_args(arguments))
+    name = options.pop("server")
+    server = SERVERS[name]
     if command and os.environ.get(server.VARIABLE):
         return subprocess.run(command, check=False).returncode
     lacking = server.lacking()
     if lacking is not None:
         print(f"skip: no {name}: {lacking}", file=sys.stderr)
         return 1 if os.environ.get("CI") else 0
-    running: AbstractContextManager[str] = server.running()
+    if not command:
+        # Blocked, so that only `sigwait` sees them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    running: AbstractContextManager[str] = server.running(**options)
     with running as address:
         if command:
             environment = os.environ | {server.VARIABLE: address}
@@ -37,8 +42,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.servers", epilog="-- COMMAND … runs a command beside the server"
+    )
+    servers = parser.add_subparsers(dest="server", required=True)
+    servers.add_parser("kafka").add_argument("--nodes", type=int, choices=(1, 3), default=1)
+    servers.add_parser("postgres")
+    return parser
+
+
 if __name__ == "__main__":
-    # Blocked, so that only `sigwait` and the commands see them.
-    if len(sys.argv) == 2:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    sys.exit(main(sys.argv[1:]))
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    sys.exit(main(sys.argv[1:split], sys.argv[split + 1 :]))

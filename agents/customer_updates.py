@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -14,12 +14,10 @@ from posstream.domain.cache_maintenance import CacheCommand, Cause, CustomerUpda
 from posstream.domain.freshness import CacheEntry
 from posstream.ports import EventPublisher, ReadModel
 from posstream.resilience.clock import Clock
+from posstream.resilience.retry import growing_pauses
 from posstream.topics import CUSTOMER_UPDATED
 
 log = logging.getLogger(__name__)
-
-_FIRST_PAUSE_SECONDS: Final = 0.2
-_LONGEST_PAUSE_SECONDS: Final = 10.0
 
 
 class CustomerUpdatesAgent:
@@ -67,8 +65,9 @@ class CustomerUpdatesAgent:
 
     async def _identifiers(self, update: CustomerUpdate, message: Any) -> Sequence[str]:
         """The given identifier and all known ones of the customer; none if it is not our turn."""
-        pause = _FIRST_PAUSE_SECONDS
-        while self._one_by_one.is_current(message):
+        for pause in growing_pauses():
+            if not self._one_by_one.is_current(message):
+                break
             try:
                 return await self._known(update)
             except Exception as why:
@@ -79,7 +78,6 @@ class CustomerUpdatesAgent:
                     exc_info=log.isEnabledFor(logging.DEBUG),
                 )
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         return ()
 
     async def _known(self, update: CustomerUpdate) -> Sequence[str]:

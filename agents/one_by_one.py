@@ -10,6 +10,11 @@ from posstream.domain.errors import UnreadableEvent
 log = logging.getLogger(__name__)
 
 
+def is_current(app: Any, message: Any) -> bool:
+    """Whether a message is still ours; after a rebalance it comes again, maybe elsewhere."""
+    return bool(message.generation_id == app.consumer_generation_id)
+
+
 class OneByOne:
     """Takes the messages of one agent in turn; what cannot be read becomes a dead letter."""
 
@@ -18,8 +23,8 @@ class OneByOne:
         self._dead_letters = dead_letters
 
     def is_current(self, message: Any) -> bool:
-        """Whether a message is still ours; after a rebalance it comes again, maybe elsewhere."""
-        return bool(message.generation_id == self._app.consumer_generation_id)
+        """Whether a message is still ours (see the function)."""
+        return is_current(self._app, message)
 
     async def consume(
         self, arriving: AsyncIterable[Any], handle: Callable[[Any], Awaitable[None]]

@@ -1,18 +1,22 @@
 """The agent that carries outgoing events into the read model, in batches.
 
-Off the lookup path: a slow database delays the view, never a till. A batch that the database
-refuses is tried again for as long as it takes; Faust stops fetching these topics meanwhile.
+Off the lookup path: a slow database delays the view, never a till. A batch that fails is tried
+again for as long as it takes; Faust stops fetching these topics meanwhile. What the database would
+refuse for ever is no such failure: the projection itself skips it.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from typing import Any, Final
 
 import orjson
 
+from agents.dead_letters import place
+from agents.one_by_one import is_current
 from posstream.ports import ProjectedEvent, Projection
+from posstream.resilience.retry import growing_pauses
 from posstream.topics import PROJECTED
 
 log = logging.getLogger(__name__)
@@ -20,8 +24,6 @@ log = logging.getLogger(__name__)
 #: Rows of one transaction, and how long the first one waits for the others.
 BATCH: Final = 500
 LINGER_SECONDS: Final = 0.1
-_FIRST_PAUSE_SECONDS: Final = 0.2
-_LONGEST_PAUSE_SECONDS: Final = 10.0
 
 
 class ProjectionAgent:
@@ -45,6 +47,8 @@ class ProjectionAgent:
                 await waiting.put(event)
         finally:
             writer.cancel()
+            # Until its transaction is rolled back: the database is closed next.
+            await asyncio.wait([writer])
 
     async def _write(self, waiting: "asyncio.Queue[Any]") -> None:
         try:
@@ -55,26 +59,28 @@ class ProjectionAgent:
 
     async def project(self, batch: list[Any]) -> None:
         """Write a batch and acknowledge it; returns only when it is written."""
-        decoded = [event for event in map(_decode, batch) if event is not None]
-        pause = _FIRST_PAUSE_SECONDS
-        while decoded:
+        read = [projected(event.message) for event in batch]
+        await self._apply([event for event in read if event is not None])
+        for event in batch:
+            # An event of an older generation comes again, and is projected to the same rows.
+            if is_current(self._app, event.message):
+                event.ack()
+
+    async def _apply(self, events: Sequence[ProjectedEvent]) -> None:
+        for pause in growing_pauses():
             try:
-                await self._projection.apply(decoded)
-                break
+                await self._projection.apply(events)
             except Exception as why:
                 log.warning(
-                    "the read model refused %d events (%s); again in %g s",
-                    len(decoded),
+                    "the read model did not take %d events (%s); again in %g s",
+                    len(events),
                     type(why).__name__,
                     pause,
                     exc_info=log.isEnabledFor(logging.DEBUG),
                 )
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        for event in batch:
-            # An event of an older generation comes again, and is projected to the same rows.
-            if event.message.generation_id == self._app.consumer_generation_id:
-                event.ack()
+            else:
+                return
 
 
 async def _batch(waiting: "asyncio.Queue[Any]") -> list[Any]:
@@ -87,18 +93,13 @@ async def _batch(waiting: "asyncio.Queue[Any]") -> list[Any]:
     return batch
 
 
-def _decode(event: Any) -> ProjectedEvent | None:
-    message = event.message
+def projected(message: Any) -> ProjectedEvent | None:
+    """What the projection needs of a record; None, and a line in the log, if it is no object."""
     try:
         value = orjson.loads(message.value or b"")
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
-        log.warning(
-            "not projected: %s/%d/%d is no JSON object",
-            message.topic,
-            message.partition,
-            message.offset,
-        )
+        log.warning("not projected: %s is no JSON object", place(message))
         return None
-    return ProjectedEvent(message.topic, value)
+    return ProjectedEvent(message.topic, value, place(message))

@@ -238,6 +238,28 @@ def cache_evict(identifier: str | None, prefix: str | None, *, everything: bool,
 
 
 @main.group()
+def projection() -> None:
+    """Work on the read model: the tables in SQL that GraphQL reads."""
+
+
+@projection.command("rebuild")
+@click.option("--drop", is_flag=True, help="Start from empty tables, to make every row anew.")
+@click.option(
+    "--yes", is_flag=True, help="Drop rows although the topics cannot bring all of them back."
+)
+def projection_rebuild(*, drop: bool, yes: bool) -> None:
+    """Replay the topics into the read model: rows that are missing come back.
+
+    Without --drop no row is lost, and one that is as new as its events stays as it is. Workers may
+    go on meanwhile. If it was ended before its time, run it again. The live configuration is left
+    alone. Exits with 1 if it is refused, or without a broker or database.
+    """
+    from posstream.commands.projection import rebuild
+
+    _exit(rebuild(_settings(), drop=drop, yes=yes))
+
+
+@main.group()
 def config() -> None:
     """Show and change the live configuration of the plugin customer_lookup.
 

@@ -85,10 +85,11 @@ class Projection(Protocol):
     """The read model, written: idempotent, and guarded against older data."""
 
     async def apply(self, events: "Sequence[ProjectedEvent]") -> None:
-        """Write a batch in one transaction; order within the batch does not matter.
+        """Write a batch; order within the batch does not matter.
 
         Raises:
-            Exception: whatever the database raises; the caller tries the batch again.
+            Exception: whatever the database raises that may pass; the caller tries the batch
+                again. What would never pass is logged and skipped.
         """
         ...
 
@@ -99,6 +100,8 @@ class ProjectedEvent:
 
     topic: str
     value: Mapping[str, Any]
+    #: Where it lies, for the log: topic/partition/offset.
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

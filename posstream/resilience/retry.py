@@ -1,7 +1,7 @@
 """When to try again, and how long to wait before it. Pure but for the injected randomness."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -29,6 +29,14 @@ class Backoff:
         """
         ceiling = min(self.cap_seconds, self.base_seconds * 2 ** (failed_attempts - 1))
         return (retry_after_seconds or 0.0) + self.uniform(0.0, ceiling)
+
+
+def growing_pauses(first_seconds: float = 0.2, longest_seconds: float = 10.0) -> Iterator[float]:
+    """Seconds to wait after each failure in turn, doubled up to the longest; without end."""
+    pause = first_seconds
+    while True:
+        yield pause
+        pause = min(pause * 2, longest_seconds)
 
 
 class RetryBudget:

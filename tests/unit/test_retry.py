@@ -1,3 +1,5 @@
+from itertools import islice
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +8,7 @@ from posstream.resilience.retry import (
     RETRYABLE_STATUSES,
     Backoff,
     RetryBudget,
+    growing_pauses,
     retry_after_seconds,
 )
 
@@ -95,6 +98,11 @@ def test_nothing_like_a_date_breaks_the_reader(header: str) -> None:
 
 def test_only_passing_troubles_are_tried_again() -> None:
     assert frozenset({408, 429, 500, 502, 503, 504}) == RETRYABLE_STATUSES
+
+
+def test_pauses_double_up_to_the_longest_and_never_end() -> None:
+    assert list(islice(growing_pauses(0.5, 3), 6)) == [0.5, 1, 2, 3, 3, 3]
+    assert next(islice(growing_pauses(), 10_000, None)) == 10
 
 
 # -- the budget

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import read_only
+from posstream.adapters.sql.engine import insert_into, read_only
 from posstream.adapters.sql.schema import PLUGIN_CONFIGURATIONS
 from posstream.domain.configuration_version import (
     UNEDITED,
@@ -32,8 +31,7 @@ class SqlConfigurationStore(ConfigurationStore):
     def __init__(self, engine: AsyncEngine, plugin: str) -> None:
         self._engine = engine
         self._plugin = plugin
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        new = insert(PLUGIN_CONFIGURATIONS)
+        new = insert_into(engine, PLUGIN_CONFIGURATIONS)
         self._upsert = new.on_conflict_do_update(
             index_elements=["plugin", "version"],
             set_={name: new.excluded[name] for name in _CONTENT},

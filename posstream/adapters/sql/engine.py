@@ -5,7 +5,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -19,6 +20,10 @@ _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+async
 #: The engine option of connections that only read.
 READ_ONLY: Final = "posstream_read_only"
 _PAUSE_SECONDS: Final = 0.02
+#: A server that hangs takes connections all the same, and never greets.
+_CONNECT_SECONDS: Final = 10
+
+Insert = postgresql.Insert | sqlite.Insert
 
 
 def create_engine(url: str | URL) -> AsyncEngine:
@@ -45,7 +50,12 @@ def _engine(address: URL) -> AsyncEngine:
         raise DatabaseUnusable("the database must be sqlite or postgresql")
     address = address.set(drivername=driver)
     if address.get_backend_name() == "postgresql":
-        return create_async_engine(address, pool_pre_ping=True, hide_parameters=True)
+        return create_async_engine(
+            address,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={"timeout": _CONNECT_SECONDS},
+        )
     if address.database and address.database != ":memory:":
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     # Parameters are customers: they stay out of error messages, and so out of the log.
@@ -63,6 +73,13 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(postgresql_readonly=True)
     return engine.execution_options(**{READ_ONLY: True})
+
+
+def insert_into(engine: AsyncEngine, table: Table) -> Insert:
+    """An INSERT of the database's own kind: only those know what to do on a conflict."""
+    if engine.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -4,20 +4,22 @@ Every row is a function of the set of events, not of their order: of two events 
 same one wins, whichever came first, so a replay into an empty database gives the same rows.
 """
 
+import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Table, and_, case, or_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream import topics
 from posstream.adapters.sql import schema
+from posstream.adapters.sql.engine import Insert, insert_into
+from posstream.adapters.sql.refusals import RowsRefused, refusals_told
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer
 from posstream.domain.times import parse_utc
 from posstream.ports import ProjectedEvent, Projection
@@ -25,11 +27,13 @@ from posstream.ports import ProjectedEvent, Projection
 _log = logging.getLogger(__name__)
 
 _Row = dict[str, Any]
-_Insert = postgresql.Insert | sqlite.Insert
 _Columns = Any  # a table's columns, stored or excluded
 
 _MAX_INT: Final = 2**63 - 1
 _MAX_MONEY: Final = Decimal(10) ** 13
+#: Seconds after which a transaction is given up: a connection that is dead without a word, or
+#: somebody's lock, would hold it for ever.
+_PATIENCE_SECONDS: Final = 60.0
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -74,62 +78,67 @@ class SqlProjection(Projection):
 
     Args:
         engine: from `engine.create_engine`, migrated.
+        patience_seconds: after so long a transaction is given up.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._engine = engine
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        # Every transaction takes the tables in this order and their rows by key: two workers
+        self._patience_seconds = patience_seconds
+        upserts = {
+            schema.CUSTOMERS: _upsert_customers,
+            schema.CUSTOMER_IDENTIFIERS: _upsert_identifiers,
+            schema.BASKETS: _upsert_baskets,
+            schema.BASKET_IDENTIFICATIONS: _upsert_answers,
+            schema.CUSTOMER_LOOKUP_LOGS: _upsert_logs,
+            schema.LOOKUP_ANSWERS: _upsert_answers,
+        }
+        # Every transaction takes the tables in their order and the rows by key: two workers
         # cannot wait for each other.
-        self._upserts: tuple[tuple[str, str, _Insert], ...] = (
-            ("customers", "customer_id", _upsert_customers(insert(schema.CUSTOMERS))),
-            (
-                "identifiers",
-                "identifier",
-                _upsert_identifiers(insert(schema.CUSTOMER_IDENTIFIERS)),
-            ),
-            ("baskets", "basket_id", _upsert_baskets(insert(schema.BASKETS))),
-            (
-                "identifications",
-                "event_id",
-                _upsert_first(insert(schema.BASKET_IDENTIFICATIONS), _better_answer),
-            ),
-            (
-                "logs",
-                "event_id",
-                _upsert_first(
-                    insert(schema.CUSTOMER_LOOKUP_LOGS),
-                    lambda new, old: new.request_timestamp < old.request_timestamp,
-                ),
-            ),
-            ("answers", "event_id", _upsert_first(insert(schema.LOOKUP_ANSWERS), _better_answer)),
-        )
+        self._upserts = [
+            (table, upserts[table](insert_into(engine, table))) for table in schema.READ_MODEL
+        ]
 
     async def apply(self, events: Sequence[ProjectedEvent]) -> None:
         """Write a batch in one transaction; order within the batch does not matter.
 
-        An event that cannot be turned into rows is logged without its content and skipped.
+        An event that cannot be turned into rows, or whose rows the database refuses, is logged
+        without its content and skipped. To find the latter a batch is halved, each half in a
+        transaction of its own.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: from the database; nothing was written, try again.
+            sqlalchemy.exc.DBAPIError, OSError: from the database, for what may pass: try again.
         """
-        batch = _Batch()
-        for event in events:
-            try:
-                batch.add(event)
-            except _UnusableError as why:
-                _log.warning("skipped an event of %s: %s", event.topic, why)
-            except Exception as why:  # noqa: BLE001 - one bad event must never fail a batch
-                # The message of a foreign exception may quote the event.
-                _log.warning("skipped an event of %s: %s", event.topic, type(why).__name__)
-        rows = {name: getattr(batch, name) for name, _, _ in self._upserts}
-        if not any(rows.values()):
+        try:
+            await self._write(_batch(events))
+        except RowsRefused as why:
+            if len(events) == 1:
+                _log_skipped(events[0], str(why))
+                return
+            middle = len(events) // 2
+            await self.apply(events[:middle])
+            await self.apply(events[middle:])
+
+    async def _write(self, batch: "_Batch") -> None:
+        if not any(batch.of(table) for table in schema.READ_MODEL):
             return
-        async with self._engine.begin() as connection:
-            for name, _, upsert in self._upserts:
-                if rows[name]:
-                    ordered = [row for _, row in sorted(rows[name].items())]
-                    await connection.execute(upsert, ordered)
+        async with asyncio.timeout(self._patience_seconds), self._engine.begin() as connection:
+            with refusals_told():
+                for table, upsert in self._upserts:
+                    if rows := batch.of(table):
+                        ordered = [row for _, row in sorted(rows.items())]
+                        await connection.execute(upsert, ordered)
+
+
+def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]]:
+    """The keys of the rows that events become, for each table of the read model."""
+    batch = _Batch()
+    for event in events:
+        batch.take(event)
+    return {table: batch.of(table).keys() for table in schema.READ_MODEL}
+
+
+def _log_skipped(event: ProjectedEvent, why: str) -> None:
+    _log.warning("skipped an event of %s: %s", event.place or event.topic, why)
 
 
 # -- events into rows
@@ -146,8 +155,30 @@ class _Batch:
     logs: dict[str, _Row] = field(default_factory=dict)
     answers: dict[str, _Row] = field(default_factory=dict)
 
-    def add(self, event: ProjectedEvent) -> None:
-        """Take one event in, wholly or (raising) not at all."""
+    def of(self, table: Table) -> Mapping[str, _Row]:
+        """The rows of one table by their key."""
+        rows: Mapping[Table, Mapping[str, _Row]] = {
+            schema.CUSTOMERS: self.customers,
+            schema.CUSTOMER_IDENTIFIERS: self.identifiers,
+            schema.BASKETS: self.baskets,
+            schema.BASKET_IDENTIFICATIONS: self.identifications,
+            schema.CUSTOMER_LOOKUP_LOGS: self.logs,
+            schema.LOOKUP_ANSWERS: self.answers,
+        }
+        return rows[table]
+
+    def take(self, event: ProjectedEvent) -> str | None:
+        """Take one event in, wholly or not at all; then the result says why not."""
+        try:
+            self._add(event)
+        except _UnusableError as why:
+            return str(why)
+        except Exception as why:  # noqa: BLE001 - one bad event must never fail a batch
+            # The message of a foreign exception may quote the event.
+            return type(why).__name__
+        return None
+
+    def _add(self, event: ProjectedEvent) -> None:
         if event.topic == topics.BASKET_STARTED:
             started = read_basket_started(event.value)
             if started is None:
@@ -224,6 +255,15 @@ class _Batch:
             basket_id,
             dict.fromkeys(schema.BASKETS.columns.keys()) | {"basket_id": basket_id},
         )
+
+
+def _batch(events: Iterable[ProjectedEvent]) -> _Batch:
+    batch = _Batch()
+    for event in events:
+        why_not = batch.take(event)
+        if why_not is not None:
+            _log_skipped(event, why_not)
+    return batch
 
 
 def _start_rank(
@@ -407,15 +447,15 @@ def _plain(value: Any) -> Any:
 # -- upserts
 
 
-def _upsert_customers(insert: _Insert) -> _Insert:
+def _upsert_customers(insert: Insert) -> Insert:
     return _upsert_last(insert, "customer_id", tie="identifier", earliest="created_at")
 
 
-def _upsert_identifiers(insert: _Insert) -> _Insert:
+def _upsert_identifiers(insert: Insert) -> Insert:
     return _upsert_last(insert, "identifier", tie="customer_id", earliest="first_seen_at")
 
 
-def _upsert_last(insert: _Insert, key: str, *, tie: str, earliest: str) -> _Insert:
+def _upsert_last(insert: Insert, key: str, *, tie: str, earliest: str) -> Insert:
     """The newest `fetched_at` wins (at a tie the greater `tie`); `earliest` only goes back."""
     new, old = insert.excluded, _table(insert).c
     newer = or_(
@@ -434,7 +474,7 @@ def _upsert_last(insert: _Insert, key: str, *, tie: str, earliest: str) -> _Inse
     )
 
 
-def _upsert_baskets(insert: _Insert) -> _Insert:
+def _upsert_baskets(insert: Insert) -> Insert:
     """The earliest start and the last identification win, each for its own columns.
 
     One statement for both: with two, workers could lock each other's baskets crosswise.
@@ -487,8 +527,8 @@ def _upsert_baskets(insert: _Insert) -> _Insert:
 
 
 def _upsert_first(
-    insert: _Insert, better: Callable[[_Columns, _Columns], ColumnElement[bool]]
-) -> _Insert:
+    insert: Insert, better: Callable[[_Columns, _Columns], ColumnElement[bool]]
+) -> Insert:
     """One row per event; a repeat of it, written after a crash, replaces it only if better."""
     new = insert.excluded
     return insert.on_conflict_do_update(
@@ -500,6 +540,14 @@ def _upsert_first(
         },
         where=better(new, _table(insert).c),
     )
+
+
+def _upsert_answers(insert: Insert) -> Insert:
+    return _upsert_first(insert, _better_answer)
+
+
+def _upsert_logs(insert: Insert) -> Insert:
+    return _upsert_first(insert, lambda new, old: new.request_timestamp < old.request_timestamp)
 
 
 def _better_answer(new: _Columns, old: _Columns) -> ColumnElement[bool]:
@@ -519,11 +567,11 @@ def _either(
     return case((wins, new[name]), else_=old[name])
 
 
-def _written(insert: _Insert) -> list[Column[Any]]:
+def _written(insert: Insert) -> list[Column[Any]]:
     return [column for column in _table(insert).columns if column.name != "id"]
 
 
-def _table(insert: _Insert) -> Table:
+def _table(insert: Insert) -> Table:
     table = insert.table
     if not isinstance(table, Table):
         raise TypeError("only tables are written")

@@ -215,6 +215,17 @@ LOOKUP_ANSWERS: Final = Table(
     Index(None, "occurred_at"),
 )
 
+#: What is made of the topics and of nothing else. Whoever writes or locks several of them takes
+#: them in this order, so that two cannot wait for each other.
+READ_MODEL: Final = (
+    CUSTOMERS,
+    CUSTOMER_IDENTIFIERS,
+    BASKETS,
+    BASKET_IDENTIFICATIONS,
+    CUSTOMER_LOOKUP_LOGS,
+    LOOKUP_ANSWERS,
+)
+
 #: One row per version of a plugin's configuration; the primary key lets each be written once.
 PLUGIN_CONFIGURATIONS: Final = Table(
     "plugin_configurations",

@@ -1,0 +1,34 @@
+"""The database as a command meets it: whether it can be used."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.migrate import upgrade
+from posstream.domain.errors import DatabaseUnusable
+from posstream.settings import Settings
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The database, migrated.
+
+    Raises:
+        DatabaseUnusable: instead of any error of the database or of the way to it, with a
+            sentence that names no address.
+    """
+    engine = create_engine(settings.database_url)
+    try:
+        await upgrade(engine)
+        yield engine
+    except (SQLAlchemyError, CommandError, OSError, TypeError) as why:
+        raise DatabaseUnusable(
+            f"the database cannot be used ({type(why).__name__}): check POSSTREAM_DATABASE_URL "
+            "and that the database is up"
+        ) from why
+    finally:
+        await engine.dispose()

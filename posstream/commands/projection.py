@@ -1,0 +1,130 @@
+"""`posstream projection`: make the read model's rows once more from what the topics have."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from agents.projection import BATCH, projected
+from posstream.adapters.sql.projection import SqlProjection
+from posstream.adapters.sql.tables import ReadModelTables
+from posstream.commands.database import opened
+from posstream.commands.terminal import print_table
+from posstream.commands.topic_reader import TopicReader, topic_reader
+from posstream.ports import ProjectedEvent
+from posstream.resilience.retry import growing_pauses
+from posstream.settings import Settings
+from posstream.topics import PROJECTED
+
+_PROGRESS_SECONDS: Final = 5.0
+#: Pauses between tries of one batch, some 20 s in all: a worker may hold a lock that long.
+_PAUSES: Final = 7
+
+
+async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
+    """Replay the topics into the read model, and print what it had and has.
+
+    A worker may go on meanwhile. It writes the same rows, and of two events for one row the same
+    one wins, whoever wrote first. With `drop` the topics' ends are read after the rows are gone:
+    what a worker had written before is replayed, and what it writes after stays.
+
+    Args:
+        settings: where the broker and the database are.
+        drop: start from empty tables, so that rows are made anew that are there already.
+        yes: drop them, although the topics do not have every event of theirs any more.
+
+    Returns:
+        0, or 1 if it was refused: then nothing was changed.
+
+    Raises:
+        BrokerUnreachable, DatabaseUnusable: also on the way. Then some events are replayed; run
+            it again.
+    """
+    started = time.monotonic()
+    # The broker first, so that errors of the database do not pass for the broker's.
+    async with topic_reader(settings.bootstrap_servers) as reader, opened(settings) as engine:
+        tables = ReadModelTables(engine)
+        before = await tables.counts()
+        if drop:
+            losses = await _losses(reader, tables, before)
+            for loss in losses:
+                print(loss)
+            if losses and not yes:
+                print(
+                    "error: nothing was dropped. --yes drops all the same; without --drop the "
+                    "topics are replayed and no row is lost",
+                    file=sys.stderr,
+                )
+                return 1
+            await tables.empty()
+        count = await _replay(reader, SqlProjection(engine))
+        after = await tables.counts()
+    print(f"replayed {count} events in {time.monotonic() - started:.1f} s")
+    print_table(
+        ("TABLE", "BEFORE", "AFTER"),
+        [(name, str(before[name]), str(after[name])) for name in before],
+    )
+    return 0
+
+
+async def _losses(
+    reader: TopicReader, tables: ReadModelTables, before: Mapping[str, int]
+) -> Sequence[str]:
+    """A sentence for each topic that has lost records, and each table that would lose rows."""
+    losses = []
+    for topic in PROJECTED:
+        gone = sum((await reader.first_offsets(topic)).values())
+        if gone:
+            losses.append(
+                f"{topic}: its first {gone} records are gone, and what only they said would be too"
+            )
+    lost = await tables.unaccounted(_batches(reader, "compared"))
+    losses.extend(
+        f"{name}: {rows} of {before[name]} rows would be lost, no topic has an event of theirs"
+        for name, rows in lost.items()
+        if rows
+    )
+    return losses
+
+
+async def _replay(reader: TopicReader, projection: SqlProjection) -> int:
+    count = 0
+    async for batch in _batches(reader, "replayed"):
+        await _apply(projection, batch)
+        count += len(batch)
+    return count
+
+
+async def _apply(projection: SqlProjection, batch: Sequence[ProjectedEvent]) -> None:
+    for pause in islice(growing_pauses(), _PAUSES):
+        try:
+            await projection.apply(batch)
+        except (SQLAlchemyError, OSError):
+            await asyncio.sleep(pause)
+        else:
+            return
+    await projection.apply(batch)
+
+
+async def _batches(reader: TopicReader, done: str) -> AsyncIterator[Sequence[ProjectedEvent]]:
+    """All that the topics have now, in batches; how far it is, on stderr from time to time."""
+    batch: list[ProjectedEvent] = []
+    count, told_at = 0, time.monotonic()
+    for topic in PROJECTED:
+        async for message in reader.records(topic):
+            event = projected(message)
+            if event is not None:
+                batch.append(event)
+            if len(batch) < BATCH:
+                continue
+            yield batch
+            count, batch = count + len(batch), []
+            if time.monotonic() - told_at >= _PROGRESS_SECONDS:
+                told_at = time.monotonic()
+                print(f"{count} events {done}, in {topic} now", file=sys.stderr)
+    if batch:
+        yield batch

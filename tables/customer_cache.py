@@ -9,7 +9,6 @@ import struct
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from aiokafka.partitioner import murmur2
@@ -107,6 +106,7 @@ class CustomerCacheTable:
 
     def owns(self, number: int) -> bool:
         """Whether this worker may touch a partition: an open store holds a lock on its files."""
+        self._app.pulse.check()
         # `assigned_actives` builds a set of every partition; hits cannot afford that.
         assigned = self._app.assignor._assignment.actives  # noqa: SLF001
         return number in assigned.get(CACHE_CHANGELOG, ())
@@ -187,10 +187,19 @@ class CachePartition:
         if not self.at_hand:
             return None
         store = self._table.data
-        # One more, and not for a caller: Faust keeps an offset among the entries.
-        items = islice(self._store.items(from_key=start), limit + 1)
-        kept = [(key, value) for key, value in items if key != store.offset_key]
-        return [Stored(key.decode(), decode(value)) for key, value in kept[:limit]]
+        found: list[Stored] = []
+        at = self._store.iter()
+        at.seek(start)
+        while len(found) < limit and at.valid():
+            if at.key() != store.offset_key:  # Faust keeps an offset among the entries
+                found.append(Stored(at.key().decode(), decode(at.value())))
+            at.next()
+        try:
+            at.status()  # at damage, too, an iterator ends
+        except Exception as why:
+            store.check(self._number, why)
+            raise
+        return found
 
     def estimated(self) -> int:
         """About how many entries there are; 0 if this worker does not have the partition."""

@@ -18,6 +18,8 @@ from mode.utils.queues import FlowControlEvent
 
 from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
+from posstream.streaming.pulse import Pulse
+from posstream.streaming.store import Table
 from posstream.topics import DEAD_LETTER_MAX_BYTES, PROJECTED
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 BUFFER_MAXSIZE: Final = 65_536
 MAX_POLL_RECORDS: Final = 250
 _MOST_TOPICS: Final = len(PROJECTED)
+_SHORTEST_FREEZE_SECONDS: Final = 10
 _LONGEST_DRAIN: Final = 45
 #: What a stop after a crash may take besides the drain, before the process is ended.
 _LAST_WORDS_SECONDS: Final = 15
@@ -43,6 +46,11 @@ class Tuning:
 
     fetch_wait_ms: int = 500
     probe_watermarks: bool = False
+    #: Whether the broker can be asked to write what is sent twice only once.
+    idempotent: bool = True
+    #: How long an acknowledgement is waited for before the worker crashes; Kafka's own clients
+    #: wait as long.
+    delivery_seconds: float = 120
     #: How long the broker waits for a silent worker before others get its partitions.
     session_timeout_seconds: float = 30
     #: How long a stop or a rebalance waits for events in flight.
@@ -63,6 +71,7 @@ class Tuning:
 EMBEDDED_TUNING: Final = Tuning(
     fetch_wait_ms=20,
     probe_watermarks=True,
+    idempotent=False,
     session_timeout_seconds=6,
 )
 
@@ -135,12 +144,14 @@ class StreamingApp(faust.App):
         self.tuning = Tuning()
         #: When offsets were last committed, in monotonic seconds.
         self.committed_at = 0.0
+        self.pulse = Pulse()
         self.lifetimes: tuple[Service, Service] | None = None
         super().__init__(
             app_id,
             broker=broker,
             datadir=str(datadir),
             store="rocksdb://",
+            Table=Table,
             topic_partitions=partitions,
             topic_disable_leader=True,
             broker_session_timeout=self.tuning.session_timeout_seconds,
@@ -151,7 +162,7 @@ class StreamingApp(faust.App):
             producer_linger=0.005,
             producer_max_batch_size=65_536,
             producer_max_request_size=DEAD_LETTER_MAX_BYTES,
-            producer_request_timeout=30,  # upstream's default is 20 minutes
+            producer_request_timeout=10,  # a frozen broker is noticed; upstream's is 20 minutes
             stream_buffer_maxsize=BUFFER_MAXSIZE,
             stream_wait_empty=True,
             cython_optimizations=True,
@@ -165,6 +176,11 @@ class StreamingApp(faust.App):
         """Make the data directory; Faust makes only its last part."""
         Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at start
         await super().on_first_start()
+
+    async def on_started(self) -> None:
+        """Watch over the worker from when it has a place in its group."""
+        self.pulse.watch(max(self.tuning.session_timeout_seconds, _SHORTEST_FREEZE_SECONDS))
+        await super().on_started()
 
     def _crash(self, reason: BaseException) -> None:
         """Every crash comes by here; the process must end, or no supervisor starts it again.

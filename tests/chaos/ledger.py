@@ -65,6 +65,10 @@ class Ledger:
         self._file.flush()
         return now
 
+    def close(self) -> None:
+        """Close its file; what was noted can still be counted."""
+        self._file.close()
+
     def acknowledged(self, scan: Scan, at: float) -> None:
         """The broker has it: from here on it must be answered."""
         self.sent[scan.lookup_id] = scan, at
@@ -72,6 +76,24 @@ class Ledger:
     def unanswered(self, seen: Seen) -> set[str]:
         """The lookup ids that still wait for an answer."""
         return set(self.sent) - set(seen.counts("lookup_id", *ANSWERS))
+
+    def waits(self, seen: Seen) -> list[tuple[float, float]]:
+        """When each answered scan was sent, and how long it waited for its first answer, in s."""
+        first: dict[str, float] = {}
+        for record in seen.records:
+            if record.topic in ANSWERS:
+                lookup_id = orjson.loads(record.value)["lookup_id"]
+                at = record.timestamp / 1000
+                first[lookup_id] = min(at, first.get(lookup_id, at))
+        return [
+            (at, first[lookup_id] - at)
+            for lookup_id, (_, at) in self.sent.items()
+            if lookup_id in first
+        ]
+
+    def longest_wait(self, seen: Seen, since: float) -> float:
+        """The longest that a scan sent at or after a time waited for its first answer, in s."""
+        return max((wait for at, wait in self.waits(seen) if at >= since), default=0.0)
 
     def count(self, seen: Seen, directory: Directory, sql_missing: int) -> Count:
         """All figures, as things stand."""

@@ -44,13 +44,19 @@ class Till:
         await asyncio.gather(*[self._send(scan, options) for scan in scans])
 
     @contextlib.asynccontextmanager
-    async def keeps_scanning(self, per_second: int = 50, customers: int = 200) -> AsyncIterator[None]:
+    async def keeps_scanning(
+        self, per_second: int = 50, customers: int = 200
+    ) -> AsyncIterator[None]:
         """Scans come in one after the other while the block runs."""
         sending: set[asyncio.Task[None]] = set()
 
         async def scan_on() -> None:
             while True:
-                sending.add(asyncio.ensure_future(self.send(self.scans(1, customers))))
+                sending.add(
+                    asyncio.ensure_future(
+                        self.send([self._scan(self._chance.randrange(customers), {})])
+                    )
+                )
                 await asyncio.sleep(self._chance.expovariate(per_second))
 
         task = asyncio.ensure_future(scan_on())
@@ -138,7 +144,8 @@ class Stage:
     async def till(self) -> AsyncIterator[Till]:
         """A till whose ledger lies in the scenario's folder."""
         async with foreign_client(self.servers) as client:
-            yield Till(client, Ledger(self.folder / "ledger.jsonl"), self.chance)
+            with contextlib.closing(Ledger(self.folder / "ledger.jsonl")) as ledger:
+                yield Till(client, ledger, self.chance)
 
     async def settle(self, till: Till, seconds: float = SETTLE_SECONDS) -> Count:
         """Wait for every answer and its row as long as it may take, and count."""

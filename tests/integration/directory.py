@@ -28,6 +28,14 @@ class Directory:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}/customers/"
 
+    async def holds(self, count: int) -> None:
+        """Wait until so many calls are in it at once."""
+        async with asyncio.timeout(60):
+            while True:
+                if self.at_once >= count:
+                    return
+                await asyncio.sleep(0.05)
+
     def calls_of(self, identifier: str) -> int:
         return self.calls.count(identifier)
 

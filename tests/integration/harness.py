@@ -35,16 +35,23 @@ def environment(**settings: object) -> dict[str, str]:
 
 
 class Worker:
-    """One `faust -A posstream.app worker` process."""
+    """One `faust -A posstream.app worker` process, or one of another module's app."""
 
     def __init__(
-        self, servers: str, datadir: Path, *, api_query: str = "", **settings: object
+        self,
+        servers: str,
+        datadir: Path,
+        *,
+        api_query: str = "",
+        application: str = "posstream.app",
+        **settings: object,
     ) -> None:
         self.datadir = datadir
         self.servers = servers
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = datadir / "worker.log"
+        self._application = application
         datadir.mkdir(parents=True, exist_ok=True)
         self._environment = environment(
             broker=f"kafka://{servers}",
@@ -56,11 +63,14 @@ class Worker:
             },
         )
         self._process: subprocess.Popen[bytes] | None = None
+        #: How often it was started.
+        self.starts = 0
 
     def start(self) -> None:
+        self.starts += 1
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", "posstream.app", "worker", "-l", "info"],
+                [sys.executable, "-m", "faust", "-A", self._application, "worker", "-l", "info"],
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -90,6 +100,21 @@ class Worker:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def wait(self, seconds: float = 30) -> int:
+        """The exit code, when it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open, and it does nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self, seconds: float = 30) -> int:
         """SIGTERM, and the exit code."""
@@ -219,6 +244,7 @@ class Scan:
         return events.lookup_id(self.event_id, "", 0, 0)
 
     deadline_ms: int | None = None
+    occurred_at: str | None = None
 
     @property
     def value(self) -> bytes:
@@ -228,6 +254,7 @@ class Scan:
                 "basket_id": self.basket_id,
                 "customer_identifier": self.identifier,
                 "deadline_ms": self.deadline_ms,
+                "occurred_at": self.occurred_at,
             }
         )
 

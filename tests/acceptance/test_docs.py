@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from posstream import settings, topics
+from tests.chaos.guarantees import PAGE, scenarios
 from posstream.configuration import RANGES, PluginConfiguration
 
 ROOT = Path(__file__).parents[2]
@@ -260,3 +261,14 @@ def test_the_reference_has_every_topic_as_it_is_created() -> None:
     }
     described = table_rows(REFERENCE / "topics.md")
     assert declared == {name: described[name][:5] for name in described if name in declared}
+
+
+def test_each_scenario_of_the_fault_suite_was_played_for_the_page_of_guarantees() -> None:
+    page = (ROOT / PAGE).read_text()
+    rows = dict(re.findall(r"^\| (.*?) \| ([\d,]*)", page, flags=re.MULTILINE))
+    titles = [title for _, _, played in scenarios() for title in played]
+    assert titles
+    for title in titles:
+        figures = [sent for name, sent in rows.items() if name.startswith(title)]
+        assert figures, f"no row for: {title}"
+        assert all(figures), f"not played yet: {title}"

@@ -1,5 +1,6 @@
 import inspect
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -74,15 +75,16 @@ def publish(
 
     def publish(count: Count, note: str = "") -> Count:
         result = report.Result(
-            scenario=request.node.name,
+            module=request.path.stem,
             title=(inspect.getdoc(request.function) or request.node.name).splitlines()[0],
+            variant=request.node.name.partition("[")[2].removesuffix("]"),
             seed=stage.seed,
             seconds=round(time.monotonic() - stage.started_at),
             note=note,
             count=count,
         )
         with capfd.disabled():
-            print(f"\n{result}")
+            sys.stdout.write(f"\n{result}\n")
         report.keep(result)
         return count
 

@@ -178,8 +178,8 @@ async def _rows(database_url: str) -> dict[str, dict[str, Any]]:
         async with engine.connect() as connection:
             return {
                 table.name: {
-                    key: value
-                    for key, value in await connection.execute(
+                    row[0]: row[1]
+                    for row in await connection.execute(
                         select(table.c[names[0]], table.c[names[1]])
                     )
                 }

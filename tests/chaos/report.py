@@ -16,8 +16,10 @@ VARIABLE = "POSSTREAM_CHAOS_REPORT"
 class Result:
     """One scenario that was played."""
 
-    scenario: str
+    module: str
     title: str
+    #: Which of a scenario's variants.
+    variant: str
     seed: int
     seconds: int
     #: What was measured besides, in words.
@@ -26,7 +28,8 @@ class Result:
 
     def __str__(self) -> str:
         figures = " ".join(f"{name} {getattr(self.count, name)}" for name in COLUMNS)
-        return f"{self.title}: {figures} (seed {self.seed}, {self.seconds} s) {self.note}".rstrip()
+        name = f"{self.title} {self.variant}".rstrip()
+        return f"{name} {figures} (seed {self.seed}, {self.seconds} s) {self.note}".rstrip()
 
 
 def keep(result: Result) -> None:
@@ -39,9 +42,9 @@ def keep(result: Result) -> None:
 
 def kept(path: Path) -> list[Result]:
     """The results of a file, the last one of each scenario."""
-    results: dict[str, Result] = {}
+    results: dict[tuple[str, str, str], Result] = {}
     for line in path.read_bytes().splitlines():
         value = orjson.loads(line)
         result = Result(**value | {"count": Count(**value["count"])})
-        results[result.scenario] = result
+        results[result.module, result.title, result.variant] = result
     return list(results.values())

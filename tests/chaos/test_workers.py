@@ -12,6 +12,8 @@ from tests.integration.harness import Worker
 
 Publish = Callable[..., Count]
 
+#: The session timeout by default.
+PRODUCTION_SECONDS = 30
 #: Longer than the session timeout, and than a freeze that a worker takes for a busy moment.
 FREEZE_SECONDS = 12
 #: Commits come twice a second.
@@ -50,11 +52,11 @@ async def test_kill_with_100_slow_lookups_in_flight(stage: Stage, publish: Publi
     assert count.extra_calls <= 100
 
 
-@pytest.mark.parametrize("behind", [0, 50])
+@pytest.mark.parametrize("behind", [0, 50], ids="{} behind it".format)
 async def test_kill_with_one_slow_event_at_the_head(
     stage: Stage, publish: Publish, behind: int
 ) -> None:
-    """`kill -9` with one slow event at the head of a partition, offset 0, and others behind it."""
+    """`kill -9` with one slow event at the head of a partition, at offset 0."""
     (worker,) = await stage.started()
     async with stage.till() as till:
         stage.directory.gate = asyncio.Event()
@@ -152,6 +154,25 @@ async def test_one_of_two_workers_dies(stage: Stage, publish: Publish) -> None:
             count, f"the longest wait was {gap:.0f} s at a session timeout of {SESSION_SECONDS} s"
         )
     nothing_lost(count)
+
+
+@pytest.mark.short
+async def test_a_crashed_worker_comes_back(stage: Stage, publish: Publish) -> None:
+    """`kill -9` of one of two workers that its supervisor starts again, at production timeouts."""
+    workers = await stage.started(2, session_timeout_seconds=PRODUCTION_SECONDS)
+    async with stage.till() as till:
+        async with till.keeps_scanning():
+            await till.answers(100)
+            killed_at = time.time()
+            workers[0].kill()
+            await restarted(workers[0])
+            back = time.time() - killed_at
+            await till.answers(len(till.ledger.sent))
+        count = await stage.settle(till)
+        gap = till.ledger.longest_wait(till.client.seen, since=killed_at)
+        publish(count, f"ready {back:.0f} s after the kill, the longest wait was {gap:.0f} s")
+    nothing_lost(count)
+    assert gap < PRODUCTION_SECONDS, "the group waited for the dead member"
 
 
 @pytest.mark.short

@@ -1,0 +1,66 @@
+"""A worker's name in its consumer group: kept in its data directory, so that it outlives a crash.
+
+A worker without a name is a new member after a crash, and the broker makes the whole group wait
+for the dead one until its session times out: 30 seconds in which no worker answers a till. One
+that comes back under its name takes its place at once (static membership, KIP-345).
+"""
+
+import sys
+import uuid
+from pathlib import Path
+from typing import IO, Any
+
+from posstream.domain.errors import StartRefused
+
+
+class Membership:
+    """The name, and the lock that keeps a second worker from using the same directory.
+
+    Args:
+        datadir: the worker's own; made if it is not there.
+    """
+
+    def __init__(self, datadir: Path) -> None:
+        self._path = datadir / "worker-name"
+        self._file: IO[Any] | None = None
+
+    def claim(self) -> str:
+        """The worker's name; it stays claimed until `release` or the end of the process.
+
+        Raises:
+            StartRefused: if another process has it.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+")
+        if not _lock(file):
+            file.close()
+            raise StartRefused(
+                f"another worker uses the data directory {self._path.parent}: "
+                "give each its own by POSSTREAM_DATADIR"
+            )
+        self._file = file
+        file.seek(0)
+        name: str = file.read().strip()
+        if not name:  # the first start, or killed before it was written
+            name = f"posstream-{uuid.uuid4()}"
+            file.write(name)
+            file.flush()
+        return name
+
+    def release(self) -> None:
+        """Let another process have the directory."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _lock(file: IO[Any]) -> bool:
+    if sys.platform == "win32":
+        return True  # RocksDB refuses the second worker there, later and in its own words
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

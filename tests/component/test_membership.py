@@ -1,0 +1,53 @@
+"""A worker keeps its name over restarts, and its data directory to itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from posstream.domain.errors import StartRefused
+from posstream.streaming.membership import Membership
+
+CLAIM = """
+import sys
+from pathlib import Path
+from posstream.streaming.membership import Membership
+
+membership = Membership(Path(sys.argv[1]))
+print(membership.claim(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_name_is_kept_over_restarts_and_differs_between_directories(tmp_path: Path) -> None:
+    names = []
+    for folder in ("one", "one", "two"):
+        membership = Membership(tmp_path / folder)
+        names.append(membership.claim())
+        membership.release()
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_second_worker_in_one_directory_is_refused_until_the_first_is_gone(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout is not None
+        name = first.stdout.readline().decode().strip()
+        with pytest.raises(StartRefused, match="POSSTREAM_DATADIR"):
+            Membership(tmp_path).claim()
+        first.kill()
+        first.wait()
+    second = Membership(tmp_path)
+    assert second.claim() == name
+    second.release()
+
+
+def test_a_name_that_was_not_written_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "worker-name").touch()
+    membership = Membership(tmp_path)
+    assert membership.claim().startswith("posstream-")
+    membership.release()

@@ -1,0 +1,76 @@
+"""What the benchmark of recovery reads from stores and logs, and what it prints."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import rocksdict
+
+from benchmarks.recovery import (
+    OFFSET_KEY,
+    Measured,
+    Start,
+    estimated,
+    fingerprint,
+    replay_seconds,
+    store_folders,
+    table,
+)
+
+
+def write(datadir: Path, stores: Mapping[int, Mapping[bytes, bytes]]) -> list[Path]:
+    """The stores of a stopped worker, by partition."""
+    for number, entries in stores.items():
+        folder = datadir / "tables" / "v1" / "tables" / f"customer-cache-{number}.db"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        store = rocksdict.Rdict(str(folder), rocksdict.Options(raw_mode=True))
+        for key, value in entries.items():
+            store[key] = value
+        store.close()
+    return store_folders(datadir)
+
+
+def test_equal_caches_have_one_fingerprint_however_far_each_has_read(tmp_path: Path) -> None:
+    one = write(tmp_path / "one", {0: {b"a": b"1", OFFSET_KEY: b"7"}, 1: {b"b": b"2"}})
+    other = write(tmp_path / "other", {0: {b"a": b"1"}, 1: {b"b": b"2", OFFSET_KEY: b"9"}})
+    assert fingerprint(one) == fingerprint(other)
+    assert fingerprint(one)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "changed", [{b"a": b"x", b"b": b"2"}, {b"a": b"1"}, {b"a": b"1", b"b": b""}, {b"ab": b"12"}]
+)
+def test_a_cache_that_lost_or_changed_an_entry_has_another_fingerprint(
+    tmp_path: Path, changed: Mapping[bytes, bytes]
+) -> None:
+    whole = write(tmp_path / "one", {0: {b"a": b"1", b"b": b"2"}})
+    assert fingerprint(whole) != fingerprint(write(tmp_path / "other", {0: changed}))
+
+
+def test_the_entries_of_all_stores_are_estimated(tmp_path: Path) -> None:
+    folders = write(tmp_path, {0: {b"a": b"1", b"b": b"2"}, 3: {b"c": b"3"}})
+    assert estimated(folders) == 3
+
+
+def test_the_time_of_a_replay_is_read_off_the_log() -> None:
+    log = """
+[2026-01-31 10:00:00,500] [1] [INFO] [^---Recovery]: Restoring state from changelog topics...
+[2026-01-31 10:00:03,000] [1] [INFO] [^---Recovery]: Done reading from changelog topics
+[2026-01-31 10:00:03,100] [1] [INFO] [^---Recovery]: Recovery complete
+"""
+    assert replay_seconds(log) == 2.5
+    assert replay_seconds("nothing to restore") == 0
+
+
+def test_the_table_has_a_row_for_each_size_and_owns_up_to_a_cache_that_differs() -> None:
+    none, some = Start(4, 0, 100_000_000), Start(12, 8, 101_000_000)
+    rows = table(
+        [
+            Measured(0, none, none, none, 32, 0, rebuilt_equals_lost=True),
+            Measured(10_000, some, some, some, 33, 2_000_000, rebuilt_equals_lost=False),
+        ]
+    ).splitlines()
+    assert len(rows) == 4
+    assert [cell.strip() for cell in rows[3].strip("|").split("|")] == [
+        *("10,000", "12.0", "8.0", "3.0", "12.0", "12.0", "33.0", "100", "200", "NO")
+    ]

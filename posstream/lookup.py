@@ -4,6 +4,7 @@ It decides and counts nothing twice: each identification gets exactly one answer
 whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from posstream import events
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
 from posstream.domain.customer import TIERS
+from posstream.domain.errors import StorageFailed
 from posstream.domain.freshness import (
     CacheEntry,
     Freshness,
@@ -125,11 +127,12 @@ class CustomerLookup:
             self._metrics.refreshes.labels("skipped").inc()
             return
         once = dataclasses.replace(plan, retry_attempts=1)
+        started_at_ms = self._clock.now_ms()
 
         async def fetch(flight: Flight[Fetched]) -> Fetched:
             outcome = "failed"
             try:
-                fetched = await self._fetch(asked, cache, once, flight)
+                fetched = await self._fetch(asked, cache, once, flight, started_at_ms)
                 for audited in fetched.audited:
                     await audited
                 if fetched.entry is not None:
@@ -179,8 +182,9 @@ class CustomerLookup:
             return Answered(at_once)
         deadline_seconds = self._deadline_seconds(asked)
         left = self.left(asked, consumed_at)
+        now_ms = self._clock.now_ms()
         flight, leads = self._flights.join(
-            asked.identifier, lambda flight: self._fetch(asked, cache, plan, flight)
+            asked.identifier, lambda flight: self._fetch(asked, cache, plan, flight, now_ms)
         )
         if not leads:
             self._metrics.coalesced.inc()
@@ -240,14 +244,22 @@ class CustomerLookup:
         cache: CustomerCache,
         plan: PluginConfiguration,
         flight: Flight[Fetched],
+        started_at_ms: int,
     ) -> Fetched:
         audited: list[Awaitable[None]] = []
 
         async def noted(attempt: Attempt) -> None:
-            record = events.attempted(asked, attempt, flight.waiters, self._clock.now_ms())
+            record = events.attempted(
+                asked,
+                attempt,
+                flight.waiters,
+                self._clock.now_ms(),
+                call_started_at_ms=started_at_ms,
+            )
             audited.append(await self._publisher.send(record))
 
         answer = await self._call(asked.identifier, plan, noted)
+        current = self._flights.is_current(asked.identifier, flight)
         entry = None
         if answer.customer is not None:
             document = orjson.dumps(answer.customer.as_document())
@@ -256,9 +268,17 @@ class CustomerLookup:
             entry = CacheEntry(_asked_at_ms(answer), None)
         if answer.customer is not None and answer.customer.tier not in (*TIERS, ""):
             self._metrics.unknown_tiers.inc()
-        if entry is not None and self._flights.is_current(asked.identifier, flight):
-            cache.put(asked.identifier, entry)
+        if entry is not None and current:
+            self._keep(cache, asked.identifier, entry)
+        elif entry is not None:
+            # Forgotten on its way: it is from before that, though it may have asked again since.
+            entry = CacheEntry(started_at_ms, entry.document)
         return Fetched(answer, entry, tuple(audited))
+
+    def _keep(self, cache: CustomerCache, identifier: str, entry: CacheEntry) -> None:
+        """Keep an entry if there is room: a full disk is no reason not to answer."""
+        with contextlib.suppress(StorageFailed):
+            cache.put(identifier, entry)
 
     def _fall_back(
         self,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from posstream.configuration import CurrentConfiguration
+from posstream.domain.errors import StorageFailed
 from posstream.domain.freshness import (
     MAX_SKEW_MS,
     CacheEntry,
@@ -117,6 +118,8 @@ class CacheSweeper:
             for stored in entries:
                 if is_over(stored.entry, now_ms, windows) and partition.remove(stored.identifier):
                     self._metrics.cache_removed.labels("expired").inc()
+        except StorageFailed:
+            return 0  # the disk is full: what is over is not served, and goes when there is room
         except Exception:
             if self._cache.owns(number):
                 raise

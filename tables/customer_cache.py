@@ -35,6 +35,10 @@ _ROCKSDB: Final = {
     "max_open_files": 64,
 }
 
+#: Fetches of the changelog that are written at once. Not 1: Faust then goes on reading the
+#: changelogs of its own partitions for ever.
+_REPLAY_BUFFER: Final = 4
+
 
 def encode(entry: CacheEntry) -> bytes:
     """A cache entry as it is stored."""
@@ -97,6 +101,9 @@ class CustomerCacheTable:
             partitions=partitions,
             options=dict(_ROCKSDB),  # Faust changes the dict: never share it
             extra_topic_configs=dict(CACHE_CHANGELOG_CONFIG),
+            recovery_buffer_size=_REPLAY_BUFFER,
+            # At once: a copy that waits for more is lost with its worker.
+            standby_buffer_size=1,
         )
         self._parts = [CachePartition(self, number) for number in range(partitions)]
 

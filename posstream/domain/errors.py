@@ -5,9 +5,12 @@
     ├── InvalidConfiguration the live configuration; names the key
     ├── UnreadableEvent      a message that cannot be an event; goes to the dead letters
     ├── StartRefused         the worker must not start; the message says what to do
-    ├── BrokerUnreachable    a command finds no broker
+    ├── BrokerUnreachable    a command or a subscriber finds no broker
     ├── DatabaseUnusable     a command finds no database
     ├── WorkerUnreachable    a command finds no worker
+    ├── StorageFailed        a store on disk takes nothing more, or was thrown away
+    ├── TooManySubscribers   a worker shows its answers to no more subscribers
+    ├── SubscriberTooSlow    a subscriber leaves too many answers waiting
     └── PublishFailed        the broker did not acknowledge an event
 
 An unknown customer, a dead API and a refused identifier are not among them: they are answers.
@@ -50,6 +53,10 @@ class DeadLetterReason(StrEnum):
     INVALID_FIELD = "INVALID_FIELD"
 
 
+class StorageFailed(PosstreamError):
+    """A store on this worker's disk takes nothing more, or was thrown away."""
+
+
 class UnreadableEvent(PosstreamError):
     """A message that is no event of its topic; the message names the field."""
 
@@ -76,3 +83,11 @@ class WorkerUnreachable(PosstreamError):
 
 class PublishFailed(PosstreamError):
     """The broker did not acknowledge an event."""
+
+
+class TooManySubscribers(PosstreamError):
+    """The worker shows its answers to as many subscribers as it may."""
+
+
+class SubscriberTooSlow(PosstreamError):
+    """A subscriber does not take its answers; it gets no more."""

@@ -55,6 +55,8 @@ class Tuning:
     session_timeout_seconds: float = 30
     #: How long a stop or a rebalance waits for events in flight.
     drain_seconds: float = 14
+    #: How long a changelog keeps deletions; Kafka's default.
+    tombstones_ms: int = 86_400_000
 
     @property
     def heartbeat_interval_seconds(self) -> float:
@@ -200,6 +202,10 @@ class StreamingApp(faust.App):
         self.conf.broker_session_timeout = tuning.session_timeout_seconds
         self.conf.broker_heartbeat_interval = tuning.heartbeat_interval_seconds
         self.conf.broker_request_timeout = tuning.request_timeout_seconds
+
+    def join_as(self, name: str) -> None:
+        """Join the group under a name (see `membership`), before the consumer starts."""
+        self.conf.consumer_group_instance_id = name
 
     @cached_property
     def flow_control(self) -> FlowControl:

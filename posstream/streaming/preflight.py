@@ -11,16 +11,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from posstream.domain.errors import StartRefused
-from posstream.topics import CO_PARTITIONED, TopicSpec
+from posstream.topics import CACHE_CHANGELOG, CO_PARTITIONED, TopicSpec
 
 log = logging.getLogger(__name__)
 
 #: How long a broker may take to come up beside us before the start is refused.
 PATIENCE_SECONDS: Final = 30
 _TOPIC_ALREADY_EXISTS: Final = 36
+_TOMBSTONES: Final = "delete.retention.ms"
 
 
 async def prepare_topics(
@@ -53,6 +55,21 @@ async def prepare_topics(
         return str(cluster.get("cluster_id"))
     finally:
         await admin.close()
+
+
+async def tombstones_kept_ms(servers: Sequence[str]) -> int | None:
+    """How long the cache's changelog keeps deletions; None if the broker does not tell."""
+    admin = await _connect(servers, PATIENCE_SECONDS)
+    wanted = ConfigResource(ConfigResourceType.TOPIC, CACHE_CHANGELOG, {_TOMBSTONES: None})
+    try:
+        for answer in await admin.describe_configs([wanted]):
+            for _, _, _, _, entries in answer.resources:
+                for name, value, *_ in entries:
+                    if name == _TOMBSTONES:
+                        return int(value)
+    finally:
+        await admin.close()
+    return None
 
 
 async def _connect(servers: Sequence[str], patience_seconds: float) -> AIOKafkaAdminClient:

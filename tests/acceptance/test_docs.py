@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from posstream import settings, topics
-from tests.chaos.guarantees import PAGE, scenarios
 from posstream.configuration import RANGES, PluginConfiguration
+from tests.chaos.guarantees import PAGE, scenarios
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -113,11 +113,14 @@ async def test_rolling_restart_of_two_workers(stage: Stage, publish: Publish) ->
     async with stage.till() as till:
         async with till.keeps_scanning():
             await till.answers(100)
+            began_at = time.time()
             for worker in workers:
                 await stopped(worker)
                 await restarted(worker)
             await till.answers(len(till.ledger.sent))
-        count = publish(await stage.settle(till))
+        count = await stage.settle(till)
+        gap = till.ledger.longest_wait(till.client.seen, since=began_at)
+        publish(count, f"the longest wait was {gap:.1f} s")
     nothing_lost(count)
     assert count.duplicated == 0
 

@@ -44,6 +44,7 @@ class KeptCache:
         self._store._db_for_partition(home(identifier, PARTITIONS)).put(identifier.encode(), value)
 
     def persist_offset(self, number: int, offset: int) -> None:
+        self._store._db_for_partition(number)
         self._store.set_persisted_offset(TP(CACHE_CHANGELOG, number), offset)
 
     def persisted_offset(self, number: int) -> int | None:
@@ -78,6 +79,7 @@ class Message:
     partition: int = 0
     key: bytes | None = None
     timestamp: float = 1.0
+    headers: tuple[tuple[str, bytes], ...] = ()
     generation_id: int = 1
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import aiokafka
 import orjson
 import pytest
+from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 
@@ -21,6 +22,7 @@ from posstream.streaming.app import (
     BUFFER_MAXSIZE,
     EMBEDDED_TUNING,
     StreamingApp,
+    Tuning,
     max_poll_records,
 )
 from posstream.streaming.driver import Consumer, ConsumerThread
@@ -237,6 +239,55 @@ async def test_offsets_that_the_log_does_not_have_are_holes(
     assert list(thread.holes) == [(SOURCE, *hole) for hole in holes]
 
 
+async def test_a_log_that_begins_anew_without_a_seek_ends_the_worker(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = thread_of(app_for(tmp_path))
+    thread._fetched_to[SOURCE] = 3
+
+    async def fetch(*_: object, **__: object) -> Any:
+        return {SOURCE: [record(0), record(1)]}
+
+    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
+    with pytest.raises(ConsistencyError, match="offset 0 came where 3 was next"):
+        await thread._fetch_records(None)
+
+
+class Group:
+    """aiokafka's consumer of a group whose commit may lie anywhere."""
+
+    def __init__(self, committed: int | None) -> None:
+        self.sought: dict[TP, int] = {}
+        self._committed = committed
+
+    def assignment(self) -> set[TP]:
+        return {SOURCE}
+
+    async def committed(self, _: TP) -> int | None:
+        return self._committed
+
+    async def beginning_offsets(self, tps: list[TP]) -> dict[TP, int]:
+        return dict.fromkeys(tps, 2)
+
+    async def end_offsets(self, tps: list[TP]) -> dict[TP, int]:
+        return dict.fromkeys(tps, 10)
+
+    def seek(self, tp: TP, offset: int) -> None:
+        self.sought[TP(*tp)] = offset
+
+
+@pytest.mark.parametrize(("committed", "sought"), [(None, 2), (5, 5), (10, 10), (11, 2)])
+async def test_a_commit_beyond_the_end_is_none(
+    tmp_path: Any, committed: int | None, sought: int
+) -> None:
+    app = app_for(tmp_path)
+    app.tune(Tuning())
+    thread = thread_of(app)
+    thread._consumer = group = Group(committed)
+    assert await thread._seek_to_committed() == {SOURCE: sought}
+    assert group.sought == {SOURCE: sought}
+
+
 async def test_a_seek_in_the_middle_of_a_list_is_no_hole(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +304,24 @@ async def test_a_seek_in_the_middle_of_a_list_is_no_hole(
         await thread._fetch_records(None)
         consumer.ack(Held(60))
     assert commit_of(consumer) == 3, "3 to 59 wait in a buffer"
+
+
+async def test_what_is_committed_is_not_committed_again(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(upstream.Consumer, "_commit", commit)
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    consumer._progress.begin({SOURCE: 5})
+    consumer.ack(Held(5))
+    assert commit_of(consumer) == 6
+    await consumer._commit({SOURCE: 6})
+    consumer._committed_offset.pop(SOURCE, None)  # as a revocation does
+    assert commit_of(consumer) is None
+    consumer.ack(Held(6))
+    assert commit_of(consumer) == 7
 
 
 async def test_holes_are_taken_into_the_next_commit(tmp_path: Any) -> None:
@@ -385,3 +454,25 @@ def test_one_fetch_of_all_topics_of_an_agent_fits_in_the_rest_of_its_buffer(
 ) -> None:
     most = max_poll_records(partitions) * partitions * len(PROJECTED)
     assert most <= BUFFER_MAXSIZE // 5 or max_poll_records(partitions) == 1
+
+
+@pytest.mark.parametrize(("kind", "commits"), [(Consumer, 1), (upstream.Consumer, 0)])
+async def test_the_last_commit_is_made_even_if_one_is_under_way(
+    tmp_path: Any, kind: type, commits: int
+) -> None:
+    consumer = await consumer_of(kind, app_for(tmp_path))
+    made = []
+
+    async def force_commit(*_: object, **__: object) -> bool:
+        made.append(True)
+        return True
+
+    consumer.force_commit = force_commit
+    under_way = consumer._commit_fut = asyncio.get_running_loop().create_future()
+    stopping = asyncio.ensure_future(consumer.wait_empty())
+    for _ in range(10):  # it has come to the commit under way
+        await asyncio.sleep(0)
+    consumer._commit_fut = None  # as the commit does at its end
+    under_way.set_result(None)
+    await stopping
+    assert len(made) == commits

@@ -20,6 +20,8 @@ class Directory:
     delay_seconds: float = 0.0
     #: Answers wait for it; None: they do not.
     gate: asyncio.Event | None = None
+    #: Customer ids of identifiers that are somebody's second one.
+    owners: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -33,6 +35,14 @@ class Directory:
         async with asyncio.timeout(60):
             while True:
                 if self.at_once >= count:
+                    return
+                await asyncio.sleep(0.05)
+
+    async def was_called(self, identifier: str, *, times: int) -> None:
+        """Wait until it was asked for an identifier so often."""
+        async with asyncio.timeout(60):
+            while True:
+                if self.calls_of(identifier) >= times:
                     return
                 await asyncio.sleep(0.05)
 
@@ -55,7 +65,8 @@ class Directory:
             return web.json_response({"error": "not found"}, status=404)
         if self.status != 200:
             return web.json_response({"error": "out of order"}, status=self.status)
-        return web.json_response({"customer_id": f"C-{identifier}", "tier": "GOLD"})
+        owner = self.owners.get(identifier, f"C-{identifier}")
+        return web.json_response({"customer_id": owner, "tier": "GOLD"})
 
 
 @asynccontextmanager

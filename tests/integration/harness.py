@@ -200,8 +200,11 @@ class ForeignClient:
 
 
 @contextlib.asynccontextmanager
-async def foreign_client(servers: str) -> AsyncIterator[ForeignClient]:
-    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5)
+async def foreign_client(servers: str, **options: Any) -> AsyncIterator[ForeignClient]:
+    """A client that writes and reads; the options are its producer's."""
+    producer = aiokafka.AIOKafkaProducer(
+        bootstrap_servers=servers, acks="all", linger_ms=5, **options
+    )
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=servers,
         group_id=None,
@@ -228,7 +231,8 @@ async def foreign_client(servers: str) -> AsyncIterator[ForeignClient]:
         yield ForeignClient(producer, consumer)
     finally:
         await consumer.stop()
-        await producer.stop()
+        with contextlib.suppress(TimeoutError):  # after a failure brokers may be away
+            await asyncio.wait_for(producer.stop(), 30)
 
 
 @dataclass(frozen=True)

@@ -249,8 +249,9 @@ def _formatted(folder: Path, count: int, java: Sequence[str]) -> list[Node]:
 
 
 def _format(nodes: Sequence[Node], java: Sequence[str]) -> None:
-    # What `StorageTool random-uuid` prints, without a second of Java.
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # What `StorageTool random-uuid` prints, without a second of Java: like there no dash comes first,
+    # which would make it an option.
+    cluster_id = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     for node in nodes:
         tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id]
         with node.log_file.open("wb") as log:

@@ -1,0 +1,60 @@
+"""A client that notices within seconds that a broker has frozen.
+
+aiokafka's consumer gives every request as long as a join may take, which is as long as a rebalance.
+So a broker that freezes, or is cut off without a word, holds its fetches, its heartbeats and the
+news of who leads for a minute and a half, even where others took over from it at once.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import CloseReason
+from aiokafka.consumer import consumer
+from aiokafka.errors import RequestTimedOutError
+from aiokafka.protocol.group import HeartbeatRequest
+
+#: What any request but those about groups may take, and a heartbeat.
+REQUEST_SECONDS: Final = 10
+
+
+class Client(AIOKafkaClient):
+    """aiokafka's client, with short timeouts for all but group requests."""
+
+    def __init__(self, *, request_timeout_ms: int, **options: Any) -> None:
+        super().__init__(
+            request_timeout_ms=min(request_timeout_ms, REQUEST_SECONDS * 1000), **options
+        )
+        self._group_seconds = request_timeout_ms / 1000
+
+    async def _get_conn(
+        self, node_id: Any, *, group: Any = ConnectionGroup.DEFAULT, **options: Any
+    ) -> Any:
+        conn = await super()._get_conn(node_id, group=group, **options)
+        if conn is not None and group == ConnectionGroup.COORDINATION:
+            conn._request_timeout = self._group_seconds  # noqa: SLF001 - no public way
+        return conn
+
+    async def send(
+        self, node_id: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT
+    ) -> Any:
+        """Send a request; a heartbeat that is not answered closes the connection.
+
+        None is sent during a join, so no join is broken off, and what else waits for the
+        coordinator fails with it and is sent to the next one.
+        """
+        if not isinstance(request, HeartbeatRequest):
+            return await super().send(node_id, request, group=group)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await super().send(node_id, request, group=group)
+        except TimeoutError as why:
+            conn = self._conns.get((node_id, group))
+            if conn is not None:
+                conn.close(reason=CloseReason.CONNECTION_TIMEOUT)
+            raise RequestTimedOutError from why
+
+
+def install() -> None:
+    """Make aiokafka's consumers of this process use `Client`."""
+    consumer.AIOKafkaClient = Client

@@ -1,0 +1,164 @@
+"""What a broker that is away or frozen may hold up. Each test fails on upstream's classes."""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.client import ConnectionGroup
+from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
+from aiokafka.protocol.group import HeartbeatRequest
+
+from posstream.adapters.publisher import FaustPublisher
+from posstream.domain.errors import PublishFailed
+from posstream.ports import Record
+from posstream.streaming import client, driver, producer
+from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning
+from posstream.streaming.client import Client
+from posstream.streaming.driver import ConsumerThread
+
+RECORD = Record("t", b"k", b"v", headers=())
+SOURCE = TopicPartition("t", 0)
+
+
+def app_for(tmp_path: Any, tuning: Tuning) -> StreamingApp:
+    app = StreamingApp("test", broker="kafka://127.0.0.1:1", datadir=tmp_path, partitions=1)
+    app.tune(tuning)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def made_by(app: StreamingApp) -> AsyncIterator[Any]:
+    """The aiokafka producer that the worker would start."""
+    made = app.producer._new_producer()
+    yield made
+    await made.stop()
+
+
+def publisher_by(send: Any, tuning: Tuning) -> FaustPublisher:
+    pulse = SimpleNamespace(check=lambda: None)
+    app = SimpleNamespace(producer=SimpleNamespace(send=send), tuning=tuning, pulse=pulse)
+    return FaustPublisher(app)
+
+
+async def test_a_record_waits_longer_than_one_request(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with made_by(app_for(tmp_path, Tuning())) as made:
+        await made._message_accumulator.add_message(SOURCE, b"k", b"v", 1)
+        (batch,) = made._message_accumulator._batches[SOURCE]
+        now = time.monotonic()
+        with monkeypatch.context() as later:
+            later.setattr(time, "monotonic", lambda: now + 3600)
+            assert not batch.expired()
+
+
+@pytest.mark.parametrize(("tuning", "idempotent"), [(Tuning(), True), (EMBEDDED_TUNING, False)])
+async def test_kafka_writes_once_what_is_sent_twice(
+    tmp_path: Any, tuning: Tuning, *, idempotent: bool
+) -> None:
+    async with made_by(app_for(tmp_path, tuning)) as made:
+        assert (made._txn_manager is not None) is idempotent
+
+
+async def test_neither_a_flush_nor_a_stop_waits_for_brokers(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(producer, "_FLUSH_SECONDS", 0.01)
+    made = app_for(tmp_path, Tuning()).producer
+    made._producer = SimpleNamespace(flush=never, stop=never)
+    async with asyncio.timeout(5):
+        await made.flush()
+        await made.on_stop()
+
+
+async def test_the_consumer_ends_without_its_coordinator(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def search() -> None:
+        await asyncio.Event().wait()
+
+    async def let_through() -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(driver, "_LEAVE_SECONDS", 0.01)
+    app = app_for(tmp_path, Tuning())
+    owner = SimpleNamespace(transport=app.transport, app=app, RebalanceListener=lambda _: None)
+    thread = ConsumerThread(owner)
+    thread.thread_loop.close()
+    for stop in (search, let_through):
+        thread._consumer = SimpleNamespace(stop=stop, _coordinator=SimpleNamespace())
+        async with asyncio.timeout(5):
+            await thread.on_thread_stop()
+
+
+async def test_an_acknowledgement_that_never_comes() -> None:
+    async def send(*_: Any) -> Any:
+        return asyncio.get_running_loop().create_future()
+
+    tuning = dataclasses.replace(Tuning(), delivery_seconds=0.01)
+    acknowledged = await publisher_by(send, tuning).send(RECORD)
+    with pytest.raises(PublishFailed):
+        await asyncio.wait_for(acknowledged, 5)
+
+
+async def test_a_caller_who_waits_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def send(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("posstream.adapters.publisher._PUBLISH_SECONDS", 0.01)
+    with pytest.raises(PublishFailed):
+        await asyncio.wait_for(publisher_by(send, Tuning()).publish(RECORD), 5)
+
+
+async def test_a_broker_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "REQUEST_SECONDS", 0.05)
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    async with silent:
+        port = silent.sockets[0].getsockname()[1]
+        made = Client(bootstrap_servers=f"127.0.0.1:{port}", request_timeout_ms=90_000)
+        async with asyncio.timeout(5):
+            with pytest.raises(KafkaConnectionError):
+                await made.bootstrap()
+        await made.close()
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
+
+
+class Frozen:
+    """A connection that takes requests and gives no responses."""
+
+    _request_timeout = 10.0
+    closed = False
+
+    def connected(self) -> bool:
+        return True
+
+    def send(self, _: Any, *, expect_response: bool) -> Any:
+        assert expect_response
+        return asyncio.wait_for(asyncio.Event().wait(), self._request_timeout)
+
+    def close(self, reason: Any = None) -> None:
+        assert reason
+        self.closed = True
+
+
+async def test_a_heartbeat_is_given_up_and_a_join_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "REQUEST_SECONDS", 0.05)
+    made = Client(request_timeout_ms=90_000)
+    made._conns[(1, ConnectionGroup.COORDINATION)] = frozen = Frozen()
+    async with asyncio.timeout(5):
+        with pytest.raises(RequestTimedOutError):
+            await made.send(1, HeartbeatRequest("g", 1, "m"), group=ConnectionGroup.COORDINATION)
+    assert frozen.closed
+    assert frozen._request_timeout == 90

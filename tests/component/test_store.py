@@ -1,0 +1,303 @@
+"""The table store that outlives its disk, without a broker."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import aiokafka
+import pytest
+from faust.types import TP
+
+from posstream.domain.errors import StorageFailed
+from posstream.domain.freshness import CacheEntry
+from posstream.streaming.store import fits, is_damage
+from posstream.topics import CACHE_CHANGELOG
+from tables.customer_cache import home
+from tests.component.kept_cache import PARTITIONS, KeptCache
+
+ENTRY = CacheEntry(1_000, b"{}")
+WHO = "+4930000001"
+NUMBER = home(WHO, PARTITIONS)
+CHANGELOG = TP(CACHE_CHANGELOG, NUMBER)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, crashes: list[BaseException]) -> KeptCache:
+    return opened(tmp_path, crashes)
+
+
+@pytest.fixture
+def crashes() -> list[BaseException]:
+    return []
+
+
+def opened(datadir: Path, crashes: list[BaseException]) -> KeptCache:
+    cache = KeptCache(datadir)
+
+    async def crash(why: BaseException) -> None:
+        crashes.append(why)
+
+    cache.app.crash = crash
+    return cache
+
+
+def store_of(cache: KeptCache) -> Any:
+    return cache.table._table.data
+
+
+def put_away(cache: KeptCache, number: int = NUMBER) -> Path:
+    """Close the store of a partition; its folder."""
+    store = store_of(cache)
+    store._dbs.pop(number).close()
+    folder: Path = store.partition_path(number)
+    return folder
+
+
+def harm_entries(folder: Path) -> None:
+    """Damage that opening does not show: a block of entries; the index at the end is whole."""
+    (table,) = folder.glob("*.sst")
+    content = bytearray(table.read_bytes())
+    content[:8] = bytes(8)
+    table.write_bytes(content)
+
+
+def no_room(*_: Any) -> None:
+    raise Exception("IO error: No space left on device: While appending to file")  # noqa: TRY002
+
+
+class Refusing:
+    """A RocksDB on a full disk: it reads, and refuses to write."""
+
+    def __init__(self, db: Any) -> None:
+        self.get, self.close = db.get, db.close
+        self.put = self.delete = no_room
+
+
+@pytest.mark.parametrize(
+    ("files", "harm"),
+    [
+        ("CURRENT", lambda file: os.truncate(file, 3)),
+        ("MANIFEST-*", lambda file: os.truncate(file, 0)),
+        ("MANIFEST-*", Path.unlink),
+        ("*.sst", lambda file: os.truncate(file, 10)),
+        ("*.sst", Path.unlink),
+    ],
+)
+async def test_a_damaged_store_is_thrown_away_when_it_is_opened(
+    cache: KeptCache,
+    caplog: pytest.LogCaptureFixture,
+    files: str,
+    harm: Callable[[Path], None],
+) -> None:
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 7)
+    for file in put_away(cache).glob(files):
+        harm(file)
+    assert cache.persisted_offset(NUMBER) is None, "all of the changelog is read"
+    assert cache.table.partition(NUMBER).get(WHO) is None
+    assert [r.getMessage()[:40] for r in caplog.records if "damaged" in r.getMessage()] == [
+        f"partition {NUMBER} of customer-cache is damaged"[:40]
+    ]
+
+
+async def test_a_locked_store_is_left_alone(cache: KeptCache) -> None:
+    cache.put(WHO, ENTRY)
+    store = store_of(cache)
+    held = store._dbs.pop(NUMBER)
+    with pytest.raises(Exception, match="lock"):
+        store._db_for_partition(NUMBER)
+    store._dbs[NUMBER] = held
+    assert cache.table.partition(NUMBER).get(WHO) == ENTRY
+
+
+async def test_damage_that_is_read_ends_the_worker_once_and_the_next_start_rebuilds(
+    cache: KeptCache, crashes: list[BaseException]
+) -> None:
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 7)
+    harm_entries(put_away(cache))
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"Corruption|thrown away"):
+            cache.table.partition(NUMBER).get(WHO)
+    await asyncio.sleep(0)
+    assert len(crashes) == 1
+    assert not store_of(cache).partition_path(NUMBER).exists()
+
+
+async def test_the_damage_of_all_partitions_costs_one_start(
+    cache: KeptCache, crashes: list[BaseException]
+) -> None:
+    store = store_of(cache)
+    for number in range(PARTITIONS):
+        cache.persist_offset(number, 7)
+    for number in range(PARTITIONS - 1):
+        harm_entries(put_away(cache, number))
+        store._dbs[number] = store._open_for_partition(number)
+    with pytest.raises(Exception, match="Corruption"):
+        cache.persisted_offset(0)
+    await asyncio.sleep(0)
+    left = [n for n in range(PARTITIONS) if store.partition_path(n).exists()]
+    assert left == [PARTITIONS - 1]
+    assert len(crashes) == 1
+
+
+async def test_damage_that_a_sweep_finds_is_no_end_of_the_entries(
+    cache: KeptCache, crashes: list[BaseException]
+) -> None:
+    cache.put(WHO, ENTRY)
+    harm_entries(put_away(cache))
+    with pytest.raises(Exception, match="Corruption"):
+        cache.table.partition(NUMBER).entries(b"", 10)
+    await asyncio.sleep(0)
+    assert len(crashes) == 1
+
+
+async def test_an_offset_does_not_pass_what_a_full_disk_refused(cache: KeptCache) -> None:
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 7)
+    store = store_of(cache)
+    db = store._dbs[NUMBER]
+    store._dbs[NUMBER] = Refusing(db)
+    with pytest.raises(StorageFailed):
+        cache.put(WHO, CacheEntry(2_000, b"{}"))
+    assert cache.table.partition(NUMBER).get(WHO) == ENTRY, "what is there can be read"
+    store._dbs[NUMBER] = db  # there is room again
+    cache.put(WHO, CacheEntry(3_000, b"{}"))
+    store.set_persisted_offset(CHANGELOG, 9)
+    assert cache.persisted_offset(NUMBER) == 7
+
+
+async def test_an_offset_that_a_full_disk_refused_stays_where_it_was(cache: KeptCache) -> None:
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 7)
+    store = store_of(cache)
+    db = store._dbs[NUMBER]
+    store._dbs[NUMBER] = Refusing(db)
+    store.set_persisted_offset(CHANGELOG, 8)
+    store._dbs[NUMBER] = db
+    assert cache.persisted_offset(NUMBER) == 7
+
+
+async def test_a_late_acknowledgement_does_not_open_a_store_that_moved_away(
+    cache: KeptCache,
+) -> None:
+    cache.put(WHO, ENTRY)
+    put_away(cache)
+    store_of(cache).set_persisted_offset(CHANGELOG, 8)
+    assert NUMBER not in store_of(cache)._dbs, "its files would be locked"
+
+
+class Log:
+    """The consumer's view of a changelog."""
+
+    def __init__(self, start: int, end: int, recent: int | None) -> None:
+        self._start, self._end, self._recent = start, end, recent
+
+    async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, self._start)
+
+    async def highwaters(self, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, self._end)
+
+    async def offsets_since(self, _: int, tps: list[TP]) -> dict[TP, int | None]:
+        return dict.fromkeys(tps, self._recent)
+
+
+@pytest.mark.parametrize(
+    ("log", "kept"),
+    [(Log(0, 8, None), True), (Log(0, 3, None), False), (Log(0, 20, 15), False)],
+)
+async def test_a_store_is_kept_only_if_its_changelog_has_what_it_missed(
+    cache: KeptCache, log: Log, *, kept: bool
+) -> None:
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 7)
+    app: Any = cache.app
+    app._consumer = log
+    app.consumer_generation_id = 3
+    tp = TP(cache.table._table.changelog_topic.get_topic_name(), NUMBER)
+    await store_of(cache).assign_partitions(cache.table._table, {tp}, 3)
+    assert cache.persisted_offset(NUMBER) == (7 if kept else None)
+    assert (cache.table.partition(NUMBER).get(WHO) is not None) == kept
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "recent", "fit"),
+    [
+        (0, 8, None, True),  # nothing was missed, however long ago
+        (8, 8, None, True),
+        (0, 9, 8, True),  # the first that was missed is recent
+        (0, 9, 5, True),
+        (0, 9, None, False),  # all that was missed is old
+        (0, 20, 9, False),  # some of it
+        (9, 20, 9, False),  # the log starts behind the store
+        (0, 7, 0, False),  # the log was made again
+        (0, 0, None, False),
+    ],
+)
+def test_what_fits(start: int, end: int, recent: int | None, *, fit: bool) -> None:
+    assert fits(7, start, end, recent) is fit
+
+
+@pytest.mark.parametrize(
+    ("text", "damage"),
+    [
+        ("Corruption: block checksum mismatch", True),
+        ("IO error: No such file or directory: While opening a file", True),
+        ("IO error: No space left on device: While appending to file", False),
+        ("IO error: While lock file: Resource temporarily unavailable", False),
+        ("IO error: Permission denied", False),
+        ("IO error: Too many open files", False),
+    ],
+)
+def test_what_is_damage(text: str, *, damage: bool) -> None:
+    assert is_damage(Exception(text)) is damage
+
+
+async def test_all_records_that_a_fetch_of_the_changelog_brought_are_written(
+    cache: KeptCache,
+) -> None:
+    """They travel as one message; the last of them is what Faust sees of it."""
+    gone, kept = b"gone@shop.example", WHO.encode()
+    lists = [
+        [changed(3, gone, b"1"), changed(4, kept, b"2")],
+        [changed(6, gone, None), changed(7, kept, b"3")],
+    ]
+    cache.app.tables._changelogs[CACHE_CHANGELOG] = cache.table._table
+    consumer, coming = cache.app.consumer, iter(lists)
+
+    async def fetch(*_: object, **__: object) -> Any:
+        return {CHANGELOG: next(coming), TP("t", 0): [changed(9, b"other", b"")]}
+
+    consumer._thread.getmany = fetch
+    messages = []
+    for _ in lists:
+        records = await consumer._getmany(active_partitions=set(), timeout=1)
+        assert len(records[TP("t", 0)]) == 1, "only changelogs are put together"
+        (together,) = records[CHANGELOG]
+        messages.append(consumer._to_message(CHANGELOG, together))
+    assert [message.offset for message in messages] == [4, 7]
+    store = store_of(cache)
+    events = [SimpleNamespace(message=message) for message in messages]
+    store.apply_changelog_batch(events, to_key=None, to_value=None)
+    rows = store._db_for_partition(NUMBER)
+    assert (rows.get(gone), rows.get(kept)) == (None, b"3")
+    assert cache.persisted_offset(NUMBER) == 7
+
+
+def changed(offset: int, key: bytes, value: bytes | None) -> Any:
+    return aiokafka.ConsumerRecord(
+        *CHANGELOG,
+        offset=offset,
+        timestamp=1,
+        timestamp_type=0,
+        key=key,
+        value=value,
+        checksum=None,
+        serialized_key_size=len(key),
+        serialized_value_size=0,
+        headers=(),
+    )

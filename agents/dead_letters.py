@@ -54,7 +54,7 @@ class DeadLetters:
             timestamp_ms=timestamp_ms(message),
             error=why,
         )
-        await self._publisher.publish(letter)
+        await (await self._publisher.send(letter))
         return True
 
     def _stop(self, topic: str) -> None:
@@ -72,6 +72,13 @@ def place(message: Any) -> str:
     return f"{message.topic}/{message.partition}/{message.offset}"
 
 
+def headers(message: Any) -> list[tuple[str, bytes]]:
+    """The headers of a message; Faust has them as pairs, as a mapping or not at all."""
+    found = message.headers or ()
+    return list(found.items() if isinstance(found, dict) else found)
+
+
 def timestamp_ms(message: Any) -> int:
-    """The broker's timestamp of a message, in milliseconds since 1970."""
-    return round((message.timestamp or time.time()) * 1000)
+    """When a message was written, in milliseconds since 1970; of a replay, the first time."""
+    first = events.first_written_ms(headers(message))
+    return round((message.timestamp or time.time()) * 1000) if first is None else first

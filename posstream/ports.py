@@ -1,6 +1,6 @@
 """What the core needs of the outside world, as Protocols. Adapters implement them."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.customer import Customer
+from posstream.domain.forgetting import Forgotten, Trail
 from posstream.domain.freshness import CacheEntry
-from posstream.domain.lookup import Attempt, Reason
+from posstream.domain.lookup import Attempt, AttemptStatus, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,11 @@ class EventPublisher(Protocol):
         ...
 
     async def publish(self, record: Record) -> None:
-        """Hand a record over and wait for the broker's acknowledgement."""
+        """Hand a record over and wait for the broker's acknowledgement, for a caller in a hurry.
+
+        Raises:
+            PublishFailed: when the broker did not take it in time; in rare cases it does later.
+        """
         ...
 
 
@@ -137,6 +142,95 @@ class BasketRow:
     identified_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class LookupLogRow:
+    """One HTTP attempt in the read model: `customer-lookup-logged`, field by field.
+
+    What its record did not have is None.
+    """
+
+    event_id: str
+    lookup_id: str | None
+    attempt: int | None
+    waiters: int | None
+    basket_id: str | None
+    customer_identifier: str
+    identifier_kind: str | None
+    api_endpoint: str | None
+    request_timestamp: datetime
+    response_timestamp: datetime | None
+    status: str | None
+    http_status: int | None
+    response_data: Any
+    error_message: str | None
+    duration_ms: int | None
+    #: When the call began that it is an attempt of.
+    call_started_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """A place in the list of attempts, which is ordered by both, newest first."""
+
+    request_timestamp: datetime
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One terminal answer in the read model; `reason` None: it has a customer."""
+
+    event_id: str
+    lookup_id: str | None
+    event_type: str
+    basket_id: str
+    customer_identifier: str
+    identifier_kind: str | None
+    customer_id: str | None
+    source: str | None
+    reason: str | None
+    error_message: str | None
+    attempts: int | None
+    duration_ms: int | None
+    age_ms: int | None
+    config_version: int | None
+    fetched_at: datetime | None
+    fresh_until: datetime | None
+    identified_at: datetime
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BasketHistory:
+    """What the read model knows of one basket."""
+
+    basket_id: str
+    basket: BasketRow | None
+    #: Its newest answers, oldest first.
+    answers: Sequence[AnswerRow]
+    #: The newest attempts of its own lookups, oldest first.
+    attempts: Sequence[LookupLogRow]
+    #: The attempts, of any basket, that brought the customers of its answers.
+    origins: Sequence[LookupLogRow]
+    customer: CustomerRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookupStatistics:
+    """What was counted in a window."""
+
+    #: Answers by (source, reason); source None: neither cache nor directory was of use, reason
+    #: None: with a customer.
+    answers: Mapping[tuple[str | None, str | None], int]
+    #: HTTP attempts by status.
+    attempts: Mapping[str | None, int]
+    #: Of the duration of an attempt, in milliseconds, by nearest rank; None without attempts.
+    p50_ms: int | None
+    p95_ms: int | None
+    #: Lookups that shared the call of another one.
+    coalesced: int
+
+
 class ReadModel(Protocol):
     """The read model, read."""
 
@@ -160,8 +254,81 @@ class ReadModel(Protocol):
         """
         ...
 
+    async def customers_by_ids(self, ids: Iterable[str]) -> Mapping[str, CustomerRow]:
+        """The customers among `ids` that exist, by id."""
+        ...
+
+    async def next_customers(
+        self,
+        *,
+        first: int,
+        after: str | None = None,
+        tier: str | None = None,
+        search: str | None = None,
+    ) -> Sequence[CustomerRow]:
+        """The next customers by customer_id, at most `first` of them.
+
+        Args:
+            first: 1 to 1,000.
+            after: only those whose customer_id is greater.
+            tier: as in `all_customers`.
+            search: as in `all_customers`.
+        """
+        ...
+
     async def basket(self, basket_id: str) -> BasketRow | None:
         """One basket by id."""
+        ...
+
+    async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
+        """The baskets among `ids` of which anything was seen, by id."""
+        ...
+
+    async def lookup_logs(
+        self,
+        *,
+        first: int,
+        after: LogPosition | None = None,
+        status: AttemptStatus | None = None,
+        identifier: str | None = None,
+        basket_id: str | None = None,
+    ) -> Sequence[LookupLogRow]:
+        """The next attempts, newest first, at most `first` of them.
+
+        Args:
+            first: 1 to 1,000.
+            after: only those that come after this one in the list, so are older.
+            status: exactly this one.
+            identifier: exactly this one, normalised.
+            basket_id: those of the lookups of this basket.
+        """
+        ...
+
+    async def lookup_statistics(self, since: datetime) -> LookupStatistics:
+        """What was counted from `since` on, answers and attempts each by their own time."""
+        ...
+
+    async def basket_history(self, basket_id: str) -> BasketHistory | None:
+        """All that is known of one basket; None if nothing of it was seen."""
+        ...
+
+
+class Erasure(Protocol):
+    """What the read model knows of customers who are to be forgotten."""
+
+    async def trail(self, identifier: str) -> Trail:
+        """The customer of a normalised identifier, with all identifiers that lead there now.
+
+        The given identifier is the last one. One that nobody knows is all there is.
+        """
+        ...
+
+    async def rows(self, trail: Trail) -> Mapping[str, int]:
+        """How many rows of each table tell of a customer; of baskets, how many refer to them."""
+        ...
+
+    async def marks(self, subjects: Collection[str]) -> Mapping[str, Forgotten]:
+        """The marks that there are, by their subject."""
         ...
 
 

@@ -8,10 +8,24 @@ from typing import Any, Final
 from agents.dead_letters import DeadLetters
 from agents.one_by_one import OneByOne
 from posstream import events
-from posstream.domain.cache_maintenance import CacheCommand, Cause, Evict, EvictPrefix, Replace
+from posstream.domain.cache_maintenance import (
+    CacheCommand,
+    Cause,
+    Evict,
+    EvictPrefix,
+    Forget,
+    Replace,
+)
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
+from posstream.domain.forgetting import (
+    Forgotten,
+    subject_of_customer,
+    subject_of_identifier,
+)
 from posstream.lookup import CustomerLookup
 from posstream.metrics import Metrics
+from posstream.ports import EventPublisher
+from posstream.resilience.clock import Clock
 from posstream.topics import CACHE_COMMANDS
 from tables.customer_cache import CachePartition, CustomerCacheTable, home
 
@@ -26,17 +40,21 @@ _PAUSE_SECONDS: Final = 0.1
 class CacheMaintenanceAgent:
     """Consumes the internal topic of cache commands. One per app."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
         self,
         app: Any,
         *,
         cache: CustomerCacheTable,
         lookup: CustomerLookup,
+        publisher: EventPublisher,
+        clock: Clock,
         metrics: Metrics,
         dead_letters: DeadLetters,
     ) -> None:
         self._cache = cache
         self._lookup = lookup
+        self._publisher = publisher
+        self._clock = clock
         self._metrics = metrics
         self._one_by_one = OneByOne(app, dead_letters)
         source = app.raw_topic(CACHE_COMMANDS)
@@ -89,17 +107,40 @@ class CacheMaintenanceAgent:
                     return await self._remove_all(partition, prefix)
                 case Replace():
                     self._replace(partition, command)
+                case Forget():
+                    await self._forget(partition, command)
         except Exception:
             if self._cache.partition(number).at_hand:
                 raise
             return False
         return True
 
-    def _remove(self, partition: CachePartition, identifier: str, cause: Cause) -> None:
+    async def _forget(self, partition: CachePartition, command: Forget) -> None:
+        """Remove the entry, then tell the read model, by marks of this very moment.
+
+        All calls for the identifier are this worker's, and its clock dates them: one that began
+        before is from before the mark, one that begins after the removal is not.
+        """
+        removed = self._remove(partition, command.identifier, Cause.FORGOTTEN)
+        forgotten_at_ms = max(self._clock.now_ms(), command.after_ms + 1)
+        await self._cache.flush()  # a mark says that the entry is gone
+        marks = [
+            Forgotten(subject_of_identifier(command.identifier), forgotten_at_ms, int(removed)),
+            *(
+                Forgotten(subject_of_customer(customer_id), forgotten_at_ms)
+                for customer_id in command.customer_ids
+            ),
+        ]
+        for mark in marks:
+            await (await self._publisher.send(events.forgotten(mark)))
+
+    def _remove(self, partition: CachePartition, identifier: str, cause: Cause) -> bool:
         # First: a call that is under way may have asked before the customer changed.
         self._lookup.forget(identifier)
-        if partition.remove(identifier):
+        removed = partition.remove(identifier)
+        if removed:
             self._metrics.cache_removed.labels(cause).inc()
+        return removed
 
     async def _remove_all(self, partition: CachePartition, prefix: str) -> bool:
         self._lookup.forget_prefix(prefix)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable, Awaitable
 from functools import partial
 from typing import Any
 
-from agents.dead_letters import DeadLetters, place, timestamp_ms
+from agents.dead_letters import DeadLetters, headers, place, timestamp_ms
 from posstream import events
 from posstream.domain.errors import UnreadableEvent
 from posstream.domain.lookup import Identification, LookupAnswer, LookupFailed
@@ -121,7 +121,7 @@ class CustomerLookupAgent:
             partition=message.partition,
             offset=message.offset,
             timestamp_ms=timestamp_ms(message),
-            headers=_headers(message),
+            headers=headers(message),
             card_guard=self._card_guard,
         )
 
@@ -193,8 +193,3 @@ class CustomerLookupAgent:
 async def _finish(slot: Slot, acknowledged: Awaitable[None]) -> None:
     await acknowledged
     slot.finish()
-
-
-def _headers(message: Any) -> list[tuple[str, bytes]]:
-    headers = message.headers or ()
-    return list(headers.items() if isinstance(headers, dict) else headers)

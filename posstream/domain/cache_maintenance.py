@@ -14,6 +14,7 @@ class Cause(StrEnum):
 
     EVICTED = "evicted"  #: somebody asked for it
     UPDATED = "updated"  #: its customer changed
+    FORGOTTEN = "forgotten"  #: its customer is to be forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,18 @@ class Replace:
     entry: CacheEntry
 
 
-CacheCommand = Evict | EvictPrefix | Replace
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove the entry of one normalised identifier, and mark who it was as forgotten."""
+
+    identifier: str
+    #: Whom to mark besides the identifier, by the ids of the directory.
+    customer_ids: tuple[str, ...] = ()
+    #: The mark is later than this, in milliseconds since 1970, whatever the worker's clock says.
+    after_ms: int = 0
+
+
+CacheCommand = Evict | EvictPrefix | Replace | Forget
 
 
 @dataclass(frozen=True, slots=True)

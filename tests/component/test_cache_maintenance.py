@@ -10,7 +10,19 @@ import pytest
 from agents.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_updates import CustomerUpdatesAgent
 from posstream import events, topics
-from posstream.domain.cache_maintenance import CacheCommand, Cause, Evict, EvictPrefix, Replace
+from posstream.domain.cache_maintenance import (
+    CacheCommand,
+    Cause,
+    Evict,
+    EvictPrefix,
+    Forget,
+    Replace,
+)
+from posstream.domain.forgetting import (
+    Forgotten,
+    subject_of_customer,
+    subject_of_identifier,
+)
 from posstream.domain.freshness import CacheEntry
 from posstream.metrics import Metrics
 from posstream.ports import Record
@@ -51,6 +63,8 @@ class Maintenance:
             self.app,
             cache=self.cache.table,
             lookup=self.lookup,
+            publisher=self.publisher,
+            clock=FixedClock(),
             metrics=self.metrics,
             dead_letters=dead_letters_of(self.publisher, self.metrics),
         )
@@ -107,6 +121,41 @@ async def test_an_eviction_of_nothing_writes_no_tombstone_but_stops_a_call_under
     assert maintenance.cache.tombstones == set()
     assert maintenance.lookup.forgotten == ["+491"]
     assert (event.acked, maintenance.removed("updated")) == (True, None)
+
+
+async def test_forgetting_removes_the_entry_and_then_marks_who_it_was(
+    maintenance: Maintenance,
+) -> None:
+    maintenance.cache.put("+491", JOHN)
+    maintenance.cache.put("+492", JOHN)
+    (event,) = await maintenance.do(Forget("+491", ("CUST_001",)))
+    assert maintenance.cache.identifiers == {"+492"}
+    assert maintenance.cache.tombstones == {(home("+491", PARTITIONS), "+491")}
+    assert maintenance.lookup.forgotten == ["+491"]
+    assert (event.acked, maintenance.removed("forgotten")) == (True, 1)
+    assert maintenance.publisher.records == [
+        events.forgotten(Forgotten(subject_of_identifier("+491"), NOW_MS, 1)),
+        events.forgotten(Forgotten(subject_of_customer("CUST_001"), NOW_MS)),
+    ]
+    assert maintenance.cache.flushed, "the changelog had the tombstone when it was marked"
+
+
+async def test_forgetting_nobody_is_marked_too_and_later_than_the_last_time(
+    maintenance: Maintenance,
+) -> None:
+    (event,) = await maintenance.do(Forget("+491", after_ms=NOW_MS + 7))
+    assert maintenance.lookup.forgotten == ["+491"]
+    assert event.acked
+    subject = subject_of_identifier("+491")
+    assert maintenance.publisher.records == [events.forgotten(Forgotten(subject, NOW_MS + 8))]
+
+
+async def test_a_mark_that_the_broker_does_not_take_leaves_the_command_to_be_done_again(
+    maintenance: Maintenance,
+) -> None:
+    maintenance.publisher.fail()
+    (event,) = await maintenance.do(Forget("+491"))
+    assert (event.acked, len(maintenance.app.crashed)) == (False, 1)
 
 
 async def test_a_prefix_evicts_what_starts_so_and_no_more(maintenance: Maintenance) -> None:

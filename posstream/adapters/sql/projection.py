@@ -1,7 +1,8 @@
 """Write the read model: topic values into rows, by upserts that no order can confuse.
 
 Every row is a function of the set of events, not of their order: of two events for one row the
-same one wins, whichever came first, so a replay into an empty database gives the same rows.
+same one wins, whichever came first, so a replay into an empty database gives the same rows. Nor
+does it matter whether a customer was forgotten before or after their events came (`forgotten`).
 """
 
 import asyncio
@@ -19,8 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from posstream import topics
 from posstream.adapters.sql import schema
 from posstream.adapters.sql.engine import Insert, insert_into
+from posstream.adapters.sql.forgotten import ForgottenSubjects, trace_of_answer, trace_of_attempt
 from posstream.adapters.sql.refusals import RowsRefused, refusals_told
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer
+from posstream.domain.forgetting import Marks, Trace
 from posstream.domain.times import parse_utc
 from posstream.ports import ProjectedEvent, Projection
 
@@ -84,6 +87,7 @@ class SqlProjection(Projection):
     def __init__(self, engine: AsyncEngine, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._engine = engine
         self._patience_seconds = patience_seconds
+        self._forgotten = ForgottenSubjects(engine)
         upserts = {
             schema.CUSTOMERS: _upsert_customers,
             schema.CUSTOMER_IDENTIFIERS: _upsert_identifiers,
@@ -109,7 +113,7 @@ class SqlProjection(Projection):
             sqlalchemy.exc.DBAPIError, OSError: from the database, for what may pass: try again.
         """
         try:
-            await self._write(_batch(events))
+            await self._write(events)
         except RowsRefused as why:
             if len(events) == 1:
                 _log_skipped(events[0], str(why))
@@ -118,11 +122,20 @@ class SqlProjection(Projection):
             await self.apply(events[:middle])
             await self.apply(events[middle:])
 
-    async def _write(self, batch: "_Batch") -> None:
-        if not any(batch.of(table) for table in schema.READ_MODEL):
+    async def _write(self, events: Sequence[ProjectedEvent]) -> None:
+        batch = _batch(events)
+        if not batch.forgotten and not any(batch.of(table) for table in schema.READ_MODEL):
             return
         async with asyncio.timeout(self._patience_seconds), self._engine.begin() as connection:
             with refusals_told():
+                await self._forgotten.lock(connection, to_forget=bool(batch.forgotten))
+                if batch.forgotten:
+                    await self._forgotten.forget(connection, batch.forgotten.values())
+                marks = await self._forgotten.marks(connection, batch.traces)
+                if marks:
+                    batch = _Batch(marks)
+                    for event in events:
+                        batch.take(event)
                 for table, upsert in self._upserts:
                     if rows := batch.of(table):
                         ordered = [row for _, row in sorted(rows.items())]
@@ -148,6 +161,12 @@ def _log_skipped(event: ProjectedEvent, why: str) -> None:
 class _Batch:
     """The rows of a batch by their key, one for each: the winner among its events."""
 
+    #: Whoever is covered by them leaves no row.
+    marks: Marks = field(default_factory=Marks)
+    #: Of every event that tells of a person.
+    traces: list[Trace] = field(default_factory=list)
+    #: New marks, by their subject.
+    forgotten: dict[str, _Row] = field(default_factory=dict)
     customers: dict[str, _Row] = field(default_factory=dict)
     identifiers: dict[str, _Row] = field(default_factory=dict)
     baskets: dict[str, _Row] = field(default_factory=dict)
@@ -187,10 +206,15 @@ class _Batch:
         elif event.topic == topics.CUSTOMER_DATA_FETCHED:
             self._found(event.value)
         elif event.topic == topics.CUSTOMER_LOOKUP_FAILED:
-            self._answer(_answer_row(event.value, None))
+            answer = _answer_row(event.value, None)
+            if not self._is_over(trace_of_answer(answer)):
+                self._answer(answer)
         elif event.topic == topics.CUSTOMER_LOOKUP_LOGGED:
             row = _log_row(event.value)
-            _keep_first(self.logs, row, lambda row: row["request_timestamp"])
+            if not self._is_over(trace_of_attempt(row)):
+                _keep_first(self.logs, row, lambda row: row["request_timestamp"])
+        elif event.topic == topics.CUSTOMER_FORGOTTEN:
+            self._forget(_mark_row(event.value))
         else:
             raise _UnusableError("the topic is not projected")
 
@@ -210,6 +234,8 @@ class _Batch:
         if fetched_at is None:
             raise _UnusableError("fetched_at is missing")
         customer_row = _customer_row(customer, value, identifier, fetched_at)
+        if self._is_over(trace_of_answer(answer)):
+            return
         self._answer(answer)
         _keep_last(
             self.customers,
@@ -249,6 +275,19 @@ class _Batch:
         _keep_first(self.answers, row, rank)
         columns = schema.BASKET_IDENTIFICATIONS.columns.keys()
         _keep_first(self.identifications, {name: row[name] for name in columns}, rank)
+
+    def _is_over(self, trace: Trace) -> bool:
+        """Whether an event is from before its customer was forgotten."""
+        self.traces.append(trace)
+        return self.marks.cover(trace)
+
+    def _forget(self, row: _Row) -> None:
+        def rank(row: _Row) -> tuple[datetime, int]:
+            return row["forgotten_at"], row["cache_entries"]
+
+        known = self.forgotten.setdefault(row["subject"], row)
+        if rank(row) > rank(known):
+            self.forgotten[row["subject"]] = row
 
     def _basket(self, basket_id: str) -> _Row:
         return self.baskets.setdefault(
@@ -372,6 +411,7 @@ def _log_row(value: Mapping[str, Any]) -> _Row:
         "customer_identifier": _key(value, "customer_identifier"),
         "identifier_kind": _text(value, "identifier_kind"),
         "api_endpoint": _text(value, "api_endpoint", limit=None),
+        "call_started_at": _moment(value, "call_started_at"),
         "request_timestamp": requested_at,
         "response_timestamp": _moment(value, "response_timestamp"),
         "status": _text(value, "status"),
@@ -379,6 +419,17 @@ def _log_row(value: Mapping[str, Any]) -> _Row:
         "response_data": _plain(value.get("response_data")),
         "error_message": _text(value, "error_message", limit=None),
         "duration_ms": _whole(value, "duration_ms"),
+    }
+
+
+def _mark_row(value: Mapping[str, Any]) -> _Row:
+    forgotten_at = _moment(value, "forgotten_at")
+    if forgotten_at is None:
+        raise _UnusableError("forgotten_at is missing")
+    return {
+        "subject": _key(value, "subject"),
+        "forgotten_at": forgotten_at,
+        "cache_entries": _whole(value, "cache_entries") or 0,
     }
 
 

@@ -117,6 +117,7 @@ CUSTOMERS: Final = Table(
     Column("search_text", Text, nullable=False),
     UniqueConstraint("customer_id"),
     Index(None, "identifier"),
+    Index(None, "tier", "customer_id"),
     sqlite_autoincrement=True,
 )
 
@@ -174,6 +175,7 @@ CUSTOMER_LOOKUP_LOGS: Final = Table(
     Column("customer_identifier", _Key, nullable=False),
     Column("identifier_kind", String(MAX_TEXT)),
     Column("api_endpoint", Text),
+    Column("call_started_at", UtcDateTime),
     Column("request_timestamp", UtcDateTime, nullable=False),
     Column("response_timestamp", UtcDateTime),
     Column("status", String(MAX_TEXT)),
@@ -183,7 +185,8 @@ CUSTOMER_LOOKUP_LOGS: Final = Table(
     Column("duration_ms", BigInteger),
     UniqueConstraint("event_id"),
     Index(None, "basket_id"),
-    Index(None, "customer_identifier"),
+    Index(None, "customer_identifier", "request_timestamp"),
+    Index(None, "status", "request_timestamp"),
     Index(None, "request_timestamp"),
     sqlite_autoincrement=True,
 )
@@ -213,6 +216,17 @@ LOOKUP_ANSWERS: Final = Table(
     Index(None, "basket_id"),
     Index(None, "customer_identifier"),
     Index(None, "occurred_at"),
+)
+
+#: Who was forgotten, by the hashes of `domain.forgetting`. It outlives the rows that a rebuild
+#: drops: of these subjects there is nothing from `forgotten_at` or before.
+FORGOTTEN_SUBJECTS: Final = Table(
+    "forgotten_subjects",
+    METADATA,
+    Column("subject", _Key, primary_key=True),
+    Column("forgotten_at", UtcDateTime, nullable=False),
+    Column("cache_entries", BigInteger, nullable=False),
+    Index(None, "forgotten_at"),
 )
 
 #: What is made of the topics and of nothing else. Whoever writes or locks several of them takes

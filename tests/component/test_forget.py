@@ -1,0 +1,183 @@
+"""The mutation `forgetCustomer`, `posstream forget` and their use case, short of a worker."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from posstream import events
+from posstream.cli import main
+from posstream.commands.forget import forget
+from posstream.domain.cache_maintenance import Forget
+from posstream.domain.errors import PublishFailed
+from posstream.domain.forgetting import Trail
+from posstream.domain.identifier import Identifier, IdentifierKind
+from posstream.embedded_broker import EmbeddedBroker
+from posstream.forgetting import CustomerForgetting, ForgetReport, Unconfirmed
+from posstream.ports import Record
+from posstream.settings import Settings
+from posstream.topics import HOLDING_CUSTOMERS
+from tests.component.fakes import NOW_MS, FakeErasure, FakePublisher
+from tests.component.web_client import WebView, running_web
+from tests.integration.harness import free_port
+
+FORGET = """
+mutation ($identifier: String!) { forgetCustomer(identifier: $identifier) {
+  success error { code message }
+  report {
+    forgottenAt forgottenIdentifiers cacheEntries newerRows
+    rows { table rows } topics { topic until }
+  }
+} }"""
+VISA = "4111 1111 1111 1111"
+JOHN = Trail(("+1234567890", "john@example.com"), ("CUST_001",))
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[WebView]:
+    async with running_web() as view:
+        view.erasure.known = JOHN
+        view.erasure.found = {"customers": 1, "baskets": 3}
+        yield view
+
+
+async def forgotten(web: WebView, identifier: str) -> dict[str, Any]:
+    answer = await web.graphql(FORGET, identifier=identifier)
+    outcome: dict[str, Any] = answer["data"]["forgetCustomer"]
+    return outcome
+
+
+async def test_a_customer_is_forgotten_by_any_spelling_and_the_report_names_nobody(
+    web: WebView,
+) -> None:
+    outcome = await forgotten(web, " JOHN@Example.com")
+    assert (outcome["success"], outcome["error"]) == (True, None)
+    report = outcome["report"]
+    assert report["forgottenAt"] == "2026-01-31T08:00:00.000Z"
+    assert (report["forgottenIdentifiers"], report["newerRows"]) == (2, 0)
+    assert report["rows"] == [{"table": "customers", "rows": 1}, {"table": "baskets", "rows": 3}]
+    assert {"topic": "customer-identified", "until": "2026-02-07T08:00:00.000Z"} in report["topics"]
+    assert "john" not in str(outcome).lower()
+
+
+async def test_a_payment_card_is_refused_and_nothing_published(web: WebView) -> None:
+    outcome = await forgotten(web, VISA)
+    assert (outcome["success"], outcome["error"]["code"]) == (False, "INVALID_IDENTIFIER")
+    assert VISA not in outcome["error"]["message"]
+    assert web.publisher.records == []
+
+
+async def test_a_broker_that_does_not_acknowledge_is_no_success(web: WebView) -> None:
+    web.publisher.fail()
+    outcome = await forgotten(web, "+1234567890")
+    assert (outcome["success"], outcome["error"]["code"]) == (False, "BROKER_UNAVAILABLE")
+
+
+# -- the use case
+
+
+class Desk:
+    """The use case on fakes."""
+
+    def __init__(self) -> None:
+        self.publisher = FakePublisher()
+        self.erasure = FakeErasure(self.publisher, known=JOHN)
+
+    async def forget(
+        self, identifier: str, patience_seconds: float = 5
+    ) -> ForgetReport | Unconfirmed:
+        forgetting = CustomerForgetting(erasure=self.erasure, publish=self.publisher.publish)
+        return await forgetting.forget(identifier, patience_seconds=patience_seconds)
+
+    @property
+    def commands(self) -> list[object]:
+        return [events.read_cache_command(record.value) for record in self.publisher.records]
+
+
+async def test_the_customer_goes_with_the_last_command_the_one_for_what_was_asked() -> None:
+    desk = Desk()
+    await desk.forget("+1234567890")
+    assert desk.commands == [
+        Forget("john@example.com"),
+        Forget("+1234567890", ("CUST_001",)),
+    ]
+    assert [record.key for record in desk.publisher.records] == [
+        b"john@example.com",
+        b"+1234567890",
+    ]
+
+
+async def test_whoever_was_forgotten_before_is_forgotten_later_than_that() -> None:
+    desk = Desk()
+    await desk.forget("+1234567890")
+    desk.publisher.records[:-1] = []  # there are marks from the beginning now
+    assert isinstance(await desk.forget("+1234567890", 0), Unconfirmed)
+    assert desk.commands[-1] == Forget("+1234567890", ("CUST_001",), NOW_MS)
+
+
+async def test_without_a_worker_it_says_that_it_is_not_confirmed() -> None:
+    desk = Desk()
+    desk.erasure.confirms = False
+    outcome = await desk.forget("+1234567890", 0)
+    assert isinstance(outcome, Unconfirmed)
+    assert "no worker confirmed it within 0 s" in outcome.why
+
+
+async def test_a_command_that_is_not_acknowledged_leaves_the_customer_to_be_asked_for_again() -> (
+    None
+):
+    desk = Desk()
+    published: list[Record] = []
+
+    async def publish(record: Record) -> None:
+        if published:
+            raise PublishFailed("no broker")
+        published.append(record)
+
+    forgetting = CustomerForgetting(erasure=desk.erasure, publish=publish)
+    with pytest.raises(PublishFailed):
+        await forgetting.forget("+1234567890", patience_seconds=5)
+    sent = [events.read_cache_command(record.value) for record in published]
+    assert sent == [Forget("john@example.com")]
+
+
+def test_every_topic_that_holds_customers_ends_some_day() -> None:
+    assert [spec.name for spec in HOLDING_CUSTOMERS if spec.retention_ms <= 0] == []
+
+
+# -- the command
+
+
+def run(*arguments: str, port: int = 1) -> Result:
+    environment = {"POSSTREAM_BROKER": f"kafka://127.0.0.1:{port}"}
+    return CliRunner(env=environment).invoke(main, ["forget", *arguments])
+
+
+def test_the_command_refuses_a_payment_card() -> None:
+    ended = run(VISA)
+    assert ended.exit_code == 2
+    assert VISA not in ended.output
+
+
+def test_the_command_says_that_no_broker_answers() -> None:
+    ended = run("+1234567890")
+    assert (ended.exit_code, "POSSTREAM_BROKER" in ended.output) == (1, True)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+async def test_a_broker_that_no_worker_ever_used_has_nothing_to_forget(
+    broker: EmbeddedBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(broker=f"kafka://{broker.address}", datadir=tmp_path)
+    who = Identifier("+49151234567", IdentifierKind.PHONE)
+    assert await forget(settings, who, 1) == 1
+    assert "no worker of this version ever ran" in capsys.readouterr().out

@@ -11,11 +11,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from posstream.configuration import check_endpoint
+from posstream.domain.access_key import AccessKey, clash, read_access_keys
 from posstream.domain.credentials import Credentials, read_authorization
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.response_mapping import ResponseMapping
+from posstream.domain.roles import Caller, Role
 
 _PREFIX: Final = "POSSTREAM_"
+#: Who the key of POSSTREAM_API_KEY is, in the log.
+_API_KEY_NAME: Final = "api-key"
 #: Read by the test suite and by make, not by a worker; no warning for them.
 _NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER", "POSSTREAM_TEST_DATABASE_URL"})
 _DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
@@ -41,8 +45,10 @@ class Settings:
     topic_partitions: int = 8
     #: Copies of each partition; 3 in production.
     topic_replication: int = 1
-    #: Key that the web view asks for; None = no key, and then loopback only.
+    #: An operator's key for the web view. Without this and `named_keys`: no key, loopback only.
     api_key: str | None = field(default=None, repr=False)
+    #: More keys, each with its role and the name of who has it.
+    named_keys: tuple[AccessKey, ...] | None = None
     #: The directory until the live configuration names another; None = the worker's mock.
     explicit_api_endpoint: str | None = None
     #: The directory's `Authorization` header; None = it asks for none.
@@ -51,6 +57,8 @@ class Settings:
     api_mapping: ResponseMapping | None = None
     #: Refuse payment-card numbers; off for shops whose own cards collide with them.
     payment_card_guard: bool = True
+    #: Let GraphQL tell about its own schema, in answers and in the hints of errors.
+    graphql_introspection: bool = True
     #: Refresh entries that are in use before their fresh window ends.
     refresh_ahead: bool = True
     #: Dead letters in a minute after which a worker stops taking events.
@@ -58,6 +66,20 @@ class Settings:
     #: How long the broker waits for a silent worker before it gives its partitions to another;
     #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
     session_timeout_seconds: int | None = None
+
+    @property
+    def access_keys(self) -> tuple[AccessKey, ...]:
+        """Every key of the web view; empty = it asks for none."""
+        named = self.named_keys or ()
+        if self.api_key is None:
+            return named
+        return (AccessKey(Caller(_API_KEY_NAME, Role.OPERATOR), self.api_key), *named)
+
+    @property
+    def operator_key(self) -> str | None:
+        """A key with which a command may ask this machine's worker for anything."""
+        keys = (key.secret for key in self.access_keys if key.caller.may(Role.OPERATOR))
+        return next(keys, None)
 
     @property
     def database_url(self) -> str:
@@ -119,11 +141,15 @@ class Settings:
             except ValueError as why:
                 errors.append(f"{name} {why}")
         host = values.get("web_host", "127.0.0.1")
-        if not _is_loopback(host) and "api_key" not in values:
+        if not is_loopback(host) and not values.keys() & {"api_key", "named_keys"}:
             errors.append(
                 "POSSTREAM_WEB_HOST is not a loopback address: set POSSTREAM_API_KEY as well, "
                 "or anyone on the network can read your customers"
             )
+        if {"api_key", "named_keys"} <= values.keys():
+            alike = clash(cls(**values).access_keys)
+            if alike is not None:
+                errors.append(f"POSSTREAM_API_KEYS with POSSTREAM_API_KEY {alike}")
         if "api_auth" in values:
             errors += _credentials_at_risk(environ, values.get("explicit_api_endpoint"))
         if errors:
@@ -193,7 +219,7 @@ def _credentials_at_risk(environ: Mapping[str, str], endpoint: str | None) -> li
     if not environ.get("POSSTREAM_API_ENDPOINT", "").strip():
         return ["POSSTREAM_API_AUTH is sent to one origin only: set POSSTREAM_API_ENDPOINT as well"]
     parts = urlsplit(endpoint or "")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         clear = "POSSTREAM_API_AUTH would cross the network in clear text"
         return [f"{clear}: POSSTREAM_API_ENDPOINT must start with https://"]
     return []
@@ -211,7 +237,8 @@ def _switch(raw: str) -> bool:
     return raw.lower() == "on"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on this host."""
     if host == "localhost":
         return True
     try:
@@ -231,10 +258,12 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_TOPIC_PARTITIONS": ("topic_partitions", _number(1, 1000)),
     "POSSTREAM_TOPIC_REPLICATION": ("topic_replication", _number(1, 32)),
     "POSSTREAM_API_KEY": ("api_key", _secret),
+    "POSSTREAM_API_KEYS": ("named_keys", read_access_keys),
     "POSSTREAM_API_ENDPOINT": ("explicit_api_endpoint", _endpoint),
     "POSSTREAM_API_AUTH": ("api_auth", read_authorization),
     "POSSTREAM_API_MAPPING": ("api_mapping", ResponseMapping.parse),
     "POSSTREAM_PAYMENT_CARD_GUARD": ("payment_card_guard", _switch),
+    "POSSTREAM_GRAPHQL_INTROSPECTION": ("graphql_introspection", _switch),
     "POSSTREAM_REFRESH_AHEAD": ("refresh_ahead", _switch),
     "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", _number(1, 1_000_000)),
     "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", _number(6, 300)),

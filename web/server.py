@@ -5,27 +5,39 @@ from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
+from posstream.answer_feed import AnswerFeed
 from posstream.domain.errors import StartRefused
+from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
+from posstream.metrics import Metrics
 from posstream.ports import EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
-from posstream.settings import Settings
+from posstream.settings import Settings, is_loopback
+from web.access import access_required, known_host_required, same_origin_only
 from web.graphql.context import GraphQLContext
+from web.graphql.execution import Executor
+from web.graphql.graphiql import GraphiQL
+from web.graphql.patience import QUERY_SECONDS
 from web.graphql.schema import build_schema
+from web.graphql.streams import OpenStreams
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
 from web.health import Health, health_routes
+from web.login import LOGIN_PATH, Login
 from web.metrics import metrics_routes
-from web.middleware import add_safe_headers, api_key_required, errors_as_json, known_host_required
+from web.middleware import add_safe_headers, errors_as_json
 from web.mock_directory import MOCK_PATHS, MockDirectory
+from web.runner import PlainRunner
+from web.session import Sessions
 
 #: How long open requests may finish at a stop, in seconds; the till has its own retries.
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.0
 #: Route patterns that need no API key: probes cannot carry one, and the worker's own lookups
 #: call the mock as they call any directory.
-_PUBLIC: Final = frozenset({"/health/live", "/health/ready", *MOCK_PATHS})
+_PUBLIC: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH, *MOCK_PATHS})
+#: Whether the application asks for a key.
+_KEYED: Final = web.AppKey("keyed", bool)
 _INDEX: Final = """\
 posstream
 
@@ -44,23 +56,36 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     publisher: EventPublisher,
     clock: Clock,
     health: Health,
-    registry: CollectorRegistry,
+    metrics: Metrics,
+    answers: AnswerFeed,
     configuration: LiveConfiguration,
     breaker: Callable[[], tuple[str, Breaker]],
+    forgetting: CustomerForgetting,
+    graphiql: GraphiQL | None = None,
+    query_seconds: float = QUERY_SECONDS,
 ) -> web.Application:
     """The application of one worker. It opens nothing and owns none of what it is given."""
-    key = settings.api_key
+    keys = settings.access_keys
+    sessions = Sessions(keys, clock)
     guard = (
-        known_host_required(settings.web_host)
-        if key is None
-        else api_key_required(key, public=_PUBLIC)
+        access_required(sessions, public=_PUBLIC)
+        if keys
+        else known_host_required(settings.web_host)
     )
     application = web.Application(
-        middlewares=[errors_as_json, guard], client_max_size=MAX_BODY_BYTES
+        middlewares=[errors_as_json, guard, same_origin_only],
+        client_max_size=MAX_BODY_BYTES,
     )
+    application[_KEYED] = bool(keys)
     application.on_response_prepare.append(add_safe_headers)
+    streams = OpenStreams(metrics)
+    application.on_shutdown.append(streams.end)
     view = GraphQLView(
-        build_schema(),
+        Executor(
+            build_schema(),
+            introspection=settings.graphql_introspection,
+            query_seconds=query_seconds,
+        ),
         GraphQLContext(
             read_model=read_model,
             publisher=publisher,
@@ -69,10 +94,16 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
             partitions=settings.topic_partitions,
             configuration=configuration,
             breaker=breaker,
+            forgetting=forgetting,
+            answers=answers,
         ),
+        streams,
+        graphiql=graphiql,
     )
     application.add_routes([web.get("/", _index), *view.routes(), *health_routes(health)])
-    application.add_routes(metrics_routes(registry))
+    application.add_routes(metrics_routes(metrics.registry))
+    if keys:
+        application.add_routes(Login(sessions, clock).routes())
     application.add_routes(MockDirectory(card_guard=settings.payment_card_guard).routes())
     return application
 
@@ -83,7 +114,9 @@ class WebServer:
     def __init__(self, application: web.Application, *, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._runner = web.AppRunner(
+        # The worker's own options (`--web-bind`) get past the check of the settings.
+        self._refused = not is_loopback(host) and not application.get(_KEYED, False)
+        self._runner = PlainRunner(
             application,
             access_log=None,
             handle_signals=False,
@@ -101,8 +134,13 @@ class WebServer:
         """Listen.
 
         Raises:
-            StartRefused: if the address cannot be had.
+            StartRefused: if the address cannot be had, or must not without a key.
         """
+        if self._refused:
+            raise StartRefused(
+                f"{self._host} is not a loopback address: set POSSTREAM_API_KEY, "
+                "or bind to POSSTREAM_WEB_HOST=127.0.0.1"
+            )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()

@@ -7,13 +7,47 @@ from typing import Any
 
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application
 
+from posstream.answer_feed import AnswerFeed
+from posstream.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
+from posstream.ports import ReadModel
 from posstream.resilience.breaker import Breaker
+from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration
-from tests.component.fakes import FakeHealth, FakePublisher, FakeReadModel, FixedClock, john
+from tests.component.fakes import (
+    FakeErasure,
+    FakeHealth,
+    FakePublisher,
+    FakeReadModel,
+    FixedClock,
+    john,
+)
+from web.graphql.graphiql import GraphiQL
+from web.graphql.patience import QUERY_SECONDS
 from web.server import create_web
+
+
+def flowing_answers() -> AnswerFeed:
+    """A feed whose topics are being read: a test says what is on them by `take`."""
+    feed = AnswerFeed(FixedClock())
+    feed.begin()
+    return feed
+
+
+class BrokenSubscription:
+    """Stands, and then fails."""
+
+    def __aiter__(self) -> "BrokenSubscription":
+        return self
+
+    async def __anext__(self) -> object:
+        raise RuntimeError("no such socket: 10.0.0.1")
+
+    async def aclose(self) -> None:
+        pass
 
 
 @dataclass
@@ -27,9 +61,13 @@ class WebView:
     publisher: FakePublisher = field(default_factory=FakePublisher)
     health: FakeHealth = field(default_factory=FakeHealth)
     metrics: Metrics = field(default_factory=Metrics)
+    answers: AnswerFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
     breaker: Breaker = field(default_factory=lambda: Breaker(FixedClock()))
+
+    def __post_init__(self) -> None:
+        self.erasure = FakeErasure(self.publisher)
 
     async def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         response = await self.post({"query": query, "variables": variables})
@@ -41,19 +79,36 @@ class WebView:
         return await self.client.post("/graphql/", json=document, headers=sent)
 
 
-@asynccontextmanager
-async def running_web(settings: Settings | None = None) -> AsyncIterator[WebView]:
-    view = WebView()
-    application = create_web(
+def application_of(
+    view: WebView,
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    graphiql: GraphiQL | None = None,
+    read_model: ReadModel | None = None,
+    query_seconds: float = QUERY_SECONDS,
+) -> Application:
+    """The application on the fakes of a view, not yet served."""
+    return create_web(
         settings=settings or Settings(),
-        read_model=view.read_model,
+        read_model=read_model or view.read_model,
         publisher=view.publisher,
-        clock=FixedClock(),
+        clock=clock or FixedClock(),
         health=view.health,
-        registry=view.metrics.registry,
+        metrics=view.metrics,
+        answers=view.answers,
         configuration=live_configuration(view.store, view.topic),
         breaker=lambda: ("http://directory/", view.breaker),
+        forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
+        graphiql=graphiql,
+        query_seconds=query_seconds,
     )
-    async with TestClient(TestServer(application)) as client:
+
+
+@asynccontextmanager
+async def running_web(settings: Settings | None = None, **options: Any) -> AsyncIterator[WebView]:
+    """A served view and its client; the options are those of `application_of`."""
+    view = WebView()
+    async with TestClient(TestServer(application_of(view, settings, **options))) as client:
         view.client = client
         yield view

@@ -13,7 +13,7 @@ from posstream.live_configuration import Changed, Note
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.types import MutationError
 
-#: Who an edit is by, in the history.
+#: Who an edit is by, in the history, where no key says it.
 EDITOR: Final = "graphql"
 
 
@@ -121,7 +121,8 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
         if name != PLUGIN:
             error = RefusedEdit("UNKNOWN_PLUGIN", _unknown())
             return Edited(success=False, error=error)
-        note = Note(by=EDITOR, description=description or "", expected_version=expected_version)
+        by = context.caller.name if context.caller.keyed else EDITOR
+        note = Note(by=by, description=description or "", expected_version=expected_version)
         outcome = await context.configuration.edit(config, enabled=enabled, note=note)
         shown = Shown.of(context.configuration.current)
         if isinstance(outcome, Changed):

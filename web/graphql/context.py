@@ -1,15 +1,21 @@
 """What every resolver may use, and the refusals that it may raise."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from graphql import GraphQLError
 
+from posstream.answer_feed import AnswerFeed
+from posstream.domain.roles import NOBODY, Caller
+from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
 from posstream.ports import EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
+from web.graphql.loaders import Loaders
+from web.reveals import Reveals
 
 #: Longest id or search text; no column holds a longer one.
 MAX_TEXT: Final = 256
@@ -27,8 +33,28 @@ class GraphQLContext:
     #: Partitions of the topic of cache commands.
     partitions: int
     configuration: LiveConfiguration
+    answers: AnswerFeed
     #: The endpoint in force, and this worker's breaker for it.
     breaker: Callable[[], tuple[str, Breaker]]
+    forgetting: CustomerForgetting
+    #: Who asks; by default somebody who may see the least and change nothing.
+    caller: Caller = NOBODY
+    #: The identifiers that one request shows.
+    reveals: Reveals = dataclasses.field(init=False)
+    #: What was read for one request, and for no other.
+    loaders: Loaders = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reveals", Reveals(self.caller, asked=True))
+        object.__setattr__(self, "loaders", Loaders(self.read_model))
+
+    def asked_by(self, caller: Caller) -> "GraphQLContext":
+        """The same ports for whoever asks: `context.asked_by(caller_of(request))`."""
+        return dataclasses.replace(self, caller=caller)
+
+    def for_request(self) -> "GraphQLContext":
+        """The same ports and caller with loaders of their own."""
+        return dataclasses.replace(self)
 
 
 def is_sound(text: str) -> bool:

@@ -3,7 +3,16 @@
 from collections import OrderedDict
 from typing import Final
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, GraphQLSyntaxError, parse, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
+    parse,
+    specified_rules,
+    validate,
+)
 
 from web.graphql.limits import MAX_TOKENS, check_limits
 
@@ -15,10 +24,20 @@ _MAX_ERRORS: Final = 10
 
 
 class Documents:
-    """The least recently used documents of one schema."""
+    """The most recently used documents of one schema.
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    Args:
+        schema: what they are validated against.
+        introspection: whether they may ask for the schema itself.
+    """
+
+    def __init__(self, schema: GraphQLSchema, *, introspection: bool = True) -> None:
         self._schema = schema
+        self._rules = (
+            specified_rules
+            if introspection
+            else (*specified_rules, NoSchemaIntrospectionCustomRule)
+        )
         self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
 
     def __len__(self) -> int:
@@ -41,11 +60,12 @@ class Documents:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
             check_limits(document)
-            errors = validate(self._schema, document, max_errors=_MAX_ERRORS)
+            errors = validate(self._schema, document, self._rules, max_errors=_MAX_ERRORS)
         except GraphQLSyntaxError as error:
             return [_with_code(error, "GRAPHQL_PARSE_FAILED")]
         except GraphQLError as error:
-            return [error]
+            # A limit has its code; a rule that raises, as the one of subscriptions, has none.
+            return [error if error.extensions else _with_code(error, "GRAPHQL_VALIDATION_FAILED")]
         except RecursionError:
             # 2,000 tokens can nest deeper than Python's stack.
             return [_with_code(GraphQLError("the query is nested too deep"), "QUERY_TOO_COMPLEX")]

@@ -20,24 +20,39 @@ from graphql import (
 
 MAX_TOKENS: Final = 2000
 MAX_DEPTH: Final = 10
+#: Through fragments in each operation, and as written in the whole document: validation compares
+#: the fields of a selection in pairs, whether an operation uses them or not.
 MAX_FIELDS: Final = 300
+#: Fields in one operation that search, count or collect: each is a statement or more.
+MAX_SEARCHES: Final = 20
 #: The usual introspection query reaches 15.
 MAX_INTROSPECTION_DEPTH: Final = 20
 #: The same reaches 2 (`fields` of types, no fields of their types): each one more multiplies
 #: the answer by the size of the schema (the rule of graphql-js, MaxIntrospectionDepthRule).
 MAX_INTROSPECTION_LISTS: Final = 2
 
+_SEARCHES: Final = frozenset(
+    {
+        "customerByIdentifier",
+        "allCustomers",
+        "customers",
+        "lookupLogs",
+        "lookupStats",
+        "explainLookup",
+    }
+)
 _INTROSPECTION: Final = frozenset({"__schema", "__type"})
 _LISTS: Final = frozenset({"fields", "interfaces", "possibleTypes", "inputFields"})
 
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Of a selection: its deepest path, all its fields, and the most nested schema lists."""
+    """Of a selection: deepest path, all fields and searches, most nested schema lists."""
 
     depth: int = 0
     fields: int = 0
     lists: int = 0
+    searches: int = 0
 
     def beside(self, other: "Weight") -> "Weight":
         """Both selections together."""
@@ -45,6 +60,7 @@ class Weight:
             max(self.depth, other.depth),
             self.fields + other.fields,
             max(self.lists, other.lists),
+            self.searches + other.searches,
         )
 
 
@@ -62,6 +78,11 @@ def check_limits(document: DocumentNode) -> None:
                 raise _too_complex(f"the query is deeper than {MAX_DEPTH} levels")
             if weight.fields > MAX_FIELDS:
                 raise _too_complex(f"the query asks for more than {MAX_FIELDS} fields")
+            if weight.searches > MAX_SEARCHES:
+                raise _too_complex(f"the query searches more than {MAX_SEARCHES} times")
+    scale.weigh_unused()
+    if scale.written > MAX_FIELDS:
+        raise _too_complex(f"the document has more than {MAX_FIELDS} fields")
 
 
 class _Scale:
@@ -73,6 +94,12 @@ class _Scale:
         }
         self._known: dict[str, Weight] = {}
         self._open: set[str] = set()
+        #: Fields seen so far, each once, however often a fragment is used.
+        self.written = 0
+
+    def weigh_unused(self) -> None:
+        for name in self._fragments:
+            self._fragment(name)
 
     def weigh(self, selections: SelectionSetNode | None) -> Weight:
         total = Weight()
@@ -86,13 +113,19 @@ class _Scale:
         return total
 
     def _field(self, node: FieldNode) -> Weight:
+        self.written += 1
         inside = self.weigh(node.selection_set)
         name = node.name.value
         if name in _INTROSPECTION:
             if inside.depth >= MAX_INTROSPECTION_DEPTH or inside.lists > MAX_INTROSPECTION_LISTS:
                 raise _too_complex("the introspection goes too deep")
             return Weight(1, inside.fields + 1, 0)
-        return Weight(inside.depth + 1, inside.fields + 1, inside.lists + (name in _LISTS))
+        return Weight(
+            inside.depth + 1,
+            inside.fields + 1,
+            inside.lists + (name in _LISTS),
+            inside.searches + (name in _SEARCHES),
+        )
 
     def _fragment(self, name: str) -> Weight:
         if name in self._known:

@@ -14,6 +14,7 @@ from posstream.ports import Record
 from web.graphql.breaker import ControlBreaker
 from web.graphql.configuration import UpdatePluginConfiguration
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
+from web.graphql.forget import ForgetCustomer
 from web.graphql.types import MutationError
 
 
@@ -132,6 +133,7 @@ class Mutation(graphene.ObjectType):  # graphene is untyped
     identify_customer = IdentifyCustomer.Field()
     update_plugin_configuration = UpdatePluginConfiguration.Field()
     evict_customer = EvictCustomer.Field()
+    forget_customer = ForgetCustomer.Field()
     control_breaker = ControlBreaker.Field()
 
 

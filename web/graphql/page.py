@@ -1,8 +1,12 @@
-"""What a browser sees at the endpoint: one page of plain HTML, no asset, no script."""
+"""What a browser sees at the endpoint without GraphiQL: plain HTML, no asset, no script."""
 
+import html
 from typing import Final
 
-PAGE: Final = """\
+from web.graphql.examples import EXAMPLES
+
+_EXAMPLES: Final = "\n".join(f"<pre>{html.escape(example)}</pre>" for example in EXAMPLES)
+PAGE: Final = f"""\
 <!doctype html>
 <html lang="en">
 <head>
@@ -13,12 +17,10 @@ PAGE: Final = """\
 <body>
 <h1>posstream GraphQL</h1>
 <p>Send GraphQL over HTTP to <code>/graphql/</code>: POST with
-<code>Content-Type: application/json</code>, or GET for queries.</p>
+<code>Content-Type: application/json</code>, or GET for queries. With the extra
+<code>graphiql</code> installed, this page is an editor.</p>
 <p>For example:</p>
-<pre>mutation { startBasket(employeeId: 1, terminalId: "t1") { basketId } }</pre>
-<pre>mutation { identifyCustomer(basketId: "basket_xxx", customerIdentifier: "+1234567890") \
-{ success } }</pre>
-<pre>query { customer(customerId: "CUST_001") { firstName lastName tier loyaltyPoints } }</pre>
+{_EXAMPLES}
 </body>
 </html>
 """

@@ -1,7 +1,6 @@
-"""The queries: each one call of the read model."""
+"""The queries: each one call of the read model. Lists, counts and timelines have their modules."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import graphene
 
@@ -9,14 +8,23 @@ from posstream.domain.identifier import Identifier, normalise
 from posstream.ports import BasketRow, CustomerRow
 from web.graphql.breaker import BreakerQuery
 from web.graphql.configuration import ConfigurationQuery
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound, refusal
+from web.graphql.context import GraphQLContext, is_sound
+from web.graphql.customers import CustomersQuery
+from web.graphql.explain import ExplainQuery
+from web.graphql.lookup_logs import LookupLogsQuery
+from web.graphql.statistics import StatisticsQuery
 from web.graphql.types import Basket, Customer
 
-#: Most customers in one answer; more pages is what `customers` will be for.
-MAX_CUSTOMERS: Final = 1000
 
-
-class Query(ConfigurationQuery, BreakerQuery, graphene.ObjectType):  # graphene is untyped
+class Query(  # graphene is untyped
+    CustomersQuery,
+    LookupLogsQuery,
+    StatisticsQuery,
+    ExplainQuery,
+    ConfigurationQuery,
+    BreakerQuery,
+    graphene.ObjectType,
+):
     """What posstream knows."""
 
     customer = graphene.Field(Customer, customer_id=graphene.ID(required=True))
@@ -25,14 +33,6 @@ class Query(ConfigurationQuery, BreakerQuery, graphene.ObjectType):  # graphene 
         identifier=graphene.String(required=True),
         description="By phone, e-mail or card number, in any spelling.",
     )
-    all_customers = graphene.List(
-        graphene.NonNull(Customer),
-        required=True,
-        tier=graphene.String(),
-        search=graphene.String(),
-        limit=graphene.Int(default_value=100),
-        description="Customers by customerId.",
-    )
     basket = graphene.Field(Basket, basket_id=graphene.ID(required=True))
 
     @staticmethod
@@ -40,7 +40,7 @@ class Query(ConfigurationQuery, BreakerQuery, graphene.ObjectType):  # graphene 
         """One customer by id."""
         context: GraphQLContext = info.context
         # What cannot be an id is not asked for: databases differ in how they choke on it.
-        return await context.read_model.customer(customer_id) if is_sound(customer_id) else None
+        return await context.loaders.customers.load(customer_id) if is_sound(customer_id) else None
 
     @staticmethod
     async def resolve_customer_by_identifier(
@@ -54,30 +54,7 @@ class Query(ConfigurationQuery, BreakerQuery, graphene.ObjectType):  # graphene 
         return await context.read_model.customer_by_identifier(found.value)
 
     @staticmethod
-    async def resolve_all_customers(
-        _root: None,
-        info: Any,
-        tier: str | None = None,
-        search: str | None = None,
-        limit: int | None = 100,
-    ) -> Sequence[CustomerRow]:
-        """Customers by id; an explicit null is the default."""
-        context: GraphQLContext = info.context
-        if limit is None:
-            limit = 100
-        if not 1 <= limit <= MAX_CUSTOMERS:
-            raise refusal("BAD_USER_INPUT", f"limit must be from 1 to {MAX_CUSTOMERS}")
-        for name, text in (("tier", tier), ("search", search)):
-            if text and (len(text) > MAX_TEXT or not text.isprintable()):
-                raise refusal(
-                    "BAD_USER_INPUT", f"{name} must be at most {MAX_TEXT} printable characters"
-                )
-        return await context.read_model.all_customers(
-            tier=tier or None, search=(search or "").strip() or None, limit=limit
-        )
-
-    @staticmethod
     async def resolve_basket(_root: None, info: Any, basket_id: str) -> BasketRow | None:
         """One basket by id."""
         context: GraphQLContext = info.context
-        return await context.read_model.basket(basket_id) if is_sound(basket_id) else None
+        return await context.loaders.baskets.load(basket_id) if is_sound(basket_id) else None

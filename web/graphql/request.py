@@ -12,6 +12,7 @@ import orjson
 
 MEDIA_JSON: Final = "application/json"
 MEDIA_RESPONSE: Final = "application/graphql-response+json"
+MEDIA_STREAM: Final = "text/event-stream"
 _ACCEPTED: Final = {
     MEDIA_JSON: MEDIA_JSON,
     MEDIA_RESPONSE: MEDIA_RESPONSE,
@@ -45,7 +46,7 @@ def read_body(body: bytes) -> Parameters:
         raise BadRequest("the body is not JSON") from None
     if not isinstance(document, dict):
         raise BadRequest("the body must be a JSON object; batches are not supported")
-    return _parameters(document)
+    return read_parameters(document)
 
 
 def read_query_string(query: Mapping[str, str]) -> Parameters:
@@ -63,10 +64,15 @@ def read_query_string(query: Mapping[str, str]) -> Parameters:
                 document[name] = orjson.loads(query[name])
             except (orjson.JSONDecodeError, UnicodeEncodeError):
                 raise BadRequest(f"{name} is not JSON") from None
-    return _parameters(document)
+    return read_parameters(document)
 
 
-def _parameters(document: Mapping[str, Any]) -> Parameters:
+def read_parameters(document: Mapping[str, Any]) -> Parameters:
+    """The parameters in a decoded document.
+
+    Raises:
+        BadRequest: if they are not what the specification wants.
+    """
     query = document.get("query")
     if query is None or query == "":
         raise BadRequest("query is missing")
@@ -80,6 +86,28 @@ def _parameters(document: Mapping[str, Any]) -> Parameters:
             raise BadRequest(f"{name} must be an object")
     # Some clients send "" for none.
     return Parameters(query, operation_name or None, document.get("variables"))
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """In which forms a client takes an answer."""
+
+    #: One JSON document of this type; None: in a stream only.
+    media_type: str | None
+    #: An event stream.
+    stream: bool
+
+    @property
+    def for_refusals(self) -> str:
+        """The type of what is said before there is any stream."""
+        return self.media_type or MEDIA_JSON
+
+
+def accepted(accept: str | None) -> Accepted | None:
+    """The forms that are wanted of ours, or None if none is."""
+    media_type = answer_media_type(accept)
+    stream = any(name == MEDIA_STREAM and quality > 0 for name, quality in _wanted(accept or ""))
+    return Accepted(media_type, stream) if media_type or stream else None
 
 
 def answer_media_type(accept: str | None) -> str | None:

@@ -3,11 +3,18 @@
 import graphene
 from graphql import GraphQLSchema
 
+from web.graphql.masking import mask_fields
 from web.graphql.mutations import Mutation
+from web.graphql.permissions import guard_mutations
 from web.graphql.queries import Query
+from web.graphql.subscriptions import Subscription
 
 
 def build_schema() -> GraphQLSchema:
     """The contract's schema (section 3), as far as it is built."""
-    schema: GraphQLSchema = graphene.Schema(query=Query, mutation=Mutation).graphql_schema
+    schema: GraphQLSchema = graphene.Schema(
+        query=Query, mutation=Mutation, subscription=Subscription
+    ).graphql_schema
+    guard_mutations(schema)
+    mask_fields(schema)
     return schema

@@ -6,11 +6,18 @@ import graphene
 
 from posstream.domain.times import iso_utc
 from posstream.ports import BasketRow, CustomerRow
-from web.graphql.context import refusal
+from web.graphql.context import GraphQLContext, refusal
 
 #: GraphQL's Int has 32 bits; the read model has 64.
 _MAX_INT: Final = 2**31 - 1
 _MIN_INT: Final = -(2**31)
+
+
+def whole(name: str, number: int) -> int:
+    """A number, if GraphQL can say it; else an error that names the field."""
+    if not _MIN_INT <= number <= _MAX_INT:
+        raise refusal("OUT_OF_RANGE", f"{name} does not fit in 32 bits")
+    return number
 
 
 class Customer(graphene.ObjectType):  # graphene is untyped
@@ -36,9 +43,7 @@ class Customer(graphene.ObjectType):  # graphene is untyped
     @staticmethod
     def resolve_loyalty_points(row: CustomerRow, _info: Any) -> int:
         """The points, if GraphQL can say the number."""
-        if not _MIN_INT <= row.loyalty_points <= _MAX_INT:
-            raise refusal("OUT_OF_RANGE", "loyaltyPoints does not fit in 32 bits")
-        return row.loyalty_points
+        return whole("loyaltyPoints", row.loyalty_points)
 
     @staticmethod
     def resolve_total_purchases(row: CustomerRow, _info: Any) -> str:
@@ -77,8 +82,8 @@ class Basket(graphene.ObjectType):  # graphene is untyped
         """The customer of the last identification, once the read model has it."""
         if row.customer_id is None:
             return None
-        found: CustomerRow | None = await info.context.read_model.customer(row.customer_id)
-        return found
+        context: GraphQLContext = info.context
+        return await context.loaders.customers.load(row.customer_id)
 
     @staticmethod
     def resolve_started_at(row: BasketRow, _info: Any) -> str | None:

@@ -1,38 +1,31 @@
 """GraphQL over HTTP on aiohttp: one request in, one answer out, with the specification's codes."""
 
-import inspect
-import logging
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
-from graphql import (
-    DocumentNode,
-    ExecutionResult,
-    GraphQLError,
-    GraphQLSchema,
-    OperationType,
-    execute,
-    get_operation_ast,
-)
+from graphql import DocumentNode, OperationType
 
+from web.access import caller_of
 from web.graphql.context import GraphQLContext
-from web.graphql.documents import Documents
+from web.graphql.execution import Executor, RequestErrors, formatted, operation_type
+from web.graphql.graphiql import GraphiQL
 from web.graphql.page import PAGE
 from web.graphql.request import (
     MEDIA_JSON,
     MEDIA_RESPONSE,
+    MEDIA_STREAM,
+    Accepted,
     BadRequest,
     Parameters,
-    answer_media_type,
-    is_same_origin,
+    accepted,
     read_body,
     read_query_string,
     wants_html,
 )
+from web.graphql.sse import GraphQLEventStreams
+from web.graphql.streams import OpenStreams
+from web.graphql.websocket import GraphQLSockets, is_upgrade
 from web.json_answer import json_answer
-from web.middleware import new_reference
-
-logger = logging.getLogger(__name__)
 
 #: Largest body of a request; real ones are under 10 KB. The application is built with it.
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -41,14 +34,25 @@ MAX_BODY_BYTES: Final = 256 * 1024
 class GraphQLView:
     """The endpoint of one schema."""
 
-    def __init__(self, schema: GraphQLSchema, context: GraphQLContext) -> None:
-        self._schema = schema
+    def __init__(
+        self,
+        executor: Executor,
+        context: GraphQLContext,
+        streams: OpenStreams,
+        *,
+        graphiql: GraphiQL | None = None,
+    ) -> None:
+        """Make one; without `graphiql` a browser gets a plain page."""
         self._context = context
-        self._documents = Documents(schema)
+        self._executor = executor
+        self._sockets = GraphQLSockets(executor, streams)
+        self._event_streams = GraphQLEventStreams(executor, streams)
+        self._graphiql = graphiql
 
     def routes(self) -> list[web.RouteDef]:
-        """The endpoint, with and without its trailing slash."""
-        return [
+        """The endpoint, with and without its trailing slash, and the files of its page."""
+        files = [] if self._graphiql is None else self._graphiql.routes()
+        return files + [
             route
             for path in ("/graphql/", "/graphql")
             for route in (
@@ -58,26 +62,29 @@ class GraphQLView:
         ]
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        """A query in the query string, or the page for people."""
+        """A query or subscription in the query string, a WebSocket, or the page for people."""
+        if is_upgrade(request):
+            return await self._sockets.answer(request, self._context.asked_by(caller_of(request)))
         accept = _accept(request)
         if "query" not in request.query and wants_html(accept):
+            if self._graphiql is not None:
+                return self._graphiql.page()
             return web.Response(text=PAGE, content_type="text/html")
-        media_type = answer_media_type(accept)
-        if media_type is None:
+        wanted = accepted(accept)
+        if wanted is None:
             return _not_acceptable()
         try:
             parameters = read_query_string(request.query)
         except BadRequest as why:
-            return _refused(400, "BAD_REQUEST", str(why), media_type)
-        return await self._answer(parameters, media_type, read_only=True)
+            return _refused(400, "BAD_REQUEST", str(why), wanted.for_refusals)
+        return await self._answer(request, parameters, wanted, read_only=True)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
-        """A query or a mutation in a JSON body."""
-        media_type = answer_media_type(_accept(request))
-        if media_type is None:
+        """An operation in a JSON body."""
+        wanted = accepted(_accept(request))
+        if wanted is None:
             return _not_acceptable()
-        if not is_same_origin(request.headers.get("Origin"), request.headers.get("Host")):
-            return _refused(403, "FORBIDDEN", "the page is of another origin", media_type)
+        media_type = wanted.for_refusals
         # Only this type makes a browser ask before it sends across origins (CORS preflight).
         charset = (request.charset or "utf-8").lower()
         if request.content_type != MEDIA_JSON or charset not in {"utf-8", "utf8"}:
@@ -91,66 +98,39 @@ class GraphQLView:
             return _refused(413, "TOO_LARGE", message, media_type)
         except BadRequest as why:
             return _refused(400, "BAD_REQUEST", str(why), media_type)
-        return await self._answer(parameters, media_type, read_only=False)
+        return await self._answer(request, parameters, wanted, read_only=False)
 
     async def _answer(
-        self, parameters: Parameters, media_type: str, *, read_only: bool
-    ) -> web.Response:
-        document = self._documents.read(parameters.query)
+        self, request: web.Request, parameters: Parameters, wanted: Accepted, *, read_only: bool
+    ) -> web.StreamResponse:
+        context = self._context.asked_by(caller_of(request))
+        media_type = wanted.media_type
+        document = self._executor.read(parameters.query)
+        operation = (
+            operation_type(document, parameters) if isinstance(document, DocumentNode) else None
+        )
+        if read_only and operation is OperationType.MUTATION:
+            return _refused(
+                405, "METHOD_NOT_ALLOWED", "GET changes nothing", wanted.for_refusals, allow="POST"
+            )
+        subscribes = operation is OperationType.SUBSCRIPTION
+        if media_type is None or (subscribes and wanted.stream):
+            return await self._event_streams.answer(request, document, parameters, context)
+        if subscribes:
+            message = f"a subscription needs Accept: {MEDIA_STREAM}, or a WebSocket"
+            return _refused(406, "NOT_ACCEPTABLE", message, media_type)
         if not isinstance(document, DocumentNode):
             return _request_error(document, media_type)
-        operation = get_operation_ast(document, parameters.operation_name)
-        if read_only and operation is not None and operation.operation is not OperationType.QUERY:
-            return _refused(
-                405, "METHOD_NOT_ALLOWED", "GET is for queries only", media_type, allow="POST"
-            )
-        result = await self._execute(document, parameters)
-        errors = [_masked(error) for error in result.errors or ()]
-        if result.data is None and all(error.path is None for error in errors):
-            # Nothing was executed: a wrong variable or an unknown operation name.
-            for error in errors:
-                error.extensions = error.extensions or {"code": "BAD_REQUEST"}
-            return _request_error(errors, media_type)
-        answer: dict[str, Any] = {"data": result.data}
-        if errors:
-            answer["errors"] = [error.formatted for error in errors]
+        answer = await self._executor.execute(document, parameters, context)
+        if isinstance(answer, list):
+            return _request_error(answer, media_type)
         return json_answer(answer, media_type=media_type)
 
-    async def _execute(self, document: DocumentNode, parameters: Parameters) -> ExecutionResult:
-        result = execute(
-            self._schema,
-            document,
-            context_value=self._context,
-            variable_values=dict(parameters.variables or {}),
-            operation_name=parameters.operation_name,
-        )
-        return await result if inspect.isawaitable(result) else result
 
-
-def _masked(error: GraphQLError) -> GraphQLError:
-    """The error as a caller may see it: what a resolver did not mean to say stays in the log."""
-    original = error.original_error
-    if original is None or isinstance(original, GraphQLError):
-        return error
-    reference = new_reference()
-    logger.error(
-        "GraphQL failed at %s, reference %s",
-        ".".join(map(str, error.path or ())),
-        reference,
-        exc_info=original,
-    )
-    return GraphQLError(
-        "Internal error",
-        nodes=error.nodes,
-        path=error.path,
-        extensions={"code": "INTERNAL", "reference": reference},
-    )
-
-
-def _request_error(errors: list[GraphQLError], media_type: str) -> web.Response:
+def _request_error(errors: RequestErrors, media_type: str) -> web.Response:
     # The older media type says 200 to whatever is a well-formed request (specification, 6.4).
     status = 400 if media_type == MEDIA_RESPONSE else 200
-    document = {"errors": [error.formatted for error in errors]}
+    document = {"errors": formatted(errors)}
     return json_answer(document, status=status, media_type=media_type)
 
 
@@ -163,7 +143,7 @@ def _refused(
 
 
 def _not_acceptable() -> web.Response:
-    message = f"the answer can be {MEDIA_JSON} or {MEDIA_RESPONSE}"
+    message = f"the answer can be {MEDIA_JSON}, {MEDIA_RESPONSE} or {MEDIA_STREAM}"
     return _refused(406, "NOT_ACCEPTABLE", message, MEDIA_JSON)
 
 

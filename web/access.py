@@ -1,0 +1,163 @@
+"""Who may send a request: a key, a session's cookie, or anybody on this machine."""
+
+import hmac
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from posstream.domain.roles import LOCAL, Caller
+from posstream.settings import is_loopback
+from web.graphql.request import is_same_origin, wants_html
+from web.json_answer import error_answer
+from web.session import Session, Sessions
+
+#: The cookie that holds a session's token.
+COOKIE: Final = "posstream_session"
+#: The field of a form that holds the session's form token.
+FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
+#: Methods that change nothing (RFC 9110, 9.2.1).
+_SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_FORM: Final = "application/x-www-form-urlencoded"
+_CALLER: Final = web.RequestKey("caller", Caller)
+_SESSION: Final = web.RequestKey("session", Session)
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Who sent it. Not for public routes: nobody asked there."""
+    return request[_CALLER]
+
+
+def form_token_of(request: web.Request) -> str:
+    """What every form of a page carries in the field `FORM_TOKEN`; empty without a session."""
+    session = request.get(_SESSION)
+    return "" if session is None else session.form_token
+
+
+def is_https(request: web.Request) -> bool:
+    """Whether the browser speaks TLS, to us or to a proxy in front that says so.
+
+    Whoever makes up the header only makes their own cookie `Secure`.
+    """
+    return request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+
+
+@web.middleware
+async def same_origin_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let no page of another origin change anything.
+
+    A request without an `Origin` is no browser's: those send one with whatever may change
+    something (Fetch, "append a request Origin header").
+    """
+    if request.method not in _SAFE and not is_same_origin(
+        request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST)
+    ):
+        return _forbidden("the page is of another origin")
+    return await handler(request)
+
+
+def access_required(sessions: Sessions, *, public: frozenset[str]) -> Middleware:
+    """A middleware that asks for `Authorization: Bearer KEY` or the cookie of a session.
+
+    What a cookie's request changes must come from a page of ours, by its `Origin` and by what
+    only our pages can send: JSON, or a form with the session's token. A browser without
+    either is shown the login.
+
+    Args:
+        sessions: the keys.
+        public: the route patterns that need none. An unknown path needs a key: without one
+            nobody learns which paths exist.
+    """
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if route_of(request) in public:
+            return await handler(request)
+        if hdrs.AUTHORIZATION in request.headers:
+            caller = sessions.caller(_bearer(request))
+            if caller is None:
+                return _unauthorized()
+            request[_CALLER] = caller
+            return await handler(request)
+        session = sessions.read(request.cookies.get(COOKIE, ""))
+        if session is None:
+            return _login_needed(request)
+        request[_CALLER] = session.caller
+        request[_SESSION] = session
+        if request.method not in _SAFE and not await _meant(request, session):
+            return _forbidden("send JSON from a page of this origin, or a form with its token")
+        return await handler(request)
+
+    return check
+
+
+def known_host_required(web_host: str) -> Middleware:
+    """A middleware for a view without a key: only requests that were sent to this machine by name.
+
+    A page of somebody else's, whose name was made to lead to 127.0.0.1 (DNS rebinding), is of the
+    same origin as its requests; by its Host header it is told apart.
+
+    Args:
+        web_host: the configured address; it and every loopback name is let in.
+    """
+    known = web_host.lower()
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = (urlsplit(f"//{request.host}").hostname or "").lower()
+        if host != known and not is_loopback(host):
+            return error_answer(
+                421,
+                "MISDIRECTED_REQUEST",
+                "without POSSTREAM_API_KEY only requests to localhost are answered",
+            )
+        request[_CALLER] = LOCAL
+        return await handler(request)
+
+    return check
+
+
+def _bearer(request: web.Request) -> str:
+    scheme, _, given = request.headers[hdrs.AUTHORIZATION].partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _meant(request: web.Request, session: Session) -> bool:
+    """Whether the holder of the session wanted this change, not a page that they visited."""
+    if hdrs.ORIGIN not in request.headers:
+        return False
+    if request.content_type == "application/json":
+        return True
+    if request.content_type != _FORM:
+        return False
+    token = (await request.post()).get(FORM_TOKEN, "")
+    return isinstance(token, str) and hmac.compare_digest(
+        token.encode("utf-8", "surrogateescape"), session.form_token.encode()
+    )
+
+
+def _login_needed(request: web.Request) -> web.Response:
+    if request.method in _SAFE and wants_html(request.headers.get(hdrs.ACCEPT)):
+        where = "/login?next=" + quote(request.raw_path, safe="/")
+        return web.Response(status=303, headers={hdrs.LOCATION: where})
+    return _unauthorized()
+
+
+def _unauthorized() -> web.Response:
+    return error_answer(
+        401,
+        "UNAUTHORIZED",
+        "send the header Authorization: Bearer KEY with the key of POSSTREAM_API_KEY",
+        headers={hdrs.WWW_AUTHENTICATE: "Bearer"},
+    )
+
+
+def _forbidden(why: str) -> web.Response:
+    return error_answer(403, "FORBIDDEN", why)
+
+
+def route_of(request: web.Request) -> str:
+    """The pattern of its route, for the log: a path can hold a customer's identifier."""
+    resource = request.match_info.route.resource
+    return "(no route)" if resource is None else resource.canonical

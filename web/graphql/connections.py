@@ -1,0 +1,130 @@
+"""Lists page by page, after the GraphQL Cursor Connections Specification (Relay).
+
+A cursor names the row that it stands at and not how many came before, so rows that are written
+meanwhile shift no page. It is opaque: what is inside may change.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import graphene
+import orjson
+
+from web.graphql.context import is_sound, refusal
+
+#: Rows in a page unless asked for otherwise, and at most.
+DEFAULT_FIRST: Final = 20
+MAX_FIRST: Final = 100
+_MAX_CURSOR: Final = 2048
+
+Row = TypeVar("Row")
+
+
+class PageInfo(graphene.ObjectType):  # graphene is untyped
+    """Where a page lies in its list."""
+
+    has_next_page = graphene.Boolean(required=True)
+    has_previous_page = graphene.Boolean(
+        required=True, description="Whether it was asked for as the page after another one."
+    )
+    start_cursor = graphene.String()
+    end_cursor = graphene.String(description="The `after` of the next page.")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The fields of `PageInfo`."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[Row]):
+    """A row and the cursor that stands at it."""
+
+    node: Row
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """The fields of a connection."""
+
+    edges: Sequence[Edge[Row]]
+    page_info: Place
+
+
+def connection_arguments() -> dict[str, Any]:
+    """The arguments of every field that is a connection."""
+    return {
+        "first": graphene.Int(default_value=DEFAULT_FIRST, description=f"1 to {MAX_FIRST}."),
+        "after": graphene.String(description="The cursor of the row before the page."),
+    }
+
+
+def page_size(first: int | None) -> int:
+    """The rows that are asked for; an explicit null is the default.
+
+    Raises:
+        GraphQLError: BAD_USER_INPUT.
+    """
+    if first is None:
+        return DEFAULT_FIRST
+    if not 1 <= first <= MAX_FIRST:
+        raise refusal("BAD_USER_INPUT", f"first must be from 1 to {MAX_FIRST}")
+    return first
+
+
+def page(
+    rows: Sequence[Row], *, first: int, after: str | None, cursor: Callable[[Row], str]
+) -> Page[Row]:
+    """The connection of rows that were read one beyond `first`: that one says there are more."""
+    edges = [Edge(row, cursor(row)) for row in rows[:first]]
+    return Page(
+        edges,
+        Place(
+            has_next_page=len(rows) > first,
+            has_previous_page=after is not None,
+            start_cursor=edges[0].cursor if edges else None,
+            end_cursor=edges[-1].cursor if edges else None,
+        ),
+    )
+
+
+def cursor_of(listed: str, *key: str) -> str:
+    """The cursor of the row with this key in the list of this name."""
+    return base64.urlsafe_b64encode(orjson.dumps([listed, *key])).decode().rstrip("=")
+
+
+def read_cursor(listed: str, after: str, *, length: int) -> Sequence[str]:
+    """The key inside a cursor, of so many texts.
+
+    Raises:
+        GraphQLError: BAD_USER_INPUT, for one of another list or one that is broken.
+    """
+    key: object = None
+    if len(after) <= _MAX_CURSOR:
+        try:
+            padded = after + "=" * (-len(after) % 4)
+            key = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        except (binascii.Error, ValueError):
+            key = None
+    if (
+        not isinstance(key, list)
+        or len(key) != length + 1
+        or key[0] != listed
+        or not all(isinstance(part, str) and is_sound(part) for part in key)
+    ):
+        raise bad_cursor(listed)
+    return key[1:]
+
+
+def bad_cursor(listed: str) -> Exception:
+    """The error of a cursor that is none of this list's."""
+    return refusal("BAD_USER_INPUT", f"after must be a cursor of {listed}")

@@ -1,0 +1,209 @@
+"""One GraphQL operation, read and run: what HTTP, WebSocket and event streams have in common."""
+
+import inspect
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationType,
+    create_source_event_stream,
+    execute,
+    get_operation_ast,
+)
+
+from web.graphql.answer_size import check_answer_size
+from web.graphql.context import GraphQLContext, refusal
+from web.graphql.documents import Documents
+from web.graphql.patience import QUERY_SECONDS, in_time
+from web.graphql.request import Parameters
+from web.middleware import new_reference
+
+logger = logging.getLogger(__name__)
+
+#: What graphql-core appends to a message, with names of the schema that look alike.
+_SUGGESTION: Final = re.compile(r" Did you mean [^?]*\?$")
+
+#: Why nothing was executed: the document, its variables or its operation name are wrong.
+RequestErrors = list[GraphQLError]
+#: What an operation answers, as the specification has it: `data` and maybe `errors`.
+Answer = dict[str, Any]
+Outcome = TypeVar("Outcome", bound=Answer | RequestErrors)
+
+
+class Executor:
+    """Runs operations on one schema. The errors that it gives are those that a caller may see.
+
+    Args:
+        schema: what can be asked.
+        introspection: whether it tells about the schema: in answers, and in the hints of errors.
+        query_seconds: how long a query may take.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        *,
+        introspection: bool = True,
+        query_seconds: float = QUERY_SECONDS,
+    ) -> None:
+        self._schema = schema
+        self._hints = introspection
+        self._query_seconds = query_seconds
+        self._documents = Documents(schema, introspection=introspection)
+
+    def read(self, query: str) -> DocumentNode | RequestErrors:
+        """The document of a query text, or why it cannot be executed."""
+        read = self._documents.read(query)
+        return read if isinstance(read, DocumentNode) else self._without_hints(read)
+
+    async def execute(
+        self, document: DocumentNode, parameters: Parameters, context: GraphQLContext
+    ) -> Answer | RequestErrors:
+        """The answer of a query or a mutation."""
+        operation = get_operation_ast(document, parameters.operation_name)
+        if operation is not None:
+            try:
+                check_answer_size(self._schema, document, operation, parameters.variables or {})
+            except GraphQLError as why:
+                return [why]
+        execution = self._execute(document, parameters, context)
+        if operation is None or operation.operation is not OperationType.QUERY:
+            # A mutation that is given up may have happened.
+            return self._without_hints(_judged(await execution))
+        result = await in_time(execution, self._query_seconds)
+        if result is None:
+            message = f"the query took longer than {self._query_seconds:g} s: ask for less"
+            late = GraphQLError(message, extensions={"code": "TIMEOUT"})
+            return {"data": None, "errors": formatted([late])}
+        return self._without_hints(_judged(result))
+
+    @asynccontextmanager
+    async def subscribe(
+        self, document: DocumentNode, parameters: Parameters, context: GraphQLContext
+    ) -> AsyncIterator[AsyncIterator[Answer] | RequestErrors]:
+        """The answers of a subscription, which stands from here until the context is left.
+
+        It is the specification's MapSourceToResponseEvent: each event is executed as a root value.
+        """
+        try:
+            source = await create_source_event_stream(
+                self._schema,
+                document,
+                context_value=context,
+                variable_values=dict(parameters.variables or {}),
+                operation_name=parameters.operation_name,
+            )
+        except RuntimeError as why:
+            # graphql-core 3.2 takes the first field without looking whether there is one.
+            if not isinstance(why.__cause__, StopIteration):
+                raise
+            yield [refusal("BAD_REQUEST", "the subscription's only field is skipped")]
+            return
+        if isinstance(source, ExecutionResult):
+            # Whatever it was, no stream began.
+            yield self._without_hints([_with_code(_masked(error)) for error in source.errors or ()])
+            return
+
+        async def answers() -> AsyncGenerator[Answer, None]:
+            async for event in source:
+                yield _answer(await self._execute(document, parameters, context, event))
+
+        try:
+            async with aclosing(answers()) as stream:
+                yield stream
+        finally:
+            await source.aclose()  # type: ignore[attr-defined] # graphql-core wants only __aiter__
+
+    async def _execute(
+        self,
+        document: DocumentNode,
+        parameters: Parameters,
+        context: GraphQLContext,
+        root: object = None,
+    ) -> ExecutionResult:
+        own = context.for_request()
+        result = execute(
+            self._schema,
+            document,
+            root,
+            context_value=own,
+            variable_values=dict(parameters.variables or {}),
+            operation_name=parameters.operation_name,
+        )
+        ended = await result if inspect.isawaitable(result) else result
+        own.reveals.log(_label(document, parameters))
+        return ended
+
+    def _without_hints(self, outcome: Outcome) -> Outcome:
+        """Errors of a request without names of the schema, if those are not to be told."""
+        if not self._hints and isinstance(outcome, list):
+            for error in outcome:
+                error.message = _SUGGESTION.sub("", error.message)
+        return outcome
+
+
+def operation_type(document: DocumentNode, parameters: Parameters) -> OperationType | None:
+    """Whether a query, a mutation or a subscription is asked for; None if none of them is."""
+    operation = get_operation_ast(document, parameters.operation_name)
+    return None if operation is None else operation.operation
+
+
+def _label(document: DocumentNode, parameters: Parameters) -> str:
+    """An operation for the log: by its name, or by its kind where it has none."""
+    operation = get_operation_ast(document, parameters.operation_name)
+    if operation is None:
+        return "GraphQL"
+    kind = operation.operation.value
+    return kind if operation.name is None else f"{kind} {operation.name.value}"
+
+
+def formatted(errors: RequestErrors) -> list[Any]:
+    """Errors as the specification writes them."""
+    return [error.formatted for error in errors]
+
+
+def _judged(result: ExecutionResult) -> Answer | RequestErrors:
+    errors = result.errors or ()
+    if result.data is None and all(error.path is None for error in errors):
+        # Nothing was executed: a wrong variable or an unknown operation name.
+        return [_with_code(_masked(error)) for error in errors]
+    return _answer(result)
+
+
+def _answer(result: ExecutionResult) -> Answer:
+    answer: Answer = {"data": result.data}
+    if result.errors:
+        answer["errors"] = formatted([_masked(error) for error in result.errors])
+    return answer
+
+
+def _with_code(error: GraphQLError) -> GraphQLError:
+    error.extensions = error.extensions or {"code": "BAD_REQUEST"}
+    return error
+
+
+def _masked(error: GraphQLError) -> GraphQLError:
+    """The error as a caller may see it: what a resolver did not mean to say stays in the log."""
+    original = error.original_error
+    if original is None or isinstance(original, GraphQLError):
+        return error
+    reference = new_reference()
+    logger.error(
+        "GraphQL failed at %s, reference %s",
+        ".".join(map(str, error.path or ())),
+        reference,
+        exc_info=original,
+    )
+    return GraphQLError(
+        "Internal error",
+        nodes=error.nodes,
+        path=error.path,
+        extensions={"code": "INTERNAL", "reference": reference},
+    )

@@ -1,0 +1,69 @@
+"""Which fields of the schema hold identifiers: one table, applied in one place.
+
+A viewer gets them masked; whoever may reveal gets them in full, and the answer is counted.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, default_field_resolver
+
+from web.reveals import Reveals
+
+#: Fields of any type that hold identifiers, or lists of them.
+IDENTIFIERS: Final = frozenset(
+    {"email", "phone", "identifier", "identifiers", "customerIdentifier"}
+)
+#: Fields that hold what the directory wrote: anything in it may be an identifier.
+FOREIGN_DOCUMENTS: Final = frozenset({"responseData", "attributes"})
+#: Fields that hold records of ours.
+RECORDS: Final = frozenset({"raw"})
+#: The keys of such records under which identifiers stand, or what the directory wrote.
+_KEYS: Final = frozenset(
+    {"email", "phone", "identifier", "identifiers", "customer_identifier", "response_data"}
+)
+
+
+def mask_fields(schema: GraphQLSchema) -> None:
+    """Make every field of the table show what the caller may see."""
+    for kind in schema.type_map.values():
+        if not isinstance(kind, GraphQLObjectType) or kind.name.startswith("__"):
+            continue
+        for name, field in kind.fields.items():
+            if name in IDENTIFIERS:
+                _wrap(field, _identifiers)
+            elif name in FOREIGN_DOCUMENTS:
+                _wrap(field, Reveals.show_document)
+            elif name in RECORDS:
+                _wrap(field, _record)
+
+
+def _wrap(field: GraphQLField, show: Callable[[Reveals, Any], Any]) -> None:
+    resolve = field.resolve or default_field_resolver
+
+    def shown(source: Any, info: Any, **arguments: Any) -> Any:
+        reveals: Reveals = info.context.reveals
+        found = resolve(source, info, **arguments)
+        if inspect.isawaitable(found):
+
+            async def later() -> Any:
+                return show(reveals, await found)
+
+            return later()
+        return show(reveals, found)
+
+    field.resolve = shown
+
+
+def _identifiers(reveals: Reveals, value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, list | tuple):
+        return [reveals.show(str(item)) for item in value]
+    # An event of another writer may hold a number.
+    return reveals.show(str(value))
+
+
+def _record(reveals: Reveals, value: Any) -> Any:
+    return reveals.show_document(value, names=_KEYS)

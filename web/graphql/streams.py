@@ -1,0 +1,59 @@
+"""The open streams of one worker: so many at most, and all of them ended when it stops.
+
+aiohttp waits at a stop for whoever is still being answered, and a stream is answered for ever.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from aiohttp import web
+
+from posstream.metrics import Metrics
+
+#: WebSockets and event streams of one worker together.
+MAX_STREAMS: Final = 1000
+#: How long a client may take to read one message. It has the network's buffers, too.
+SEND_SECONDS: Final = 10.0
+#: How long streams may take to say goodbye at a stop.
+_GOODBYE_SECONDS: Final = 2.0
+
+
+class OpenStreams:
+    """Runs each stream in a task of its own, so that a stop can end it whatever it waits for."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether no more may begin."""
+        return len(self._tasks) >= MAX_STREAMS
+
+    async def run(self, stream: Coroutine[Any, Any, None]) -> bool:
+        """Run a stream to its end; False if the worker stops before."""
+        task = asyncio.create_task(stream)
+        self._tasks.add(task)
+        self._metrics.streams.set(len(self._tasks))
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+            self._tasks.discard(task)
+            self._metrics.streams.set(len(self._tasks))
+        if task.cancelled():
+            return False
+        task.result()
+        return True
+
+    def dropped(self) -> None:
+        """Count a client that was cut off because it does not read."""
+        self._metrics.streams_dropped.inc()
+
+    async def end(self, _: web.Application) -> None:
+        """Signal `on_shutdown`: end all streams at once."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_GOODBYE_SECONDS)

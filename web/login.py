@@ -1,0 +1,189 @@
+"""The login of the web view: a key in, a session's cookie out, and the way back."""
+
+import html
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from aiohttp import hdrs, web
+
+from posstream.domain.roles import Caller
+from posstream.resilience.clock import Clock
+from posstream.resilience.rate_limit import RateLimit
+from web import audit
+from web.access import COOKIE, caller_of, is_https
+from web.graphql.request import wants_html
+from web.json_answer import error_answer, json_answer
+from web.session import SESSION_SECONDS, Sessions
+
+LOGIN_PATH: Final = "/login"
+#: Attempts that one address may make in a minute; keys are long, so this is against noise.
+ATTEMPTS_PER_MINUTE: Final = 20
+#: Addresses whose attempts are counted at a time.
+_MAX_ADDRESSES: Final = 1024
+_MINUTE: Final = 60.0
+#: A path of ours: `//host` and `/\host` lead elsewhere, and browsers drop blanks and controls.
+_LOCAL_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*|/")
+_WRONG: Final = "There is no such key."
+_TOO_MANY: Final = "Too many attempts from your address. Wait a minute."
+
+
+class Login:
+    """`/login` and `/logout`."""
+
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._attempts: OrderedDict[str, RateLimit] = OrderedDict()
+
+    def routes(self) -> list[web.RouteDef]:
+        """The page and its form, which are public; the way out, which is not."""
+        return [
+            web.get(LOGIN_PATH, self.page),
+            web.post(LOGIN_PATH, self.log_in),
+            web.post("/logout", self.log_out),
+        ]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The form."""
+        return _page(_local(request.query.get("next")))
+
+    async def log_in(self, request: web.Request) -> web.Response:
+        """Open a session: a form is led on to `next`, JSON is told who it is."""
+        given = await _given(request)
+        if given is None:
+            return error_answer(
+                400, "BAD_REQUEST", 'send {"key": KEY} or a form with the field key'
+            )
+        by_form = request.content_type != "application/json"
+        where = _local(given.get("next"))
+        if not self._may_try(request.remote or ""):
+            audit.login_failed(request.remote, "too many attempts")
+            return _refused(429, "TOO_MANY_REQUESTS", _TOO_MANY, where, by_form=by_form)
+        key = given["key"].strip()
+        token, caller = self._sessions.open(key), self._sessions.caller(key)
+        if token is None or caller is None:
+            audit.login_failed(request.remote, "no such key")
+            return _refused(401, "UNAUTHORIZED", _WRONG, where, by_form=by_form)
+        audit.logged_in(caller, request.remote)
+        answer = _see_other(where) if by_form else json_answer(_told(caller))
+        answer.set_cookie(
+            COOKIE,
+            token,
+            max_age=SESSION_SECONDS,
+            path="/",
+            httponly=True,
+            samesite="Strict",
+            secure=is_https(request),
+        )
+        return answer
+
+    async def log_out(self, request: web.Request) -> web.Response:
+        """Forget the cookie. The token itself lives on until its end, wherever else it is kept."""
+        audit.logged_out(caller_of(request))
+        answer = (
+            _see_other(LOGIN_PATH)
+            if wants_html(request.headers.get(hdrs.ACCEPT))
+            else json_answer({"loggedOut": True})
+        )
+        answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        return answer
+
+    def _may_try(self, address: str) -> bool:
+        limit = self._attempts.pop(address, None) or RateLimit(
+            self._clock, ATTEMPTS_PER_MINUTE, per_seconds=_MINUTE
+        )
+        self._attempts[address] = limit
+        if len(self._attempts) > _MAX_ADDRESSES:
+            self._attempts.popitem(last=False)
+        return limit.allows()
+
+
+async def _given(request: web.Request) -> Mapping[str, str] | None:
+    """The fields of the form or the JSON object; None if there is no key among them."""
+    if request.content_type == "application/json":
+        try:
+            fields: Any = orjson.loads(await request.read())
+        except orjson.JSONDecodeError:
+            return None
+    else:
+        fields = dict(await request.post())
+    if not isinstance(fields, Mapping) or not isinstance(fields.get("key"), str):
+        return None
+    return {name: value for name, value in fields.items() if isinstance(value, str)}
+
+
+def _local(path: str | None) -> str:
+    """Where to go on: a path of ours, or the front page."""
+    return path if path is not None and _LOCAL_PATH.fullmatch(path) else "/"
+
+
+def _see_other(path: str) -> web.Response:
+    return web.Response(status=303, headers={hdrs.LOCATION: path})
+
+
+def _told(caller: Caller) -> dict[str, str]:
+    return {"name": caller.name, "role": caller.role.label}
+
+
+def _refused(status: int, code: str, message: str, where: str, *, by_form: bool) -> web.Response:
+    answer = _page(where, message, status) if by_form else error_answer(status, code, message)
+    if status == 429:  # noqa: PLR2004 - Too Many Requests
+        answer.headers["Retry-After"] = str(int(_MINUTE))
+    return answer
+
+
+def _page(where: str, message: str = "", status: int = 200) -> web.Response:
+    nonce = secrets.token_urlsafe(16)
+    alert = f'<p role="alert">{html.escape(message)}</p>' if message else ""
+    text = _PAGE.format(nonce=nonce, next=html.escape(where), alert=alert)
+    headers = {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        ),
+        # With `no-referrer` a browser sends a form as from the origin "null" (Fetch).
+        "Referrer-Policy": "same-origin",
+    }
+    return web.Response(text=text, content_type="text/html", status=status, headers=headers)
+
+
+_PAGE: Final = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>posstream: log in</title>
+<link rel="icon" href="data:,">
+<style nonce="{nonce}">
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
+body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; }}
+main {{ width: min(22rem, 100vw - 3rem); }}
+h1 {{ font-size: 1.5rem; }}
+label {{ display: block; margin-bottom: .25rem; }}
+input, button {{ box-sizing: border-box; width: 100%; padding: .6rem .7rem; font: inherit;
+  border: 1px solid light-dark(#6b7280, #9ca3af); border-radius: .4rem; }}
+button {{ margin-top: 1rem; border: 0; font-weight: 600;
+  color: light-dark(#fff, #0b1220); background: light-dark(#1d4ed8, #93c5fd); }}
+[role=alert] {{ padding: .5rem .7rem; border-radius: .4rem;
+  color: light-dark(#7f1d1d, #fecaca); background: light-dark(#fee2e2, #450a0a); }}
+</style>
+</head>
+<body>
+<main>
+<h1>posstream</h1>
+{alert}
+<form method="post" action="/login">
+<input type="hidden" name="next" value="{next}">
+<label for="key">Key</label>
+<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
+<button>Log in</button>
+</form>
+</main>
+</body>
+</html>
+"""

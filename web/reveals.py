@@ -1,0 +1,73 @@
+"""Identifiers on their way out: masked, or in full for whoever may see them, and counted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from posstream.domain.masking import mask_identifier
+from posstream.domain.roles import Caller, Role
+from web import audit
+
+
+class Reveals:
+    """The identifiers, phones and e-mail addresses that one answer shows.
+
+    GraphQL asks for them in full (`asked=True`). A page masks unless it was asked for more:
+
+        reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
+        ... reveals.show(row.phone) ...
+        reveals.log("the page of a basket")
+    """
+
+    def __init__(self, caller: Caller, *, asked: bool) -> None:
+        """Make one for one answer.
+
+        Args:
+            caller: who will see it.
+            asked: whether full ones are wanted; only a role that may reveal gets them.
+        """
+        self.caller = caller
+        self.in_full = asked and caller.may(Role.SUPPORT)
+        self._count = 0
+
+    def show(self, text: str) -> str:
+        """`text` as this caller may see it."""
+        if not self.in_full:
+            return mask_identifier(text)
+        self._count += bool(text)
+        return text
+
+    def show_document(self, value: Any, *, names: frozenset[str] | None = None) -> Any:
+        """A JSON value as this caller may see it, its keys as they are.
+
+        Args:
+            value: the value; not changed.
+            names: the keys whose values hold identifiers; None = anything in it may be one, as
+                in what somebody else wrote.
+        """
+        if not self.in_full:
+            return _masked(value, names)
+        self._count += bool(value)
+        return value
+
+    def log(self, where: str) -> None:
+        """Write one line if anything was shown in full; call it once the answer is made.
+
+        Args:
+            where: the operation or page.
+        """
+        # Without keys everybody is the same one, and a line would name nobody.
+        if self._count and self.caller.keyed:
+            audit.revealed(self.caller, where, self._count)
+
+
+def _masked(value: Any, names: frozenset[str] | None) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _masked(item, None if names is None or key in names else names)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_masked(item, names) for item in value]
+    if names is None and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return mask_identifier(str(value))
+    return value

@@ -1,0 +1,100 @@
+"""Keys and sessions of the web view: who has this key, who has this cookie. No HTTP.
+
+A session is a token that any worker with the same keys can check, so that several may stand
+behind one balancer: fingerprint of the key, end, random part, signature (HMAC-SHA-256). What
+the key may do is looked up at each request, and a key that leaves the settings takes its
+sessions along.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from posstream.domain.access_key import AccessKey
+from posstream.domain.roles import Caller
+from posstream.resilience.clock import Clock
+
+#: How long a session lasts: a shift and some.
+SESSION_SECONDS: Final = 12 * 3600
+_PARTS: Final = 4
+_FINGERPRINT_BYTES: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open session: who has it, and what a form of theirs must carry."""
+
+    caller: Caller
+    #: Proves that a form came from a page of ours (CSRF); no other site can know it.
+    form_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    caller: Caller
+    secret: bytes
+    fingerprint: str
+    signing_key: bytes
+
+    @classmethod
+    def of(cls, key: AccessKey) -> "_Signer":
+        """Derived slowly (RFC 7914): a stolen cookie must be no way to try out keys offline."""
+        secret = key.secret.encode()
+        derived = hashlib.scrypt(
+            secret, salt=b"posstream session", n=2**14, r=8, p=1, dklen=32 + _FINGERPRINT_BYTES
+        )
+        fingerprint = base64.urlsafe_b64encode(derived[32:]).decode()
+        return cls(key.caller, secret, fingerprint, derived[:32])
+
+    def sign(self, purpose: str, text: str) -> str:
+        """The signature of a text for one purpose."""
+        digest = hmac.digest(self.signing_key, f"{purpose}:{text}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+class Sessions:
+    """The keys of one worker, and the sessions that they sign."""
+
+    def __init__(self, keys: Iterable[AccessKey], clock: Clock) -> None:
+        self._signers = [_Signer.of(key) for key in keys]
+        self._by_fingerprint = {signer.fingerprint: signer for signer in self._signers}
+        self._clock = clock
+
+    def caller(self, secret: str) -> Caller | None:
+        """Whose key this is."""
+        signer = self._signer(secret)
+        return None if signer is None else signer.caller
+
+    def open(self, secret: str) -> str | None:
+        """The token of a new session for whoever has this key."""
+        signer = self._signer(secret)
+        if signer is None:
+            return None
+        ends_at = self._clock.now_ms() // 1000 + SESSION_SECONDS
+        text = f"{signer.fingerprint}.{ends_at}.{secrets.token_urlsafe(12)}"
+        return f"{text}.{signer.sign('session', text)}"
+
+    def read(self, token: str) -> Session | None:
+        """The session of a token; None if it is over or was never ours."""
+        parts = token.split(".")
+        if len(parts) != _PARTS or not token.isascii():
+            return None
+        fingerprint, ends_at, _, signature = parts
+        signer = self._by_fingerprint.get(fingerprint)
+        text = token.rpartition(".")[0]
+        if signer is None or not hmac.compare_digest(signature, signer.sign("session", text)):
+            return None
+        if int(ends_at) <= self._clock.now_ms() // 1000:
+            return None
+        return Session(signer.caller, signer.sign("form", text))
+
+    def _signer(self, secret: str) -> _Signer | None:
+        given = secret.encode("utf-8", "surrogateescape")
+        # Compared in constant time and with all of them: a plain == tells by its duration how
+        # much was right.
+        found = [one for one in self._signers if hmac.compare_digest(given, one.secret)]
+        return found[0] if found else None

@@ -1,16 +1,29 @@
-"""Read the read model: customers and baskets for the web view, in a few statements."""
+"""Read the read model: customers, baskets and lookups for the web view, in a few statements."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from posstream.adapters.sql.basket_history import attempts_for, newest_answers, origins_of
 from posstream.adapters.sql.engine import read_only
+from posstream.adapters.sql.lookup_logs import has, is_older_than, newest_attempts
+from posstream.adapters.sql.lookup_statistics import lookup_statistics
 from posstream.adapters.sql.schema import BASKETS, CUSTOMER_IDENTIFIERS, CUSTOMERS
-from posstream.ports import BasketRow, CustomerRow, ReadModel
+from posstream.domain.lookup import AttemptStatus
+from posstream.ports import (
+    BasketHistory,
+    BasketRow,
+    CustomerRow,
+    LogPosition,
+    LookupLogRow,
+    LookupStatistics,
+    ReadModel,
+)
 
-#: Most customers that one call returns.
+#: Most rows that one call returns.
 MAX_LIMIT: Final = 1_000
 
 _CUSTOMER: Final = (
@@ -53,11 +66,19 @@ class SqlReadModel(ReadModel):
 
     async def customers_by_ids(self, ids: Iterable[str]) -> Mapping[str, CustomerRow]:
         """The customers among `ids` that exist, by id; for a data loader."""
-        asked = sorted({one for one in ids if _storable(one)})
+        asked = _asked(ids)
         if not asked:
             return {}
         found = await self._customers(CUSTOMERS.c.customer_id.in_(asked), limit=len(asked))
         return {row.customer_id: row for row in found}
+
+    async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
+        """The baskets among `ids` of which anything was seen, by id; for a data loader."""
+        asked = _asked(ids)
+        if not asked:
+            return {}
+        async with self._engine.connect() as connection:
+            return await _baskets(connection, asked)
 
     async def customer_by_identifier(self, identifier: str) -> CustomerRow | None:
         """One customer by a normalised identifier, any of the known ones."""
@@ -79,9 +100,29 @@ class SqlReadModel(ReadModel):
             search: part of a name, e-mail, phone or identifier, in any case; blank = all.
             limit: 1 to 1,000; what is outside counts as the nearer end.
         """
-        if not _storable(tier or "") or not _storable(search or ""):
+        return await self.next_customers(first=limit, tier=tier, search=search)
+
+    async def next_customers(
+        self,
+        *,
+        first: int,
+        after: str | None = None,
+        tier: str | None = None,
+        search: str | None = None,
+    ) -> Sequence[CustomerRow]:
+        """The next customers by customer_id, at most `first` of them.
+
+        Args:
+            first: 1 to 1,000; what is outside counts as the nearer end.
+            after: only those whose customer_id is greater.
+            tier: as in `all_customers`.
+            search: as in `all_customers`.
+        """
+        if not all(_storable(text or "") for text in (after, tier, search)):
             return []
         conditions: list[ColumnElement[bool]] = []
+        if after is not None:
+            conditions.append(CUSTOMERS.c.customer_id > after)
         if tier is not None:
             conditions.append(CUSTOMERS.c.tier == tier)
         part = (search or "").strip().casefold()
@@ -95,16 +136,64 @@ class SqlReadModel(ReadModel):
                     CUSTOMERS.c.customer_id.in_(aliases),
                 )
             )
-        return await self._customers(*conditions, limit=max(1, min(limit, MAX_LIMIT)))
+        return await self._customers(*conditions, limit=_bounded(first))
 
     async def basket(self, basket_id: str) -> BasketRow | None:
         """One basket by id; None if nothing of it was seen."""
+        return (await self.baskets_by_ids([basket_id])).get(basket_id)
+
+    async def lookup_logs(
+        self,
+        *,
+        first: int,
+        after: LogPosition | None = None,
+        status: AttemptStatus | None = None,
+        identifier: str | None = None,
+        basket_id: str | None = None,
+    ) -> Sequence[LookupLogRow]:
+        """The next attempts, newest first, at most `first` of them.
+
+        Args:
+            first: 1 to 1,000; what is outside counts as the nearer end.
+            after: only those that come after this one in the list, so are older.
+            status: exactly this one.
+            identifier: exactly this one, normalised.
+            basket_id: those of the lookups of this basket.
+        """
+        place = "" if after is None else after.event_id
+        if not all(_storable(text or "") for text in (place, identifier, basket_id)):
+            return []
+        conditions = has(status=status, identifier=identifier, basket_id=basket_id)
+        if after is not None:
+            conditions.append(is_older_than(after))
+        async with self._engine.connect() as connection:
+            return await newest_attempts(connection, *conditions, first=_bounded(first))
+
+    async def lookup_statistics(self, since: datetime) -> LookupStatistics:
+        """What was counted from `since` on, answers and attempts each by their own time."""
+        async with self._engine.connect() as connection:
+            return await lookup_statistics(connection, since)
+
+    async def basket_history(self, basket_id: str) -> BasketHistory | None:
+        """All that is known of one basket; None if nothing of it was seen."""
         if not _storable(basket_id):
             return None
-        statement = select(*_BASKET).where(BASKETS.c.basket_id == basket_id)
         async with self._engine.connect() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-        return None if row is None else BasketRow(**row._mapping)  # noqa: SLF001 - public in SQLAlchemy
+            basket = (await _baskets(connection, [basket_id])).get(basket_id)
+            answers = await newest_answers(connection, basket_id)
+            attempts = await attempts_for(connection, basket_id)
+            origins = await origins_of(connection, answers)
+        if basket is None and not answers and not attempts:
+            return None
+        known = None if basket is None else basket.customer_id
+        return BasketHistory(
+            basket_id=basket_id,
+            basket=basket,
+            answers=answers,
+            attempts=attempts,
+            origins=origins,
+            customer=None if known is None else await self.customer(known),
+        )
 
     async def _customers(self, *conditions: ColumnElement[bool], limit: int) -> list[CustomerRow]:
         statement = (
@@ -117,6 +206,13 @@ class SqlReadModel(ReadModel):
             CustomerRow(**row._mapping, identifiers=tuple(identifiers.get(row.customer_id, ())))  # noqa: SLF001 - public in SQLAlchemy
             for row in rows
         ]
+
+
+async def _baskets(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, BasketRow]:
+    """The baskets that were seen, by id."""
+    statement = select(*_BASKET).where(BASKETS.c.basket_id.in_(ids))
+    rows = await connection.execute(statement)
+    return {row.basket_id: BasketRow(**row._mapping) for row in rows}  # noqa: SLF001 - public in SQLAlchemy
 
 
 async def _identifiers(
@@ -134,6 +230,15 @@ async def _identifiers(
     for customer_id, identifier in await connection.execute(statement):
         found.setdefault(customer_id, []).append(identifier)
     return found
+
+
+def _asked(ids: Iterable[str]) -> list[str]:
+    """Each id once, without those that no database could hold."""
+    return sorted({one for one in ids if _storable(one)})
+
+
+def _bounded(first: int) -> int:
+    return max(1, min(first, MAX_LIMIT))
 
 
 def _storable(text: str) -> bool:

@@ -46,6 +46,8 @@ class Metrics:
             "commit_age_seconds", "Since the last commit, while events are in flight."
         )
         self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
+        self.streams = gauge("streams", "WebSockets and event streams that are open.")
+        self.streams_dropped = counter("streams_dropped", "Streams cut off: nobody read them.")
         self.configuration_version = gauge("configuration_version", "The version in force.")
         self.configuration_refused = counter(
             "configuration_refused", "Records of the configuration topic that were not usable."

@@ -1,0 +1,117 @@
+"""Topics on Kafka, read whole and without a group: every worker sees every record of them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Never
+
+import aiokafka
+
+log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS: Final = 0.5
+_POLL_MS: Final = 1000
+#: Of one fetch: whoever takes them holds the event loop for so long.
+_MOST_RECORDS: Final = 500
+
+
+class GrouplessReader:
+    """All partitions of some topics. It keeps its place while it is not connected.
+
+    Where its place is gone (the topic was made anew, or retention was faster), it reads on from
+    the oldest record that there is.
+    """
+
+    def __init__(self, servers: Sequence[str], *topics: str) -> None:
+        self._servers = list(servers)
+        self._topics = topics
+        self._places: dict[aiokafka.TopicPartition, int] = {}
+        self._partitions: list[aiokafka.TopicPartition] = []
+        self._consumer: Any = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be read from."""
+        return self._consumer is not None
+
+    async def connect(self, *, fetch_wait_ms: int) -> None:
+        """Go to where it was, or else to the beginning.
+
+        Args:
+            fetch_wait_ms: how long the broker may hold a fetch back.
+
+        Raises:
+            KafkaError: if the topics cannot be read; `disconnect` before another try.
+        """
+        self._consumer = consumer = aiokafka.AIOKafkaConsumer(
+            *self._topics,
+            bootstrap_servers=self._servers,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=fetch_wait_ms,
+            max_poll_records=_MOST_RECORDS,
+        )
+        await consumer.start()
+        self._partitions = sorted(consumer.assignment())
+        # A subscription would forget all places when a topic gets another partition.
+        consumer.unsubscribe()
+        consumer.assign(self._partitions)
+        for partition, place in self._places.items():
+            consumer.seek(partition, place)
+
+    async def disconnect(self) -> None:
+        """Close the connection. Idempotent."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def skip_to_the_end(self) -> None:
+        """Go to behind the last record."""
+        # The embedded broker's ends are those of the first record in the last batch. The last
+        # record is read, therefore, and tells where the end is; Kafka answers that at once.
+        for partition, end in (await self._consumer.end_offsets(self._partitions)).items():
+            self._consumer.seek(partition, max(0, end - 1))
+        await self.read_to_the_end(lambda _: None)
+
+    async def read_to_the_end(self, take: Callable[[Any], None]) -> None:
+        """Give what is there now to `take`, record by record, as aiokafka's ConsumerRecord."""
+        told = await self._consumer.end_offsets(self._partitions)
+        behind = {partition for partition, end in told.items() if end > 0}
+        while True:
+            # Where the embedded broker's topics end, only a fetch tells.
+            behind = {it for it in behind if await self._is_before(it, told[it])}
+            if not behind:
+                return
+            for record in await self.fetch(*behind):
+                take(record)
+
+    async def _is_before(self, partition: aiokafka.TopicPartition, told: int) -> bool:
+        end = max(told, self._consumer.highwater(partition) or 0)
+        return bool(await self._consumer.position(partition) < end)
+
+    async def fetch(self, *partitions: aiokafka.TopicPartition) -> list[Any]:
+        """The next records, of these partitions or of all; none if there are none for a second."""
+        fetched = await self._consumer.getmany(*partitions, timeout_ms=_POLL_MS)
+        for partition, records in fetched.items():
+            if records:
+                self._places[partition] = records[-1].offset + 1
+        return [record for records in fetched.values() for record in records]
+
+    def forget_place(self) -> None:
+        """Start anew at the next connection."""
+        self._places.clear()
+
+    async def repeat(self, step: Callable[[], Awaitable[None]]) -> Never:
+        """Do a step for ever; after one that failed, without the connection that it had."""
+        troubled = False
+        while True:
+            try:
+                await step()
+                troubled = False
+            except Exception as why:  # noqa: BLE001 - nothing watches this task but us
+                if not troubled:
+                    log.warning("cannot read %s (%r); trying on", ", ".join(self._topics), why)
+                troubled = True
+                await self.disconnect()
+                await asyncio.sleep(_PAUSE_SECONDS)

@@ -11,7 +11,7 @@ ENV PATH="/opt/posstream/bin:$PATH"
 
 WORKDIR /src
 COPY . .
-RUN pip install .
+RUN pip install './[graphiql]'
 
 
 # The image that runs: the interpreter and the environment, no sources, no root.

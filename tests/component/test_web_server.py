@@ -1,15 +1,17 @@
 """The web view as a whole: keys, headers, errors, and the port."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
+import orjson
 import pytest
 from aiohttp import web as aiohttp_web
 
 from posstream.domain.errors import StartRefused
 from posstream.settings import Settings
-from tests.component.web_client import WebView, running_web
+from tests.component.web_client import WebView, application_of, running_web
 from web.server import WebServer
 
 KEY = "a-key-of-some-length"
@@ -86,7 +88,11 @@ async def test_every_answer_has_safe_headers_and_no_banner(web: WebView, path: s
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert response.headers["Referrer-Policy"] == "no-referrer"
     assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "camera=()" in response.headers["Permissions-Policy"]
     assert "Server" not in response.headers
+    assert "Strict-Transport-Security" not in response.headers
 
 
 async def test_an_unknown_path_is_404_in_json(web: WebView) -> None:
@@ -130,6 +136,51 @@ async def test_a_server_answers_from_start_to_stop() -> None:
         await server.stop()
         with pytest.raises(aiohttp.ClientConnectionError):
             await session.get(url)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nno header\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: x\r\n\r\n", 400),
+        (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n", 400),
+        (b"GET /+491701234567\x00 HTTP/1.1\r\n\r\n", 400),
+        (b"GET /" + b"+491701234567" * 1000 + b" HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: wonders\r\n\r\n", 417),
+    ],
+)
+async def test_what_is_no_http_gets_json_with_safe_headers_and_no_banner(
+    sent: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = WebServer(application_of(WebView()), host="127.0.0.1", port=0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(sent)
+    answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+    writer.close()
+    await writer.wait_closed()
+    await server.stop()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.split()[1] == str(status)
+    assert "X-Content-Type-Options: nosniff" in head
+    assert not any(banner in answer for banner in ("aiohttp", "Python"))
+    assert "491701234567" not in answer + caplog.text
+    if status == 400:
+        assert orjson.loads(body) == {"error": {"code": "BAD_REQUEST", "message": "Bad Request"}}
+
+
+async def test_an_address_beyond_loopback_is_refused_without_a_key() -> None:
+    server = WebServer(application_of(WebView()), host="0.0.0.0", port=0)
+    with pytest.raises(StartRefused, match="POSSTREAM_API_KEY"):
+        await server.start()
+
+
+async def test_an_address_beyond_loopback_is_fine_with_a_key() -> None:
+    application = application_of(WebView(), Settings(api_key=KEY))
+    server = WebServer(application, host="0.0.0.0", port=0)
+    await server.start()
+    assert server.port > 0
+    await server.stop()
 
 
 async def test_a_port_in_use_refuses_the_start_and_says_what_to_do() -> None:

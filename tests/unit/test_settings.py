@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posstream.domain.errors import InvalidSettings
+from posstream.domain.roles import Caller, Role
 from posstream.settings import Settings, unknown_settings
 
 KEY = "0123456789abcdef"
@@ -102,6 +103,11 @@ BAD = [
     ("TOPIC_REPLICATION", "0"),
     ("TOPIC_REPLICATION", "33"),
     ("API_KEY", "hunter2"),
+    ("API_KEYS", "hunter2"),
+    ("API_KEYS", "operator:hunter2"),
+    ("API_KEYS", "hunter2:0123456789abcdef"),
+    ("API_KEYS", "viewer:hunter2hunter2hunter2:two hunter2"),
+    ("API_KEYS", "viewer:hunter2hunter2hunter2;support:hunter2hunter2hunter2"),
     ("API_ENDPOINT", "ftp://hunter2/"),
     ("API_ENDPOINT", "http://u:hunter2@host/"),
     ("API_ENDPOINT", "http://169.254.169.254/"),
@@ -180,6 +186,27 @@ def test_a_host_beyond_loopback_is_accepted_with_an_api_key(host: str) -> None:
     assert host == read(WEB_HOST=host, API_KEY=KEY).web_host
 
 
+def test_keys_with_roles_are_keys_too() -> None:
+    settings = read(WEB_HOST="0.0.0.0", API_KEYS=f"viewer:{KEY}:vera")
+    assert [key.caller for key in settings.access_keys] == [Caller("vera", Role.VIEWER)]
+    assert settings.operator_key is None
+
+
+def test_the_one_key_is_an_operator_s_beside_those_with_roles() -> None:
+    settings = read(API_KEY=KEY, API_KEYS="operator:another-key-0123:olga")
+    expected = [Caller("api-key", Role.OPERATOR), Caller("olga", Role.OPERATOR)]
+    assert expected == [key.caller for key in settings.access_keys]
+    assert settings.operator_key == KEY
+
+
+@pytest.mark.parametrize("keys", [f"viewer:{KEY}", "viewer:another-key-0123:api-key"])
+def test_a_key_that_is_given_twice_is_one_error(keys: str) -> None:
+    found = errors(API_KEY=KEY, API_KEYS=keys)
+    assert len(found) == 1
+    assert found[0].startswith("POSSTREAM_API_KEYS with POSSTREAM_API_KEY has ")
+    assert KEY not in found[0]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_loopback_needs_no_api_key(host: str) -> None:
     assert host == read(WEB_HOST=host).web_host
@@ -250,6 +277,7 @@ def test_settings_do_not_show_their_secrets() -> None:
     shown = repr(
         read(
             API_KEY="hunter2hunter2hunter2",
+            API_KEYS="viewer:hunter2hunter2hunter3",
             API_AUTH="bearer hunter2",
             API_ENDPOINT=CRM,
             DATABASE_URL="postgresql+asyncpg://u:hunter2@db/posstream",

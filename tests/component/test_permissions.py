@@ -1,0 +1,139 @@
+"""The tables of roles and masks, held to the schema."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from graphql import GraphQLObjectType, get_named_type
+
+from posstream.domain.access_key import read_access_keys
+from posstream.ports import BasketHistory, BasketRow, LookupLogRow
+from posstream.settings import Settings
+from tests.component.fakes import NOW, john
+from tests.component.test_graphql_websocket import initialised, next_message, publish, stands
+from tests.component.web_client import running_web
+from web.graphql.masking import FOREIGN_DOCUMENTS, IDENTIFIERS, RECORDS
+from web.graphql.permissions import MUTATIONS
+from web.graphql.schema import build_schema
+
+VIEWER, SUPPORT = "viewer-key-01234", "support-key-0123"
+SETTINGS = Settings(named_keys=read_access_keys(f"viewer:{VIEWER};support:{SUPPORT}"))
+
+#: Names that sound like identifiers and are none.
+HARMLESS = {"identifierKind", "responseTimestamp"}
+#: Documents of operators, not of customers.
+OPERATORS = {"config", "overrides"}
+
+ATTEMPT = LookupLogRow(
+    event_id="e1",
+    lookup_id="l1",
+    attempt=1,
+    waiters=0,
+    basket_id="b1",
+    customer_identifier="+1234567890",
+    identifier_kind="PHONE",
+    api_endpoint="http://directory/",
+    request_timestamp=NOW,
+    response_timestamp=NOW,
+    status="SUCCESS",
+    http_status=200,
+    response_data={"customer_id": "CUST_001", "phones": [1234567890], "gold": True},
+    error_message=None,
+    duration_ms=1,
+)
+LOGS = "{ lookupLogs { edges { node { eventId customerIdentifier responseData } } } }"
+WHY = '{ explainLookup(basketId: "b1") { timeline { title detail { value } raw } } }'
+HISTORY = BasketHistory(
+    basket_id="b1",
+    basket=BasketRow("b1", "1", "t1", "CUST_001", NOW, NOW),
+    answers=(),
+    attempts=(ATTEMPT,),
+    origins=(),
+    customer=john(),
+)
+
+
+def fields() -> Iterator[tuple[str, str]]:
+    """The name and type of every field of every object."""
+    for kind in build_schema().type_map.values():
+        if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__"):
+            for name, field in kind.fields.items():
+                yield name, get_named_type(field.type).name
+
+
+def test_every_mutation_has_its_role() -> None:
+    kind = build_schema().mutation_type
+    assert kind is not None
+    missing = [name for name in kind.fields if name not in MUTATIONS]
+    assert missing == [], "say in web/graphql/permissions.py which role may call them"
+
+
+def test_every_role_is_of_a_mutation_that_there_is() -> None:
+    kind = build_schema().mutation_type
+    assert kind is not None
+    assert [name for name in MUTATIONS if name not in kind.fields] == []
+
+
+def test_every_field_that_sounds_like_an_identifier_is_masked() -> None:
+    masked = IDENTIFIERS | FOREIGN_DOCUMENTS | RECORDS
+    telling = re.compile("mail|phone|identifier|raw|response|attributes", re.IGNORECASE)
+    missing = {
+        name
+        for name, kind in fields()
+        if name not in masked | HARMLESS
+        and kind in {"String", "ID", "JSONString"}
+        and telling.search(name)
+    }
+    assert missing == set(), "say in web/graphql/masking.py what they hold"
+
+
+def test_every_document_is_masked_or_an_operator_s() -> None:
+    known = FOREIGN_DOCUMENTS | RECORDS | OPERATORS
+    assert {name for name, kind in fields() if kind == "JSONString"} - known == set()
+
+
+@pytest.mark.parametrize("query", [LOGS, WHY])
+async def test_a_viewer_sees_no_identifier_in_logs_and_timelines(query: str) -> None:
+    async with running_web(SETTINGS) as web:
+        web.read_model.logs.append(ATTEMPT)
+        web.read_model.histories["b1"] = HISTORY
+        texts = {}
+        for key in (VIEWER, SUPPORT):
+            response = await web.post({"query": query}, Authorization=f"Bearer {key}")
+            texts[key] = await response.text()
+    assert "errors" not in texts[VIEWER]
+    assert "1234567890" in texts[SUPPORT]
+    assert "1234567890" not in texts[VIEWER]
+    assert "john@example.com" not in texts[VIEWER]
+    assert "true" in texts[VIEWER], "what cannot be an identifier stays"
+
+
+async def test_a_viewer_sees_no_identifier_in_answers_as_they_come() -> None:
+    query = "subscription { customerAnswered { eventId customerIdentifier customer { email phone "
+    query += "attributes } } }"
+    event = {
+        "lookup_id": "l1",
+        "customer_identifier": "+1234567890",
+        "customer": {
+            "email": "john@example.com",
+            "phone": 1234567890,
+            "attributes": {"mobile": "+1234567890"},
+        },
+    }
+    async with running_web(SETTINGS) as web:
+        headers = {"Authorization": f"Bearer {VIEWER}"}
+        async with initialised(web, headers=headers) as socket:
+            payload = {"query": query}
+            await socket.send_json({"id": "1", "type": "subscribe", "payload": payload})
+            await stands(socket)
+            publish(web, "e1", **event)
+            data = (await next_message(socket))["payload"]["data"]["customerAnswered"]
+    assert data == {
+        "eventId": "e1",
+        "customerIdentifier": "+1******890",
+        "customer": {
+            "email": "jo******com",
+            "phone": "12******890",
+            "attributes": '{"mobile": "+1******890"}',
+        },
+    }

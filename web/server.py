@@ -16,6 +16,7 @@ from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings, is_loopback
 from web.access import access_required, known_host_required, same_origin_only
+from web.console.routes import console_routes
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import Executor
 from web.graphql.graphiql import GraphiQL
@@ -80,28 +81,30 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     application.on_response_prepare.append(add_safe_headers)
     streams = OpenStreams(metrics)
     application.on_shutdown.append(streams.end)
+    ports = GraphQLContext(
+        read_model=read_model,
+        publisher=publisher,
+        clock=clock,
+        card_guard=settings.payment_card_guard,
+        partitions=settings.topic_partitions,
+        configuration=configuration,
+        breaker=breaker,
+        forgetting=forgetting,
+        answers=answers,
+    )
     view = GraphQLView(
         Executor(
             build_schema(),
             introspection=settings.graphql_introspection,
             query_seconds=query_seconds,
         ),
-        GraphQLContext(
-            read_model=read_model,
-            publisher=publisher,
-            clock=clock,
-            card_guard=settings.payment_card_guard,
-            partitions=settings.topic_partitions,
-            configuration=configuration,
-            breaker=breaker,
-            forgetting=forgetting,
-            answers=answers,
-        ),
+        ports,
         streams,
         graphiql=graphiql,
     )
     application.add_routes([web.get("/", _index), *view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
+    application.add_routes(console_routes(ports, metrics))
     if keys:
         application.add_routes(Login(sessions, clock).routes())
     application.add_routes(MockDirectory(card_guard=settings.payment_card_guard).routes())

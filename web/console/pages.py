@@ -1,0 +1,97 @@
+"""How every page of the console is made: its template, its policy, and who looks at it."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from posstream.domain.roles import Role
+from posstream.domain.times import iso_utc
+from web.access import FORM_TOKEN, caller_of, form_token_of
+from web.console.assets import Assets
+from web.reveals import Reveals
+
+#: Everything from here, nothing from elsewhere; inline only what carries the nonce.
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self' 'nonce-{nonce}'; script-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+#: The pages in the order of the navigation: path, title, and the role that may open it.
+NAVIGATION: Final = (
+    ("/", "Overview", Role.VIEWER),
+    ("/lookups", "Lookups", Role.VIEWER),
+    ("/customers", "Customers", Role.VIEWER),
+    ("/configuration", "Configuration", Role.VIEWER),
+    ("/dead-letters", "Dead letters", Role.VIEWER),
+    ("/try", "Try it", Role.SUPPORT),
+    ("/drill", "Outage drill", Role.OPERATOR),
+)
+
+
+class Pages:
+    """The templates of the console."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._templates = Environment(
+            loader=PackageLoader("web.console"),
+            autoescape=select_autoescape(),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals["asset"] = assets.url
+        self._templates.filters |= {"time": _time, "moment": iso_utc}
+
+    def render(
+        self,
+        request: web.Request,
+        template: str,
+        *,
+        reveals: Reveals | None = None,
+        status: int = 200,
+        **values: Any,
+    ) -> web.Response:
+        """A page.
+
+        Args:
+            request: what is answered; its caller decides what the page offers.
+            template: a file of `templates/`.
+            reveals: what the page shows identifiers with; by default all are masked.
+            status: the HTTP status.
+            values: what the template uses.
+        """
+        caller = caller_of(request)
+        shown = reveals or Reveals(caller, asked=False)
+        nonce = secrets.token_urlsafe(16)
+        text = self._templates.get_template(template).render(
+            **values,
+            nonce=nonce,
+            path=request.path,
+            query=request.query,
+            navigation=[(path, title) for path, title, role in NAVIGATION if caller.may(role)],
+            caller=caller,
+            may=lambda role: caller.may(Role[role]),
+            form_token=form_token_of(request),
+            form_token_name=FORM_TOKEN,
+            show=shown.show,
+            in_full=shown.in_full,
+        )
+        shown.log(f"the page {template.removesuffix('.html')}")
+        return web.Response(
+            text=text,
+            content_type="text/html",
+            status=status,
+            headers={
+                "Content-Security-Policy": _POLICY.format(nonce=nonce),
+                # With `no-referrer` a browser sends a form as from the origin "null" (Fetch).
+                "Referrer-Policy": "same-origin",
+            },
+        )
+
+
+def _time(moment: datetime | None) -> str:
+    """As people read it: `2026-01-31 08:15:30`, in UTC; the script shows the local time."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

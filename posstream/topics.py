@@ -19,16 +19,23 @@ DEAD_LETTERS: Final = "customer-identified.dlq"
 REKEYED: Final = f"{APP_ID}-customer-identified-rekeyed"
 #: Internal: what is to be done to cache entries, in the partition that has them.
 CACHE_COMMANDS: Final = f"{APP_ID}-cache-commands"
+#: Internal: who was forgotten and when, by hashes; it outlasts the events that it is about.
+CUSTOMER_FORGOTTEN: Final = f"{APP_ID}-customer-forgotten"
 CACHE_TABLE: Final = "customer-cache"
 CACHE_CHANGELOG: Final = f"{APP_ID}-{CACHE_TABLE}-changelog"
 
-#: What the read model is made of.
+#: What the read model is made of. The forgotten ones first: a replay then makes no row of them.
 PROJECTED: Final = (
+    CUSTOMER_FORGOTTEN,
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_LOOKUP_FAILED,
     CUSTOMER_LOOKUP_LOGGED,
     BASKET_STARTED,
 )
+
+#: Their agents wait for the database as long as it takes, and can do the same again without harm:
+#: no stop and no rebalance waits for them, for tills would wait as well.
+BEHIND_DATABASE: Final = frozenset({*PROJECTED, CUSTOMER_UPDATED})
 
 _DAY_MS: Final = 86_400_000
 #: A day longer than the longest window (`configuration.MAX_TTL_SECONDS`): the broker may never
@@ -56,6 +63,9 @@ class TopicSpec:
         return {
             "cleanup.policy": self.cleanup_policy,
             "retention.ms": str(self.retention_ms),
+            # Retention goes by the timestamp. Of a till whose clock is a year slow, the broker
+            # would drop an event before anybody read it; of one that is fast, refuse it.
+            "message.timestamp.type": "LogAppendTime",
             **(self.extra or {}),
         }
 
@@ -75,6 +85,7 @@ TOPICS: Final = (
     TopicSpec(BASKET_STARTED, "basket_id", "BasketStarted", 7 * _DAY_MS),
     TopicSpec(CUSTOMER_UPDATED, "anything", "CustomerUpdated", 7 * _DAY_MS),
     TopicSpec(CACHE_COMMANDS, "identifier", "CacheCommand (internal)", _DAY_MS),
+    TopicSpec(CUSTOMER_FORGOTTEN, "subject", "CustomerForgotten (internal)", -1, "compact"),
     TopicSpec(
         PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
     ),
@@ -91,3 +102,10 @@ TOPICS: Final = (
 #: Topics whose partitions must be as many as the cache's changelog: an event's or a
 #: command's partition is its cache entry's partition.
 CO_PARTITIONED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS, CACHE_CHANGELOG)
+
+#: Topics that hold events of customers: nobody can take single ones out.
+HOLDING_CUSTOMERS: Final = tuple(
+    spec
+    for spec in TOPICS
+    if spec.name not in {BASKET_STARTED, PLUGIN_CONFIGURATION, CUSTOMER_FORGOTTEN}
+)

@@ -120,10 +120,7 @@ class CustomerCacheTable:
 
     async def flush(self) -> None:
         """Wait until the broker has every change that was made: Faust writes them in its time."""
-        producer = self._app.producer
-        while producer.buffer.size:  # its own flush gives up after a tenth of a second
-            await producer.buffer.flush()
-        await producer.flush()
+        await self._table.acknowledged()
 
     @property
     def recovered(self) -> bool:

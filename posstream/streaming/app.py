@@ -19,6 +19,7 @@ from mode.utils.queues import FlowControlEvent
 from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
 from posstream.streaming.pulse import Pulse
+from posstream.streaming.recovery import Tables
 from posstream.streaming.store import Table
 from posstream.topics import DEAD_LETTER_MAX_BYTES, PROJECTED
 
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 BUFFER_MAXSIZE: Final = 65_536
 MAX_POLL_RECORDS: Final = 250
 _MOST_TOPICS: Final = len(PROJECTED)
-_SHORTEST_FREEZE_SECONDS: Final = 10
 _LONGEST_DRAIN: Final = 45
 #: What a stop after a crash may take besides the drain, before the process is ended.
 _LAST_WORDS_SECONDS: Final = 15
@@ -46,6 +46,8 @@ class Tuning:
 
     fetch_wait_ms: int = 500
     probe_watermarks: bool = False
+    #: Whether other workers may take over; the embedded broker has one, and is frozen with it.
+    shared: bool = True
     #: Whether the broker can be asked to write what is sent twice only once.
     idempotent: bool = True
     #: How long an acknowledgement is waited for before the worker crashes; Kafka's own clients
@@ -64,6 +66,11 @@ class Tuning:
         return max(1, self.session_timeout_seconds / 10)
 
     @property
+    def silence_seconds(self) -> float:
+        """How long a process may be frozen: its session counts from the last beat."""
+        return self.session_timeout_seconds - self.heartbeat_interval_seconds - 1
+
+    @property
     def request_timeout_seconds(self) -> float:
         """Upstream's 90, or more: its driver refuses a session that is longer than a request."""
         return max(90, self.session_timeout_seconds + 10)
@@ -73,6 +80,7 @@ class Tuning:
 EMBEDDED_TUNING: Final = Tuning(
     fetch_wait_ms=20,
     probe_watermarks=True,
+    shared=False,
     idempotent=False,
     session_timeout_seconds=6,
 )
@@ -153,6 +161,7 @@ class StreamingApp(faust.App):
             broker=broker,
             datadir=str(datadir),
             store="rocksdb://",
+            TableManager=Tables,
             Table=Table,
             topic_partitions=partitions,
             topic_disable_leader=True,
@@ -181,7 +190,8 @@ class StreamingApp(faust.App):
 
     async def on_started(self) -> None:
         """Watch over the worker from when it has a place in its group."""
-        self.pulse.watch(max(self.tuning.session_timeout_seconds, _SHORTEST_FREEZE_SECONDS))
+        if self.tuning.shared:
+            self.pulse.watch(self.tuning.silence_seconds)
         await super().on_started()
 
     def _crash(self, reason: BaseException) -> None:

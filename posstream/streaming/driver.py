@@ -32,11 +32,14 @@ from faust.types import TP
 from posstream.streaming import client, records
 from posstream.streaming.producer import Producer
 from posstream.streaming.progress import Progress
+from posstream.topics import BEHIND_DATABASE
 
 log = logging.getLogger(__name__)
 
 #: Seconds after which a watermark that cannot be probed is taken as the broker told it.
 _PROBE_SECONDS: Final = 10
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+_GROUP_WATCH_SECONDS: Final = 1.0
 _DRAIN_POLL_SECONDS: Final = 0.02
 #: How long the last commit before a stop or a rebalance may take.
 _COMMIT_SECONDS: Final = 10
@@ -59,7 +62,26 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         client.install()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms  # noqa: SLF001 - no public way
+        # One answer must get through within `client.REQUEST_SECONDS` on a slow link, too.
+        consumer._fetch_max_bytes = _FETCH_BYTES  # noqa: SLF001 - no public way
         return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer, and watch over its place in the group."""
+        await super().on_start()
+        self.add_future(self._watch_group())
+
+    async def _watch_group(self) -> None:
+        # An error that aiokafka does not know ends its part in the group without a word: it is
+        # kept for callers of `getmany`, which Faust does not call.
+        while not self.should_stop:
+            await self.sleep(_GROUP_WATCH_SECONDS)
+            try:
+                self._ensure_consumer()._coordinator.check_errors()  # noqa: SLF001 - no public way
+            except Exception as why:  # noqa: BLE001 - whatever it is, the worker is out
+                crash = self.app.crash(why)
+                asyncio.run_coroutine_threadsafe(crash, self.parent_loop)
+                return
 
     async def on_thread_stop(self) -> None:
         """Leave the group, so that others go on at once, if its coordinator is there.
@@ -309,17 +331,18 @@ class Consumer(faust_driver.Consumer):
     async def wait_empty(self) -> None:
         """Wait for the events in flight, but not for ever; then commit.
 
-        What is not finished in time stays uncommitted and is delivered again. Upstream's loop
-        has no end and swallows cancellation, so it cannot be bounded from outside.
+        What is not finished in time stays uncommitted and is delivered again, and so is what waits
+        for the database: nothing is fetched meanwhile, and an outage would hold up every till.
+        Upstream's loop has no end and swallows cancellation, so it cannot be bounded from outside.
         """
         drain_seconds = self.app.tuning.drain_seconds
         give_up_at = time.monotonic() + drain_seconds
         gc.collect()  # messages are held weakly: those dropped with their buffers must not count
-        while not self.should_stop and self._unacked_messages:
+        while not self.should_stop and (waited_for := self._waited_for()):
             if time.monotonic() > give_up_at:
                 log.warning(
                     "%d events were still in flight after %g s and will be delivered again",
-                    len(self._unacked_messages),
+                    waited_for,
                     drain_seconds,
                 )
                 break
@@ -330,6 +353,9 @@ class Consumer(faust_driver.Consumer):
         await asyncio.wait([commit], timeout=_COMMIT_SECONDS)
         if commit.done():
             commit.result()
+
+    def _waited_for(self) -> int:
+        return sum(message.topic not in BEHIND_DATABASE for message in self._unacked_messages)
 
     async def _commit_last(self) -> None:
         # A commit under way may have begun before the last acks; upstream would leave it at that,

@@ -12,10 +12,13 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from faust.transport.drivers import aiokafka as faust_driver
 
+#: Between two questions for the leader of a partition that has none.
+_METADATA_PAUSE_SECONDS: Final = 0.1
 #: What a flush may take. Events are acknowledged after their answers are, so only changelog
 #: records (a cache) can be left.
 _FLUSH_SECONDS: Final = 5
@@ -32,7 +35,23 @@ class Producer(faust_driver.Producer):
         # What a record may wait for a place in a batch, and the batch until it is written.
         producer._request_timeout_ms = self.app.tuning.delivery_seconds * 1000  # noqa: SLF001 - no public way
         producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 - no public way
+        client = producer.client
+        client.force_metadata_update = partial(_after_a_pause, client.force_metadata_update)
         return producer
+
+    async def send(self, *args: Any, **options: Any) -> Any:
+        """Hand a record over; a batch that the broker refuses for good ends the worker.
+
+        It leaves a gap in the numbers by which the broker knows repeats, and every later batch of
+        its partition would be refused: until a restart, nothing would be written there.
+        """
+        written = await super().send(*args, **options)
+        written.add_done_callback(self._check)
+        return written
+
+    def _check(self, written: "asyncio.Future[Any]") -> None:
+        if not written.cancelled() and (why := written.exception()) is not None:
+            self._crash = asyncio.ensure_future(self.app.crash(why))
 
     async def flush(self) -> None:
         """Wait for what is on its way, but not for as long as brokers may be away."""
@@ -41,6 +60,15 @@ class Producer(faust_driver.Producer):
     async def on_stop(self) -> None:
         """Stop, whether or not brokers are there to take the rest."""
         await _briefly(super().on_stop)
+
+
+def _after_a_pause(ask: Callable[[], Awaitable[bool]]) -> "asyncio.Future[bool]":
+    # aiokafka's sender asks again at once: some 500 times a second while there is no leader.
+    async def pause_and_ask() -> bool:
+        await asyncio.sleep(_METADATA_PAUSE_SECONDS)
+        return await ask()
+
+    return asyncio.ensure_future(pause_and_ask())
 
 
 async def _briefly(what: Callable[[], Awaitable[None]]) -> None:

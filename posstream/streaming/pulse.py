@@ -19,6 +19,11 @@ log = logging.getLogger(__name__)
 _BEAT_SECONDS: Final = 1.0
 
 
+def _seconds() -> float:
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux has it
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 def _end() -> None:
     os._exit(1)
 
@@ -27,12 +32,12 @@ class Pulse:
     """A beat in a thread of its own: only a frozen process misses it, not a busy event loop.
 
     Args:
-        now: monotonic seconds. They stand still while the machine sleeps, and its broker with it.
+        now: seconds that go on while the machine sleeps: its brokers may be elsewhere.
         end: ends the process.
     """
 
     def __init__(
-        self, *, now: Callable[[], float] = time.monotonic, end: Callable[[], None] = _end
+        self, *, now: Callable[[], float] = _seconds, end: Callable[[], None] = _end
     ) -> None:
         self._limit_seconds = math.inf
         self._now = now

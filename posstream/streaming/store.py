@@ -213,7 +213,26 @@ def _replayed(message: Any) -> Iterator[_Replayed]:
 
 
 class Table(faust.Table):
-    """A table in our store."""
+    """A table in our store, that knows which of its changes the broker has."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._unacknowledged: set[asyncio.Future[Any]] = set()
+        super().__init__(*args, **options)
+
+    def send_changelog(self, *args: Any, **options: Any) -> Any:
+        """Send a change; see `acknowledged`."""
+        future = super().send_changelog(*args, **options)
+        self._unacknowledged.add(future)
+        future.add_done_callback(self._unacknowledged.discard)
+        return future
+
+    async def acknowledged(self) -> None:
+        """Wait until the broker has every change that was made so far.
+
+        Raises:
+            KafkaError: if it refused one.
+        """
+        await asyncio.gather(*self._unacknowledged)
 
     def _new_store_by_url(self, url: Any) -> Store:
         return Store(

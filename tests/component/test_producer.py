@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.client import ConnectionGroup
-from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+)
 from aiokafka.protocol.group import HeartbeatRequest
+from faust.transport.drivers import aiokafka as upstream
 
 from posstream.adapters.publisher import FaustPublisher
 from posstream.domain.errors import PublishFailed
@@ -162,3 +168,64 @@ async def test_a_heartbeat_is_given_up_and_a_join_is_not(monkeypatch: pytest.Mon
             await made.send(1, HeartbeatRequest("g", 1, "m"), group=ConnectionGroup.COORDINATION)
     assert frozen.closed
     assert frozen._request_timeout == 90
+
+
+async def test_a_batch_that_is_refused_for_good_ends_the_worker(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_for(tmp_path, Tuning())
+    crashed = asyncio.get_running_loop().create_future()
+
+    async def crash(why: BaseException) -> None:
+        crashed.set_result(why)
+
+    monkeypatch.setattr(app, "crash", crash)
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def send(*_: object, **__: object) -> Any:
+        return refused
+
+    monkeypatch.setattr(upstream.Producer, "send", send)
+    sent = await app.producer.send("t", None, b"", None, None, [])
+    why = TopicAuthorizationFailedError()
+    refused.set_exception(why)
+    assert await crashed is why
+    with pytest.raises(TopicAuthorizationFailedError):
+        await sent
+
+
+async def test_a_partition_without_a_leader_is_asked_for_ten_times_a_second(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "_METADATA_PAUSE_SECONDS", 0.02)
+    async with made_by(app_for(tmp_path, Tuning())) as made:
+        asked = asyncio.ensure_future(made.client.force_metadata_update())
+        await asyncio.sleep(0)
+        assert made.client._md_update_fut is None, "not at once"
+        await asyncio.sleep(0.1)
+        made.client._md_update_fut.set_result(True)
+        assert await asked
+
+
+async def test_an_error_of_the_group_that_aiokafka_keeps_to_itself_ends_the_worker(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "_GROUP_WATCH_SECONDS", 0.01)
+    app = app_for(tmp_path, Tuning())
+    crashed = asyncio.get_running_loop().create_future()
+
+    async def crash(why: BaseException) -> None:
+        crashed.set_result(why)
+
+    monkeypatch.setattr(app, "crash", crash)
+    fenced = UnknownError()
+
+    def check_errors() -> None:
+        raise fenced
+
+    loop = asyncio.get_running_loop()
+    thread: Any = ConsumerThread(app.consumer, loop=loop, thread_loop=loop)
+    thread._consumer = SimpleNamespace(_coordinator=SimpleNamespace(check_errors=check_errors))
+    await thread._watch_group()
+    assert await crashed is fenced
+    app.consumer._thread.thread_loop.close()

@@ -1,0 +1,40 @@
+"""The recovery of tables, which ends the worker when brokers let it wait too long.
+
+Upstream takes a time-out of its own calls for a stop: its loop ends, later rebalances start no
+recovery, and the worker sits there for ever, alive and without work.
+"""
+
+from typing import Any
+
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery as FaustRecovery
+from faust.tables.recovery import ServiceStopped
+
+from posstream.domain.errors import BrokerUnreachable
+
+
+class Recovery(FaustRecovery):
+    """Faust's, with an end that is seen."""
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109 - upstream's
+        try:
+            await super()._wait(coro, timeout=timeout)
+        except ServiceStopped:
+            if not self.should_stop:
+                await self.app.crash(
+                    BrokerUnreachable(f"no answer within {timeout} s while tables are recovered")
+                )
+            raise
+
+
+class Tables(TableManager):
+    """The tables of an app."""
+
+    _recovery: FaustRecovery | None
+
+    @property
+    def recovery(self) -> FaustRecovery:
+        """The service that recovers them."""
+        if self._recovery is None:
+            self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery

@@ -141,6 +141,29 @@ async def test_waiting_for_events_in_flight_ends(tmp_path: Any) -> None:
     assert held in consumer._unacked_messages
 
 
+@pytest.mark.parametrize(("kind", "in_time"), [(Consumer, True), (upstream.Consumer, False)])
+async def test_nobody_waits_for_events_that_wait_for_the_database(
+    tmp_path: Any, kind: type, *, in_time: bool
+) -> None:
+    app = app_for(tmp_path)
+    app.tune(replace(EMBEDDED_TUNING, drain_seconds=60))
+    consumer = await consumer_of(kind, app)
+    held = Held(0)
+    held.topic = PROJECTED[0]
+    consumer._unacked_messages.add(held)
+
+    async def commit(*_: object, **__: object) -> bool:
+        return False
+
+    consumer.commit = consumer.force_commit = commit
+    waiting = asyncio.ensure_future(consumer.wait_empty())
+    await asyncio.wait([waiting], timeout=0.5)
+    assert waiting.done() is in_time
+    if not in_time:  # it swallows cancellation
+        consumer._unacked_messages.clear()
+        await waiting
+
+
 async def test_the_fetch_wait_is_ours_and_not_the_1500_ms_of_upstream(tmp_path: Any) -> None:
     app = app_for(tmp_path)
     ours = thread_of(app)
@@ -476,3 +499,26 @@ async def test_the_last_commit_is_made_even_if_one_is_under_way(
     under_way.set_result(None)
     await stopping
     assert len(made) == commits
+
+
+@pytest.mark.parametrize(("kind", "asked"), [(Consumer, {SOURCE}), (upstream.Consumer, set())])
+async def test_a_fetch_keeps_the_partitions_that_it_was_asked_for(
+    tmp_path: Any, kind: type, asked: set[TP]
+) -> None:
+    """Paused meanwhile, upstream's set is empty, and aiokafka takes that for all partitions."""
+    consumer = await consumer_of(kind, app_for(tmp_path))
+    active, paused = {SOURCE}, asyncio.Event()
+    waiting = []
+
+    async def fetch(partitions: set[TP], _timeout: float) -> Any:
+        await paused.wait()
+        waiting.append(set(partitions))
+        return {}
+
+    consumer._thread.getmany = fetch
+    fetching = asyncio.ensure_future(consumer._getmany(active_partitions=active, timeout=1))
+    await asyncio.sleep(0)
+    active.clear()
+    paused.set()
+    await fetching
+    assert waiting == [asked]

@@ -18,10 +18,13 @@ from posstream.domain.cache_maintenance import (
     CustomerUpdate,
     Evict,
     EvictPrefix,
+    Forget,
+    Refresh,
     Replace,
 )
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
+from posstream.domain.forgetting import Forgotten
 from posstream.domain.freshness import CacheEntry
 from posstream.domain.identifier import ALLOWED, Identifier, IdentifierKind, normalise
 from posstream.domain.lookup import (
@@ -48,12 +51,15 @@ MAX_RESPONSE_DATA: Final = 4096
 #: broker takes from us (`topics.DEAD_LETTER_MAX_BYTES`).
 MAX_DEAD_KEY: Final = 64 * 1024
 MAX_DEAD_VALUE: Final = 1024 * 1024 + 512 * 1024
+#: On a dead letter and its replay: when the message was first written, in milliseconds since 1970.
+FIRST_WRITTEN: Final = "posstream.dlq.timestamp"
 #: A till may ask for a later answer than configured, but not for a later one than this.
 MAX_DEADLINE_MS: Final = 300_000
 
 #: Namespace of every id that posstream derives (RFC 9562, UUID version 5).
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:posstream")
 _SOURCE: Final = b"/posstream/customer-lookup"
+_LONGEST_TIME: Final = 18
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 Headers = Iterable[tuple[str, bytes]]
@@ -219,6 +225,15 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
             }:
                 entry = CacheEntry(clamp_ms(fetched_at_ms), orjson.dumps(document))
                 return Replace(identifier, entry)
+            case {"op": "refresh", "identifier": str(identifier), "lookup_id": str(lookup)}:
+                return Refresh(identifier, lookup)
+            case {
+                "op": "forget",
+                "identifier": str(identifier),
+                "customer_ids": list(ids),
+                "after_ms": int(after_ms),
+            }:
+                return Forget(identifier, tuple(map(str, ids)), clamp_ms(after_ms))
     except ValueError:
         pass
     raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, "not a command that posstream wrote")
@@ -250,6 +265,14 @@ def _decode(value: bytes | None, *, most: int = MAX_EVENT_BYTES) -> dict[str, An
             DeadLetterReason.NOT_AN_OBJECT, "the message is JSON, but not an object"
         )
     return event
+
+
+def first_written_ms(headers: Headers) -> int | None:
+    """When a replayed message was first written, in milliseconds since 1970; None if it is none."""
+    for name, value in headers:
+        if name == FIRST_WRITTEN and value and value.isdigit() and len(value) <= _LONGEST_TIME:
+            return int(value)
+    return None
 
 
 def _id(
@@ -355,7 +378,14 @@ def answered(answer: LookupAnswer, now_ms: int) -> Record:
     return _record(topic, asked.basket_id, event_id, event_type, now_ms, value, asked.traceparent)
 
 
-def attempted(asked: Identification, attempt: Attempt, waiters: int, now_ms: int) -> Record:
+def attempted(
+    asked: Identification,
+    attempt: Attempt,
+    waiters: int,
+    now_ms: int,
+    *,
+    call_started_at_ms: int | None = None,
+) -> Record:
     """The audit record of one HTTP attempt: `customer-lookup-logged`.
 
     Args:
@@ -363,8 +393,12 @@ def attempted(asked: Identification, attempt: Attempt, waiters: int, now_ms: int
         attempt: what was asked and what came back.
         waiters: how many other events share the call.
         now_ms: wall time.
+        call_started_at_ms: when the call began that it is an attempt of; without, the attempt
+            is all of it.
     """
     event_id = _derived(asked.lookup_id, "attempt", str(attempt.number))
+    if call_started_at_ms is None:
+        call_started_at_ms = attempt.requested_at_ms
     value = {
         "event_id": event_id,
         "event_type": "CUSTOMER_LOOKUP_LOGGED",
@@ -372,10 +406,11 @@ def attempted(asked: Identification, attempt: Attempt, waiters: int, now_ms: int
         "lookup_id": asked.lookup_id,
         "attempt": attempt.number,
         "waiters": waiters,
-        "basket_id": asked.basket_id,
+        "basket_id": asked.basket_id or None,
         "customer_identifier": asked.identifier,
         "identifier_kind": asked.kind,
         "api_endpoint": attempt.api_endpoint,
+        "call_started_at": iso_utc_ms(call_started_at_ms),
         "request_timestamp": iso_utc_ms(attempt.requested_at_ms),
         "response_timestamp": iso_utc_ms(attempt.responded_at_ms),
         "status": attempt.status,
@@ -474,7 +509,39 @@ def commanded(command: CacheCommand, partitions: int) -> list[Record]:
                     "fetched_at_ms": entry.fetched_at_ms,
                 }
             )
+        case Refresh(identifier, lookup):
+            value = orjson.dumps({"op": "refresh", "identifier": identifier, "lookup_id": lookup})
+        case Forget(identifier, customer_ids, after_ms):
+            value = orjson.dumps(
+                {
+                    "op": "forget",
+                    "identifier": identifier,
+                    "customer_ids": customer_ids,
+                    "after_ms": after_ms,
+                }
+            )
     return [Record(topics.CACHE_COMMANDS, identifier.encode(), value)]
+
+
+def forgotten(mark: Forgotten) -> Record:
+    """The mark of a forgotten identifier or customer; of one subject the last one counts."""
+    event_id = _derived("forgotten", mark.subject, str(mark.forgotten_at_ms))
+    value = {
+        "event_id": event_id,
+        "event_type": "CUSTOMER_FORGOTTEN",
+        "schema_version": 1,
+        "subject": mark.subject,
+        "forgotten_at": iso_utc_ms(mark.forgotten_at_ms),
+        "cache_entries": mark.cache_entries,
+    }
+    return _record(
+        topics.CUSTOMER_FORGOTTEN,
+        mark.subject,
+        event_id,
+        "CUSTOMER_FORGOTTEN",
+        mark.forgotten_at_ms,
+        orjson.dumps(value),
+    )
 
 
 def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
@@ -505,7 +572,7 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
             ("posstream.dlq.topic", topic.encode()),
             ("posstream.dlq.partition", str(partition).encode()),
             ("posstream.dlq.offset", str(offset).encode()),
-            ("posstream.dlq.timestamp", str(timestamp_ms).encode()),
+            (FIRST_WRITTEN, str(timestamp_ms).encode()),
             ("posstream.dlq.reason", error.reason.encode()),
             ("posstream.dlq.error", str(error).encode()),
         ),

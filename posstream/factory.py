@@ -1,25 +1,35 @@
 """The only wiring: settings in, a Faust app out."""
 
+from collections.abc import AsyncIterator
 from typing import Any
+
+from aiohttp.web import Application
 
 from agents.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_lookup import CustomerLookupAgent
 from agents.customer_updates import CustomerUpdatesAgent
 from agents.dead_letters import DeadLetters
 from agents.projection import ProjectionAgent
+from posstream.adapters.answer_topics import AnswerReader
 from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
 from posstream.adapters.directory_http import HttpDirectory
+from posstream.adapters.drilled_directory import DrilledDirectory
 from posstream.adapters.publisher import FaustPublisher
 from posstream.adapters.sql.configuration_store import SqlConfigurationStore
 from posstream.adapters.sql.engine import create_engine, read_only
+from posstream.adapters.sql.erasure import SqlErasure
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.read_model import SqlReadModel
+from posstream.answer_feed import AnswerFeed
 from posstream.configuration import PLUGIN, CurrentConfiguration, PluginConfiguration
 from posstream.configuration_follower import ConfigurationFollower
 from posstream.directory_call import DirectoryCall
+from posstream.directory_trial import DirectoryTrial
+from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
 from posstream.lookup import CustomerLookup
 from posstream.metrics import Metrics
+from posstream.outage_drill import OutageDrills
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.runtime import Runtime
 from posstream.settings import Settings
@@ -28,6 +38,7 @@ from posstream.topics import APP_ID
 from posstream.worker_health import WorkerHealth
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
+from web.graphql.graphiql import GraphiQL
 from web.server import create_web
 
 
@@ -66,8 +77,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     topic = KafkaConfigurationTopic(settings.bootstrap_servers)
     live = LiveConfiguration(current=configuration, store=store, topic=topic, clock=clock)
     follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=metrics)
+    drills = OutageDrills(publish=publisher.publish, clock=clock, metrics=metrics)
+    drilled = DrilledDirectory(directory, running=lambda: drills.running, clock=clock)
     lookup = CustomerLookup(
-        call=DirectoryCall(directory, clock=clock, metrics=metrics),
+        call=DirectoryCall(drilled, clock=clock, metrics=metrics),
         configuration=configuration,
         publisher=publisher,
         clock=clock,
@@ -94,7 +107,13 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     )
     ProjectionAgent(app, projection=SqlProjection(engine))
     CacheMaintenanceAgent(
-        app, cache=cache, lookup=lookup, metrics=metrics, dead_letters=dead_letters
+        app,
+        cache=cache,
+        lookup=lookup,
+        publisher=publisher,
+        clock=clock,
+        metrics=metrics,
+        dead_letters=dead_letters,
     )
     sweeper = CacheSweeper(cache, configuration=configuration, clock=clock, metrics=metrics)
     app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
@@ -108,16 +127,31 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
     )
+    answers = AnswerFeed(clock)
     web = create_web(
         settings=settings,
         read_model=read_model,
         publisher=publisher,
         clock=clock,
         health=WorkerHealth(app, agent, dead_letters),
-        registry=metrics.registry,
+        metrics=metrics,
+        answers=answers,
         configuration=live,
         breaker=lookup.breaker,
+        forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
+        drills=drills,
+        directory_trial=DirectoryTrial(directory, card_guard=settings.payment_card_guard),
+        graphiql=GraphiQL.find(),
     )
+    answer_reader = AnswerReader(settings.bootstrap_servers, answers)
+
+    async def read_answers(_: Application) -> AsyncIterator[None]:
+        # The web view opens after the runtime, which has tuned the app by then.
+        answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
+        yield
+        await answer_reader.close()
+
+    web.cleanup_ctx.append(read_answers)
     runtime = Runtime(
         app=app,
         settings=settings,
@@ -126,7 +160,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         lookup=lookup,
         web=web,
         configuration=configuration,
-        configuration_reader=ConfigurationReader(settings.bootstrap_servers, follower),
+        configuration_reader=ConfigurationReader(settings.bootstrap_servers, follower, drills),
     )
     app.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),

@@ -11,12 +11,14 @@ from posstream import embedded_broker
 from posstream.adapters.configuration_topic import ConfigurationReader
 from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.sql.migrate import upgrade
+from posstream.adapters.sql.opening import DatabaseOpening
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.domain.errors import BrokerUnreachable, StartRefused
 from posstream.lookup import CustomerLookup
 from posstream.settings import Settings
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
-from posstream.streaming.preflight import prepare_topics
+from posstream.streaming.membership import Membership
+from posstream.streaming.preflight import prepare_topics, tombstones_kept_ms
 from posstream.topics import TOPICS
 from web.server import WebServer
 
@@ -50,6 +52,8 @@ class Runtime:
         self._web_server: WebServer | None = None
         self._configuration = configuration
         self._configuration_reader = configuration_reader
+        self._database = DatabaseOpening(self._open_database)
+        self._membership = Membership(settings.datadir)
 
     async def open(self) -> None:
         """Open everything but the web view.
@@ -58,18 +62,25 @@ class Runtime:
             StartRefused: with a sentence that says what to do.
         """
         settings = self._settings
+        name = self._membership.claim()
         cluster = await prepare_topics(
             settings.bootstrap_servers,
             TOPICS,
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
         )
-        tuning = EMBEDDED_TUNING if cluster == embedded_broker.CLUSTER_ID else Tuning()
+        embedded = cluster == embedded_broker.CLUSTER_ID
+        tuning = EMBEDDED_TUNING if embedded else Tuning()
         if settings.session_timeout_seconds is not None:
             tuning = dataclasses.replace(
                 tuning, session_timeout_seconds=settings.session_timeout_seconds
             )
+        kept_ms = None if embedded else await tombstones_kept_ms(settings.bootstrap_servers)
+        if kept_ms is not None:
+            tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
         self._app.tune(tuning)
+        if not embedded:  # it does not know of names
+            self._app.join_as(name)
 
         def follow(value: PluginConfiguration) -> None:
             log.info("configuration version %d is in force", value.version)
@@ -78,25 +89,31 @@ class Runtime:
 
         self._configuration.watch(follow)
         try:
-            await upgrade(self._engine)
-        except Exception as why:
-            raise StartRefused(
-                f"the read model cannot be opened ({type(why).__name__}): "
-                "check POSSTREAM_DATABASE_URL and that the database is up"
-            ) from why
-        try:
             await self._configuration_reader.open(fetch_wait_ms=tuning.fetch_wait_ms)
         except BrokerUnreachable as why:
             raise StartRefused(str(why)) from why
+        try:
+            await self._database.open()
+        except Exception as why:
+            raise StartRefused(
+                f"the read model cannot be opened ({type(why).__name__}): "
+                "check POSSTREAM_DATABASE_URL"
+            ) from why
         await self._directory.open()
+
+    async def _open_database(self) -> None:
+        await upgrade(self._engine)
+        await self._configuration_reader.settle()
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
         # Their events have been answered, or were waited for as long as a stop may take.
         await self._lookup.drain(_LAST_CALLS_SECONDS)
         await self._directory.close()
+        await self._database.close()
         await self._configuration_reader.close()
         await self._engine.dispose()
+        self._membership.release()
 
     async def open_web(self) -> None:
         """Open the web view where `faust worker` or the settings want it."""

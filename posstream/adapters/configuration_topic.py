@@ -6,29 +6,25 @@ every record, from before its first event on.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
 import aiokafka
 from aiokafka.errors import KafkaError
 
+from posstream.adapters.groupless_reader import GrouplessReader
 from posstream.configuration import PLUGIN
 from posstream.configuration_follower import ConfigurationFollower
 from posstream.configuration_record import write_record
 from posstream.domain.configuration_version import ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
+from posstream.outage_drill import OutageDrills
 from posstream.ports import ConfigurationPublisher
-from posstream.topics import PLUGIN_CONFIGURATION
-
-log = logging.getLogger(__name__)
+from posstream.topics import OUTAGE_DRILLS, PLUGIN_CONFIGURATION
 
 _KEY: Final = PLUGIN.encode()
-_PARTITION: Final = aiokafka.TopicPartition(PLUGIN_CONFIGURATION, 0)
 #: How long a broker may take to acknowledge an edit, or to let the topic be read to its end.
 _PATIENCE_SECONDS: Final = 10
-_PAUSE_SECONDS: Final = 0.5
-_POLL_MS: Final = 1000
 
 
 class KafkaConfigurationTopic(ConfigurationPublisher):
@@ -62,45 +58,69 @@ class KafkaConfigurationTopic(ConfigurationPublisher):
 class ConfigurationReader:
     """The topic, read: to its end at the start, and then for as long as the worker runs."""
 
-    def __init__(self, servers: Sequence[str], follower: ConfigurationFollower) -> None:
-        self._servers = list(servers)
+    def __init__(
+        self,
+        servers: Sequence[str],
+        follower: ConfigurationFollower,
+        drills: OutageDrills | None = None,
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            servers: host:port of the brokers.
+            follower: takes the records of `plugin-configuration`.
+            drills: takes those of the outage drills, which come along on the same connection.
+        """
+        topics = (PLUGIN_CONFIGURATION,) if drills is None else (PLUGIN_CONFIGURATION, OUTAGE_DRILLS)
+        self._reader = GrouplessReader(servers, *topics)
         self._follower = follower
+        self._drills = drills
         self._fetch_wait_ms = 0
-        self._position: int | None = None
-        self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, *, fetch_wait_ms: int) -> None:
-        """Have the right version in force, and follow the topic from there.
+        """Have the topic's version in force, and follow the topic from there; then `settle`.
 
         Args:
             fetch_wait_ms: how long the broker may hold a fetch back.
 
         Raises:
             BrokerUnreachable: if the topic cannot be read.
-            Exception: whatever the database raises.
         """
-        await self.catch_up(fetch_wait_ms=fetch_wait_ms)
-        self._task = asyncio.create_task(self._follow(), name="plugin-configuration")
+        await self._read(fetch_wait_ms)
+        self._task = asyncio.create_task(
+            self._reader.repeat(self._follow), name="plugin-configuration"
+        )
+
+    async def settle(self) -> None:
+        """Reconcile the topic with the store, which may be away for a while after `open`.
+
+        Raises:
+            Exception: whatever the database raises; call it again.
+        """
+        await self._follower.settle()
 
     async def catch_up(self, *, fetch_wait_ms: int) -> None:
-        """Read the topic to its end and reconcile it with the store; see `open`."""
+        """Read the topic to its end and reconcile it with the store; follow nothing."""
+        await self._read(fetch_wait_ms)
+        try:
+            await self.settle()
+        except BaseException:
+            await self._reader.disconnect()
+            raise
+
+    async def _read(self, fetch_wait_ms: int) -> None:
         self._fetch_wait_ms = fetch_wait_ms
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._connect()
-                await self._read_to_the_end()
+                await self._reader.connect(fetch_wait_ms=fetch_wait_ms)
+                await self._reader.read_to_the_end(self._take)
         except (KafkaError, OSError) as why:
-            await self._disconnect()
+            await self._reader.disconnect()
             raise BrokerUnreachable(
                 f"topic {PLUGIN_CONFIGURATION} cannot be read ({type(why).__name__}): "
                 "see POSSTREAM_BROKER"
             ) from why
-        try:
-            await self._follower.settle()
-        except BaseException:
-            await self._disconnect()
-            raise
 
     async def close(self) -> None:
         """Stop following. Idempotent."""
@@ -109,57 +129,19 @@ class ConfigurationReader:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self._disconnect()
+        await self._reader.disconnect()
 
-    async def _connect(self) -> None:
-        self._consumer = consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=self._fetch_wait_ms,
-        )
-        await consumer.start()
-        consumer.assign([_PARTITION])
-        if self._position is None:
-            await consumer.seek_to_beginning(_PARTITION)
-        else:
-            consumer.seek(_PARTITION, self._position)
-
-    async def _disconnect(self) -> None:
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.stop()
-
-    async def _read_to_the_end(self) -> None:
-        # The embedded broker answers ListOffsets(latest) with the base of the last batch + 1:
-        # enough to know whether there is anything; where it ends, a fetch tells.
-        ends = await self._consumer.end_offsets([_PARTITION])
-        end = ends[_PARTITION]
-        while await self._consumer.position(_PARTITION) < end:
-            for message in await self._fetched():
-                self._follower.take(message.value)
-            end = max(end, self._consumer.highwater(_PARTITION) or 0)
-
-    async def _fetched(self) -> list[Any]:
-        fetched = await self._consumer.getmany(_PARTITION, timeout_ms=_POLL_MS)
-        messages = fetched.get(_PARTITION, [])
-        if messages:
-            self._position = messages[-1].offset + 1
-        return [message for message in messages if message.key == _KEY]
+    def _take(self, record: Any) -> None:
+        if self._drills is not None and record.topic == OUTAGE_DRILLS:
+            self._drills.take(record.value)
+        elif record.key == _KEY:
+            self._follower.take(record.value)
 
     async def _follow(self) -> None:
-        troubled = False
-        while True:
-            try:
-                if self._consumer is None:
-                    await self._connect()
-                for message in await self._fetched():
-                    await self._follower.follow(message.value)
-                troubled = False
-            except Exception as why:  # noqa: BLE001 - nothing watches this task but us
-                if not troubled:
-                    log.warning("cannot read %s (%r); trying on", PLUGIN_CONFIGURATION, why)
-                troubled = True
-                await self._disconnect()
-                await asyncio.sleep(_PAUSE_SECONDS)
+        if not self._reader.is_connected:
+            await self._reader.connect(fetch_wait_ms=self._fetch_wait_ms)
+        for record in await self._reader.fetch():
+            if self._drills is not None and record.topic == OUTAGE_DRILLS:
+                self._drills.take(record.value)
+            elif record.key == _KEY:
+                await self._follower.follow(record.value)

@@ -1,7 +1,7 @@
 """The ports in memory: what a component test gives to the web view."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,10 +12,21 @@ import orjson
 from agents.dead_letters import DeadLetters
 from posstream.domain.customer import Customer, read_customer
 from posstream.domain.errors import PublishFailed
+from posstream.domain.forgetting import Forgotten, Trail
 from posstream.domain.freshness import CacheEntry
 from posstream.domain.lookup import Attempt, AttemptStatus, Reason
 from posstream.metrics import Metrics
-from posstream.ports import AttemptOutcome, BasketRow, CustomerRow, Record
+from posstream.ports import (
+    AnswerWindow,
+    AttemptOutcome,
+    BasketHistory,
+    BasketRow,
+    CustomerRow,
+    LookupLogRow,
+    LookupStatistics,
+    MarkedAttempts,
+    Record,
+)
 from posstream.resilience.clock import Clock
 from web.health import HealthReport
 
@@ -67,6 +78,17 @@ class FakeReadModel:
 
     customers: dict[str, CustomerRow] = field(default_factory=dict)
     baskets: dict[str, BasketRow] = field(default_factory=dict)
+    logs: list[LookupLogRow] = field(default_factory=list)
+    statistics: LookupStatistics = field(
+        default_factory=lambda: LookupStatistics({}, {}, None, None, 0)
+    )
+    histories: dict[str, BasketHistory] = field(default_factory=dict)
+    #: By the moment at which they begin.
+    windows: dict[datetime, AnswerWindow] = field(default_factory=dict)
+    marked: MarkedAttempts = field(default_factory=lambda: MarkedAttempts(0, 0))
+    by_version: dict[int, Mapping[tuple[str | None, str | None], int]] = field(
+        default_factory=dict
+    )
     error: Exception | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
 
@@ -85,14 +107,87 @@ class FakeReadModel:
         rows = [c for c in self.customers.values() if tier in {None, c.tier}]
         return rows[:limit]
 
+    async def customers_by_ids(self, ids: Iterable[str]) -> Mapping[str, CustomerRow]:
+        asked = sorted(ids)
+        self._ask(customer_ids=asked)
+        return {one: self.customers[one] for one in asked if one in self.customers}
+
+    async def next_customers(
+        self,
+        *,
+        first: int,
+        after: str | None = None,
+        tier: str | None = None,
+        search: str | None = None,
+    ) -> Sequence[CustomerRow]:
+        self._ask(first=first, after=after, tier=tier, search=search)
+        rows = sorted(self.customers.values(), key=lambda row: row.customer_id)
+        return [row for row in rows if after is None or row.customer_id > after][:first]
+
     async def basket(self, basket_id: str) -> BasketRow | None:
         self._ask(basket_id=basket_id)
         return self.baskets.get(basket_id)
+
+    async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
+        asked = sorted(ids)
+        self._ask(basket_ids=asked)
+        return {one: self.baskets[one] for one in asked if one in self.baskets}
+
+    async def lookup_logs(self, **question: Any) -> Sequence[LookupLogRow]:
+        self._ask(**question)
+        return self.logs[: question["first"]]
+
+    async def lookup_statistics(self, since: datetime) -> LookupStatistics:
+        self._ask(since=since)
+        return self.statistics
+
+    async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
+        self._ask(since=since, until=until)
+        return self.windows.get(since, AnswerWindow({}, None))
+
+    async def marked_attempts(
+        self, since: datetime, until: datetime, *, mark: str
+    ) -> MarkedAttempts:
+        self._ask(since=since, until=until, mark=mark)
+        return self.marked
+
+    async def answers_by_version(
+        self, versions: Collection[int], since: datetime
+    ) -> Mapping[int, Mapping[tuple[str | None, str | None], int]]:
+        self._ask(versions=sorted(versions), since=since)
+        return {one: self.by_version[one] for one in versions if one in self.by_version}
+
+    async def basket_history(self, basket_id: str) -> BasketHistory | None:
+        self._ask(basket_id=basket_id)
+        return self.histories.get(basket_id)
 
     def _ask(self, **question: Any) -> None:
         if self.error is not None:
             raise self.error
         self.asked.append(question)
+
+
+@dataclass
+class FakeErasure:
+    """One known customer; whoever reads the commands confirms them, unless told not to."""
+
+    publisher: FakePublisher
+    #: The customer of every identifier, with the identifiers that lead there.
+    known: Trail = field(default_factory=lambda: Trail(()))
+    found: dict[str, int] = field(default_factory=lambda: {"customers": 0, "baskets": 0})
+    confirms: bool = True
+
+    async def trail(self, identifier: str) -> Trail:
+        others = tuple(one for one in self.known.identifiers if one != identifier)
+        return Trail((*others, identifier), self.known.customer_ids)
+
+    async def rows(self, trail: Trail) -> Mapping[str, int]:
+        return dict.fromkeys(self.found, 0) if await self.marks(trail.subjects) else self.found
+
+    async def marks(self, subjects: Collection[str]) -> Mapping[str, Forgotten]:
+        if not self.publisher.records or not self.confirms:
+            return {}
+        return {subject: Forgotten(subject, NOW_MS) for subject in subjects}
 
 
 @dataclass

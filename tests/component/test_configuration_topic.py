@@ -73,6 +73,7 @@ async def workers(servers: list[str]) -> AsyncIterator[list[Worker]]:
     workers = [a_worker(servers), a_worker(servers)]
     for worker in workers:
         await worker.reader.open(fetch_wait_ms=20)
+        await worker.reader.settle()
     yield workers
     for worker in workers:
         await worker.reader.close()
@@ -140,6 +141,7 @@ async def test_a_worker_on_a_fresh_embedded_broker_starts_with_the_version_of_it
     old = FakeStore({6: ConfigurationChange(last, old_enabled=True, old_config={})})
     first = a_worker(servers, old)
     await first.reader.open(fetch_wait_ms=20)
+    await first.reader.settle()
     await first.reader.close()
     assert first.live.current.in_force == last
 

@@ -230,3 +230,17 @@ async def test_the_age_of_a_commit_grows_only_while_an_event_waits() -> None:
     bench.directory.gate.set()
     await bench.until(lambda: bench.acked == [0])
     assert bench.agent.commit_age_seconds() == 0
+
+
+@pytest.mark.parametrize("kind", [tuple, dict])
+async def test_a_replay_without_occurred_at_happened_when_it_was_first_written(kind: Any) -> None:
+    bench = Bench()
+    headers = kind([("posstream.dlq.timestamp", b"1700000000000")])
+    message = Message(scan("1"), 0, headers=headers)
+
+    async def arriving() -> AsyncIterator[Event]:
+        yield Event(message, bench.acked)
+
+    await bench.agent.consume(arriving())
+    await bench.until(bench.answers)
+    assert bench.answers()[0]["identified_at"] == "2023-11-14T22:13:20.000Z"

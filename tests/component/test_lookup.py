@@ -19,6 +19,7 @@ from posstream.domain.lookup import (
     Reason,
     Source,
 )
+from posstream.domain.times import iso_utc_ms
 from posstream.lookup import CustomerLookup
 from posstream.metrics import Metrics
 from posstream.resilience.bulkhead import QUEUE_PER_PLACE
@@ -315,6 +316,24 @@ async def test_a_refresh_under_way_leaves_the_entry_once_its_key_is_forgotten() 
     bench.open_gate()
     await bench.lookup.drain()
     assert bench.cache.entries == {"+1": old}
+
+
+async def test_a_forgotten_call_is_as_old_as_its_beginning_though_it_asks_again_later() -> None:
+    bench = Bench()
+    outcomes = [(None, Reason.API_ERROR), bench.directory.outcome("+1")]
+    bench.directory.outcome = lambda _: outcomes.pop(0)
+    began = bench.clock.now_ms()
+    late = await bench.asking()
+    bench.lookup.forget("+1")
+    bench.clock.advance(2)
+    bench.open_gate()
+    answer = await late
+    assert isinstance(answer, CustomerFound)
+    assert (answer.attempts, answer.fetched_at_ms) == (2, began)
+    logged = [bench.publisher.value(number) for number in range(2)]
+    assert [value["attempt"] for value in logged] == [1, 2]
+    assert {value["call_started_at"] for value in logged} == {iso_utc_ms(began)}
+    assert logged[1]["request_timestamp"] == iso_utc_ms(began + 2000)
 
 
 async def test_forgetting_one_key_leaves_the_call_of_another() -> None:

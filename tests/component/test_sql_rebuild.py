@@ -21,7 +21,9 @@ from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.tables import ReadModelTables
 from posstream.cli import main
 from posstream.commands.topic_reader import TopicReader
+from posstream.domain.forgetting import Forgotten, Trail
 from posstream.embedded_broker import EmbeddedBroker
+from posstream.events import forgotten
 from posstream.ports import ProjectedEvent
 from posstream.streaming.preflight import prepare_topics
 from tests.component.sql_databases import (
@@ -190,6 +192,30 @@ async def test_a_drop_that_would_lose_rows_is_refused_and_says_how_many(shop: Sh
     done = await shop.run("--drop", "--yes")
     assert done.exit_code == 0, done.output
     assert await shop.rows() == ROWS
+
+
+@pytest.mark.parametrize("options", [(), ("--drop",)])
+async def test_a_replay_forgets_again_who_was_forgotten_after_the_backup(
+    shop: Shop, options: tuple[str, ...]
+) -> None:
+    john = Trail(("+1234567890", "john@example.com"), ("CUST_001",))
+    marks = [forgotten(Forgotten(subject, 4_000_000_000_000)) for subject in john.subjects]
+    others = [
+        found("e9", identifier="+0987654321", basket="b9", customer=other("CUST_002")),
+        logged("l9", customer_identifier="+0987654321"),
+        started(),
+    ]
+    await shop.project(others)
+    expected = await everything(shop.engine)
+    await shop.write([*others, found("e1"), found("e2", identifier="john@example.com")])
+    for record in marks:
+        await shop.producer.send_and_wait(record.topic, record.value, key=record.key)
+    await shop.project([found("e1"), logged("l1")])
+    done = await shop.run(*options, "--yes")
+    assert done.exit_code == 0, done.output
+    rows = await everything(shop.engine)
+    assert len(rows.pop("forgotten_subjects")) == len(marks)
+    assert rows == {name: rows for name, rows in expected.items() if name != "forgotten_subjects"}
 
 
 async def test_a_drop_is_refused_when_a_topic_has_lost_its_first_records(

@@ -249,8 +249,8 @@ def _formatted(folder: Path, count: int, java: Sequence[str]) -> list[Node]:
 
 
 def _format(nodes: Sequence[Node], java: Sequence[str]) -> None:
-    # What `StorageTool random-uuid` prints, without a second of Java: like there no dash comes first,
-    # which would make it an option.
+    # What `StorageTool random-uuid` prints, without a second of Java. A dash in front would make
+    # it an option.
     cluster_id = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     for node in nodes:
         tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id]

@@ -13,6 +13,7 @@ from posstream.domain.cache_maintenance import (
     CustomerUpdate,
     Evict,
     EvictPrefix,
+    Forget,
     InvalidEviction,
     Replace,
     eviction,
@@ -124,6 +125,9 @@ COMMANDS = st.one_of(
     st.builds(Evict, IDENTIFIERS, st.sampled_from(Cause)),
     st.builds(EvictPrefix, IDENTIFIERS | st.just("")),
     st.builds(Replace, IDENTIFIERS, ENTRIES),
+    st.builds(
+        Forget, IDENTIFIERS, st.lists(IDENTIFIERS, max_size=3).map(tuple), st.integers(0, NOW)
+    ),
 )
 
 
@@ -166,6 +170,8 @@ def test_the_largest_customer_that_is_read_still_fits_in_a_command() -> None:
         b'{"op":"evict"}',
         b'{"op":"evict","identifier":5,"cause":"evicted"}',
         b'{"op":"evict","identifier":"+1","cause":"boredom"}',
+        b'{"op":"forget","identifier":"+1","customer_ids":[],"after_ms":"1"}',
+        b'{"op":"forget","identifier":"+1","customer_ids":"C","after_ms":1}',
         b'{"op":"replace","identifier":"+1","fetched_at_ms":1}',
         b'{"op":"replace","identifier":"+1","customer":null,"fetched_at_ms":1}',
         b'{"op":"replace","identifier":"+1","customer":{},"fetched_at_ms":"1"}',

@@ -420,6 +420,7 @@ def test_an_attempt_is_written_as_the_contract_says() -> None:
         "customer_identifier": "+1234567890",
         "identifier_kind": "PHONE",
         "api_endpoint": "http://crm/",
+        "call_started_at": NOW_ISO,
         "request_timestamp": NOW_ISO,
         "response_timestamp": "2023-11-14T22:13:20.005Z",
         "status": "SUCCESS",
@@ -617,3 +618,21 @@ def test_an_event_nested_too_deep_is_unreadable(depth: int) -> None:
     value = b'{"basket_id":"b","customer_identifier":"+1","x":' + b"[" * depth + b"]" * depth + b"}"
     with pytest.raises(UnreadableEvent):
         read_raw(value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ([("posstream.dlq.timestamp", b"1700000000000")], 1_700_000_000_000),
+        ([("posstream.dlq.timestamp", b"")], None),
+        ([("posstream.dlq.timestamp", b"-1")], None),
+        ([("posstream.dlq.timestamp", b"yesterday")], None),
+        ([("posstream.dlq.timestamp", b"9" * 5000)], None),
+        ([("traceparent", b"1")], None),
+        ([], None),
+    ],
+)
+def test_only_a_replay_says_when_it_was_first_written(
+    headers: list[tuple[str, bytes]], found: int | None
+) -> None:
+    assert events.first_written_ms(headers) == found

@@ -21,7 +21,7 @@ _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+async
 READ_ONLY: Final = "posstream_read_only"
 _PAUSE_SECONDS: Final = 0.02
 #: A server that hangs takes connections all the same, and never greets.
-_CONNECT_SECONDS: Final = 10
+_CONNECT_SECONDS: Final = 5
 
 Insert = postgresql.Insert | sqlite.Insert
 

@@ -1,0 +1,121 @@
+"""A worker starts while its database is away, and not with one that refuses it."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from itertools import repeat
+
+import pytest
+from asyncpg.exceptions import (
+    AdminShutdownError,
+    CannotConnectNowError,
+    InvalidPasswordError,
+    TooManyConnectionsError,
+    UndefinedTableError,
+)
+from sqlalchemy.exc import DBAPIError
+
+from posstream.adapters.sql import opening as module
+from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.migrate import upgrade
+from posstream.adapters.sql.opening import DatabaseOpening, is_away
+from tests.integration.harness import free_port
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "growing_pauses", lambda: iter([0.0] * 100))
+
+
+class Steps:
+    """Fail in turn, and then succeed."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self._failures: Iterator[Exception] = iter(failures)
+        self.taken = asyncio.Event()
+        self.tries = 0
+
+    async def __call__(self) -> None:
+        self.tries += 1
+        for failure in self._failures:
+            raise failure
+        self.taken.set()
+
+
+async def test_a_database_that_is_there_is_open_at_once() -> None:
+    steps = Steps()
+    await DatabaseOpening(steps).open()
+    assert (steps.tries, steps.taken.is_set()) == (1, True)
+
+
+async def test_one_that_is_away_is_opened_later(caplog: pytest.LogCaptureFixture) -> None:
+    # The second error, not of an absence, is no reason to give up: the worker runs by now.
+    steps = Steps(ConnectionRefusedError(), InvalidPasswordError(), TimeoutError())
+    opening = DatabaseOpening(steps)
+    with caplog.at_level(logging.INFO):
+        await opening.open()
+        assert not steps.taken.is_set()
+        async with asyncio.timeout(10):
+            await steps.taken.wait()
+        await asyncio.sleep(0)
+    await opening.close()
+    assert "the database does not answer (ConnectionRefusedError)" in caplog.text
+    assert "the database is open" in caplog.text
+    assert steps.tries == 4
+
+
+async def test_a_migration_that_takes_long_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.01)
+    tries, migrated = [], asyncio.Event()
+
+    async def steps() -> None:
+        tries.append(True)
+        await migrated.wait()
+
+    opening = DatabaseOpening(steps)
+    await opening.open()
+    migrated.set()
+    assert opening._task is not None
+    await opening._task
+    assert len(tries) == 1
+
+
+async def test_one_that_refuses_us_stops_the_start() -> None:
+    with pytest.raises(InvalidPasswordError):
+        await DatabaseOpening(Steps(InvalidPasswordError())).open()
+
+
+async def test_a_stop_ends_the_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "growing_pauses", lambda: repeat(60.0))
+    steps = Steps(ConnectionRefusedError())
+    opening = DatabaseOpening(steps)
+    await opening.open()
+    async with asyncio.timeout(10):
+        await opening.close()
+    await opening.close()
+    assert steps.tries == 1
+
+
+async def test_nobody_listens() -> None:
+    engine = create_engine(f"postgresql://posstream@127.0.0.1:{free_port()}/posstream")
+    with pytest.raises(OSError) as refused:  # noqa: PT011 - which one depends on the machine
+        await upgrade(engine)
+    assert is_away(refused.value)
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (TimeoutError(), True),
+        (CannotConnectNowError("the database system is starting up"), True),
+        (TooManyConnectionsError(), True),
+        (DBAPIError("SELECT 1", None, AdminShutdownError()), True),
+        (DBAPIError("SELECT 1", None, ConnectionResetError()), True),
+        (DBAPIError("SELECT 1", None, UndefinedTableError()), False),
+        (InvalidPasswordError(), False),
+        (ValueError(), False),
+    ],
+)
+def test_what_an_absence_looks_like(error: Exception, *, away: bool) -> None:
+    assert is_away(error) is away

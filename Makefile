@@ -12,18 +12,22 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[embedded]'
+	$(BIN)/pip install --quiet --editable '.[embedded,graphiql]'
 	@touch $@
 
 $(VENV)/.test: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[embedded,test]'
+	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test]'
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[embedded,test,lint]'
+$(VENV)/.browser: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,browser]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-chaos chaos kafka bench-recovery docs clean
+$(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,lint]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
+
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos chaos kafka bench-recovery docs schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -73,13 +77,22 @@ chaos: $(VENV)/.test ## the whole fault suite; writes docs/explanation/guarantee
 test-postgres: $(VENV)/.test ## the SQL suite on PostgreSQL: yours at POSSTREAM_TEST_DATABASE_URL, or one of its own
 	$(BIN)/python -m tests.servers postgres -- $(BIN)/pytest tests/component -k sql
 
-test-all: test test-slow test-kafka test-postgres test-chaos lint types floors compose ## everything that there is
+test-node: $(VENV)/.test ## the web view as clients from npm see it (Node.js, npm)
+	$(BIN)/pytest -m node
+
+test-browser: $(VENV)/.browser ## the pages in a browser (chromium)
+	$(BIN)/pytest -m browser
+
+test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos lint types floors compose ## everything that there is
 
 bench-recovery: $(VENV)/.test ## how fast a cache of up to a million is there again, on Apache Kafka; 15 minutes
 	@$(BIN)/python -m benchmarks.recovery
 
 docs: $(VENV)/.test ## run every command block of the README
 	$(BIN)/pytest tests/acceptance/test_docs.py
+
+schema: $(VENV)/.test ## write docs/reference/schema.graphql from the code
+	$(BIN)/posstream schema > docs/reference/schema.graphql
 
 clean: ## remove what make made
 	rm -rf $(VENV) .data *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -14,6 +14,7 @@ from posstream.domain.cache_maintenance import (
     Evict,
     EvictPrefix,
     Forget,
+    Refresh,
     Replace,
 )
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
@@ -107,6 +108,8 @@ class CacheMaintenanceAgent:
                     return await self._remove_all(partition, prefix)
                 case Replace():
                     self._replace(partition, command)
+                case Refresh():
+                    self._lookup.refresh(command, partition)
                 case Forget():
                     await self._forget(partition, command)
         except Exception:

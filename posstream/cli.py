@@ -10,12 +10,13 @@ import click
 
 from posstream import __version__
 from posstream.domain.errors import DeadLetterReason, InvalidSettings, PosstreamError
+from posstream.domain.identifier import Identifier, normalise
 from posstream.live_configuration import Note
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings, unknown_settings
 
 if TYPE_CHECKING:
-    from posstream.commands.dead_letters import Address
+    from posstream.domain.dead_letter import Address
 
 _REASON: Final = click.Choice([str(reason) for reason in DeadLetterReason], case_sensitive=False)
 _EPILOG = """
@@ -118,6 +119,27 @@ def breaker(action: str | None) -> None:
     _exit(run(_settings(), action))
 
 
+@main.command()
+@click.argument("basket_id")
+def explain(basket_id: str) -> None:
+    """Say why the till of basket BASKET_ID got its answers, step by step.
+
+    Reads the database alone. Exits with 1 if nothing of the basket was seen, or without a
+    database.
+    """
+    from posstream.commands.explain import explain as run
+
+    _exit(run(_settings(), basket_id))
+
+
+@main.command()
+def schema() -> None:
+    """Print the GraphQL schema in SDL, the schema definition language."""
+    from posstream.commands.schema import sdl
+
+    click.echo(sdl(), nl=False)
+
+
 @main.group()
 def dlq() -> None:
     """List, show and replay dead letters: the messages that could not be read.
@@ -179,7 +201,8 @@ def dlq_replay(  # noqa: PLR0913 - one for each option
     Helps after a fix of settings or code; the same message that still cannot be read becomes a
     dead letter again. Exits with 0 if each was replayed, now or before, 1 if one was not.
     """
-    from posstream.commands.dlq import Selection, replay
+    from posstream.adapters.dead_letter_topic import Selection
+    from posstream.commands.dlq import replay
 
     if [bool(addresses), reason is not None, everything].count(True) != 1:
         raise click.UsageError("give addresses, or --reason, or --all")
@@ -194,7 +217,7 @@ def dlq_replay(  # noqa: PLR0913 - one for each option
 
 
 def _addresses(given: Sequence[str]) -> "list[Address]":
-    from posstream.commands.dead_letters import Address
+    from posstream.domain.dead_letter import Address
 
     read = []
     for text in given:
@@ -235,6 +258,27 @@ def cache_evict(identifier: str | None, prefix: str | None, *, everything: bool,
     if everything and not yes:
         click.confirm("Forget all cached customers? Each next scan is a call", abort=True)
     _exit(evict(settings, command))
+
+
+@main.command()
+@click.argument("identifier")
+@click.option(
+    "--wait", default=60.0, show_default=True, help="Seconds to wait for workers to confirm."
+)
+def forget(identifier: str, wait: float) -> None:
+    """Erase the customer behind IDENTIFIER (phone, e-mail or card), with all their identifiers.
+
+    Cached entries and rows of the read model go, and neither a call under way nor a rebuild
+    brings them back; the next scan is a new customer's. Prints what was removed where, and which
+    topics hold events until when. Exits with 0 when all is done; once more finds nothing.
+    """
+    from posstream.commands.forget import forget as run
+
+    settings = _settings()
+    found = normalise(identifier, card_guard=settings.payment_card_guard)
+    if not isinstance(found, Identifier):
+        raise click.UsageError(f"{found.masked} is refused: {found.why}")
+    _exit(run(settings, found, wait))
 
 
 @main.group()

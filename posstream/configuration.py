@@ -20,6 +20,8 @@ from posstream.domain.freshness import Windows
 PLUGIN: Final = "customer_lookup"
 #: No window may outlive the changelog's retention (`topics.CACHE_RETENTION_MS`).
 MAX_TTL_SECONDS: Final = 7 * 86_400
+#: Longest endpoint, in characters.
+MAX_ENDPOINT: Final = 2000
 
 #: key -> (lowest, highest) of the numeric keys, in the unit of the key.
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
@@ -78,6 +80,61 @@ KEYS: Final = tuple(
     for field in dataclasses.fields(PluginConfiguration)
     if field.name not in {"enabled", "version"}
 )
+
+
+#: key -> (title, what it means), for people.
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "api_endpoint": (
+        "Address of the directory",
+        "Base URL; the quoted identifier and / are appended to its path.",
+    ),
+    "timeout_seconds": ("Timeout", "Seconds that each HTTP attempt may take."),
+    "retry_attempts": ("Attempts", "HTTP attempts in all, the first one counted."),
+    "cache_ttl_seconds": (
+        "Fresh window",
+        "Seconds in which a cached customer is served without a call.",
+    ),
+    "fallback_to_cache_on_error": (
+        "Stale on error",
+        "Serve the stale window when the directory fails.",
+    ),
+    "stale_ttl_seconds": (
+        "Stale window",
+        "Seconds since the fetch; nothing older is ever served.",
+    ),
+    "negative_ttl_seconds": (
+        "Memory of unknowns",
+        "Seconds in which an unknown identifier is not asked for again.",
+    ),
+    "deadline_seconds": ("Deadline", "Seconds after which every event has its answer."),
+    "max_concurrent_lookups": ("Calls at a time", "API calls in flight per worker."),
+}
+
+
+def json_schema(defaults: PluginConfiguration) -> dict[str, Any]:
+    """The keys of `config` as a JSON Schema (draft 2020-12) that forms are made from.
+
+    Args:
+        defaults: this worker's own, for `default`.
+    """
+    properties: dict[str, Any] = {}
+    for key, (title, description) in _WORDS.items():
+        default = getattr(defaults, key)
+        properties[key] = known = {"title": title, "description": description, "default": default}
+        if key in RANGES:
+            known["type"] = "integer" if key in _WHOLE else "number"
+            known["minimum"], known["maximum"] = RANGES[key]
+        elif isinstance(default, bool):
+            known["type"] = "boolean"
+        else:
+            known |= {"type": "string", "format": "uri", "maxLength": MAX_ENDPOINT}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"Live configuration of {PLUGIN}",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
 
 
 class CurrentConfiguration:
@@ -141,8 +198,8 @@ def merged(config: Mapping[str, Any], changes: object) -> dict[str, Any]:
 
 def check_endpoint(url: object) -> str | None:
     """Why a URL cannot be a directory endpoint, or None if it can."""
-    if not isinstance(url, str) or len(url) > 2000:  # noqa: PLR2004
-        return "must be a URL of at most 2,000 characters"
+    if not isinstance(url, str) or len(url) > MAX_ENDPOINT:
+        return f"must be a URL of at most {MAX_ENDPOINT:,} characters"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -12,6 +12,7 @@ from agents.dead_letters import DeadLetters
 from agents.projection import ProjectionAgent
 from posstream.adapters.answer_topics import AnswerReader
 from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
+from posstream.adapters.dead_letter_topic import DeadLetterTopic
 from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.drilled_directory import DrilledDirectory
 from posstream.adapters.publisher import FaustPublisher
@@ -139,6 +140,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         configuration=live,
         breaker=lookup.breaker,
         forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
+        dead_letters=DeadLetterTopic(settings.bootstrap_servers),
         drills=drills,
         directory_trial=DirectoryTrial(directory, card_guard=settings.payment_card_guard),
         graphiql=GraphiQL.find(),

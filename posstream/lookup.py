@@ -16,6 +16,7 @@ import orjson
 from posstream import events
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
+from posstream.domain.cache_maintenance import Refresh
 from posstream.domain.customer import TIERS
 from posstream.domain.errors import StorageFailed
 from posstream.domain.freshness import (
@@ -26,6 +27,7 @@ from posstream.domain.freshness import (
     judge,
     refresh_due,
 )
+from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.lookup import (
     Attempt,
     CustomerFound,
@@ -141,6 +143,26 @@ class CustomerLookup:
                 self._metrics.refreshes.labels(outcome).inc()
                 if outcome == "failed":
                     self._leave_alone(asked.identifier)
+            return fetched
+
+        self._flights.join(asked.identifier, fetch)
+
+    def refresh(self, command: Refresh, cache: CustomerCache) -> None:
+        """Fetch an identifier anew, whatever the cache has. Nobody waits for the outcome.
+
+        A call that is under way is as good.
+        """
+        plan = self._configuration.value
+        found = normalise(command.identifier, card_guard=False)
+        if not plan.enabled or not isinstance(found, Identifier):
+            return
+        now_ms = self._clock.now_ms()
+        asked = Identification(command.lookup_id, "", found.value, found.kind, now_ms)
+
+        async def fetch(flight: Flight[Fetched]) -> Fetched:
+            fetched = await self._fetch(asked, cache, plan, flight, now_ms)
+            for audited in fetched.audited:
+                await audited
             return fetched
 
         self._flights.join(asked.identifier, fetch)

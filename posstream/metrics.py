@@ -52,3 +52,4 @@ class Metrics:
         self.configuration_refused = counter(
             "configuration_refused", "Records of the configuration topic that were not usable."
         )
+        self.drill_active = gauge("drill_active", "1 while an outage drill runs.")

@@ -4,13 +4,22 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Protocol
 
 from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.customer import Customer
+from posstream.domain.dead_letter import (
+    Address,
+    LetterList,
+    NotReplayed,
+    Prospect,
+    Replayed,
+    WholeLetter,
+)
 from posstream.domain.forgetting import Forgotten, Trail
 from posstream.domain.freshness import CacheEntry
-from posstream.domain.lookup import Attempt, AttemptStatus, Reason
+from posstream.domain.lookup import Attempt, AttemptStatus, Reason, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +209,62 @@ class AnswerRow:
     occurred_at: datetime
 
 
+class AnswerOutcome(StrEnum):
+    """How a terminal answer ended."""
+
+    #: With a customer.
+    FOUND = "FOUND"
+    #: Without, because nobody knows the identifier (`NOT_FOUND`).
+    UNKNOWN = "UNKNOWN"
+    #: Without, for any other reason.
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFilter:
+    """Which answers of the list are meant; None: whatever it is."""
+
+    outcome: AnswerOutcome | None = None
+    source: Source | None = None
+    reason: Reason | None = None
+    #: Exactly this one, normalised.
+    identifier: str | None = None
+    basket_id: str | None = None
+    #: Answered then or later.
+    since: datetime | None = None
+    #: Answered before.
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPosition:
+    """A place in the list of answers, which is ordered by both, newest first."""
+
+    occurred_at: datetime
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierRow:
+    """One identifier that leads to a customer now."""
+
+    identifier: str
+    kind: str | None
+    first_seen_at: datetime
+    #: When the directory was last asked with success. A cache entry is as old, if there is one.
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerHistory:
+    """What the read model knows of one customer."""
+
+    customer: CustomerRow
+    identifiers: Sequence[IdentifierRow]
+    #: The newest answers for these identifiers, failed ones too, newest first.
+    answers: Sequence[AnswerRow]
+
+
 @dataclass(frozen=True, slots=True)
 class BasketHistory:
     """What the read model knows of one basket."""
@@ -231,6 +296,24 @@ class LookupStatistics:
     coalesced: int
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerWindow:
+    """The answers from one moment up to but not including another."""
+
+    #: By (source, reason), as in `LookupStatistics`.
+    answers: Mapping[tuple[str | None, str | None], int]
+    #: Of the duration of an answer, in milliseconds, by nearest rank; None without answers.
+    p95_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedAttempts:
+    """HTTP attempts, and those among them whose error message begins with a mark."""
+
+    all: int
+    marked: int
+
+
 class ReadModel(Protocol):
     """The read model, read."""
 
@@ -243,13 +326,20 @@ class ReadModel(Protocol):
         ...
 
     async def all_customers(
-        self, *, tier: str | None = None, search: str | None = None, limit: int = 100
+        self,
+        *,
+        tier: str | None = None,
+        search: str | None = None,
+        names_only: bool = False,
+        limit: int = 100,
     ) -> Sequence[CustomerRow]:
         """Customers by customer_id, at most `limit`.
 
         Args:
             tier: exactly this tier.
             search: part of a name, e-mail, phone or identifier, in any case.
+            names_only: search names alone: whoever sees the others masked could guess them
+                piece by piece.
             limit: 1 to 1,000.
         """
         ...
@@ -265,6 +355,7 @@ class ReadModel(Protocol):
         after: str | None = None,
         tier: str | None = None,
         search: str | None = None,
+        names_only: bool = False,
     ) -> Sequence[CustomerRow]:
         """The next customers by customer_id, at most `first` of them.
 
@@ -273,7 +364,12 @@ class ReadModel(Protocol):
             after: only those whose customer_id is greater.
             tier: as in `all_customers`.
             search: as in `all_customers`.
+            names_only: as in `all_customers`.
         """
+        ...
+
+    async def customer_history(self, customer_id: str) -> CustomerHistory | None:
+        """One customer with identifiers and the newest answers; None if there is none."""
         ...
 
     async def basket(self, basket_id: str) -> BasketRow | None:
@@ -308,8 +404,68 @@ class ReadModel(Protocol):
         """What was counted from `since` on, answers and attempts each by their own time."""
         ...
 
+    async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
+        """The answers from `since` up to but not including `until`."""
+        ...
+
+    async def marked_attempts(
+        self, since: datetime, until: datetime, *, mark: str
+    ) -> MarkedAttempts:
+        """The attempts of a window that were told apart by the start of their error message."""
+        ...
+
+    async def answers_by_version(
+        self, versions: Collection[int], since: datetime
+    ) -> Mapping[int, Mapping[tuple[str | None, str | None], int]]:
+        """The answers from `since` on by the version of the configuration they were made by.
+
+        Each by (source, reason); a version without answers is not there.
+        """
+        ...
+
+    async def lookup_answers(
+        self,
+        wanted: AnswerFilter,
+        *,
+        first: int,
+        older_than: AnswerPosition | None = None,
+        newer_than: AnswerPosition | None = None,
+    ) -> Sequence[AnswerRow]:
+        """The terminal answers next to a place, newest first, at most `first` of them.
+
+        Args:
+            wanted: all of its conditions hold.
+            first: 1 to 1,000.
+            older_than: those that come right after this one in the list.
+            newer_than: those that come right before it; not together with `older_than`.
+        """
+        ...
+
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
+        ...
+
+
+class DeadLetterBox(Protocol):
+    """The messages that were set aside: read within bounds, and written once more.
+
+    Every method raises BrokerUnreachable if the broker does not answer.
+    """
+
+    async def newest(self) -> LetterList:
+        """The newest letters, as many as the box reads at a time."""
+        ...
+
+    async def find(self, address: Address) -> WholeLetter | None:
+        """One letter with key and value; None if there is none at this address."""
+        ...
+
+    async def prospect(self, address: Address) -> Prospect | NotReplayed:
+        """What a replay of a letter would do, or why there can be none."""
+        ...
+
+    async def replay(self, address: Address) -> Replayed | NotReplayed:
+        """Write a letter once more to where it came from, whether it was before or not."""
         ...
 
 

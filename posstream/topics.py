@@ -21,6 +21,8 @@ REKEYED: Final = f"{APP_ID}-customer-identified-rekeyed"
 CACHE_COMMANDS: Final = f"{APP_ID}-cache-commands"
 #: Internal: who was forgotten and when, by hashes; it outlasts the events that it is about.
 CUSTOMER_FORGOTTEN: Final = f"{APP_ID}-customer-forgotten"
+#: Internal: the newest outage drill, for every worker.
+OUTAGE_DRILLS: Final = f"{APP_ID}-outage-drills"
 CACHE_TABLE: Final = "customer-cache"
 CACHE_CHANGELOG: Final = f"{APP_ID}-{CACHE_TABLE}-changelog"
 
@@ -89,6 +91,7 @@ TOPICS: Final = (
     TopicSpec(
         PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
     ),
+    TopicSpec(OUTAGE_DRILLS, "fixed", "OutageDrill (internal)", -1, "compact", partitions=1),
     TopicSpec(
         DEAD_LETTERS,
         "as received",
@@ -107,5 +110,5 @@ CO_PARTITIONED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS, CACHE_CHA
 HOLDING_CUSTOMERS: Final = tuple(
     spec
     for spec in TOPICS
-    if spec.name not in {BASKET_STARTED, PLUGIN_CONFIGURATION, CUSTOMER_FORGOTTEN}
+    if spec.name not in {BASKET_STARTED, PLUGIN_CONFIGURATION, OUTAGE_DRILLS, CUSTOMER_FORGOTTEN}
 )

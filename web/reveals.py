@@ -1,11 +1,16 @@
 """Identifiers on their way out: masked, or in full for whoever may see them, and counted."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from posstream.domain.masking import mask_identifier
 from posstream.domain.roles import Caller, Role
 from web import audit
+
+#: The keys of our records under which identifiers stand, or what the directory wrote.
+_OF_RECORDS: Final = frozenset(
+    {"email", "phone", "identifier", "identifiers", "customer_identifier", "response_data"}
+)
 
 
 class Reveals:
@@ -48,6 +53,10 @@ class Reveals:
             return _masked(value, names)
         self._count += bool(value)
         return value
+
+    def show_record(self, value: Any) -> Any:
+        """A record of ours as this caller may see it."""
+        return self.show_document(value, names=_OF_RECORDS)
 
     def log(self, where: str) -> None:
         """Write one line if anything was shown in full; call it once the answer is made.

@@ -7,16 +7,20 @@ from typing import Final
 from aiohttp import web
 
 from posstream.answer_feed import AnswerFeed
+from posstream.directory_trial import DirectoryTrial
 from posstream.domain.errors import StartRefused
 from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
 from posstream.metrics import Metrics
-from posstream.ports import EventPublisher, ReadModel
+from posstream.outage_drill import OutageDrills
+from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings, is_loopback
 from web.access import access_required, known_host_required, same_origin_only
+from web.asyncapi import asyncapi_routes
 from web.console.routes import console_routes
+from web.console.sampler import SAMPLE_SECONDS, Sampler
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import Executor
 from web.graphql.graphiql import GraphiQL
@@ -39,15 +43,6 @@ SHUTDOWN_TIMEOUT_SECONDS: Final = 1.0
 _PUBLIC: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH, *MOCK_PATHS})
 #: Whether the application asks for a key.
 _KEYED: Final = web.AppKey("keyed", bool)
-_INDEX: Final = """\
-posstream
-
-/graphql/                                    GraphQL over HTTP
-/api/mock-customer-lookup/<identifier>/      the mock customer directory
-/health/live                                 whether the worker lives
-/health/ready                                whether the worker can answer
-/metrics                                     what the worker counts, for Prometheus
-"""
 
 
 def create_web(  # noqa: PLR0913 - the wiring names everything it gives
@@ -62,8 +57,12 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     configuration: LiveConfiguration,
     breaker: Callable[[], tuple[str, Breaker]],
     forgetting: CustomerForgetting,
+    dead_letters: DeadLetterBox,
+    drills: OutageDrills,
+    directory_trial: DirectoryTrial,
     graphiql: GraphiQL | None = None,
     query_seconds: float = QUERY_SECONDS,
+    sample_seconds: float = SAMPLE_SECONDS,
 ) -> web.Application:
     """The application of one worker. It opens nothing and owns none of what it is given."""
     keys = settings.access_keys
@@ -81,6 +80,8 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     application.on_response_prepare.append(add_safe_headers)
     streams = OpenStreams(metrics)
     application.on_shutdown.append(streams.end)
+    sampler = Sampler(metrics, clock, sample_seconds=sample_seconds)
+    application.cleanup_ctx.append(sampler.run)
     ports = GraphQLContext(
         read_model=read_model,
         publisher=publisher,
@@ -90,7 +91,10 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         configuration=configuration,
         breaker=breaker,
         forgetting=forgetting,
+        dead_letters=dead_letters,
         answers=answers,
+        drills=drills,
+        directory_trial=directory_trial,
     )
     view = GraphQLView(
         Executor(
@@ -102,9 +106,10 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         streams,
         graphiql=graphiql,
     )
-    application.add_routes([web.get("/", _index), *view.routes(), *health_routes(health)])
+    application.add_routes([*view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
-    application.add_routes(console_routes(ports, metrics))
+    application.add_routes(asyncapi_routes())
+    application.add_routes(console_routes(ports, metrics, streams, sampler))
     if keys:
         application.add_routes(Login(sessions, clock).routes())
     application.add_routes(MockDirectory(card_guard=settings.payment_card_guard).routes())
@@ -163,7 +168,3 @@ class WebServer:
     async def stop(self) -> None:
         """Stop listening and give open requests a moment; more than once is fine."""
         await self._runner.cleanup()
-
-
-async def _index(_: web.Request) -> web.Response:
-    return web.Response(text=_INDEX)

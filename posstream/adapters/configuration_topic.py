@@ -71,8 +71,8 @@ class ConfigurationReader:
             follower: takes the records of `plugin-configuration`.
             drills: takes those of the outage drills, which come along on the same connection.
         """
-        topics = (PLUGIN_CONFIGURATION,) if drills is None else (PLUGIN_CONFIGURATION, OUTAGE_DRILLS)
-        self._reader = GrouplessReader(servers, *topics)
+        also = () if drills is None else (OUTAGE_DRILLS,)
+        self._reader = GrouplessReader(servers, PLUGIN_CONFIGURATION, *also)
         self._follower = follower
         self._drills = drills
         self._fetch_wait_ms = 0

@@ -17,7 +17,8 @@ async def breaker(settings: Settings, action: str | None) -> int:
     query = f"{{ {_SHOWN} }}"
     if action is not None:
         query = f"mutation {{ controlBreaker(action: {action.upper()}) {{ {_SHOWN} }} }}"
-    headers = {} if settings.api_key is None else {"Authorization": f"Bearer {settings.api_key}"}
+    key = settings.operator_key
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,

@@ -3,7 +3,8 @@
 import aiokafka
 
 from posstream import events
-from posstream.commands.broker import answering, partitions_of
+from posstream.adapters.answering import answering
+from posstream.commands.broker import partitions_of
 from posstream.domain.cache_maintenance import Evict, EvictPrefix
 from posstream.domain.payment_card import mask
 from posstream.settings import Settings

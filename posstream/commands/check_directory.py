@@ -11,8 +11,9 @@ from typing import Final
 from yarl import URL
 
 from posstream.adapters.directory_http import HttpDirectory, same_origin
+from posstream.directory_trial import TRIAL_TIMEOUT_SECONDS, DirectoryTrial, NotTried, cure
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer
-from posstream.domain.identifier import Identifier, InvalidIdentifier, normalise
+from posstream.domain.identifier import Identifier
 from posstream.domain.lookup import Reason
 from posstream.domain.payment_card import mask, mask_payment_cards
 from posstream.ports import AttemptOutcome
@@ -21,18 +22,11 @@ from posstream.settings import Settings
 
 Line = tuple[bool, str]
 
-_TIMEOUT_SECONDS: Final = 5
+_TIMEOUT_SECONDS: Final = TRIAL_TIMEOUT_SECONDS
+_ENDPOINT: Final = "POSSTREAM_API_ENDPOINT"
 #: A plain name. Any other could hold what must not be shown, or drive the terminal.
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _EMPTY: Final = Customer(customer_id="")
-#: HTTP status -> what to do about it.
-_CURES: Final = {
-    400: "the path or query of POSSTREAM_API_ENDPOINT may be wrong",
-    401: "see POSSTREAM_API_AUTH",
-    403: "see POSSTREAM_API_AUTH, and whether this user may read customers",
-    405: "it must answer a GET; see POSSTREAM_API_ENDPOINT",
-    429: "it limits our calls; ask its owner for more, or try later",
-}
 
 
 async def check_directory(settings: Settings, identifier: str, live: str | None) -> list[Line]:
@@ -44,9 +38,6 @@ async def check_directory(settings: Settings, identifier: str, live: str | None)
         live: the endpoint of the live configuration, if it names one.
     """
     endpoint = live or settings.api_endpoint
-    found = normalise(identifier, card_guard=settings.payment_card_guard)
-    if isinstance(found, InvalidIdentifier):
-        return [(False, f"identifier {found.masked}: {found.why}")]
     directory = HttpDirectory(
         clock=SystemClock(),
         card_guard=settings.payment_card_guard,
@@ -55,14 +46,15 @@ async def check_directory(settings: Settings, identifier: str, live: str | None)
     )
     await directory.open()
     try:
-        outcome = await directory.attempt(
-            found.value,
-            endpoint=endpoint,
-            timeout_seconds=_TIMEOUT_SECONDS,
-            number=1,
+        trial = DirectoryTrial(
+            directory, card_guard=settings.payment_card_guard, timeout_seconds=_TIMEOUT_SECONDS
         )
+        tried = await trial(identifier, endpoint)
     finally:
         await directory.close()
+    if isinstance(tried, NotTried):
+        shown = {"identifier": f"identifier {mask(identifier.strip())}", "api_endpoint": endpoint}
+        return [(False, f"{shown[name]}: {why}") for name, why in tried.errors.items()]
     with_credentials = settings.credentials is not None and same_origin(
         URL(endpoint), URL(settings.credentials.endpoint)
     )
@@ -71,7 +63,7 @@ async def check_directory(settings: Settings, identifier: str, live: str | None)
         f"{'with' if with_credentials else 'without'} credentials"
     )
     own_mock = live is None and settings.explicit_api_endpoint is None
-    return list(_judged(asked, found, outcome, own_mock=own_mock))
+    return list(_judged(asked, tried.identifier, tried.outcome, own_mock=own_mock))
 
 
 def _judged(
@@ -90,7 +82,8 @@ def _judged(
     elif own_mock and outcome.attempt.http_status is None:
         yield True, f"{asked}: the worker's own mock, there once a worker runs"
     else:
-        yield False, f"{asked}: {outcome.attempt.error_message} ({took}); {_cure(outcome)}"
+        failed = f"{asked}: {outcome.attempt.error_message} ({took}); "
+        yield False, f"{failed}{cure(outcome, _ENDPOINT)}"
 
 
 def _customer(customer: Customer, found: Identifier) -> Iterator[Line]:
@@ -105,27 +98,6 @@ def _customer(customer: Customer, found: Identifier) -> Iterator[Line]:
     yield True, f"attributes: {', '.join(names) or 'none'}"
     known = "" if customer.tier in {*TIERS, ""} else ", which is kept as it is, and counted"
     yield True, f"tier: {_printable(customer.tier) or 'none'}{known}"
-
-
-def _cure(outcome: AttemptOutcome) -> str:  # noqa: PLR0911 - one cure each
-    """What to do about a failed call."""
-    status, reason = outcome.attempt.http_status, outcome.reason
-    if reason is Reason.TIMEOUT:
-        return "is it up, and does no firewall swallow the call?"
-    if status is None and reason is Reason.INVALID_RESPONSE:
-        return "is the port of POSSTREAM_API_ENDPOINT that of a web service, by the right scheme?"
-    if status is None:
-        return "see host, port and scheme of POSSTREAM_API_ENDPOINT, and the certificate"
-    if 300 <= status < 400:  # noqa: PLR2004
-        return "redirects are not followed: put the final address into POSSTREAM_API_ENDPOINT"
-    if reason is Reason.INVALID_RESPONSE:
-        return (
-            "it must be one customer in JSON, in at most 64 KB; POSSTREAM_API_MAPPING says where "
-            "the fields are"
-        )
-    if status in _CURES:
-        return _CURES[status]
-    return "ask its owner" if status < 500 else "it is in trouble itself; try later"  # noqa: PLR2004
 
 
 def _printable(text: str) -> str:

@@ -4,8 +4,9 @@ import sys
 
 import aiokafka
 
+from posstream.adapters.answering import answering
 from posstream.adapters.sql.erasure import SqlErasure
-from posstream.commands.broker import answering, partitions_of
+from posstream.commands.broker import partitions_of
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
 from posstream.domain.identifier import Identifier

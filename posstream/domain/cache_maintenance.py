@@ -41,6 +41,18 @@ class Replace:
 
 
 @dataclass(frozen=True, slots=True)
+class Refresh:
+    """Ask the directory anew about one normalised identifier, and keep what it says.
+
+    An entry that there is stays until then, and after a failure.
+    """
+
+    identifier: str
+    #: Under which the call stands in the audit.
+    lookup_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """Remove the entry of one normalised identifier, and mark who it was as forgotten."""
 
@@ -51,7 +63,7 @@ class Forget:
     after_ms: int = 0
 
 
-CacheCommand = Evict | EvictPrefix | Replace | Forget
+CacheCommand = Evict | EvictPrefix | Replace | Refresh | Forget
 
 
 @dataclass(frozen=True, slots=True)

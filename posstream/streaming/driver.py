@@ -1,4 +1,4 @@
-"""Three overrides of Faust's aiokafka driver (faust-streaming 0.15.3), each with its reason.
+"""Overrides of Faust's aiokafka driver (faust-streaming 0.15.3), each with its reason.
 
 1. Fetch wait: Faust hard-codes 1,500 ms, and the embedded broker sleeps it through instead of
    long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms.
@@ -8,6 +8,8 @@
    one passes events in flight when acks come out of order (faust-streaming#606, open), takes a
    seek back for a gap, and begins a partition without a commit wherever its first ack lies;
    after a crash those events would be lost.
+4. Whole fetches: upstream empties the set of partitions while a fetch waits with it, and what
+   comes of the others then is dropped (`Consumer._getmany`).
 
 The wait for streams to finish is bounded besides: upstream it has no end. And records are read
 by `records.TolerantRecords`, and written by `producer.Producer`.

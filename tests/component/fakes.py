@@ -11,16 +11,27 @@ import orjson
 
 from agents.dead_letters import DeadLetters
 from posstream.domain.customer import Customer, read_customer
+from posstream.domain.dead_letter import (
+    Address,
+    LetterList,
+    NotReplayed,
+    Prospect,
+    Replayed,
+    WholeLetter,
+)
 from posstream.domain.errors import PublishFailed
 from posstream.domain.forgetting import Forgotten, Trail
 from posstream.domain.freshness import CacheEntry
 from posstream.domain.lookup import Attempt, AttemptStatus, Reason
 from posstream.metrics import Metrics
 from posstream.ports import (
+    AnswerFilter,
+    AnswerRow,
     AnswerWindow,
     AttemptOutcome,
     BasketHistory,
     BasketRow,
+    CustomerHistory,
     CustomerRow,
     LookupLogRow,
     LookupStatistics,
@@ -79,16 +90,16 @@ class FakeReadModel:
     customers: dict[str, CustomerRow] = field(default_factory=dict)
     baskets: dict[str, BasketRow] = field(default_factory=dict)
     logs: list[LookupLogRow] = field(default_factory=list)
+    answers: list[AnswerRow] = field(default_factory=list)
     statistics: LookupStatistics = field(
         default_factory=lambda: LookupStatistics({}, {}, None, None, 0)
     )
     histories: dict[str, BasketHistory] = field(default_factory=dict)
+    customer_histories: dict[str, CustomerHistory] = field(default_factory=dict)
     #: By the moment at which they begin.
     windows: dict[datetime, AnswerWindow] = field(default_factory=dict)
     marked: MarkedAttempts = field(default_factory=lambda: MarkedAttempts(0, 0))
-    by_version: dict[int, Mapping[tuple[str | None, str | None], int]] = field(
-        default_factory=dict
-    )
+    by_version: dict[int, Mapping[tuple[str | None, str | None], int]] = field(default_factory=dict)
     error: Exception | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
 
@@ -101,9 +112,14 @@ class FakeReadModel:
         return next((c for c in self.customers.values() if identifier in c.identifiers), None)
 
     async def all_customers(
-        self, *, tier: str | None = None, search: str | None = None, limit: int = 100
+        self,
+        *,
+        tier: str | None = None,
+        search: str | None = None,
+        names_only: bool = False,
+        limit: int = 100,
     ) -> Sequence[CustomerRow]:
-        self._ask(tier=tier, search=search, limit=limit)
+        self._ask(tier=tier, search=search, names_only=names_only, limit=limit)
         rows = [c for c in self.customers.values() if tier in {None, c.tier}]
         return rows[:limit]
 
@@ -119,8 +135,9 @@ class FakeReadModel:
         after: str | None = None,
         tier: str | None = None,
         search: str | None = None,
+        names_only: bool = False,
     ) -> Sequence[CustomerRow]:
-        self._ask(first=first, after=after, tier=tier, search=search)
+        self._ask(first=first, after=after, tier=tier, search=search, names_only=names_only)
         rows = sorted(self.customers.values(), key=lambda row: row.customer_id)
         return [row for row in rows if after is None or row.customer_id > after][:first]
 
@@ -157,6 +174,16 @@ class FakeReadModel:
         self._ask(versions=sorted(versions), since=since)
         return {one: self.by_version[one] for one in versions if one in self.by_version}
 
+    async def customer_history(self, customer_id: str) -> CustomerHistory | None:
+        self._ask(customer_id=customer_id)
+        return self.customer_histories.get(customer_id)
+
+    async def lookup_answers(
+        self, wanted: AnswerFilter, *, first: int, **place: Any
+    ) -> Sequence[AnswerRow]:
+        self._ask(wanted=wanted, first=first, **place)
+        return self.answers[:first]
+
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         self._ask(basket_id=basket_id)
         return self.histories.get(basket_id)
@@ -165,6 +192,42 @@ class FakeReadModel:
         if self.error is not None:
             raise self.error
         self.asked.append(question)
+
+
+@dataclass
+class FakeDeadLetterBox:
+    """Letters in a dictionary; what is replayed is noted."""
+
+    letters: dict[Address, WholeLetter] = field(default_factory=dict)
+    prospects: dict[Address, Prospect | NotReplayed] = field(default_factory=dict)
+    replayed: list[Address] = field(default_factory=list)
+    listed: LetterList | None = None
+    error: Exception | None = None
+
+    async def newest(self) -> LetterList:
+        self._check()
+        whole = sorted(self.letters.values(), key=lambda it: it.letter.timestamp_ms, reverse=True)
+        return self.listed or LetterList([it.letter for it in whole])
+
+    async def find(self, address: Address) -> WholeLetter | None:
+        self._check()
+        return self.letters.get(address)
+
+    async def prospect(self, address: Address) -> Prospect | NotReplayed:
+        self._check()
+        return self.prospects.get(address) or NotReplayed(address, "it is gone by now")
+
+    async def replay(self, address: Address) -> Replayed | NotReplayed:
+        self._check()
+        judged = await self.prospect(address)
+        if isinstance(judged, NotReplayed):
+            return judged
+        self.replayed.append(address)
+        return Replayed(address, judged.source)
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
 @dataclass

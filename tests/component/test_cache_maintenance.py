@@ -16,6 +16,7 @@ from posstream.domain.cache_maintenance import (
     Evict,
     EvictPrefix,
     Forget,
+    Refresh,
     Replace,
 )
 from posstream.domain.forgetting import (
@@ -25,7 +26,7 @@ from posstream.domain.forgetting import (
 )
 from posstream.domain.freshness import CacheEntry
 from posstream.metrics import Metrics
-from posstream.ports import Record
+from posstream.ports import CustomerCache, Record
 from tables.customer_cache import home
 from tests.component.fakes import (
     NOW_MS,
@@ -45,6 +46,10 @@ class ForgetfulLookup:
 
     def __init__(self) -> None:
         self.forgotten: list[str] = []
+        self.refreshed: list[tuple[Refresh, CustomerCache]] = []
+
+    def refresh(self, command: Refresh, cache: CustomerCache) -> None:
+        self.refreshed.append((command, cache))
 
     def forget_prefix(self, prefix: str) -> None: ...
 
@@ -112,6 +117,18 @@ async def test_an_eviction_removes_one_entry_for_good(maintenance: Maintenance) 
     assert (event.acked, maintenance.removed("evicted")) == (True, 1)
     waiting = maintenance.cache.app.producer.buffer.size
     assert maintenance.cache.flushed[-1] == waiting, "the changelog had all when it was acked"
+
+
+async def test_a_refresh_is_left_to_the_use_case_and_the_entry_stays(
+    maintenance: Maintenance,
+) -> None:
+    maintenance.cache.put("+491", JOHN)
+    command = Refresh("+491", "lookup-1")
+    (event,) = await maintenance.do(command)
+    ((asked, cache),) = maintenance.lookup.refreshed
+    assert (asked, cache.get("+491")) == (command, JOHN)
+    assert event.acked
+    assert maintenance.cache.tombstones == set()
 
 
 async def test_an_eviction_of_nothing_writes_no_tombstone_but_stops_a_call_under_way(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,9 @@ class Shop:
         )
 
 
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+@asynccontextmanager
+async def running_shop(folder: Path) -> AsyncIterator[Shop]:
+    broker = EmbeddedBroker(free_port(), log_file=folder / "broker.log")
     broker.start()
     try:
         await prepare_topics([broker.address], topics.TOPICS, partitions=2, replication=1)
@@ -90,6 +91,12 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
             yield Shop(broker.address, producer)
     finally:
         broker.stop()
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with running_shop(tmp_path) as shop:
+        yield shop
 
 
 def letter(
@@ -291,6 +298,17 @@ async def test_a_letter_of_the_other_source_goes_back_to_that_one(shop: Shop) ->
     assert (replayed.exit_code, replayed.output) == (0, "0/0 replayed as customer-updated/1/1\n")
     assert await shop.replays(topics.CUSTOMER_UPDATED) == [(1, KEY, b"changed", "0/0")]
     assert await shop.replays(topics.CUSTOMER_IDENTIFIED) == []
+
+
+async def test_a_replay_says_when_the_message_was_first_written(shop: Shop) -> None:
+    (first,) = await shop.write(letter(b"changed", source=(1, 0), age_ms=10 * 86_400_000))
+    await shop.run("replay", first)
+    (dead,), (replayed,) = (
+        await shop.read(topics.DEAD_LETTERS),
+        await shop.read(topics.CUSTOMER_IDENTIFIED),
+    )
+    name = "posstream.dlq.timestamp"
+    assert dict(replayed.headers)[name] == dict(dead.headers)[name]
 
 
 async def test_what_was_replayed_is_not_replayed_twice_unless_asked_for(shop: Shop) -> None:

@@ -265,12 +265,16 @@ async def test_a_refused_identifier_belongs_to_nobody_and_is_not_asked_for(web: 
 async def test_all_customers_asks_with_the_defaults(web: WebView) -> None:
     answer = await web.graphql("{ allCustomers { customerId } }")
     assert answer == {"data": {"allCustomers": [{"customerId": "CUST_001"}]}}
-    assert web.read_model.asked == [{"tier": None, "search": None, "limit": 100}]
+    assert web.read_model.asked == [
+        {"tier": None, "search": None, "names_only": False, "limit": 100}
+    ]
 
 
 async def test_all_customers_hands_its_filters_on(web: WebView) -> None:
     await web.graphql('{ allCustomers(tier: "GOLD", search: " doe ", limit: 1000) { tier } }')
-    assert web.read_model.asked == [{"tier": "GOLD", "search": "doe", "limit": 1000}]
+    assert web.read_model.asked == [
+        {"tier": "GOLD", "search": "doe", "names_only": False, "limit": 1000}
+    ]
 
 
 @pytest.mark.parametrize("arguments", ["limit: 0", "limit: -1", "limit: 1001"])

@@ -9,6 +9,7 @@ import pytest
 
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
+from posstream.domain.cache_maintenance import Refresh
 from posstream.domain.customer import Customer
 from posstream.domain.freshness import CacheEntry
 from posstream.domain.lookup import (
@@ -123,6 +124,50 @@ def named(*customer_ids: str) -> Callable[[str], tuple[Customer | None, Reason |
 def customer_id(entry: CacheEntry | CustomerFound) -> str:
     assert entry.document is not None
     return str(orjson.loads(entry.document)["customer_id"])
+
+
+# -- refresh by hand
+
+
+async def test_a_refresh_asks_whatever_the_cache_has_and_keeps_the_answer() -> None:
+    bench = Bench()
+    bench.directory.outcome = named("old", "new")
+    await bench.known(age=1)
+    bench.lookup.refresh(Refresh("+1", "by-hand"), bench.cache)
+    await bench.lookup.drain()
+    assert bench.directory.calls == ["+1"]
+    assert customer_id(bench.cache.entries["+1"]) == "new"
+    audit = orjson.loads(bench.publisher.records[-1].value or b"")
+    said = (audit["lookup_id"], audit["basket_id"], audit["identifier_kind"], audit["status"])
+    assert said == ("by-hand", None, "PHONE", "SUCCESS")
+
+
+async def test_a_refresh_that_fails_leaves_the_entry_as_it_is() -> None:
+    bench = Bench()
+    old = await bench.known(age=1)
+    bench.directory.outcome = failing(Reason.API_ERROR)
+    bench.lookup.refresh(Refresh("+1", "by-hand"), bench.cache)
+    await bench.lookup.drain()
+    assert len(bench.directory.calls) == 2, "it is tried as often as a lookup is"
+    assert bench.cache.entries == {"+1": old}
+
+
+async def test_a_refresh_shares_the_call_that_is_under_way() -> None:
+    bench = Bench()
+    waiting = await bench.asking()
+    bench.lookup.refresh(Refresh("+1", "by-hand"), bench.cache)
+    assert bench.directory.gate is not None
+    bench.directory.gate.set()
+    assert isinstance(await waiting, CustomerFound)
+    await bench.lookup.drain()
+    assert bench.directory.calls == ["+1"]
+
+
+async def test_nothing_is_refreshed_while_the_plugin_is_switched_off() -> None:
+    bench = Bench(enabled=False)
+    bench.lookup.refresh(Refresh("+1", "by-hand"), bench.cache)
+    await bench.lookup.drain()
+    assert bench.directory.calls == []
 
 
 # -- refresh ahead

@@ -58,7 +58,7 @@ async def test_four_workers_can_upgrade_at_once(url: str) -> None:
         await asyncio.gather(*(upgrade(engine) for engine in engines))
         async with engines[0].connect() as connection:
             versions = (await connection.execute(text("SELECT * FROM alembic_version"))).all()
-        assert versions == [("0004",)]
+        assert versions == [("0005",)]
     finally:
         for engine in engines:
             await engine.dispose()

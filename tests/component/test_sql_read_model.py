@@ -143,6 +143,38 @@ async def test_a_search_finds_a_part_of_a_name_address_or_identifier(
     assert await ids(model, search=search) == expected
 
 
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("JOHN", ["CUST_001"]),
+        ("ohn do", ["CUST_001"]),
+        ("STRASSE", ["CUST_003"]),
+        ("h_1", ["CUST_002"]),
+        ("0%", ["CUST_002"]),
+        ("j_hn", []),
+        ("/", []),
+        ("example", []),
+        ("john@", []),
+        ("09876", []),
+        ("CARD_7", []),
+        ("doe\njohn", []),
+    ],
+)
+async def test_a_search_of_names_alone_finds_nobody_by_anything_else(
+    model: SqlReadModel, search: str, expected: list[str]
+) -> None:
+    assert await ids(model, search=search, names_only=True) == expected
+
+
+async def test_a_line_break_in_a_field_does_not_make_it_a_name(
+    engine: AsyncEngine, model: SqlReadModel
+) -> None:
+    broken = {**JOHN, "customer_id": "CUST_004", "email": "secret\n\n@example.com"}
+    await SqlProjection(engine).apply([found("e9", identifier="CARD_9", customer=broken)])
+    assert await ids(model, search="secret") == ["CUST_004"]
+    assert await ids(model, search="secret", names_only=True) == []
+
+
 async def test_tier_and_search_must_both_hold(model: SqlReadModel) -> None:
     assert await ids(model, tier="GOLD", search="example") == ["CUST_001"]
 

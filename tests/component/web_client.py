@@ -10,14 +10,18 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
 from posstream.answer_feed import AnswerFeed
+from posstream.directory_trial import DirectoryTrial
 from posstream.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
+from posstream.outage_drill import OutageDrills
 from posstream.ports import ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration
 from tests.component.fakes import (
+    FakeDeadLetterBox,
+    FakeDirectory,
     FakeErasure,
     FakeHealth,
     FakePublisher,
@@ -25,6 +29,7 @@ from tests.component.fakes import (
     FixedClock,
     john,
 )
+from web.console.sampler import SAMPLE_SECONDS
 from web.graphql.graphiql import GraphiQL
 from web.graphql.patience import QUERY_SECONDS
 from web.server import create_web
@@ -64,10 +69,17 @@ class WebView:
     answers: AnswerFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
+    dead_letters: FakeDeadLetterBox = field(default_factory=FakeDeadLetterBox)
     breaker: Breaker = field(default_factory=lambda: Breaker(FixedClock()))
+
+    #: What an endpoint that is tried by hand answers.
+    directory: FakeDirectory = field(default_factory=FakeDirectory)
 
     def __post_init__(self) -> None:
         self.erasure = FakeErasure(self.publisher)
+        self.drills = OutageDrills(
+            publish=self.publisher.publish, clock=FixedClock(), metrics=self.metrics
+        )
 
     async def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         response = await self.post({"query": query, "variables": variables})
@@ -87,6 +99,7 @@ def application_of(
     graphiql: GraphiQL | None = None,
     read_model: ReadModel | None = None,
     query_seconds: float = QUERY_SECONDS,
+    sample_seconds: float = SAMPLE_SECONDS,
 ) -> Application:
     """The application on the fakes of a view, not yet served."""
     return create_web(
@@ -100,8 +113,12 @@ def application_of(
         configuration=live_configuration(view.store, view.topic),
         breaker=lambda: ("http://directory/", view.breaker),
         forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
+        dead_letters=view.dead_letters,
+        drills=view.drills,
+        directory_trial=DirectoryTrial(view.directory, card_guard=True),
         graphiql=graphiql,
         query_seconds=query_seconds,
+        sample_seconds=sample_seconds,
     )
 
 

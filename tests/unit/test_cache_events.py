@@ -15,6 +15,7 @@ from posstream.domain.cache_maintenance import (
     EvictPrefix,
     Forget,
     InvalidEviction,
+    Refresh,
     Replace,
     eviction,
 )
@@ -125,6 +126,7 @@ COMMANDS = st.one_of(
     st.builds(Evict, IDENTIFIERS, st.sampled_from(Cause)),
     st.builds(EvictPrefix, IDENTIFIERS | st.just("")),
     st.builds(Replace, IDENTIFIERS, ENTRIES),
+    st.builds(Refresh, IDENTIFIERS, st.uuids().map(str)),
     st.builds(
         Forget, IDENTIFIERS, st.lists(IDENTIFIERS, max_size=3).map(tuple), st.integers(0, NOW)
     ),
@@ -168,6 +170,7 @@ def test_the_largest_customer_that_is_read_still_fits_in_a_command() -> None:
     [
         b"{}",
         b'{"op":"evict"}',
+        b'{"op":"refresh","identifier":"+1"}',
         b'{"op":"evict","identifier":5,"cause":"evicted"}',
         b'{"op":"evict","identifier":"+1","cause":"boredom"}',
         b'{"op":"forget","identifier":"+1","customer_ids":[],"after_ms":"1"}',

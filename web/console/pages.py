@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from posstream.domain.roles import Role
 from posstream.domain.times import iso_utc
 from web.access import FORM_TOKEN, caller_of, form_token_of
+from web.console import numbers
 from web.console.assets import Assets
 from web.reveals import Reveals
 
@@ -43,7 +45,17 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals["asset"] = assets.url
+        self._templates.filters |= {
+            "duration_ms": numbers.duration_ms,
+            "percent": numbers.percent,
+            "rate": numbers.rate,
+            "whole": numbers.whole,
+        }
         self._templates.filters |= {"time": _time, "moment": iso_utc}
+
+    def share(self, **values: Any) -> None:
+        """Give something to the templates of all pages."""
+        self._templates.globals |= values
 
     def render(
         self,
@@ -90,6 +102,14 @@ class Pages:
                 "Referrer-Policy": "same-origin",
             },
         )
+
+    def part(self, template: str, **values: Any) -> Markup:
+        """A part of a page, which is the same for everybody: it can show no identifier."""
+        return Markup(self._templates.get_template(template).render(**values))  # noqa: S704 - escaped
+
+    def forbidden(self, request: web.Request, needed: Role) -> web.Response:
+        """The page that says who may do this: 403."""
+        return self.render(request, "forbidden.html", status=403, needed=needed.label)
 
 
 def _time(moment: datetime | None) -> str:

@@ -4,18 +4,45 @@ from aiohttp import web
 
 from posstream.metrics import Metrics
 from web.console.assets import Assets
+from web.console.basket import Basket
+from web.console.configuration import ConfigurationPage
+from web.console.customer import CustomerPage
+from web.console.customers import Customers
+from web.console.dead_letters import DeadLetterPages
+from web.console.drill import DrillPage, described
+from web.console.live import LivePages
+from web.console.lookups import Lookups
+from web.console.overview import Overview
 from web.console.pages import Pages
+from web.console.sampler import Sampler
+from web.console.try_it import TryIt
 from web.graphql.context import GraphQLContext
+from web.graphql.streams import OpenStreams
 
 
-def console_routes(ports: GraphQLContext, metrics: Metrics) -> list[web.RouteDef]:
+def console_routes(
+    ports: GraphQLContext, metrics: Metrics, streams: OpenStreams, sampler: Sampler
+) -> list[web.RouteDef]:
     """The pages, their style and their script.
 
     Args:
         ports: what the pages read and change, as GraphQL does.
         metrics: what this worker counts.
+        streams: what is ended when the worker stops.
+        sampler: what this worker counted lately.
     """
     assets = Assets()
     pages = Pages(assets)
-    del pages, ports, metrics
-    return [*assets.routes()]
+    pages.share(running_drill=lambda: ports.drills.running, described=described)
+    return [
+        *assets.routes(),
+        *Overview(pages, ports, metrics, sampler, LivePages(streams)).routes(),
+        *Lookups(pages, ports).routes(),
+        *Basket(pages, ports).routes(),
+        *TryIt(pages, ports).routes(),
+        *Customers(pages, ports).routes(),
+        *CustomerPage(pages, ports).routes(),
+        *DeadLetterPages(pages, ports).routes(),
+        *ConfigurationPage(pages, ports).routes(),
+        *DrillPage(pages, ports).routes(),
+    ]

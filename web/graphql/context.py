@@ -8,10 +8,12 @@ from typing import Final
 from graphql import GraphQLError
 
 from posstream.answer_feed import AnswerFeed
+from posstream.directory_trial import DirectoryTrial
 from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
-from posstream.ports import EventPublisher, ReadModel
+from posstream.outage_drill import OutageDrills
+from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from web.graphql.loaders import Loaders
@@ -37,6 +39,9 @@ class GraphQLContext:
     #: The endpoint in force, and this worker's breaker for it.
     breaker: Callable[[], tuple[str, Breaker]]
     forgetting: CustomerForgetting
+    dead_letters: DeadLetterBox
+    drills: OutageDrills
+    directory_trial: DirectoryTrial
     #: Who asks; by default somebody who may see the least and change nothing.
     caller: Caller = NOBODY
     #: The identifiers that one request shows.

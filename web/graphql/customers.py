@@ -22,7 +22,9 @@ from web.graphql.types import Customer
 MAX_CUSTOMERS: Final = 1000
 _LISTED: Final = "customers"
 _TIER: Final = "Exactly this tier."
-_SEARCH: Final = "Part of a name, e-mail, phone or identifier, in any case."
+_SEARCH: Final = (
+    "Part of a name, e-mail, phone or identifier, in any case; for viewers of a name alone."
+)
 
 
 class CustomerEdge(graphene.ObjectType):  # graphene is untyped
@@ -74,7 +76,10 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
         if not 1 <= limit <= MAX_CUSTOMERS:
             raise refusal("BAD_USER_INPUT", f"limit must be from 1 to {MAX_CUSTOMERS}")
         return await context.read_model.all_customers(
-            tier=_filter("tier", tier), search=_filter("search", search), limit=limit
+            tier=_filter("tier", tier),
+            search=_filter("search", search),
+            names_only=not context.reveals.in_full,
+            limit=limit,
         )
 
     @staticmethod
@@ -96,6 +101,7 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
             after=last,
             tier=_filter("tier", tier),
             search=_filter("search", search),
+            names_only=not context.reveals.in_full,
         )
         return page(
             rows, first=size, after=after, cursor=lambda row: cursor_of(_LISTED, row.customer_id)

@@ -19,10 +19,6 @@ IDENTIFIERS: Final = frozenset(
 FOREIGN_DOCUMENTS: Final = frozenset({"responseData", "attributes"})
 #: Fields that hold records of ours.
 RECORDS: Final = frozenset({"raw"})
-#: The keys of such records under which identifiers stand, or what the directory wrote.
-_KEYS: Final = frozenset(
-    {"email", "phone", "identifier", "identifiers", "customer_identifier", "response_data"}
-)
 
 
 def mask_fields(schema: GraphQLSchema) -> None:
@@ -36,7 +32,7 @@ def mask_fields(schema: GraphQLSchema) -> None:
             elif name in FOREIGN_DOCUMENTS:
                 _wrap(field, Reveals.show_document)
             elif name in RECORDS:
-                _wrap(field, _record)
+                _wrap(field, Reveals.show_record)
 
 
 def _wrap(field: GraphQLField, show: Callable[[Reveals, Any], Any]) -> None:
@@ -63,7 +59,3 @@ def _identifiers(reveals: Reveals, value: Any) -> Any:
         return [reveals.show(str(item)) for item in value]
     # An event of another writer may hold a number.
     return reveals.show(str(value))
-
-
-def _record(reveals: Reveals, value: Any) -> Any:
-    return reveals.show_document(value, names=_KEYS)

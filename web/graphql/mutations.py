@@ -1,39 +1,20 @@
 """The mutations: each writes one event. `success` means that the broker acknowledged it."""
 
-import uuid
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import graphene
 
 from posstream.domain.cache_maintenance import InvalidEviction, eviction
 from posstream.domain.errors import PublishFailed
-from posstream.domain.identifier import Identifier, normalise
-from posstream.events import basket_started, commanded, identified
-from posstream.ports import Record
+from posstream.events import commanded
 from web.graphql.breaker import ControlBreaker
 from web.graphql.configuration import UpdatePluginConfiguration
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
 from web.graphql.forget import ForgetCustomer
 from web.graphql.types import MutationError
+from web.till import Outcome, identify_customer, refused, start_basket, unacknowledged
 
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A refusal by the rules of the trade, for the field `error`."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a mutation answers."""
-
-    success: bool
-    basket_id: str | None = None
-    event_id: str | None = None
-    error: Refused | None = None
+if TYPE_CHECKING:
+    from web.graphql.context import GraphQLContext
 
 
 class StartBasket(graphene.Mutation):  # graphene is untyped
@@ -53,12 +34,7 @@ class StartBasket(graphene.Mutation):  # graphene is untyped
     @staticmethod
     async def mutate(_root: None, info: Any, employee_id: int, terminal_id: str) -> Outcome:
         """Write `basket-started` under a new basket id."""
-        context: GraphQLContext = info.context
-        if not is_sound(terminal_id):
-            return _refused("INVALID_TERMINAL_ID", _unsound("terminalId"))
-        basket_id = f"basket_{uuid.uuid4().hex[:12]}"
-        record = basket_started(basket_id, employee_id, terminal_id, context.clock.now_ms())
-        return await _published(context, record, basket_id)
+        return await start_basket(info.context, employee_id, terminal_id)
 
 
 class IdentifyCustomer(graphene.Mutation):  # graphene is untyped
@@ -77,14 +53,7 @@ class IdentifyCustomer(graphene.Mutation):  # graphene is untyped
     @staticmethod
     async def mutate(_root: None, info: Any, basket_id: str, customer_identifier: str) -> Outcome:
         """Write `customer-identified` with the normalised identifier."""
-        context: GraphQLContext = info.context
-        if not is_sound(basket_id):
-            return _refused("INVALID_BASKET_ID", _unsound("basketId"))
-        found = normalise(customer_identifier, card_guard=context.card_guard)
-        if not isinstance(found, Identifier):
-            return _refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
-        record = identified(basket_id, found.value, context.clock.now_ms())
-        return await _published(context, record)
+        return await identify_customer(info.context, basket_id, customer_identifier)
 
 
 class EvictCustomer(graphene.Mutation):  # graphene is untyped
@@ -117,12 +86,12 @@ class EvictCustomer(graphene.Mutation):  # graphene is untyped
             card_guard=context.card_guard,
         )
         if isinstance(command, InvalidEviction):
-            return _refused(command.code, command.why)
+            return refused(command.code, command.why)
         try:
             for record in commanded(command, context.partitions):
                 await context.publisher.publish(record)
         except PublishFailed:
-            return _unacknowledged()
+            return unacknowledged()
         return Outcome(success=True)
 
 
@@ -135,26 +104,3 @@ class Mutation(graphene.ObjectType):  # graphene is untyped
     evict_customer = EvictCustomer.Field()
     forget_customer = ForgetCustomer.Field()
     control_breaker = ControlBreaker.Field()
-
-
-async def _published(
-    context: GraphQLContext, record: Record, basket_id: str | None = None
-) -> Outcome:
-    try:
-        await context.publisher.publish(record)
-    except PublishFailed:
-        return _unacknowledged()
-    event_id = dict(record.headers)["ce_id"].decode()
-    return Outcome(success=True, basket_id=basket_id, event_id=event_id)
-
-
-def _unacknowledged() -> Outcome:
-    return _refused("BROKER_UNAVAILABLE", "the broker did not acknowledge the event; try again")
-
-
-def _refused(code: str, message: str) -> Outcome:
-    return Outcome(success=False, error=Refused(code, message))
-
-
-def _unsound(name: str) -> str:
-    return f"{name} must be 1 to {MAX_TEXT} printable characters"

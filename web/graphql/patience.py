@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Final
+from typing import Final, TypeVar
 
-from graphql import ExecutionResult
+T = TypeVar("T")
 
 #: Seconds for one query. A till has given up long before.
 QUERY_SECONDS: Final = 10.0
 
 
-async def in_time(execution: Awaitable[ExecutionResult], seconds: float) -> ExecutionResult | None:
+async def in_time(execution: Awaitable[T], seconds: float) -> T | None:
     """The result, or None if it was not there in time."""
     task = asyncio.ensure_future(execution)
     try:
@@ -25,6 +25,6 @@ async def in_time(execution: Awaitable[ExecutionResult], seconds: float) -> Exec
     return None
 
 
-def _forget(task: "asyncio.Future[ExecutionResult]") -> None:
+def _forget(task: "asyncio.Future[T]") -> None:
     if not task.cancelled():
         task.exception()  # said to have been seen, or asyncio logs it

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import graphene
 
-from posstream.domain.lookup import AttemptStatus, Reason, Source
+from posstream.domain.lookup import AttemptStatus, Reason
+from posstream.domain.lookup_split import LookupSplit, split
 from posstream.domain.times import from_ms, iso_utc
 from posstream.ports import LookupStatistics
 from web.graphql.context import GraphQLContext, refusal
@@ -27,13 +28,10 @@ class Window:
     until: str
     counted: LookupStatistics
 
-    def answers(self, *, source: Source | None = None, found: bool | None = None) -> int:
-        """How many answers there were, of one source, with or without a customer."""
-        return sum(
-            count
-            for (of, reason), count in self.counted.answers.items()
-            if source in {None, of} and found in {None, reason is None}
-        )
+    @property
+    def split(self) -> LookupSplit:
+        """What the answers were."""
+        return split(self.counted.answers)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -103,36 +101,32 @@ class LookupStats(graphene.ObjectType):  # graphene is untyped
     @staticmethod
     def resolve_lookups(window: Window, _info: Any) -> int:
         """All answers."""
-        return whole("lookups", window.answers())
+        return whole("lookups", window.split.lookups)
 
     @staticmethod
     def resolve_fresh(window: Window, _info: Any) -> int:
         """Found in the fresh window."""
-        return whole("fresh", window.answers(source=Source.CACHE, found=True))
+        return whole("fresh", window.split.fresh)
 
     @staticmethod
     def resolve_stale(window: Window, _info: Any) -> int:
         """Found in the stale window."""
-        return whole("stale", window.answers(source=Source.STALE_CACHE, found=True))
+        return whole("stale", window.split.stale)
 
     @staticmethod
     def resolve_api(window: Window, _info: Any) -> int:
-        """Found by the directory: whatever was found elsewhere than in the cache."""
-        cached = sum(
-            window.answers(source=source, found=True)
-            for source in (Source.CACHE, Source.STALE_CACHE)
-        )
-        return whole("api", window.answers(found=True) - cached)
+        """Found by the directory."""
+        return whole("api", window.split.api)
 
     @staticmethod
     def resolve_unknown(window: Window, _info: Any) -> int:
         """Unknown to the directory, now or remembered."""
-        return whole("unknown", window.reasons.get(Reason.NOT_FOUND, 0))
+        return whole("unknown", window.split.unknown)
 
     @staticmethod
     def resolve_failed(window: Window, _info: Any) -> int:
         """All failures."""
-        return whole("failed", sum(count for _, count in _failures(window)))
+        return whole("failed", window.split.failed)
 
     @staticmethod
     def resolve_failures(window: Window, _info: Any) -> list[dict[str, object]]:
@@ -142,8 +136,7 @@ class LookupStats(graphene.ObjectType):  # graphene is untyped
     @staticmethod
     def resolve_hit_ratio(window: Window, _info: Any) -> float | None:
         """Of all lookups."""
-        lookups = window.answers()
-        return window.answers(source=Source.CACHE) / lookups if lookups else None
+        return window.split.hit_ratio
 
     @staticmethod
     def resolve_api_attempts(window: Window, _info: Any) -> int:
@@ -172,7 +165,7 @@ class LookupStats(graphene.ObjectType):  # graphene is untyped
     @staticmethod
     def resolve_calls_saved_by_cache(window: Window, _info: Any) -> int:
         """Each of them would have been a call."""
-        return whole("callsSavedByCache", window.answers(source=Source.CACHE))
+        return whole("callsSavedByCache", window.split.hits)
 
     @staticmethod
     def resolve_calls_saved_by_coalescing(window: Window, _info: Any) -> int:

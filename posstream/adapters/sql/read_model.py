@@ -1,25 +1,39 @@
 """Read the read model: customers, baskets and lookups for the web view, in a few statements."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from posstream.adapters.sql.answer_windows import (
+    answer_window,
+    answers_by_version,
+    marked_attempts,
+)
 from posstream.adapters.sql.basket_history import attempts_for, newest_answers, origins_of
+from posstream.adapters.sql.customer_history import answers_to, identifiers_of
 from posstream.adapters.sql.engine import read_only
+from posstream.adapters.sql.lookup_answers import answers_beside
 from posstream.adapters.sql.lookup_logs import has, is_older_than, newest_attempts
 from posstream.adapters.sql.lookup_statistics import lookup_statistics
 from posstream.adapters.sql.schema import BASKETS, CUSTOMER_IDENTIFIERS, CUSTOMERS
 from posstream.domain.lookup import AttemptStatus
 from posstream.ports import (
+    AnswerFilter,
+    AnswerPosition,
+    AnswerRow,
+    AnswerWindow,
     BasketHistory,
     BasketRow,
+    CustomerHistory,
     CustomerRow,
     LogPosition,
     LookupLogRow,
     LookupStatistics,
+    MarkedAttempts,
     ReadModel,
 )
 
@@ -91,16 +105,24 @@ class SqlReadModel(ReadModel):
         return found[0] if found else None
 
     async def all_customers(
-        self, *, tier: str | None = None, search: str | None = None, limit: int = 100
+        self,
+        *,
+        tier: str | None = None,
+        search: str | None = None,
+        names_only: bool = False,
+        limit: int = 100,
     ) -> Sequence[CustomerRow]:
         """Customers by customer_id, at most `limit`.
 
         Args:
             tier: exactly this tier.
             search: part of a name, e-mail, phone or identifier, in any case; blank = all.
+            names_only: search names alone.
             limit: 1 to 1,000; what is outside counts as the nearer end.
         """
-        return await self.next_customers(first=limit, tier=tier, search=search)
+        return await self.next_customers(
+            first=limit, tier=tier, search=search, names_only=names_only
+        )
 
     async def next_customers(
         self,
@@ -109,6 +131,7 @@ class SqlReadModel(ReadModel):
         after: str | None = None,
         tier: str | None = None,
         search: str | None = None,
+        names_only: bool = False,
     ) -> Sequence[CustomerRow]:
         """The next customers by customer_id, at most `first` of them.
 
@@ -117,6 +140,7 @@ class SqlReadModel(ReadModel):
             after: only those whose customer_id is greater.
             tier: as in `all_customers`.
             search: as in `all_customers`.
+            names_only: as in `all_customers`.
         """
         if not all(_storable(text or "") for text in (after, tier, search)):
             return []
@@ -127,16 +151,23 @@ class SqlReadModel(ReadModel):
             conditions.append(CUSTOMERS.c.tier == tier)
         part = (search or "").strip().casefold()
         if part:
-            aliases = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
-                func.lower(CUSTOMER_IDENTIFIERS.c.identifier).contains(part, autoescape=True)
-            )
-            conditions.append(
-                or_(
-                    CUSTOMERS.c.search_text.contains(part, autoescape=True),
-                    CUSTOMERS.c.customer_id.in_(aliases),
-                )
-            )
+            conditions.append(_is_named(part) if names_only else _is_found_by(part))
         return await self._customers(*conditions, limit=_bounded(first))
+
+    async def customer_history(self, customer_id: str) -> CustomerHistory | None:
+        """One customer with identifiers and the newest answers; None if there is none."""
+        if not _storable(customer_id):
+            return None
+        one = select(*_CUSTOMER).where(CUSTOMERS.c.customer_id == customer_id)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(one)).one_or_none()
+            if row is None:
+                return None
+            identifiers = await identifiers_of(connection, customer_id)
+            names = tuple(it.identifier for it in identifiers)
+            answers = await answers_to(connection, customer_id, names)
+        customer = CustomerRow(**row._mapping, identifiers=names)  # noqa: SLF001 - public in SQLAlchemy
+        return CustomerHistory(customer, identifiers, answers)
 
     async def basket(self, basket_id: str) -> BasketRow | None:
         """One basket by id; None if nothing of it was seen."""
@@ -173,6 +204,54 @@ class SqlReadModel(ReadModel):
         """What was counted from `since` on, answers and attempts each by their own time."""
         async with self._engine.connect() as connection:
             return await lookup_statistics(connection, since)
+
+    async def lookup_answers(
+        self,
+        wanted: AnswerFilter,
+        *,
+        first: int,
+        older_than: AnswerPosition | None = None,
+        newer_than: AnswerPosition | None = None,
+    ) -> Sequence[AnswerRow]:
+        """The terminal answers next to a place, newest first, at most `first` of them.
+
+        Args:
+            wanted: all of its conditions hold.
+            first: 1 to 1,000; what is outside counts as the nearer end.
+            older_than: those that come right after this one in the list.
+            newer_than: those that come right before it; not together with `older_than`.
+        """
+        place = older_than or newer_than
+        named = ("" if place is None else place.event_id, wanted.identifier, wanted.basket_id)
+        if not all(_storable(text or "") for text in named):
+            return []
+        async with self._engine.connect() as connection:
+            return await answers_beside(
+                connection,
+                wanted,
+                first=_bounded(first),
+                older_than=older_than,
+                newer_than=newer_than,
+            )
+
+    async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
+        """The answers from `since` up to but not including `until`."""
+        async with self._engine.connect() as connection:
+            return await answer_window(connection, since, until)
+
+    async def marked_attempts(
+        self, since: datetime, until: datetime, *, mark: str
+    ) -> MarkedAttempts:
+        """The attempts of a window that were told apart by the start of their error message."""
+        async with self._engine.connect() as connection:
+            return await marked_attempts(connection, since, until, mark)
+
+    async def answers_by_version(
+        self, versions: Collection[int], since: datetime
+    ) -> Mapping[int, Mapping[tuple[str | None, str | None], int]]:
+        """The answers from `since` on by version of the configuration; one statement."""
+        async with self._engine.connect() as connection:
+            return await answers_by_version(connection, versions, since)
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
@@ -230,6 +309,28 @@ async def _identifiers(
     for customer_id, identifier in await connection.execute(statement):
         found.setdefault(customer_id, []).append(identifier)
     return found
+
+
+def _is_found_by(part: str) -> ColumnElement[bool]:
+    """Whose name, e-mail, phone or identifier has this part, which is case-folded."""
+    # A normalised identifier is in one case throughout: that is twice as fast as folding each.
+    identifier = CUSTOMER_IDENTIFIERS.c.identifier
+    aliases = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
+        or_(*(identifier.contains(one, autoescape=True) for one in {part, part.upper()}))
+    )
+    return or_(
+        CUSTOMERS.c.search_text.contains(part, autoescape=True),
+        CUSTOMERS.c.customer_id.in_(aliases),
+    )
+
+
+def _is_named(part: str) -> ColumnElement[bool]:
+    """Whose name has this part, which is case-folded.
+
+    The name is the first of the three lines that are searched: two more come after it.
+    """
+    escaped = re.sub(r"([/%_])", r"/\1", part.replace("\n", " "))
+    return CUSTOMERS.c.search_text.like(f"%{escaped}%\n%\n%", escape="/")
 
 
 def _asked(ids: Iterable[str]) -> list[str]:

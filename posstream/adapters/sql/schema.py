@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
@@ -214,9 +215,21 @@ LOOKUP_ANSWERS: Final = Table(
     Column("identified_at", UtcDateTime, nullable=False),
     Column("occurred_at", UtcDateTime, nullable=False),
     Index(None, "basket_id"),
-    Index(None, "customer_identifier"),
+    Index(None, "customer_identifier", "occurred_at"),
     Index(None, "occurred_at"),
 )
+
+# What operators look for is rare: indexes of nothing else cost the usual answer no write. The
+# conditions are constants, which both databases must see to know that an index holds them.
+FAILED: Final = text("reason IS NOT NULL AND reason <> 'NOT_FOUND'")
+STALE: Final = text("source = 'STALE_CACHE'")
+for _name, _condition in (("failed", FAILED), ("stale", STALE)):
+    Index(
+        f"ix_lookup_answers_{_name}",
+        LOOKUP_ANSWERS.c.occurred_at,
+        sqlite_where=_condition,
+        postgresql_where=_condition,
+    )
 
 #: Who was forgotten, by the hashes of `domain.forgetting`. It outlives the rows that a rebuild
 #: drops: of these subjects there is nothing from `forgotten_at` or before.

@@ -1,0 +1,103 @@
+"""Dead letters as an operator meets them: where one lies, where it came from, and why. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+_ADDRESS: Final = re.compile(r"([0-9]{1,9})/([0-9]{1,18})")
+
+
+class Address(NamedTuple):
+    """Where a dead letter lies on the topic of the dead letters, written `PARTITION/OFFSET`."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Address | None":
+        """Read one; None if it is none."""
+        found = _ADDRESS.fullmatch(text)
+        return None if found is None else cls(int(found[1]), int(found[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a dead letter came from."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a dead letter says of itself; not its key and value."""
+
+    address: Address
+    #: None if its headers do not say: somebody else wrote it.
+    source: Source | None
+    #: When the message was written, in milliseconds since 1970.
+    timestamp_ms: int
+    reason: str
+    error: str
+    #: Bytes of its value; None if it has no value.
+    size: int | None
+    #: Bytes of the value before it was cut; None if it is whole.
+    size_before_cut: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLetter:
+    """A dead letter with its key and value, as its message had them, and its headers."""
+
+    letter: Letter
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class LetterList:
+    """The newest letters that could be read, newest first."""
+
+    letters: Sequence[Letter]
+    #: Whether there are older ones.
+    has_older: bool = False
+    #: Why newer ones may be missing; None if none are.
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A letter that can be replayed."""
+
+    address: Address
+    #: Where it came from, and would go to.
+    source: Source
+    #: What it was replayed as before; None if it was not, or nobody knows.
+    before: Source | None = None
+    #: Whether all records were searched in which a replay could be.
+    is_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A letter that was written once more; the broker has it."""
+
+    address: Address
+    place: Source
+
+
+@dataclass(frozen=True, slots=True)
+class NotReplayed:
+    """A letter that was not, and why."""
+
+    address: Address
+    why: str

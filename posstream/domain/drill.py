@@ -1,0 +1,96 @@
+"""An outage drill: which calls to the directory go wrong on purpose, how, and until when. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+#: A drill that somebody forgets must not become an outage.
+MAX_MINUTES: Final = 60
+MAX_MILLISECONDS: Final = 60_000
+#: What an attempt's error message begins with where a drill had a hand in it.
+DRILL_MARK: Final = "drill: "
+_MINUTE_MS: Final = 60_000
+
+
+class Fault(StrEnum):
+    """What happens to a call that is struck."""
+
+    LATENCY = "LATENCY"
+    ERRORS = "ERRORS"
+    TIMEOUTS = "TIMEOUTS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """One drill. It expires by itself, on whatever worker, also on one that starts meanwhile."""
+
+    fault: Fault
+    #: Of the calls, 1 to 100.
+    percent: int
+    #: How much later a call begins; for `LATENCY` only.
+    milliseconds: int = 0
+    started_at_ms: int
+    ends_at_ms: int
+    started_by: str
+    #: Who ended it before its time.
+    stopped_by: str | None = None
+
+    def runs(self, now_ms: int) -> bool:
+        """Whether it is not over."""
+        return now_ms < self.ends_at_ms
+
+    def strikes(self, now_ms: int, chance: float) -> bool:
+        """Whether it strikes a call.
+
+        Args:
+            now_ms: ms since 1970.
+            chance: drawn for this call, from 0 up to but not including 1.
+        """
+        return self.runs(now_ms) and chance * 100 < self.percent
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidDrill:
+    """What is wrong with the plan of a drill, by the name of its field."""
+
+    errors: Mapping[str, str]
+
+
+def plan_drill(  # noqa: PLR0913 - one for each field
+    *, fault: str, percent: object, milliseconds: object, minutes: object, now_ms: int, by: str
+) -> Drill | InvalidDrill:
+    """A drill that begins now, or all that is wrong with it.
+
+    Args:
+        fault: the name of a `Fault`.
+        percent: 1 to 100.
+        milliseconds: 1 to 60,000; looked at for `LATENCY` only.
+        minutes: 1 to 60.
+        now_ms: ms since 1970.
+        by: who starts it.
+    """
+    errors: dict[str, str] = {}
+
+    def whole(name: str, value: object, highest: int) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
+            errors[name] = f"must be a whole number from 1 to {highest}"
+            return 0
+        return value
+
+    if fault not in Fault.__members__:
+        errors["fault"] = f"must be one of {', '.join(Fault)}"
+    share = whole("percent", percent, 100)
+    slow = fault == Fault.LATENCY
+    late_ms = whole("milliseconds", milliseconds, MAX_MILLISECONDS) if slow else 0
+    length = whole("minutes", minutes, MAX_MINUTES)
+    if errors:
+        return InvalidDrill(errors)
+    return Drill(
+        fault=Fault(fault),
+        percent=share,
+        milliseconds=late_ms,
+        started_at_ms=now_ms,
+        ends_at_ms=now_ms + length * _MINUTE_MS,
+        started_by=by,
+    )

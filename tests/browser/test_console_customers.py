@@ -1,0 +1,130 @@
+"""Customers and dead letters in a browser: on fakes, and once against a real worker."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiokafka
+import pytest
+
+from posstream.domain.dead_letter import Address, Letter, NotReplayed, Prospect, Source, WholeLetter
+from posstream.topics import CUSTOMER_IDENTIFIED
+from tests.browser.axe import violations
+from tests.browser.conftest import Seen
+from tests.browser.dev_worker import running_dev
+from tests.component.fakes import NOW_MS
+from tests.component.sql_databases import failed, found
+from tests.component.sql_web import running_sql_web
+from tests.component.web_client import WebView
+from tests.integration.harness import free_port
+
+pytestmark = pytest.mark.browser
+
+#: Pages, each with a text that says that it is there.
+PAGES = {
+    "/customers": "Everybody, by id",
+    "/customers?search=nobody": "Nobody matches",
+    "/customers?search=%07": "At most 256 printable",
+    "/customers/CUST_001?done=refreshed": "What tills were told",
+    "/customers/CUST_001/forget": "This cannot be taken back",
+    "/customers/nobody": "No such customer",
+    "/dead-letters": "Messages that could not be read",
+    "/dead-letters?reason=NONE": "None with this reason",
+    "/dead-letters/0/1?reveal=1": "The value, as JSON",
+    "/dead-letters/0/1/replay": "It was replayed before",
+    "/dead-letters/0/2/replay": "It cannot be replayed",
+    "/dead-letters/9/9": "No such dead letter",
+}
+
+
+def put_letters(web: WebView) -> None:
+    for n in range(3):
+        address, source = Address(0, n), Source(CUSTOMER_IDENTIFIED, 1, n)
+        letter = Letter(address, source, NOW_MS, "MISSING_FIELD", "basket_id is missing", 9, None)
+        value = b'{"customer_identifier": "+1234567890"}'
+        headers = (("posstream.dlq.reason", b"MISSING_FIELD"),)
+        web.dead_letters.letters[address] = WholeLetter(letter, None, value, headers)
+        web.dead_letters.prospects[address] = Prospect(address, source, before=source)
+    web.dead_letters.prospects[Address(0, 2)] = NotReplayed(Address(0, 2), "its value was cut")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_every_page_fits_and_axe_finds_nothing(
+    seen: Seen, tmp_path: Path, theme: str, width: int
+) -> None:
+    async with running_sql_web(tmp_path) as view:
+        await view.project(
+            found("e1"),
+            found("e2", identifier="john@example.com", basket="b2"),
+            failed("e3", customer_identifier="+1234567890"),
+        )
+        put_letters(view.web)
+        page = seen.page
+        await page.emulate_media(color_scheme=theme)
+        await page.set_viewport_size({"width": width, "height": 900})
+        base = f"http://{view.web.client.host}:{view.web.client.port}"
+        for path, text in PAGES.items():
+            await page.goto(base + path)
+            await page.get_by_text(text).first.wait_for()
+            assert await violations(page) == [], path
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+        # The browser says of a 400 and a 404 that it was one; that is no fault of the page.
+        assert [said for said in seen.errors if "status of 40" not in said] == []
+        assert seen.hosts == {urlsplit(base).netloc}
+
+
+async def test_a_customer_is_found_refreshed_and_forgotten(seen: Seen, tmp_path: Path) -> None:
+    async with running_dev(tmp_path) as url:
+        page = seen.page
+        await page.goto(f"{url}/try?identifier=%2B1234567890")
+        await page.get_by_role("button", name="Scan").click()
+        await page.get_by_role("link", name="CUST_001").click()
+        await page.get_by_role("heading", name="John Doe").wait_for()
+        fetched = page.locator(".entry time").first
+        before = await fetched.get_attribute("datetime")
+        await page.get_by_role("button", name="Refresh now").click()
+        await page.get_by_text("The workers ask the directory").wait_for()
+        after = before
+        while after == before:
+            await page.reload()
+            after = await fetched.get_attribute("datetime")
+        await page.get_by_role("button", name="Evict").click()
+        await page.get_by_text("The workers drop the cached entries").wait_for()
+        await page.get_by_role("link", name="Forget…").click()
+        await page.get_by_role("button", name="Forget this customer").click()
+        await page.get_by_role("heading", name="The customer is forgotten").wait_for()
+        assert await violations(page) == []
+        await page.get_by_role("link", name="All customers").click()
+        await page.get_by_text("No customers yet").wait_for()
+        assert seen.errors == []
+        assert seen.hosts == {urlsplit(url).netloc}
+
+
+async def test_a_message_that_cannot_be_read_is_found_and_replayed(
+    seen: Seen, tmp_path: Path
+) -> None:
+    port = free_port()
+    async with running_dev(tmp_path, dev_broker_port=port) as url:
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{port}") as producer:
+            await producer.send_and_wait(CUSTOMER_IDENTIFIED, b"call john@example.com")
+        page = seen.page
+        letters = page.locator("tbody tr")
+        while True:
+            await page.goto(f"{url}/dead-letters")
+            if await letters.count():
+                break
+        await letters.first.get_by_role("link").click()
+        assert "jo******com" in await page.get_by_role("region", name="The value").inner_text()
+        await page.get_by_role("link", name="Replay…").click()
+        await page.get_by_role("button", name="Replay").click()
+        await page.get_by_text("Written once more").wait_for()
+        await page.get_by_role("link", name="Replay…").click()
+        await page.get_by_text("It was replayed before").wait_for()
+        # It still cannot be read, so it is there twice.
+        while True:
+            await page.goto(f"{url}/dead-letters")
+            if await letters.count() > 1:
+                break
+        assert await page.locator("tbody .tag").all_inner_texts() == ["NOT_JSON", "NOT_JSON"]
+        assert seen.errors == []
+        assert seen.hosts == {urlsplit(url).netloc}

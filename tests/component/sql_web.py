@@ -1,0 +1,54 @@
+"""One running web view on a read model of its own, in SQLite."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.migrate import upgrade
+from posstream.adapters.sql.projection import SqlProjection
+from posstream.adapters.sql.read_model import SqlReadModel
+from posstream.settings import Settings
+from tests.component.html_page import HtmlPage
+from tests.component.web_client import WebView, running_web
+
+
+@dataclass
+class SqlWebView:
+    """A served view, its database, and the SELECTs that it ran."""
+
+    web: WebView
+    engine: AsyncEngine
+    statements: list[str] = field(default_factory=list)
+
+    async def project(self, *events: Any) -> None:
+        await SqlProjection(self.engine).apply(events)
+        self.statements.clear()
+
+    async def page(self, path: str, status: int = 200, **options: Any) -> HtmlPage:
+        response = await self.web.client.get(path, **options)
+        assert response.status == status
+        return HtmlPage.of(await response.text())
+
+
+@asynccontextmanager
+async def running_sql_web(
+    folder: Path, settings: Settings | None = None
+) -> AsyncIterator[SqlWebView]:
+    engine = create_engine(f"sqlite:///{folder / 'posstream.db'}")
+    await upgrade(engine)
+    async with running_web(settings, read_model=SqlReadModel(engine)) as web:
+        view = SqlWebView(web, engine)
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement.startswith("SELECT"):
+                view.statements.append(statement)
+
+        event.listen(engine.sync_engine, "before_cursor_execute", note)
+        yield view
+    await engine.dispose()

@@ -1,0 +1,260 @@
+"""The dead letters as an operator's browser gets them."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from posstream.domain.access_key import read_access_keys
+from posstream.domain.dead_letter import (
+    Address,
+    Letter,
+    LetterList,
+    NotReplayed,
+    Prospect,
+    Source,
+    WholeLetter,
+)
+from posstream.domain.errors import BrokerUnreachable
+from posstream.settings import Settings
+from tests.component.fakes import NOW_MS
+from tests.component.html_page import HtmlPage
+from tests.component.web_client import WebView, running_web
+
+VIEWER, SUPPORT, OPERATOR = "viewer-key-01234", "support-key-0123", "operator-key-012"
+KEYED = Settings(
+    named_keys=read_access_keys(
+        f"viewer:{VIEWER}:vera;support:{SUPPORT}:sam;operator:{OPERATOR}:olga"
+    )
+)
+VISA = b"4111111111111111"
+HERE = Address(1, 7)
+FROM = Source("customer-identified", 3, 41)
+ADDRESS, TIME, SOURCE, REASON, ERROR, SIZE = range(6)
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[WebView]:
+    async with running_web(KEYED) as view:
+        yield view
+
+
+def put(web: WebView, address: Address = HERE, value: bytes | None = b"{}", **said: Any) -> None:
+    letter = Letter(
+        address=address,
+        source=said.get("source", FROM),
+        timestamp_ms=NOW_MS - said.get("age_ms", 0),
+        reason=said.get("reason", "NOT_JSON"),
+        error=said.get("error", "the message is not JSON"),
+        size=None if value is None else len(value),
+        size_before_cut=None,
+    )
+    headers = (("posstream.dlq.topic", b"customer-identified"), ("tenant", b"john@example.com"))
+    web.dead_letters.letters[address] = WholeLetter(letter, b"+1234567890", value, headers)
+    web.dead_letters.prospects[address] = Prospect(address, FROM)
+
+
+async def page_of(web: WebView, path: str, key: str = OPERATOR, status: int = 200) -> HtmlPage:
+    response = await web.client.get(path, headers={"Authorization": f"Bearer {key}"})
+    assert response.status == status
+    return HtmlPage.of(await response.text())
+
+
+async def replay(
+    web: WebView, status: int, *, key: str = OPERATOR, follow: bool = True, **form: str
+) -> HtmlPage:
+    response = await web.client.post(
+        f"/dead-letters/{HERE}/replay",
+        data=form,
+        headers={"Authorization": f"Bearer {key}"},
+        allow_redirects=follow,
+    )
+    assert response.status == status
+    return HtmlPage.of(await response.text())
+
+
+# -- the list
+
+
+async def test_a_letter_is_a_row_with_a_link_to_its_page(web: WebView) -> None:
+    put(web, age_ms=60_000)
+    put(web, Address(0, 2), None, reason="TOMBSTONE", error="no value", source=None)
+    page = await page_of(web, "/dead-letters", VIEWER)
+    assert page.rows == [
+        ["0/2", "2026-01-31 08:00:00", "unknown", "TOMBSTONE", "no value", "none"],
+        [
+            *("1/7", "2026-01-31 07:59:00", "customer-identified/3/41"),
+            *("NOT_JSON", "the message is not JSON", "2"),
+        ],
+    ]
+    assert (await page_of(web, page.links["1/7"])).titles == ["Dead letter 1/7"]
+
+
+async def test_a_reason_is_filtered_for_by_the_url_and_counted(web: WebView) -> None:
+    for n in range(3):
+        put(web, Address(0, n))
+    put(web, Address(0, 3), reason="EMPTY")
+    page = await page_of(web, "/dead-letters?reason=NOT_JSON")
+    assert [row[REASON] for row in page.rows] == ["NOT_JSON"] * 3
+    assert page.values["reason"] == "NOT_JSON"
+    assert "EMPTY (1)" in page.text
+    nothing = await page_of(web, "/dead-letters?reason=NO_SUCH")
+    assert (nothing.rows, nothing.values["reason"]) == ([], "NO_SUCH")
+
+
+async def test_pages_lead_to_older_letters_even_while_new_ones_come(web: WebView) -> None:
+    for n in range(120):
+        put(web, Address(0, n), age_ms=-n)
+    first = await page_of(web, "/dead-letters?reason=NOT_JSON")
+    put(web, Address(0, 120), age_ms=-120)
+    second = await page_of(web, first.links["Older"])
+    third = await page_of(web, second.links["Older"])
+    shown = [row[ADDRESS] for page in (first, second, third) for row in page.rows]
+    assert shown == [f"0/{n}" for n in reversed(range(120))]
+    assert "Older" not in third.links
+    assert (await page_of(web, third.links["Newest"])).rows[0][ADDRESS] == "0/120"
+
+
+async def test_a_list_without_its_end_or_with_gaps_says_so(web: WebView) -> None:
+    put(web)
+    letters = [web.dead_letters.letters[HERE].letter]
+    web.dead_letters.listed = LetterList(letters, has_older=True, missing="it took over 5 s")
+    page = await page_of(web, "/dead-letters")
+    assert "Only the newest 1 are read here" in page.text
+    assert "The list has gaps: it took over 5 s" in page.text
+
+
+async def test_no_letters_is_good_news(web: WebView) -> None:
+    assert "Every message could be read" in (await page_of(web, "/dead-letters")).text
+
+
+@pytest.mark.parametrize(
+    "path", ["/dead-letters", "/dead-letters/1/7", "/dead-letters/1/7/replay"]
+)
+async def test_without_a_broker_each_page_says_so(web: WebView, path: str) -> None:
+    web.dead_letters.error = BrokerUnreachable("the Kafka broker does not answer")
+    page = await page_of(web, path, status=503)
+    assert "the Kafka broker does not answer" in page.text
+    assert page.links["Try again"] == path
+
+
+# -- one letter
+
+
+async def test_who_may_not_reveal_learns_no_identifier_from_a_letter(web: WebView) -> None:
+    secrets = ("1234567890", "234 567 890", "john@example.com", "john@")
+    for value in (
+        b'{"customer_identifier": "+1234567890", "john@example.com": {"n": 1234567890}}',
+        b"call john@example.com or +1 234 567 890",
+        "john@example.com +1234567890".encode("utf-16"),
+    ):
+        put(web, value=value)
+        text = (await page_of(web, f"/dead-letters/{HERE}?reveal=1", VIEWER)).text
+        assert [it for it in secrets if it in text] == [], value
+        assert value[:3].hex(" ") not in text
+
+
+async def test_support_sees_the_message_in_full_and_that_is_written_down(
+    web: WebView, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "posstream.audit")
+    put(web, value=b'{"customer_identifier":"+1234567890"}')
+    masked = await page_of(web, f"/dead-letters/{HERE}", SUPPORT)
+    assert '"customer_identifier": "+1******890"' in masked.text
+    assert caplog.messages == []
+    shown = await page_of(web, masked.links["Show the message in full"], SUPPORT)
+    assert '"customer_identifier": "+1234567890"' in shown.text
+    assert "john@example.com" in shown.text
+    assert "sam (support)" in caplog.messages[0]
+
+
+async def test_a_value_that_is_no_text_is_shown_in_hex(web: WebView) -> None:
+    put(web, value=b"\xff\x00\x1b" + bytes(2000))
+    text = (await page_of(web, f"/dead-letters/{HERE}?reveal=1")).text
+    assert "ff 00 1b 00" in text
+    assert "979 bytes more" in text
+
+
+async def test_a_card_number_is_shown_to_nobody(web: WebView) -> None:
+    for value in (b'{"pan": "' + VISA + b'"}', b"pan " + VISA, b"\xff " + VISA):
+        put(web, value=value)
+        text = (await page_of(web, f"/dead-letters/{HERE}?reveal=1")).text
+        assert VISA.decode() not in text
+        assert VISA.hex(" ") not in text
+
+
+async def test_a_value_cannot_change_the_page(web: WebView) -> None:
+    put(web, value="<script>\x1b[31m \u202e".encode(), error="<b>no</b>")
+    text = (await page_of(web, f"/dead-letters/{HERE}?reveal=1")).text
+    assert "<script>\\x1b[31m \\u202e" in text
+    assert "<b>no</b>" in text
+
+
+async def test_a_long_value_is_cut_and_says_so(web: WebView) -> None:
+    put(web, value=b"x" * 70_000)
+    page = await page_of(web, f"/dead-letters/{HERE}?reveal=1")
+    assert f"Not shown: {70_000 - 64 * 1024} characters more" in page.text
+
+
+async def test_a_letter_that_is_gone_is_a_page_that_says_so(web: WebView) -> None:
+    assert (await page_of(web, "/dead-letters/0/1", status=404)).titles == ["No such dead letter"]
+
+
+# -- replay
+
+
+async def test_a_replay_is_asked_once_more_and_then_done_and_written_down(
+    web: WebView, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "posstream.audit")
+    put(web)
+    letter = await page_of(web, f"/dead-letters/{HERE}")
+    asked = await page_of(web, letter.links["Replay…"])
+    assert "customer-identified , partition 3" in asked.text
+    assert web.dead_letters.replayed == []
+    done = await replay(web, 200)
+    assert "the broker has it" in done.text
+    assert web.dead_letters.replayed == [HERE]
+    assert caplog.messages == [
+        "replayDeadLetter(address='1/7') by olga (operator): done, customer-identified/3/41"
+    ]
+
+
+@pytest.mark.parametrize("key", [VIEWER, SUPPORT])
+async def test_a_replay_is_an_operator_s(web: WebView, key: str) -> None:
+    put(web)
+    assert "Replay…" not in (await page_of(web, f"/dead-letters/{HERE}", key)).links
+    await page_of(web, f"/dead-letters/{HERE}/replay", key, status=403)
+    assert (await replay(web, 403, key=key)).titles == ["Not for your role"]
+    assert web.dead_letters.replayed == []
+
+
+@pytest.mark.parametrize(
+    "prospect",
+    [
+        Prospect(HERE, FROM, before=Source("customer-identified", 3, 99)),
+        Prospect(HERE, FROM, is_known=False),
+    ],
+)
+async def test_what_may_have_been_replayed_is_replayed_only_by_who_says_so(
+    web: WebView, prospect: Prospect
+) -> None:
+    put(web)
+    web.dead_letters.prospects[HERE] = prospect
+    asked = await page_of(web, f"/dead-letters/{HERE}/replay")
+    assert ("as customer-identified/3/99" in asked.text) == (prospect.before is not None)
+    assert asked.values["again"] == "1"
+    refused = await replay(web, 409)
+    assert refused.errors == {"again": "Say that you want it twice, or leave it."}
+    assert web.dead_letters.replayed == []
+    await replay(web, 303, follow=False, again="1")
+    assert web.dead_letters.replayed == [HERE]
+
+
+async def test_what_cannot_be_replayed_says_why(web: WebView) -> None:
+    put(web)
+    web.dead_letters.prospects[HERE] = NotReplayed(HERE, "its value was cut")
+    assert "its value was cut" in (await page_of(web, f"/dead-letters/{HERE}/replay")).text
+    assert "its value was cut" in (await replay(web, 409)).text
+    assert web.dead_letters.replayed == []

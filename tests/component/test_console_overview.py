@@ -1,0 +1,204 @@
+"""The console's first page: what it says, and how it stays up to date."""
+
+import asyncio
+import logging
+import re
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import ClientPayloadError, ClientResponse
+
+from posstream.domain.times import from_ms
+from posstream.ports import LookupStatistics
+from posstream.settings import Settings
+from tests.component.fakes import NOW_MS
+from tests.component.web_client import WebView, running_web
+from tests.manual_clock import ManualClock
+from web.console import all_workers, live
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+KEY = "a-key-of-some-length"
+
+
+def text_of(html: str) -> str:
+    """What is read, without the tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+
+
+async def page(view: WebView) -> str:
+    response = await view.client.get("/", headers=BROWSER)
+    assert (response.status, response.content_type) == (200, "text/html")
+    return text_of(await response.text())
+
+
+async def next_part(response: ClientResponse) -> dict[str, str]:
+    async with asyncio.timeout(5):
+        head = await response.content.readline()
+        data = await response.content.readline()
+        assert await response.content.readline() == b"\n"
+    assert head == b"event: part\n"
+    part: dict[str, str] = orjson.loads(data.removeprefix(b"data: "))
+    return part
+
+
+async def test_a_browser_gets_the_page_and_anybody_else_the_list_of_paths() -> None:
+    async with running_web() as view:
+        assert "This worker" in await page(view)
+        plain = await view.client.get("/")
+        assert plain.content_type == "text/plain"
+        assert "/asyncapi.json" in await plain.text()
+        assert plain.headers["Vary"] == "Accept"
+
+
+async def test_it_says_what_this_worker_counted_since_it_started() -> None:
+    clock = ManualClock()
+    async with running_web(clock=clock, sample_seconds=0.01) as view:
+        response = await view.client.get("/console/live")
+        await next_part(response)
+        view.metrics.answers.labels("CACHE", "NONE").inc(19)
+        view.metrics.answers.labels("CACHE", "NOT_FOUND").inc()
+        view.metrics.answers.labels("NONE", "TIMEOUT").inc(5)
+        view.metrics.api_calls.labels("SUCCESS").inc(2)
+        view.metrics.api_calls.labels("TIMEOUT").inc(3)
+        view.metrics.coalesced.inc(4)
+        view.metrics.events_in_flight.set(7)
+        view.metrics.commit_age_seconds.set(42)
+        clock.advance(5)
+        while "25 lookups" not in (said := await page(view)):
+            await next_part(response)
+        response.close()
+    assert "80.0 % without a call" in said
+    assert "saved 20 calls by the cache, 4 by coalescing" in said
+    assert "5 calls, 3 failed" in said
+    assert "7 events" in said
+    assert "last commit 42.0 s ago" in said
+    assert "fresh 19 76.0 %" in said
+
+
+async def test_it_says_what_all_workers_answered_in_both_windows() -> None:
+    async with running_web() as view:
+        view.read_model.statistics = LookupStatistics(
+            {("CACHE", None): 500, ("API", None): 90, (None, "TIMEOUT"): 10},
+            {"SUCCESS": 90, "TIMEOUT": 10},
+            38,
+            1212,
+            17,
+        )
+        said = await page(view)
+        now = from_ms(NOW_MS)
+        assert view.read_model.asked == [
+            {"since": now - timedelta(minutes=5)},
+            {"since": now - timedelta(hours=1)},
+        ]
+    all_of_them = said[said.index("All workers") :]
+    assert "600 2.0 per second 600 0.2 per second" in all_of_them
+    assert "TIMEOUT 10" in all_of_them
+    assert "38 ms / 1.2 s" in all_of_them
+    assert "Calls saved by coalescing 17 17" in all_of_them
+
+
+@pytest.mark.parametrize(
+    ("turn", "shown"),
+    [("close", "closed calls go through held by hand"), ("open", "open no calls go through")],
+)
+async def test_it_says_how_the_breaker_stands(turn: str, shown: str) -> None:
+    async with running_web() as view:
+        getattr(view.breaker, turn)()
+        said = await page(view)
+        assert shown in said
+        assert "for directory ;" in said
+
+
+async def test_a_read_model_that_fails_takes_only_its_own_figures_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = ManualClock()
+    async with running_web(clock=clock) as view:
+        view.read_model.error = ConnectionError("secret-host")
+        with caplog.at_level(logging.WARNING):
+            said = await page(view)
+        assert "The read model does not answer" in said
+        assert "This worker" in said
+        assert "ConnectionError" in caplog.text
+        assert "secret-host" not in caplog.text
+        view.read_model.error = None
+        # It is not asked again by every page that is opened.
+        assert "The read model does not answer" in await page(view)
+        clock.advance(all_workers.KEPT_SECONDS)
+        assert "The read model does not answer" not in await page(view)
+
+
+async def test_a_read_model_that_hangs_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(all_workers, "PATIENCE_SECONDS", 0.05)
+
+    async def hang(_: object) -> Any:
+        await asyncio.Event().wait()
+
+    async with running_web() as view:
+        view.read_model.lookup_statistics = hang  # type: ignore[method-assign]
+        async with asyncio.timeout(5):
+            assert "The read model does not answer" in await page(view)
+
+
+async def test_what_changed_is_sent_and_what_did_not_is_not() -> None:
+    async with running_web(sample_seconds=0.01) as view:
+        response = await view.client.get("/console/live")
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        first = [await next_part(response) for _ in range(2)]
+        assert [part["id"] for part in first] == ["this-worker", "all-workers"]
+        view.metrics.events_in_flight.set(3)
+        changed = await next_part(response)
+        assert changed["id"] == "this-worker"
+        assert "3 events" in text_of(changed["html"])
+        response.close()
+
+
+async def test_there_are_only_so_many_live_pages_and_each_that_is_closed_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "MAX_LIVE_PAGES", 1)
+    async with running_web(sample_seconds=0.01) as view:
+        first = await view.client.get("/console/live")
+        assert first.status == 200
+        refused = await view.client.get("/console/live")
+        assert (refused.status, (await refused.json())["error"]["code"]) == (
+            503,
+            "TOO_MANY_STREAMS",
+        )
+        first.close()
+        async with asyncio.timeout(5):
+            number = 0
+            while (again := await view.client.get("/console/live")).status != 200:
+                number += 1
+                view.metrics.events_in_flight.set(number)  # whoever writes sees who has gone
+        again.close()
+
+
+async def test_the_end_of_the_worker_ends_a_live_page_at_once() -> None:
+    async with running_web() as view:
+        response = await view.client.get("/console/live")
+        await next_part(response)
+        async with asyncio.timeout(2):
+            await view.client.server.app.shutdown()
+            with pytest.raises(ClientPayloadError):
+                await response.content.read()
+
+
+async def test_there_is_no_stream_without_a_key_or_for_a_page_of_another_origin() -> None:
+    async with running_web(Settings(api_key=KEY)) as view:
+        assert (await view.client.get("/console/live")).status == 401
+        headers = {"Authorization": f"Bearer {KEY}", "Origin": "http://evil.example"}
+        assert (await view.client.get("/console/live", headers=headers)).status == 403
+
+
+async def test_nothing_is_inline_but_what_carries_the_nonce() -> None:
+    async with running_web() as view:
+        response = await view.client.get("/", headers=BROWSER)
+        html = await response.text()
+        assert "'unsafe" not in response.headers["Content-Security-Policy"]
+        assert " style=" not in html
+        assert not re.search(r"<script(?![^>]*src=)", html)

@@ -1,0 +1,117 @@
+"""The box of dead letters as a worker has it, on an embedded broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from posstream import events, topics
+from posstream.adapters import dead_letter_topic
+from posstream.adapters.dead_letter_topic import DeadLetterTopic
+from posstream.domain.dead_letter import Address, NotReplayed, Prospect, Replayed, Source
+from posstream.domain.errors import BrokerUnreachable
+from posstream.ports import Record
+from tests.component.test_dlq import KEY, REPLAYED_FROM, Shop, letter, running_shop
+from tests.integration.harness import free_port
+
+IDENTIFIED = topics.CUSTOMER_IDENTIFIED
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with running_shop(tmp_path) as shop:
+        yield shop
+
+
+@pytest.fixture
+def box(shop: Shop) -> DeadLetterTopic:
+    return DeadLetterTopic([shop.servers])
+
+
+async def test_the_newest_letters_of_all_partitions_come_newest_first(
+    shop: Shop, box: DeadLetterTopic
+) -> None:
+    await shop.write(letter(age_ms=2000), letter(age_ms=1000, at=1), letter(age_ms=0))
+    found = await box.newest()
+    assert [str(it.address) for it in found.letters] == ["0/1", "1/0", "0/0"]
+    assert (found.has_older, found.missing) == (False, None)
+
+
+async def test_without_letters_the_list_is_empty(box: DeadLetterTopic) -> None:
+    found = await box.newest()
+    assert (list(found.letters), found.has_older, found.missing) == ([], False, None)
+
+
+async def test_no_more_letters_are_read_than_may_be(shop: Shop, box: DeadLetterTopic) -> None:
+    most = dead_letter_topic.MOST_LETTERS
+    total = 2 * most
+    await shop.write(*[letter(b"", age_ms=total - n, at=n % 2) for n in range(total)])
+    found = await box.newest()
+    assert len(found.letters) == most
+    assert found.has_older
+    offsets = {it.address.offset for it in found.letters}
+    assert offsets == set(range(total // 2 - most // 2, total // 2))
+
+
+async def test_one_letter_comes_whole(shop: Shop, box: DeadLetterTopic) -> None:
+    await shop.write(letter(b"first"), letter(b"second"))
+    found = await box.find(Address(0, 1))
+    assert found is not None
+    assert (found.key, found.value) == (KEY, b"second")
+    assert ("posstream.dlq.reason", b"NOT_JSON") in found.headers
+    assert await box.find(Address(0, 9)) is None
+
+
+async def test_a_replay_is_foretold_done_and_found_again(shop: Shop, box: DeadLetterTopic) -> None:
+    (place,) = await shop.set_aside(b"not json")
+    address = Address.parse(place)
+    assert address is not None
+    assert await box.prospect(address) == Prospect(address, Source(IDENTIFIED, 1, 0))
+    done = await box.replay(address)
+    assert done == Replayed(address, Source(IDENTIFIED, 1, 1))
+    assert await shop.replays() == [(1, KEY, b"not json", place)]
+    assert await box.prospect(address) == Prospect(
+        address, Source(IDENTIFIED, 1, 0), before=Source(IDENTIFIED, 1, 1)
+    )
+
+
+async def test_what_cannot_be_replayed_says_why(shop: Shop, box: DeadLetterTopic) -> None:
+    await shop.write(letter(b"x" * (events.MAX_DEAD_VALUE + 1)))
+    for judged in (await box.prospect(Address(0, 0)), await box.replay(Address(0, 0))):
+        assert isinstance(judged, NotReplayed)
+        assert "its value was cut" in judged.why
+    gone = NotReplayed(Address(0, 5), "it is gone by now")
+    assert await box.prospect(Address(0, 5)) == await box.replay(Address(0, 5)) == gone
+
+
+async def test_where_too_much_came_since_nobody_knows_of_an_earlier_replay(
+    shop: Shop, box: DeadLetterTopic
+) -> None:
+    (place,) = await shop.set_aside(b"not json")
+    address = Address.parse(place)
+    assert address is not None
+    many = dead_letter_topic.MOST_SEARCHED + 1
+    await shop.write(*[Record(IDENTIFIED, None, b"", partition=1) for _ in range(many)])
+    headers = ((REPLAYED_FROM, place.encode()),)
+    await shop.write(Record(IDENTIFIED, KEY, b"not json", headers, partition=1))
+    judged = await box.prospect(address)
+    assert judged == Prospect(address, Source(IDENTIFIED, 1, 0), is_known=False)
+
+
+async def test_a_broker_that_is_away_or_slow_is_one_error() -> None:
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    held: list[asyncio.StreamWriter] = []
+    away = DeadLetterTopic([f"127.0.0.1:{free_port()}"])
+    with pytest.raises(BrokerUnreachable, match="does not answer"):
+        await away.newest()
+    async with await asyncio.start_server(hold, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        slow = DeadLetterTopic([f"127.0.0.1:{port}"], patience_seconds=0.2)
+        for ask in (slow.newest, lambda: slow.find(Address(0, 0))):
+            with pytest.raises(BrokerUnreachable, match=r"within 0\.2 s"):
+                await ask()
+        for writer in held:
+            writer.close()

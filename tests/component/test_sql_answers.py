@@ -1,0 +1,127 @@
+"""The list of answers is read as it is asked for, page by page in both directions."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.migrate import upgrade
+from posstream.adapters.sql.projection import SqlProjection
+from posstream.adapters.sql.read_model import SqlReadModel
+from posstream.domain.lookup import Reason, Source
+from posstream.ports import AnswerFilter, AnswerOutcome, AnswerPosition, AnswerRow
+from tests.component.sql_databases import DATABASES, at, database, failed, found
+
+DAY = datetime(2026, 1, 31, 8, tzinfo=UTC)
+ALL = AnswerFilter()
+
+
+@pytest.fixture(params=DATABASES)
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    async with database(request.param, tmp_path) as url:
+        engine = create_engine(url)
+        await upgrade(engine)
+        yield engine
+        await engine.dispose()
+
+
+@pytest.fixture
+async def model(engine: AsyncEngine) -> SqlReadModel:
+    """One answer of each sort, ten seconds apart."""
+    await SqlProjection(engine).apply(
+        [
+            found("api", fetched=10),
+            found("cache", fetched=20, source="CACHE", basket="basket_2"),
+            found("stale", fetched=30, source="STALE_CACHE", identifier="john@example.com"),
+            failed("unknown", identified=40, reason="NOT_FOUND", source="API"),
+            failed("remembered", identified=50, reason="NOT_FOUND", source="CACHE"),
+            failed("timeout", identified=60),
+            failed("open", identified=70, reason="CIRCUIT_OPEN", basket="basket_2"),
+        ]
+    )
+    return SqlReadModel(engine)
+
+
+async def ids(model: SqlReadModel, wanted: AnswerFilter = ALL, **place: Any) -> list[str]:
+    rows = await model.lookup_answers(wanted, **({"first": 100} | place))
+    return [row.event_id for row in rows]
+
+
+def position(row: AnswerRow) -> AnswerPosition:
+    return AnswerPosition(row.occurred_at, row.event_id)
+
+
+async def test_all_answers_come_newest_first(model: SqlReadModel) -> None:
+    assert await ids(model) == ["open", "timeout", "remembered", "unknown", "stale", "cache", "api"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (AnswerFilter(outcome=AnswerOutcome.FOUND), ["stale", "cache", "api"]),
+        (AnswerFilter(outcome=AnswerOutcome.UNKNOWN), ["remembered", "unknown"]),
+        (AnswerFilter(outcome=AnswerOutcome.FAILED), ["open", "timeout"]),
+        (AnswerFilter(source=Source.CACHE), ["remembered", "cache"]),
+        (AnswerFilter(source=Source.STALE_CACHE), ["stale"]),
+        (AnswerFilter(reason=Reason.TIMEOUT), ["timeout"]),
+        (AnswerFilter(reason=Reason.NOT_FOUND, source=Source.API), ["unknown"]),
+        (AnswerFilter(outcome=AnswerOutcome.FOUND, reason=Reason.TIMEOUT), []),
+        (AnswerFilter(identifier="john@example.com"), ["stale"]),
+        (AnswerFilter(basket_id="basket_2"), ["open", "cache"]),
+        (AnswerFilter(basket_id="no\0basket"), []),
+        (
+            AnswerFilter(since=DAY + timedelta(seconds=31), until=DAY + timedelta(seconds=51)),
+            ["unknown", "stale"],
+        ),
+    ],
+)
+async def test_a_filter_leaves_what_meets_all_of_it(
+    model: SqlReadModel, wanted: AnswerFilter, expected: list[str]
+) -> None:
+    assert await ids(model, wanted) == expected
+
+
+async def test_pages_meet_in_both_directions_within_one_millisecond(engine: AsyncEngine) -> None:
+    model = SqlReadModel(engine)
+    await SqlProjection(engine).apply([found(f"e{n}", occurred_at=at(10)) for n in range(7)])
+    first = await model.lookup_answers(ALL, first=3)
+    await SqlProjection(engine).apply([found("later", occurred_at=at(11))])
+    assert await ids(model, first=3, older_than=position(first[-1])) == ["e3", "e2", "e1"]
+    assert await ids(model, first=2, newer_than=position(first[-1])) == ["e6", "e5"]
+    assert await ids(model, first=9, newer_than=position(first[-1])) == ["later", "e6", "e5"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (ALL, "ix_lookup_answers_occurred_at"),
+        (AnswerFilter(outcome=AnswerOutcome.FAILED), "ix_lookup_answers_failed"),
+        (AnswerFilter(reason=Reason.TIMEOUT), "ix_lookup_answers_failed"),
+        (AnswerFilter(source=Source.STALE_CACHE), "ix_lookup_answers_stale"),
+        (AnswerFilter(identifier="+1"), "ix_lookup_answers_customer_identifier"),
+        (AnswerFilter(basket_id="b"), "ix_lookup_answers_basket_id"),
+    ],
+)
+async def test_sqlite_reads_what_is_rare_from_its_index(
+    tmp_path: Path, wanted: AnswerFilter, index: str
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}")
+    await upgrade(engine)
+    asked: list[tuple[str, Any]] = []
+    event.listen(
+        engine.sync_engine,
+        "before_cursor_execute",
+        lambda _c, _cursor, statement, parameters, *_: asked.append((statement, parameters)),
+    )
+    place = AnswerPosition(DAY, "e1")
+    await SqlReadModel(engine).lookup_answers(wanted, first=50, older_than=place)
+    ((statement, parameters),) = [one for one in asked if one[0].startswith("SELECT")]
+    async with engine.connect() as connection:
+        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        assert index in " ".join(row.detail for row in plan)
+    await engine.dispose()

@@ -1,0 +1,127 @@
+"""The AsyncAPI document: whole, and true of what is written and read."""
+
+from typing import Any
+
+import orjson
+import pytest
+from jsonschema import Draft7Validator, FormatChecker
+
+from posstream import events, topics
+from posstream.asyncapi import document
+from posstream.configuration_record import read_record, write_record
+from posstream.domain.configuration_version import ConfigurationVersion
+from posstream.domain.customer import Customer
+from posstream.domain.identifier import IdentifierKind
+from posstream.domain.lookup import (
+    Attempt,
+    AttemptStatus,
+    CustomerFound,
+    Identification,
+    LookupFailed,
+    Reason,
+    Source,
+)
+from posstream.domain.times import from_ms
+from posstream.event_schemas import EVENTS
+from posstream.ports import Record
+
+NOW = 1_769_846_400_000
+DOCUMENT = document()
+EXAMPLES = {event.topic: event.example for event in EVENTS if event.example is not None}
+ASKED = Identification("l1", "basket_1", "+1234567890", IdentifierKind.PHONE, NOW)
+REFUSED = Identification("l2", "basket_2", "411111******1111", None, NOW, refused="a card")
+CUSTOMER = orjson.dumps(Customer("CUST_001", tier="GOLD").as_document())
+
+
+def faults(topic: str, value: Any) -> list[str]:
+    """What the schema of a topic holds against a value."""
+    (message,) = [
+        DOCUMENT["components"]["messages"][name]
+        for name, channel in DOCUMENT["channels"].items()
+        if channel["address"] == topic
+    ]
+    validator = Draft7Validator(message["payload"], format_checker=FormatChecker())
+    return [error.message for error in validator.iter_errors(value)]
+
+
+def found() -> CustomerFound:
+    return CustomerFound(ASKED, Source.API, CUSTOMER, NOW, NOW + 1000, 2, 1, 42, 3)
+
+
+WRITTEN = [
+    events.answered(found(), NOW),
+    events.answered(LookupFailed(ASKED, Reason.TIMEOUT, "no answer", 2, 10, 3), NOW),
+    events.answered(LookupFailed(REFUSED, Reason.INVALID_IDENTIFIER, "a card", 0, 0, 3), NOW),
+    events.attempted(
+        ASKED, Attempt(1, "http://d/", NOW, NOW + 5, 5, AttemptStatus.TIMEOUT), 2, NOW + 5
+    ),
+    events.identified("basket_1", "+1234567890", NOW),
+    events.basket_started("basket_1", 1, "t1", NOW),
+    Record(
+        topics.PLUGIN_CONFIGURATION,
+        b"customer_lookup",
+        write_record(
+            ConfigurationVersion(1, config={"timeout_seconds": 2.5}, updated_at=from_ms(NOW))
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("record", WRITTEN, ids=lambda record: record.topic)
+def test_what_posstream_writes_is_as_described(record: Record) -> None:
+    value = orjson.loads(record.value or b"")
+    assert faults(record.topic, value) == []
+    described = next(event for event in EVENTS if event.topic == record.topic)
+    assert {name for name, _ in record.headers} <= set(described.headers)
+    # And nothing is written that is not described.
+    assert described.schema is not None
+    assert set(value) <= set(described.schema["properties"])
+
+
+@pytest.mark.parametrize("topic", EXAMPLES)
+def test_each_example_is_as_described_and_without_a_required_field_it_is_not(topic: str) -> None:
+    example = EXAMPLES[topic]
+    assert faults(topic, example) == []
+    described = next(event for event in EVENTS if event.topic == topic)
+    for name in (described.schema or {})["required"]:
+        assert faults(topic, {key: value for key, value in example.items() if key != name})
+    assert faults(topic, {**example, "a_field_of_tomorrow": 1}) == []
+
+
+def test_what_posstream_reads_is_read() -> None:
+    identified = orjson.dumps(EXAMPLES[topics.CUSTOMER_IDENTIFIED])
+    read = events.read_identification(
+        identified, topic="t", partition=0, offset=0, timestamp_ms=NOW
+    )
+    assert (read.identifier, read.deadline_ms) == ("+1234567890", 3000)
+    updated = orjson.dumps(EXAMPLES[topics.CUSTOMER_UPDATED])
+    assert events.read_customer_update(updated, timestamp_ms=NOW).customer_id == "CUST_001"
+    assert read_record(orjson.dumps(EXAMPLES[topics.PLUGIN_CONFIGURATION])).version == 3
+
+
+@pytest.mark.parametrize("value", [{}, {"basket_id": "b"}, {"customer_identifier": "+1"}, []])
+def test_what_posstream_refuses_is_not_as_described(value: Any) -> None:
+    assert faults(topics.CUSTOMER_IDENTIFIED, value)
+
+
+def test_there_is_a_channel_for_each_topic_that_is_not_internal() -> None:
+    addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
+    assert addresses == {
+        spec.name for spec in topics.TOPICS if not spec.name.startswith(f"{topics.APP_ID}-")
+    }
+
+
+def test_each_reference_leads_somewhere() -> None:
+    def references(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            own = [value["$ref"]] if "$ref" in value else []
+            return own + [ref for item in value.values() for ref in references(item)]
+        items = value if isinstance(value, list) else []
+        return [ref for item in items for ref in references(item)]
+
+    found = references(DOCUMENT)
+    assert found
+    for reference in found:
+        place: Any = DOCUMENT
+        for name in reference.removeprefix("#/").split("/"):
+            place = place[name]

@@ -1,0 +1,77 @@
+"""The list of customers: searched, filtered, page by page; its state is its URL."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from posstream.domain.customer import TIERS
+from posstream.domain.roles import Role
+from web.access import caller_of
+from web.console.links import with_query
+from web.console.pages import Pages
+from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
+from web.reveals import Reveals
+
+#: Customers on a page.
+PAGE_ROWS: Final = 50
+_UNSOUND: Final = f"At most {MAX_TEXT} printable characters."
+
+
+class Customers:
+    """`/customers`."""
+
+    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+        self._pages = pages
+        self._read_model = ports.read_model
+
+    def routes(self) -> list[web.RouteDef]:
+        """The list."""
+        return [web.get("/customers", self.page)]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """A page of customers by id."""
+        caller = caller_of(request)
+        reveals = Reveals(caller, asked=request.query.get("reveal") == "1")
+        asked = {name: request.query.get(name, "").strip() for name in ("search", "tier")}
+        errors = {name: _UNSOUND for name, text in asked.items() if text and not is_sound(text)}
+        after = request.query.get("after", "")
+        rows = (
+            []
+            if errors
+            else await self._read_model.next_customers(
+                first=PAGE_ROWS + 1,
+                after=after if is_sound(after) else None,
+                tier=asked["tier"] or None,
+                search=asked["search"] or None,
+                # Who sees the rest masked could guess it piece by piece.
+                names_only=not caller.may(Role.SUPPORT),
+            )
+        )
+        shown = rows[:PAGE_ROWS]
+        more = len(rows) > PAGE_ROWS
+        return self._pages.render(
+            request,
+            "customers.html",
+            reveals=reveals,
+            status=400 if errors else 200,
+            asked=asked,
+            errors=errors,
+            tiers=[(tier, tier) for tier in _tiers(asked["tier"], errors)],
+            rows=shown,
+            first_page=with_query(request, after=None) if after else None,
+            next_page=with_query(request, after=shown[-1].customer_id) if more else None,
+            reveal=with_query(request, reveal=None if reveals.in_full else "1"),
+            customer_path=customer_path,
+        )
+
+
+def _tiers(asked: str, errors: Mapping[str, str]) -> Sequence[str]:
+    """The known ones, and another one that is asked for: the directory may have it."""
+    return TIERS if not asked or "tier" in errors or asked in TIERS else (*TIERS, asked)
+
+
+def customer_path(customer_id: str) -> str:
+    """The page of one customer."""
+    return f"/customers/{quote(customer_id, safe='')}"

@@ -1,0 +1,208 @@
+"""The dead letters: their list, one of them, and its replay."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from posstream.dead_letters import OWN_HEADERS
+from posstream.domain.dead_letter import Address, Letter, NotReplayed, Prospect, WholeLetter
+from posstream.domain.errors import BrokerUnreachable
+from posstream.domain.roles import Role
+from posstream.domain.times import from_ms
+from web import audit
+from web.access import caller_of
+from web.console.letter_value import shown_value
+from web.console.links import with_query
+from web.console.pages import Pages
+from web.graphql.context import GraphQLContext
+from web.reveals import Reveals
+
+#: Letters on a page.
+PAGE_ROWS: Final = 50
+_PATH: Final = "/dead-letters"
+_NEEDED: Final = Role.OPERATOR
+#: `?done=` -> what was done.
+_DONE: Final = {
+    "replayed": "Written once more to where it came from: the broker has it. If it still cannot "
+    "be read, it comes back as a new dead letter."
+}
+
+
+class DeadLetterPages:
+    """`/dead-letters`, and a page for each letter."""
+
+    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+        self._pages = pages
+        self._box = ports.dead_letters
+
+    def routes(self) -> list[web.RouteDef]:
+        """The list, a letter, and its replay."""
+        letter = _PATH + r"/{partition:\d{1,9}}/{offset:\d{1,18}}"
+        return [
+            web.get(_PATH, self.list),
+            web.get(letter, self.letter),
+            web.get(f"{letter}/replay", self.confirm),
+            web.post(f"{letter}/replay", self.replay),
+        ]
+
+    async def list(self, request: web.Request) -> web.Response:
+        """The newest letters, newest first."""
+        try:
+            found = await self._box.newest()
+        except BrokerUnreachable as why:
+            return self._unreachable(request, why)
+        reason = request.query.get("reason", "")
+        wanted = [it for it in found.letters if reason in {"", it.reason}]
+        start = _after(wanted, request.query.get("after", ""))
+        shown = wanted[start : start + PAGE_ROWS]
+        more = len(wanted) > start + PAGE_ROWS
+        counts = Counter({reason: 0} if reason else {})
+        counts.update(it.reason for it in found.letters)
+        return self._pages.render(
+            request,
+            "dead_letters.html",
+            found=found,
+            counts=sorted(counts.items()),
+            reason=reason,
+            rows=shown,
+            first_page=with_query(request, after=None) if start else None,
+            next_page=with_query(request, after=str(shown[-1].address)) if more else None,
+            letter_path=letter_path,
+            from_ms=from_ms,
+        )
+
+    async def letter(self, request: web.Request) -> web.Response:
+        """One letter with its headers and its value."""
+        address = _address(request)
+        try:
+            found = await self._box.find(address)
+        except BrokerUnreachable as why:
+            return self._unreachable(request, why)
+        if found is None:
+            return self._gone(request)
+        reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
+        return self._pages.render(
+            request,
+            "dead_letter.html",
+            reveals=reveals,
+            letter=found.letter,
+            key=None if found.key is None else found.key.decode(errors="backslashreplace"),
+            value=None if found.value is None else shown_value(found.value, reveals),
+            headers=_headers(found, reveals),
+            done=_DONE.get(request.query.get("done", ""), ""),
+            here=letter_path(address),
+            reveal=with_query(request, reveal=None if reveals.in_full else "1", done=None),
+            from_ms=from_ms,
+        )
+
+    async def confirm(self, request: web.Request) -> web.Response:
+        """Say what a replay would do, and ask."""
+        if not caller_of(request).may(_NEEDED):
+            return self._pages.forbidden(request, _NEEDED)
+        try:
+            prospect = await self._box.prospect(_address(request))
+        except BrokerUnreachable as why:
+            return self._unreachable(request, why)
+        return self._asked(request, prospect)
+
+    async def replay(self, request: web.Request) -> web.Response:
+        """Replay it; twice only for somebody who says so."""
+        caller, address, outcome = caller_of(request), _address(request), "failed"
+        try:
+            if not caller.may(_NEEDED):
+                outcome = "FORBIDDEN"
+                return self._pages.forbidden(request, _NEEDED)
+            outcome, answer = await self._replay(request, address)
+            return answer
+        finally:
+            audit.changed(caller, "replayDeadLetter", {"address": str(address)}, outcome)
+
+    async def _replay(self, request: web.Request, address: Address) -> tuple[str, web.Response]:
+        is_sure = (await request.post()).get("again") == "1"
+        try:
+            prospect = await self._box.prospect(address)
+            if isinstance(prospect, NotReplayed):
+                return "refused, NOT_REPLAYABLE", self._asked(request, prospect, status=409)
+            if _may_be_double(prospect) and not is_sure:
+                answer = self._asked(request, prospect, is_unsure=True, status=409)
+                return "refused, REPLAYED_BEFORE", answer
+            replayed = await self._box.replay(address)
+        except BrokerUnreachable as why:
+            return "refused, BROKER_UNAVAILABLE", self._unreachable(request, why)
+        if isinstance(replayed, NotReplayed):
+            return "refused, NOT_REPLAYABLE", self._asked(request, replayed, status=409)
+        where = f"{letter_path(address)}?done=replayed"
+        return f"done, {replayed.place}", web.Response(status=303, headers={"Location": where})
+
+    def _asked(
+        self,
+        request: web.Request,
+        prospect: Prospect | NotReplayed,
+        *,
+        is_unsure: bool = False,
+        status: int = 200,
+    ) -> web.Response:
+        refused = isinstance(prospect, NotReplayed)
+        return self._pages.render(
+            request,
+            "dead_letter_replay.html",
+            status=status,
+            here=letter_path(prospect.address),
+            address=prospect.address,
+            refused=prospect.why if isinstance(prospect, NotReplayed) else "",
+            prospect=None if refused else prospect,
+            may_be_double=isinstance(prospect, Prospect) and _may_be_double(prospect),
+            is_unsure=is_unsure,
+        )
+
+    def _unreachable(self, request: web.Request, why: BrokerUnreachable) -> web.Response:
+        return self._pages.render(
+            request,
+            "missing.html",
+            status=503,
+            title="The dead letters cannot be read",
+            why=f"{why}.",
+            back=request.path,
+            back_to="Try again",
+        )
+
+    def _gone(self, request: web.Request) -> web.Response:
+        return self._pages.render(
+            request,
+            "missing.html",
+            status=404,
+            title="No such dead letter",
+            why="There is none at this address: the broker keeps them for a time only.",
+            back=_PATH,
+            back_to="All dead letters",
+        )
+
+
+def letter_path(address: Address) -> str:
+    """The page of one letter."""
+    return f"{_PATH}/{address}"
+
+
+def _address(request: web.Request) -> Address:
+    return Address(int(request.match_info["partition"]), int(request.match_info["offset"]))
+
+
+def _after(letters: Sequence[Letter], text: str) -> int:
+    """Where in a list the page after a letter starts; at the beginning if the letter is gone."""
+    places = {str(letter.address): place for place, letter in enumerate(letters, 1)}
+    return places.get(text, 0)
+
+
+def _may_be_double(prospect: Prospect) -> bool:
+    return prospect.before is not None or not prospect.is_known
+
+
+def _headers(found: WholeLetter, reveals: Reveals) -> list[tuple[str, str]]:
+    """Our own as they are; what somebody else wrote may name a customer."""
+    decoded = [(name, raw.decode(errors="backslashreplace")) for name, raw in found.headers]
+    return [
+        (name, text if name.startswith(OWN_HEADERS) else reveals.show(text))
+        for name, text in decoded
+    ]

@@ -1,0 +1,85 @@
+"""Numbers as the points and boxes of small drawings in SVG. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from posstream.domain.lookup_split import LookupSplit
+
+#: The size of the drawing, in its own units; the page stretches it.
+WIDTH: Final = 300.0
+HEIGHT: Final = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """What is drawn, and what is said of it to whoever does not see it."""
+
+    #: `x,y x,y …` of an SVG polyline, the newest one at the right edge; empty without numbers.
+    points: str
+    #: The same closed along the ground.
+    area: str
+    highest: float
+
+    @property
+    def size(self) -> str:
+        """The `viewBox`."""
+        return f"0 0 {WIDTH:g} {HEIGHT:g}"
+
+
+def sparkline(numbers: Sequence[float | None], *, most: int, top: float | None = None) -> Sparkline:
+    """Draw numbers, oldest first.
+
+    Args:
+        numbers: at most `most`; None where nothing is known, which is passed over.
+        most: how many fill the whole width; fewer begin further right.
+        top: the number at the upper edge, if it is not the highest one.
+    """
+    known = [number for number in numbers if number is not None]
+    highest = max(known, default=0.0)
+    scale = top or highest or 1.0
+    step = WIDTH / max(most - 1, 1)
+    left = WIDTH - step * (len(numbers) - 1)
+    places = [
+        # A line on the very edge would be cut in half.
+        (left + step * index, HEIGHT - 1 - min(number / scale, 1) * (HEIGHT - 2))
+        for index, number in enumerate(numbers)
+        if number is not None
+    ]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    if not places:
+        return Sparkline("", "", highest)
+    ground = f"{places[-1][0]:.1f},{HEIGHT:g} {places[0][0]:.1f},{HEIGHT:g}"
+    return Sparkline(points, f"{points} {ground}", highest)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One kind of answers in a bar that is 100 wide."""
+
+    kind: str
+    count: int
+    #: Of all answers; None without any.
+    share: float | None
+    start: float
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+        return "API" if self.kind == "api" else self.kind
+
+    @property
+    def width(self) -> float:
+        """In hundredths of the bar."""
+        return (self.share or 0) * 100
+
+
+def segments(answers: LookupSplit) -> list[Segment]:
+    """The bar of all kinds, the best ones first; all empty without any."""
+    drawn: list[Segment] = []
+    start, total = 0.0, answers.lookups
+    for kind in ("fresh", "api", "stale", "unknown", "failed"):
+        count = getattr(answers, kind)
+        drawn.append(Segment(kind, count, count / total if total else None, start))
+        start += drawn[-1].width
+    return drawn

@@ -1,0 +1,37 @@
+"""Numbers as people read them; a dash for what is not known. Pure."""
+
+from typing import Final
+
+_NONE: Final = "-"
+_LEAST: Final = 0.1
+_TEN: Final = 10
+
+
+def whole(number: float | None) -> str:
+    """A whole number: `12,345`."""
+    return _NONE if number is None else f"{number:,.0f}"
+
+
+def rate(number: float | None) -> str:
+    """A number per second: `0`, `0.4`, `1,240`. Only none is 0."""
+    if not number:
+        return _NONE if number is None else "0"
+    if number < _LEAST:
+        return f"< {_LEAST}"
+    return f"{number:,.0f}" if number >= _TEN else f"{number:.1f}"
+
+
+def percent(ratio: float | None) -> str:
+    """A share: `98.4 %`. Only all is 100 and only none is 0."""
+    if ratio is None:
+        return _NONE
+    if ratio in {0, 1}:
+        return f"{ratio:.0%}".replace("%", " %")
+    return f"{min(max(ratio * 100, 0.1), 99.9):.1f} %"
+
+
+def duration_ms(milliseconds: float | None) -> str:
+    """A duration: `14 ms`, `1.2 s`."""
+    if milliseconds is None:
+        return _NONE
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"  # noqa: PLR2004

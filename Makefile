@@ -27,7 +27,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos chaos kafka bench-recovery docs schema clean
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos chaos kafka bench-recovery bench-search docs schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -87,6 +87,9 @@ test-all: test test-slow test-browser test-kafka test-postgres test-node test-ch
 
 bench-recovery: $(VENV)/.test ## how fast a cache of up to a million is there again, on Apache Kafka; 15 minutes
 	@$(BIN)/python -m benchmarks.recovery
+
+bench-search: $(VENV)/.test ## how long a search in 100,000 customers takes, on SQLite and PostgreSQL
+	@$(BIN)/python -m tests.servers postgres -- $(BIN)/python -m benchmarks.customer_search
 
 docs: $(VENV)/.test ## run every command block of the README
 	$(BIN)/pytest tests/acceptance/test_docs.py

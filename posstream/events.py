@@ -406,7 +406,7 @@ def attempted(
         "lookup_id": asked.lookup_id,
         "attempt": attempt.number,
         "waiters": waiters,
-        "basket_id": asked.basket_id or None,
+        "basket_id": asked.basket_id,
         "customer_identifier": asked.identifier,
         "identifier_kind": asked.kind,
         "api_endpoint": attempt.api_endpoint,
@@ -419,6 +419,8 @@ def attempted(
         "error_message": attempt.error_message,
         "duration_ms": attempt.duration_ms,
     }
+    if not asked.basket_id:
+        del value["basket_id"]  # nobody scanned: a refresh by hand
     return _record(
         topics.CUSTOMER_LOOKUP_LOGGED,
         asked.identifier,

@@ -1,16 +1,21 @@
-"""One chromium per test, and what its pages said and asked for."""
+"""One chromium for all, a context without history for each test, and what its pages did."""
 
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 
 #: Where Debian's package puts it, by any of its names.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: How long a page may take for anything, on a machine that does other things too.
+TIMEOUT_MS = 30_000
 
 
 @dataclass
@@ -32,9 +37,16 @@ def _give_up(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture
-async def seen() -> AsyncIterator[Seen]:
-    """A page without history; its errors and requests are collected."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The browser belongs to the loop that started it.
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Any]:
+    """A chromium."""
     try:
         from playwright.async_api import async_playwright
     except ImportError:
@@ -46,12 +58,29 @@ async def seen() -> AsyncIterator[Seen]:
         browser = await playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox"]
         )
-        page = await browser.new_page()
-        page.set_default_timeout(15_000)
-        watched = Seen(page)
-        page.on("console", lambda said: said.type == "error" and watched.errors.append(said.text))
-        page.on("pageerror", lambda error: watched.errors.append(str(error)))
-        page.on("request", lambda request: watched.asked.append(request.url))
-        page.on("websocket", lambda socket: watched.asked.append(socket.url))
-        yield watched
+        yield browser
         await browser.close()
+
+
+@asynccontextmanager
+async def watched_page(browser: Any) -> AsyncIterator[Seen]:
+    """A page of somebody who was never here; its errors and requests are collected."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    watched = Seen(page)
+    page.on("console", lambda said: said.type == "error" and watched.errors.append(said.text))
+    page.on("pageerror", lambda error: watched.errors.append(str(error)))
+    page.on("request", lambda request: watched.asked.append(request.url))
+    page.on("websocket", lambda socket: watched.asked.append(socket.url))
+    try:
+        yield watched
+    finally:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def seen(browser: Any) -> AsyncIterator[Seen]:
+    """A page without history."""
+    async with watched_page(browser) as watched:
+        yield watched

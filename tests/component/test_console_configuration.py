@@ -308,7 +308,7 @@ async def test_a_rollback_is_asked_for_and_becomes_a_new_version(
 ) -> None:
     await edit(web, retry_attempts="3")
     page = await edit(web, retry_attempts="5")
-    question = await get(web, page.links["Roll back"])
+    question = await get(web, page.links["Compare"])
     assert question.titles == ["Roll back to version 1?"]
     assert question.rows == [
         [

@@ -129,9 +129,7 @@ async def test_no_letters_is_good_news(web: WebView) -> None:
     assert "Every message could be read" in (await page_of(web, "/dead-letters")).text
 
 
-@pytest.mark.parametrize(
-    "path", ["/dead-letters", "/dead-letters/1/7", "/dead-letters/1/7/replay"]
-)
+@pytest.mark.parametrize("path", ["/dead-letters", "/dead-letters/1/7", "/dead-letters/1/7/replay"])
 async def test_without_a_broker_each_page_says_so(web: WebView, path: str) -> None:
     web.dead_letters.error = BrokerUnreachable("the Kafka broker does not answer")
     page = await page_of(web, path, status=503)

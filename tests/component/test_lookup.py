@@ -138,8 +138,9 @@ async def test_a_refresh_asks_whatever_the_cache_has_and_keeps_the_answer() -> N
     assert bench.directory.calls == ["+1"]
     assert customer_id(bench.cache.entries["+1"]) == "new"
     audit = orjson.loads(bench.publisher.records[-1].value or b"")
-    said = (audit["lookup_id"], audit["basket_id"], audit["identifier_kind"], audit["status"])
-    assert said == ("by-hand", None, "PHONE", "SUCCESS")
+    said = (audit["lookup_id"], audit["identifier_kind"], audit["status"])
+    assert said == ("by-hand", "PHONE", "SUCCESS")
+    assert "basket_id" not in audit, "nobody scanned"
 
 
 async def test_a_refresh_that_fails_leaves_the_entry_as_it_is() -> None:

@@ -35,8 +35,9 @@ from posstream.resilience.clock import Clock, SystemClock
 from posstream.runtime import Runtime
 from posstream.settings import Settings
 from posstream.streaming.app import LifetimeService, StreamingApp
-from posstream.topics import APP_ID
-from posstream.worker_health import WorkerHealth
+from posstream.streaming.stall import LOOK_SECONDS, StallWatch
+from posstream.topics import APP_ID, CUSTOMER_IDENTIFIED, REKEYED
+from posstream.worker_health import STALLED_SECONDS, WorkerHealth
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
 from web.graphql.graphiql import GraphiQL
@@ -128,13 +129,18 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
     )
+    stall_watch = StallWatch(
+        app, (CUSTOMER_IDENTIFIED, REKEYED), clock=clock, limit_seconds=STALLED_SECONDS
+    )
+    health = WorkerHealth(app, agent, dead_letters, stall_watch)
+    app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
     answers = AnswerFeed(clock)
     web = create_web(
         settings=settings,
         read_model=read_model,
         publisher=publisher,
         clock=clock,
-        health=WorkerHealth(app, agent, dead_letters),
+        health=health,
         metrics=metrics,
         answers=answers,
         configuration=live,

@@ -4,7 +4,9 @@ from typing import Any, Final
 
 from agents.customer_lookup import CustomerLookupAgent
 from agents.dead_letters import DeadLetters
+from posstream.domain.errors import Stalled
 from posstream.events import MAX_DEADLINE_MS
+from posstream.streaming.stall import StallWatch
 from web.health import HealthReport
 
 #: Longer than any event may take. Upstream's consumer has stalled (faust-streaming#523, #532,
@@ -15,8 +17,15 @@ STALLED_SECONDS: Final = MAX_DEADLINE_MS // 1000 + 30
 class WorkerHealth:
     """`web.health.Health` of one Faust app."""
 
-    def __init__(self, app: Any, agent: CustomerLookupAgent, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        app: Any,
+        agent: CustomerLookupAgent,
+        dead_letters: DeadLetters,
+        stall_watch: StallWatch,
+    ) -> None:
         self._app = app
+        self._stall_watch = stall_watch
         self._agent = agent
         self._dead_letters = dead_letters
 
@@ -25,9 +34,22 @@ class WorkerHealth:
         reasons = []
         if self._app.crashed:
             reasons.append("the worker crashed")
-        if not self._dead_letters.stopped and self._agent.commit_age_seconds() > STALLED_SECONDS:
+        if not self._dead_letters.stopped and self._stalled:
             reasons.append(f"events wait, and nothing was committed for {STALLED_SECONDS} s")
         return HealthReport(not reasons, tuple(reasons), {})
+
+    @property
+    def _stalled(self) -> bool:
+        return (
+            self._stall_watch.stalled is not None
+            or self._agent.commit_age_seconds() > STALLED_SECONDS
+        )
+
+    async def watch(self) -> None:
+        """Look whether it stalled, and end it then: not every supervisor asks for its health."""
+        await self._stall_watch.look()
+        if not self._dead_letters.stopped and self._stalled:
+            await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
 
     def ready(self) -> HealthReport:
         """Ready once it has partitions and their tables are recovered."""

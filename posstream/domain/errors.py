@@ -11,6 +11,7 @@
     ├── StorageFailed        a store on disk takes nothing more, or was thrown away
     ├── TooManySubscribers   a worker shows its answers to no more subscribers
     ├── SubscriberTooSlow    a subscriber leaves too many answers waiting
+    ├── Stalled              events wait, and the worker stands still
     └── PublishFailed        the broker did not acknowledge an event
 
 An unknown customer, a dead API and a refused identifier are not among them: they are answers.
@@ -79,6 +80,10 @@ class DatabaseUnusable(PosstreamError):
 
 class WorkerUnreachable(PosstreamError):
     """No worker answers. The message says where it was looked for."""
+
+
+class Stalled(PosstreamError):
+    """Events wait, and the worker stands still."""
 
 
 class PublishFailed(PosstreamError):

@@ -249,6 +249,10 @@ class Consumer(faust_driver.Consumer):
             self._written |= starts
         return starts
 
+    def finished_to(self, tp: TP) -> int | None:
+        """The first offset of a partition that is not finished; None if it is not known."""
+        return self._progress.position(tp)
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Count anew: another worker may have gone on with a partition meanwhile."""
         self._progress.clear()

@@ -1,0 +1,72 @@
+"""Events that wait while nothing is committed: upstream's consumer has stalled so.
+
+faust-streaming#523, #532 and #596. The cure is a restart, so a worker that stands still is not
+alive, and ends.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from faust.types import TP
+
+from posstream.resilience.clock import Clock
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks.
+LOOK_SECONDS: Final = 15.0
+_ANSWER_SECONDS: Final = 10
+
+
+class StallWatch:
+    """Looks after the partitions of some topics.
+
+    Args:
+        app: whose consumer it is.
+        topics: their names; what waits in others may wait.
+        clock: time.
+        limit_seconds: longer than any event may take.
+    """
+
+    def __init__(
+        self, app: Any, topics: Sequence[str], *, clock: Clock, limit_seconds: float
+    ) -> None:
+        self._app = app
+        self._topics = frozenset(topics)
+        self._clock = clock
+        self._limit_seconds = limit_seconds
+        #: Where a partition with a lag stands, and since when.
+        self._standing: dict[TP, tuple[int | None, float]] = {}
+
+    @property
+    def stalled(self) -> TP | None:
+        """A partition that has stood still for too long with events waiting."""
+        now = self._clock.monotonic()
+        for tp, (_, since) in self._standing.items():
+            if now - since > self._limit_seconds:
+                return tp
+        return None
+
+    async def look(self) -> None:
+        """Compare where the partitions end with how far they are finished."""
+        if not self._app.tuning.shared:
+            return  # the embedded broker tells the ends only to a probe of its own
+        consumer = self._app.consumer
+        tps = [TP(*tp) for tp in consumer.assignment() if tp.topic in self._topics]
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                ends = await consumer.highwaters(*tps) if tps else {}
+        except Exception as why:  # noqa: BLE001 - brokers that are away are no stall
+            log.info("it is not known where the partitions end (%s)", type(why).__name__)
+            self._standing.clear()
+            return
+        now = self._clock.monotonic()
+        before, self._standing = self._standing, {}
+        for tp in tps:
+            at = consumer.finished_to(tp)
+            if (ends.get(tp) or 0) > (at or 0):
+                known = before.get(tp)
+                since = known[1] if known is not None and known[0] == at else now
+                self._standing[tp] = at, since

@@ -1,0 +1,108 @@
+"""A worker that stands still while events wait is not alive, and ends."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from posstream.domain.errors import Stalled
+from posstream.streaming.stall import StallWatch
+from posstream.worker_health import STALLED_SECONDS, WorkerHealth
+from tests.manual_clock import ManualClock
+
+SOURCE, OTHER = TP("t", 0), TP("projected", 0)
+
+
+class Group:
+    """A consumer of two partitions, as the watch sees it."""
+
+    def __init__(self) -> None:
+        self.ends = {SOURCE: 5, OTHER: 5}
+        self.finished: dict[TP, int | None] = {SOURCE: 5, OTHER: 0}
+        self.away = False
+
+    def assignment(self) -> set[TP]:
+        return set(self.ends)
+
+    async def highwaters(self, *tps: TP) -> dict[TP, int]:
+        if self.away:
+            raise ConnectionError
+        return {tp: self.ends[tp] for tp in tps}
+
+    def finished_to(self, tp: TP) -> int | None:
+        return self.finished[tp]
+
+
+class Worker:
+    """A worker with its health, and a clock in the hand of the test."""
+
+    def __init__(self) -> None:
+        self.group, self.clock = Group(), ManualClock()
+        self.crashes: list[BaseException] = []
+        self.dead_letters = SimpleNamespace(stopped=None)
+        app: Any = SimpleNamespace(
+            consumer=self.group,
+            crash=self._crash,
+            crashed=False,
+            tuning=SimpleNamespace(shared=True),
+        )
+        watch = StallWatch(app, [SOURCE.topic], clock=self.clock, limit_seconds=STALLED_SECONDS)
+        agent: Any = SimpleNamespace(commit_age_seconds=lambda: 0.0)
+        letters: Any = self.dead_letters
+        self.health = WorkerHealth(app, agent, letters, watch)
+
+    async def _crash(self, why: BaseException) -> None:
+        self.crashes.append(why)
+
+    async def after(self, seconds: float) -> bool:
+        """Let time pass with a look at both ends; whether the worker is alive then."""
+        await self.health.watch()
+        self.clock.advance(seconds)
+        await self.health.watch()
+        return self.health.live().ok
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+async def test_events_that_nobody_takes_end_the_worker(worker: Worker) -> None:
+    worker.group.ends[SOURCE] = 6
+    assert await worker.after(STALLED_SECONDS)
+    assert not worker.crashes
+    assert not await worker.after(1)
+    assert isinstance(worker.crashes[0], Stalled)
+
+
+async def test_a_partition_that_was_never_sought_stands_still_too(worker: Worker) -> None:
+    worker.group.finished[SOURCE] = None
+    assert not await worker.after(STALLED_SECONDS + 1)
+
+
+async def test_a_lag_that_moves_is_no_stall(worker: Worker) -> None:
+    worker.group.ends[SOURCE] = 100
+    for finished in range(6, 20):
+        worker.group.finished[SOURCE] = finished
+        assert await worker.after(STALLED_SECONDS - 1)
+
+
+async def test_no_lag_is_no_stall_nor_is_one_behind_the_database(worker: Worker) -> None:
+    assert await worker.after(STALLED_SECONDS * 2)
+
+
+async def test_brokers_that_are_away_are_no_stall(worker: Worker) -> None:
+    worker.group.ends[SOURCE] = 6
+    assert await worker.after(STALLED_SECONDS)
+    worker.group.away = True
+    assert await worker.after(STALLED_SECONDS * 2)
+    worker.group.away = False
+    assert await worker.after(STALLED_SECONDS)
+
+
+async def test_a_worker_that_stopped_on_purpose_waits(worker: Worker) -> None:
+    worker.group.ends[SOURCE] = 6
+    worker.dead_letters.stopped = "too many dead letters"
+    assert await worker.after(STALLED_SECONDS * 2)
+    assert not worker.crashes

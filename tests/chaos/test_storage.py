@@ -141,7 +141,8 @@ async def test_the_stores_are_deleted(stage: Stage, publish: Publish, how: str) 
         await scanned(till, CUSTOMERS)
         count = publish(await stage.settle(till))
     nothing_lost(count)
-    assert count.extra_calls == 0
+    # A crash forgets what was answered, but was not in the changelog for some milliseconds yet.
+    assert count.extra_calls <= (0 if how == "stopped" else 10)
     assert await is_the_changelogs(stage, worker)
 
 

@@ -104,9 +104,10 @@ async def test_600_slow_misses_run_side_by_side_up_to_the_bulkhead(
     answers = await tally.all_of(those)
     took = time.monotonic() - started
     ideal = len(those) / 100 * directory.delay_seconds
+    # On a quiet machine 1.1; how many were at once does not depend on others.
+    print(f"{took / ideal:.2f} of the ideal time")  # noqa: T201 - a figure, not a judgement
     assert {answer["source"] for answer in answers} == {"API"}
-    assert directory.most_at_once <= 100
-    assert took / ideal <= 1.5
+    assert directory.most_at_once == 100
 
 
 async def test_hits_are_not_delayed_by_slow_misses_before_them(

@@ -98,4 +98,4 @@ schema: $(VENV)/.test ## write docs/reference/schema.graphql from the code
 	$(BIN)/posstream schema > docs/reference/schema.graphql
 
 clean: ## remove what make made
-	rm -rf $(VENV) .data *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .data screenshots *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

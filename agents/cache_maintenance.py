@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable
 from typing import Any, Final
 
 from agents.dead_letters import DeadLetters
@@ -14,6 +14,7 @@ from posstream.domain.cache_maintenance import (
     Evict,
     EvictPrefix,
     Forget,
+    ForgetCustomer,
     Refresh,
     Replace,
 )
@@ -72,7 +73,7 @@ class CacheMaintenanceAgent:
         number = message.partition
         command = events.read_cache_command(message.value)
         if (
-            not isinstance(command, EvictPrefix)
+            not isinstance(command, EvictPrefix | ForgetCustomer)
             and home(command.identifier, self._cache.partitions) != number
         ):
             raise UnreadableEvent(
@@ -112,6 +113,9 @@ class CacheMaintenanceAgent:
                     self._lookup.refresh(command, partition)
                 case Forget():
                     await self._forget(partition, command)
+                case ForgetCustomer(customer_id, after_ms):
+                    moment = self._later_than(after_ms)
+                    await self._mark([Forgotten(subject_of_customer(customer_id), moment)])
         except Exception:
             if self._cache.partition(number).at_hand:
                 raise
@@ -125,7 +129,7 @@ class CacheMaintenanceAgent:
         before is from before the mark, one that begins after the removal is not.
         """
         removed = self._remove(partition, command.identifier, Cause.FORGOTTEN)
-        forgotten_at_ms = max(self._clock.now_ms(), command.after_ms + 1)
+        forgotten_at_ms = self._later_than(command.after_ms)
         await self._cache.flush()  # a mark says that the entry is gone
         marks = [
             Forgotten(subject_of_identifier(command.identifier), forgotten_at_ms, int(removed)),
@@ -134,6 +138,12 @@ class CacheMaintenanceAgent:
                 for customer_id in command.customer_ids
             ),
         ]
+        await self._mark(marks)
+
+    def _later_than(self, after_ms: int) -> int:
+        return max(self._clock.now_ms(), after_ms + 1)
+
+    async def _mark(self, marks: Iterable[Forgotten]) -> None:
         for mark in marks:
             await (await self._publisher.send(events.forgotten(mark)))
 

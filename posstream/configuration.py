@@ -207,14 +207,17 @@ def check_endpoint(url: object) -> str | None:
         return "is not a URL"
     if parts.scheme not in {"http", "https"} or not host:
         return "must start with http:// or https:// and name a host"
+    if not host.isascii():
+        # Resolvers fold other characters: 169\u3002254\u3002169\u3002254 is an address, too.
+        return "must name its host in ASCII: write other letters in Punycode (xn--)"
     if parts.username is not None or parts.password is not None:
         return "must not carry a user name or password: credentials belong in the settings"
     if parts.fragment or any(c.isspace() or not c.isprintable() for c in url):
         return "must have no fragment and no blank"
-    return "must not be a link-local address" if _is_link_local(host) else None
+    return "must not be a link-local address" if is_link_local(host) else None
 
 
-def _is_link_local(host: str) -> bool:
+def is_link_local(host: str) -> bool:
     """Whether a host is link-local (cloud metadata), in any spelling that a resolver takes."""
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host.rstrip("."))

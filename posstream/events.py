@@ -19,6 +19,7 @@ from posstream.domain.cache_maintenance import (
     Evict,
     EvictPrefix,
     Forget,
+    ForgetCustomer,
     Refresh,
     Replace,
 )
@@ -234,6 +235,8 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
                 "after_ms": int(after_ms),
             }:
                 return Forget(identifier, tuple(map(str, ids)), clamp_ms(after_ms))
+            case {"op": "forget", "customer_id": str(customer_id), "after_ms": int(after_ms)}:
+                return ForgetCustomer(customer_id, clamp_ms(after_ms))
     except ValueError:
         pass
     raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, "not a command that posstream wrote")
@@ -419,6 +422,8 @@ def attempted(
         "error_message": attempt.error_message,
         "duration_ms": attempt.duration_ms,
     }
+    if attempt.customer_id is not None:
+        value["customer_id"] = attempt.customer_id
     if not asked.basket_id:
         del value["basket_id"]  # nobody scanned: a refresh by hand
     return _record(
@@ -490,7 +495,7 @@ def commanded(command: CacheCommand, partitions: int) -> list[Record]:
     """A cache command, for each partition that it concerns.
 
     A command for one identifier has it as its key, so it comes to the partition of its cache
-    entry; one for a prefix goes once to each of the `partitions`.
+    entry; one for a prefix goes once to each of the `partitions`, one for a customer to any.
     """
     match command:
         case EvictPrefix(prefix):
@@ -499,6 +504,11 @@ def commanded(command: CacheCommand, partitions: int) -> list[Record]:
                 Record(topics.CACHE_COMMANDS, None, value, partition=number)
                 for number in range(partitions)
             ]
+        case ForgetCustomer(customer_id, after_ms):
+            value = orjson.dumps(
+                {"op": "forget", "customer_id": customer_id, "after_ms": after_ms}
+            )
+            return [Record(topics.CACHE_COMMANDS, customer_id.encode(), value)]
         case Evict(identifier, cause):
             value = orjson.dumps({"op": "evict", "identifier": identifier, "cause": cause})
         case Replace(identifier, entry):

@@ -17,10 +17,11 @@ from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.drilled_directory import DrilledDirectory
 from posstream.adapters.publisher import FaustPublisher
 from posstream.adapters.sql.configuration_store import SqlConfigurationStore
-from posstream.adapters.sql.engine import create_engine, read_only
+from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.erasure import SqlErasure
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.read_model import SqlReadModel
+from posstream.adapters.sql.reading import create_reading_engine
 from posstream.answer_feed import AnswerFeed
 from posstream.configuration import PLUGIN, CurrentConfiguration, PluginConfiguration
 from posstream.configuration_follower import ConfigurationFollower
@@ -119,10 +120,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     )
     sweeper = CacheSweeper(cache, configuration=configuration, clock=clock, metrics=metrics)
     app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
-    read_model = SqlReadModel(read_only(engine))
     CustomerUpdatesAgent(
         app,
-        read_model=read_model,
+        read_model=SqlReadModel(engine),
         publisher=publisher,
         clock=clock,
         dead_letters=dead_letters,
@@ -135,9 +135,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     health = WorkerHealth(app, agent, dead_letters, stall_watch)
     app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
     answers = AnswerFeed(clock)
+    readers = create_reading_engine(engine)
     web = create_web(
         settings=settings,
-        read_model=read_model,
+        read_model=SqlReadModel(readers),
         publisher=publisher,
         clock=clock,
         health=health,
@@ -159,7 +160,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         yield
         await answer_reader.close()
 
+    async def close_readers(_: Application) -> None:
+        await readers.dispose()
+
     web.cleanup_ctx.append(read_answers)
+    web.on_cleanup.append(close_readers)
     runtime = Runtime(
         app=app,
         settings=settings,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posstream import events
-from posstream.domain.cache_maintenance import Forget
+from posstream.domain.cache_maintenance import Forget, ForgetCustomer
 from posstream.domain.forgetting import Forgotten, Trail
 from posstream.domain.payment_card import mask
 from posstream.ports import Erasure, Record
@@ -89,14 +89,26 @@ class CustomerForgetting:
             Exception: from the database.
         """
         trail = await self._erasure.trail(identifier)
+        return await self._forget(trail, identifier, patience_seconds)
+
+    async def forget_customer(
+        self, customer_id: str, *, patience_seconds: float
+    ) -> ForgetReport | Unconfirmed:
+        """Forget a customer by the id of the directory, whoever has their old identifiers now.
+
+        Raises:
+            PublishFailed: as `forget` does, and whatever the database raises.
+        """
+        trail = await self._erasure.trail_of_customer(customer_id)
+        return await self._forget(trail, customer_id, patience_seconds)
+
+    async def _forget(
+        self, trail: Trail, whom: str, patience_seconds: float
+    ) -> ForgetReport | Unconfirmed:
         before = await self._erasure.marks(trail.subjects)
         rows = await self._erasure.rows(trail)
         after_ms = max((mark.forgotten_at_ms for mark in before.values()), default=0)
-        # The customer goes with the last command, the one for the given identifier: if we fail
-        # before that, SQL still knows which other identifiers there are.
-        *others, last = trail.identifiers
-        commands = [Forget(other, (), after_ms) for other in others]
-        for command in (*commands, Forget(last, trail.customer_ids, after_ms)):
+        for command in _commands(trail, after_ms):
             for record in events.commanded(command, 0):
                 await self._publish(record)
         try:
@@ -108,7 +120,7 @@ class CustomerForgetting:
         report = _report(trail, marks, rows, left)
         log.info(
             "forgotten: %s with %d identifiers, %d cache entries and %d rows",
-            mask(identifier),
+            mask(whom),
             report.identifiers,
             report.cache_entries,
             sum(report.rows.values()),
@@ -123,6 +135,18 @@ class CustomerForgetting:
             ):
                 return marks
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _commands(trail: Trail, after_ms: int) -> list[Forget | ForgetCustomer]:
+    if not trail.identifiers:
+        return [ForgetCustomer(customer_id, after_ms) for customer_id in trail.customer_ids]
+    # The customer goes with the last command, the one for the given identifier: if we fail
+    # before that, SQL still knows which other identifiers there are.
+    *others, last = trail.identifiers
+    return [
+        *(Forget(other, (), after_ms) for other in others),
+        Forget(last, trail.customer_ids, after_ms),
+    ]
 
 
 def _report(

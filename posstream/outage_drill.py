@@ -60,15 +60,17 @@ class OutageDrills:
         return True
 
     async def stop(self, by: str) -> Drill | None:
-        """End the drill that runs, on every worker; None if none does.
+        """End the newest drill on every worker; None if it is over.
+
+        One that did not begin here may run on a worker whose clock is ahead.
 
         Raises:
             PublishFailed: if the broker did not take it; it ends by itself in time.
         """
-        drill = self.running
-        if drill is None:
+        drill, now_ms = self.newest, self._clock.now_ms()
+        if drill is None or drill.is_over(now_ms):
             return None
-        ended_at_ms = max(drill.started_at_ms, self._clock.now_ms())
+        ended_at_ms = max(drill.started_at_ms, now_ms)
         ended = dataclasses.replace(drill, ends_at_ms=ended_at_ms, stopped_by=by)
         await self._write(ended)
         return ended

@@ -479,6 +479,10 @@ class Erasure(Protocol):
         """
         ...
 
+    async def trail_of_customer(self, customer_id: str) -> Trail:
+        """A customer with all identifiers that lead there now; there may be none."""
+        ...
+
     async def rows(self, trail: Trail) -> Mapping[str, int]:
         """How many rows of each table tell of a customer; of baskets, how many refer to them."""
         ...

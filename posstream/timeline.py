@@ -45,6 +45,8 @@ class Entry:
     detail: Sequence[tuple[str, str]]
     #: What the entry was read from.
     record: BasketRow | AnswerRow | LookupLogRow | CustomerRow | None = None
+    #: What the detail `identifier` masks.
+    identifier: str | None = None
 
     @property
     def raw(self) -> Mapping[str, Any] | None:
@@ -101,7 +103,13 @@ def _lookup(
 ) -> Iterator[Entry]:
     """One scan: what it was, what was tried, and the answer."""
     detail = _detail(identifier=mask(answer.customer_identifier), lookup_id=answer.lookup_id)
-    yield Entry(answer.identified_at, Step.IDENTIFIED, "A customer was identified", detail)
+    yield Entry(
+        answer.identified_at,
+        Step.IDENTIFIED,
+        "A customer was identified",
+        detail,
+        identifier=answer.customer_identifier,
+    )
     yield _normalised(answer)
     origin = _origin(answer, origins)
     if answer.reason not in _NEVER_LOOKED_UP:

@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from posstream.domain.roles import LOCAL, Caller
 from posstream.settings import is_loopback
+from web.form import MEDIA_FORM, read_form
 from web.graphql.request import is_same_origin, wants_html
 from web.json_answer import error_answer
 from web.session import Session, Sessions
@@ -19,7 +20,6 @@ COOKIE: Final = "posstream_session"
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
 #: Methods that change nothing (RFC 9110, 9.2.1).
 _SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
-_FORM: Final = "application/x-www-form-urlencoded"
 _CALLER: Final = web.RequestKey("caller", Caller)
 _SESSION: Final = web.RequestKey("session", Session)
 
@@ -33,6 +33,12 @@ def form_token_of(request: web.Request) -> str:
     """What every form of a page carries in the field `FORM_TOKEN`; empty without a session."""
     session = request.get(_SESSION)
     return "" if session is None else session.form_token
+
+
+def session_seconds_left(request: web.Request) -> float | None:
+    """How long a stream may last that this request opens; None without a session: for ever."""
+    session = request.get(_SESSION)
+    return None if session is None else session.seconds_left
 
 
 def is_https(request: web.Request) -> bool:
@@ -105,7 +111,7 @@ def known_host_required(web_host: str) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        host = (urlsplit(f"//{request.host}").hostname or "").lower()
+        host = _host_name(request)
         if host != known and not is_loopback(host):
             return error_answer(
                 421,
@@ -116,6 +122,14 @@ def known_host_required(web_host: str) -> Middleware:
         return await handler(request)
 
     return check
+
+
+def _host_name(request: web.Request) -> str:
+    """The name in the Host header; empty if there is none that can be read."""
+    try:
+        return (urlsplit(f"//{request.host}").hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def _bearer(request: web.Request) -> str:
@@ -129,12 +143,10 @@ async def _meant(request: web.Request, session: Session) -> bool:
         return False
     if request.content_type == "application/json":
         return True
-    if request.content_type != _FORM:
+    if request.content_type != MEDIA_FORM:
         return False
-    token = (await request.post()).get(FORM_TOKEN, "")
-    return isinstance(token, str) and hmac.compare_digest(
-        token.encode("utf-8", "surrogateescape"), session.form_token.encode()
-    )
+    token = (await read_form(request)).get(FORM_TOKEN, "")
+    return hmac.compare_digest(token.encode(), session.form_token.encode())
 
 
 def _login_needed(request: web.Request) -> web.Response:

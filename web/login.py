@@ -15,6 +15,7 @@ from posstream.resilience.clock import Clock
 from posstream.resilience.rate_limit import RateLimit
 from web import audit
 from web.access import COOKIE, caller_of, is_https
+from web.form import read_form
 from web.graphql.request import wants_html
 from web.json_answer import error_answer, json_answer
 from web.session import SESSION_SECONDS, Sessions
@@ -110,7 +111,7 @@ async def _given(request: web.Request) -> Mapping[str, str] | None:
         except orjson.JSONDecodeError:
             return None
     else:
-        fields = dict(await request.post())
+        fields = await read_form(request)
     if not isinstance(fields, Mapping) or not isinstance(fields.get("key"), str):
         return None
     return {name: value for name, value in fields.items() if isinstance(value, str)}
@@ -161,7 +162,8 @@ _PAGE: Final = """\
 <link rel="icon" href="data:,">
 <style nonce="{nonce}">
 :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; }}
+body {{ margin: 0; min-height: 100vh; display: grid; place-items: center;
+  color: light-dark(#182033, #e6eaf2); background: light-dark(#f7f8fa, #0c111b); }}
 main {{ width: min(22rem, 100vw - 3rem); }}
 h1 {{ font-size: 1.5rem; }}
 label {{ display: block; margin-bottom: .25rem; }}

@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from posstream.domain.errors import ReadModelBusy
 from web.access import is_https, route_of
 from web.json_answer import error_answer
 
@@ -49,6 +50,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if answer.status < _BAD_REQUEST:
             raise
         return _http_error(answer)
+    except ReadModelBusy as why:
+        return error_answer(503, "BUSY", str(why))
     except Exception:
         reference = new_reference()
         # The route and not the path: a path can hold a customer's identifier.

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from posstream.domain.masking import mask_identifier
 from posstream.domain.roles import Caller, Role
+from posstream.timeline import Entry
 from web import audit
 
 #: The keys of our records under which identifiers stand, or what the directory wrote.
@@ -57,6 +58,16 @@ class Reveals:
     def show_record(self, value: Any) -> Any:
         """A record of ours as this caller may see it."""
         return self.show_document(value, names=_OF_RECORDS)
+
+    def show_detail(self, entry: Entry) -> list[tuple[str, str]]:
+        """The details of a step; the timeline masks for the log, and shows more than a viewer sees."""
+        return [
+            (
+                name,
+                self.show(entry.identifier) if name == "identifier" and entry.identifier else value,
+            )
+            for name, value in entry.detail
+        ]
 
     def log(self, where: str) -> None:
         """Write one line if anything was shown in full; call it once the answer is made.

@@ -31,6 +31,8 @@ class Session:
     caller: Caller
     #: Proves that a form came from a page of ours (CSRF); no other site can know it.
     form_token: str
+    #: How long it goes on, from when it was read.
+    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,10 @@ class Sessions:
         text = token.rpartition(".")[0]
         if signer is None or not hmac.compare_digest(signature, signer.sign("session", text)):
             return None
-        if int(ends_at) <= self._clock.now_ms() // 1000:
+        seconds_left = int(ends_at) - self._clock.now_ms() / 1000
+        if seconds_left <= 0:
             return None
-        return Session(signer.caller, signer.sign("form", text))
+        return Session(signer.caller, signer.sign("form", text), seconds_left)
 
     def _signer(self, secret: str) -> _Signer | None:
         given = secret.encode("utf-8", "surrogateescape")

@@ -6,15 +6,18 @@ of aiohttp leaves this module.
 
 import asyncio
 import codecs
+import socket
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 import orjson
+from aiohttp.abc import ResolveResult
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
+from posstream.configuration import is_link_local
 from posstream.domain.credentials import Credentials
 from posstream.domain.customer import Customer, InvalidCustomer, judge_fields, scrub
 from posstream.domain.identifier import ALLOWED
@@ -62,7 +65,7 @@ class HttpDirectory:
     async def open(self) -> None:
         """Make the session; connections are bounded by the bulkhead, not here."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, resolver=_Resolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept": "application/json"},
             auto_decompress=True,
@@ -105,6 +108,7 @@ class HttpDirectory:
                 http_status=seen.http_status,
                 response_data=response,
                 error_message=error,
+                customer_id=seen.customer_id,
             )
 
         failure = seen.failure
@@ -151,6 +155,8 @@ class HttpDirectory:
             document = seen.auth.redacted(document)
         clean = scrub(document, card_guard=self._card_guard)
         shown = _shown(clean)
+        if isinstance(clean, dict):
+            seen.customer_id = read_customer_id(self._mapping.find(clean, "customer_id"))
         status = seen.http_status or 0
         if status == _NOT_FOUND:
             attempt = made(AttemptStatus.NOT_FOUND, None, shown)
@@ -182,6 +188,19 @@ class HttpDirectory:
         return judge_fields(customer_id, mapped.fields, mapped.extra, card_guard=self._card_guard)
 
 
+class _Resolver(aiohttp.ThreadedResolver):
+    """Never leads to a link-local address (cloud metadata), whatever a name stands for today."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        allowed = [address for address in found if not is_link_local(address["host"])]
+        if not allowed:
+            raise OSError("the name leads to a link-local address only")
+        return allowed
+
+
 @dataclass(frozen=True, slots=True)
 class _Failure:
     """Why there is no whole answer."""
@@ -205,7 +224,7 @@ _UNDECODABLE: Final = _Failure(
 class _Seen:
     """What one request has shown so far."""
 
-    __slots__ = ("auth", "body", "failure", "http_status", "retry_after")
+    __slots__ = ("auth", "body", "customer_id", "failure", "http_status", "retry_after")
 
     def __init__(self) -> None:
         #: The credentials that were sent.
@@ -213,6 +232,8 @@ class _Seen:
         self.http_status: int | None = None
         self.retry_after: str | None = None
         self.body = b""
+        #: Of whom the body tells, with a payment-card number masked.
+        self.customer_id: str | None = None
         self.failure: _Failure | None = None
 
 

@@ -63,7 +63,16 @@ class Forget:
     after_ms: int = 0
 
 
-CacheCommand = Evict | EvictPrefix | Replace | Refresh | Forget
+@dataclass(frozen=True, slots=True)
+class ForgetCustomer:
+    """Mark as forgotten a customer to whom no identifier leads: there is no entry to remove."""
+
+    customer_id: str
+    #: As in `Forget`.
+    after_ms: int = 0
+
+
+CacheCommand = Evict | EvictPrefix | Replace | Refresh | Forget | ForgetCustomer
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,8 @@ def judge_fields(
     Missing optional fields take their empty value. A field of a wrong type is refused: half a
     customer would be cached and served for an hour.
     """
-    identity = (_text(customer_id) or "").replace("\0", "").strip()
-    if not identity:
+    identity = read_customer_id(customer_id)
+    if identity is None:
         return InvalidCustomer("customer_id is missing, empty or no text")
     if card_guard and mask_payment_cards(identity) != identity:
         return InvalidCustomer("customer_id is a payment-card number")
@@ -126,6 +126,11 @@ def judge_fields(
             return InvalidCustomer(f"{name} has the wrong type or is out of range")
         values[name] = value
     return Customer(**values, attributes=attributes)
+
+
+def read_customer_id(raw: object) -> str | None:
+    """An id of the directory as it is kept; None for what is empty, too long or no id."""
+    return (_text(raw) or "").replace("\0", "").strip() or None
 
 
 def scrub(value: Any, *, card_guard: bool = True) -> Any:

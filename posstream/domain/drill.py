@@ -36,9 +36,13 @@ class Drill:
     #: Who ended it before its time.
     stopped_by: str | None = None
 
+    def is_over(self, now_ms: int) -> bool:
+        """Whether it ended, or was ended: then it is over whatever a worker's clock says."""
+        return self.stopped_by is not None or now_ms >= self.ends_at_ms
+
     def runs(self, now_ms: int) -> bool:
-        """Whether it is not over."""
-        return now_ms < self.ends_at_ms
+        """Whether it began and is not over: nowhere longer than planned, whatever the clocks."""
+        return self.started_at_ms <= now_ms and not self.is_over(now_ms)
 
     def strikes(self, now_ms: int, chance: float) -> bool:
         """Whether it strikes a call.

@@ -78,6 +78,10 @@ class DatabaseUnusable(PosstreamError):
     """The database does not answer or is not ours. The message says what to check."""
 
 
+class ReadModelBusy(PosstreamError):
+    """The read model has no time for this. The message says what to do, and is for the caller."""
+
+
 class WorkerUnreachable(PosstreamError):
     """No worker answers. The message says where it was looked for."""
 

@@ -74,6 +74,8 @@ class Attempt:
     #: What came back, decoded when it was JSON, cut to a bounded size.
     response_data: object = None
     error_message: str | None = None
+    #: Of whom the body tells, be it believed or not: by this it is found when they are forgotten.
+    customer_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

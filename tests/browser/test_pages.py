@@ -45,6 +45,10 @@ async def test_graphiql_opens_with_the_quick_test_and_runs_its_query(seen: Seen)
         await tabs.nth(2).wait_for()
         assert await tabs.count() == 3
         await tabs.nth(2).click()
+        # A tab is there before its query and the schema are.
+        await page.wait_for_load_state("networkidle")
+        editor = page.locator(".graphiql-query-editor .CodeMirror-lines")
+        await editor.filter(has_text="loyaltyPoints").wait_for()
         await page.get_by_role("button", name="Execute query").click()
         shown = await result(page, "loyaltyPoints")
         assert '"firstName": "John"' in shown

@@ -244,6 +244,10 @@ class FakeErasure:
         others = tuple(one for one in self.known.identifiers if one != identifier)
         return Trail((*others, identifier), self.known.customer_ids)
 
+    async def trail_of_customer(self, customer_id: str) -> Trail:
+        known = self.known.identifiers if customer_id in self.known.customer_ids else ()
+        return Trail(known, (customer_id,))
+
     async def rows(self, trail: Trail) -> Mapping[str, int]:
         return dict.fromkeys(self.found, 0) if await self.marks(trail.subjects) else self.found
 

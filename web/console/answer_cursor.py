@@ -1,6 +1,6 @@
 """A place in the list of answers, as it stands in a URL."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from graphql import GraphQLError
@@ -23,4 +23,7 @@ def read_place(cursor: str) -> AnswerPosition | None:
         occurred_at = datetime.fromisoformat(moment)
     except (GraphQLError, ValueError):
         return None
-    return None if occurred_at.utcoffset() is None else AnswerPosition(occurred_at, event_id)
+    # Far from UTC, the first and the last day of the calendar cannot be told in it.
+    if occurred_at.utcoffset() != timedelta(0):
+        return None
+    return AnswerPosition(occurred_at, event_id)

@@ -73,14 +73,10 @@ def basket_view(history: BasketHistory, reveals: Reveals) -> BasketView:
     """
     entries = timeline(history)
     start = min((entry.at for entry in entries if entry.at is not None), default=None)
-    answers = iter(history.answers)
     steps = []
     for part in _scans(entries):
         spanned = _span(part)
-        for entry in part:
-            # The timeline masks for the log; here it is the page that masks.
-            asked = next(answers, None) if entry.step is Step.IDENTIFIED else None
-            steps.append(_step(entry, start, spanned, asked, reveals))
+        steps += [_step(entry, start, spanned, reveals) for entry in part]
     newest = history.answers[-1] if history.answers else None
     return BasketView(
         history=history,
@@ -115,14 +111,13 @@ def _step(
     entry: Entry,
     start: datetime | None,
     spanned: tuple[datetime, datetime] | None,
-    asked: AnswerRow | None,
     reveals: Reveals,
 ) -> StepView:
     attempt = entry.record if isinstance(entry.record, LookupLogRow) else None
     bar = None if attempt is None or spanned is None else _bar(attempt, *spanned)
     detail = [
-        (name, reveals.show(asked.customer_identifier) if asked and name == "identifier" else value)
-        for name, value in entry.detail
+        (name, value)
+        for name, value in reveals.show_detail(entry)
         if name not in (_SAID_ELSEWHERE if bar else ())
     ]
     raw = reveals.show_record(entry.raw)

@@ -23,6 +23,7 @@ from web.console.configuration_history import editions, failed_ratio, find, numb
 from web.console.numbers import percent
 from web.console.pages import Pages
 from web.console.trial_result import TrialResult, trial_result
+from web.form import read_form
 from web.graphql.context import GraphQLContext
 from web.json_answer import json_answer
 from web.reveals import Reveals
@@ -99,7 +100,7 @@ class ConfigurationPage:
     async def _preview(self, request: web.Request) -> web.Response:
         if not caller_of(request).may(Role.OPERATOR):
             return self._pages.forbidden(request, Role.OPERATOR)
-        typed = Typed.of_post(await request.post())
+        typed = Typed.of_post(await read_form(request))
         newest = await self._live.latest()
         meanwhile = await self._since(typed.version, newest)
         if meanwhile:
@@ -115,7 +116,7 @@ class ConfigurationPage:
 
     async def _save(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
-        typed = Typed.of_post(await request.post())
+        typed = Typed.of_post(await read_form(request))
         edit = form.read_edit(typed)
         if not caller.may(Role.OPERATOR):
             _log(caller, "updatePluginConfiguration", edit.config, "FORBIDDEN")
@@ -140,7 +141,7 @@ class ConfigurationPage:
 
     async def _try(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
-        typed = Typed.of_post(await request.post())
+        typed = Typed.of_post(await read_form(request))
         endpoint = typed.texts["api_endpoint"] or self._live.current.defaults.api_endpoint
         arguments = {"api_endpoint": endpoint, "identifier": typed.identifier}
         if not caller.may(Role.OPERATOR):
@@ -156,7 +157,7 @@ class ConfigurationPage:
 
     async def _breaker(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
-        action = (await request.post()).get("action")
+        action = (await read_form(request)).get("action")
         if not isinstance(action, str) or action not in _BREAKER:
             raise web.HTTPBadRequest
         if not caller.may(Role.OPERATOR):
@@ -175,7 +176,7 @@ class ConfigurationPage:
 
     async def _rollback(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
-        post = await request.post()
+        post = await read_form(request)
         to, seen = (str(post.get(name, "")) for name in ("to", "expected_version"))
         if not caller.may(Role.OPERATOR):
             _log(caller, "rollback", {"to": to}, "FORBIDDEN")

@@ -83,12 +83,9 @@ class CustomerPage:
     async def _forget(
         self, request: web.Request, history: CustomerHistory
     ) -> tuple[str, web.Response]:
-        if not history.identifiers:
-            return "refused, NO_IDENTIFIER", self._asked(request, history, status=409)
-        identifier = history.identifiers[0].identifier
         try:
-            outcome = await self._ports.forgetting.forget(
-                identifier, patience_seconds=PATIENCE_SECONDS
+            outcome = await self._ports.forgetting.forget_customer(
+                history.customer.customer_id, patience_seconds=PATIENCE_SECONDS
             )
         except PublishFailed:
             answer = self._asked(request, history, trouble=_UNACKNOWLEDGED, status=503)

@@ -16,6 +16,7 @@ from web.access import caller_of
 from web.console.letter_value import shown_value
 from web.console.links import with_query
 from web.console.pages import Pages
+from web.form import read_form
 from web.graphql.context import GraphQLContext
 from web.reveals import Reveals
 
@@ -120,7 +121,7 @@ class DeadLetterPages:
             audit.changed(caller, "replayDeadLetter", {"address": str(address)}, outcome)
 
     async def _replay(self, request: web.Request, address: Address) -> tuple[str, web.Response]:
-        is_sure = (await request.post()).get("again") == "1"
+        is_sure = (await read_form(request)).get("again") == "1"
         try:
             prospect = await self._box.prospect(address)
             if isinstance(prospect, NotReplayed):

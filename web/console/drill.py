@@ -16,6 +16,7 @@ from web import audit
 from web.access import caller_of
 from web.console.numbers import duration_ms, percent
 from web.console.pages import Pages
+from web.form import read_form
 from web.graphql.context import GraphQLContext
 
 PATH: Final = "/drill"
@@ -69,7 +70,7 @@ class DrillPage:
 
     async def _start(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
-        post = await request.post()
+        post = await read_form(request)
         typed = {name: str(post.get(name, "")).strip() for name in _FIRST}
         if not caller.may(Role.OPERATOR):
             audit.changed(caller, "startDrill", typed, "FORBIDDEN")

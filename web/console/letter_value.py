@@ -10,6 +10,7 @@ import orjson
 from posstream.domain.masking import mask_identifier
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
 from posstream.domain.printable import printable
+from posstream.json_input import read_json
 from web.reveals import Reveals
 
 #: How much is shown: of text in characters, of anything else in bytes.
@@ -44,8 +45,8 @@ def shown_value(value: bytes, reveals: Reveals) -> ShownValue:
     except UnicodeDecodeError:
         return _bytes(raw, reveals)
     try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        document = read_json(raw)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         shown = reveals.show(text) if reveals.in_full else _WORD.sub(_masked, text[:_SHOWN_TEXT])
         return _cut("text", printable(shown[:_SHOWN_TEXT], lines=True), len(text))
     shown = reveals.show_document(document)

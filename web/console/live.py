@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 from aiohttp import hdrs, web
 
+from web.access import session_seconds_left
 from web.graphql.request import MEDIA_STREAM, is_same_origin
 from web.graphql.streams import SEND_SECONDS, OpenStreams
 from web.json_answer import error_answer
@@ -36,7 +37,9 @@ class LivePages:
     async def stream(
         self, request: web.Request, parts: Parts, changed: Callable[[], Awaitable[None]]
     ) -> web.StreamResponse:
-        """Send events `part` with `{"id", "html"}` until the page is closed or the worker stops.
+        """Send events `part` with `{"id", "html"}` until the page is closed.
+
+        Or the session is over, or the worker stops.
 
         Args:
             request: what is answered.
@@ -51,7 +54,10 @@ class LivePages:
         response = web.StreamResponse(headers=_HEADERS)
         self._open += 1
         try:
-            ended = await self._streams.run(self._send(request, response, parts, changed))
+            ended = await self._streams.run(
+                self._send(request, response, parts, changed),
+                seconds=session_seconds_left(request),
+            )
         finally:
             self._open -= 1
         if not response.prepared:

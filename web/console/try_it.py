@@ -12,6 +12,7 @@ from web.access import caller_of
 from web.console.basket import TRIED
 from web.console.links import basket_path
 from web.console.pages import Pages
+from web.form import read_form
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
 from web.mock_directory import CUSTOMERS
 from web.till import Outcome, identify_customer, start_basket
@@ -43,7 +44,7 @@ class TryIt:
     async def scan(self, request: web.Request) -> web.Response:
         """Start a basket, identify its customer, and lead to its timeline."""
         caller = caller_of(request)
-        given = await request.post()
+        given = await read_form(request)
         typed = {name: str(given.get(name, "")).strip() for name in _FIRST}
         if not caller.may(_NEEDED):
             audit.changed(caller, "tryIt", {}, "FORBIDDEN")

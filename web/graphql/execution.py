@@ -18,6 +18,7 @@ from graphql import (
     get_operation_ast,
 )
 
+from posstream.domain.errors import ReadModelBusy
 from web.graphql.answer_size import check_answer_size
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.documents import Documents
@@ -194,6 +195,10 @@ def _masked(error: GraphQLError) -> GraphQLError:
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
         return error
+    if isinstance(original, ReadModelBusy):
+        return GraphQLError(
+            str(original), nodes=error.nodes, path=error.path, extensions={"code": "BUSY"}
+        )
     reference = new_reference()
     logger.error(
         "GraphQL failed at %s, reference %s",

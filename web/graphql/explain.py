@@ -59,9 +59,10 @@ class TimelineEntry(graphene.ObjectType):  # graphene is untyped
         return entry.step.value
 
     @staticmethod
-    def resolve_detail(entry: Entry, _info: Any) -> list[dict[str, str]]:
-        """Names and values."""
-        return [{"key": key, "value": value} for key, value in entry.detail]
+    def resolve_detail(entry: Entry, info: Any) -> list[dict[str, str]]:
+        """Names and values, as the caller may see them."""
+        context: GraphQLContext = info.context
+        return [{"key": key, "value": value} for key, value in context.reveals.show_detail(entry)]
 
     @staticmethod
     def resolve_raw(entry: Entry, _info: Any) -> Mapping[str, Any] | None:

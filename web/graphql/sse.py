@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from graphql import DocumentNode, OperationType
 
 from posstream.domain.errors import SubscriberTooSlow
+from web.access import session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Answer, Executor, RequestErrors, formatted, operation_type
 from web.graphql.request import MEDIA_STREAM, Parameters, is_same_origin
@@ -63,7 +64,10 @@ class GraphQLEventStreams:
         if self._streams.are_enough:
             return error_answer(503, "TOO_MANY_STREAMS", "try again later")
         response = web.StreamResponse(headers=_HEADERS)
-        ended = await self._streams.run(self._run(request, response, document, parameters, context))
+        ended = await self._streams.run(
+            self._run(request, response, document, parameters, context),
+            seconds=session_seconds_left(request),
+        )
         if not ended:
             # Without `complete`: the client is to come back.
             if not response.prepared:

@@ -31,13 +31,15 @@ class OpenStreams:
         """Whether no more may begin."""
         return len(self._tasks) >= MAX_STREAMS
 
-    async def run(self, stream: Coroutine[Any, Any, None]) -> bool:
-        """Run a stream to its end; False if the worker stops before."""
+    async def run(
+        self, stream: Coroutine[Any, Any, None], *, seconds: float | None = None
+    ) -> bool:
+        """Run a stream to its end; False if the worker stops before, or the seconds are over."""
         task = asyncio.create_task(stream)
         self._tasks.add(task)
         self._metrics.streams.set(len(self._tasks))
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=seconds)
         finally:
             task.cancel()
             self._tasks.discard(task)

@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, hdrs, web
 from graphql import DocumentNode, GraphQLError, OperationType
 
 from posstream.domain.errors import SubscriberTooSlow
+from web.access import session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Executor, formatted, operation_type
 from web.graphql.request import BadRequest, Parameters, is_same_origin, read_parameters
@@ -88,6 +89,7 @@ class GraphQLSockets:
             context=context,
             streams=self._streams,
             init_seconds=self._init_seconds,
+            seconds=session_seconds_left(request),
         )
         await self._streams.run(connection.run())
         if socket.close_code == CloseCode.ABNORMAL and request.transport is not None:
@@ -119,12 +121,14 @@ class _Connection:
         context: GraphQLContext,
         streams: OpenStreams,
         init_seconds: float,
+        seconds: float | None,
     ) -> None:
         self._socket = socket
         self._executor = executor
         self._context = context
         self._streams = streams
         self._init_seconds = init_seconds
+        self._seconds = seconds
         self._is_initialised = False
         self._operations: dict[str, asyncio.Task[None]] = {}
 
@@ -134,7 +138,11 @@ class _Connection:
             if self._socket.ws_protocol != PROTOCOL:
                 end = _Close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             else:
-                end = await self._talk()
+                async with asyncio.timeout(self._seconds):
+                    end = await self._talk()
+        except TimeoutError:
+            # Its clients do not connect again after this one.
+            end = _Close(CloseCode.UNAUTHORIZED, "the session is over")
         finally:
             await self._close(end)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,17 +27,18 @@ _CONNECT_SECONDS: Final = 5
 Insert = postgresql.Insert | sqlite.Insert
 
 
-def create_engine(url: str | URL) -> AsyncEngine:
+def create_engine(url: str | URL, **pool: float) -> AsyncEngine:
     """An engine for `url`; nothing is opened yet, but for SQLite the folder is made.
 
     Args:
         url: `sqlite…` or `postgresql…`; without a driver ours is taken.
+        pool: SQLAlchemy's options for the pool, if not its own.
 
     Raises:
         DatabaseUnusable: with a sentence; the address is not repeated (it may hold a password).
     """
     try:
-        return _engine(make_url(url))
+        return _engine(make_url(url), pool)
     except (ArgumentError, OSError) as why:
         raise DatabaseUnusable(
             f"the database cannot be opened ({type(why).__name__}): see POSSTREAM_DATABASE_URL "
@@ -44,7 +46,7 @@ def create_engine(url: str | URL) -> AsyncEngine:
         ) from why
 
 
-def _engine(address: URL) -> AsyncEngine:
+def _engine(address: URL, pool: Mapping[str, Any]) -> AsyncEngine:
     driver = _DRIVERS.get(address.get_backend_name())
     if driver is None:
         raise DatabaseUnusable("the database must be sqlite or postgresql")
@@ -55,11 +57,12 @@ def _engine(address: URL) -> AsyncEngine:
             pool_pre_ping=True,
             hide_parameters=True,
             connect_args={"timeout": _CONNECT_SECONDS},
+            **pool,
         )
     if address.database and address.database != ":memory:":
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     # Parameters are customers: they stay out of error messages, and so out of the log.
-    engine = create_async_engine(address, hide_parameters=True)
+    engine = create_async_engine(address, hide_parameters=True, **pool)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

@@ -50,6 +50,17 @@ class SqlErasure(Erasure):
             )
             return Trail((*aliases, identifier), customer_ids)
 
+    async def trail_of_customer(self, customer_id: str) -> Trail:
+        """A customer with all identifiers that lead there now; there may be none."""
+        columns = CUSTOMER_IDENTIFIERS.c
+        statement = (
+            select(columns.identifier)
+            .where(columns.customer_id == customer_id)
+            .order_by(columns.identifier)
+        )
+        async with self._engine.connect() as connection:
+            return Trail(tuple(await connection.scalars(statement)), (customer_id,))
+
     async def rows(self, trail: Trail) -> Mapping[str, int]:
         """How many rows of each table tell of a customer; of baskets, how many refer to them."""
         conditions = _conditions(trail)
@@ -96,6 +107,9 @@ def _conditions(trail: Trail) -> Mapping[str, ColumnElement[bool]]:
             identifications.customer_identifier.in_(identifiers),
             identifications.customer_id.in_(customer_ids),
         ),
-        CUSTOMER_LOOKUP_LOGS.name: CUSTOMER_LOOKUP_LOGS.c.customer_identifier.in_(identifiers),
+        CUSTOMER_LOOKUP_LOGS.name: or_(
+            CUSTOMER_LOOKUP_LOGS.c.customer_identifier.in_(identifiers),
+            CUSTOMER_LOOKUP_LOGS.c.customer_id.in_(customer_ids),
+        ),
         LOOKUP_ANSWERS.name: told,
     }

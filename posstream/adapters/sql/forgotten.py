@@ -84,7 +84,8 @@ def trace_of_answer(row: _Row) -> Trace:
 def trace_of_attempt(row: _Row) -> Trace:
     """Of a row of `customer_lookup_logs`: as old as the call that it is an attempt of."""
     began = row["call_started_at"] or row["request_timestamp"]
-    return Trace(row["customer_identifier"], None, min(began, row["request_timestamp"]))
+    asked_at = min(began, row["request_timestamp"])
+    return Trace(row["customer_identifier"], row["customer_id"], asked_at)
 
 
 def _before(moment: datetime, milliseconds: int) -> datetime:
@@ -178,10 +179,12 @@ async def _erase(connection: AsyncConnection, marks: Marks) -> None:
         (
             CUSTOMER_LOOKUP_LOGS.c.event_id,
             CUSTOMER_LOOKUP_LOGS.c.customer_identifier,
+            CUSTOMER_LOOKUP_LOGS.c.customer_id,
             CUSTOMER_LOOKUP_LOGS.c.call_started_at,
             CUSTOMER_LOOKUP_LOGS.c.request_timestamp,
         ),
         (CUSTOMER_LOOKUP_LOGS.c.customer_identifier, trail.identifiers),
+        (CUSTOMER_LOOKUP_LOGS.c.customer_id, trail.customer_ids),
     )
     made_before = [row for row in attempts if marks.cover(trace_of_attempt(row))]
     await _delete(connection, CUSTOMER_LOOKUP_LOGS.c.event_id, _of(made_before, "event_id"))
@@ -200,6 +203,7 @@ async def _trail(connection: AsyncConnection, marks: Marks) -> Trail:
         CUSTOMERS.c.customer_id,
         CUSTOMER_IDENTIFIERS.c.customer_id,
         BASKETS.c.customer_id,
+        CUSTOMER_LOOKUP_LOGS.c.customer_id,
         LOOKUP_ANSWERS.c.customer_id,
     )
     return Trail(

@@ -22,7 +22,7 @@ from posstream.adapters.sql import schema
 from posstream.adapters.sql.engine import Insert, insert_into
 from posstream.adapters.sql.forgotten import ForgottenSubjects, trace_of_answer, trace_of_attempt
 from posstream.adapters.sql.refusals import RowsRefused, refusals_told
-from posstream.domain.customer import Customer, InvalidCustomer, read_customer
+from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
 from posstream.domain.forgetting import Marks, Trace
 from posstream.domain.times import parse_utc
 from posstream.ports import ProjectedEvent, Projection
@@ -402,6 +402,7 @@ def _log_row(value: Mapping[str, Any]) -> _Row:
     requested_at = _moment(value, "request_timestamp")
     if requested_at is None:
         raise _UnusableError("request_timestamp is missing")
+    response = _plain(value.get("response_data"))
     return {
         "event_id": _key(value, "event_id"),
         "lookup_id": _text(value, "lookup_id"),
@@ -416,10 +417,18 @@ def _log_row(value: Mapping[str, Any]) -> _Row:
         "response_timestamp": _moment(value, "response_timestamp"),
         "status": _text(value, "status"),
         "http_status": _whole(value, "http_status"),
-        "response_data": _plain(value.get("response_data")),
+        "response_data": response,
         "error_message": _text(value, "error_message", limit=None),
         "duration_ms": _whole(value, "duration_ms"),
+        "customer_id": _customer_told_of(value, response),
     }
+
+
+def _customer_told_of(value: Mapping[str, Any], response: Any) -> str | None:
+    if (named := read_customer_id(_plain(value.get("customer_id")))) is not None:
+        return named
+    # Older events do not name the customer beside the response.
+    return read_customer_id(response.get("customer_id")) if isinstance(response, dict) else None
 
 
 def _mark_row(value: Mapping[str, Any]) -> _Row:

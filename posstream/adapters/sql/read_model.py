@@ -19,6 +19,7 @@ from posstream.adapters.sql.engine import read_only
 from posstream.adapters.sql.lookup_answers import answers_beside
 from posstream.adapters.sql.lookup_logs import has, is_older_than, newest_attempts
 from posstream.adapters.sql.lookup_statistics import lookup_statistics
+from posstream.adapters.sql.reading import reading
 from posstream.adapters.sql.schema import BASKETS, CUSTOMER_IDENTIFIERS, CUSTOMERS
 from posstream.domain.lookup import AttemptStatus
 from posstream.ports import (
@@ -67,6 +68,8 @@ _BASKET: Final = (
 class SqlReadModel(ReadModel):
     """The read model in SQLite or PostgreSQL; every method may raise the database's errors.
 
+    And `ReadModelBusy`, where too many read at once or one asks too much.
+
     Args:
         engine: from `engine.create_engine`, migrated.
     """
@@ -91,7 +94,7 @@ class SqlReadModel(ReadModel):
         asked = _asked(ids)
         if not asked:
             return {}
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return await _baskets(connection, asked)
 
     async def customer_by_identifier(self, identifier: str) -> CustomerRow | None:
@@ -159,7 +162,7 @@ class SqlReadModel(ReadModel):
         if not _storable(customer_id):
             return None
         one = select(*_CUSTOMER).where(CUSTOMERS.c.customer_id == customer_id)
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(one)).one_or_none()
             if row is None:
                 return None
@@ -197,12 +200,12 @@ class SqlReadModel(ReadModel):
         conditions = has(status=status, identifier=identifier, basket_id=basket_id)
         if after is not None:
             conditions.append(is_older_than(after))
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return await newest_attempts(connection, *conditions, first=_bounded(first))
 
     async def lookup_statistics(self, since: datetime) -> LookupStatistics:
         """What was counted from `since` on, answers and attempts each by their own time."""
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return await lookup_statistics(connection, since)
 
     async def lookup_answers(
@@ -225,7 +228,7 @@ class SqlReadModel(ReadModel):
         named = ("" if place is None else place.event_id, wanted.identifier, wanted.basket_id)
         if not all(_storable(text or "") for text in named):
             return []
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return await answers_beside(
                 connection,
                 wanted,
@@ -236,28 +239,28 @@ class SqlReadModel(ReadModel):
 
     async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
         """The answers from `since` up to but not including `until`."""
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return await answer_window(connection, since, until)
 
     async def marked_attempts(
         self, since: datetime, until: datetime, *, mark: str
     ) -> MarkedAttempts:
         """The attempts of a window that were told apart by the start of their error message."""
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return await marked_attempts(connection, since, until, mark)
 
     async def answers_by_version(
         self, versions: Collection[int], since: datetime
     ) -> Mapping[int, Mapping[tuple[str | None, str | None], int]]:
         """The answers from `since` on by version of the configuration; one statement."""
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return await answers_by_version(connection, versions, since)
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
         if not _storable(basket_id):
             return None
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             basket = (await _baskets(connection, [basket_id])).get(basket_id)
             answers = await newest_answers(connection, basket_id)
             attempts = await attempts_for(connection, basket_id)
@@ -278,7 +281,7 @@ class SqlReadModel(ReadModel):
         statement = (
             select(*_CUSTOMER).where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
         )
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             rows = (await connection.execute(statement)).all()
             identifiers = await _identifiers(connection, [row.customer_id for row in rows])
         return [

@@ -184,8 +184,11 @@ CUSTOMER_LOOKUP_LOGS: Final = Table(
     Column("response_data", _Json),
     Column("error_message", Text),
     Column("duration_ms", BigInteger),
+    # Of whom the response tells: the identifier may lead to somebody else by now, or to nobody.
+    Column("customer_id", _Key),
     UniqueConstraint("event_id"),
     Index(None, "basket_id"),
+    Index(None, "customer_id"),
     Index(None, "customer_identifier", "request_timestamp"),
     Index(None, "status", "request_timestamp"),
     Index(None, "request_timestamp"),

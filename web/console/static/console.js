@@ -123,3 +123,8 @@ for (const link of document.querySelectorAll("a[data-fill]")) {
     field.focus();
   });
 }
+
+// On a phone the navigation is longer than the screen.
+document
+  .querySelector(".top nav a[aria-current]")
+  ?.scrollIntoView({ block: "nearest", inline: "nearest" });

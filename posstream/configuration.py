@@ -196,7 +196,7 @@ def merged(config: Mapping[str, Any], changes: object) -> dict[str, Any]:
     return {key: value for key, value in {**config, **changes}.items() if value is not None}
 
 
-def check_endpoint(url: object) -> str | None:
+def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one sentence each
     """Why a URL cannot be a directory endpoint, or None if it can."""
     if not isinstance(url, str) or len(url) > MAX_ENDPOINT:
         return f"must be a URL of at most {MAX_ENDPOINT:,} characters"

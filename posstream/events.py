@@ -505,9 +505,7 @@ def commanded(command: CacheCommand, partitions: int) -> list[Record]:
                 for number in range(partitions)
             ]
         case ForgetCustomer(customer_id, after_ms):
-            value = orjson.dumps(
-                {"op": "forget", "customer_id": customer_id, "after_ms": after_ms}
-            )
+            value = orjson.dumps({"op": "forget", "customer_id": customer_id, "after_ms": after_ms})
             return [Record(topics.CACHE_COMMANDS, customer_id.encode(), value)]
         case Evict(identifier, cause):
             value = orjson.dumps({"op": "evict", "identifier": identifier, "cause": cause})

@@ -60,14 +60,12 @@ class Reveals:
         return self.show_document(value, names=_OF_RECORDS)
 
     def show_detail(self, entry: Entry) -> list[tuple[str, str]]:
-        """The details of a step; the timeline masks for the log, and shows more than a viewer sees."""
-        return [
-            (
-                name,
-                self.show(entry.identifier) if name == "identifier" and entry.identifier else value,
-            )
-            for name, value in entry.detail
-        ]
+        """The details of a step as this caller may see them.
+
+        The timeline masks for the log, which shows more than a viewer sees and less than others.
+        """
+        shown = {} if entry.identifier is None else {"identifier": self.show(entry.identifier)}
+        return [(name, shown.get(name, value)) for name, value in entry.detail]
 
     def log(self, where: str) -> None:
         """Write one line if anything was shown in full; call it once the answer is made.

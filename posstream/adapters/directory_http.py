@@ -19,7 +19,13 @@ from yarl import URL
 
 from posstream.configuration import is_link_local
 from posstream.domain.credentials import Credentials
-from posstream.domain.customer import Customer, InvalidCustomer, judge_fields, scrub
+from posstream.domain.customer import (
+    Customer,
+    InvalidCustomer,
+    judge_fields,
+    read_customer_id,
+    scrub,
+)
 from posstream.domain.identifier import ALLOWED
 from posstream.domain.lookup import Attempt, AttemptStatus, Reason
 from posstream.domain.response_mapping import ResponseMapping

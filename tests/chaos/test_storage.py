@@ -141,8 +141,8 @@ async def test_the_stores_are_deleted(stage: Stage, publish: Publish, how: str) 
         await scanned(till, CUSTOMERS)
         count = publish(await stage.settle(till))
     nothing_lost(count)
-    # A crash forgets what was answered, but was not in the changelog for some milliseconds yet.
-    assert count.extra_calls <= (0 if how == "stopped" else 10)
+    # A crash forgets what was not in the changelog yet; no offset behind it was committed either.
+    assert count.extra_calls <= count.duplicated
     assert await is_the_changelogs(stage, worker)
 
 
@@ -202,7 +202,8 @@ async def test_damage_of_a_killed_workers_log(stage: Stage, publish: Publish) ->
         await scanned(till)
         count = publish(await stage.settle(till))
     nothing_lost(count)
-    assert count.extra_calls == 0
+    # A crash forgets what was not in the changelog yet; no offset behind it was committed either.
+    assert count.extra_calls <= count.duplicated
     assert await is_the_changelogs(stage, worker)
 
 
@@ -296,6 +297,8 @@ async def test_a_start_on_a_full_disk(stage: Stage, publish: Publish) -> None:
             count = publish(await stage.settle(till), str(supervisor))
         nothing_lost(count)
         assert count.extra_calls == 0
+        await stopped(worker)
+        await restarted(worker)  # what a start without room could not write is read again
         assert await is_the_changelogs(stage, worker)
 
 

@@ -13,6 +13,7 @@ from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.read_model import SqlReadModel
+from posstream.adapters.sql.reading import create_reading_engine
 from posstream.settings import Settings
 from tests.component.html_page import HtmlPage
 from tests.component.web_client import WebView, running_web
@@ -24,6 +25,8 @@ class SqlWebView:
 
     web: WebView
     engine: AsyncEngine
+    #: What the web view reads with.
+    readers: AsyncEngine
     statements: list[str] = field(default_factory=list)
 
     async def project(self, *events: Any) -> None:
@@ -42,13 +45,16 @@ async def running_sql_web(
 ) -> AsyncIterator[SqlWebView]:
     engine = create_engine(f"sqlite:///{folder / 'posstream.db'}")
     await upgrade(engine)
-    async with running_web(settings, read_model=SqlReadModel(engine)) as web:
-        view = SqlWebView(web, engine)
+    readers = create_reading_engine(engine)
+    async with running_web(settings, read_model=SqlReadModel(readers)) as web:
+        view = SqlWebView(web, engine, readers)
 
         def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
             if statement.startswith("SELECT"):
                 view.statements.append(statement)
 
-        event.listen(engine.sync_engine, "before_cursor_execute", note)
+        for one in (engine, readers):
+            event.listen(one.sync_engine, "before_cursor_execute", note)
         yield view
+    await readers.dispose()
     await engine.dispose()

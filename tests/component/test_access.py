@@ -1,12 +1,13 @@
 """Who may do what on the web view: keys, roles, sessions, forms, and what is written down."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientPayloadError, ClientResponse, WSMsgType
 
 from posstream.domain.access_key import read_access_keys
 from posstream.settings import Settings
@@ -14,6 +15,7 @@ from tests.component.fakes import FixedClock
 from tests.component.web_client import WebView, running_web
 from tests.manual_clock import ManualClock
 from web.access import COOKIE, FORM_TOKEN
+from web.graphql.websocket import PROTOCOL
 from web.login import ATTEMPTS_PER_MINUTE
 from web.session import SESSION_SECONDS, Sessions
 
@@ -251,6 +253,46 @@ async def test_a_session_ends() -> None:
         assert (await web.client.get("/metrics")).status == 401
 
 
+@pytest.fixture
+async def nearly_over() -> AsyncIterator[WebView]:
+    """A view with a session that ends in a moment."""
+    clock = ManualClock()
+    async with running_web(SETTINGS, clock=clock) as web:
+        await log_in(web)
+        clock.advance(SESSION_SECONDS - 0.3)
+        yield web
+
+
+async def test_a_websocket_ends_with_its_session(nearly_over: WebView) -> None:
+    options = {"protocols": (PROTOCOL,), "headers": {"Origin": origin(nearly_over)}}
+    async with nearly_over.client.ws_connect("/graphql/", **options) as socket:
+        await socket.send_json({"type": "connection_init"})
+        async with asyncio.timeout(5):
+            assert await socket.receive_json() == {"type": "connection_ack"}
+            end = await socket.receive()
+    assert (end.type, end.data, end.extra) == (WSMsgType.CLOSE, 4401, "the session is over")
+
+
+@pytest.mark.parametrize(
+    "path", ["/console/live", "/graphql/?query=subscription{customerAnswered{eventId}}"]
+)
+async def test_an_event_stream_ends_with_its_session(nearly_over: WebView, path: str) -> None:
+    response = await nearly_over.client.get(path, headers={"Accept": "text/event-stream"})
+    assert response.status == 200
+    async with asyncio.timeout(5):
+        with pytest.raises(ClientPayloadError):
+            await response.read()
+
+
+async def test_a_stream_that_a_key_opened_outlives_any_session(nearly_over: WebView) -> None:
+    headers = {"Authorization": f"Bearer {OPERATOR}"}
+    opened = nearly_over.client.ws_connect("/graphql/", protocols=(PROTOCOL,), headers=headers)
+    async with opened as socket, asyncio.timeout(5):
+        await test_a_websocket_ends_with_its_session(nearly_over)
+        await socket.send_json({"type": "ping"})
+        assert await socket.receive_json() == {"type": "pong"}
+
+
 async def test_a_logout_clears_the_cookie(locked: WebView, audit: pytest.LogCaptureFixture) -> None:
     await log_in(locked)
     headers = {"Origin": origin(locked)}
@@ -318,6 +360,41 @@ async def test_with_a_cookie_a_form_without_its_token_changes_nothing(
     response = await locked.client.post("/logout", data=body, headers=headers)
     assert response.status == 403
     assert (await locked.client.get("/metrics")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded; charset=nope", b"key=1"),
+        ("application/x-www-form-urlencoded; charset=utf-7", b"key=+2AA-&form_token=+2AA-"),
+        ("application/x-www-form-urlencoded", b"key=\xff"),
+        ("application/x-www-form-urlencoded", b"&".join(b"key=1" for _ in range(3000))),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_a_bad_request_and_no_fault_of_ours(
+    locked: WebView, content_type: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = ("/login", "/try", "/drill", "/configuration", "/dead-letters/1/1/replay", "/logout")
+    await log_in(locked)
+    headers = {"Content-Type": content_type, "Origin": origin(locked)}
+    for path in paths:
+        assert (await locked.client.post(path, data=body, headers=headers)).status == 400, path
+    headers["Authorization"] = f"Bearer {OPERATOR}"
+    for path in paths[:-1]:
+        assert (await locked.client.post(path, data=body, headers=headers)).status == 400, path
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize("body", [b"--x broken", b"--x\r\n\r\nzz\r\n--x--\r\n", b"x"])
+async def test_a_login_in_parts_is_a_bad_request(locked: WebView, body: bytes) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert (await locked.client.post("/login", data=body, headers=headers)).status == 400
+
+
+async def test_a_lone_surrogate_in_a_form_is_replaced(locked: WebView) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = await locked.client.post("/login", data=b"key=%ED%A0%80", headers=headers)
+    assert response.status == 401
 
 
 async def test_with_a_cookie_a_form_with_its_token_may_change_things(locked: WebView) -> None:

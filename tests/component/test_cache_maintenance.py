@@ -16,6 +16,7 @@ from posstream.domain.cache_maintenance import (
     Evict,
     EvictPrefix,
     Forget,
+    ForgetCustomer,
     Refresh,
     Replace,
 )
@@ -165,6 +166,20 @@ async def test_forgetting_nobody_is_marked_too_and_later_than_the_last_time(
     assert event.acked
     subject = subject_of_identifier("+491")
     assert maintenance.publisher.records == [events.forgotten(Forgotten(subject, NOW_MS + 8))]
+
+
+async def test_a_customer_to_whom_no_identifier_leads_is_marked_in_whatever_partition(
+    maintenance: Maintenance,
+) -> None:
+    maintenance.cache.put("+491", JOHN)
+    for command in (ForgetCustomer("CUST_001"), ForgetCustomer("C2", NOW_MS + 7)):
+        (event,) = await maintenance.do(command)
+        assert event.acked
+    assert maintenance.cache.identifiers == {"+491"}
+    assert maintenance.publisher.records == [
+        events.forgotten(Forgotten(subject_of_customer("CUST_001"), NOW_MS)),
+        events.forgotten(Forgotten(subject_of_customer("C2"), NOW_MS + 8)),
+    ]
 
 
 async def test_a_mark_that_the_broker_does_not_take_leaves_the_command_to_be_done_again(

@@ -167,6 +167,15 @@ async def test_support_sees_the_message_in_full_and_that_is_written_down(
     assert "sam (support)" in caplog.messages[0]
 
 
+@pytest.mark.parametrize("depth", [250, 300, 600, 1100])
+@pytest.mark.parametrize("key", [VIEWER, OPERATOR])
+async def test_a_value_nested_deep_is_shown_at_least_as_text(
+    web: WebView, key: str, depth: int
+) -> None:
+    put(web, value=b"[" * depth + b"]" * depth)
+    assert "[" in (await page_of(web, f"/dead-letters/{HERE}?reveal=1", key)).text
+
+
 async def test_a_value_that_is_no_text_is_shown_in_hex(web: WebView) -> None:
     put(web, value=b"\xff\x00\x1b" + bytes(2000))
     text = (await page_of(web, f"/dead-letters/{HERE}?reveal=1")).text

@@ -10,6 +10,7 @@ import pytest
 
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.drill import Drill, Fault
+from posstream.drill_record import drill_record
 from posstream.settings import Settings
 from posstream.topics import OUTAGE_DRILLS
 from tests.component.fakes import NOW, NOW_MS
@@ -177,3 +178,24 @@ async def test_only_an_operator_drills(path: str, audit: pytest.LogCaptureFixtur
         assert web.publisher.records == []
         assert audit.records[-1].getMessage().endswith("by sam (support): FORBIDDEN")
         assert (await web.client.get("/drill", headers=headers)).status == 403
+
+
+async def test_a_drill_by_a_clock_that_is_ahead_can_be_stopped_and_followed_by_another(
+    web: WebView,
+) -> None:
+    day_ms = 86_400_000
+    ahead = Drill(
+        fault=Fault.ERRORS,
+        percent=100,
+        started_at_ms=NOW_MS + day_ms,
+        ends_at_ms=NOW_MS + day_ms + 60_000,
+        started_by="anna",
+    )
+    web.drills.take(drill_record(ahead).value)
+    assert web.drills.running is None
+    assert "Stop the drill now" in (await get(web)).text
+    assert "The drill is over on every worker" in (await post(web, "/drill/stop")).text
+    stopped = web.drills.newest
+    assert stopped is not None
+    assert not stopped.runs(ahead.started_at_ms)
+    assert "The drill runs on every worker" in (await post(web, **PLAN)).text

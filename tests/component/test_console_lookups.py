@@ -19,6 +19,7 @@ from tests.component.sql_databases import at, failed, found
 from tests.component.sql_web import SqlWebView, running_sql_web
 from tests.component.web_client import running_web
 from tests.unit.test_timeline import ANSWER
+from web.graphql.connections import cursor_of
 
 VIEWER, SUPPORT = "viewer-key-01234", "support-key-0123"
 KEYED = Settings(named_keys=read_access_keys(f"viewer:{VIEWER}:vera;support:{SUPPORT}:sam"))
@@ -96,7 +97,14 @@ async def test_a_page_of_50_lookups_takes_one_statement(view: SqlWebView) -> Non
     assert len(view.statements) <= 3
 
 
-@pytest.mark.parametrize("cursor", ["x", "W10", "%00", "bG9va3VwTG9ncw"])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("x", "W10", "%00", "bG9va3VwTG9ncw"),
+        cursor_of("lookupAnswers", "0001-01-01T00:00:00+23:59", "e1"),
+        cursor_of("lookupAnswers", "9999-12-31T23:59:59-23:59", "e1"),
+    ],
+)
 async def test_a_broken_place_is_the_newest_page(view: SqlWebView, cursor: str) -> None:
     await view.project(found("e1"))
     assert len((await view.page(f"/lookups?older={cursor}")).rows) == 1

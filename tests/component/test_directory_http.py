@@ -463,3 +463,28 @@ async def test_a_mapping_that_does_not_fit_is_an_invalid_response(
     )
     assert judgement(outcome) == (Reason.INVALID_RESPONSE, False, False)
     assert error in (outcome.attempt.error_message or "")
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ({"no": "C1"}, "C1"),
+        ({"no": 17}, "17"),
+        ({"no": "C1", "loyalty_points": "many"}, "C1"),  # not believed, but kept for the audit
+        ({"no": {}}, None),
+        ({"error": "unknown"}, None),
+        (["C1"], None),
+    ],
+)
+async def test_an_attempt_names_the_customer_that_its_response_tells_of(
+    document: object, named: str | None
+) -> None:
+    outcome = await answer_to(json.dumps(document).encode(), mapping="no -> customer_id")
+    assert outcome.attempt.customer_id == named
+
+
+async def test_a_name_that_leads_to_a_link_local_address_is_not_called() -> None:
+    # The resolver folds these full stops, as a name server might answer for any name.
+    outcome = await ask("http://169\u3002254\u3002169\u3002254:1/", timeout_seconds=2)
+    assert judgement(outcome) == (Reason.API_ERROR, True, False)
+    assert outcome.attempt.error_message == ("cannot reach the directory (ClientConnectorDNSError)")

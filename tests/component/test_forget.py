@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from posstream import events
 from posstream.cli import main
 from posstream.commands.forget import forget
-from posstream.domain.cache_maintenance import Forget
+from posstream.domain.cache_maintenance import Forget, ForgetCustomer
 from posstream.domain.errors import PublishFailed
 from posstream.domain.forgetting import Trail
 from posstream.domain.identifier import Identifier, IdentifierKind
@@ -84,12 +84,12 @@ class Desk:
     def __init__(self) -> None:
         self.publisher = FakePublisher()
         self.erasure = FakeErasure(self.publisher, known=JOHN)
+        self.forgetting = CustomerForgetting(erasure=self.erasure, publish=self.publisher.publish)
 
     async def forget(
         self, identifier: str, patience_seconds: float = 5
     ) -> ForgetReport | Unconfirmed:
-        forgetting = CustomerForgetting(erasure=self.erasure, publish=self.publisher.publish)
-        return await forgetting.forget(identifier, patience_seconds=patience_seconds)
+        return await self.forgetting.forget(identifier, patience_seconds=patience_seconds)
 
     @property
     def commands(self) -> list[object]:
@@ -107,6 +107,20 @@ async def test_the_customer_goes_with_the_last_command_the_one_for_what_was_aske
         b"john@example.com",
         b"+1234567890",
     ]
+
+
+async def test_a_customer_without_identifiers_is_forgotten_by_a_command_of_their_own() -> None:
+    desk = Desk()
+    outcome = await desk.forgetting.forget_customer("CUST_002", patience_seconds=5)
+    assert isinstance(outcome, ForgetReport)
+    assert outcome.identifiers == 0
+    assert desk.commands == [ForgetCustomer("CUST_002")]
+
+
+async def test_a_customer_is_forgotten_with_their_identifiers() -> None:
+    desk = Desk()
+    await desk.forgetting.forget_customer("CUST_001", patience_seconds=5)
+    assert desk.commands == [Forget("+1234567890"), Forget("john@example.com", ("CUST_001",))]
 
 
 async def test_whoever_was_forgotten_before_is_forgotten_later_than_that() -> None:

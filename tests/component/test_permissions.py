@@ -1,5 +1,6 @@
 """The tables of roles and masks, held to the schema."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from posstream.settings import Settings
 from tests.component.fakes import NOW, john
 from tests.component.test_graphql_websocket import initialised, next_message, publish, stands
 from tests.component.web_client import running_web
+from tests.unit.test_timeline import ANSWER
 from web.graphql.masking import FOREIGN_DOCUMENTS, IDENTIFIERS, RECORDS
 from web.graphql.permissions import MUTATIONS
 from web.graphql.schema import build_schema
@@ -106,6 +108,20 @@ async def test_a_viewer_sees_no_identifier_in_logs_and_timelines(query: str) -> 
     assert "1234567890" not in texts[VIEWER]
     assert "john@example.com" not in texts[VIEWER]
     assert "true" in texts[VIEWER], "what cannot be an identifier stays"
+
+
+async def test_a_viewer_sees_no_more_of_an_identifier_in_a_timeline_than_elsewhere() -> None:
+    answer = dataclasses.replace(ANSWER, customer_identifier="john@example.com")
+    query = '{ explainLookup(basketId: "b1") { timeline { detail { key value } } } }'
+    shown = {}
+    async with running_web(SETTINGS) as web:
+        web.read_model.histories["b1"] = dataclasses.replace(HISTORY, answers=(answer,))
+        for key in (VIEWER, SUPPORT):
+            response = await web.post({"query": query}, Authorization=f"Bearer {key}")
+            timeline = (await response.json())["data"]["explainLookup"]["timeline"]
+            details = [detail for entry in timeline for detail in entry["detail"]]
+            shown[key] = [it["value"] for it in details if it["key"] == "identifier"]
+    assert shown == {VIEWER: ["jo******com"], SUPPORT: ["john@example.com"]}
 
 
 async def test_a_viewer_sees_no_identifier_in_answers_as_they_come() -> None:

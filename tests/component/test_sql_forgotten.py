@@ -70,6 +70,11 @@ BEFORE = (
     failed("b6", identified=26, customer_identifier=PHONE, duration_ms=2500, occurred_at=at(27)),
     logged("b7"),
     logged("b8", attempt=2, call_started_at=at(24), request_timestamp=at(27)),
+    # His record, by an identifier that is Jane's now, and by one that nobody is known by.
+    logged("b9", customer_identifier="CARD_9"),
+    logged("b10", customer_identifier="CARD_7", status="FAILED", request_timestamp=at(9)),
+    # The directory calls the id otherwise: the event names him beside the response.
+    logged("b11", customer_identifier="CARD_7", response_data={"no": 1}, customer_id="CUST_001"),
 )
 #: What stays: others, and John once he is back.
 AFTER = (
@@ -83,7 +88,8 @@ AFTER = (
     failed("a6", identified=28, customer_identifier=PHONE, basket="basket_8"),
     failed("a7", identified=8, basket="basket_8"),
     logged("a8", call_started_at=at(BACK), request_timestamp=at(BACK)),
-    logged("a9", customer_identifier="+0987654321"),
+    logged("a9", customer_identifier="+0987654321", response_data={"customer_id": "CUST_002"}),
+    logged("a10", customer_identifier="CARD_7", request_timestamp=at(BACK)),
 )
 
 
@@ -147,6 +153,40 @@ async def test_nothing_of_a_forgotten_customer_is_left_anywhere(engine: AsyncEng
     assert rows["baskets"][0]["customer_id"] is None
     everywhere = str(await everything(engine))
     assert [name for name in (PHONE, MAIL, "CARD_9", "CUST_001", "Doe") if name in everywhere] == []
+
+
+async def test_a_record_that_another_identifier_brought_is_counted_and_goes(
+    engine: AsyncEngine,
+) -> None:
+    moved = found("j1", fetched=15, identifier="CARD_9", customer=jane())
+    await project(engine, found("m1", identifier="CARD_9"), moved, found("m2"))
+    attempts = [
+        logged("l1", customer_identifier="CARD_9"),
+        logged("l2", customer_identifier="CARD_7", status="FAILED"),
+        logged("l3", customer_identifier="CARD_9", response_data={"customer_id": "CUST_002"}),
+    ]
+    await project(engine, *attempts)
+    trail = await SqlErasure(engine).trail(PHONE)
+    assert (await SqlErasure(engine).rows(trail))["customer_lookup_logs"] == 2
+    rows = await project(engine, *marks(trail=trail))
+    assert [row["event_id"] for row in rows["customer_lookup_logs"]] == ["l3"]
+
+
+async def test_a_customer_whose_identifiers_are_another_s_now_is_forgotten_alone(
+    engine: AsyncEngine,
+) -> None:
+    hers = [
+        found("j1", fetched=20, customer=jane(), basket="basket_2"),
+        logged("l2", response_data={"customer_id": "CUST_002"}),
+    ]
+    expected = await project(engine, *hers)
+    await project(engine, found("e1", fetched=10), logged("l1"))
+    trail = await SqlErasure(engine).trail_of_customer("CUST_001")
+    assert trail == Trail((), ("CUST_001",))
+    rows = await project(engine, *marks(trail=trail))
+    for table in ("customer_identifiers", "customer_lookup_logs", "lookup_answers"):
+        assert len(rows[table]) == len(expected[table]), table
+    assert "CUST_001" not in str(rows)
 
 
 async def test_others_keep_every_row(engine: AsyncEngine) -> None:
@@ -213,6 +253,12 @@ async def test_the_trail_has_every_alias_and_the_given_identifier_last(engine: A
     erasure = SqlErasure(engine)
     assert await erasure.trail(PHONE) == TRAIL
     assert await erasure.trail(MAIL) == Trail((PHONE, MAIL), ("CUST_001",))
+
+
+async def test_the_trail_of_a_customer_has_every_identifier(engine: AsyncEngine) -> None:
+    await project(engine, *BEFORE[:3], *AFTER)
+    trail = await SqlErasure(engine).trail_of_customer("CUST_001")
+    assert trail == Trail((PHONE, MAIL), ("CUST_001",))
 
 
 async def test_an_unknown_identifier_is_all_of_its_trail(engine: AsyncEngine) -> None:

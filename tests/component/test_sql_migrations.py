@@ -3,18 +3,19 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, insert, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.adapters.sql.engine import create_engine, read_only
 from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.schema import METADATA
+from posstream.adapters.sql.schema import CUSTOMER_LOOKUP_LOGS, METADATA
 from posstream.domain.errors import DatabaseUnusable
 from tests.component.sql_databases import DATABASES, database
 
@@ -58,7 +59,7 @@ async def test_four_workers_can_upgrade_at_once(url: str) -> None:
         await asyncio.gather(*(upgrade(engine) for engine in engines))
         async with engines[0].connect() as connection:
             versions = (await connection.execute(text("SELECT * FROM alembic_version"))).all()
-        assert versions == [("0005",)]
+        assert versions == [("0006",)]
     finally:
         for engine in engines:
             await engine.dispose()
@@ -72,6 +73,39 @@ async def test_a_failed_migration_leaves_nothing_behind(engine: AsyncEngine) -> 
     async with engine.connect() as connection:
         tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
     assert tables == ["lookup_answers"]
+
+
+async def test_attempts_that_there_are_get_the_customer_that_their_response_names(
+    engine: AsyncEngine,
+) -> None:
+    await upgrade(engine, "0005")
+    responses = {
+        "a": {"customer_id": " CUST_001 ", "first_name": "John"},
+        "b": {"customer_id": 17},
+        "c": {"customer_id": {"id": 17}},
+        "d": {"error": "unknown"},
+        "e": "a page",
+        "f": [1],
+        "g": None,
+    }
+    async with engine.begin() as connection:
+        await connection.execute(
+            insert(CUSTOMER_LOOKUP_LOGS),
+            [
+                {
+                    "event_id": event_id,
+                    "customer_identifier": "CARD_9",
+                    "request_timestamp": datetime.now(UTC),
+                    "response_data": response,
+                }
+                for event_id, response in responses.items()
+            ],
+        )
+    await upgrade(engine)
+    async with engine.connect() as connection:
+        named = text("SELECT event_id, customer_id FROM customer_lookup_logs ORDER BY event_id")
+        rows = (await connection.execute(named)).all()
+    assert dict(map(tuple, rows)) == dict.fromkeys(responses) | {"a": "CUST_001", "b": "17"}
 
 
 async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine: AsyncEngine) -> None:

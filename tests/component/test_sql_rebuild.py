@@ -202,7 +202,7 @@ async def test_a_replay_forgets_again_who_was_forgotten_after_the_backup(
     marks = [forgotten(Forgotten(subject, 4_000_000_000_000)) for subject in john.subjects]
     others = [
         found("e9", identifier="+0987654321", basket="b9", customer=other("CUST_002")),
-        logged("l9", customer_identifier="+0987654321"),
+        logged("l9", customer_identifier="+0987654321", response_data={"customer_id": "CUST_002"}),
         started(),
     ]
     await shop.project(others)

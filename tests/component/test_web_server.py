@@ -215,6 +215,8 @@ async def test_a_server_that_never_started_can_be_stopped() -> None:
         ("[::1]:8000", 200),
         ("evil.example", 421),
         ("127.0.0.1.evil.example:8000", 421),
+        ("[", 421),
+        ("[::1", 421),
     ],
 )
 async def test_without_a_key_only_requests_to_this_machine_by_name_are_answered(

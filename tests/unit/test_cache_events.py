@@ -14,6 +14,7 @@ from posstream.domain.cache_maintenance import (
     Evict,
     EvictPrefix,
     Forget,
+    ForgetCustomer,
     InvalidEviction,
     Refresh,
     Replace,
@@ -130,6 +131,7 @@ COMMANDS = st.one_of(
     st.builds(
         Forget, IDENTIFIERS, st.lists(IDENTIFIERS, max_size=3).map(tuple), st.integers(0, NOW)
     ),
+    st.builds(ForgetCustomer, st.text(max_size=8), st.integers(0, NOW)),
 )
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import pytest
@@ -28,6 +29,19 @@ def test_a_drill_is_over_by_itself_to_the_millisecond() -> None:
     assert drill.ends_at_ms - NOW_MS == 300_000
     assert drill.runs(NOW_MS + 299_999)
     assert not drill.runs(NOW_MS + 300_000)
+
+
+def test_a_drill_runs_no_longer_than_planned_where_the_clock_is_behind() -> None:
+    drill = planned()
+    assert not drill.runs(NOW_MS - 1)
+    assert not drill.strikes(NOW_MS - 86_400_000, 0)
+    assert not drill.is_over(NOW_MS - 1), "it can still be stopped"
+
+
+def test_a_stopped_drill_is_over_whatever_the_clock_says() -> None:
+    drill = dataclasses.replace(planned(), stopped_by="olga")
+    assert drill.is_over(NOW_MS)
+    assert not drill.runs(NOW_MS)
 
 
 def test_so_many_percent_of_the_chances_are_struck() -> None:

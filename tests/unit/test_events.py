@@ -431,6 +431,13 @@ def test_an_attempt_is_written_as_the_contract_says() -> None:
     }
 
 
+def test_an_audit_record_names_the_customer_that_the_response_tells_of() -> None:
+    attempt = Attempt(
+        1, "http://crm/", NOW, NOW, 0, AttemptStatus.FAILED, 200, {"no": 1}, customer_id="C"
+    )
+    assert value_of(events.attempted(read(), attempt, 0, NOW))["customer_id"] == "C"
+
+
 def test_cloudevents_ride_on_the_headers() -> None:
     record = events.answered(found(read()), NOW)
     assert dict(record.headers) == {

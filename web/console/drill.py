@@ -120,6 +120,7 @@ class DrillPage:
             status=status,
             drill=drill,
             runs=drill is not None and drill.runs(now_ms),
+            over=drill is None or drill.is_over(now_ms),
             left_seconds=0 if drill is None else max(0, drill.ends_at_ms - now_ms) // 1000,
             started_at=None if drill is None else from_ms(drill.started_at_ms),
             ends_at=None if drill is None else from_ms(drill.ends_at_ms),

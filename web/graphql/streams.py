@@ -31,9 +31,7 @@ class OpenStreams:
         """Whether no more may begin."""
         return len(self._tasks) >= MAX_STREAMS
 
-    async def run(
-        self, stream: Coroutine[Any, Any, None], *, seconds: float | None = None
-    ) -> bool:
+    async def run(self, stream: Coroutine[Any, Any, None], *, seconds: float | None = None) -> bool:
         """Run a stream to its end; False if the worker stops before, or the seconds are over."""
         task = asyncio.create_task(stream)
         self._tasks.add(task)
@@ -44,7 +42,7 @@ class OpenStreams:
             task.cancel()
             self._tasks.discard(task)
             self._metrics.streams.set(len(self._tasks))
-        if task.cancelled():
+        if not task.done() or task.cancelled():
             return False
         task.result()
         return True

@@ -89,9 +89,8 @@ class GraphQLSockets:
             context=context,
             streams=self._streams,
             init_seconds=self._init_seconds,
-            seconds=session_seconds_left(request),
         )
-        await self._streams.run(connection.run())
+        await self._streams.run(connection.run(session_seconds_left(request)))
         if socket.close_code == CloseCode.ABNORMAL and request.transport is not None:
             # What is not sent by now is for somebody who does not read.
             request.transport.abort()
@@ -121,24 +120,22 @@ class _Connection:
         context: GraphQLContext,
         streams: OpenStreams,
         init_seconds: float,
-        seconds: float | None,
     ) -> None:
         self._socket = socket
         self._executor = executor
         self._context = context
         self._streams = streams
         self._init_seconds = init_seconds
-        self._seconds = seconds
         self._is_initialised = False
         self._operations: dict[str, asyncio.Task[None]] = {}
 
-    async def run(self) -> None:
+    async def run(self, seconds: float | None) -> None:
         end = _Close(CloseCode.GOING_AWAY, "the worker stops")
         try:
             if self._socket.ws_protocol != PROTOCOL:
                 end = _Close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             else:
-                async with asyncio.timeout(self._seconds):
+                async with asyncio.timeout(seconds):
                     end = await self._talk()
         except TimeoutError:
             # Its clients do not connect again after this one.

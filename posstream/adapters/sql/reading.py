@@ -81,7 +81,8 @@ def _limit_postgresql(engine: AsyncEngine, seconds: float) -> None:
 def _limit_sqlite(engine: AsyncEngine, seconds: float) -> None:
     def prepare(connection: Any, record: Any) -> None:
         def is_over() -> bool:
-            return time.monotonic() > record.info.get(_ENDS_AT, math.inf)
+            ends_at: float = record.info.get(_ENDS_AT, math.inf)
+            return time.monotonic() > ends_at
 
         connection.run_async(lambda driver: driver.set_progress_handler(is_over, _STEPS))
 

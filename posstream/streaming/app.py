@@ -170,6 +170,8 @@ class StreamingApp(faust.App):
             broker_commit_interval=0.5,
             broker_max_poll_records=max_poll_records(partitions),
             consumer_auto_offset_reset="earliest",  # latest hangs recovery (#651)
+            # A topic that was deleted and made again is found in seconds, not in five minutes.
+            consumer_metadata_max_age_ms=10_000,
             producer_linger=0.005,
             producer_max_batch_size=65_536,
             producer_max_request_size=DEAD_LETTER_MAX_BYTES,

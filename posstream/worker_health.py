@@ -47,7 +47,7 @@ class WorkerHealth:
 
     async def watch(self) -> None:
         """Look whether it stalled, and end it then: not every supervisor asks for its health."""
-        await self._stall_watch.look()
+        self._stall_watch.look()
         if not self._dead_letters.stopped and self._stalled:
             await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
 

@@ -4,8 +4,6 @@ faust-streaming#523, #532 and #596. The cure is a restart, so a worker that stan
 alive, and ends.
 """
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,11 +11,8 @@ from faust.types import TP
 
 from posstream.resilience.clock import Clock
 
-log = logging.getLogger(__name__)
-
 #: Seconds between two looks.
 LOOK_SECONDS: Final = 15.0
-_ANSWER_SECONDS: Final = 10
 
 
 class StallWatch:
@@ -49,24 +44,15 @@ class StallWatch:
                 return tp
         return None
 
-    async def look(self) -> None:
+    def look(self) -> None:
         """Compare where the partitions end with how far they are finished."""
-        if not self._app.tuning.shared:
-            return  # the embedded broker tells the ends only to a probe of its own
         consumer = self._app.consumer
-        tps = [TP(*tp) for tp in consumer.assignment() if tp.topic in self._topics]
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                ends = await consumer.highwaters(*tps) if tps else {}
-        except Exception as why:  # noqa: BLE001 - brokers that are away are no stall
-            log.info("it is not known where the partitions end (%s)", type(why).__name__)
-            self._standing.clear()
-            return
         now = self._clock.monotonic()
         before, self._standing = self._standing, {}
-        for tp in tps:
+        for tp in [TP(*tp) for tp in consumer.assignment() if tp.topic in self._topics]:
             at = consumer.finished_to(tp)
-            if (ends.get(tp) or 0) > (at or 0):
+            # As the last fetch told it: who asks the broker waits with the fetches for an answer.
+            if (consumer.highwater(tp) or 0) > (at or 0):
                 known = before.get(tp)
                 since = known[1] if known is not None and known[0] == at else now
                 self._standing[tp] = at, since

@@ -20,15 +20,12 @@ class Group:
     def __init__(self) -> None:
         self.ends = {SOURCE: 5, OTHER: 5}
         self.finished: dict[TP, int | None] = {SOURCE: 5, OTHER: 0}
-        self.away = False
 
     def assignment(self) -> set[TP]:
         return set(self.ends)
 
-    async def highwaters(self, *tps: TP) -> dict[TP, int]:
-        if self.away:
-            raise ConnectionError
-        return {tp: self.ends[tp] for tp in tps}
+    def highwater(self, tp: TP) -> int | None:
+        return self.ends[tp]
 
     def finished_to(self, tp: TP) -> int | None:
         return self.finished[tp]
@@ -41,12 +38,7 @@ class Worker:
         self.group, self.clock = Group(), ManualClock()
         self.crashes: list[BaseException] = []
         self.dead_letters = SimpleNamespace(stopped=None)
-        app: Any = SimpleNamespace(
-            consumer=self.group,
-            crash=self._crash,
-            crashed=False,
-            tuning=SimpleNamespace(shared=True),
-        )
+        app: Any = SimpleNamespace(consumer=self.group, crash=self._crash, crashed=False)
         watch = StallWatch(app, [SOURCE.topic], clock=self.clock, limit_seconds=STALLED_SECONDS)
         agent: Any = SimpleNamespace(commit_age_seconds=lambda: 0.0)
         letters: Any = self.dead_letters
@@ -90,15 +82,6 @@ async def test_a_lag_that_moves_is_no_stall(worker: Worker) -> None:
 
 async def test_no_lag_is_no_stall_nor_is_one_behind_the_database(worker: Worker) -> None:
     assert await worker.after(STALLED_SECONDS * 2)
-
-
-async def test_brokers_that_are_away_are_no_stall(worker: Worker) -> None:
-    worker.group.ends[SOURCE] = 6
-    assert await worker.after(STALLED_SECONDS)
-    worker.group.away = True
-    assert await worker.after(STALLED_SECONDS * 2)
-    worker.group.away = False
-    assert await worker.after(STALLED_SECONDS)
 
 
 async def test_a_worker_that_stopped_on_purpose_waits(worker: Worker) -> None:

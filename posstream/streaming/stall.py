@@ -51,8 +51,12 @@ class StallWatch:
         before, self._standing = self._standing, {}
         for tp in [TP(*tp) for tp in consumer.assignment() if tp.topic in self._topics]:
             at = consumer.finished_to(tp)
-            # As the last fetch told it: who asks the broker waits with the fetches for an answer.
-            if (consumer.highwater(tp) or 0) > (at or 0):
+            try:
+                # As the last fetch told it: to ask the broker would hold up the fetches.
+                end = consumer.highwater(tp)
+            except AssertionError:  # aiokafka's: it was revoked this moment
+                continue
+            if (end or 0) > (at or 0):
                 known = before.get(tp)
                 since = known[1] if known is not None and known[0] == at else now
                 self._standing[tp] = at, since

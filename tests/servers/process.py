@@ -125,7 +125,8 @@ class ServerProcess(abc.ABC):
         """SIGCONT to all its processes."""
         assert self._process is not None
         for child in self._children():
-            os.kill(child, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # a running server's children come and go
+                os.kill(child, signal.SIGCONT)
         self._process.send_signal(signal.SIGCONT)
 
     def _stop_forking(self) -> list[int]:

@@ -2,27 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from posstream import topics
-from tests.chaos.ledger import Count
+from tests.chaos.checks import Publish, nothing_lost
 from tests.chaos.stage import SESSION_SECONDS, Stage, Till
 from tests.chaos.supervisor import Supervisor, supervised
 from tests.servers.kafka import Cluster, Node
 
-Publish = Callable[..., Count]
-
 #: How long the worker may take for everything that waited, once the brokers are back.
 BACK_SECONDS = 120
-
-
-def nothing_lost(count: Count) -> None:
-    assert count.sent > 0
-    assert (count.lost, count.wrong, count.failed, count.sql_missing) == (0, 0, 0, 0)
 
 
 def held_out(supervisor: Supervisor) -> None:

@@ -3,19 +3,17 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from posstream.topics import CUSTOMER_LOOKUP_LOGGED
-from tests.chaos.ledger import ANSWERS, Count
+from tests.chaos.checks import Publish, nothing_lost, restarted
+from tests.chaos.ledger import ANSWERS
 from tests.chaos.stage import Stage, Till
-from tests.chaos.test_workers import nothing_lost, restarted
 from tests.integration.harness import Seen
-
-Publish = Callable[..., Count]
 
 HOUR = 3600
 TTL_SECONDS = 4

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from tests.chaos.ledger import ANSWERS, Count
+from tests.chaos.checks import Publish, restarted
+from tests.chaos.ledger import ANSWERS
 from tests.chaos.stage import Stage, Till
-from tests.chaos.test_workers import restarted
 from tests.integration.directory import Directory
 
-Publish = Callable[..., Count]
 Outage = Callable[[Directory], contextlib.AbstractAsyncContextManager[None]]
 
 DEADLINE_SECONDS = 6

@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
@@ -13,13 +12,11 @@ from posstream import events, topics
 from posstream.domain.times import iso_utc_ms
 from posstream.settings import Settings
 from tables.customer_cache import home
-from tests.chaos.ledger import ANSWERS, Count
+from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
+from tests.chaos.ledger import ANSWERS
 from tests.chaos.read_model import rows
 from tests.chaos.stage import Stage, Till
-from tests.chaos.test_workers import COMMITTED_SECONDS, nothing_lost, restarted, stopped
 from tests.integration.harness import Scan
-
-Publish = Callable[..., Count]
 
 _DAY_MS = 86_400_000
 _YEAR_MS = 365 * _DAY_MS

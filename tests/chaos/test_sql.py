@@ -9,12 +9,10 @@ import asyncpg
 import pytest
 
 from posstream.streaming.app import BUFFER_MAXSIZE
+from tests.chaos.checks import Publish, nothing_lost, restarted, stopped
 from tests.chaos.ledger import ANSWERS, Count
 from tests.chaos.read_model import connect, rebuild, rows
 from tests.chaos.stage import Stage
-from tests.chaos.test_workers import nothing_lost, restarted, stopped
-
-Publish = Callable[..., Count]
 
 #: What a till may notice of it on a machine that does everything at once; nothing, by design.
 UNNOTICED_SECONDS = 5

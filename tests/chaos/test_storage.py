@@ -18,35 +18,17 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from benchmarks.recovery import fingerprint, store_folders
 from posstream import topics
 from posstream.settings import Settings
-from tests.chaos.ledger import Count
+from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
 from tests.chaos.stage import Stage, Till
 from tests.chaos.supervisor import supervised
 from tests.integration.harness import Worker
 
-Publish = Callable[..., Count]
-
 CUSTOMERS = 200
 #: Enough that some are in each partition.
 FORGOTTEN = 100
-#: Commits come twice a second.
-COMMITTED_SECONDS = 1
 REBUILT = "is damaged and is rebuilt"
 REBUILT_NEXT = "is rebuilt at the next start"
 UNFIT = "is rebuilt: it was at offset"
-
-
-def nothing_lost(count: Count) -> None:
-    assert count.sent > 0
-    assert (count.lost, count.wrong, count.failed, count.sql_missing) == (0, 0, 0, 0)
-
-
-async def stopped(worker: Worker) -> None:
-    assert await asyncio.to_thread(worker.stop) == 0, worker.log[-3000:]
-
-
-async def restarted(worker: Worker) -> None:
-    worker.start()
-    await worker.ready()
 
 
 async def until(done: Callable[[], bool], seconds: float = 60) -> None:

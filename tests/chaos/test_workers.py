@@ -2,36 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.ledger import Count
+from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
 from tests.chaos.stage import SESSION_SECONDS, Stage
-from tests.integration.harness import Worker
-
-Publish = Callable[..., Count]
 
 #: The session timeout by default.
 PRODUCTION_SECONDS = 30
 #: Longer than the session timeout, and than a freeze that a worker takes for a busy moment.
 FREEZE_SECONDS = 12
-#: Commits come twice a second.
-COMMITTED_SECONDS = 1
-
-
-def nothing_lost(count: Count) -> None:
-    assert count.sent > 0
-    assert (count.lost, count.wrong, count.failed, count.sql_missing) == (0, 0, 0, 0)
-
-
-async def stopped(worker: Worker) -> None:
-    assert await asyncio.to_thread(worker.stop) == 0, worker.log[-3000:]
-
-
-async def restarted(worker: Worker) -> None:
-    worker.start()
-    await worker.ready()
 
 
 @pytest.mark.short

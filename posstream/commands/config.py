@@ -10,18 +10,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from alembic.util import CommandError
-from sqlalchemy.exc import SQLAlchemyError
-
 from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
 from posstream.adapters.sql.configuration_store import SqlConfigurationStore
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
+from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
 from posstream.configuration import KEYS, PLUGIN, CurrentConfiguration, PluginConfiguration
 from posstream.configuration_follower import ConfigurationFollower
 from posstream.domain.configuration_version import ConfigurationChange
-from posstream.domain.errors import DatabaseUnusable
 from posstream.domain.times import iso_utc
 from posstream.live_configuration import Changed, LiveConfiguration, Note, Refused
 from posstream.metrics import Metrics
@@ -146,17 +141,15 @@ async def _opened(
         StartRefused: if no broker answers.
     """
     servers = settings.bootstrap_servers
-    engine = create_engine(settings.database_url)
-    store = SqlConfigurationStore(engine, PLUGIN)
-    topic = KafkaConfigurationTopic(servers)
-    live = LiveConfiguration(
-        current=CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint)),
-        store=store,
-        topic=topic,
-        clock=SystemClock(),
-    )
-    try:
-        await upgrade(engine)
+    async with opened(settings) as engine:
+        store = SqlConfigurationStore(engine, PLUGIN)
+        topic = KafkaConfigurationTopic(servers)
+        live = LiveConfiguration(
+            current=CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint)),
+            store=store,
+            topic=topic,
+            clock=SystemClock(),
+        )
         if to_write:
             await prepare_topics(
                 servers,
@@ -170,13 +163,6 @@ async def _opened(
             await reader.catch_up(fetch_wait_ms=_FETCH_WAIT_MS)
             await reader.close()
         yield live
-    except (SQLAlchemyError, CommandError, OSError, TypeError) as why:
-        raise DatabaseUnusable(
-            f"the database cannot be used ({type(why).__name__}): check POSSTREAM_DATABASE_URL "
-            "and that the database is up"
-        ) from why
-    finally:
-        await engine.dispose()
 
 
 def _told(outcome: Changed | Refused) -> int:

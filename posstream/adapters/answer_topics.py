@@ -5,11 +5,11 @@ Without Faust: an agent would read them for nobody, too, and start where it was 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 from posstream.adapters.groupless_reader import GrouplessReader
 from posstream.answer_feed import AnswerFeed
+from posstream.resilience.tasks import stop_task
 from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED
 
 
@@ -34,10 +34,7 @@ class AnswerReader:
     async def close(self) -> None:
         """Read no more. Idempotent."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await stop_task(task)
         await self._reader.disconnect()
 
     async def _read(self) -> None:

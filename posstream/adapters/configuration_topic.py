@@ -5,7 +5,6 @@ every record, from before its first event on.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from posstream.domain.configuration_version import ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.outage_drill import OutageDrills
 from posstream.ports import ConfigurationPublisher
+from posstream.resilience.tasks import stop_task
 from posstream.topics import OUTAGE_DRILLS, PLUGIN_CONFIGURATION
 
 _KEY: Final = PLUGIN.encode()
@@ -125,10 +125,7 @@ class ConfigurationReader:
     async def close(self) -> None:
         """Stop following. Idempotent."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await stop_task(task)
         await self._reader.disconnect()
 
     def _take(self, record: Any) -> None:

@@ -1,7 +1,6 @@
 """What this worker counted lately, kept in the worker: a page that is reloaded still has it."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
+from posstream.resilience.tasks import stop_task
 from web.console.samples import Between, Sample, read_sample
 
 #: Between two samples.
@@ -36,9 +36,7 @@ class Sampler:
         """Signal `cleanup_ctx`: sample for as long as the view is served."""
         task = asyncio.create_task(self._go_on())
         yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await stop_task(task)
 
     async def take(self) -> None:
         """Take one sample now, and wake whoever waits for it."""

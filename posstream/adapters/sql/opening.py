@@ -1,7 +1,6 @@
 """Open the database at a worker's start: at once, or later, while tills are answered."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from posstream.resilience.retry import growing_pauses
+from posstream.resilience.tasks import stop_task
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,7 @@ class DatabaseOpening:
     async def close(self) -> None:
         """Stop trying. Idempotent."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await stop_task(task)
 
     async def _go_on(self, steps: "asyncio.Future[None]") -> None:
         for pause in growing_pauses():

@@ -1,0 +1,16 @@
+"""Stop a task of our own."""
+
+import asyncio
+import contextlib
+
+
+async def stop_task(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task, if there is one, and wait for its end.
+
+    Raises:
+        Exception: what the task raised, if it was not cancelled.
+    """
+    if task is not None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

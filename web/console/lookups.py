@@ -72,7 +72,7 @@ class Lookups:
             reveals=reveals,
             status=400 if asked.errors else 200,
             asked=asked,
-            rows=found.rows,
+            answers=found.rows,
             newer=found.newer and with_query(request, **unplaced | {"newer": found.newer}),
             older=found.older and with_query(request, **unplaced | {"older": found.older}),
             newest=with_query(request, **unplaced),

@@ -10,15 +10,7 @@ from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, normalise
 from posstream.events import basket_started, identified
 from posstream.ports import Record
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A refusal by the rules of the trade."""
-
-    code: str
-    message: str
+from web.graphql.context import MAX_TEXT, GraphQLContext, Refused, is_sound
 
 
 @dataclass(frozen=True, slots=True)

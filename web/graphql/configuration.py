@@ -10,7 +10,7 @@ import graphene
 from posstream.configuration import KEYS, PLUGIN, CurrentConfiguration
 from posstream.domain.times import iso_utc
 from posstream.live_configuration import Changed, Note
-from web.graphql.context import GraphQLContext, refusal
+from web.graphql.context import GraphQLContext, Refused, refusal
 from web.graphql.types import MutationError
 
 #: Who an edit is by, in the history, where no key says it.
@@ -47,21 +47,13 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedEdit:
-    """Why an edit did not happen."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Edited:
     """What the mutation answers; `version` is the newest one either way."""
 
     success: bool
     version: int | None = None
     plugin_configuration: Shown | None = None
-    error: RefusedEdit | None = None
+    error: Refused | None = None
 
 
 class PluginConfiguration(graphene.ObjectType):  # graphene is untyped
@@ -119,7 +111,7 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
         """Write the next version; it is in force here when the answer leaves."""
         context: GraphQLContext = info.context
         if name != PLUGIN:
-            error = RefusedEdit("UNKNOWN_PLUGIN", _unknown())
+            error = Refused("UNKNOWN_PLUGIN", _unknown())
             return Edited(success=False, error=error)
         by = context.caller.name if context.caller.keyed else EDITOR
         note = Note(by=by, description=description or "", expected_version=expected_version)
@@ -128,7 +120,7 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
         if isinstance(outcome, Changed):
             version = outcome.version.version
             return Edited(success=True, version=version, plugin_configuration=shown)
-        error = RefusedEdit(outcome.code, outcome.message)
+        error = Refused(outcome.code, outcome.message)
         return Edited(
             success=False, version=outcome.version, plugin_configuration=shown, error=error
         )

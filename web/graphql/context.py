@@ -62,6 +62,14 @@ class GraphQLContext:
         return dataclasses.replace(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a mutation did not do it, or not yet; the schema's `MutationError`."""
+
+    code: str
+    message: str
+
+
 def is_sound(text: str) -> bool:
     """Whether a text can be an id: 1 to 256 printable characters, not only blanks."""
     return bool(text.strip()) and len(text) <= MAX_TEXT and text.isprintable()

@@ -11,7 +11,7 @@ from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.times import from_ms, iso_utc
 from posstream.forgetting import ForgetReport, Unconfirmed
-from web.graphql.context import GraphQLContext
+from web.graphql.context import GraphQLContext, Refused
 from web.graphql.types import MutationError
 
 #: How long an answer waits for the workers, in seconds: proxies give up after some more.
@@ -59,20 +59,12 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedErasure:
-    """Why nobody was forgotten, or not yet."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Erased:
     """What the mutation answers."""
 
     success: bool
     report: Report | None = None
-    error: RefusedErasure | None = None
+    error: Refused | None = None
 
 
 class RemovedRows(graphene.ObjectType):  # graphene is untyped
@@ -152,4 +144,4 @@ async def _forgotten(context: GraphQLContext, found: Identifier) -> Erased:
 
 
 def _refused(code: str, message: str) -> Erased:
-    return Erased(success=False, error=RefusedErasure(code, message))
+    return Erased(success=False, error=Refused(code, message))

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from posstream.domain.roles import LOCAL, Caller
 from posstream.settings import is_loopback
 from web.form import MEDIA_FORM, read_form
-from web.graphql.request import is_same_origin, wants_html
+from web.headers import is_same_origin, wants_html
 from web.json_answer import error_answer
 from web.session import Session, Sessions
 

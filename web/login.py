@@ -16,7 +16,7 @@ from posstream.resilience.rate_limit import RateLimit
 from web import audit
 from web.access import COOKIE, caller_of, is_https
 from web.form import read_form
-from web.graphql.request import wants_html
+from web.headers import wants_html
 from web.json_answer import error_answer, json_answer
 from web.session import SESSION_SECONDS, Sessions
 

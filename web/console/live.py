@@ -11,8 +11,8 @@ import orjson
 from aiohttp import hdrs, web
 
 from web.access import session_seconds_left
-from web.graphql.request import MEDIA_STREAM, is_same_origin
 from web.graphql.streams import SEND_SECONDS, OpenStreams
+from web.headers import MEDIA_STREAM, is_same_origin
 from web.json_answer import error_answer
 
 #: Pages of one worker that are kept up to date; the others show what was when they were opened.

@@ -17,7 +17,7 @@ from web.console.pages import Pages
 from web.console.sampler import MAX_STEPS, Sampler
 from web.console.samples import value_of
 from web.graphql.context import GraphQLContext
-from web.graphql.request import wants_html
+from web.headers import wants_html
 
 #: What "now" means of a rate, in seconds: a single step jumps about.
 NOW_SECONDS: Final = 10.0

@@ -1,4 +1,4 @@
-"""GraphQL-over-HTTP requests, judged: parameters, media types and origin. Pure but for the body.
+"""GraphQL-over-HTTP requests, judged: parameters and media types. Pure but for the body.
 
 The rules are those of the GraphQL over HTTP specification (stage 2 draft).
 """
@@ -6,13 +6,13 @@ The rules are those of the GraphQL over HTTP specification (stage 2 draft).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 
+from web.headers import MEDIA_STREAM, qualities
+
 MEDIA_JSON: Final = "application/json"
 MEDIA_RESPONSE: Final = "application/graphql-response+json"
-MEDIA_STREAM: Final = "text/event-stream"
 _ACCEPTED: Final = {
     MEDIA_JSON: MEDIA_JSON,
     MEDIA_RESPONSE: MEDIA_RESPONSE,
@@ -106,7 +106,7 @@ class Accepted:
 def accepted(accept: str | None) -> Accepted | None:
     """The forms that are wanted of ours, or None if none is."""
     media_type = answer_media_type(accept)
-    stream = any(name == MEDIA_STREAM and quality > 0 for name, quality in _wanted(accept or ""))
+    stream = any(name == MEDIA_STREAM and quality > 0 for name, quality in qualities(accept or ""))
     return Accepted(media_type, stream) if media_type or stream else None
 
 
@@ -115,38 +115,7 @@ def answer_media_type(accept: str | None) -> str | None:
     if accept is None or not accept.strip():
         return MEDIA_JSON
     best, best_quality = None, 0.0
-    for name, quality in _wanted(accept):
+    for name, quality in qualities(accept):
         if name in _ACCEPTED and quality > best_quality:
             best, best_quality = _ACCEPTED[name], quality
     return best
-
-
-def wants_html(accept: str | None) -> bool:
-    """Whether a browser asks for a page."""
-    return any(name == "text/html" and quality > 0 for name, quality in _wanted(accept or ""))
-
-
-def _wanted(accept: str) -> list[tuple[str, float]]:
-    wanted = []
-    for item in accept.split(","):
-        name, *parameters = (part.strip().lower() for part in item.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    quality = float(parameter.removeprefix("q="))
-                except ValueError:
-                    quality = 0.0
-        wanted.append((name, quality))
-    return wanted
-
-
-def is_same_origin(origin: str | None, host: str | None) -> bool:
-    """Whether a browser's page may send this: it came from here, or from no browser at all."""
-    if origin is None:
-        return True
-    try:
-        netloc = urlsplit(origin).netloc
-    except ValueError:
-        return False
-    return bool(netloc) and netloc.lower() == (host or "").lower()

@@ -17,8 +17,9 @@ from posstream.domain.errors import SubscriberTooSlow
 from web.access import session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Answer, Executor, RequestErrors, formatted, operation_type
-from web.graphql.request import MEDIA_STREAM, Parameters, is_same_origin
+from web.graphql.request import Parameters
 from web.graphql.streams import SEND_SECONDS, OpenStreams
+from web.headers import MEDIA_STREAM, is_same_origin
 from web.json_answer import error_answer
 from web.middleware import new_reference
 

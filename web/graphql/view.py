@@ -13,18 +13,17 @@ from web.graphql.page import PAGE
 from web.graphql.request import (
     MEDIA_JSON,
     MEDIA_RESPONSE,
-    MEDIA_STREAM,
     Accepted,
     BadRequest,
     Parameters,
     accepted,
     read_body,
     read_query_string,
-    wants_html,
 )
 from web.graphql.sse import GraphQLEventStreams
 from web.graphql.streams import OpenStreams
 from web.graphql.websocket import GraphQLSockets, is_upgrade
+from web.headers import MEDIA_STREAM, wants_html
 from web.json_answer import json_answer
 
 #: Largest body of a request; real ones are under 10 KB. The application is built with it.

@@ -19,8 +19,9 @@ from posstream.domain.errors import SubscriberTooSlow
 from web.access import session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Executor, formatted, operation_type
-from web.graphql.request import BadRequest, Parameters, is_same_origin, read_parameters
+from web.graphql.request import BadRequest, Parameters, read_parameters
 from web.graphql.streams import SEND_SECONDS, OpenStreams
+from web.headers import is_same_origin
 from web.json_answer import error_answer
 from web.middleware import new_reference
 

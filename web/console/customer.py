@@ -197,12 +197,9 @@ class CustomerPage:
         )
 
     def _unknown(self, request: web.Request) -> web.Response:
-        return self._pages.render(
+        return self._pages.missing(
             request,
-            "missing.html",
-            status=404,
-            title="No such customer",
-            why="Nobody of this id was seen, or the customer was forgotten.",
-            back="/customers",
-            back_to="All customers",
+            "No such customer",
+            "Nobody of this id was seen, or the customer was forgotten.",
+            ("/customers", "All customers"),
         )

@@ -159,25 +159,20 @@ class DeadLetterPages:
         )
 
     def _unreachable(self, request: web.Request, why: BrokerUnreachable) -> web.Response:
-        return self._pages.render(
+        return self._pages.missing(
             request,
-            "missing.html",
+            "The dead letters cannot be read",
+            f"{why}.",
+            (request.path, "Try again"),
             status=503,
-            title="The dead letters cannot be read",
-            why=f"{why}.",
-            back=request.path,
-            back_to="Try again",
         )
 
     def _gone(self, request: web.Request) -> web.Response:
-        return self._pages.render(
+        return self._pages.missing(
             request,
-            "missing.html",
-            status=404,
-            title="No such dead letter",
-            why="There is none at this address: the broker keeps them for a time only.",
-            back=_PATH,
-            back_to="All dead letters",
+            "No such dead letter",
+            "There is none at this address: the broker keeps them for a time only.",
+            (_PATH, "All dead letters"),
         )
 
 

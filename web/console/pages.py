@@ -111,6 +111,12 @@ class Pages:
         """The page that says who may do this: 403."""
         return self.render(request, "forbidden.html", status=403, needed=needed.label)
 
+    def missing(
+        self, request: web.Request, title: str, why: str, back: tuple[str, str], status: int = 404
+    ) -> web.Response:
+        """The page that says what is not there, and where to go: `back` is a path and its name."""
+        return self.render(request, "missing.html", status=status, title=title, why=why, back=back)
+
 
 def _time(moment: datetime | None) -> str:
     """As people read it: `2026-01-31 08:15:30`, in UTC; the script shows the local time."""

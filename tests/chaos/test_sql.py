@@ -14,6 +14,9 @@ from tests.chaos.ledger import ANSWERS, Count
 from tests.chaos.read_model import connect, rebuild, rows
 from tests.chaos.stage import Stage
 
+#: Has the database away while it is entered.
+Absence = Callable[[Stage], contextlib.AbstractAsyncContextManager[None]]
+
 #: What a till may notice of it on a machine that does everything at once; nothing, by design.
 UNNOTICED_SECONDS = 5
 
@@ -56,38 +59,32 @@ async def until(connection: asyncpg.Connection, query: str, *values: int, second
                 await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("seconds", [pytest.param(10, marks=pytest.mark.short), 60])
-async def test_the_database_is_down(stage: Stage, publish: Publish, seconds: int) -> None:
-    """PostgreSQL killed under load, and started again 10 and 60 s later."""
+async def goes_unnoticed(absent: Absence, stage: Stage, publish: Publish, seconds: int) -> None:
+    """No till notices that the database is away for a while, under load."""
     await stage.started()
     async with stage.till() as till:
         async with till.keeps_scanning():
             await till.answers(50)
             began = time.time()
-            async with down(stage):
+            async with absent(stage):
                 await asyncio.sleep(seconds)
         count = await stage.settle(till)
         wait = till.ledger.longest_wait(till.client.seen, since=began)
-        publish(count, f"down for {seconds} s, the longest wait was {wait:.1f} s")
+        publish(count, f"{absent.__name__} for {seconds} s, the longest wait was {wait:.1f} s")
     unnoticed(count)
     assert wait < UNNOTICED_SECONDS
+
+
+@pytest.mark.parametrize("seconds", [pytest.param(10, marks=pytest.mark.short), 60])
+async def test_the_database_is_down(stage: Stage, publish: Publish, seconds: int) -> None:
+    """PostgreSQL killed under load, and started again 10 and 60 s later."""
+    await goes_unnoticed(down, stage, publish, seconds)
 
 
 @pytest.mark.parametrize("seconds", [15, 75])
 async def test_the_database_hangs(stage: Stage, publish: Publish, seconds: int) -> None:
     """PostgreSQL frozen under load, for less and for more than a transaction may take."""
-    await stage.started()
-    async with stage.till() as till:
-        async with till.keeps_scanning():
-            await till.answers(50)
-            began = time.time()
-            async with frozen(stage):
-                await asyncio.sleep(seconds)
-        count = await stage.settle(till)
-        wait = till.ledger.longest_wait(till.client.seen, since=began)
-        publish(count, f"frozen for {seconds} s, the longest wait was {wait:.1f} s")
-    unnoticed(count)
-    assert wait < UNNOTICED_SECONDS
+    await goes_unnoticed(frozen, stage, publish, seconds)
 
 
 async def test_more_waits_for_the_database_than_the_buffers_hold(
@@ -220,9 +217,7 @@ async def test_a_worker_starts_without_its_database(stage: Stage, publish: Publi
 
 @pytest.mark.parametrize("absent", [down, frozen])
 async def test_a_worker_restarts_without_its_database(
-    stage: Stage,
-    publish: Publish,
-    absent: Callable[[Stage], contextlib.AbstractAsyncContextManager[None]],
+    stage: Stage, publish: Publish, absent: Absence
 ) -> None:
     """A worker restarted while PostgreSQL is down or frozen: the configuration is the last one."""
     (worker,) = await stage.started()

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -57,11 +58,7 @@ class PluginConfiguration:
     @property
     def windows(self) -> Windows:
         """The windows of the cache, in milliseconds."""
-        return Windows(
-            fresh_ms=round(self.cache_ttl_seconds * 1000),
-            stale_ms=round(self.stale_ttl_seconds * 1000),
-            negative_ms=round(self.negative_ttl_seconds * 1000),
-        )
+        return _windows(self.cache_ttl_seconds, self.stale_ttl_seconds, self.negative_ttl_seconds)
 
     def edited(self, config: Mapping[str, Any]) -> "PluginConfiguration":
         """This configuration with some keys changed.
@@ -72,6 +69,11 @@ class PluginConfiguration:
         for key, value in config.items():
             _check(key, value)
         return dataclasses.replace(self, **config)
+
+
+@lru_cache(maxsize=16)  # every lookup asks for them
+def _windows(*seconds: float) -> Windows:
+    return Windows(*(round(each * 1000) for each in seconds))
 
 
 #: Every key of `config`, in the contract's order.

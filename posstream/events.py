@@ -7,6 +7,7 @@ fields are ignored; output follows the contract's section 1 to the letter.
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from hashlib import sha1
 from typing import Any, Final
 
 import orjson
@@ -59,6 +60,8 @@ MAX_DEADLINE_MS: Final = 300_000
 
 #: Namespace of every id that posstream derives (RFC 9562, UUID version 5).
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:posstream")
+#: A digit of the digest -> the digit with the variant's bits set (RFC 9562, 4.1).
+_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _SOURCE: Final = b"/posstream/customer-lookup"
 _LONGEST_TIME: Final = 18
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -75,7 +78,10 @@ def lookup_id(event_id: str | None, topic: str, partition: int, offset: int) -> 
 
 
 def _derived(*names: str) -> str:
-    return str(uuid.uuid5(_NAMESPACE, "/".join(names)))
+    """`str(uuid.uuid5(_NAMESPACE, …))`, in a third of its time: each answer needs two."""
+    digest = sha1(_NAMESPACE.bytes + "/".join(names).encode(), usedforsecurity=False).hexdigest()
+    variant = _VARIANTS[digest[16]]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 # -- input
@@ -245,8 +251,6 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
 def _decode(value: bytes | None, *, most: int = MAX_EVENT_BYTES) -> dict[str, Any]:
     if value is None:
         raise UnreadableEvent(DeadLetterReason.TOMBSTONE, "the message has no value")
-    if not value.strip():
-        raise UnreadableEvent(DeadLetterReason.EMPTY, "the message is empty")
     if len(value) > most:
         raise UnreadableEvent(
             DeadLetterReason.TOO_LARGE, f"the message has {len(value)} bytes, more than {most}"
@@ -256,6 +260,8 @@ def _decode(value: bytes | None, *, most: int = MAX_EVENT_BYTES) -> dict[str, An
     except orjson.JSONEncodeError as why:
         raise UnreadableEvent(DeadLetterReason.NOT_JSON, "the message is nested too deep") from why
     except orjson.JSONDecodeError as why:
+        if not value.strip():
+            raise UnreadableEvent(DeadLetterReason.EMPTY, "the message is empty") from why
         try:
             value.decode()
         except UnicodeDecodeError:
@@ -290,7 +296,7 @@ def _id(
         value = str(value)
     if not isinstance(value, str):
         raise _invalid(name, "must be text")
-    if not value.strip() or len(value) > MAX_ID_LENGTH or not value.isprintable():
+    if not 0 < len(value) <= MAX_ID_LENGTH or not value.isprintable() or value.isspace():
         raise _invalid(name, f"must be 1 to {MAX_ID_LENGTH} printable characters")
     return value
 

@@ -64,7 +64,7 @@ class CustomerCache(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `domain.lookup.Identification`
 class Record:
     """One message for a topic. `partition` None: by the key, as Kafka's clients do."""
 

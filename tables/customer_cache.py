@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka.partitioner import murmur2
 from faust.streams import _current_event
+from murmurhash2 import murmurhash2
 
 from posstream.domain.freshness import CacheEntry
 from posstream.topics import (
@@ -25,6 +25,9 @@ from posstream.topics import (
 #: Layout version, 1 = known or 0 = unknown, fetched_at in ms; the customer's JSON follows.
 _HEADER: Final = struct.Struct(">BBq")
 _LAYOUT: Final = 1
+
+#: Kafka's seed for murmur2. aiokafka's own takes 30 times as long.
+_SEED: Final = 0x9747B28C
 
 #: Memory of one partition's RocksDB. Faust's defaults are a 2 GiB cache and 3 x 64 MiB
 #: memtables, for each partition.
@@ -58,7 +61,12 @@ def decode(value: bytes) -> CacheEntry | None:
 
 def home(identifier: str, partitions: int) -> int:
     """The partition of a normalised identifier's entry: where Kafka's clients put it by key."""
-    return int(murmur2(identifier.encode()) & 0x7FFFFFFF) % partitions
+    return partition_of(identifier.encode(), partitions)
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's clients choose for a key (Java's default partitioner)."""
+    return int(murmurhash2(key, _SEED) & 0x7FFFFFFF) % partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +159,7 @@ class CachePartition:
         """The entry of a normalised identifier, however old; None if the partition moved away."""
         if not self._cache.owns(self._number):
             return None
-        token = _current_event.set(self._current)
-        try:
-            value = self._table.get(identifier.encode())
-        finally:
-            _current_event.reset(token)
+        value = self._table.data.read(self._number, identifier.encode())
         return None if value is None else decode(value)
 
     def put(self, identifier: str, entry: CacheEntry) -> None:

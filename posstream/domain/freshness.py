@@ -32,7 +32,7 @@ class Windows:
     negative_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `lookup.Identification`
 class CacheEntry:
     """What the directory said of one identifier, and when.
 

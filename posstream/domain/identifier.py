@@ -20,6 +20,13 @@ MAX_PHONE_DIGITS: Final = 15
 _PHONE_NOISE: Final = str.maketrans("", "", " ().-")
 _CARD_NOISE: Final = str.maketrans("", "", " -")
 _PHONE: Final = re.compile(r"(\+|00)?([0-9]+)")
+#: Scans that are normal as they are, and too short or too mixed for a payment-card number: most
+#: of them. The group that matched names the kind.
+_NORMAL: Final = re.compile(
+    r"(?P<PHONE>\+[0-9]{1,15}|(?!00)[0-9]{1,12})"
+    r"|(?=.{1,128}\Z)(?:(?P<EMAIL>[a-z0-9+._-]*@[a-z0-9+@._-]*)"
+    r"|(?P<CARD>[0-9_]*[A-Z][A-Z0-9_]*))"
+)
 
 
 class IdentifierKind(StrEnum):
@@ -30,7 +37,7 @@ class IdentifierKind(StrEnum):
     CARD = "CARD"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `lookup.Identification`
 class Identifier:
     """A normalised identifier: `value` is ASCII and matches `ALLOWED`."""
 
@@ -58,6 +65,9 @@ def normalise(scanned: str, *, card_guard: bool = True) -> Identifier | InvalidI
         scanned: the text as the till sent it, of any length.
         card_guard: refuse payment-card numbers (a setting for shops whose own cards collide).
     """
+    normal = _NORMAL.fullmatch(scanned)
+    if normal is not None:
+        return Identifier(scanned, IdentifierKind(normal.lastgroup))
     text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in scanned).strip()
     if card_guard and is_payment_card(text):
         return InvalidIdentifier(mask(text), "it is a payment-card number")

@@ -38,9 +38,12 @@ class AttemptStatus(StrEnum):
     TIMEOUT = "TIMEOUT"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Identification:
-    """One `customer-identified` event, read and normalised.
+    """One `customer-identified` event, read and normalised. Never changed; not frozen, though.
+
+    Python sets each field of a frozen one by a call, which takes four times as long, and of this
+    and of `CustomerFound` every cached lookup makes one.
 
     `identifier` is normalised, or masked when it was refused (`refused` then says why).
     """
@@ -91,7 +94,7 @@ class DirectoryAnswer:
     error_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `Identification`
 class CustomerFound:
     """The terminal answer with a customer (`customer-data-fetched`)."""
 

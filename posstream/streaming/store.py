@@ -65,7 +65,7 @@ class Store(rocksdb.Store):
         try:
             offset: int | None = super().persisted_offset(tp)
         except Exception as why:
-            self._give_up_damaged(tp.partition, why)
+            self.check(tp.partition, why)
             raise
         return offset
 
@@ -87,7 +87,7 @@ class Store(rocksdb.Store):
             super().apply_changelog_batch(batch, to_key, to_value)
         except Exception as why:
             for partition in {event.message.partition for event in batch}:
-                self._give_up_damaged(partition, why)
+                self.check(partition, why)
             raise
 
     def _open_for_partition(self, partition: int) -> Any:
@@ -102,11 +102,20 @@ class Store(rocksdb.Store):
             self._remove(partition)
             return super()._open_for_partition(partition)
 
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """A value, without a stream's event to name the partition; None if there is none."""
+        try:
+            value: bytes | None = self._db_for_partition(partition).get(key)
+        except Exception as why:
+            self.check(partition, why)
+            raise
+        return value
+
     def _get(self, key: bytes) -> bytes | None:
         try:
             value: bytes | None = super()._get(key)
         except Exception as why:
-            self._give_up_damaged(current_event().message.partition, why)
+            self.check(current_event().message.partition, why)
             raise
         return value
 
@@ -114,7 +123,7 @@ class Store(rocksdb.Store):
         try:
             found: bool = super()._contains(key)
         except Exception as why:
-            self._give_up_damaged(current_event().message.partition, why)
+            self.check(current_event().message.partition, why)
             raise
         return found
 
@@ -136,16 +145,13 @@ class Store(rocksdb.Store):
         return StorageFailed(f"{self._name(partition)} was not written: {why}")
 
     def _note_unwritten(self, partition: int, why: Exception) -> None:
-        self._give_up_damaged(partition, why)
+        self.check(partition, why)
         if partition not in self._behind:
             self._behind.add(partition)
             log.error("%s cannot be written: %s", self._name(partition), why)
 
     def check(self, partition: int, why: Exception) -> None:
         """Give a partition up if an error of its RocksDB tells of damage."""
-        self._give_up_damaged(partition, why)
-
-    def _give_up_damaged(self, partition: int, why: Exception) -> None:
         if is_damage(why):
             self._give_up(partition, why)
 

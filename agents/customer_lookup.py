@@ -1,29 +1,31 @@
 """The agent of `customer-identified`: each message gets one terminal answer or a dead letter.
 
 Thin: it reads a message, asks the use case, hands the answer to the broker, and acknowledges in
-offset order once the broker has it. Hits are answered inline; only misses become tasks.
+offset order once the broker has it. What can be answered at once is answered by the fetched list;
+here come the others, and only misses become tasks.
 """
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
-from collections.abc import AsyncIterable, Awaitable
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from functools import partial
 from typing import Any
 
+from agents.at_once import AtOnce, reason
 from agents.dead_letters import DeadLetters, headers, place, timestamp_ms
 from posstream import events
 from posstream.domain.errors import UnreadableEvent
-from posstream.domain.lookup import Identification, LookupAnswer, LookupFailed
+from posstream.domain.lookup import Identification, LookupAnswer
 from posstream.lookup import Answered, CustomerLookup
 from posstream.metrics import Metrics
 from posstream.ports import EventPublisher, Record
 from posstream.resilience.clock import Clock
 from posstream.resilience.turns import Turn, Turns
-from posstream.streaming.ordered_acks import OrderedAcks, Slot
+from posstream.streaming.batch_path import Outbox
+from posstream.streaming.ordered_acks import WINDOW, OrderedAcks, Slot
 from posstream.topics import CUSTOMER_IDENTIFIED, REKEYED
-from tables.customer_cache import CustomerCacheTable, home
+from tables.customer_cache import CustomerCacheTable
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +52,22 @@ class CustomerLookupAgent:
         self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
-        self._partitions = partitions
-        self._card_guard = card_guard
         self._dead_letters = dead_letters
         metrics.events_in_flight.set_function(lambda: self.in_flight)
         metrics.commit_age_seconds.set_function(self.commit_age_seconds)
         self._acks = OrderedAcks(app)
         self._turns = Turns()
+        self._at_once = AtOnce(
+            lookup=lookup,
+            cache=cache,
+            clock=clock,
+            metrics=metrics,
+            partitions=partitions,
+            card_guard=card_guard,
+            turns=self._turns,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
+        app.answering |= dict.fromkeys((CUSTOMER_IDENTIFIED, REKEYED), self)
         source = app.raw_topic(CUSTOMER_IDENTIFIED, REKEYED)
         self.actor = app.agent(source, name="agents.customer_lookup")(self._consume)
 
@@ -73,6 +83,32 @@ class CustomerLookupAgent:
             return 0.0
         return self._clock.monotonic() - max(self._taken_at(oldest), float(self._app.committed_at))
 
+    # -- a fetched list (`batch_path.Answering`)
+
+    @property
+    def writes(self) -> Sequence[str]:
+        """The topics of its answers."""
+        return self._at_once.writes
+
+    def has_room(self, topic: str, partition: int) -> bool:
+        """Whether more events of a partition may come to this agent."""
+        if self._dead_letters.stopped:
+            return False
+        open_ = self._at_once.passed_on(topic, partition) + self._acks.open(topic, partition)
+        return open_ < WINDOW
+
+    def answer(
+        self, topic: str, partition: int, records: Sequence[Any], outbox: Outbox
+    ) -> Sequence[Any]:
+        """Answer what can be answered at once; the rest comes to this agent."""
+        return self._at_once.answer(topic, partition, records, outbox)
+
+    def forget(self) -> None:
+        """The partitions were assigned anew: nothing is on its way to this agent."""
+        self._at_once.forget()
+
+    # -- what the list left
+
     async def _consume(self, stream: Any) -> None:
         await self.consume(stream.noack().events())
 
@@ -80,6 +116,8 @@ class CustomerLookupAgent:
         """Handle events as they arrive; whatever is unforeseen crashes the worker, unacked."""
         async for event in arriving:
             await self._dead_letters.hold_if_stopped()
+            message = event.message
+            self._at_once.arrived(message.topic, message.partition, message.offset)
             try:
                 slot = self._acks.take(event)
                 if slot is not None:
@@ -90,55 +128,35 @@ class CustomerLookupAgent:
     async def _handle(self, slot: Slot) -> None:
         message = slot.event.message
         try:
-            asked = self._read(message)
+            asked = self._at_once.read(
+                message.value,
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                timestamp_ms=timestamp_ms(message),
+                headers=headers(message),
+            )
         except UnreadableEvent as why:
             self._spawn(slot, self._set_aside(slot, why))
             return
-        refusal = self._lookup.refuse(asked)
-        if refusal is not None:
-            await self._send(slot, self._answered(refusal, message))
+        outcome = self._at_once.outcome(asked, message.partition, self._taken_at(message))
+        if outcome is not None:
+            record = outcome if isinstance(outcome, Record) else self._answered(outcome, message)
+            await self._send(slot, record)
             return
-        partition = home(asked.identifier, self._partitions)
-        if partition != message.partition:
-            # The cache entry lives in another partition, maybe on another worker.
-            await self._send(slot, events.rekeyed(self._taken(asked, message), partition))
-            return
-        if asked.identifier not in self._turns:
-            hit = self._lookup.at_once(asked, self._cache.partition(partition))
-            if hit is not None:
-                await self._send(slot, self._answered(hit, message))
-                return
         turn = self._turns.take(asked.identifier)
         consumed_at = self._lookup.consumed_at(asked, self._taken_at(message))
         self._spawn(slot, self._miss(slot, asked, turn, consumed_at))
 
-    def _read(self, message: Any) -> Identification:
-        if message.topic == REKEYED:
-            return events.read_rekeyed(message.value)
-        return events.read_identification(
-            message.value,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            timestamp_ms=timestamp_ms(message),
-            headers=headers(message),
-            card_guard=self._card_guard,
-        )
-
     def _answered(self, answer: LookupAnswer, message: Any) -> Record:
-        reason = answer.reason if isinstance(answer, LookupFailed) else "NONE"
-        self._metrics.answers.labels(answer.source or "NONE", reason).inc()
-        self._metrics.answer_seconds.observe(self._clock.monotonic() - self._taken_at(message))
+        seconds = self._clock.monotonic() - self._taken_at(message)
+        self._metrics.answered(answer.source, reason(answer), seconds)
         return events.answered(answer, self._clock.now_ms())
 
     def _taken_at(self, message: Any) -> float:
         """When the message came to this worker, in monotonic seconds."""
         came = message.arrived_at
         return self._clock.monotonic() if came is None else float(came)
-
-    def _taken(self, asked: Identification, message: Any) -> Identification:
-        used = self._clock.monotonic() - self._taken_at(message)
-        return dataclasses.replace(asked, taken_at_ms=self._clock.now_ms() - round(used * 1000))
 
     async def _miss(
         self, slot: Slot, asked: Identification, turn: Turn, consumed_at: float

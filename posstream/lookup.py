@@ -89,6 +89,16 @@ class CustomerLookup:
         #: Until when an identifier is not refreshed ahead again, in monotonic seconds.
         self._failed_refreshes: dict[str, float] = {}
 
+    @property
+    def plan(self) -> PluginConfiguration:
+        """The configuration in force."""
+        return self._configuration.value
+
+    @property
+    def refreshes_ahead(self) -> bool:
+        """Whether an entry in use is fetched anew before its window ends."""
+        return self._refresh_ahead
+
     def refuse(self, asked: Identification) -> LookupAnswer | None:
         """The answer that needs neither cache nor directory, if there is one."""
         plan = self._configuration.value

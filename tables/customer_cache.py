@@ -7,14 +7,14 @@ rebalance (#193).
 
 import struct
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from faust.streams import _current_event
-from murmurhash2 import murmurhash2
 
 from posstream.domain.freshness import CacheEntry
+from posstream.streaming.partitioner import partition_of
 from posstream.topics import (
     CACHE_CHANGELOG,
     CACHE_CHANGELOG_CONFIG,
@@ -23,11 +23,10 @@ from posstream.topics import (
 )
 
 #: Layout version, 1 = known or 0 = unknown, fetched_at in ms; the customer's JSON follows.
-_HEADER: Final = struct.Struct(">BBq")
-_LAYOUT: Final = 1
-
-#: Kafka's seed for murmur2. aiokafka's own takes 30 times as long.
-_SEED: Final = 0x9747B28C
+HEADER: Final = struct.Struct(">BBq")
+LAYOUT: Final = 1
+#: How the header of a known customer begins.
+KNOWN: Final = (LAYOUT, 1)
 
 #: Memory of one partition's RocksDB. Faust's defaults are a 2 GiB cache and 3 x 64 MiB
 #: memtables, for each partition.
@@ -46,27 +45,22 @@ _REPLAY_BUFFER: Final = 4
 def encode(entry: CacheEntry) -> bytes:
     """A cache entry as it is stored."""
     known = entry.document is not None
-    return _HEADER.pack(_LAYOUT, known, entry.fetched_at_ms) + (entry.document or b"")
+    return HEADER.pack(LAYOUT, known, entry.fetched_at_ms) + (entry.document or b"")
 
 
 def decode(value: bytes) -> CacheEntry | None:
     """A stored value; None if another version of posstream wrote it (then it is a miss)."""
-    if len(value) < _HEADER.size:
+    if len(value) < HEADER.size:
         return None
-    layout, known, fetched_at_ms = _HEADER.unpack_from(value)
-    if layout != _LAYOUT:
+    layout, known, fetched_at_ms = HEADER.unpack_from(value)
+    if layout != LAYOUT:
         return None
-    return CacheEntry(fetched_at_ms, value[_HEADER.size :] if known else None)
+    return CacheEntry(fetched_at_ms, value[HEADER.size :] if known else None)
 
 
 def home(identifier: str, partitions: int) -> int:
     """The partition of a normalised identifier's entry: where Kafka's clients put it by key."""
     return partition_of(identifier.encode(), partitions)
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition that Kafka's clients choose for a key (Java's default partitioner)."""
-    return int(murmurhash2(key, _SEED) & 0x7FFFFFFF) % partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +155,20 @@ class CachePartition:
             return None
         value = self._table.data.read(self._number, identifier.encode())
         return None if value is None else decode(value)
+
+    def reader(self) -> Callable[[bytes], bytes | None] | None:
+        """What reads stored values by key until the next await; None if the partition moved away.
+
+        Whoever uses it tells `check` of an error.
+        """
+        if not self._cache.owns(self._number):
+            return None
+        get: Callable[[bytes], bytes | None] = self._store.get
+        return get
+
+    def check(self, why: Exception) -> None:
+        """See whether an error means that the partition is damaged."""
+        self._table.data.check(self._number, why)
 
     def put(self, identifier: str, entry: CacheEntry) -> None:
         """Keep an entry, unless the partition moved to another worker meanwhile."""

@@ -4,6 +4,7 @@ The windows are RFC 5861's: fresh `[0, fresh)`, stale-if-error `[fresh, stale)`,
 A remembered unknown (RFC 2308) has its own, shorter window and is never served stale.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -66,6 +67,12 @@ def fresh_until_ms(entry: CacheEntry, windows: Windows) -> int:
     fresh_ms = min(windows.fresh_ms, windows.stale_ms)
     window = windows.negative_ms if entry.document is None else fresh_ms
     return entry.fetched_at_ms + window
+
+
+def never_refreshed_ms(windows: Windows) -> int:
+    """The age below which no entry is refreshed ahead, whatever its jitter."""
+    fresh_ms = min(windows.fresh_ms, windows.stale_ms)
+    return math.floor(fresh_ms - min(fresh_ms / 2, max(fresh_ms * 0.2, _LAST_MS)))
 
 
 def refresh_due(entry: CacheEntry, now_ms: int, windows: Windows, jitter: float) -> bool:

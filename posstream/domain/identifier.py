@@ -22,7 +22,7 @@ _CARD_NOISE: Final = str.maketrans("", "", " -")
 _PHONE: Final = re.compile(r"(\+|00)?([0-9]+)")
 #: Scans that are normal as they are, and too short or too mixed for a payment-card number: most
 #: of them. The group that matched names the kind.
-_NORMAL: Final = re.compile(
+NORMAL: Final = re.compile(
     r"(?P<PHONE>\+[0-9]{1,15}|(?!00)[0-9]{1,12})"
     r"|(?=.{1,128}\Z)(?:(?P<EMAIL>[a-z0-9+._-]*@[a-z0-9+@._-]*)"
     r"|(?P<CARD>[0-9_]*[A-Z][A-Z0-9_]*))"
@@ -35,6 +35,10 @@ class IdentifierKind(StrEnum):
     PHONE = "PHONE"
     EMAIL = "EMAIL"
     CARD = "CARD"
+
+
+#: By the name of the group that matched.
+_KINDS: Final = {kind.value: kind for kind in IdentifierKind}
 
 
 @dataclass(slots=True)  # not frozen: see `lookup.Identification`
@@ -65,9 +69,9 @@ def normalise(scanned: str, *, card_guard: bool = True) -> Identifier | InvalidI
         scanned: the text as the till sent it, of any length.
         card_guard: refuse payment-card numbers (a setting for shops whose own cards collide).
     """
-    normal = _NORMAL.fullmatch(scanned)
+    normal = NORMAL.fullmatch(scanned)
     if normal is not None:
-        return Identifier(scanned, IdentifierKind(normal.lastgroup))
+        return Identifier(scanned, _KINDS[normal.lastgroup or ""])
     text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in scanned).strip()
     if card_guard and is_payment_card(text):
         return InvalidIdentifier(mask(text), "it is a payment-card number")

@@ -24,11 +24,12 @@ def iso_utc(moment: datetime | None) -> str | None:
 def iso_utc_ms(milliseconds: int) -> str:
     """The same for milliseconds since 1970."""
     second, rest = divmod(milliseconds, 1000)
-    return f"{_second(second)}{rest:03}Z"
+    return f"{iso_second(second)}{rest:03}Z"
 
 
 @lru_cache(maxsize=4096)  # entries of an hour have as many; formatting takes four times as long
-def _second(second: int) -> str:
+def iso_second(second: int) -> str:
+    """The same for whole seconds, up to the point: milliseconds and `Z` follow."""
     return iso_utc(from_ms(second * 1000))[:-4]
 
 

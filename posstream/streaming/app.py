@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import faust
 from faust.app.base import BootStrategy as FaustBootStrategy
@@ -18,10 +18,14 @@ from mode.utils.queues import FlowControlEvent
 
 from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
+from posstream.streaming.partitioner import partitioner
 from posstream.streaming.pulse import Pulse
 from posstream.streaming.recovery import Tables
 from posstream.streaming.store import Table
 from posstream.topics import DEAD_LETTER_MAX_BYTES, PROJECTED
+
+if TYPE_CHECKING:
+    from posstream.streaming.batch_path import Answering
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +159,8 @@ class StreamingApp(faust.App):
         #: When offsets were last committed, in monotonic seconds.
         self.committed_at = 0.0
         self.pulse = Pulse()
+        #: By topic, what answers its events as they are fetched (see `batch_path`).
+        self.answering: dict[str, Answering] = {}
         self.lifetimes: tuple[Service, Service] | None = None
         super().__init__(
             app_id,
@@ -167,13 +173,15 @@ class StreamingApp(faust.App):
             topic_disable_leader=True,
             broker_session_timeout=self.tuning.session_timeout_seconds,
             broker_heartbeat_interval=self.tuning.heartbeat_interval_seconds,
-            broker_commit_interval=0.5,
+            broker_commit_interval=0.2,
             broker_max_poll_records=max_poll_records(partitions),
             consumer_auto_offset_reset="earliest",  # latest hangs recovery (#651)
             # A topic that was deleted and made again is found in seconds, not in five minutes.
             consumer_metadata_max_age_ms=10_000,
-            producer_linger=0.005,
-            producer_max_batch_size=65_536,
+            # aiokafka has one request to a broker under way: records gather meanwhile, no longer.
+            producer_linger=0,
+            producer_max_batch_size=262_144,
+            producer_partitioner=partitioner,
             producer_max_request_size=DEAD_LETTER_MAX_BYTES,
             producer_request_timeout=10,  # a frozen broker is noticed; upstream's is 20 minutes
             stream_buffer_maxsize=BUFFER_MAXSIZE,

@@ -32,6 +32,7 @@ from faust.transport.drivers import aiokafka as faust_driver
 from faust.types import TP
 
 from posstream.streaming import client, records
+from posstream.streaming.batch_path import BatchPath
 from posstream.streaming.producer import Producer
 from posstream.streaming.progress import Progress
 from posstream.topics import BEHIND_DATABASE
@@ -41,8 +42,14 @@ log = logging.getLogger(__name__)
 #: Seconds after which a watermark that cannot be probed is taken as the broker told it.
 _PROBE_SECONDS: Final = 10
 _FETCH_BYTES: Final = 4 * 1024 * 1024
+#: Events answered in one step. It holds the event loop for some 20 ms.
+_LIST: Final = 2000
+#: While there are always events to answer, the read model gets one fetch in so many seconds.
+_DATABASE_SECONDS: Final = 1e9
 _GROUP_WATCH_SECONDS: Final = 1.0
 _DRAIN_POLL_SECONDS: Final = 0.02
+#: Between two looks whether a partition that has to wait may go on.
+_PARKED_SECONDS: Final = 0.01
 #: How long the last commit before a stop or a rebalance may take.
 _COMMIT_SECONDS: Final = 10
 #: How long the consumer may take to leave its group.
@@ -55,6 +62,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         #: Offsets `[from, to)` that will never come, for the consumer to take.
         self.holes: deque[tuple[TP, int, int]] = deque()
+        #: When the database's topics had their share, in monotonic seconds.
+        self._database_at = 0.0
         #: The offset that the next fetch of a partition should bring, once it was sought.
         self._fetched_to: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
@@ -63,6 +72,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         records.install()
         client.install()
         consumer = super()._create_worker_consumer(transport)
+        consumer._key_deserializer = records.as_read  # noqa: SLF001 - Faust takes none
         consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms  # noqa: SLF001 - no public way
         # One answer must get through within `client.REQUEST_SECONDS` on a slow link, too.
         consumer._fetch_max_bytes = _FETCH_BYTES  # noqa: SLF001 - no public way
@@ -101,14 +111,39 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     async def _fetch_records(
         self, consumer: aiokafka.AIOKafkaConsumer, *args: Any, **kwargs: Any
     ) -> Mapping[TopicPartition, list[Any]]:
-        records: Mapping[TopicPartition, list[Any]] = await super()._fetch_records(
-            consumer, *args, **kwargs
-        )
+        records = await self._fetch_by_rank(consumer, *args, **kwargs)
         # Nothing is awaited from here on: no seek can come between a fetch and its account.
         for tp, fetched in records.items():
             if tp in self._fetched_to:
                 self._note_holes(TP(*tp), fetched)
         return records
+
+    async def _fetch_by_rank(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP] | None,
+        timeout: float | None = None,  # noqa: ASYNC109 - upstream's
+        max_records: int | None = None,
+    ) -> Mapping[TopicPartition, list[Any]]:
+        """Fetch what tills wait for first; the database's share is small while they do."""
+        fetch = super()._fetch_records
+        answering = {tp for tp in active_partitions or () if tp.topic in self.app.answering}
+        if answering:
+            records = dict(await fetch(consumer, answering, 0, _LIST))
+            if records:
+                others = set(active_partitions or ()) - answering
+                now = time.monotonic()
+                if now < self._database_at + _DATABASE_SECONDS:
+                    others = {tp for tp in others if tp.topic not in BEHIND_DATABASE}
+                else:
+                    self._database_at = now
+                if others:
+                    records |= await fetch(consumer, others, 0, max_records)
+                return records
+        waited: Mapping[TopicPartition, list[Any]] = await fetch(
+            consumer, active_partitions, timeout, max_records
+        )
+        return waited
 
     def _note_holes(self, tp: TP, fetched: list[Any]) -> None:
         """Note offsets that the log does not have: markers, compacted or expired records."""
@@ -236,6 +271,7 @@ class Consumer(faust_driver.Consumer):
         #: What the group has of each partition, as far as we know.
         self._written: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
+        self._batch_path = BatchPath(self.app, self._progress)
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -257,6 +293,7 @@ class Consumer(faust_driver.Consumer):
         """Count anew: another worker may have gone on with a partition meanwhile."""
         self._progress.clear()
         self._written.clear()
+        self._batch_path.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def offsets_since(self, since_ms: int, tps: Iterable[TP]) -> Mapping[TP, int | None]:
@@ -308,6 +345,17 @@ class Consumer(faust_driver.Consumer):
             self.app.committed_at = time.monotonic()
         return committed
 
+    async def _wait_next_records(
+        self,
+        timeout: float,  # noqa: ASYNC109 - upstream's
+    ) -> tuple[Mapping[TP, Sequence[Any]] | None, set[TP] | None]:
+        """Fetch; what can be answered at once is answered, and the rest goes on to the agents."""
+        generation = self.app.consumer_generation_id
+        fetched, active = await super()._wait_next_records(timeout)
+        if fetched is not None and not self.should_stop:
+            fetched = await self._batch_path.take(fetched, generation)
+        return fetched, active
+
     async def _getmany(
         self,
         active_partitions: set[TP] | None,
@@ -322,6 +370,13 @@ class Consumer(faust_driver.Consumer):
         # one means all partitions. Their first records were taken and dropped, those of a
         # standby's changelog for good (seen in one of four fail-overs).
         active = None if active_partitions is None else set(active_partitions)
+        parked = self._batch_path.parked
+        if active is not None and parked:
+            active -= parked
+            timeout = _PARKED_SECONDS
+            if not active:  # for aiokafka, that is all
+                await asyncio.sleep(timeout)
+                return {}
         fetched: Mapping[TP, Sequence[Any]] = await super()._getmany(active, timeout)
         changelogs = self.app.tables.changelog_topics
         return {
@@ -331,10 +386,10 @@ class Consumer(faust_driver.Consumer):
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         if isinstance(record, Replay):
-            message = super()._to_message(tp, record.records[-1])
+            message = super()._to_message(tp, records.consumer_record(tp, record.records[-1]))
             message.replay = record.records
         else:
-            message = super()._to_message(tp, record)
+            message = super()._to_message(tp, records.consumer_record(tp, record))
         # Deadlines count from here; Faust's own `time_in` is when a stream took it.
         message.arrived_at = time.monotonic()
         # Upstream would drop what a seek brings again, although it may never have arrived;
@@ -351,6 +406,7 @@ class Consumer(faust_driver.Consumer):
         """
         drain_seconds = self.app.tuning.drain_seconds
         give_up_at = time.monotonic() + drain_seconds
+        self._batch_path.drop_parked()
         gc.collect()  # messages are held weakly: those dropped with their buffers must not count
         while not self.should_stop and (waited_for := self._waited_for()):
             if time.monotonic() > give_up_at:
@@ -369,7 +425,10 @@ class Consumer(faust_driver.Consumer):
             commit.result()
 
     def _waited_for(self) -> int:
-        return sum(message.topic not in BEHIND_DATABASE for message in self._unacked_messages)
+        on_their_way = sum(
+            message.topic not in BEHIND_DATABASE for message in self._unacked_messages
+        )
+        return on_their_way + self._batch_path.open_turns
 
     async def _commit_last(self) -> None:
         # A commit under way may have begun before the last acks; upstream would leave it at that,

@@ -34,6 +34,9 @@ class Offsets:
             del ranges[: -self._most]
         return not known
 
+    def __contains__(self, offset: int) -> bool:
+        return self.run_from(offset) > offset
+
     def run_from(self, start: int) -> int:
         """The first offset at or after `start` that is not in the set."""
         at = bisect_right(self._ranges, start, key=_first)

@@ -88,6 +88,11 @@ class OrderedAcks:
         """Events taken and not acknowledged."""
         return sum(len(lane.slots) for lane in self._lanes.values())
 
+    def open(self, topic: str, partition: int) -> int:
+        """Events of a partition taken and not acknowledged."""
+        lane = self._lanes.get((topic, partition))
+        return 0 if lane is None else len(lane.slots)
+
     @property
     def oldest(self) -> Any | None:
         """The message of the oldest event in flight, by when it came; None if there is none."""

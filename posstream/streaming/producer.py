@@ -49,6 +49,22 @@ class Producer(faust_driver.Producer):
         written.add_done_callback(self._check)
         return written
 
+    async def partitions_of(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return len(await self._ensure_producer().partitions_for(topic))
+
+    def new_batch(self) -> Any:
+        """An empty batch, for `send_batch`."""
+        return self._ensure_producer().create_batch()
+
+    async def send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
+        """Hand a batch over; see `send`. It waits while the one before it has not left."""
+        written: asyncio.Future[Any] = await self._ensure_producer().send_batch(
+            batch, topic, partition=partition
+        )
+        written.add_done_callback(self._check)
+        return written
+
     def _check(self, written: "asyncio.Future[Any]") -> None:
         if not written.cancelled() and (why := written.exception()) is not None:
             self._crash = asyncio.ensure_future(self.app.crash(why))

@@ -36,6 +36,10 @@ class Progress:
         """One offset, or those of `[start, stop)`, need nothing more."""
         self._finished.setdefault(tp, Offsets()).add(start, stop)
 
+    def is_finished(self, tp: TP, offset: int) -> bool:
+        """Whether an offset needs nothing more."""
+        return offset < (self._positions.get(tp) or 0) or offset in self._finished.get(tp, ())
+
     def position(self, tp: TP) -> int | None:
         """The first offset that is not finished; None if it is not known where to begin."""
         position = self._positions.get(tp)

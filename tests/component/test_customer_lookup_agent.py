@@ -53,6 +53,7 @@ class Event:
 class FakeApp:
     committed_at: float = 0.0
     crashed: list[BaseException] = field(default_factory=list)
+    answering: dict[str, Any] = field(default_factory=dict)
 
     def raw_topic(self, *_: str) -> None: ...
 

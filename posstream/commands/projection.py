@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+from faust.types import TP
 from sqlalchemy.exc import SQLAlchemyError
 
-from agents.projection import BATCH, projected
+from agents.projection import projected
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.tables import ReadModelTables
 from posstream.commands.database import opened
@@ -18,6 +19,7 @@ from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.ports import ProjectedEvent
 from posstream.resilience.retry import growing_pauses
 from posstream.settings import Settings
+from posstream.streaming.list_path import LIST
 from posstream.topics import PROJECTED
 
 _PROGRESS_SECONDS: Final = 5.0
@@ -116,10 +118,10 @@ async def _batches(reader: TopicReader, done: str) -> AsyncIterator[Sequence[Pro
     count, told_at = 0, time.monotonic()
     for topic in PROJECTED:
         async for message in reader.records(topic):
-            event = projected(message)
+            event = projected(TP(message.topic, message.partition), message)
             if event is not None:
                 batch.append(event)
-            if len(batch) < BATCH:
+            if len(batch) < LIST:
                 continue
             yield batch
             count, batch = count + len(batch), []

@@ -1,11 +1,12 @@
 """The Faust app subclass: our driver, our boot order, and settings that were measured."""
 
 import dataclasses
+import gc
 import logging
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from mode.utils.queues import FlowControlEvent
 
 from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
+from posstream.streaming.list_path import TakesList
 from posstream.streaming.partitioner import partitioner
 from posstream.streaming.pulse import Pulse
 from posstream.streaming.recovery import Tables
@@ -161,6 +163,9 @@ class StreamingApp(faust.App):
         self.pulse = Pulse()
         #: By topic, what answers its events as they are fetched (see `batch_path`).
         self.answering: dict[str, Answering] = {}
+        #: Topics whose records are taken in lists, and what takes them (see `list_path`).
+        self.listed: frozenset[str] = frozenset()
+        self.takes_list: TakesList | None = None
         self.lifetimes: tuple[Service, Service] | None = None
         super().__init__(
             app_id,
@@ -238,6 +243,12 @@ class StreamingApp(faust.App):
             *names, key_type=bytes, value_type=bytes, value_serializer="raw", allow_empty=True
         )
 
+    def take_lists(self, topics: Sequence[str], taker: TakesList) -> None:
+        """Read topics in lists; see `list_path`."""
+        self.listed = frozenset(topics)
+        self.takes_list = taker
+        self.topics.add(self.raw_topic(*topics))
+
     def pause(self, tp: Any) -> None:
         """Fetch no more of a partition (see `ordered_acks.Intake`)."""
         self.consumer.pause(tp)
@@ -251,11 +262,13 @@ class StreamingApp(faust.App):
 
 
 def install_event_loop() -> None:
-    """Make uvloop the event loop, and aiokafka quiet, before anything of Faust runs."""
+    """Make uvloop the event loop, aiokafka quiet and the garbage collector rare, before Faust."""
     if sys.platform != "win32":
         import uvloop
 
         uvloop.install()
+    # Python looks for cycles after every 700 new objects, a tenth of all CPU; a list has more.
+    gc.set_threshold(50_000, 20, 50)
     # A tenth of all CPU goes into aiokafka's debug lines; those of the others hold customers.
     for name in ("aiokafka", "aiosqlite", "asyncpg", "faust.topics", "faust.transport"):
         logging.getLogger(name).setLevel(logging.INFO)

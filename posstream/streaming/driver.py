@@ -33,6 +33,7 @@ from faust.types import TP
 
 from posstream.streaming import client, records
 from posstream.streaming.batch_path import BatchPath
+from posstream.streaming.list_path import ListPath
 from posstream.streaming.producer import Producer
 from posstream.streaming.progress import Progress
 from posstream.topics import BEHIND_DATABASE
@@ -45,7 +46,7 @@ _FETCH_BYTES: Final = 4 * 1024 * 1024
 #: Events answered in one step. It holds the event loop for some 20 ms.
 _LIST: Final = 2000
 #: While there are always events to answer, the read model gets one fetch in so many seconds.
-_DATABASE_SECONDS: Final = 1e9
+_DATABASE_SECONDS: Final = 1.0
 _GROUP_WATCH_SECONDS: Final = 1.0
 _DRAIN_POLL_SECONDS: Final = 0.02
 #: Between two looks whether a partition that has to wait may go on.
@@ -272,6 +273,7 @@ class Consumer(faust_driver.Consumer):
         self._written: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
         self._batch_path = BatchPath(self.app, self._progress)
+        self._list_path = ListPath(self.app, self._progress)
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -294,6 +296,7 @@ class Consumer(faust_driver.Consumer):
         self._progress.clear()
         self._written.clear()
         self._batch_path.clear()
+        self._list_path.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def offsets_since(self, since_ms: int, tps: Iterable[TP]) -> Mapping[TP, int | None]:
@@ -352,7 +355,8 @@ class Consumer(faust_driver.Consumer):
         """Fetch; what can be answered at once is answered, and the rest goes on to the agents."""
         generation = self.app.consumer_generation_id
         fetched, active = await super()._wait_next_records(timeout)
-        if fetched is not None and not self.should_stop:
+        if fetched and not self.should_stop:
+            fetched = self._list_path.take(fetched, generation)
             fetched = await self._batch_path.take(fetched, generation)
         return fetched, active
 
@@ -370,7 +374,7 @@ class Consumer(faust_driver.Consumer):
         # one means all partitions. Their first records were taken and dropped, those of a
         # standby's changelog for good (seen in one of four fail-overs).
         active = None if active_partitions is None else set(active_partitions)
-        parked = self._batch_path.parked
+        parked = self._batch_path.parked | self._list_path.parked(active or ())
         if active is not None and parked:
             active -= parked
             timeout = _PARKED_SECONDS
@@ -396,6 +400,13 @@ class Consumer(faust_driver.Consumer):
         # `OrderedAcks` knows what was taken.
         self._read_offset[tp] = None
         return message
+
+    async def on_stop(self) -> None:
+        """Stop; the database is closed next."""
+        try:
+            await super().on_stop()
+        finally:
+            await self._list_path.stop()
 
     async def wait_empty(self) -> None:
         """Wait for the events in flight, but not for ever; then commit.

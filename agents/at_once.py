@@ -1,13 +1,11 @@
-"""Which identifications can be answered without waiting, and their answers.
-
-Both ways of an event come by here: the fetched list (`posstream.streaming.batch_path`), and the
-agent, for what the list had to leave to it.
-"""
+"""Which identifications can be answered without waiting, and their answers."""
 
 import dataclasses
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
+
+from faust.types import TP
 
 from agents.fresh_hits import FreshHits
 from posstream import events
@@ -54,103 +52,41 @@ class AtOnce:
         self._partitions = partitions
         self._card_guard = card_guard
         self._turns = turns
-        #: Identifiers of events on their way to the agent, by partition and offset.
-        self._passed_on: dict[tuple[str, int], dict[int, str]] = {}
-        self._expected: Counter[str] = Counter()
-        self._fresh_hits = FreshHits(
-            lookup, partitions=partitions, expected=self._expected, turns=turns
-        )
-
-    # -- one event
-
-    def read(  # noqa: PLR0913 - a message is its bytes and its coordinates
-        self,
-        value: bytes | None,
-        *,
-        topic: str,
-        partition: int,
-        offset: int,
-        timestamp_ms: int,
-        headers: Sequence[tuple[str, bytes]],
-    ) -> Identification:
-        """Read a message of the source topic or of its rekeyed twin.
-
-        Raises:
-            UnreadableEvent: see `events`.
-        """
-        if topic == REKEYED:
-            return events.read_rekeyed(value)
-        return events.read_identification(
-            value,
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            timestamp_ms=timestamp_ms,
-            headers=headers,
-            card_guard=self._card_guard,
-        )
-
-    def outcome(
-        self, asked: Identification, partition: int, arrived_at: float
-    ) -> LookupAnswer | Record | None:
-        """What can be done with an identification without waiting.
-
-        Args:
-            asked: as read.
-            partition: where it came from.
-            arrived_at: when it came to this worker, in monotonic seconds.
-
-        Returns:
-            its answer; the record by which it goes to the partition, maybe of another worker, that
-            has its cache entry; or None: the directory must be asked, or others come first.
-        """
-        refusal = self._lookup.refuse(asked)
-        if refusal is not None:
-            return refusal
-        at_home = home(asked.identifier, self._partitions)
-        if at_home != partition:
-            return events.rekeyed(self._taken(asked, arrived_at), at_home)
-        if asked.identifier in self._turns:
-            return None
-        return self._lookup.at_once(asked, self._cache.partition(partition))
-
-    def _taken(self, asked: Identification, arrived_at: float) -> Identification:
-        used = self._clock.monotonic() - arrived_at
-        return dataclasses.replace(asked, taken_at_ms=self._clock.now_ms() - round(used * 1000))
-
-    # -- a fetched list
-
-    def passed_on(self, topic: str, partition: int) -> int:
-        """How many events of a partition are on their way to the agent."""
-        return len(self._passed_on.get((topic, partition), ()))
-
-    def arrived(self, topic: str, partition: int, offset: int) -> None:
-        """The agent has an event."""
-        expected = self._passed_on.get((topic, partition), {})
-        self._expect_no_more(expected.pop(offset, None))
-
-    def forget(self) -> None:
-        """No event is on its way to the agent: the partitions were assigned anew."""
-        self._passed_on.clear()
-        self._expected.clear()
+        self._fresh_hits = FreshHits(lookup, partitions=partitions, turns=turns)
 
     def answer(
-        self, topic: str, partition: int, records: Sequence[Any], outbox: Outbox
-    ) -> Sequence[Any]:
-        """Answer what can be answered at once; see `batch_path.Answering`."""
+        self,
+        tp: TP,
+        records: Sequence[Any],
+        outbox: Outbox,
+        leave: Callable[[Any, Identification | UnreadableEvent], None],
+    ) -> None:
+        """Answer what can be answered at once; see `batch_path.Answering`.
+
+        Args:
+            tp: where the records come from.
+            records: in the order of their offsets.
+            outbox: takes the answers.
+            leave: takes each other record, in its turn, as it was read or with what is wrong.
+        """
+        topic, partition = tp
         began = self._clock.monotonic()
-        passed_on: list[Any] = []
         counts: Counter[tuple[str | None, str]] = Counter()
 
         def otherwise(record: Any) -> None:
-            answer = self._answer_any(topic, partition, record, began)
-            if answer is None:
-                passed_on.append(record)
-            elif isinstance(answer, Record):
-                outbox.add(answer)
+            try:
+                asked = self._read(tp, record)
+            except UnreadableEvent as why:
+                leave(record, why)
+                return
+            outcome = self._outcome(asked, partition, began)
+            if outcome is None:
+                leave(record, asked)
+            elif isinstance(outcome, Record):
+                outbox.add(outcome)
             else:
-                outbox.add(events.answered(answer, self._clock.now_ms()))
-                counts[answer.source, reason(answer)] += 1
+                outbox.add(events.answered(outcome, self._clock.now_ms()))
+                counts[outcome.source, reason(outcome)] += 1
 
         cache = self._cache.partition(partition)
         get = cache.reader() if self._lookup.plan.enabled else None
@@ -173,41 +109,41 @@ class AtOnce:
         seconds = self._clock.monotonic() - began
         for (source, why_not), count in counts.items():
             self._metrics.answered(source, why_not, seconds, count)
-        return passed_on
 
-    def _answer_any(
-        self, topic: str, partition: int, record: Any, arrived_at: float
+    def _read(self, tp: TP, record: Any) -> Identification:
+        if tp.topic == REKEYED:
+            return events.read_rekeyed(record.value)
+        return events.read_identification(
+            record.value,
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=record.offset,
+            timestamp_ms=written_ms(record.timestamp, record.headers),
+            headers=record.headers,
+            card_guard=self._card_guard,
+        )
+
+    def _outcome(
+        self, asked: Identification, partition: int, arrived_at: float
     ) -> LookupAnswer | Record | None:
-        """As `outcome`; None, too, if the event cannot be read: the agent sets it aside."""
-        try:
-            asked = self.read(
-                record.value,
-                topic=topic,
-                partition=partition,
-                offset=record.offset,
-                timestamp_ms=written_ms(record.timestamp, record.headers),
-                headers=record.headers,
-            )
-        except UnreadableEvent:
+        """What can be done with an identification without waiting.
+
+        Its answer; the record by which it goes to the partition, maybe of another worker, that has
+        its cache entry; or None: the directory must be asked, or others come first.
+        """
+        refusal = self._lookup.refuse(asked)
+        if refusal is not None:
+            return refusal
+        at_home = home(asked.identifier, self._partitions)
+        if at_home != partition:
+            return events.rekeyed(self._taken(asked, arrived_at), at_home)
+        if asked.identifier in self._turns:
             return None
-        outcome = None
-        if asked.identifier not in self._expected:
-            outcome = self.outcome(asked, partition, arrived_at)
-        if outcome is None:
-            self._expect(topic, partition, record.offset, asked.identifier)
-        return outcome
+        return self._lookup.at_once(asked, self._cache.partition(partition))
 
-    def _expect(self, topic: str, partition: int, offset: int, identifier: str) -> None:
-        expected = self._passed_on.setdefault((topic, partition), {})
-        self._expect_no_more(expected.get(offset))  # a seek brought it again
-        expected[offset] = identifier
-        self._expected[identifier] += 1
-
-    def _expect_no_more(self, identifier: str | None) -> None:
-        if identifier is not None:
-            self._expected[identifier] -= 1
-            if not self._expected[identifier]:
-                del self._expected[identifier]
+    def _taken(self, asked: Identification, arrived_at: float) -> Identification:
+        used = self._clock.monotonic() - arrived_at
+        return dataclasses.replace(asked, taken_at_ms=self._clock.now_ms() - round(used * 1000))
 
 
 def reason(answer: LookupAnswer) -> str:

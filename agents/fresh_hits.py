@@ -49,7 +49,6 @@ class FreshHits:
     Args:
         lookup: whose configuration is in force.
         partitions: how many there are.
-        expected: identifiers whose events are on their way to the agent, and
         turns: identifiers with a lookup under way: no answer may overtake theirs.
     """
 
@@ -58,12 +57,10 @@ class FreshHits:
         lookup: CustomerLookup,
         *,
         partitions: int,
-        expected: Container[str],
         turns: Container[str],
     ) -> None:
         self._lookup = lookup
         self._partitions = partitions
-        self._expected = expected
         self._turns = turns
 
     # In one piece: each call to a helper would be a twentieth of what an event takes.
@@ -108,7 +105,7 @@ class FreshHits:
         )
         add = outbox.to(CUSTOMER_DATA_FETCHED)
         normal, derived, unpack = NORMAL.fullmatch, events.derived_bytes, HEADER.unpack_from
-        expected, turns, partitions = self._expected, self._turns, self._partitions
+        turns, partitions = self._turns, self._partitions
         answered = 0
         for record in records:
             value = record.value
@@ -121,7 +118,6 @@ class FreshHits:
             if (
                 type(identifier) is not str
                 or (kind := normal(identifier)) is None
-                or identifier in expected
                 or identifier in turns
                 or type(basket_id := event.get("basket_id")) is not str
                 or not _PLAIN(basket_id)

@@ -243,19 +243,16 @@ class StreamingApp(faust.App):
             *names, key_type=bytes, value_type=bytes, value_serializer="raw", allow_empty=True
         )
 
+    def answer_lists(self, topics: Sequence[str], answering: "Answering") -> None:
+        """Have events answered in the lists in which they are fetched; see `batch_path`."""
+        self.answering |= dict.fromkeys(topics, answering)
+        self.topics.add(self.raw_topic(*topics))
+
     def take_lists(self, topics: Sequence[str], taker: TakesList) -> None:
         """Read topics in lists; see `list_path`."""
         self.listed = frozenset(topics)
         self.takes_list = taker
         self.topics.add(self.raw_topic(*topics))
-
-    def pause(self, tp: Any) -> None:
-        """Fetch no more of a partition (see `ordered_acks.Intake`)."""
-        self.consumer.pause(tp)
-
-    def resume(self, tp: Any) -> None:
-        """Go on fetching it."""
-        self.consumer.resume(tp)
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

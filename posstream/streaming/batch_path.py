@@ -1,11 +1,12 @@
-"""Events that can be answered at once, handled by the fetch instead of one by one.
+"""Events handed over in the lists in which they were fetched, and answered in batches.
 
-Faust spends about 100 us on each message on its way to an agent: a queue, an event, four tasks.
-Here a fetched list goes straight to a function that answers what it can without waiting; the
-answers leave in batches, and only what is left goes on to the agent.
+Faust spends about 100 us on each message on its way to an agent: a queue, an event, four tasks. And
+it clears the queue at every stop and rebalance; of what waited there nothing may be committed, nor
+of what was answered behind it. Here a fetched list goes straight to a function that answers what it
+can without waiting; the answers leave in batches, and what is left is begun as soon as they have.
 
-What was answered counts as finished (`progress`) once the broker has all answers of its turn; so
-the commit never passes an answer on its way, nor an event that the agent still has.
+An event is finished (`progress`) once the broker has its answer, whether all answers of its turn or
+its own; the commit never passes one that is not.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 #: How far answers may run ahead of the oldest unfinished event of their partition. After a crash
 #: as many may come twice; one slow call must not hold up a partition's tills, either.
 WINDOW: Final = 10_000
+#: Events of a partition that are begun and not finished: beyond, it waits.
+MOST_OPEN: Final = 1000
 
 
 class Outbox:
@@ -112,6 +115,32 @@ class _Batch:
         return self._builder
 
 
+class Event:
+    """A record that needs more than a look: a call, a dead letter."""
+
+    __slots__ = (
+        *("topic", "partition", "offset", "key", "value", "headers", "timestamp"),
+        *("arrived_at", "_lane"),
+    )
+
+    def __init__(self, tp: TP, record: Any, arrived_at: float, lane: "_Lane") -> None:
+        self.topic, self.partition = tp
+        self.offset: int = record.offset
+        self.key: bytes | None = record.key
+        self.value: bytes | None = record.value
+        self.headers: Sequence[tuple[str, bytes]] = record.headers
+        #: In seconds since 1970, as Faust's messages have it.
+        self.timestamp: float = record.timestamp / 1000
+        #: When it came to this worker, in monotonic seconds: deadlines count from here.
+        self.arrived_at = arrived_at
+        self._lane = lane
+        lane.open[self.offset] = self
+
+    def finish(self) -> None:
+        """It needs nothing more: its answer is with the broker."""
+        self._lane.finish(self)
+
+
 class Answering(Protocol):
     """What answers a topic's events."""
 
@@ -120,50 +149,85 @@ class Answering(Protocol):
         """The topics of its answers."""
         ...
 
-    def has_room(self, topic: str, partition: int) -> bool:
-        """Whether more of a partition's events may be passed on to the agent."""
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it takes no more events."""
         ...
 
     def answer(
-        self, topic: str, partition: int, records: Sequence[Any], outbox: Outbox
-    ) -> Sequence[Any]:
+        self,
+        tp: TP,
+        records: Sequence[Any],
+        outbox: Outbox,
+        event: Callable[[Any], Event],
+    ) -> Callable[[], None]:
         """Answer what can be answered at once.
 
         Args:
-            topic: where the records come from.
-            partition: see `topic`.
+            tp: where the records come from.
             records: aiokafka's, in the order of their offsets.
             outbox: takes the answers.
+            event: makes the event of a record that is not answered.
 
         Returns:
-            those that were not answered, in their order: they go on to the agent.
+            what begins with these events; it is called when the answers have left.
         """
-        ...
-
-    def forget(self) -> None:
-        """Nothing that was passed on counts any more: the partitions were assigned anew."""
         ...
 
 
 class _Lane:
     """One partition in one generation."""
 
-    __slots__ = ("answered", "end", "parked")
+    __slots__ = ("_progress", "_tp", "answered", "current", "end", "open", "parked")
 
-    def __init__(self) -> None:
+    def __init__(self, tp: TP, progress: Progress) -> None:
+        self._tp = tp
+        self._progress = progress
+        #: False after a rebalance: its events come again, maybe to another worker.
+        self.current = True
         #: Offsets answered and not below the position of `Progress`.
         self.answered = Offsets()
+        #: Events begun and not finished, by offset.
+        self.open: dict[int, Event] = {}
         #: The offset after the last one that was taken; None before the first.
         self.end: int | None = None
-        #: Fetched, and not taken for want of room.
+        #: Fetched, and not taken yet.
         self.parked: Sequence[Any] = ()
+
+    def finish(self, event: Event) -> None:
+        if self.open.pop(event.offset, None) is not None and self.current:
+            self._progress.finish(self._tp, event.offset)
+
+    def settle(self, start: int, stop: int) -> None:
+        """The broker has the answers to `[start, stop)`."""
+        if self.current:
+            self._progress.finish(self._tp, start, stop)
+
+    def new(self, records: Sequence[Any]) -> Sequence[Any]:
+        """Those that were not taken before: a seek brings some again."""
+        if self.end is None or records[0].offset >= self.end:
+            return records
+        return [
+            record
+            for record in records
+            if record.offset not in self.open
+            and record.offset not in self.answered
+            and not self._progress.is_finished(self._tp, record.offset)
+        ]
+
+    def room(self, offset: int) -> int:
+        """How many events may be taken from an offset on."""
+        position = self._progress.position(self._tp)
+        if position is not None and offset - position >= WINDOW:
+            return 0
+        return MOST_OPEN - len(self.open)
 
 
 class BatchPath:
     """The lanes of one consumer. For one event loop.
 
     Args:
-        app: whose producer and clock it is, and which it ends when answers cannot be sent.
+        app: whose producer it is, and which it ends when answers cannot be sent.
         progress: counts what is finished.
     """
 
@@ -179,15 +243,26 @@ class BatchPath:
         return {tp for tp, lane in self._lanes.items() if lane.parked}
 
     @property
-    def open_turns(self) -> int:
-        """Turns whose answers the broker has not confirmed."""
-        return len(self._turns)
+    def is_ready(self) -> bool:
+        """Whether something that was fetched can be taken now."""
+        return any(
+            lane.parked and lane.room(lane.parked[0].offset) and not self._is_stopped(tp)
+            for tp, lane in self._lanes.items()
+        )
+
+    def _is_stopped(self, tp: TP) -> bool:
+        return bool(self._app.answering[tp.topic].is_stopped)
+
+    @property
+    def in_flight(self) -> int:
+        """Events that are not finished, and turns whose answers the broker has not confirmed."""
+        return len(self._turns) + sum(len(lane.open) for lane in self._lanes.values())
 
     def clear(self) -> None:
         """Forget everything: what is not committed comes again, maybe to another worker."""
+        for lane in self._lanes.values():
+            lane.current = False
         self._lanes.clear()
-        for answering in self._app.answering.values():
-            answering.forget()
 
     def drop_parked(self) -> None:
         """Take nothing more of what was fetched."""
@@ -197,7 +272,7 @@ class BatchPath:
     async def take(
         self, fetched: Mapping[TP, Sequence[Any]], generation: int
     ) -> dict[TP, Sequence[Any]]:
-        """Answer what can be answered at once.
+        """Take the lists of the topics that are answered so.
 
         Args:
             fetched: records by partition.
@@ -205,71 +280,68 @@ class BatchPath:
                 taken: it comes again, from where the group goes on.
 
         Returns:
-            what is to go on to the agents; the answers are with the producer by then, so that
-            none of these can overtake one.
+            what is for others.
         """
         lists = {tp: lane.parked for tp, lane in self._lanes.items() if lane.parked}
-        left: dict[TP, Sequence[Any]] = {}
+        others: dict[TP, Sequence[Any]] = {}
         for tp, records in fetched.items():
             if tp.topic in self._app.answering:
                 lists[tp] = [*lists.get(tp, ()), *records]
             else:
-                left[tp] = records
+                others[tp] = records
         if not lists:
-            return left
+            return others
         producer = self._app.producer
         topics = {topic for tp in lists for topic in self._app.answering[tp.topic].writes}
         partitions = {topic: await producer.partitions_of(topic) for topic in topics}
         # Nothing is awaited from here until everything is noted.
         if generation != self._app.consumer_generation_id or not self._app.consumer.flow_active:
-            return left
+            return others
         self._app.pulse.check()
         outbox = Outbox(producer.new_batch, time.time_ns() // 1_000_000, partitions)
-        spans: list[tuple[TP, int, int]] = []
-        for tp, records in lists.items():
-            passed = self._answer(tp, records, outbox, spans)
-            if passed:
-                left[tp] = passed
-        batches = outbox.batches()
-        if batches:
-            await self._hand_over(batches, spans)
-        return left
+        spans: list[tuple[_Lane, int, int]] = []
+        begins = [self._answer(tp, records, outbox, spans) for tp, records in lists.items()]
+        await self._hand_over(outbox.batches(), spans, begins)
+        return others
 
     def _answer(
-        self, tp: TP, records: Sequence[Any], outbox: Outbox, spans: list[tuple[TP, int, int]]
-    ) -> Sequence[Any]:
-        lane = self._lanes.setdefault(tp, _Lane())
-        answering = self._app.answering[tp.topic]
-        position = self._progress.position(tp)
+        self, tp: TP, records: Sequence[Any], outbox: Outbox, spans: list[tuple[_Lane, int, int]]
+    ) -> Callable[[], None]:
+        lane = self._lanes.setdefault(tp, _Lane(tp, self._progress))
         lane.parked = ()
-        if lane.end is not None and records[0].offset < lane.end:  # a seek brought them again
-            records = [
-                record
-                for record in records
-                if record.offset not in lane.answered
-                and not self._progress.is_finished(tp, record.offset)
-            ]
-            if not records:
-                return ()
-        ahead = 0 if position is None else records[0].offset - position
-        if ahead >= WINDOW or not answering.has_room(*tp):
-            lane.parked = records
-            return ()
-        passed: Sequence[Any] = answering.answer(*tp, records, outbox)
+        records = lane.new(records)
+        if not records:
+            return _nothing
+        room = 0 if self._is_stopped(tp) else lane.room(records[0].offset)
+        if room < len(records):
+            records, lane.parked = records[:room], records[room:]
+        if not records:
+            return _nothing
+        left: set[int] = set()
+        arrived_at = time.monotonic()
+
+        def event(record: Any) -> Event:
+            left.add(record.offset)
+            return Event(tp, record, arrived_at, lane)
+
+        begin: Callable[[], None]
+        begin = self._app.answering[tp.topic].answer(tp, records, outbox, event)
         lane.end = max(lane.end or 0, records[-1].offset + 1)
-        lane.answered.forget_below(position or 0)
-        for start, stop in _spans(records, passed):
+        lane.answered.forget_below(self._progress.position(tp) or 0)
+        for start, stop in _spans(records, left):
             lane.answered.add(start, stop)
-            spans.append((tp, start, stop))
-        return passed
+            spans.append((lane, start, stop))
+        return begin
 
     async def _hand_over(
-        self, batches: Sequence[tuple[str, int, Any]], spans: Sequence[tuple[TP, int, int]]
+        self,
+        batches: Sequence[tuple[str, int, Any]],
+        spans: Sequence[tuple[_Lane, int, int]],
+        begins: Sequence[Callable[[], None]],
     ) -> None:
         """Give the batches to the producer; a cancelled caller leaves none of them behind."""
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        generation = self._app.consumer_generation_id
-        turn = asyncio.ensure_future(self._finish(batches, spans, generation, given))
+        turn = asyncio.ensure_future(self._finish(batches, spans, begins, given))
         self._turns.add(turn)
         turn.add_done_callback(self._turns.discard)
         await asyncio.wait([given])
@@ -277,8 +349,8 @@ class BatchPath:
     async def _finish(
         self,
         batches: Sequence[tuple[str, int, Any]],
-        spans: Sequence[tuple[TP, int, int]],
-        generation: int,
+        spans: Sequence[tuple[_Lane, int, int]],
+        begins: Sequence[Callable[[], None]],
         given: "asyncio.Future[None]",
     ) -> None:
         try:
@@ -287,6 +359,8 @@ class BatchPath:
                     await self._app.producer.send_batch(topic, partition, batch)
                     for topic, partition, batch in batches
                 ]
+                for begin in begins:
+                    begin()
             finally:
                 given.set_result(None)
             async with asyncio.timeout(self._app.tuning.delivery_seconds):
@@ -296,20 +370,22 @@ class BatchPath:
             log.critical("answers could not be sent: %r", why, exc_info=why)
             await self._app.crash(why)
             return
-        if generation == self._app.consumer_generation_id:
-            for tp, start, stop in spans:
-                self._progress.finish(tp, start, stop)
+        for lane, start, stop in spans:
+            lane.settle(start, stop)
 
 
-def _spans(records: Sequence[Any], left_out: Sequence[Any]) -> list[tuple[int, int]]:
+def _nothing() -> None:
+    """There is nothing to begin with."""
+
+
+def _spans(records: Sequence[Any], left_out: set[int]) -> list[tuple[int, int]]:
     """The offsets of records as ranges `[start, stop)`, without those that were left out."""
+    spans: list[tuple[int, int]] = []
     if not left_out and records[-1].offset - records[0].offset + 1 == len(records):
         return [(records[0].offset, records[-1].offset + 1)]
-    skipped = {record.offset for record in left_out}
-    spans: list[tuple[int, int]] = []
     for record in records:
         offset = record.offset
-        if offset in skipped:
+        if offset in left_out:
             continue
         if spans and spans[-1][1] == offset:
             spans[-1] = spans[-1][0], offset + 1

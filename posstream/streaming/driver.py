@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 #: Seconds after which a watermark that cannot be probed is taken as the broker told it.
 _PROBE_SECONDS: Final = 10
 _FETCH_BYTES: Final = 4 * 1024 * 1024
-#: Events answered in one step. It holds the event loop for some 20 ms.
-_LIST: Final = 2000
+#: Events answered in one step. It holds the event loop for some 10 ms.
+_LIST: Final = 1000
 #: While there are always events to answer, the read model gets one fetch in so many seconds.
 _DATABASE_SECONDS: Final = 1.0
 _GROUP_WATCH_SECONDS: Final = 1.0
@@ -329,18 +329,6 @@ class Consumer(faust_driver.Consumer):
         position = self._progress.position(tp)
         return None if position == self._written.get(tp) else position or None
 
-    def pause(self, partition: TopicPartition) -> None:
-        """Fetch no more of a partition; kept apart from the pauses of recovery and rebalance."""
-        self.on_buffer_full(TP(*partition))  # a message has aiokafka's kind of it
-
-    def resume(self, partition: TopicPartition) -> None:
-        """Go on fetching it, if it is still ours."""
-        tp = TP(*partition)
-        if tp in self.assignment():
-            self.on_buffer_drop(tp)
-        else:
-            self._buffered_partitions.discard(tp)
-
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         committed: bool = await super()._commit(offsets)
         if committed:
@@ -377,7 +365,7 @@ class Consumer(faust_driver.Consumer):
         parked = self._batch_path.parked | self._list_path.parked(active or ())
         if active is not None and parked:
             active -= parked
-            timeout = _PARKED_SECONDS
+            timeout = 0 if self._batch_path.is_ready else _PARKED_SECONDS
             if not active:  # for aiokafka, that is all
                 await asyncio.sleep(timeout)
                 return {}
@@ -396,8 +384,7 @@ class Consumer(faust_driver.Consumer):
             message = super()._to_message(tp, records.consumer_record(tp, record))
         # Deadlines count from here; Faust's own `time_in` is when a stream took it.
         message.arrived_at = time.monotonic()
-        # Upstream would drop what a seek brings again, although it may never have arrived;
-        # `OrderedAcks` knows what was taken.
+        # Upstream would drop what a seek brings again, although it may never have arrived.
         self._read_offset[tp] = None
         return message
 
@@ -439,7 +426,7 @@ class Consumer(faust_driver.Consumer):
         on_their_way = sum(
             message.topic not in BEHIND_DATABASE for message in self._unacked_messages
         )
-        return on_their_way + self._batch_path.open_turns
+        return on_their_way + self._batch_path.in_flight
 
     async def _commit_last(self) -> None:
         # A commit under way may have begun before the last acks; upstream would leave it at that,

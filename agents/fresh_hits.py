@@ -153,8 +153,9 @@ class FreshHits:
                 otherwise(record)
                 continue
             layout, known, fetched_at_ms = unpack(entry)
-            age_ms = now_ms - fetched_at_ms
-            if (layout, known) != KNOWN or not -MAX_SKEW_MS <= age_ms < most_age_ms:
+            ahead_ms = fetched_at_ms - now_ms
+            age_ms = max(0, -ahead_ms)
+            if (layout, known) != KNOWN or ahead_ms > MAX_SKEW_MS or age_ms >= most_age_ms:
                 otherwise(record)
                 continue
             fetched_s, fetched_ms = divmod(fetched_at_ms, 1000)
@@ -170,7 +171,7 @@ class FreshHits:
                 b'","identified_at":"', identified_at.encode(), middle,
                 _iso_second(fetched_s), _MILLISECONDS[fetched_ms],
                 b'Z","fresh_until":"', _iso_second(stale_s), _MILLISECONDS[stale_ms],
-                b'Z","age_ms":', b"%d" % max(0, age_ms),
+                b'Z","age_ms":', b"%d" % age_ms,
                 b',"customer":', entry[_DOCUMENT_AT:], b"}",
             )  # fmt: skip
             add(
@@ -207,7 +208,7 @@ def _is_moment(text: Any) -> bool:
 
 def _is_plain(event: dict[str, Any]) -> bool:
     """Whether the fields that are checked, and not used here, are as they should be."""
-    if event.get("event_type") not in {None, "CUSTOMER_IDENTIFIED"}:
+    if event.get("event_type") not in (None, "CUSTOMER_IDENTIFIED"):
         return False
     for name in ("employee_id", "terminal_id"):
         it = event.get(name)

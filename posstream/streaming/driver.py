@@ -343,7 +343,8 @@ class Consumer(faust_driver.Consumer):
         """Fetch; what can be answered at once is answered, and the rest goes on to the agents."""
         generation = self.app.consumer_generation_id
         fetched, active = await super()._wait_next_records(timeout)
-        if fetched and not self.should_stop:
+        # Without any, too: there may be room again for what was fetched before.
+        if fetched is not None and not self.should_stop:
             fetched = self._list_path.take(fetched, generation)
             fetched = await self._batch_path.take(fetched, generation)
         return fetched, active

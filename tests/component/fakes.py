@@ -39,6 +39,7 @@ from posstream.ports import (
     Record,
 )
 from posstream.resilience.clock import Clock
+from tables.customer_cache import encode
 from web.health import HealthReport
 
 NOW = datetime(2026, 1, 31, 8, 0, 0, tzinfo=UTC)
@@ -296,15 +297,32 @@ class FakeCache:
     """A partition of the customer cache in a dictionary."""
 
     entries: dict[str, CacheEntry] = field(default_factory=dict)
+    #: False: it moved to another worker.
+    at_hand: bool = True
+    #: Raised whenever a stored value is read, and told to `check` by the reader.
+    error: Exception | None = None
+    checked: list[Exception] = field(default_factory=list)
 
     def partition(self, _: int) -> "FakeCache":
         return self
 
     def get(self, identifier: str) -> CacheEntry | None:
-        return self.entries.get(identifier)
+        return self.entries.get(identifier) if self.at_hand else None
 
     def put(self, identifier: str, entry: CacheEntry) -> None:
         self.entries[identifier] = entry
+
+    def reader(self) -> Callable[[bytes], bytes | None] | None:
+        return self._read if self.at_hand else None
+
+    def check(self, why: Exception) -> None:
+        self.checked.append(why)
+
+    def _read(self, key: bytes) -> bytes | None:
+        if self.error is not None:
+            raise self.error
+        entry = self.entries.get(key.decode())
+        return None if entry is None else encode(entry)
 
 
 @dataclass

@@ -1,94 +1,66 @@
-"""The agent without a broker: events in, records out, acks in order."""
+"""The agent without a broker: fetched lists in, records out, each event finished when answered."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
+from faust.types import TP
 
 from agents.customer_lookup import CustomerLookupAgent
 from agents.dead_letters import DeadLetters
 from posstream import events, topics
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
+from posstream.domain.freshness import CacheEntry
 from posstream.domain.lookup import Reason
 from posstream.lookup import CustomerLookup
 from posstream.metrics import Metrics
+from posstream.ports import Record
 from posstream.resilience.clock import Clock, SystemClock
-from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher
+from posstream.streaming import batch_path
+from posstream.streaming.batch_path import BatchPath
+from posstream.streaming.progress import Progress
+from tables.customer_cache import home
+from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher, a_customer
+from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while
+from tests.manual_clock import ManualClock
 
 ANSWERS = {topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED}
-
-
-@dataclass
-class Message:
-    value: bytes | None
-    offset: int
-    topic: str = topics.CUSTOMER_IDENTIFIED
-    partition: int = 0
-    key: bytes | None = None
-    timestamp: float = 1.0
-    headers: tuple[tuple[str, bytes], ...] = ()
-    generation_id: int = 1
-    arrived_at: float | None = None
-
-    @property
-    def tp(self) -> tuple[str, int]:
-        return (self.topic, self.partition)
-
-
-@dataclass
-class Event:
-    message: Message
-    acked: list[int]
-
-    def ack(self) -> None:
-        self.acked.append(self.message.offset)
-
-
-@dataclass
-class FakeApp:
-    committed_at: float = 0.0
-    crashed: list[BaseException] = field(default_factory=list)
-    answering: dict[str, Any] = field(default_factory=dict)
-
-    def raw_topic(self, *_: str) -> None: ...
-
-    def agent(self, *_: object, **__: object) -> Any:
-        return lambda consume: consume
-
-    def pause(self, tp: object) -> None: ...
-
-    def resume(self, tp: object) -> None: ...
-
-    async def crash(self, why: BaseException) -> None:
-        self.crashed.append(why)
+SOURCE, REKEYED = TP(topics.CUSTOMER_IDENTIFIED, 0), TP(topics.REKEYED, 0)
+CUSTOMER = b'{"customer_id":"C-cached"}'
 
 
 class Bench:
-    """One agent with its surroundings in memory, and one partition."""
+    """One agent with its surroundings in memory, and one partition of each of its topics."""
 
     def __init__(
         self,
         *,
         clock: Clock | None = None,
         dead_letters_per_minute: int = 100,
+        partitions: int = 1,
         **configuration: Any,
     ) -> None:
-        self.app = FakeApp()
+        self.producer = FakeProducer(partitions=1)
+        self.app = ListApp(self.producer)
         self.metrics = Metrics()
         self.cache = FakeCache()
         self.clock = clock or SystemClock()
         self.directory = FakeDirectory(clock=self.clock)
         self.publisher = FakePublisher()
-        self.acked: list[int] = []
-        plan = PluginConfiguration(api_endpoint="http://directory/", **configuration)
+        #: Whatever left, in its order: in batches from the lists, or one by one.
+        self.records = self.publisher.records
+        self.producer.also = self.records
+        self.configuration = CurrentConfiguration(
+            PluginConfiguration(api_endpoint="http://directory/", **configuration)
+        )
         self.lookup = CustomerLookup(
             call=DirectoryCall(self.directory, clock=self.clock, metrics=self.metrics),
-            configuration=CurrentConfiguration(plan),
+            configuration=self.configuration,
             publisher=self.publisher,
             clock=self.clock,
             metrics=self.metrics,
@@ -102,29 +74,63 @@ class Bench:
         self.agent = CustomerLookupAgent(
             self.app,
             lookup=self.lookup,
-            cache=self.cache,
+            cache=self.cache,  # type: ignore[arg-type]
             publisher=self.publisher,
             clock=self.clock,
             metrics=self.metrics,
-            partitions=1,
+            partitions=partitions,
             card_guard=True,
             dead_letters=self.dead_letters,
         )
+        self.progress = Progress()
+        self.progress.begin({SOURCE: 0, REKEYED: 0})
+        self.path = BatchPath(self.app, self.progress)
         self._offset = 0
 
     async def send(self, *values: bytes | None, arrived_at: float | None = None) -> None:
-        """Let the agent take messages."""
-        await self.agent.consume(self._arriving(values, arrived_at))
+        """Let the agent take a list."""
+        records = [Fetched(self._offset + number, value) for number, value in enumerate(values)]
+        self._offset += len(values)
+        await self.take(SOURCE, records, arrived_at=arrived_at)
 
-    async def _arriving(
-        self, values: tuple[bytes | None, ...], arrived_at: float | None
-    ) -> AsyncIterator[Event]:
-        for value in values:
-            yield Event(Message(value, self._offset, arrived_at=arrived_at), self.acked)
-            self._offset += 1
+    async def take(
+        self, tp: TP, records: Sequence[Fetched], *, arrived_at: float | None = None
+    ) -> None:
+        now = SimpleNamespace(
+            monotonic=lambda: self.clock.monotonic() if arrived_at is None else arrived_at,
+            time_ns=time.time_ns,
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(batch_path, "time", now)
+            await self.path.take({tp: records}, self.app.consumer_generation_id)
+        await asyncio.sleep(0)  # the broker has what left in batches
+
+    def rebalance(self) -> None:
+        """As the consumer does it; the group goes on at the start."""
+        self.progress.clear()
+        self.path.clear()
+        self.app.consumer_generation_id += 1
+        self.progress.begin({SOURCE: 0, REKEYED: 0})
+
+    @property
+    def acked(self) -> list[int]:
+        """The offsets of the events that are finished."""
+        return [n for n in range(self._offset) if self.progress.is_finished(SOURCE, n)]
 
     def answers(self) -> list[dict[str, Any]]:
-        return [orjson.loads(r.value or b"") for r in self.publisher.records if r.topic in ANSWERS]
+        return [orjson.loads(r.value or b"") for r in self.records if r.topic in ANSWERS]
+
+    def baskets(self) -> list[str]:
+        """Whose answers left, in their order."""
+        return [answer["basket_id"] for answer in self.answers()]
+
+    def counted(self, source: str, reason: str = "NONE") -> float:
+        """How many such answers the metrics have."""
+        labels = {"source": source, "reason": reason}
+        return self.metrics.registry.get_sample_value("posstream_answers_total", labels) or 0.0
+
+    def keep(self, identifier: str, document: bytes | None = CUSTOMER, age_ms: int = 0) -> None:
+        self.cache.put(identifier, CacheEntry(self.clock.now_ms() - age_ms, document))
 
     async def until(self, done: Any) -> None:
         async with asyncio.timeout(10):
@@ -134,6 +140,9 @@ class Bench:
 
 def scan(identifier: str, basket: str = "b", **more: object) -> bytes:
     return orjson.dumps({"basket_id": basket, "customer_identifier": identifier, **more})
+
+
+# -- what has to wait
 
 
 async def test_an_event_does_not_wait_for_its_turn_past_its_own_deadline() -> None:
@@ -149,7 +158,7 @@ async def test_an_event_does_not_wait_for_its_turn_past_its_own_deadline() -> No
     assert bench.directory.calls == ["+1"]
 
 
-async def test_the_time_before_the_agent_took_an_event_counts() -> None:
+async def test_the_time_since_an_event_came_counts() -> None:
     bench = Bench(deadline_seconds=5)
     bench.directory.gate = asyncio.Event()
     await bench.send(scan("+1"), arrived_at=time.monotonic() - 6)
@@ -161,30 +170,26 @@ async def test_the_time_before_the_agent_took_an_event_counts() -> None:
     assert "+1" in bench.cache.entries, "the call goes on and fills the cache"
 
 
+def rekeyed(bench: Bench, identifier: str, used_ms: int = 0, basket: str = "b") -> bytes | None:
+    """An event that was sent on to its own partition."""
+    asked = events.read_identification(
+        scan(identifier, basket), topic="t", partition=0, offset=0, timestamp_ms=1
+    )
+    asked.taken_at_ms = bench.clock.now_ms() - used_ms
+    return events.rekeyed(asked, 0).value
+
+
 @pytest.mark.parametrize(("used_ms", "reason"), [(4_990, Reason.DEADLINE), (60_000, None)])
 async def test_a_rekeyed_event_keeps_the_time_that_it_used_unless_it_used_it_all(
     used_ms: int, reason: Reason | None
 ) -> None:
     bench = Bench(deadline_seconds=5)
     bench.directory.gate = asyncio.Event()
-    asked = events.read_identification(scan("+1"), topic="t", partition=0, offset=0, timestamp_ms=1)
-    asked = type(asked)(
-        **{
-            **{name: getattr(asked, name) for name in asked.__slots__},
-            "taken_at_ms": bench.clock.now_ms() - used_ms,
-        }
-    )
-    record = events.rekeyed(asked, 0)
-    event = Event(Message(record.value, 0, topic=topics.REKEYED), bench.acked)
-
-    async def arriving() -> AsyncIterator[Event]:
-        yield event
-
-    await bench.agent.consume(arriving())
+    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1", used_ms))])
     await asyncio.sleep(0.05)
     assert [answer["reason"] for answer in bench.answers()] == ([reason] if reason else [])
     bench.directory.gate.set()
-    await bench.until(lambda: bench.acked == [0])
+    await bench.until(lambda: bench.progress.position(REKEYED) == 1)
 
 
 async def test_a_large_dead_letter_holds_nobody_up() -> None:
@@ -193,11 +198,11 @@ async def test_a_large_dead_letter_holds_nobody_up() -> None:
     await bench.until(lambda: bench.acked == [0])
     await bench.send(b"4 " * 40_000, scan("+1"))
     await bench.until(lambda: bench.acked == [0, 1, 2])
-    order = [record.topic for record in bench.publisher.records]
+    order = [record.topic for record in bench.records]
     assert order[-2:] == [topics.CUSTOMER_DATA_FETCHED, topics.DEAD_LETTERS]
 
 
-async def test_what_nobody_foresaw_crashes_the_worker_with_the_offset_not_advanced(
+async def test_what_nobody_foresaw_crashes_the_worker_with_the_event_not_finished(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench()
@@ -208,16 +213,51 @@ async def test_what_nobody_foresaw_crashes_the_worker_with_the_offset_not_advanc
     assert "cannot go on at customer-identified/0/0: PublishFailed" in caplog.text
 
 
-async def test_too_many_dead_letters_in_a_minute_stop_the_stream_and_nothing_is_set_aside() -> None:
+@pytest.mark.parametrize("held", [*sorted(ANSWERS), topics.CUSTOMER_LOOKUP_LOGGED])
+async def test_an_event_is_finished_when_the_broker_has_its_answer_and_its_audit_records(
+    held: str,
+) -> None:
+    bench = Bench()
+    bench.directory.outcome = lambda identifier: (
+        (a_customer(identifier), None) if identifier == "+1" else (None, Reason.NOT_FOUND)
+    )
+    acknowledgement: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    send = bench.publisher.send
+
+    async def slowly(record: Record) -> Awaitable[None]:
+        acknowledged = await send(record)
+        return acknowledgement if record.topic == held else acknowledged
+
+    bench.publisher.send = slowly  # type: ignore[method-assign]
+    # The second of each pair shares the first one's call, and has no audit records.
+    await bench.send(scan("+1"), scan("+1"), scan("+2"), scan("+2"))
+    free = {
+        topics.CUSTOMER_DATA_FETCHED: [2, 3],
+        topics.CUSTOMER_LOOKUP_FAILED: [0, 1],
+        topics.CUSTOMER_LOOKUP_LOGGED: [1, 3],
+    }[held]
+    await bench.until(lambda: len(bench.answers()) == 4 and bench.acked == free)
+    await a_while()
+    assert bench.acked == free
+    assert (bench.agent.in_flight, bench.path.in_flight) == (2, 2)
+    acknowledgement.set_result(None)
+    await bench.until(lambda: bench.acked == [0, 1, 2, 3])
+    assert (bench.agent.in_flight, bench.path.in_flight) == (0, 0)
+
+
+async def test_too_many_dead_letters_in_a_minute_stop_the_lists_and_nothing_is_set_aside() -> None:
     bench = Bench(dead_letters_per_minute=3)
-    taking = asyncio.ensure_future(bench.send(*[b"broken"] * 5, scan("+1")))
+    await bench.send(*[b"broken"] * 5)
     await bench.until(lambda: bool(bench.dead_letters.stopped))
     await bench.until(lambda: bench.acked == [0, 1, 2])
-    letters = [r for r in bench.publisher.records if r.topic == topics.DEAD_LETTERS]
+    letters = [r for r in bench.records if r.topic == topics.DEAD_LETTERS]
     assert len(letters) == 3
     assert "POSSTREAM_DEAD_LETTERS_PER_MINUTE" in str(bench.dead_letters.stopped)
+    bench.keep("+1")
+    await bench.send(scan("+1"))
+    assert bench.agent.is_stopped
+    assert (bench.answers(), bench.path.parked) == ([], {SOURCE})
     assert not bench.app.crashed
-    taking.cancel()
 
 
 async def test_the_age_of_a_commit_grows_only_while_an_event_waits() -> None:
@@ -225,23 +265,281 @@ async def test_the_age_of_a_commit_grows_only_while_an_event_waits() -> None:
     assert bench.agent.commit_age_seconds() == 0
     bench.directory.gate = asyncio.Event()
     await bench.send(scan("+1"), arrived_at=time.monotonic() - 5)
-    assert bench.agent.commit_age_seconds() >= 5
+    await bench.send(scan("+2"))
+    assert bench.agent.commit_age_seconds() >= 5, "the oldest counts"
     bench.app.committed_at = time.monotonic()
     assert bench.agent.commit_age_seconds() < 5
     bench.directory.gate.set()
-    await bench.until(lambda: bench.acked == [0])
+    await bench.until(lambda: bench.acked == [0, 1])
     assert bench.agent.commit_age_seconds() == 0
 
 
-@pytest.mark.parametrize("kind", [tuple, dict])
-async def test_a_replay_without_occurred_at_happened_when_it_was_first_written(kind: Any) -> None:
+async def test_a_replay_without_occurred_at_happened_when_it_was_first_written() -> None:
     bench = Bench()
-    headers = kind([("posstream.dlq.timestamp", b"1700000000000")])
-    message = Message(scan("1"), 0, headers=headers)
+    headers = [("posstream.dlq.timestamp", b"1700000000000")]
+    for number, identifier in enumerate(["1", "2"]):
+        bench.keep("2")
+        await bench.take(SOURCE, [Fetched(number, scan(identifier), headers=headers)])
+    await bench.until(lambda: len(bench.answers()) == 2)
+    times = {answer["identified_at"] for answer in bench.answers()}
+    assert times == {"2023-11-14T22:13:20.000Z"}
 
-    async def arriving() -> AsyncIterator[Event]:
-        yield Event(message, bench.acked)
 
-    await bench.agent.consume(arriving())
-    await bench.until(bench.answers)
-    assert bench.answers()[0]["identified_at"] == "2023-11-14T22:13:20.000Z"
+# -- what is answered from the list, without a task
+
+
+def at_once(bench: Bench) -> list[dict[str, Any]]:
+    """The answers that left in batches, and nothing is under way."""
+    assert (bench.agent.in_flight, bench.directory.calls) == (0, [])
+    assert bench.producer.records == bench.records
+    return bench.answers()
+
+
+async def test_hits_are_answered_from_the_list_and_counted() -> None:
+    bench = Bench()
+    bench.keep("+1")
+    await bench.send(*[scan("+1", f"b{n}") for n in range(20)])
+    assert [it["customer"] for it in at_once(bench)] == [{"customer_id": "C-cached"}] * 20
+    assert bench.baskets() == [f"b{n}" for n in range(20)]
+    assert bench.acked == list(range(20))
+    assert bench.counted("CACHE") == 20
+    assert bench.metrics.registry.get_sample_value("posstream_answer_seconds_count") == 20
+
+
+async def test_a_remembered_unknown_is_answered_from_the_list() -> None:
+    bench = Bench()
+    bench.keep("+1", None)
+    await bench.send(scan("+1"))
+    (answer,) = at_once(bench)
+    assert (answer["reason"], answer["source"]) == (Reason.NOT_FOUND, "CACHE")
+    assert bench.counted("CACHE", "NOT_FOUND") == 1
+
+
+async def test_a_refused_identifier_is_answered_from_the_list() -> None:
+    bench = Bench()
+    await bench.send(scan("4111 1111 1111 1111"))
+    (answer,) = at_once(bench)
+    assert answer["reason"] == Reason.INVALID_IDENTIFIER
+    assert "4111111111111111" not in str(bench.records)
+    assert bench.acked == [0]
+
+
+async def test_a_plugin_that_is_off_answers_from_the_list_whatever_the_cache_has() -> None:
+    bench = Bench(enabled=False)
+    bench.keep("+1")
+    await bench.send(scan("+1"), scan("+2"))
+    assert [answer["reason"] for answer in at_once(bench)] == [Reason.DISABLED] * 2
+    assert bench.counted("NONE", "DISABLED") == 2
+
+
+class Slow(ManualClock):
+    """A clock by which a second passes before each look at it."""
+
+    def monotonic(self) -> float:
+        self.advance(1)
+        return super().monotonic()
+
+
+async def test_an_event_of_another_partition_is_sent_on_from_the_list() -> None:
+    clock = Slow()
+    begins_ms = clock.now_ms() + 1000
+    bench = Bench(partitions=3, clock=clock)
+    identifier = next(f"+{n}" for n in range(1, 99) if home(f"+{n}", 3) == 2)
+    bench.cache.at_hand = False
+    await bench.send(scan(identifier), arrived_at=0)
+    assert at_once(bench) == []
+    (sent_on,) = bench.records
+    assert (sent_on.topic, sent_on.partition) == (topics.REKEYED, 2)
+    asked = events.read_rekeyed(sent_on.value)
+    assert asked.identifier == identifier
+    assert asked.taken_at_ms == begins_ms, "when its list was begun"
+    assert bench.acked == [0]
+
+
+async def test_a_rekeyed_hit_is_answered_from_the_list() -> None:
+    bench = Bench()
+    bench.keep("+1")
+    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
+    (answer,) = at_once(bench)
+    assert (answer["source"], answer["lookup_id"]) == ("CACHE", events.lookup_id(None, "t", 0, 0))
+    assert bench.progress.position(REKEYED) == 1
+
+
+async def test_what_others_write_to_the_rekeyed_topic_is_not_answered() -> None:
+    bench = Bench()
+    bench.keep("+1")
+    await bench.take(REKEYED, [Fetched(0, scan("+1"))])
+    await bench.until(lambda: bench.progress.position(REKEYED) == 1)
+    assert [record.topic for record in bench.records] == [topics.DEAD_LETTERS]
+
+
+async def test_what_is_read_in_two_ways_is_answered_in_its_order() -> None:
+    bench = Bench()
+    bench.keep("+1")
+    odd = [scan("+ 1", "b1"), scan("+1", "b3", terminal_id="ä"), scan("x/y", "b5")]
+    plain = [scan("+1", "b0"), scan("+1", "b2"), scan("+1", "b4")]
+    every = [event for both in zip(plain, odd, strict=True) for event in both]
+    await bench.send(*every)
+    assert [it["basket_id"] for it in at_once(bench)] == ["b0", "b1", "b2", "b3", "b4", "b5"]
+
+
+@pytest.mark.parametrize("value", [None, b"", b"[]", b"\xff", scan("+1", ""), b"4" * 70_000])
+async def test_what_cannot_be_read_becomes_a_dead_letter_and_holds_nobody_up(
+    value: bytes | None,
+) -> None:
+    bench = Bench()
+    bench.keep("+1")
+    await bench.send(scan("+1", "b0"), value, scan("+1", "b2"))
+    assert (bench.baskets(), bench.acked) == (["b0", "b2"], [0, 2])
+    await bench.until(lambda: bench.acked == [0, 1, 2])
+    (letter,) = (r for r in bench.records if r.topic == topics.DEAD_LETTERS)
+    assert dict(letter.headers)["posstream.dlq.offset"] == b"1"
+
+
+@pytest.mark.parametrize("event_type", [[], {}, 1, "OTHER"])
+async def test_an_event_of_another_type_becomes_a_dead_letter_whatever_the_type(
+    event_type: object,
+) -> None:
+    bench = Bench()
+    bench.keep("+1")
+    await bench.send(scan("+1", event_type=event_type))
+    await bench.until(lambda: bench.acked == [0])
+    assert [record.topic for record in bench.records] == [topics.DEAD_LETTERS]
+
+
+async def test_an_event_whose_partition_moved_away_is_a_miss() -> None:
+    bench = Bench()
+    bench.keep("+1")
+    bench.cache.at_hand = False
+    await bench.send(scan("+1"))
+    await bench.until(lambda: bench.acked == [0])
+    assert bench.directory.calls == ["+1"]
+
+
+async def test_an_error_of_the_store_is_told_to_it_and_ends_the_fetching() -> None:
+    bench = Bench()
+    bench.cache.error = OSError("damaged")
+    with pytest.raises(OSError, match="damaged"):
+        await bench.send(scan("+1"))
+    assert bench.cache.checked == [bench.cache.error]
+    assert (bench.records, bench.acked) == ([], [])
+
+
+# -- no hit overtakes an open miss of its identifier
+
+
+async def test_a_hit_behind_a_lookup_that_is_under_way_waits_for_its_turn() -> None:
+    bench = Bench()
+    bench.directory.gate = asyncio.Event()
+    await bench.send(scan("+1", "first"), scan("+2", "other"))
+    bench.keep("+1")  # a change of the customer came in
+    bench.keep("+3")
+    await bench.send(scan("+1", "second"), scan("+3", "elsewhere"), scan("+ 1", "third"))
+    await a_while()
+    assert bench.baskets() == ["elsewhere"]
+    bench.directory.gate.set()
+    await bench.until(lambda: bench.acked == [0, 1, 2, 3, 4])
+    assert [it for it in bench.baskets() if it not in {"other", "elsewhere"}] == [
+        *("first", "second", "third")
+    ]
+
+
+class Later:
+    """A clock by which an entry grows old between the first event of a list and the next."""
+
+    def __init__(self, clock: Clock, looks: int, seconds: int) -> None:
+        self._clock = clock
+        self.looks = looks
+        self._later_ms = seconds * 1000
+
+    def now_ms(self) -> int:
+        self.looks -= 1
+        return self._clock.now_ms() + (self._later_ms if self.looks < 0 else 0)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+
+async def test_a_hit_behind_a_miss_of_the_same_list_waits_for_its_turn() -> None:
+    """The list is judged by the time at its start, and what is odd in it by its own."""
+    clock = Later(SystemClock(), looks=10**9, seconds=7200)
+    bench = Bench(clock=clock)
+    bench.directory.gate = asyncio.Event()
+    bench.keep("+1")
+    clock.looks = 1
+    await bench.send(scan("+ 1", "first"), scan("+1", "second"))
+    await a_while()
+    assert bench.baskets() == []
+    assert bench.agent.in_flight == 2
+    clock.looks = 10**9
+    bench.directory.gate.set()
+    await bench.until(lambda: bench.acked == [0, 1])
+    assert bench.baskets() == ["first", "second"]
+
+
+async def test_a_hit_behind_a_miss_whose_list_has_not_left_waits_for_its_turn() -> None:
+    bench = Bench()
+    leaves = asyncio.Event()
+    bench.producer.takes_in = leaves.wait
+    bench.keep("+2")
+    taking = asyncio.ensure_future(bench.send(scan("+1", "first"), scan("+2", "other")))
+    await a_while()
+    taking.cancel()
+    await asyncio.wait([taking])
+    assert bench.directory.calls == [], "it has not begun"
+    bench.producer.takes_in = None
+    bench.keep("+1")
+    await bench.send(scan("+1", "second"))
+    assert bench.baskets() == []
+    leaves.set()
+    await bench.until(lambda: len(bench.answers()) == 3)
+    assert [it for it in bench.baskets() if it != "other"] == ["first", "second"]
+
+
+async def test_after_a_redelivery_a_hit_waits_still_and_nothing_is_answered_twice() -> None:
+    bench = Bench()
+    bench.directory.gate = asyncio.Event()
+    first = Fetched(0, scan("+1", "first"))
+    await bench.send(first.value)
+    await bench.take(SOURCE, [first])  # a seek
+    bench.keep("+1")
+    await bench.send(scan("+1", "second"))
+    await bench.take(SOURCE, [first])
+    await a_while()
+    assert bench.baskets() == []
+    bench.directory.gate.set()
+    await bench.until(lambda: bench.acked == [0, 1])
+    await bench.take(SOURCE, [first])
+    assert bench.baskets() == ["first", "second"]
+    assert bench.directory.calls == ["+1"]
+
+
+async def test_after_a_rebalance_nothing_is_held_once_the_lookups_are_over() -> None:
+    bench = Bench()
+    bench.directory.gate = asyncio.Event()
+    event = scan("+1", "first")
+    await bench.send(event)
+    bench.rebalance()
+    await bench.take(SOURCE, [Fetched(0, event)])  # it was not committed
+    bench.keep("+1")
+    await bench.take(SOURCE, [Fetched(1, scan("+1", "second"))])
+    await a_while()
+    assert (bench.baskets(), bench.path.in_flight) == ([], 2)
+    bench.directory.gate.set()
+    await bench.until(lambda: bench.progress.position(SOURCE) == 2)
+    assert bench.baskets() == ["first", "first", "second"], "delivered twice, answered twice"
+    ids = {answer["lookup_id"] for answer in bench.answers()[:2]}
+    assert len(ids) == 1, "by which it is known"
+    await bench.take(SOURCE, [Fetched(2, scan("+1", "third"))])
+    assert bench.baskets()[3:] == ["third"], "at once"
+    assert (bench.agent.in_flight, bench.path.in_flight) == (0, 0)
+
+
+async def test_what_an_older_generation_answers_finishes_nothing_of_the_new_one() -> None:
+    bench = Bench()
+    bench.directory.gate = asyncio.Event()
+    await bench.send(scan("+1"))
+    bench.rebalance()
+    bench.directory.gate.set()
+    await bench.until(lambda: bench.agent.in_flight == 0)
+    assert (bench.acked, bench.progress.position(SOURCE)) == ([], 0)

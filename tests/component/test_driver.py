@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,13 +12,17 @@ from typing import Any
 import aiokafka
 import orjson
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 
 from posstream.domain.errors import StartRefused
 from posstream.embedded_broker import EmbeddedBroker
+from posstream.ports import Record
 from posstream.settings import Settings
+from posstream.streaming import list_path
 from posstream.streaming.app import (
     BUFFER_MAXSIZE,
     EMBEDDED_TUNING,
@@ -25,9 +30,11 @@ from posstream.streaming.app import (
     Tuning,
     max_poll_records,
 )
+from posstream.streaming.batch_path import Event, Outbox
 from posstream.streaming.driver import Consumer, ConsumerThread
 from posstream.streaming.preflight import prepare_topics
 from posstream.topics import PROJECTED, TOPICS
+from tests.component.list_fakes import FakeProducer, Fetched, a_while
 from tests.integration.harness import free_port
 
 SOURCE = TP("t", 0)
@@ -228,6 +235,17 @@ async def test_a_message_notes_when_it_arrived(tmp_path: Any) -> None:
     assert time.monotonic() - message.arrived_at < 60
 
 
+async def test_a_message_is_made_of_a_record_as_it_was_read(tmp_path: Any) -> None:
+    batch = BatchBuilder(1000, 0)
+    batch.append(timestamp=1_700_000_000_123, key=b"k", value=None, headers=[("h", b"x")])
+    (read,) = MemoryRecords(bytes(batch._build())).next_batch()
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    message = consumer._to_message(SOURCE, read)
+    assert (message.topic, message.partition, message.offset) == (*SOURCE, 0)
+    assert (message.key, message.value, list(message.headers)) == (b"k", None, [("h", b"x")])
+    assert message.timestamp == 1_700_000_000.123
+
+
 async def test_what_a_seek_brings_again_is_not_dropped(tmp_path: Any) -> None:
     consumer = await consumer_of(Consumer, app_for(tmp_path))
     consumer._read_offset[SOURCE] = 2  # as the drain notes it
@@ -258,7 +276,7 @@ async def test_offsets_that_the_log_does_not_have_are_holes(
 
     monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
     for _ in lists:
-        await thread._fetch_records(None)
+        await thread._fetch_records(None, {SOURCE})
     assert list(thread.holes) == [(SOURCE, *hole) for hole in holes]
 
 
@@ -273,7 +291,7 @@ async def test_a_log_that_begins_anew_without_a_seek_ends_the_worker(
 
     monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
     with pytest.raises(ConsistencyError, match="offset 0 came where 3 was next"):
-        await thread._fetch_records(None)
+        await thread._fetch_records(None, {SOURCE})
 
 
 class Group:
@@ -324,7 +342,7 @@ async def test_a_seek_in_the_middle_of_a_list_is_no_hole(
     monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
     for _ in range(2):
         thread._fetched_to[SOURCE] = 3  # as the seek sets it
-        await thread._fetch_records(None)
+        await thread._fetch_records(None, {SOURCE})
         consumer.ack(Held(60))
     assert commit_of(consumer) == 3, "3 to 59 wait in a buffer"
 
@@ -353,22 +371,6 @@ async def test_holes_are_taken_into_the_next_commit(tmp_path: Any) -> None:
     consumer.ack(Held(5))
     consumer._thread.holes.append((SOURCE, 6, 9))
     assert commit_of(consumer) == 9
-
-
-async def test_a_paused_partition_is_fetched_again_only_while_it_is_ours(tmp_path: Any) -> None:
-    consumer = await consumer_of(Consumer, app_for(tmp_path))
-    ours = {SOURCE}
-    consumer.assignment = lambda: ours
-    consumer._set_active_tps(ours)
-    as_a_message_has_it = aiokafka.TopicPartition(*SOURCE)
-    consumer.pause(as_a_message_has_it)
-    assert SOURCE not in consumer._get_active_partitions()
-    consumer.resume(as_a_message_has_it)
-    assert SOURCE in consumer._get_active_partitions()
-    consumer.pause(SOURCE)
-    ours.clear()
-    consumer.resume(SOURCE)
-    assert SOURCE not in consumer._get_active_partitions()
 
 
 @pytest.mark.parametrize(("kind", "again"), [(ConsumerThread, 5), (upstream_thread, 0)])
@@ -522,3 +524,286 @@ async def test_a_fetch_keeps_the_partitions_that_it_was_asked_for(
     paused.set()
     await fetching
     assert waiting == [asked]
+
+
+# -- fetched lists
+
+
+class Answerer:
+    """Answers every record of its topic."""
+
+    writes = ("answers",)
+    is_stopped = False
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.leaves = False
+        self.events: list[Event] = []
+
+    def answer(
+        self, tp: TP, records: Sequence[Any], outbox: Outbox, event: Callable[[Any], Event]
+    ) -> Callable[[], None]:
+        self.offsets += [it.offset for it in records]
+        for it in records:
+            if self.leaves:
+                self.events.append(event(it))
+            else:
+                outbox.add(Record("answers", b"k", b"v", partition=tp.partition))
+        return lambda: None
+
+
+ROWS = TP(PROJECTED[0], 0)
+
+
+class Fetching:
+    """A consumer that has its partitions, and gets what a test puts in."""
+
+    def __init__(self, app: StreamingApp, consumer: Any) -> None:
+        self.app: Any = app
+        self.consumer = consumer
+        self.answerer = Answerer()
+        self.taken: list[int] = []
+        app.answering[SOURCE.topic] = self.answerer
+        app.listed, app.takes_list = frozenset({ROWS.topic}), self._take
+        app._consumer = consumer
+        app.producer = FakeProducer()
+        app.consumer_generation_id = 1
+        consumer._progress.begin({SOURCE: 0, ROWS: 0})
+        #: What each fetch was asked for, and what the next one brings.
+        self.asked: list[set[TP]] = []
+        self.coming: dict[TP, list[Any]] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
+        consumer._thread.getmany = self._getmany
+        self.own(SOURCE, ROWS)
+
+    def own(self, *tps: TP) -> None:
+        self.consumer.assignment = lambda: set(tps)
+        self.consumer._set_active_tps(set(tps))
+
+    async def _getmany(self, active: set[TP], _timeout: float) -> Any:
+        self.asked.append(set(active))
+        brought = {tp: records for tp, records in self.coming.items() if tp in active}
+        self.coming = {tp: it for tp, it in self.coming.items() if tp not in active}
+        self.meanwhile()
+        return brought
+
+    async def _take(self, records: Sequence[tuple[TP, Any]]) -> None:
+        self.taken += [it.offset for _, it in records]
+
+    async def fetch(self, **coming: list[int]) -> Any:
+        """One turn of the fetch loop; what is left for Faust."""
+        names = {"source": SOURCE, "rows": ROWS, "else_": TP("else", 0)}
+        self.coming |= {names[it]: [Fetched(n) for n in ns] for it, ns in coming.items()}
+        left, _ = await self.consumer._wait_next_records(timeout=1)
+        await a_while()
+        return left
+
+
+@pytest.fixture
+async def fetching(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fetching]:
+    monkeypatch.setattr(list_path, "LINGER_SECONDS", 0)
+    app = app_for(tmp_path)
+    made = Fetching(app, await consumer_of(Consumer, app))
+    yield made
+    await made.consumer._list_path.stop()
+
+
+async def test_what_was_fetched_goes_where_it_is_taken_in_lists_or_on_to_the_agents(
+    fetching: Fetching,
+) -> None:
+    fetching.own(SOURCE, ROWS, TP("else", 0))
+    left = await fetching.fetch(source=[0, 1], rows=[0], else_=[5])
+    assert {tp: [it.offset for it in records] for tp, records in left.items()} == {
+        TP("else", 0): [5]
+    }
+    assert (fetching.answerer.offsets, fetching.taken) == ([0, 1], [0])
+    offsets = fetching.consumer._filter_committable_offsets([SOURCE, ROWS])
+    assert offsets == {SOURCE: 2, ROWS: 1}, "and may be committed"
+
+
+async def test_a_rebalance_between_a_fetch_and_its_taking_takes_nothing(
+    fetching: Fetching,
+) -> None:
+    def rebalance() -> None:
+        fetching.app.consumer_generation_id += 1
+
+    fetching.meanwhile = rebalance
+    await fetching.fetch(source=[0], rows=[0])
+    assert (fetching.answerer.offsets, fetching.taken) == ([], [])
+    fetching.meanwhile = lambda: None
+    await fetching.fetch(source=[0], rows=[0])
+    assert (fetching.answerer.offsets, fetching.taken) == ([0], [0])
+
+
+async def test_a_new_assignment_forgets_what_waits_in_lists(fetching: Fetching) -> None:
+    async def assigned(*_: object, **__: object) -> None:
+        fetching.app.consumer_generation_id += 1
+
+    fetching.answerer.is_stopped = True
+    await fetching.fetch(source=[0, 1])
+    fetching.answerer.is_stopped = False
+    fetching.consumer._list_path.take({ROWS: [Fetched(9)]}, 1)
+    fetching.consumer._on_partitions_assigned = assigned
+    await fetching.consumer.on_partitions_assigned({SOURCE, ROWS}, 2)
+    await fetching.fetch(source=[5], rows=[5])
+    assert (fetching.answerer.offsets, fetching.taken) == ([5], [5])
+
+
+async def test_what_is_parked_is_not_fetched_and_the_others_are(fetching: Fetching) -> None:
+    fetching.answerer.is_stopped = True
+    await fetching.fetch(source=[0])
+    await fetching.fetch(source=[1], rows=[0])
+    assert fetching.asked == [{SOURCE, ROWS}, {ROWS}]
+    assert fetching.taken == [0]
+
+
+async def test_if_everything_is_parked_nothing_is_asked_for(fetching: Fetching) -> None:
+    """For aiokafka, an empty set means all partitions."""
+    fetching.own(SOURCE)
+    fetching.answerer.is_stopped = True
+    await fetching.fetch(source=[0])
+    await fetching.fetch(source=[1])
+    assert fetching.asked == [{SOURCE}]
+
+
+@pytest.mark.parametrize("owned", [(SOURCE,), (SOURCE, ROWS)])
+async def test_what_is_parked_is_taken_when_there_is_room_although_nothing_else_comes(
+    fetching: Fetching, owned: tuple[TP, ...]
+) -> None:
+    fetching.own(*owned)
+    fetching.answerer.is_stopped = True
+    await fetching.fetch(source=[0, 1])
+    fetching.answerer.is_stopped = False
+    await fetching.fetch()
+    assert fetching.answerer.offsets == [0, 1]
+    await fetching.fetch(source=[2])
+    assert fetching.answerer.offsets == [0, 1, 2]
+
+
+async def test_the_drain_waits_for_events_and_drops_what_is_parked(fetching: Fetching) -> None:
+    committed: list[int] = []
+
+    async def commit(*_: object, **__: object) -> bool:
+        committed.append(fetching.consumer.finished_to(SOURCE))
+        return True
+
+    fetching.consumer.commit = commit
+    fetching.answerer.leaves = True
+    await fetching.fetch(source=[0, 1])
+    fetching.answerer.is_stopped = True
+    await fetching.fetch(source=[2])
+    waiting = asyncio.ensure_future(fetching.consumer.wait_empty())
+    await a_while()
+    assert not waiting.done()
+    for event in fetching.answerer.events:
+        event.finish()
+    async with asyncio.timeout(10):
+        await waiting
+    assert committed == [2], "the last commit comes after the last answer"
+    fetching.answerer.is_stopped = False
+    await fetching.fetch(rows=[0])
+    assert fetching.answerer.offsets == [0, 1]
+
+
+async def test_the_drain_waits_for_the_confirmation_of_answers(fetching: Fetching) -> None:
+    async def commit(*_: object, **__: object) -> bool:
+        return True
+
+    fetching.consumer.commit = commit
+    fetching.app.producer.confirms = False
+    await fetching.fetch(source=[0])
+    waiting = asyncio.ensure_future(fetching.consumer.wait_empty())
+    await a_while()
+    assert not waiting.done()
+    fetching.app.producer.written[0].set_result(None)
+    async with asyncio.timeout(10):
+        await waiting
+    assert fetching.consumer.finished_to(SOURCE) == 1
+
+
+async def test_the_stop_waits_for_the_list_that_is_being_taken(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = asyncio.Event()
+
+    async def take(_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    async def stop(_: object) -> None:
+        assert not given_up.is_set(), "events in flight come first"
+
+    monkeypatch.setattr(upstream.Consumer, "on_stop", stop)
+    fetching.app.takes_list = take
+    await fetching.fetch(rows=[0])
+    await fetching.consumer.on_stop()
+    assert given_up.is_set()
+    assert fetching.consumer.finished_to(ROWS) == 0
+
+
+async def test_what_is_fetched_while_the_worker_stops_is_not_taken(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Consumer, "should_stop", True)
+    await fetching.fetch(source=[0], rows=[0])
+    assert (fetching.answerer.offsets, fetching.taken) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("last_share", "others"), [(-3600, {ROWS, TP("else", 0)}), (3600, {TP("else", 0)})]
+)
+async def test_tills_come_first_and_the_database_has_a_small_share_meanwhile(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, last_share: int, others: set[TP]
+) -> None:
+    asked: list[tuple[set[TP], float | None]] = []
+
+    async def fetch(_: Any, __: Any, active: set[TP], wait: float, most: int) -> Any:
+        assert most
+        asked.append((set(active), wait))
+        return {tp: [record(0)] for tp in active}
+
+    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
+    app = app_for(tmp_path)
+    app.answering[SOURCE.topic] = Answerer()
+    thread = thread_of(app)
+    thread._database_at = time.monotonic() + last_share
+    every = {SOURCE, ROWS, TP("else", 0)}
+    found = await thread._fetch_records(None, every, timeout=7, max_records=3)
+    assert asked == [({SOURCE}, 0), (others, 0)]
+    assert set(found) == {SOURCE, *others}
+    await thread._fetch_records(None, every, timeout=7, max_records=3)
+    assert asked[2:] == [({SOURCE}, 0), ({TP("else", 0)}, 0)], "it has just had its share"
+
+
+async def test_without_any_till_a_fetch_waits_for_whatever_comes(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[set[TP], float | None]] = []
+
+    async def fetch(_: Any, __: Any, active: set[TP], wait: float, most: int) -> Any:
+        assert most
+        asked.append((set(active), wait))
+        return {ROWS: [record(0)]} if ROWS in active else {}
+
+    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
+    app = app_for(tmp_path)
+    app.answering[SOURCE.topic] = Answerer()
+    thread = thread_of(app)
+    thread._database_at = time.monotonic() + 3600
+    found = await thread._fetch_records(None, {SOURCE, ROWS}, timeout=7, max_records=3)
+    assert asked == [({SOURCE}, 0), ({SOURCE, ROWS}, 7)]
+    assert set(found) == {ROWS}
+
+
+async def test_resuming_the_flow_keeps_an_event_that_came_while_it_was_resumed(
+    tmp_path: Any,
+) -> None:
+    buffer = (app := app_for(tmp_path)).FlowControlQueue(maxsize=10, clear_on_resume=True)
+    app.flow_control.resume()
+    buffer.put_nowait("the event at the committed offset")
+    app.flow_control.resume()
+    assert buffer.qsize() == 1
+    app.flow_control.clear()
+    assert buffer.qsize() == 0

@@ -194,6 +194,79 @@ async def test_a_batch_that_is_refused_for_good_ends_the_worker(
         await sent
 
 
+async def test_a_batch_of_our_own_that_is_refused_for_good_ends_the_worker(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_for(tmp_path, Tuning())
+    crashed = asyncio.get_running_loop().create_future()
+
+    async def crash(why: BaseException) -> None:
+        crashed.set_result(why)
+
+    monkeypatch.setattr(app, "crash", crash)
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asked: list[tuple[Any, str, int]] = []
+
+    async def send_batch(batch: Any, topic: str, *, partition: int) -> Any:
+        asked.append((batch, topic, partition))
+        return refused
+
+    async def stop() -> None: ...
+
+    app.producer._producer = SimpleNamespace(send_batch=send_batch, stop=stop)
+    sent = await app.producer.send_batch("t", 3, "the batch")
+    assert asked == [("the batch", "t", 3)]
+    why = TopicAuthorizationFailedError()
+    refused.set_exception(why)
+    assert await crashed is why
+    with pytest.raises(TopicAuthorizationFailedError):
+        await sent
+
+
+async def test_a_batch_that_nobody_waits_for_any_more_crashes_nothing(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_for(tmp_path, Tuning())
+    crashed: list[BaseException] = []
+
+    async def crash(why: BaseException) -> None:
+        crashed.append(why)
+
+    monkeypatch.setattr(app, "crash", crash)
+    written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def send_batch(*_: object, **__: object) -> Any:
+        return written
+
+    app.producer._producer = SimpleNamespace(send_batch=send_batch)
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
+    await app.producer.send_batch("t", 0, "the batch")
+    written.cancel()
+    await asyncio.sleep(0)
+    assert (crashed, errors) == ([], [])
+
+
+async def test_a_batch_of_our_own_has_the_size_of_any_other(tmp_path: Any) -> None:
+    app = app_for(tmp_path, Tuning())
+    async with made_by(app) as made:
+        app.producer._producer = made
+        ours, theirs = app.producer.new_batch(), made._message_accumulator.create_builder()
+        for batch in (ours, theirs):
+            while batch.append(timestamp=1, key=b"k", value=b"x" * 1000):
+                pass
+        assert ours.record_count() == theirs.record_count() > 100
+
+
+async def test_a_topic_has_as_many_partitions_as_the_broker_says(tmp_path: Any) -> None:
+    async def partitions_for(topic: str) -> set[int]:
+        return {"t": {0, 1, 2}}[topic]
+
+    app = app_for(tmp_path, Tuning())
+    app.producer._producer = SimpleNamespace(partitions_for=partitions_for)
+    assert await app.producer.partitions_of("t") == 3
+
+
 async def test_a_partition_without_a_leader_is_asked_for_ten_times_a_second(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

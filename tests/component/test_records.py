@@ -1,16 +1,18 @@
-"""Records whose header names are not UTF-8: upstream's consumer cannot get past them."""
+"""Reading batches: header names that are not UTF-8, and records as they were read."""
 
 import struct
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
+from faust.types import TP
 
-from posstream.streaming.records import TolerantRecords
+from posstream.streaming import records as module
+from posstream.streaming.records import TolerantRecords, as_read, consumer_record
 
 NAMES = (b"plain", b"caf\xe9", b"plain")
 
@@ -57,3 +59,70 @@ def test_the_batches_after_it_are_read_too() -> None:
 def test_upstream_cannot_get_past_it() -> None:
     with pytest.raises(UnicodeDecodeError):
         read(MemoryRecords(batch(NAMES)))
+
+
+# -- records as they were read
+
+
+def ours(records: Any, key_deserializer: Any) -> list[Any]:
+    """As the fetcher reads them once our classes are installed."""
+    tp = TopicPartition("t", 0)
+    reading: Any = module.PartitionRecords(
+        tp, records, [], 0, key_deserializer, None, True, READ_UNCOMMITTED
+    )
+    found = list(reading)
+    assert reading.next_fetch_offset == (found[-1].offset + 1 if found else 0)
+    return found
+
+
+#: A key and a value, each once missing and once empty, with and without headers.
+MANY = [
+    (b"k", b"v", [("h", b"x"), ("h", b""), ("g", None)]),
+    (None, b"v", []),
+    (b"", b"", [("", b"")]),
+    (b"k", None, []),
+]
+
+
+def many() -> bytes:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1_000_000)
+    for offset, (key, value, headers) in enumerate(MANY):
+        builder.append(offset, 1_700_000_000_000 + offset, key, value, headers)
+    return bytes(builder.build())
+
+
+def test_a_consumer_that_asks_for_it_gets_its_records_as_they_were_read() -> None:
+    found = ours(TolerantRecords(many()), as_read)
+    assert not any(isinstance(record, ConsumerRecord) for record in found)
+    assert [(it.offset, it.timestamp, it.key, it.value, list(it.headers)) for it in found] == [
+        (offset, 1_700_000_000_000 + offset, key, value, headers)
+        for offset, (key, value, headers) in enumerate(MANY)
+    ]
+
+
+def test_what_was_read_makes_the_record_that_upstream_makes() -> None:
+    upstream = read(MemoryRecords(many()))
+    assert all(isinstance(record, ConsumerRecord) for record in upstream)
+    made = [consumer_record(TP("t", 0), it) for it in ours(TolerantRecords(many()), as_read)]
+    assert made == upstream
+    assert [type(record.headers) for record in made] == [type(it.headers) for it in upstream]
+
+
+def test_other_consumers_of_the_process_get_what_they_always_got() -> None:
+    assert ours(TolerantRecords(many()), None) == read(MemoryRecords(many()))
+    shouting = ours(TolerantRecords(batch(NAMES)), bytes.upper)
+    assert [record.key for record in shouting] == [b"K"] * len(NAMES)
+
+
+def test_records_with_odd_header_names_are_as_good_as_others() -> None:
+    found = ours(TolerantRecords(batch(NAMES)), as_read)
+    assert [(it.offset, it.timestamp, it.key, it.value) for it in found] == [
+        (offset, 1, b"k", b"v%d" % offset) for offset in range(3)
+    ]
+    made = [consumer_record(TP("t", 0), record) for record in found]
+    assert made == ours(TolerantRecords(batch(NAMES)), None)
+
+
+def test_the_mark_is_never_called() -> None:
+    with pytest.raises(AssertionError):
+        as_read(b"k")

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from faust.types import TP
 from sqlalchemy import event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -25,7 +26,10 @@ from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.ports import ProjectedEvent, Projection
-from tests.component.kept_cache import Event, FakeApp, Message
+from posstream.streaming import list_path
+from posstream.streaming.list_path import ListPath
+from posstream.streaming.progress import Progress
+from tests.component.list_fakes import Fetched, ListApp, soon
 from tests.component.sql_databases import DATABASES, JOHN, database, found, logged, started
 
 #: For what must happen, and at once.
@@ -83,11 +87,9 @@ class Flaky(Projection):
         self.taken.extend(events)
 
 
-def arrived(*projected: ProjectedEvent, generation: int = 1) -> list[Event]:
+def fetched(*projected: ProjectedEvent) -> list[tuple[TP, Fetched]]:
     return [
-        Event(
-            Message(orjson.dumps(it.value), topic=it.topic, offset=offset, generation_id=generation)
-        )
+        (TP(it.topic, 0), Fetched(offset, orjson.dumps(it.value)))
         for offset, it in enumerate(projected)
     ]
 
@@ -111,45 +113,51 @@ async def locked(engine: AsyncEngine) -> AsyncIterator[None]:
 # -- the agent
 
 
-async def test_a_batch_is_tried_until_it_is_written_and_acknowledged_only_then() -> None:
-    batch = arrived(found("e1"), found("e2"))
-    acked_before: list[bool] = []
+async def test_a_list_is_tried_until_it_is_written_and_is_done_only_then() -> None:
+    done_before: list[bool] = []
 
     class Down(Flaky):
         async def apply(self, events: Sequence[ProjectedEvent]) -> None:
-            acked_before.extend(it.acked for it in batch)
+            await asyncio.sleep(0)
+            done_before.append(projecting.done())
             await super().apply(events)
 
     projection = Down(failures=30)
-    await ProjectionAgent(FakeApp(), projection=projection).project(batch)
+    agent = ProjectionAgent(ListApp(), projection=projection)
+    projecting = asyncio.ensure_future(agent.project(fetched(found("e1"), found("e2"))))
+    await asyncio.wait_for(projecting, SOON_SECONDS)
     assert [it.value["event_id"] for it in projection.taken] == ["e1", "e2"]
-    assert acked_before == [False, False] * 31
-    assert [it.acked for it in batch] == [True, True]
+    assert done_before == [False] * 31
 
 
-async def test_what_is_no_object_is_acknowledged_and_holds_up_nothing(
+async def test_what_is_no_object_is_left_out_and_holds_up_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     projection = Flaky(failures=0)
-    good = arrived(found("e1"))
-    bad = [Event(Message(value, topic="t", offset=7)) for value in (None, b"", b"[]", b"\xff")]
-    await ProjectionAgent(FakeApp(), projection=projection).project([*bad, *good])
+    bad = [(TP("t", 3), Fetched(7, value)) for value in (None, b"", b"[]", b"\xff")]
+    agent = ProjectionAgent(ListApp(), projection=projection)
+    await agent.project([*bad, *fetched(found("e1"))])
     assert [it.value["event_id"] for it in projection.taken] == ["e1"]
-    assert all(it.acked for it in [*bad, *good])
-    assert caplog.text.count("not projected: t/0/7") == len(bad)
+    assert caplog.text.count("not projected: t/3/7 is no JSON object") == len(bad)
 
 
-async def test_events_of_an_older_generation_are_written_but_left_to_come_again() -> None:
+async def test_an_event_says_where_it_lies() -> None:
     projection = Flaky(failures=0)
-    old, new = arrived(found("e1"), generation=1), arrived(found("e2"), generation=2)
-    app = FakeApp(consumer_generation_id=2)
-    await ProjectionAgent(app, projection=projection).project([*old, *new])
-    assert len(projection.taken) == 2
-    assert [it.acked for it in [*old, *new]] == [False, True]
+    agent = ProjectionAgent(ListApp(), projection=projection)
+    value = orjson.dumps(found("e1").value)
+    await agent.project([(TP(topics.CUSTOMER_DATA_FETCHED, 5), Fetched(42, value))])
+    (event,) = projection.taken
+    assert (event.topic, event.place) == (
+        topics.CUSTOMER_DATA_FETCHED,
+        "customer-data-fetched/5/42",
+    )
 
 
-async def test_the_last_transaction_is_rolled_back_before_the_agent_ends() -> None:
+async def test_the_last_transaction_is_rolled_back_before_the_worker_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The database is closed next."""
+    monkeypatch.setattr(list_path, "LINGER_SECONDS", 0)
 
     class Slow(Projection):
         def __init__(self) -> None:
@@ -164,15 +172,12 @@ async def test_the_last_transaction_is_rolled_back_before_the_agent_ends() -> No
                 await asyncio.sleep(0)
                 self.rolled_back = True
 
-    projection = Slow()
-
-    async def arriving() -> AsyncIterator[Event]:
-        for it in arrived(found("e1")):
-            yield it
-        await projection.begun.wait()
-
-    agent = ProjectionAgent(FakeApp(), projection=projection)
-    await asyncio.wait_for(agent.consume(arriving()), SOON_SECONDS)
+    projection, app = Slow(), ListApp()
+    ProjectionAgent(app, projection=projection)
+    path = ListPath(app, Progress())
+    path.take({tp: [record] for tp, record in fetched(found("e1"))}, app.consumer_generation_id)
+    await soon(projection.begun.is_set)
+    await asyncio.wait_for(path.stop(), SOON_SECONDS)
     assert projection.rolled_back
 
 
@@ -193,17 +198,16 @@ async def test_a_lock_timeout_is_waited_out(url: str, engine: AsyncEngine) -> No
         connection.commit()
 
     projection = Watched(SqlProjection(impatient))
-    batch = arrived(found("e1"), found("e2"))
+    batch = fetched(found("e1"), found("e2"))
     async with locked(engine):
         projecting = asyncio.create_task(
-            ProjectionAgent(FakeApp(), projection=projection).project(batch)
+            ProjectionAgent(ListApp(), projection=projection).project(batch)
         )
         for _ in range(3):
             assert isinstance(await projection.error(), DBAPIError)
     await asyncio.wait_for(projecting, SOON_SECONDS)
     await impatient.dispose()
     assert await ids(engine) == ["e1", "e2"]
-    assert all(it.acked for it in batch)
 
 
 @pytest.mark.skipif("postgresql" not in DATABASES, reason="SQLite waits 5 s and no longer")
@@ -216,7 +220,7 @@ async def test_a_transaction_that_waits_too_long_is_given_up_and_tried_again(
         projection = Watched(SqlProjection(engine, patience_seconds=0.2))
         async with locked(engine):
             projecting = asyncio.create_task(
-                ProjectionAgent(FakeApp(), projection=projection).project(arrived(found("e1")))
+                ProjectionAgent(ListApp(), projection=projection).project(fetched(found("e1")))
             )
             assert isinstance(await projection.error(), TimeoutError)
         await asyncio.wait_for(projecting, SOON_SECONDS)
@@ -233,9 +237,9 @@ async def test_the_victim_of_a_deadlock_is_tried_again(tmp_path: Path) -> None:
         projection = Watched(SqlProjection(engine))
         async with engine.connect() as foreign:
             await foreign.execute(text("UPDATE baskets SET terminal_id = 'x'"))
-            newer = arrived(found("e1", basket="b0", fetched=20))
+            newer = fetched(found("e1", basket="b0", fetched=20))
             projecting = asyncio.create_task(
-                ProjectionAgent(FakeApp(), projection=projection).project(newer)
+                ProjectionAgent(ListApp(), projection=projection).project(newer)
             )
             await until_somebody_waits_for_a_lock(engine)
             # It has the customer and waits for our basket; we have the basket and want the
@@ -249,7 +253,6 @@ async def test_the_victim_of_a_deadlock_is_tried_again(tmp_path: Path) -> None:
             await foreign.rollback()
         await asyncio.wait_for(projecting, SOON_SECONDS)
         assert await ids(engine) == ["e0", "e1"]
-        assert newer[0].acked
         await engine.dispose()
 
 
@@ -300,7 +303,7 @@ async def test_a_connection_that_died_without_a_word_is_given_up(tmp_path: Path)
 
         way.passable.clear()
         projecting = asyncio.create_task(
-            ProjectionAgent(FakeApp(), projection=projection).project(arrived(found("e2")))
+            ProjectionAgent(ListApp(), projection=projection).project(fetched(found("e2")))
         )
         assert isinstance(await projection.error(), TimeoutError)
         assert not projecting.done()
@@ -383,9 +386,9 @@ async def test_a_table_that_is_missing_is_no_reason_to_skip(engine: AsyncEngine)
     projection = Watched(SqlProjection(engine))
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE lookup_answers RENAME TO hidden"))
-    batch = arrived(found("e1"), found("e2"))
+    batch = fetched(found("e1"), found("e2"))
     projecting = asyncio.create_task(
-        ProjectionAgent(FakeApp(), projection=projection).project(batch)
+        ProjectionAgent(ListApp(), projection=projection).project(batch)
     )
     assert isinstance(await projection.error(), DBAPIError)
     async with engine.begin() as connection:
@@ -402,11 +405,7 @@ async def test_a_database_that_is_away_is_no_reason_to_skip() -> None:
 
 
 async def test_the_topics_of_the_projection_are_those_it_reads() -> None:
-    asked: list[str] = []
-
-    class App(FakeApp):
-        def raw_topic(self, *names: str) -> None:
-            asked.extend(names)
-
-    ProjectionAgent(App(), projection=Flaky(0))
-    assert tuple(asked) == topics.PROJECTED
+    app = ListApp()
+    agent = ProjectionAgent(app, projection=Flaky(0))
+    assert app.listed == set(topics.PROJECTED)
+    assert app.takes_list == agent.project

@@ -15,7 +15,7 @@ from posstream.domain.errors import StorageFailed
 from posstream.domain.freshness import CacheEntry
 from posstream.streaming.store import fits, is_damage
 from posstream.topics import CACHE_CHANGELOG
-from tables.customer_cache import home
+from tables.customer_cache import encode, home
 from tests.component.kept_cache import PARTITIONS, KeptCache
 
 ENTRY = CacheEntry(1_000, b"{}")
@@ -124,6 +124,38 @@ async def test_damage_that_is_read_ends_the_worker_once_and_the_next_start_rebui
             cache.table.partition(NUMBER).get(WHO)
     await asyncio.sleep(0)
     assert len(crashes) == 1
+    assert not store_of(cache).partition_path(NUMBER).exists()
+
+
+async def test_lists_read_stored_values_as_they_are(cache: KeptCache) -> None:
+    cache.put(WHO, ENTRY)
+    get = cache.table.partition(NUMBER).reader()
+    assert get is not None
+    assert (get(WHO.encode()), get(b"nobody")) == (encode(ENTRY), None)
+
+
+async def test_of_a_partition_that_moved_away_lists_read_nothing(cache: KeptCache) -> None:
+    cache.put(WHO, ENTRY)
+    cache.assign([number for number in range(PARTITIONS) if number != NUMBER])
+    assert cache.table.partition(NUMBER).reader() is None
+
+
+async def test_damage_that_a_list_reads_ends_the_worker_too(
+    cache: KeptCache, crashes: list[BaseException]
+) -> None:
+    cache.put(WHO, ENTRY)
+    harm_entries(put_away(cache))
+    partition = cache.table.partition(NUMBER)
+    get = partition.reader()
+    assert get is not None
+    with pytest.raises(Exception, match="Corruption") as raised:
+        get(WHO.encode())
+    partition.check(OSError("of another kind"))
+    await asyncio.sleep(0)
+    assert crashes == []
+    partition.check(raised.value)
+    await asyncio.sleep(0)
+    assert crashes == [raised.value]
     assert not store_of(cache).partition_path(NUMBER).exists()
 
 

@@ -1,4 +1,7 @@
+import hashlib
+import importlib.util
 import json
+import sys
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -643,3 +646,27 @@ def test_only_a_replay_says_when_it_was_first_written(
     headers: list[tuple[str, bytes]], found: int | None
 ) -> None:
     assert events.first_written_ms(headers) == found
+
+
+# -- ids
+
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:posstream")
+
+
+@given(st.text())
+def test_a_derived_id_is_a_uuid_of_version_5(name: str) -> None:
+    expected = str(uuid.uuid5(NAMESPACE, name))
+    assert events.derived(name) == expected
+    assert events.derived_bytes(name.encode()) == expected.encode()
+
+
+def test_ids_are_the_same_on_a_python_without_its_own_sha1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "_sha1", None)
+    spec = importlib.util.find_spec("posstream.events")
+    assert spec is not None
+    assert spec.loader is not None
+    again = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(again)
+    assert again.sha1 is hashlib.sha1
+    for name in ("", "e-1", "customer-identified/3/42", "\U0001f600"):
+        assert again.derived(name) == events.derived(name) == str(uuid.uuid5(NAMESPACE, name))

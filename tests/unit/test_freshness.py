@@ -10,6 +10,7 @@ from posstream.domain.freshness import (
     age_ms,
     fresh_until_ms,
     judge,
+    never_refreshed_ms,
     refresh_due,
 )
 
@@ -233,3 +234,19 @@ def test_once_due_an_entry_stays_due_until_its_window_ends(
 ) -> None:
     if due(age, jitter, windows) and judge(known(age + later), NOW, windows) is FRESH:
         assert due(age + later, jitter, windows)
+
+
+@given(windows, jitters, st.floats(min_value=0, max_value=1, exclude_max=True))
+def test_below_an_age_nothing_is_refreshed_whatever_its_jitter(
+    windows: Windows, jitter: float, share: float
+) -> None:
+    never_ms = never_refreshed_ms(windows)
+    for age in (int(never_ms * share), never_ms - 1):
+        assert age >= never_ms or not due(age, jitter, windows)
+
+
+@given(windows)
+def test_above_that_age_the_jitter_decides(windows: Windows) -> None:
+    age = never_refreshed_ms(windows) + 1
+    if judge(known(age), NOW, windows) is FRESH:
+        assert due(age, 1.0, windows)

@@ -1,9 +1,13 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posstream.domain import identifier as module
 from posstream.domain.identifier import (
     ALLOWED,
+    NORMAL,
     Identifier,
     IdentifierKind,
     InvalidIdentifier,
@@ -253,3 +257,37 @@ def test_a_card_number_is_refused_however_it_is_spaced_and_never_shown(data: st.
     shown = [char for char in refused.masked if char.isdigit()]
     assert len(shown) <= 10
     assert digits not in "".join(shown)
+
+
+# -- the shortcut
+
+
+@given(
+    st.one_of(scans, st.from_regex(NORMAL), st.from_regex(NORMAL, fullmatch=True)), st.booleans()
+)
+def test_the_shortcut_for_normal_scans_changes_nothing(scanned: str, guard: bool) -> None:  # noqa: FBT001
+    shortly = normalise(scanned, card_guard=guard)
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(module, "NORMAL", re.compile(r"(?!)"))
+        assert normalise(scanned, card_guard=guard) == shortly
+
+
+@pytest.mark.parametrize(
+    ("scanned", "group"),
+    [
+        *[("+4930123456", "PHONE"), ("030123456", "PHONE"), ("123456789012", "PHONE")],
+        *[("john@example.com", "EMAIL"), ("CARD_123", "CARD"), ("0A", "CARD")],
+    ],
+)
+def test_most_scans_take_the_shortcut(scanned: str, group: str) -> None:
+    normal = NORMAL.fullmatch(scanned)
+    assert normal is not None
+    assert normal.lastgroup == group
+
+
+@pytest.mark.parametrize(
+    "scanned",
+    ["0049301234", "00", "1234567890123", "card_1", "J@example.com", "_", "A" * 129, "A\n"],
+)
+def test_what_must_be_changed_or_looked_at_does_not(scanned: str) -> None:
+    assert NORMAL.fullmatch(scanned) is None

@@ -15,6 +15,7 @@ def test_a_set_of_offsets_is_a_set(ranges: list[tuple[int, int]], start: int) ->
         assert offsets.add(first, stop) is (first not in model)
         model |= set(range(first, stop))
     assert offsets.run_from(start) == next(n for n in range(start, 99) if n not in model)
+    assert [n for n in range(-1, 99) if n in offsets] == sorted(model)
 
 
 @given(st.lists(RANGES, max_size=50), st.integers(0, 80))

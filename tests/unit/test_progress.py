@@ -65,3 +65,26 @@ def test_a_new_assignment_counts_anew() -> None:
     progress.clear()
     progress.begin({SOURCE: 4})
     assert progress.position(SOURCE) == 4
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 5)), max_size=20), st.booleans())
+def test_an_offset_is_finished_if_it_was_noted_or_lies_below_the_start(
+    spans: list[tuple[int, int]],
+    asked_between: bool,  # noqa: FBT001
+) -> None:
+    progress = Progress()
+    progress.begin({SOURCE: 10})
+    finished = set(range(10))
+    for start, length in spans:
+        progress.finish(SOURCE, start, start + length)
+        finished |= set(range(start, start + length))
+        if asked_between:
+            progress.position(SOURCE)  # forgets what lies below
+    assert [n for n in range(50) if progress.is_finished(SOURCE, n)] == sorted(finished)
+    assert not progress.is_finished(TP("t", 1), 0)
+
+
+def test_before_it_is_known_where_to_begin_only_what_was_noted_is_finished() -> None:
+    progress = Progress()
+    progress.finish(SOURCE, 3)
+    assert [n for n in range(5) if progress.is_finished(SOURCE, n)] == [3]

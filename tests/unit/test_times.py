@@ -86,3 +86,42 @@ def test_every_millisecond_survives_being_written_and_read(milliseconds: int) ->
     assert moment is not None
     assert milliseconds == to_ms(moment)
     assert moment == from_ms(milliseconds)
+
+
+# -- against `datetime` itself
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECONDS = st.one_of(
+    st.integers(min_value=-62_135_596_800_000, max_value=253_402_300_799_999),
+    st.integers(min_value=-2_000, max_value=2_000),
+)
+OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+MOMENTS = st.datetimes(timezones=st.one_of(st.just(UTC), OFFSETS))
+
+
+@given(MILLISECONDS)
+def test_milliseconds_are_written_as_datetime_writes_them(milliseconds: int) -> None:
+    moment = EPOCH + timedelta(milliseconds=milliseconds)
+    expected = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    assert iso_utc_ms(milliseconds) == expected
+
+
+@given(MOMENTS)
+def test_a_moment_is_its_whole_milliseconds_rounded_down_before_1970_too(moment: datetime) -> None:
+    assert to_ms(moment) == (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+@given(MOMENTS, st.sampled_from(["T", " "]))
+def test_a_moment_that_was_written_is_read_as_the_same_in_utc(moment: datetime, sep: str) -> None:
+    try:
+        expected = moment.astimezone(UTC)
+    except OverflowError:
+        expected = None  # it is in UTC before the first year, or after the last
+    found = parse_utc(moment.isoformat(sep))
+    assert found == expected
+    assert found is None or found.tzinfo is UTC
+
+
+@given(st.datetimes())
+def test_a_moment_without_an_offset_is_read_as_utc(moment: datetime) -> None:
+    assert parse_utc(moment.isoformat()) == moment.replace(tzinfo=UTC)

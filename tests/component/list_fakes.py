@@ -1,0 +1,126 @@
+"""What the paths of fetched lists need of an app, in memory; batches are aiokafka's own."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from posstream.ports import Record
+from posstream.streaming.app import Tuning
+
+
+@dataclass
+class Fetched:
+    """A record as aiokafka read it."""
+
+    offset: int
+    value: bytes | None = b""
+    key: bytes | None = b"k"
+    timestamp: int = 1
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def records_of(topic: str, partition: int, batch: Any) -> list[Record]:
+    """What a batch would write, as a consumer would read it."""
+    found = []
+    read = MemoryRecords(bytes(batch._build()))
+    while read.has_next():
+        found += [
+            Record(topic, it.key, it.value, list(it.headers), partition) for it in read.next_batch()
+        ]
+    return found
+
+
+class FakeProducer:
+    """Takes batches; can keep callers waiting, and hold confirmations back."""
+
+    def __init__(self, *, partitions: int = 3, batch_size: int = 262_144) -> None:
+        self.partitions = partitions
+        self.batch_size = batch_size
+        #: Topic, partition and records of each batch that was handed over.
+        self.given: list[tuple[str, int, list[Record]]] = []
+        #: The confirmation of each of them.
+        self.written: list[asyncio.Future[None]] = []
+        self.confirms = True
+        #: Awaited before a batch is taken, and before the partitions are told.
+        self.takes_in: Callable[[], Any] | None = None
+        self.tells: Callable[[], Any] | None = None
+        #: Gets a copy of each record that was handed over.
+        self.also: list[Record] = []
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for _, _, records in self.given for record in records]
+
+    async def partitions_of(self, _: str) -> int:
+        if self.tells is not None:
+            await self.tells()
+        return self.partitions
+
+    def new_batch(self) -> BatchBuilder:
+        return BatchBuilder(self.batch_size, 0)
+
+    async def send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[None]":
+        if self.takes_in is not None:
+            await self.takes_in()
+        assert batch.closed(), "or others could write into it"
+        records = records_of(topic, partition, batch)
+        self.given.append((topic, partition, records))
+        self.also += records
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.written.append(written)
+        if self.confirms:
+            written.set_result(None)
+        return written
+
+
+@dataclass
+class ListApp:
+    """An app in its first generation, whose events flow."""
+
+    producer: FakeProducer = field(default_factory=FakeProducer)
+    consumer_generation_id: int = 1
+    answering: dict[str, Any] = field(default_factory=dict)
+    listed: frozenset[str] = frozenset()
+    takes_list: Any = None
+    committed_at: float = 0.0
+    tuning: Tuning = field(default_factory=Tuning)
+    consumer: Any = field(default_factory=lambda: SimpleNamespace(flow_active=True))
+    crashed: list[BaseException] = field(default_factory=list)
+    #: How many batches had been handed over at each look whether the process was frozen.
+    pulses: list[int] = field(default_factory=list)
+
+    @property
+    def pulse(self) -> Any:
+        return SimpleNamespace(check=lambda: self.pulses.append(len(self.producer.given)))
+
+    def patience(self, seconds: float) -> None:
+        """Wait so long for a confirmation."""
+        self.tuning = dataclasses.replace(self.tuning, delivery_seconds=seconds)
+
+    def answer_lists(self, topics: Sequence[str], answering: Any) -> None:
+        self.answering |= dict.fromkeys(topics, answering)
+
+    def take_lists(self, topics: Sequence[str], taker: Any) -> None:
+        self.listed, self.takes_list = frozenset(topics), taker
+
+    async def crash(self, why: BaseException) -> None:
+        self.crashed.append(why)
+
+
+async def soon(done: Callable[[], object]) -> None:
+    """Wait for what must happen, and at once."""
+    async with asyncio.timeout(10):
+        while not done():  # noqa: ASYNC110 - it waits for anything
+            await asyncio.sleep(0)
+
+
+async def a_while() -> None:
+    """Let everything happen that can happen now."""
+    for _ in range(20):
+        await asyncio.sleep(0)

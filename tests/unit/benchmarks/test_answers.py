@@ -1,0 +1,44 @@
+"""What the contestants write is what posstream writes."""
+
+import orjson
+import pytest
+from aiokafka.partitioner import murmur2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.contestants.answers import Known, Moment, derived, headers_of, record
+from benchmarks.contestants.murmur2 import partition
+from posstream import events
+
+EVENT = {
+    "event_id": "0000002a-0000-4000-8000-000000000007",
+    "basket_id": 'basket "7"',
+    "customer_identifier": "CARD_R7",
+    "occurred_at": "2026-01-31T12:00:00.000Z",
+}
+KNOWN = Known.of(b'{"customer_id":"CUST_7"}')
+
+
+@given(st.text(max_size=40).filter(lambda text: text.isprintable()))
+def test_ids_are_derived_as_posstream_derives_them(event_id: str) -> None:
+    assert derived(event_id or "x") == events.lookup_id(event_id or "x", "", 0, 0)
+
+
+@given(st.binary(max_size=80), st.integers(1, 64))
+def test_a_key_goes_where_kafkas_clients_put_it(key: bytes, partitions: int) -> None:
+    assert partition(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+@pytest.mark.parametrize("duration_ms", [None, 12])
+def test_a_spliced_answer_has_the_fields_of_a_plain_one(duration_ms: int | None) -> None:
+    _, value, _ = Moment().full(EVENT, KNOWN, duration_ms=duration_ms)
+    plain = record(EVENT, {"customer_id": "CUST_7"}, KNOWN.fetched_at_ms, duration_ms=duration_ms)
+    spliced = orjson.loads(value)
+    for changing in ("occurred_at", "age_ms"):
+        assert type(spliced.pop(changing)) is type(plain.pop(changing))
+    assert spliced == plain
+
+
+def test_the_headers_are_those_of_the_answer() -> None:
+    key, value, headers = Moment().full(EVENT, KNOWN)
+    assert (key, headers) == (b'basket "7"', headers_of(orjson.loads(value)))

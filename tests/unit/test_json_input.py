@@ -1,0 +1,62 @@
+"""What is read can be published: nesting is bounded by what orjson writes, 254 levels."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posstream.json_input import read_json
+
+#: What orjson writes, less the three levels of our own envelopes.
+DEEPEST = 251
+
+
+def nested(depth: int, inner: bytes = b"") -> bytes:
+    return b"[" * depth + inner + b"]" * depth
+
+
+@pytest.mark.parametrize("depth", [99, 100, 101, DEEPEST - 1, DEEPEST])
+def test_a_document_can_be_published_inside_of_three_others(depth: int) -> None:
+    document = read_json(nested(depth))
+    assert orjson.dumps([[[document]]]) == nested(depth + 3)
+
+
+@pytest.mark.parametrize("depth", [DEEPEST + 1, 253, 254, 255, 256, 1024])
+def test_a_deeper_document_is_refused_whatever_nests_it(depth: int) -> None:
+    objects = b'{"a":' * depth + b"0" + b"}" * depth
+    for raw in (nested(depth), objects, b"[" + nested(depth - 1) + b"]"):
+        with pytest.raises(orjson.JSONEncodeError):
+            read_json(raw)
+
+
+def test_upstream_writes_254_levels_and_no_more() -> None:
+    assert orjson.dumps(orjson.loads(nested(254))) == nested(254)
+    with pytest.raises(orjson.JSONEncodeError):
+        orjson.dumps(orjson.loads(nested(255)))
+
+
+def test_many_brackets_side_by_side_or_in_text_are_not_deep() -> None:
+    wide: list[Any] = [[] for _ in range(1000)]
+    assert read_json(orjson.dumps(wide)) == wide
+    assert read_json(orjson.dumps("[{" * 500)) == "[{" * 500
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(max_size=5)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)
+        ),
+    )
+)
+def test_any_document_is_read_as_it_is(document: Any) -> None:
+    assert read_json(json.dumps(document).encode()) == document
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"NaN", b"\xff", b'"\\ud800"', nested(1025)])
+def test_what_is_no_json_is_refused_as_such(raw: bytes) -> None:
+    with pytest.raises(orjson.JSONDecodeError):
+        read_json(raw)

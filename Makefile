@@ -23,11 +23,15 @@ $(VENV)/.browser: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,browser]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
+$(VENV)/.bench: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
+
 $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos chaos kafka bench-recovery bench-search docs schema clean
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos chaos kafka bench bench-recovery bench-search docs schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -84,6 +88,9 @@ test-browser: $(VENV)/.browser ## the pages in a browser (chromium)
 	$(BIN)/pytest -m browser
 
 test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos lint types floors compose ## everything that there is
+
+bench: $(VENV)/.bench ## posstream beside its peers, on Apache Kafka; writes docs/reference/benchmarks.md; ONLY=hits,latency ROUNDS=3 EVENTS=400000
+	@$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--events $(EVENTS))
 
 bench-recovery: $(VENV)/.test ## how fast a cache of up to a million is there again, on Apache Kafka; 15 minutes
 	@$(BIN)/python -m benchmarks.recovery

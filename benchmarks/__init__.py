@@ -1,1 +1,1 @@
-"""Measurements of a real worker. Each prints what it found; none asserts a time."""
+"""Measurements of real processes. Each prints what it found; none asserts a time."""

@@ -10,11 +10,8 @@ changelog. An empty cache is measured first, as the control. Nothing here assert
 import argparse
 import asyncio
 import hashlib
-import importlib.metadata
 import os
-import platform
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,21 +24,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-import aiokafka
 import orjson
 import rocksdict
 from faust.stores.rocksdb import Store
 
+from benchmarks.cache_entries import PARTITIONS, fill, identifier
+from benchmarks.conditions import conditions
+from benchmarks.progress import say
 from posstream import topics
-from posstream.domain.customer import Customer
-from posstream.domain.freshness import CacheEntry
-from posstream.settings import Settings
-from tables.customer_cache import encode, home
+from tables.customer_cache import home
 from tests.integration.harness import ForeignClient, Scan, Tally, Worker, foreign_client
 from tests.servers import kafka
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
-PARTITIONS: Final = Settings().topic_partitions
 #: Faust's own entry among ours: where in the changelog the store is.
 OFFSET_KEY: Final[bytes] = Store.offset_key
 #: The mock makes up a customer for any identifier.
@@ -80,30 +75,6 @@ class Measured:
     disk_bytes: int
     #: The caches of all starts, and the other worker's, equal the first one.
     rebuilt_equals_lost: bool
-
-
-def say(text: str) -> None:
-    """One line of progress."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-def identifier(number: int) -> str:
-    """The normalised identifier of a filled-in customer."""
-    return f"CARD_R{number}"
-
-
-def document(number: int) -> bytes:
-    """A customer as a cache entry has one: about 300 bytes, as the mock's are."""
-    customer = Customer(
-        customer_id=f"CUST_{uuid.uuid5(uuid.NAMESPACE_OID, str(number))}",
-        first_name="Erika",
-        last_name="Mustermann",
-        email=f"erika.mustermann.{number}@example.com",
-        phone=f"+49301{number:08}",
-        loyalty_points=number % 10_000,
-        tier="SILVER",
-    )
-    return orjson.dumps(customer.as_document())
 
 
 # The stores of a stopped worker.
@@ -168,30 +139,6 @@ def replay_seconds(log: str) -> float:
 
 
 # What is done to a cluster.
-
-
-async def fill(servers: str, first: int, end: int) -> None:
-    """Write entries straight to the changelog, each to its home partition."""
-    now_ms = time.time_ns() // 1_000_000
-    producer = aiokafka.AIOKafkaProducer(
-        bootstrap_servers=servers, acks="all", linger_ms=20, max_batch_size=256 * 1024
-    )
-    await producer.start()
-    try:
-        for number in range(first, end):
-            who = identifier(number)
-            sent = await producer.send(
-                topics.CACHE_CHANGELOG,
-                encode(CacheEntry(now_ms, document(number))),
-                key=who.encode(),
-                partition=home(who, PARTITIONS),
-            )
-            if number % 100_000 == 0:
-                await sent
-                say(f"filling: {number} of {end}")
-        await producer.flush()
-    finally:
-        await producer.stop()
 
 
 async def started(worker: Worker) -> Start:
@@ -365,22 +312,6 @@ def table(measured: Sequence[Measured]) -> str:
             )
         )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def conditions() -> dict[str, str]:
-    """Where and with what this was measured."""
-    names = ("faust-streaming", "aiokafka", "rocksdict", "posstream")
-    commit = ["git", "describe", "--always", "--dirty"]
-    described = subprocess.run(commit, capture_output=True, text=True, check=False)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in names},
-        "commit": described.stdout.strip() or "none",
-        "at": time.strftime("%Y-%m-%d %H:%M"),
-    }
 
 
 def main(arguments: Sequence[str]) -> int:

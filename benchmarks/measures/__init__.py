@@ -1,0 +1,31 @@
+"""What is measured, each in a module of its own."""
+
+from types import ModuleType
+from typing import Final
+
+from benchmarks.measures import (
+    burst,
+    graphql,
+    growth,
+    hits,
+    latency,
+    misses,
+    mix,
+    projection,
+    recovery,
+    two_workers,
+)
+
+#: By the name on the command line, in the order of the page.
+MEASURES: Final[dict[str, ModuleType]] = {
+    "hits": hits,
+    "two_workers": two_workers,
+    "latency": latency,
+    "misses": misses,
+    "mix": mix,
+    "burst": burst,
+    "graphql": graphql,
+    "projection": projection,
+    "recovery": recovery,
+    "growth": growth,
+}

@@ -1,0 +1,89 @@
+"""Recovery: a worker with an empty data directory reads its cache from the changelog."""
+
+import asyncio
+import time
+from dataclasses import asdict
+from typing import Any, Final
+
+import aiokafka
+
+from benchmarks.figures import figure, ratios, table
+from benchmarks.posstream_worker import Posstream
+from benchmarks.progress import say
+from benchmarks.recovery import Start, started
+from benchmarks.setting import Setting
+from benchmarks.stage import Stage, stage, total
+from posstream import topics
+from tests.integration.harness import Worker
+
+ENTRIES: Final = 100_000
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """A start, and a plain reader that puts the same changelog into a dict, in turns.
+
+    Returns:
+        The entries, the starts, and the seconds of the reader.
+    """
+    starts: list[Start] = []
+    plain: list[float] = []
+    with stage(setting.folder / "recovery", embedded=setting.embedded) as on:
+        Posstream(on).prepare(ENTRIES)
+        for number in range(1, setting.rounds + 1):
+            worker = Worker(on.servers, on.new_folder("recovery"))
+            starts.append(asyncio.run(started(worker)))
+            worker.stop()
+            plain.append(asyncio.run(_read(on)))
+            say(
+                f"round {number} of {setting.rounds}: {ENTRIES} entries, ready after "
+                f"{starts[-1].seconds:.1f} s, of it {starts[-1].replay_seconds:.2f} s of reading; "
+                f"a plain reader {plain[-1]:.2f} s"
+            )
+        broker = on.broker
+    return {
+        "broker": broker,
+        "entries": ENTRIES,
+        "starts": [asdict(it) for it in starts],
+        "plain_seconds": plain,
+    }
+
+
+async def _read(on: Stage) -> float:
+    """Seconds in which aiokafka reads the changelog into a dict."""
+    ends = on.ends(topics.CACHE_CHANGELOG)
+    count = total(ends)
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=on.servers, group_id=None, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        began = time.monotonic()
+        consumer.assign([aiokafka.TopicPartition(it.topic, it.partition) for it in ends])
+        await consumer.seek_to_beginning()
+        entries: dict[bytes, bytes] = {}
+        read = 0
+        while read < count:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                read += len(records)
+                entries |= {record.key: record.value for record in records}
+        return time.monotonic() - began
+    finally:
+        await consumer.stop()
+
+
+def section(found: dict[str, Any]) -> str:
+    """Entries a second, and how long a worker takes until it is ready."""
+    entries = found["entries"]
+    replays = [entries / it["replay_seconds"] for it in found["starts"]]
+    plain = [entries / it for it in found["plain_seconds"]]
+    rows = [
+        [
+            f"{entries:,}",
+            figure(replays),
+            figure(plain),
+            figure(ratios(replays, plain), 2),
+            figure([it["seconds"] for it in found["starts"]], 1),
+        ]
+    ]
+    head = ["entries", "posstream, entries/s", "plain reader, entries/s", "ratio", "ready after, s"]
+    return table(head, rows)

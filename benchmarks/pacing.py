@@ -1,0 +1,93 @@
+"""`python -m benchmarks.pacing …`: a till that never waits, with the moment of each event in it.
+
+The load is open: an event leaves when its time has come, whatever became of those before it, and
+its answer is late by all the time since then. The moment is in the basket, in nanoseconds of this
+machine's monotonic clock, which all its processes share.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from typing import Final
+
+import orjson
+from confluent_kafka import Producer
+
+from benchmarks.cache_entries import identifier
+from benchmarks.scans import asked_for
+from benchmarks.stage import Stage
+from posstream.domain.times import iso_utc_ms
+
+_EVENT: Final = (
+    b'{"event_id":"%b-0000-4000-8000-%012x","event_type":"CUSTOMER_IDENTIFIED",'
+    b'"occurred_at":"%b","basket_id":"paced-%b-%d","customer_identifier":"%b"}'
+)
+#: Before the first event: everybody is there by then.
+_LEAD_NS: Final = 100_000_000
+#: As librdkafka has it: with less, its own small requests would be what is measured.
+_LINGER_MS: Final = 5
+
+
+def stamp(text: bytes, tag: bytes) -> int | None:
+    """The moment in a basket, wherever it is in the text; None if it is of another run."""
+    _, found, rest = text.partition(b"paced-%b-" % tag)
+    if not found:
+        return None
+    return int(rest[: rest.find(b'"')] if b'"' in rest else rest)
+
+
+def pace(stage: Stage, topic: str, *, rate: float, count: int, tag: str, customers: int) -> float:  # noqa: PLR0913 - a load is all of this
+    """Write events at a rate; by how many milliseconds the latest one left too late."""
+    command = [
+        *(sys.executable, "-m", "benchmarks.pacing", "--servers", stage.servers),
+        *("--topic", topic, "--rate", str(rate), "--count", str(count), "--tag", tag),
+        *("--customers", str(customers)),
+    ]
+    done = subprocess.run(command, check=True, capture_output=True)
+    return float(orjson.loads(done.stdout)["late_ms"])
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser()
+    for name in ("servers", "topic", "tag"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    for name in ("count", "customers"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    it = parser.parse_args()
+    producer = Producer(
+        {
+            "bootstrap.servers": it.servers,
+            "partitioner": "murmur2_random",
+            "linger.ms": _LINGER_MS,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    producer.list_topics(it.topic)
+    late_ns = _write(producer, it.topic, it.tag.encode(), it.rate, it.count, it.customers)
+    producer.flush()
+    print(orjson.dumps({"late_ms": late_ns / 1e6}).decode())
+
+
+def _write(  # noqa: PLR0913 - the command line
+    producer: Producer, topic: str, tag: bytes, rate: float, count: int, customers: int
+) -> int:
+    interval_ns = 1e9 / rate
+    start = time.monotonic_ns() + _LEAD_NS
+    occurred_at = iso_utc_ms(time.time_ns() // 1_000_000).encode()
+    late_ns = 0
+    for number in range(count):
+        due = start + int(number * interval_ns)
+        who = identifier(asked_for(number, customers)).encode()
+        value = _EVENT % (tag, number, occurred_at, tag, due, who)
+        while (now := time.monotonic_ns()) < due:
+            producer.poll(0)
+            time.sleep((due - now) / 1e9)
+        late_ns = max(late_ns, now - due)
+        producer.produce(topic, value, who)
+    return late_ns
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,129 @@
+"""posstream itself: real workers, with a cache that is filled before they start."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from confluent_kafka import TopicPartition
+
+from benchmarks.cache_entries import PARTITIONS, fill
+from benchmarks.runs import Watched
+from benchmarks.stage import Stage
+from posstream import topics
+from tests.integration.harness import Worker
+
+#: Its name among the contestants.
+POSSTREAM: Final = "posstream"
+
+#: The mock makes up a customer for any identifier.
+_API_QUERY: Final = "?generate=1"
+_PATIENCE_SECONDS: Final = 30
+#: So that no lookup fails, however long it waits for its turn; nor is anybody asked for twice.
+PATIENT: Final = {"timeout_seconds": 60, "deadline_seconds": 300, "retry_attempts": 1}
+#: What a run leaves behind, for the projection to read at its next start.
+_LEFT_BEHIND: Final = (
+    topics.CUSTOMER_IDENTIFIED,
+    topics.CUSTOMER_DATA_FETCHED,
+    topics.CUSTOMER_LOOKUP_FAILED,
+    topics.CUSTOMER_LOOKUP_LOGGED,
+)
+
+
+class Posstream:
+    """One worker, or several, on one stage.
+
+    Args:
+        stage: its broker, with no other posstream on it.
+        partitions: of its topics.
+    """
+
+    def __init__(self, stage: Stage, *, partitions: int = PARTITIONS) -> None:
+        self.stage = stage
+        self._partitions = partitions
+        self._workers: list[Worker] = []
+        self._customers = 0
+
+    def worker(self, number: int = 0) -> Worker:
+        """One of the workers; it keeps its data directory."""
+        while len(self._workers) <= number:
+            folder = self.stage.new_folder("posstream")
+            made = Worker(
+                self.stage.servers,
+                folder,
+                api_query=_API_QUERY,
+                topic_partitions=self._partitions,
+            )
+            self._workers.append(made)
+        return self._workers[number]
+
+    def prepare(self, customers: int) -> None:
+        """Make the topics, and fill the cache up to so many customers. No worker may run."""
+        if not self._customers:
+            with self.started():
+                pass
+        asyncio.run(
+            fill(self.stage.servers, self._customers, customers, partitions=self._partitions)
+        )
+        self._customers = customers
+
+    def rewind(self) -> None:
+        """Drop what earlier runs left, so that no run has work of another one. None may run."""
+        self.stage.empty(*_LEFT_BEHIND)
+
+    @contextmanager
+    def started(self, count: int = 1, *, ready: bool = True) -> Iterator[list[Worker]]:
+        """Workers that are ready, or just started."""
+        workers = [self.worker(number) for number in range(count)]
+        try:
+            for worker in workers:
+                worker.start()
+            if ready:
+                for worker in workers:
+                    asyncio.run(worker.ready())
+            yield workers
+        finally:
+            for worker in workers:
+                _stop(worker)
+
+    def ends(self) -> list[TopicPartition]:
+        """Where the next answers will be."""
+        return self.stage.ends(topics.CUSTOMER_DATA_FETCHED)
+
+
+def configure(worker: Worker, **config: object) -> None:
+    """Change the live configuration, and wait until it is in force.
+
+    Raises:
+        RuntimeError: if it is not in half a minute.
+    """
+
+    async def change() -> None:
+        version = await worker.configure(**config)
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while await worker.metric("posstream_configuration_version") < version:
+            if time.monotonic() > give_up_at:
+                raise RuntimeError(f"version {version} is not in force")
+            await asyncio.sleep(0.05)
+
+    asyncio.run(change())
+
+
+def watched(workers: Sequence[Worker]) -> Watched:
+    """Workers as one contestant."""
+    return Watched(
+        POSSTREAM,
+        lambda: [worker._process.pid for worker in workers if worker._process],
+        lambda: all(worker.running for worker in workers),
+        lambda: "\n".join(worker.log for worker in workers),
+    )
+
+
+def _stop(worker: Worker) -> None:
+    if worker.running:
+        try:
+            worker.stop()
+        except Exception:
+            worker.kill()
+            raise

@@ -270,14 +270,15 @@ class BatchPath:
             lane.parked = ()
 
     async def take(
-        self, fetched: Mapping[TP, Sequence[Any]], generation: int
+        self, fetched: Mapping[TP, Sequence[Any]], generation: int | None
     ) -> dict[TP, Sequence[Any]]:
         """Take the lists of the topics that are answered so.
 
         Args:
             fetched: records by partition.
-            generation: the group's when they were asked for. What an older one fetched is not
-                taken: it comes again, from where the group goes on.
+            generation: the group's in which partitions were sought before they were fetched. What
+                an older one fetched is not taken: it comes again, from where the group goes on.
+                The present one's will not: while the flow is stopped it is kept.
 
         Returns:
             what is for others.
@@ -295,7 +296,11 @@ class BatchPath:
         topics = {topic for tp in lists for topic in self._app.answering[tp.topic].writes}
         partitions = {topic: await producer.partitions_of(topic) for topic in topics}
         # Nothing is awaited from here until everything is noted.
-        if generation != self._app.consumer_generation_id or not self._app.consumer.flow_active:
+        if generation != self._app.consumer_generation_id:
+            return others
+        if not self._app.consumer.flow_active:
+            for tp, records in lists.items():
+                self._lane(tp).parked = records
             return others
         self._app.pulse.check()
         outbox = Outbox(producer.new_batch, time.time_ns() // 1_000_000, partitions)
@@ -307,7 +312,7 @@ class BatchPath:
     def _answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox, spans: list[tuple[_Lane, int, int]]
     ) -> Callable[[], None]:
-        lane = self._lanes.setdefault(tp, _Lane(tp, self._progress))
+        lane = self._lane(tp)
         lane.parked = ()
         records = lane.new(records)
         if not records:
@@ -332,6 +337,9 @@ class BatchPath:
             lane.answered.add(start, stop)
             spans.append((lane, start, stop))
         return begin
+
+    def _lane(self, tp: TP) -> _Lane:
+        return self._lanes.setdefault(tp, _Lane(tp, self._progress))
 
     async def _hand_over(
         self,

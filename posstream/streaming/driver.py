@@ -65,6 +65,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         self.holes: deque[tuple[TP, int, int]] = deque()
         #: When the database's topics had their share, in monotonic seconds.
         self._database_at = 0.0
+        #: How often all partitions were sought.
+        self._seeks = 0
         #: The offset that the next fetch of a partition should bring, once it was sought.
         self._fetched_to: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
@@ -112,7 +114,10 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     async def _fetch_records(
         self, consumer: aiokafka.AIOKafkaConsumer, *args: Any, **kwargs: Any
     ) -> Mapping[TopicPartition, list[Any]]:
-        records = await self._fetch_by_rank(consumer, *args, **kwargs)
+        return await self._fetch_by_rank(consumer, *args, **kwargs)
+
+    async def _fetch(self, *args: Any, **kwargs: Any) -> Mapping[TopicPartition, list[Any]]:
+        records: Mapping[TopicPartition, list[Any]] = await super()._fetch_records(*args, **kwargs)
         # Nothing is awaited from here on: no seek can come between a fetch and its account.
         for tp, fetched in records.items():
             if tp in self._fetched_to:
@@ -127,11 +132,11 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Mapping[TopicPartition, list[Any]]:
         """Fetch what tills wait for first; the database's share is small while they do."""
-        fetch = super()._fetch_records
         answering = {tp for tp in active_partitions or () if tp.topic in self.app.answering}
         if answering:
-            records = dict(await fetch(consumer, answering, 0, _LIST))
+            records = dict(await self._fetch(consumer, answering, 0, _LIST))
             if records:
+                seeks = self._seeks
                 others = set(active_partitions or ()) - answering
                 now = time.monotonic()
                 if now < self._database_at + _DATABASE_SECONDS:
@@ -139,12 +144,13 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
                 else:
                     self._database_at = now
                 if others:
-                    records |= await fetch(consumer, others, 0, max_records)
+                    # It waits for a rebalance, for one.
+                    fetched = await self._fetch(consumer, others, 0, max_records)
+                    if seeks != self._seeks:  # the first ones come again
+                        return fetched
+                    records |= fetched
                 return records
-        waited: Mapping[TopicPartition, list[Any]] = await fetch(
-            consumer, active_partitions, timeout, max_records
-        )
-        return waited
+        return await self._fetch(consumer, active_partitions, timeout, max_records)
 
     def _note_holes(self, tp: TP, fetched: list[Any]) -> None:
         """Note offsets that the log does not have: markers, compacted or expired records."""
@@ -188,7 +194,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         never = [tp for tp, at in starts.items() if at is None]
         if never:
             starts |= {TP(*tp): at for tp, at in (await consumer.beginning_offsets(never)).items()}
-        # Together, without an await: see `_fetch_records`.
+        # Together, without an await: see `_fetch`.
+        self._seeks += 1
         for tp, at in starts.items():
             consumer.seek(TopicPartition(*tp), at)
             self._fetched_to[tp] = at
@@ -271,6 +278,8 @@ class Consumer(faust_driver.Consumer):
         self._progress = Progress()
         #: What the group has of each partition, as far as we know.
         self._written: dict[TP, int] = {}
+        #: The generation in which partitions were sought; None before that.
+        self._sought_in: int | None = None
         super().__init__(*args, **kwargs)
         self._batch_path = BatchPath(self.app, self._progress)
         self._list_path = ListPath(self.app, self._progress)
@@ -282,7 +291,9 @@ class Consumer(faust_driver.Consumer):
         """Seek to where the group goes on, and count from there."""
         generation = self.app.consumer_generation_id
         starts: Mapping[TP, int] = await super().seek_to_committed()
+        self._batch_path.drop_parked()  # it comes again
         if generation == self.app.consumer_generation_id:
+            self._sought_in = generation
             self._progress.begin(starts)
             self._written |= starts
         return starts
@@ -295,6 +306,7 @@ class Consumer(faust_driver.Consumer):
         """Count anew: another worker may have gone on with a partition meanwhile."""
         self._progress.clear()
         self._written.clear()
+        self._sought_in = None
         self._batch_path.clear()
         self._list_path.clear()
         await super().on_partitions_assigned(assigned, generation_id)
@@ -341,8 +353,10 @@ class Consumer(faust_driver.Consumer):
         timeout: float,  # noqa: ASYNC109 - upstream's
     ) -> tuple[Mapping[TP, Sequence[Any]] | None, set[TP] | None]:
         """Fetch; what can be answered at once is answered, and the rest goes on to the agents."""
-        generation = self.app.consumer_generation_id
         fetched, active = await super()._wait_next_records(timeout)
+        # Not the generation in which the wait began: it may have lasted for a whole rebalance. What
+        # the thread fetched before a seek gets here before its end does.
+        generation = self._sought_in
         # Without any, too: there may be room again for what was fetched before.
         if fetched is not None and not self.should_stop:
             fetched = self._list_path.take(fetched, generation)

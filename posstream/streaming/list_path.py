@@ -47,17 +47,19 @@ class ListPath:
             return set()
         return {tp for tp in tps if tp.topic in self._app.listed}
 
-    def take(self, fetched: Mapping[TP, Sequence[Any]], generation: int) -> dict[TP, Sequence[Any]]:
+    def take(
+        self, fetched: Mapping[TP, Sequence[Any]], generation: int | None
+    ) -> dict[TP, Sequence[Any]]:
         """Take what is for the lists.
 
         Args:
             fetched: records by partition.
-            generation: the group's when they were asked for; see `BatchPath.take`.
+            generation: see `BatchPath.take`.
 
         Returns:
             what is to go on to the agents.
         """
-        is_live = generation == self._app.consumer_generation_id and self._app.consumer.flow_active
+        is_live = generation == self._app.consumer_generation_id
         left: dict[TP, Sequence[Any]] = {}
         for tp, records in fetched.items():
             if tp.topic not in self._app.listed:

@@ -238,8 +238,9 @@ async def test_nothing_is_taken_while_the_flow_is_stopped() -> None:
     left = await bench.path.take({SOURCE: [Fetched(0)], TP("else", 0): [Fetched(5)]}, 1)
     assert (bench.answerer.lists, bench.app.producer.given) == ([], [])
     assert list(left) == [TP("else", 0)]
+    assert bench.path.parked == {SOURCE}, "it does not come again"
     bench.app.consumer.flow_active = True
-    await bench.take(SOURCE, 0)
+    await bench.go_on()
     assert bench.answered() == answers_of(0)
 
 

@@ -46,6 +46,10 @@ def app_for(tmp_path: Any, broker: str = "kafka://127.0.0.1:1") -> StreamingApp:
     return app
 
 
+async def nothing(*_: object, **__: object) -> None:
+    """What Faust would do, left out."""
+
+
 async def consumer_of(kind: type, app: StreamingApp) -> Any:
     """A consumer that was never started."""
     app.topics._acking_topics.add(SOURCE.topic)
@@ -124,9 +128,7 @@ async def test_a_new_assignment_commits_nothing_before_it_was_sought(tmp_path: A
     consumer._progress.begin({SOURCE: 0})
     consumer.ack(Held(0))
 
-    async def assigned(*_: object, **__: object) -> None: ...
-
-    consumer._on_partitions_assigned = assigned
+    consumer._on_partitions_assigned = nothing
     await consumer.on_partitions_assigned({SOURCE}, 2)
     consumer.ack(Held(7))
     assert commit_of(consumer) is None
@@ -574,6 +576,8 @@ class Fetching:
         self.coming: dict[TP, list[Any]] = {}
         self.meanwhile: Callable[[], None] = lambda: None
         consumer._thread.getmany = self._getmany
+        consumer._thread.seek_to_committed = self._seek
+        consumer._sought_in = 1
         self.own(SOURCE, ROWS)
 
     def own(self, *tps: TP) -> None:
@@ -586,6 +590,16 @@ class Fetching:
         self.coming = {tp: it for tp, it in self.coming.items() if tp not in active}
         self.meanwhile()
         return brought
+
+    async def _seek(self) -> Any:
+        return {SOURCE: 0, ROWS: 0}
+
+    async def rebalance(self) -> None:
+        """As Faust does it, without what becomes of tables and agents."""
+        self.app.consumer_generation_id += 1
+        self.consumer._on_partitions_assigned = nothing
+        await self.consumer.on_partitions_assigned({SOURCE, ROWS}, 2)
+        await self.consumer.perform_seek()
 
     async def _take(self, records: Sequence[tuple[TP, Any]]) -> None:
         self.taken += [it.offset for _, it in records]
@@ -631,20 +645,55 @@ async def test_a_rebalance_between_a_fetch_and_its_taking_takes_nothing(
     await fetching.fetch(source=[0], rows=[0])
     assert (fetching.answerer.offsets, fetching.taken) == ([], [])
     fetching.meanwhile = lambda: None
+    await fetching.consumer.perform_seek()
     await fetching.fetch(source=[0], rows=[0])
     assert (fetching.answerer.offsets, fetching.taken) == ([0], [0])
 
 
-async def test_a_new_assignment_forgets_what_waits_in_lists(fetching: Fetching) -> None:
-    async def assigned(*_: object, **__: object) -> None:
-        fetching.app.consumer_generation_id += 1
+async def test_the_first_fetch_after_a_rebalance_is_taken_although_its_wait_began_before(
+    fetching: Fetching,
+) -> None:
+    """The cause of a loss: 250 events piled up, were fetched so, and dropped."""
+    fetching.consumer.stop_flow()
+    fetch = asyncio.ensure_future(fetching.fetch(source=[0, 1], rows=[0]))
+    await a_while()
+    await fetching.rebalance()
+    assert not fetch.done()
+    fetching.consumer.resume_flow()
+    await fetch
+    assert (fetching.answerer.offsets, fetching.taken) == ([0, 1], [0])
 
+
+async def test_what_is_fetched_while_the_flow_is_stopped_is_kept_until_it_goes_on(
+    fetching: Fetching,
+) -> None:
+    fetching.meanwhile = fetching.consumer.stop_flow
+    await fetching.fetch(source=[0], rows=[0])
+    assert (fetching.answerer.offsets, fetching.taken) == ([], [0])
+    fetching.meanwhile = lambda: None
+    fetching.consumer.resume_flow()
+    await fetching.fetch()
+    assert fetching.answerer.offsets == [0]
+
+
+async def test_what_was_kept_comes_again_after_a_seek_and_is_answered_once(
+    fetching: Fetching,
+) -> None:
+    fetching.meanwhile = fetching.consumer.stop_flow
+    await fetching.fetch(source=[0])
+    fetching.meanwhile = lambda: None
+    await fetching.consumer.perform_seek()
+    fetching.consumer.resume_flow()
+    await fetching.fetch(source=[0, 1])
+    assert fetching.answerer.offsets == [0, 1]
+
+
+async def test_a_new_assignment_forgets_what_waits_in_lists(fetching: Fetching) -> None:
     fetching.answerer.is_stopped = True
     await fetching.fetch(source=[0, 1])
     fetching.answerer.is_stopped = False
     fetching.consumer._list_path.take({ROWS: [Fetched(9)]}, 1)
-    fetching.consumer._on_partitions_assigned = assigned
-    await fetching.consumer.on_partitions_assigned({SOURCE, ROWS}, 2)
+    await fetching.rebalance()
     await fetching.fetch(source=[5], rows=[5])
     assert (fetching.answerer.offsets, fetching.taken) == ([5], [5])
 
@@ -775,6 +824,24 @@ async def test_tills_come_first_and_the_database_has_a_small_share_meanwhile(
     assert set(found) == {SOURCE, *others}
     await thread._fetch_records(None, every, timeout=7, max_records=3)
     assert asked[2:] == [({SOURCE}, 0), ({TP("else", 0)}, 0)], "it has just had its share"
+
+
+async def test_tills_records_are_dropped_if_a_seek_came_while_others_were_fetched(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second fetch waits for a rebalance; the first one's records come again after it."""
+    others = TP("else", 0)
+
+    async def fetch(_: Any, __: Any, active: set[TP], *___: object) -> Any:
+        if others in active:
+            thread._seeks += 1
+        return {tp: [record(0)] for tp in active}
+
+    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
+    app = app_for(tmp_path)
+    app.answering[SOURCE.topic] = Answerer()
+    thread = thread_of(app)
+    assert set(await thread._fetch_records(None, {SOURCE, others}, timeout=7)) == {others}
 
 
 async def test_without_any_till_a_fetch_waits_for_whatever_comes(

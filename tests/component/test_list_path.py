@@ -195,16 +195,11 @@ async def test_a_full_list_that_is_forgotten_parks_nothing_any_more(bench: Bench
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_what_an_older_generation_fetched_or_a_stopped_flow_is_not_taken(
-    bench: Bench,
-) -> None:
+async def test_what_an_older_generation_fetched_is_not_taken(bench: Bench) -> None:
     records = {LISTED: [Fetched(0)]}
     assert bench.path.take(records, bench.app.consumer_generation_id - 1) == {}
-    bench.app.consumer.flow_active = False
-    assert bench.path.take(records, bench.app.consumer_generation_id) == {}
     await a_while()
     assert bench.taker.lists == []
-    bench.app.consumer.flow_active = True
     bench.path.take(records, bench.app.consumer_generation_id)
     await soon(lambda: bench.positions() == (1, 0))
 

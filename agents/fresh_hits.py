@@ -8,7 +8,7 @@ in any way out of the ordinary is left to them.
 
 import re
 from collections.abc import Callable, Container, Sequence
-from datetime import datetime
+from datetime import date
 from functools import lru_cache
 from typing import Any, Final
 
@@ -29,18 +29,22 @@ from tables.customer_cache import HEADER, KNOWN
 #: Text that JSON writes as it is: no quote, no backslash, nothing outside printable ASCII.
 _PLAIN: Final = re.compile(r"[!#-\[\]-~][ !#-\[\]-~]{0,255}").fullmatch
 _MOMENT: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 ).fullmatch
+_DATE: Final = slice(10)
 _DOCUMENT_AT: Final = HEADER.size
 #: A longer event may be too long, or nest too deep: orjson writes 254 levels.
 _MOST_BYTES: Final = 2 * 250
 _KINDS: Final = {kind.value: kind.value.encode() for kind in IdentifierKind}
 _MILLISECONDS: Final = [b"%03d" % number for number in range(1000)]
 #: Fields that are checked, and not used.
-_CHECKED: Final = frozenset({"event_type", "employee_id", "terminal_id", "deadline_ms"})
+_CHECKED: Final = frozenset({"employee_id", "terminal_id", "deadline_ms"})
 #: Headers that mean something.
 _MEANT: Final = frozenset({"traceparent", events.FIRST_WRITTEN})
 _EVENT_TYPE: Final = "CUSTOMER_DATA_FETCHED"
+_ASKED: Final = "CUSTOMER_IDENTIFIED"
+#: What the event's type may be.
+_ASKED_AS: Final = (_ASKED, None)
 
 
 class FreshHits:
@@ -137,7 +141,9 @@ class FreshHits:
             elif not _is_moment(identified_at):
                 otherwise(record)
                 continue
-            if not _CHECKED.isdisjoint(event) and not _is_plain(event):
+            if event.get("event_type", _ASKED) not in _ASKED_AS or (
+                not _CHECKED.isdisjoint(event) and not _is_plain(event)
+            ):
                 otherwise(record)
                 continue
             if record.headers and any(name in _MEANT for name, _ in record.headers):
@@ -197,10 +203,13 @@ def _iso_second(second: int) -> bytes:
 
 def _is_moment(text: Any) -> bool:
     """Whether a time is one, and written as we write it."""
-    if type(text) is not str or not _MOMENT(text):
-        return False
+    return type(text) is str and _MOMENT(text) is not None and _is_date(text[_DATE])
+
+
+@lru_cache(maxsize=64)
+def _is_date(text: str) -> bool:
     try:
-        datetime.fromisoformat(text)
+        date.fromisoformat(text)
     except ValueError:
         return False
     return True
@@ -208,8 +217,6 @@ def _is_moment(text: Any) -> bool:
 
 def _is_plain(event: dict[str, Any]) -> bool:
     """Whether the fields that are checked, and not used here, are as they should be."""
-    if event.get("event_type") not in (None, "CUSTOMER_IDENTIFIED"):
-        return False
     for name in ("employee_id", "terminal_id"):
         it = event.get(name)
         if it is not None and type(it) is not int and not (type(it) is str and _PLAIN(it)):

@@ -264,9 +264,6 @@ def install_event_loop() -> None:
         import uvloop
 
         uvloop.install()
-    # The thread of the consumer reads in many small steps, and waits before each until a busy
-    # event loop lets it: 5 ms by default.
-    sys.setswitchinterval(0.0005)
     # Python looks for cycles after every 700 new objects, a tenth of all CPU; a list has more.
     gc.set_threshold(50_000, 20, 50)
     # A tenth of all CPU goes into aiokafka's debug lines; those of the others hold customers.

@@ -47,7 +47,8 @@ class Outbox:
         self._new_batch = new_batch
         self._now_ms = now_ms
         self._partitions = partitions
-        self._open: dict[tuple[str, int], _Batch] = {}
+        #: By topic, the batch of each partition that takes records.
+        self._open: dict[str, list[_Batch | None]] = {}
         self._begun: list[tuple[str, int, _Batch]] = []
 
     def add(self, record: Record) -> None:
@@ -59,12 +60,21 @@ class Outbox:
 
     def to(self, topic: str) -> Callable[[bytes, bytes, list[tuple[str, bytes]]], None]:
         """What puts in records of one topic: key, value, headers."""
-        partitions = self._partitions[topic]
+        batches = self._batches(topic)
+        partitions, now_ms = len(batches), self._now_ms
 
         def add(key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-            self._put(topic, (murmurhash2(key, SEED) & POSITIVE) % partitions, key, value, headers)
+            partition = (murmurhash2(key, SEED) & POSITIVE) % partitions
+            batch = batches[partition]
+            if batch is not None and batch.append(batch.count, now_ms, key, value, headers):
+                batch.count += 1
+            else:
+                self._put(topic, partition, key, value, headers)
 
         return add
+
+    def _batches(self, topic: str) -> "list[_Batch | None]":
+        return self._open.setdefault(topic, [None] * self._partitions[topic])
 
     def _put(
         self,
@@ -74,11 +84,13 @@ class Outbox:
         value: bytes | None,
         headers: list[tuple[str, bytes]],
     ) -> None:
-        batch = self._open.get((topic, partition))
-        if batch is None or not batch.append(self._now_ms, key, value, headers):  # it is full
-            batch = self._open[topic, partition] = _Batch(self._new_batch())
-            batch.append(self._now_ms, key, value, headers)
+        batches = self._batches(topic)
+        batch = batches[partition]
+        if batch is None or not batch.append(batch.count, self._now_ms, key, value, headers):
+            batch = batches[partition] = _Batch(self._new_batch())
+            batch.append(0, self._now_ms, key, value, headers)
             self._begun.append((topic, partition, batch))
+        batch.count += 1
 
     def batches(self) -> Sequence[tuple[str, int, Any]]:
         """Topic, partition and aiokafka's builder, in the order in which they were begun."""
@@ -88,29 +100,17 @@ class Outbox:
 class _Batch:
     """aiokafka's batch builder without the Python around its compiled part: half the time."""
 
-    __slots__ = ("_append", "_builder", "_count")
+    __slots__ = ("_builder", "append", "count")
 
     def __init__(self, builder: Any) -> None:
         self._builder = builder
-        self._append = builder._builder.append  # noqa: SLF001 - no public way
-        self._count = 0
-
-    def append(
-        self,
-        timestamp_ms: int,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]],
-    ) -> bool:
-        """Append a record; False if it does not fit any more."""
-        if not self._append(self._count, timestamp_ms, key, value, headers):
-            return False
-        self._count += 1
-        return True
+        #: Takes offset, timestamp, key, value, headers; gives nothing if the batch is full.
+        self.append = builder._builder.append  # noqa: SLF001 - no public way
+        self.count = 0
 
     def closed(self) -> Any:
         """The builder, complete, for the producer."""
-        self._builder._relative_offset = self._count  # noqa: SLF001 - no public way
+        self._builder._relative_offset = self.count  # noqa: SLF001 - no public way
         self._builder.close()  # it leaves at once
         return self._builder
 

@@ -45,8 +45,6 @@ _PROBE_SECONDS: Final = 10
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 #: Events answered in one step. It holds the event loop for some 10 ms.
 _LIST: Final = 1000
-#: While there are always events to answer, the read model gets one fetch in so many seconds.
-_DATABASE_SECONDS: Final = 1.0
 _GROUP_WATCH_SECONDS: Final = 1.0
 _DRAIN_POLL_SECONDS: Final = 0.02
 #: Between two looks whether a partition that has to wait may go on.
@@ -63,10 +61,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         #: Offsets `[from, to)` that will never come, for the consumer to take.
         self.holes: deque[tuple[TP, int, int]] = deque()
-        #: When the database's topics had their share, in monotonic seconds.
-        self._database_at = 0.0
         #: How often all partitions were sought.
-        self._seeks = 0
+        self.seeks = 0
         #: The offset that the next fetch of a partition should bring, once it was sought.
         self._fetched_to: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
@@ -116,8 +112,9 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     ) -> Mapping[TopicPartition, list[Any]]:
         return await self._fetch_by_rank(consumer, *args, **kwargs)
 
-    async def _fetch(self, *args: Any, **kwargs: Any) -> Mapping[TopicPartition, list[Any]]:
-        records: Mapping[TopicPartition, list[Any]] = await super()._fetch_records(*args, **kwargs)
+    async def fetch_noted(self, *args: Any) -> Mapping[TopicPartition, list[Any]]:
+        """Fetch as upstream does, and note what the log does not have."""
+        records: Mapping[TopicPartition, list[Any]] = await super()._fetch_records(*args)
         # Nothing is awaited from here on: no seek can come between a fetch and its account.
         for tp, fetched in records.items():
             if tp in self._fetched_to:
@@ -131,26 +128,27 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 - upstream's
         max_records: int | None = None,
     ) -> Mapping[TopicPartition, list[Any]]:
-        """Fetch what tills wait for first; the database's share is small while they do."""
-        answering = {tp for tp in active_partitions or () if tp.topic in self.app.answering}
+        """Fetch what tills wait for first; of the listed topics all that there is.
+
+        While their lists are full, no more of these is asked for: aiokafka fetches nothing of a
+        broker for 100 ms while something that came of it waits (its `prefetch_backoff`).
+        """
+        active = set(active_partitions or ())
+        answering = {tp for tp in active if tp.topic in self.app.answering}
+        listed = {tp for tp in active if tp.topic in self.app.listed}
+        turn = _Turn(self)
         if answering:
-            records = dict(await self._fetch(consumer, answering, 0, _LIST))
-            if records:
-                seeks = self._seeks
-                others = set(active_partitions or ()) - answering
-                now = time.monotonic()
-                if now < self._database_at + _DATABASE_SECONDS:
-                    others = {tp for tp in others if tp.topic not in BEHIND_DATABASE}
-                else:
-                    self._database_at = now
-                if others:
-                    # It waits for a rebalance, for one.
-                    fetched = await self._fetch(consumer, others, 0, max_records)
-                    if seeks != self._seeks:  # the first ones come again
-                        return fetched
-                    records |= fetched
-                return records
-        return await self._fetch(consumer, active_partitions, timeout, max_records)
+            await turn.fetch(consumer, answering, 0, _LIST)
+        if not turn.records:
+            await turn.fetch(consumer, active_partitions, timeout, max_records)
+        elif others := active - answering - listed:
+            await turn.fetch(consumer, others, 0, max_records)
+        if listed:
+            await turn.fetch(consumer, listed, 0, None)
+            assigned = [tp for tp in consumer.assignment() if tp in listed]
+            steer = consumer.pause if self.consumer.is_full_of_lists else consumer.resume
+            steer(*assigned)
+        return turn.records
 
     def _note_holes(self, tp: TP, fetched: list[Any]) -> None:
         """Note offsets that the log does not have: markers, compacted or expired records."""
@@ -194,8 +192,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         never = [tp for tp, at in starts.items() if at is None]
         if never:
             starts |= {TP(*tp): at for tp, at in (await consumer.beginning_offsets(never)).items()}
-        # Together, without an await: see `_fetch`.
-        self._seeks += 1
+        # Together, without an await: see `fetch_noted`.
+        self.seeks += 1
         for tp, at in starts.items():
             consumer.seek(TopicPartition(*tp), at)
             self._fetched_to[tp] = at
@@ -242,6 +240,24 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             return await _watermarks(probe, ends)
         finally:
             await probe.stop()
+
+
+class _Turn:
+    """What several fetches brought; nothing of those before a seek: it comes again."""
+
+    def __init__(self, thread: ConsumerThread) -> None:
+        self._thread = thread
+        self._seeks = thread.seeks
+        self.records: dict[TopicPartition, list[Any]] = {}
+
+    async def fetch(self, *args: Any) -> None:
+        """Fetch once more."""
+        fetched = await self._thread.fetch_noted(*args)
+        if self._seeks != self._thread.seeks:
+            self._seeks = self._thread.seeks
+            self.records.clear()
+        for tp, more in fetched.items():
+            self.records[tp] = [*self.records.get(tp, ()), *more]
 
 
 async def _watermarks(probe: aiokafka.AIOKafkaConsumer, ends: Mapping[TP, int]) -> dict[TP, int]:
@@ -297,6 +313,11 @@ class Consumer(faust_driver.Consumer):
             self._progress.begin(starts)
             self._written |= starts
         return starts
+
+    @property
+    def is_full_of_lists(self) -> bool:
+        """Whether the topics that are taken in lists should be fetched no more for now."""
+        return self._list_path.is_full
 
     def finished_to(self, tp: TP) -> int | None:
         """The first offset of a partition that is not finished; None if it is not known."""
@@ -377,7 +398,7 @@ class Consumer(faust_driver.Consumer):
         # one means all partitions. Their first records were taken and dropped, those of a
         # standby's changelog for good (seen in one of four fail-overs).
         active = None if active_partitions is None else set(active_partitions)
-        parked = self._batch_path.parked | self._list_path.parked(active or ())
+        parked = self._batch_path.parked
         if active is not None and parked:
             active -= parked
             timeout = 0 if self._batch_path.is_ready else _PARKED_SECONDS

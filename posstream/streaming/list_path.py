@@ -7,7 +7,8 @@ more than the database takes for its row.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from faust.types import TP
@@ -16,10 +17,16 @@ from posstream.streaming.progress import Progress
 
 log = logging.getLogger(__name__)
 
-#: Records at which a list is handed over at once, and nothing more is fetched until it is.
+#: Records that make a full list.
 LIST: Final = 500
 #: How long the first record of a shorter list waits for others.
 LINGER_SECONDS: Final = 0.1
+#: Records of a list while there are lookups: they wait for as long as it takes to write one.
+SHORT_LIST: Final = 100
+#: While lookups are behind, one such list is taken in so many seconds.
+SHARE_SECONDS: Final = 0.5
+#: So many lookups of one fetch came together because those before them took their time.
+BEHIND: Final = 250
 
 #: Takes a list, and returns when it is done for good; what it raises ends the worker.
 TakesList = Callable[[Sequence[tuple[TP, Any]]], Awaitable[None]]
@@ -40,12 +47,14 @@ class ListPath:
         self._some = asyncio.Event()
         self._full = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._taken_at = 0.0
+        #: How many lookups the last fetch brought: they come first.
+        self._lookups = 0
 
-    def parked(self, tps: Iterable[TP]) -> set[TP]:
-        """Those partitions of which nothing more should be fetched now."""
-        if not self._full.is_set():
-            return set()
-        return {tp for tp in tps if tp.topic in self._app.listed}
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more should be fetched now."""
+        return self._full.is_set()
 
     def take(
         self, fetched: Mapping[TP, Sequence[Any]], generation: int | None
@@ -61,24 +70,29 @@ class ListPath:
         """
         is_live = generation == self._app.consumer_generation_id
         left: dict[TP, Sequence[Any]] = {}
+        self._lookups = 0
         for tp, records in fetched.items():
+            if tp.topic in self._app.answering:
+                self._lookups += len(records)
             if tp.topic not in self._app.listed:
                 left[tp] = records
             elif is_live:
-                self._waiting += [(tp, record) for record in records]
-        if self._waiting:
-            self._some.set()
-            if len(self._waiting) >= LIST:
-                self._full.set()
-            if self._writer is None:
-                self._writer = asyncio.ensure_future(self._write())
+                self._keep([*self._waiting, *((tp, record) for record in records)])
+        if self._waiting and self._writer is None:
+            self._writer = asyncio.ensure_future(self._write())
         return left
 
     def clear(self) -> None:
         """Forget what waits: it is not committed, and comes again, maybe to another worker."""
-        self._waiting = []
-        self._some.clear()
-        self._full.clear()
+        self._keep([])
+
+    def _keep(self, waiting: list[tuple[TP, Any]]) -> None:
+        self._waiting = waiting
+        for event, least in ((self._some, 1), (self._full, LIST)):
+            if len(waiting) >= least:
+                event.set()
+            else:
+                event.clear()
 
     async def stop(self) -> None:
         """Take no more, and wait until what is being taken has been given up."""
@@ -94,12 +108,18 @@ class ListPath:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LINGER_SECONDS):
                         await self._full.wait()
-                waiting = self._waiting
-                self.clear()
+                if self._lookups >= BEHIND:
+                    await asyncio.sleep(self._taken_at + SHARE_SECONDS - time.monotonic())
+                most = SHORT_LIST if self._lookups else LIST
+                taken = self._waiting[:most]
+                self._keep(self._waiting[most:])
+                if not taken:  # forgotten meanwhile
+                    continue
                 generation = self._app.consumer_generation_id
-                await self._app.takes_list(waiting)
+                self._taken_at = time.monotonic()
+                await self._app.takes_list(taken)
                 if generation == self._app.consumer_generation_id:
-                    for tp, record in waiting:
+                    for tp, record in taken:
                         self._progress.finish(tp, record.offset)
         except Exception as why:  # nothing watches this task but us
             log.critical("a list could not be taken: %r", why, exc_info=why)

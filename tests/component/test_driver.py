@@ -800,68 +800,94 @@ async def test_what_is_fetched_while_the_worker_stops_is_not_taken(
     assert (fetching.answerer.offsets, fetching.taken) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("last_share", "others"), [(-3600, {ROWS, TP("else", 0)}), (3600, {TP("else", 0)})]
-)
-async def test_tills_come_first_and_the_database_has_a_small_share_meanwhile(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, last_share: int, others: set[TP]
-) -> None:
-    asked: list[tuple[set[TP], float | None]] = []
+class Fetches:
+    """What a thread fetches of aiokafka: each partition has records, if it is said so."""
 
-    async def fetch(_: Any, __: Any, active: set[TP], wait: float, most: int) -> Any:
-        assert most
-        asked.append((set(active), wait))
-        return {tp: [record(0)] for tp in active}
+    def __init__(self, app: StreamingApp, *coming: TP) -> None:
+        self.coming = set(coming)
+        #: The partitions of each fetch, how long it may wait and how many records it may bring.
+        self.asked: list[tuple[set[TP], float, int | None]] = []
+        self.paused: set[TP] = set()
+        self.meanwhile: Callable[[set[TP]], None] = lambda _: None
+        app.answering[SOURCE.topic] = Answerer()
+        app.listed = frozenset({ROWS.topic})
+        self.thread = thread_of(app)
+        self.thread.consumer = SimpleNamespace(is_full_of_lists=False)
 
-    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
-    app = app_for(tmp_path)
-    app.answering[SOURCE.topic] = Answerer()
-    thread = thread_of(app)
-    thread._database_at = time.monotonic() + last_share
-    every = {SOURCE, ROWS, TP("else", 0)}
-    found = await thread._fetch_records(None, every, timeout=7, max_records=3)
-    assert asked == [({SOURCE}, 0), (others, 0)]
-    assert set(found) == {SOURCE, *others}
-    await thread._fetch_records(None, every, timeout=7, max_records=3)
-    assert asked[2:] == [({SOURCE}, 0), ({TP("else", 0)}, 0)], "it has just had its share"
+    async def fetch(self, _: Any, __: Any, active: set[TP], wait: float, most: int) -> Any:
+        self.asked.append((set(active), wait, most))
+        self.meanwhile(active)
+        return {tp: [record(0)] for tp in active & self.coming}
+
+    def assignment(self) -> set[TP]:
+        return {SOURCE, ROWS, ELSE}
+
+    def pause(self, *tps: TP) -> None:
+        self.paused |= set(tps)
+
+    def resume(self, *tps: TP) -> None:
+        self.paused -= set(tps)
+
+    async def turn(self, monkeypatch: pytest.MonkeyPatch, *active: TP) -> set[TP]:
+        async def fetch(*args: Any) -> Any:
+            return await self.fetch(*args)
+
+        monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
+        found = await self.thread._fetch_records(self, set(active), timeout=7, max_records=3)
+        return set(found)
 
 
-async def test_tills_records_are_dropped_if_a_seek_came_while_others_were_fetched(
+ELSE = TP("else", 0)
+
+
+async def test_tills_come_first_and_nothing_waits_for_others_meanwhile(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second fetch waits for a rebalance; the first one's records come again after it."""
-    others = TP("else", 0)
-
-    async def fetch(_: Any, __: Any, active: set[TP], *___: object) -> Any:
-        if others in active:
-            thread._seeks += 1
-        return {tp: [record(0)] for tp in active}
-
-    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
-    app = app_for(tmp_path)
-    app.answering[SOURCE.topic] = Answerer()
-    thread = thread_of(app)
-    assert set(await thread._fetch_records(None, {SOURCE, others}, timeout=7)) == {others}
+    fetches = Fetches(app_for(tmp_path), SOURCE, ROWS, ELSE)
+    assert await fetches.turn(monkeypatch, SOURCE, ROWS, ELSE) == {SOURCE, ROWS, ELSE}
+    assert fetches.asked == [({SOURCE}, 0, 1000), ({ELSE}, 0, 3), ({ROWS}, 0, None)]
 
 
 async def test_without_any_till_a_fetch_waits_for_whatever_comes(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[set[TP], float | None]] = []
+    fetches = Fetches(app_for(tmp_path), ELSE)
+    assert await fetches.turn(monkeypatch, SOURCE, ELSE) == {ELSE}
+    assert fetches.asked == [({SOURCE}, 0, 1000), ({SOURCE, ELSE}, 7, 3)]
 
-    async def fetch(_: Any, __: Any, active: set[TP], wait: float, most: int) -> Any:
-        assert most
-        asked.append((set(active), wait))
-        return {ROWS: [record(0)]} if ROWS in active else {}
 
-    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
-    app = app_for(tmp_path)
-    app.answering[SOURCE.topic] = Answerer()
-    thread = thread_of(app)
-    thread._database_at = time.monotonic() + 3600
-    found = await thread._fetch_records(None, {SOURCE, ROWS}, timeout=7, max_records=3)
-    assert asked == [({SOURCE}, 0), ({SOURCE, ROWS}, 7)]
-    assert set(found) == {ROWS}
+async def test_no_fetch_asks_for_no_partition_which_aiokafka_takes_for_all(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = Fetches(app_for(tmp_path), SOURCE)
+    assert await fetches.turn(monkeypatch, SOURCE) == {SOURCE}
+    assert fetches.asked == [({SOURCE}, 0, 1000)]
+
+
+async def test_what_is_taken_in_lists_is_not_asked_for_while_they_are_full(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken all the same: while it waits, aiokafka fetches nothing for tills for 100 ms."""
+    fetches = Fetches(app_for(tmp_path), ROWS)
+    fetches.thread.consumer.is_full_of_lists = True
+    assert await fetches.turn(monkeypatch, ROWS) == {ROWS}
+    assert fetches.paused == {ROWS}
+    fetches.thread.consumer.is_full_of_lists = False
+    await fetches.turn(monkeypatch, ROWS)
+    assert fetches.paused == set()
+
+
+async def test_records_are_dropped_if_a_seek_came_while_others_were_fetched(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later fetch waits for a rebalance; what the first one brought comes again after it."""
+    fetches = Fetches(app_for(tmp_path), SOURCE, ELSE, ROWS)
+
+    def seek(active: set[TP]) -> None:
+        fetches.thread.seeks += ELSE in active
+
+    fetches.meanwhile = seek
+    assert await fetches.turn(monkeypatch, SOURCE, ELSE, ROWS) == {ELSE, ROWS}
 
 
 async def test_resuming_the_flow_keeps_an_event_that_came_while_it_was_resumed(

@@ -8,7 +8,7 @@ import pytest
 from faust.types import TP
 
 from posstream.streaming import list_path
-from posstream.streaming.list_path import LIST, ListPath
+from posstream.streaming.list_path import BEHIND, LIST, SHARE_SECONDS, SHORT_LIST, ListPath
 from posstream.streaming.progress import Progress
 from tests.component.list_fakes import Fetched, ListApp, a_while, soon
 
@@ -123,17 +123,56 @@ async def test_what_comes_while_a_list_is_taken_makes_the_next_one(bench: Bench)
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_a_full_list_parks_its_topics_until_it_is_handed_over(bench: Bench) -> None:
-    every = {LISTED, SECOND, OTHER}
+async def test_a_full_list_is_told_until_it_is_handed_over(bench: Bench) -> None:
     bench.taker.gate = asyncio.Event()
     bench.take(LISTED, 0)
     await soon(lambda: bench.taker.lists)
-    assert bench.path.parked(every) == set()
+    assert not bench.path.is_full
     bench.take(SECOND, *range(LIST))
-    assert bench.path.parked(every) == {LISTED, SECOND}
+    assert bench.path.is_full
     bench.taker.gate.set()
     await soon(lambda: bench.positions() == (1, LIST))
-    assert bench.path.parked(every) == set()
+    assert not bench.path.is_full
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_more_than_a_list_is_handed_over_in_several(bench: Bench) -> None:
+    bench.take(LISTED, *range(2 * LIST + 1))
+    await soon(lambda: bench.positions() == (2 * LIST + 1, 0))
+    assert [len(it) for it in bench.taker.lists] == [LIST, LIST, 1]
+
+
+def lookups(count: int) -> dict[TP, list[Fetched]]:
+    return {TP("asked", 0): [Fetched(offset) for offset in range(count)]}
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_while_there_are_lookups_lists_are_short(bench: Bench) -> None:
+    bench.app.answer_lists(["asked"], None)
+    rows = {LISTED: [Fetched(offset) for offset in range(LIST)]}
+    bench.path.take({**rows, **lookups(1)}, 1)
+    await soon(lambda: bench.positions() == (LIST, 0))
+    assert {len(it) for it in bench.taker.lists} == {SHORT_LIST}
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_while_lookups_are_behind_a_list_is_taken_now_and_then(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        if seconds:
+            pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    bench.app.answer_lists(["asked"], None)
+    rows = {LISTED: [Fetched(offset) for offset in range(3 * SHORT_LIST)]}
+    bench.path.take({**rows, **lookups(BEHIND)}, 1)
+    await soon(lambda: bench.positions() == (3 * SHORT_LIST, 0))
+    assert len([it for it in pauses if 0 < it <= SHARE_SECONDS]) == 2, "but for the first"
 
 
 async def test_records_of_other_topics_pass_by_as_they_are(bench: Bench) -> None:
@@ -186,12 +225,12 @@ async def test_what_waits_is_forgotten_at_an_assignment(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("never_by_itself")
-async def test_a_full_list_that_is_forgotten_parks_nothing_any_more(bench: Bench) -> None:
+async def test_a_full_list_that_is_forgotten_is_full_no_more(bench: Bench) -> None:
     bench.take(LISTED, *range(LIST))
     bench.rebalance()
-    assert bench.path.parked({LISTED}) == set()
+    assert not bench.path.is_full
     await a_while()
-    assert [it for it in bench.taker.lists if it] == []
+    assert bench.taker.lists == []
 
 
 @pytest.mark.usefixtures("at_once")

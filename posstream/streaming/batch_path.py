@@ -48,7 +48,7 @@ class Outbox:
         self._now_ms = now_ms
         self._partitions = partitions
         #: By topic, the batch of each partition that takes records.
-        self._open: dict[str, list[_Batch | None]] = {}
+        self._open: dict[str, dict[int, _Batch]] = {}
         self._begun: list[tuple[str, int, _Batch]] = []
 
     def add(self, record: Record) -> None:
@@ -60,21 +60,18 @@ class Outbox:
 
     def to(self, topic: str) -> Callable[[bytes, bytes, list[tuple[str, bytes]]], None]:
         """What puts in records of one topic: key, value, headers."""
-        batches = self._batches(topic)
-        partitions, now_ms = len(batches), self._now_ms
+        batches = self._open.setdefault(topic, {})
+        partitions, now_ms = self._partitions[topic], self._now_ms
 
         def add(key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
             partition = (murmurhash2(key, SEED) & POSITIVE) % partitions
-            batch = batches[partition]
+            batch = batches.get(partition)
             if batch is not None and batch.append(batch.count, now_ms, key, value, headers):
                 batch.count += 1
             else:
                 self._put(topic, partition, key, value, headers)
 
         return add
-
-    def _batches(self, topic: str) -> "list[_Batch | None]":
-        return self._open.setdefault(topic, [None] * self._partitions[topic])
 
     def _put(
         self,
@@ -84,8 +81,8 @@ class Outbox:
         value: bytes | None,
         headers: list[tuple[str, bytes]],
     ) -> None:
-        batches = self._batches(topic)
-        batch = batches[partition]
+        batches = self._open.setdefault(topic, {})
+        batch = batches.get(partition)
         if batch is None or not batch.append(batch.count, self._now_ms, key, value, headers):
             batch = batches[partition] = _Batch(self._new_batch())
             batch.append(0, self._now_ms, key, value, headers)

@@ -28,15 +28,6 @@ LAYOUT: Final = 1
 #: How the header of a known customer begins.
 KNOWN: Final = (LAYOUT, 1)
 
-#: Memory of one partition's RocksDB. Faust's defaults are a 2 GiB cache and 3 x 64 MiB
-#: memtables, for each partition.
-_ROCKSDB: Final = {
-    "block_cache_size": 16 * 1024 * 1024,
-    "write_buffer_size": 8 * 1024 * 1024,
-    "max_write_buffer_number": 2,
-    "max_open_files": 64,
-}
-
 #: Fetches of the changelog that are written at once. Not 1: Faust then goes on reading the
 #: changelogs of its own partitions for ever.
 _REPLAY_BUFFER: Final = 4
@@ -101,7 +92,6 @@ class CustomerCacheTable:
             key_type=bytes,
             value_type=bytes,
             partitions=partitions,
-            options=dict(_ROCKSDB),  # Faust changes the dict: never share it
             extra_topic_configs=dict(CACHE_CHANGELOG_CONFIG),
             recovery_buffer_size=_REPLAY_BUFFER,
             # At once: a copy that waits for more is lost with its worker.

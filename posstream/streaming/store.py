@@ -18,6 +18,7 @@ from faust.streams import current_event
 from faust.types import TP
 
 from posstream.domain.errors import StorageFailed
+from posstream.streaming.rocks import Options
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Store(rocksdb.Store):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.rocksdb_options = Options()
         #: Thrown away: not to be opened again in this process, or it would be filled by halves.
         self._gone: set[int] = set()
         #: Something was not written: the offset stays before it, so that it is read again.

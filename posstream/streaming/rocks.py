@@ -1,0 +1,52 @@
+"""How the partitions of a table are kept in RocksDB: one memory for all of them.
+
+Faust gives each partition a cache and memtables of its own, so that memory grows with their number;
+and at every start but the first rocksdict takes no notice of the options that it is given: it reads
+those that it stored, which have neither the cache nor the filter. Options of the column family
+`default` are taken, and are given here.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import rocksdict
+from faust.stores import rocksdb
+
+#: Blocks of all partitions, as they are on the disk.
+CACHE_BYTES: Final = 64 * 1024 * 1024
+#: What was written and is in no file yet, of all partitions.
+UNWRITTEN_BYTES: Final = 64 * 1024 * 1024
+_MEMTABLE_BYTES: Final = 8 * 1024 * 1024
+_MEMTABLES: Final = 2
+_OPEN_FILES: Final = 64
+_FILTER_BITS: Final = 10
+
+
+class Options(rocksdb.RocksDBOptions):
+    """What every partition of a store is opened with."""
+
+    def __init__(self) -> None:
+        super().__init__(use_rocksdict=True)
+        self._cache = rocksdict.Cache(CACHE_BYTES)
+        self._unwritten = rocksdict.WriteBufferManager(UNWRITTEN_BYTES, False)
+
+    def open(self, path: Path, *, read_only: bool = False) -> Any:
+        """Open a partition, which is made if there is none; `read_only` is not for rocksdict."""
+        options = self.as_options()
+        db = rocksdict.Rdict(str(path), options=options, column_families={"default": options})
+        db.set_read_options(rocksdict.ReadOptions())
+        return db
+
+    def as_options(self) -> Any:
+        """The options, as rocksdict takes them."""
+        table = rocksdict.BlockBasedOptions()
+        table.set_block_cache(self._cache)
+        table.set_bloom_filter(_FILTER_BITS, block_based=False)
+        options = rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_max_open_files(_OPEN_FILES)
+        options.set_write_buffer_size(_MEMTABLE_BYTES)
+        options.set_max_write_buffer_number(_MEMTABLES)
+        options.set_write_buffer_manager(self._unwritten)
+        options.set_block_based_table_factory(table)
+        return options

@@ -30,8 +30,8 @@ class Options(rocksdb.RocksDBOptions):
         self._cache = rocksdict.Cache(CACHE_BYTES)
         self._unwritten = rocksdict.WriteBufferManager(UNWRITTEN_BYTES, False)
 
-    def open(self, path: Path, *, read_only: bool = False) -> Any:
-        """Open a partition, which is made if there is none; `read_only` is not for rocksdict."""
+    def open(self, path: Path, *, read_only: bool = False) -> Any:  # noqa: ARG002 - upstream's
+        """Open a partition, which is made if there is none."""
         options = self.as_options()
         db = rocksdict.Rdict(str(path), options=options, column_families={"default": options})
         db.set_read_options(rocksdict.ReadOptions())

@@ -31,7 +31,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos chaos kafka bench bench-recovery bench-search docs schema clean
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -87,7 +87,11 @@ test-node: $(VENV)/.test ## the web view as clients from npm see it (Node.js, np
 test-browser: $(VENV)/.browser ## the pages in a browser (chromium)
 	$(BIN)/pytest -m browser
 
-test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos lint types floors compose ## everything that there is
+test-bench: $(VENV)/.bench ## a minute of the benchmarks: whether they still run (Java 17, Maven)
+	@mkdir -p .data
+	$(BIN)/python -m benchmarks hits --rounds 1 --events 20000 --customers 1000 --contestants posstream,batch_aiokafka --results .data/bench-test.json
+
+test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos test-bench lint types floors compose ## everything that there is
 
 bench: $(VENV)/.bench ## posstream beside its peers, on Apache Kafka; writes docs/reference/benchmarks.md; ONLY=hits,latency ROUNDS=3 EVENTS=400000
 	@$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--events $(EVENTS))

@@ -399,6 +399,8 @@ class Consumer(faust_driver.Consumer):
         # standby's changelog for good (seen in one of four fail-overs).
         active = None if active_partitions is None else set(active_partitions)
         parked = self._batch_path.parked
+        if self.is_full_of_lists:
+            timeout = _PARKED_SECONDS
         if active is not None and parked:
             active -= parked
             timeout = 0 if self._batch_path.is_ready else _PARKED_SECONDS

@@ -91,6 +91,10 @@ class PartitionRecords(_UpstreamRecords):
     """aiokafka's, for consumers that want records as they were read, too."""
 
     _key_deserializer: Any
+    _records_iterator: Iterator[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._records_iterator  # upstream's own `__next__` is a call more for each record
 
     def _consumer_record(self, tp: TP, record: Any) -> Any:
         if self._key_deserializer is as_read:

@@ -32,6 +32,7 @@ from posstream.streaming.app import (
 )
 from posstream.streaming.batch_path import Event, Outbox
 from posstream.streaming.driver import Consumer, ConsumerThread
+from posstream.streaming.list_path import LIST
 from posstream.streaming.preflight import prepare_topics
 from posstream.topics import PROJECTED, TOPICS
 from tests.component.list_fakes import FakeProducer, Fetched, a_while
@@ -573,6 +574,7 @@ class Fetching:
         consumer._progress.begin({SOURCE: 0, ROWS: 0})
         #: What each fetch was asked for, and what the next one brings.
         self.asked: list[set[TP]] = []
+        self.waits: list[float] = []
         self.coming: dict[TP, list[Any]] = {}
         self.meanwhile: Callable[[], None] = lambda: None
         consumer._thread.getmany = self._getmany
@@ -584,8 +586,9 @@ class Fetching:
         self.consumer.assignment = lambda: set(tps)
         self.consumer._set_active_tps(set(tps))
 
-    async def _getmany(self, active: set[TP], _timeout: float) -> Any:
+    async def _getmany(self, active: set[TP], timeout: float) -> Any:  # noqa: ASYNC109 - upstream's
         self.asked.append(set(active))
+        self.waits.append(timeout)
         brought = {tp: records for tp, records in self.coming.items() if tp in active}
         self.coming = {tp: it for tp, it in self.coming.items() if tp not in active}
         self.meanwhile()
@@ -704,6 +707,17 @@ async def test_what_is_parked_is_not_fetched_and_the_others_are(fetching: Fetchi
     await fetching.fetch(source=[1], rows=[0])
     assert fetching.asked == [{SOURCE, ROWS}, {ROWS}]
     assert fetching.taken == [0]
+
+
+async def test_a_fetch_does_not_wait_long_while_what_is_taken_in_lists_is_paused(
+    fetching: Fetching,
+) -> None:
+    """It goes on with the next fetch, and the database would have nothing to do until then."""
+    fetching.consumer._list_path.take({ROWS: [Fetched(n) for n in range(LIST)]}, 1)
+    await fetching.fetch()
+    await fetching.fetch()
+    assert fetching.waits[0] < 0.1
+    assert fetching.waits[1] == 1
 
 
 async def test_if_everything_is_parked_nothing_is_asked_for(fetching: Fetching) -> None:

@@ -97,28 +97,21 @@ class CustomerLookupAgent:
 
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox, event: Callable[[Any], Event]
-    ) -> Callable[[], None]:
+    ) -> None:
         """Answer what can be answered at once; see `batch_path.Answering`."""
-        left: list[tuple[Event, Callable[[], Awaitable[None]]]] = []
 
         def leave(record: Any, asked: Identification | UnreadableEvent) -> None:
             it = event(record)
             self._open[it] = None
             if isinstance(asked, UnreadableEvent):
-                left.append((it, partial(self._set_aside, it, asked)))
+                self._spawn(it, self._set_aside(it, asked))
                 return
             # The turn is taken now, so that no later event is answered before this one.
             turn = self._turns.take(asked.identifier)
             consumed_at = self._lookup.consumed_at(asked, it.arrived_at)
-            left.append((it, partial(self._miss, it, asked, turn, consumed_at)))
+            self._spawn(it, self._miss(it, asked, turn, consumed_at))
 
         self._at_once.answer(tp, records, outbox, leave)
-
-        def begin() -> None:
-            for it, work in left:
-                self._spawn(it, work())
-
-        return begin
 
     def _answered(self, answer: LookupAnswer, event: Event) -> Record:
         seconds = self._clock.monotonic() - event.arrived_at

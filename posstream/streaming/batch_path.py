@@ -12,6 +12,7 @@ its own; the commit never passes one that is not.
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 WINDOW: Final = 10_000
 #: Events of a partition that are begun and not finished: beyond, it waits.
 MOST_OPEN: Final = 1000
+#: How long the next list waits for the batches of this one to leave. One whose broker is frozen may
+#: not hold up all others.
+HAND_OVER_SECONDS: Final = 0.2
 
 
 class Outbox:
@@ -157,17 +161,14 @@ class Answering(Protocol):
         records: Sequence[Any],
         outbox: Outbox,
         event: Callable[[Any], Event],
-    ) -> Callable[[], None]:
-        """Answer what can be answered at once.
+    ) -> None:
+        """Answer what can be answered at once, and begin with the others; without waiting.
 
         Args:
             tp: where the records come from.
             records: aiokafka's, in the order of their offsets.
             outbox: takes the answers.
             event: makes the event of a record that is not answered.
-
-        Returns:
-            what begins with these events; it is called when the answers have left.
         """
         ...
 
@@ -233,6 +234,8 @@ class BatchPath:
         self._progress = progress
         self._lanes: dict[TP, _Lane] = {}
         self._turns: set[asyncio.Task[None]] = set()
+        #: In whose order the batches of a partition leave.
+        self._gates: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def parked(self) -> set[TP]:
@@ -302,23 +305,25 @@ class BatchPath:
         self._app.pulse.check()
         outbox = Outbox(producer.new_batch, time.time_ns() // 1_000_000, partitions)
         spans: list[tuple[_Lane, int, int]] = []
-        begins = [self._answer(tp, records, outbox, spans) for tp, records in lists.items()]
-        await self._hand_over(outbox.batches(), spans, begins)
+        for tp, records in lists.items():
+            self._answer(tp, records, outbox, spans)
+        if spans:
+            await self._hand_over(outbox.batches(), spans)
         return others
 
     def _answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox, spans: list[tuple[_Lane, int, int]]
-    ) -> Callable[[], None]:
+    ) -> None:
         lane = self._lane(tp)
         lane.parked = ()
         records = lane.new(records)
         if not records:
-            return _nothing
+            return
         room = 0 if self._is_stopped(tp) else lane.room(records[0].offset)
         if room < len(records):
             records, lane.parked = records[:room], records[room:]
         if not records:
-            return _nothing
+            return
         left: set[int] = set()
         arrived_at = time.monotonic()
 
@@ -326,14 +331,12 @@ class BatchPath:
             left.add(record.offset)
             return Event(tp, record, arrived_at, lane)
 
-        begin: Callable[[], None]
-        begin = self._app.answering[tp.topic].answer(tp, records, outbox, event)
+        self._app.answering[tp.topic].answer(tp, records, outbox, event)
         lane.end = max(lane.end or 0, records[-1].offset + 1)
         lane.answered.forget_below(self._progress.position(tp) or 0)
         for start, stop in _spans(records, left):
             lane.answered.add(start, stop)
             spans.append((lane, start, stop))
-        return begin
 
     def _lane(self, tp: TP) -> _Lane:
         return self._lanes.setdefault(tp, _Lane(tp, self._progress))
@@ -342,30 +345,23 @@ class BatchPath:
         self,
         batches: Sequence[tuple[str, int, Any]],
         spans: Sequence[tuple[_Lane, int, int]],
-        begins: Sequence[Callable[[], None]],
     ) -> None:
         """Give the batches to the producer; a cancelled caller leaves none of them behind."""
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        turn = asyncio.ensure_future(self._finish(batches, spans, begins, given))
+        turn = asyncio.ensure_future(self._finish(batches, spans, given))
         self._turns.add(turn)
         turn.add_done_callback(self._turns.discard)
-        await asyncio.wait([given])
+        await asyncio.wait([given], timeout=HAND_OVER_SECONDS)
 
     async def _finish(
         self,
         batches: Sequence[tuple[str, int, Any]],
         spans: Sequence[tuple[_Lane, int, int]],
-        begins: Sequence[Callable[[], None]],
         given: "asyncio.Future[None]",
     ) -> None:
         try:
             try:
-                written = [
-                    await self._app.producer.send_batch(topic, partition, batch)
-                    for topic, partition, batch in batches
-                ]
-                for begin in begins:
-                    begin()
+                written = await asyncio.gather(*(self._leave(*batch) for batch in batches))
             finally:
                 given.set_result(None)
             async with asyncio.timeout(self._app.tuning.delivery_seconds):
@@ -378,9 +374,11 @@ class BatchPath:
         for lane, start, stop in spans:
             lane.settle(start, stop)
 
-
-def _nothing() -> None:
-    """There is nothing to begin with."""
+    async def _leave(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
+        async with self._gates[topic, partition]:
+            written: asyncio.Future[Any]
+            written = await self._app.producer.send_batch(topic, partition, batch)
+        return written
 
 
 def _spans(records: Sequence[Any], left_out: set[int]) -> list[tuple[int, int]]:

@@ -47,8 +47,9 @@ class FakeProducer:
         #: The confirmation of each of them.
         self.written: list[asyncio.Future[None]] = []
         self.confirms = True
-        #: Awaited before a batch is taken, and before the partitions are told.
-        self.takes_in: Callable[[], Any] | None = None
+        #: Awaited before a batch for a partition is taken.
+        self.takes_in: Callable[[int], Any] | None = None
+        #: Awaited before the partitions are told.
         self.tells: Callable[[], Any] | None = None
         #: Gets a copy of each record that was handed over.
         self.also: list[Record] = []
@@ -67,7 +68,7 @@ class FakeProducer:
 
     async def send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[None]":
         if self.takes_in is not None:
-            await self.takes_in()
+            await self.takes_in(partition)
         assert batch.closed(), "or others could write into it"
         records = records_of(topic, partition, batch)
         self.given.append((topic, partition, records))

@@ -545,14 +545,13 @@ class Answerer:
 
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox, event: Callable[[Any], Event]
-    ) -> Callable[[], None]:
+    ) -> None:
         self.offsets += [it.offset for it in records]
         for it in records:
             if self.leaves:
                 self.events.append(event(it))
             else:
                 outbox.add(Record("answers", b"k", b"v", partition=tp.partition))
-        return lambda: None
 
 
 ROWS = TP(PROJECTED[0], 0)

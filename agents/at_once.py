@@ -133,7 +133,8 @@ class AtOnce:
         """
         refusal = self._lookup.refuse(asked)
         if refusal is not None:
-            return refusal
+            # Switched off in the midst of a lookup, its answer comes first.
+            return None if asked.identifier in self._turns else refusal
         at_home = home(asked.identifier, self._partitions)
         if at_home != partition:
             return events.rekeyed(self._taken(asked, arrived_at), at_home)

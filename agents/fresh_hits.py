@@ -113,8 +113,11 @@ class FreshHits:
         answered = 0
         for record in records:
             value = record.value
+            if value is None or len(value) > _MOST_BYTES:  # not even read here
+                otherwise(record)
+                continue
             try:
-                event = orjson.loads(value or b"")
+                event = orjson.loads(value)
             except orjson.JSONDecodeError:
                 otherwise(record)
                 continue
@@ -125,7 +128,6 @@ class FreshHits:
                 or identifier in turns
                 or type(basket_id := event.get("basket_id")) is not str
                 or not _PLAIN(basket_id)
-                or len(value) > _MOST_BYTES
             ):
                 otherwise(record)
                 continue

@@ -8,7 +8,7 @@ would refuse for ever is no such failure: the projection itself skips it.
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from faust.types import TP
@@ -18,6 +18,9 @@ from posstream.resilience.retry import growing_pauses
 from posstream.topics import PROJECTED
 
 log = logging.getLogger(__name__)
+
+#: No event that posstream writes is as long, nor one that Kafka takes with its own settings.
+_MOST_BYTES: Final = 2 * 1024 * 1024
 
 
 class ProjectionAgent:
@@ -50,10 +53,14 @@ class ProjectionAgent:
 
 
 def projected(tp: TP, record: Any) -> ProjectedEvent | None:
-    """What the projection needs of a record; None, and a line in the log, if it is no object."""
+    """What the projection needs of a record; None, and a line in the log, if it is no event."""
     place = f"{tp.topic}/{tp.partition}/{record.offset}"
+    text = record.value or b""
+    if len(text) > _MOST_BYTES:  # compressed it was a thousandth; read, it is ten times as much
+        log.warning("not projected: %s is longer than %d bytes", place, _MOST_BYTES)
+        return None
     try:
-        value = orjson.loads(record.value or b"")
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):

@@ -204,12 +204,12 @@ class CustomerLookup:
         """The answer, at latest at the event's deadline.
 
         Args:
-            asked: a readable identification that `refuse` let pass.
+            asked: a readable identification.
             cache: the part of the cache that owns its identifier.
             consumed_at: monotonic seconds at which the event was taken.
         """
         plan = self._configuration.value
-        at_once = self.at_once(asked, cache)
+        at_once = self.refuse(asked) or self.at_once(asked, cache)
         if at_once is not None:
             return Answered(at_once)
         deadline_seconds = self._deadline_seconds(asked)

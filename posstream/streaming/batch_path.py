@@ -12,7 +12,6 @@ its own; the commit never passes one that is not.
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -234,8 +233,6 @@ class BatchPath:
         self._progress = progress
         self._lanes: dict[TP, _Lane] = {}
         self._turns: set[asyncio.Task[None]] = set()
-        #: In whose order the batches of a partition leave.
-        self._gates: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def parked(self) -> set[TP]:
@@ -361,7 +358,8 @@ class BatchPath:
     ) -> None:
         try:
             try:
-                written = await asyncio.gather(*(self._leave(*batch) for batch in batches))
+                send = self._app.producer.send_batch
+                written = await asyncio.gather(*(send(*batch) for batch in batches))
             finally:
                 given.set_result(None)
             async with asyncio.timeout(self._app.tuning.delivery_seconds):
@@ -373,12 +371,6 @@ class BatchPath:
             return
         for lane, start, stop in spans:
             lane.settle(start, stop)
-
-    async def _leave(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
-        async with self._gates[topic, partition]:
-            written: asyncio.Future[Any]
-            written = await self._app.producer.send_batch(topic, partition, batch)
-        return written
 
 
 def _spans(records: Sequence[Any], left_out: set[int]) -> list[tuple[int, int]]:

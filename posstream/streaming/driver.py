@@ -36,7 +36,7 @@ from posstream.streaming.batch_path import BatchPath
 from posstream.streaming.list_path import ListPath
 from posstream.streaming.producer import Producer
 from posstream.streaming.progress import Progress
-from posstream.topics import BEHIND_DATABASE
+from posstream.topics import BEHIND_DATABASE, CACHE_COMMANDS
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ _PROBE_SECONDS: Final = 10
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 #: Events answered in one step. It holds the event loop for some 10 ms.
 _LIST: Final = 1000
+#: What a stop or a rebalance does not wait for: it comes again, and twice does no harm.
+_NOT_WAITED_FOR: Final = BEHIND_DATABASE | {CACHE_COMMANDS}
 _GROUP_WATCH_SECONDS: Final = 1.0
 _DRAIN_POLL_SECONDS: Final = 0.02
 #: Between two looks whether a partition that has to wait may go on.
@@ -148,7 +150,18 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             assigned = [tp for tp in consumer.assignment() if tp in listed]
             steer = consumer.pause if self.consumer.is_full_of_lists else consumer.resume
             steer(*assigned)
+        self._note_ends(consumer)
         return turn.records
+
+    def _note_ends(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Note what aiokafka passed over and no record follows: the marker of a transaction."""
+        subscription = consumer._subscription.subscription  # noqa: SLF001 - `position` would wait
+        assignment = subscription and subscription.assignment
+        for tp, expected in self._fetched_to.items():
+            state = assignment and assignment.state_value(tp)
+            if state and state.has_valid_position and state.position > expected:
+                self.holes.append((tp, expected, state.position))
+                self._fetched_to[tp] = state.position
 
     def _note_holes(self, tp: TP, fetched: list[Any]) -> None:
         """Note offsets that the log does not have: markers, compacted or expired records."""
@@ -433,11 +446,15 @@ class Consumer(faust_driver.Consumer):
         finally:
             await self._list_path.stop()
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: upstream's alarm is for streams, and most topics have none (see `stall`)."""
+
     async def wait_empty(self) -> None:
         """Wait for the events in flight, but not for ever; then commit.
 
         What is not finished in time stays uncommitted and is delivered again, and so is what waits
-        for the database: nothing is fetched meanwhile, and an outage would hold up every till.
+        for the database: nothing is fetched meanwhile, and an outage would hold up every till. Nor
+        are commands waited for, which may wait for this very rebalance.
         Upstream's loop has no end and swallows cancellation, so it cannot be bounded from outside.
         """
         drain_seconds = self.app.tuning.drain_seconds
@@ -462,7 +479,7 @@ class Consumer(faust_driver.Consumer):
 
     def _waited_for(self) -> int:
         on_their_way = sum(
-            message.topic not in BEHIND_DATABASE for message in self._unacked_messages
+            message.topic not in _NOT_WAITED_FOR for message in self._unacked_messages
         )
         return on_their_way + self._batch_path.in_flight
 

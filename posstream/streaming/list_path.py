@@ -48,6 +48,7 @@ class ListPath:
         self._full = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._taken_at = 0.0
+        self._stops = False
         #: How many lookups the last fetch brought: they come first.
         self._lookups = 0
 
@@ -96,6 +97,7 @@ class ListPath:
 
     async def stop(self) -> None:
         """Take no more, and wait until what is being taken has been given up."""
+        self._stops = True
         self.clear()
         if self._writer is not None:
             self._writer.cancel()
@@ -121,6 +123,9 @@ class ListPath:
                 if generation == self._app.consumer_generation_id:
                     for tp, record in taken:
                         self._progress.finish(tp, record.offset)
-        except Exception as why:  # nothing watches this task but us
+        except BaseException as why:  # nothing watches this task but us
+            if self._stops:
+                raise
+            # Even a cancellation, that a database's driver let through: nothing would be taken.
             log.critical("a list could not be taken: %r", why, exc_info=why)
             await self._app.crash(why)

@@ -11,11 +11,16 @@ refuse all later ones.
 import asyncio
 import contextlib
 import math
+import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
+from aiokafka.errors import KafkaTimeoutError
 from faust.transport.drivers import aiokafka as faust_driver
+
+from posstream.streaming.partitioner import partition_of
 
 #: Between two questions for the leader of a partition that has none.
 _METADATA_PAUSE_SECONDS: Final = 0.1
@@ -26,6 +31,13 @@ _FLUSH_SECONDS: Final = 5
 
 class Producer(faust_driver.Producer):
     """The producer of the worker."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: In whose order batches and records of a partition leave.
+        self._gates: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        #: Batches that wait there.
+        self._leaving = 0
 
     def _settings_extra(self) -> dict[str, Any]:
         return {"enable_idempotence": self.app.tuning.idempotent}
@@ -39,13 +51,29 @@ class Producer(faust_driver.Producer):
         client.force_metadata_update = partial(_after_a_pause, client.force_metadata_update)
         return producer
 
-    async def send(self, *args: Any, **options: Any) -> Any:
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        *args: Any,
+        **options: Any,
+    ) -> Any:
         """Hand a record over; a batch that the broker refuses for good ends the worker.
 
         It leaves a gap in the numbers by which the broker knows repeats, and every later batch of
         its partition would be refused: until a restart, nothing would be written there.
+
+        It waits behind the batches of its partition that were given before it.
         """
-        written = await super().send(*args, **options)
+        if self._leaving:
+            if partition is None:
+                partition = partition_of(key or b"", await self.partitions_of(topic))
+            async with self._gates[topic, partition]:
+                written = await super().send(topic, key, value, partition, *args, **options)
+        else:
+            written = await super().send(topic, key, value, partition, *args, **options)
         written.add_done_callback(self._check)
         return written
 
@@ -59,11 +87,29 @@ class Producer(faust_driver.Producer):
 
     async def send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
         """Hand a batch over; see `send`. It waits while the one before it has not left."""
-        written: asyncio.Future[Any] = await self._ensure_producer().send_batch(
-            batch, topic, partition=partition
-        )
+        self._leaving += 1
+        try:
+            async with self._gates[topic, partition]:
+                written = await self._send_batch(topic, partition, batch)
+        finally:
+            self._leaving -= 1
         written.add_done_callback(self._check)
         return written
+
+    async def _send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
+        give_up_at = time.monotonic() + self.app.tuning.delivery_seconds
+        while True:
+            try:
+                written: asyncio.Future[Any]
+                written = await self._ensure_producer().send_batch(
+                    batch, topic, partition=partition
+                )
+            except KafkaTimeoutError:
+                # Too early: aiokafka counts each of its waits once more in the next one.
+                if time.monotonic() >= give_up_at:
+                    raise
+            else:
+                return written
 
     def _check(self, written: "asyncio.Future[Any]") -> None:
         if not written.cancelled() and (why := written.exception()) is not None:

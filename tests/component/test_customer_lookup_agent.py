@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -330,6 +331,19 @@ async def test_a_plugin_that_is_off_answers_from_the_list_whatever_the_cache_has
     await bench.send(scan("+1"), scan("+2"))
     assert [answer["reason"] for answer in at_once(bench)] == [Reason.DISABLED] * 2
     assert bench.counted("NONE", "DISABLED") == 2
+
+
+async def test_a_plugin_that_is_switched_off_answers_behind_what_was_asked_before() -> None:
+    bench = Bench()
+    bench.directory.gate = asyncio.Event()
+    await bench.send(scan("+1", "first"))
+    bench.configuration.value = replace(bench.configuration.value, enabled=False)
+    await bench.send(scan("+1", "second"), scan("+2", "other"))
+    assert bench.baskets() == ["other"]
+    bench.directory.gate.set()
+    await bench.until(lambda: len(bench.baskets()) == 3)
+    assert bench.baskets() == ["other", "first", "second"]
+    assert [answer.get("reason") for answer in bench.answers()][1:] == [None, Reason.DISABLED]
 
 
 class Slow(ManualClock):

@@ -34,7 +34,7 @@ from posstream.streaming.batch_path import Event, Outbox
 from posstream.streaming.driver import Consumer, ConsumerThread
 from posstream.streaming.list_path import LIST
 from posstream.streaming.preflight import prepare_topics
-from posstream.topics import PROJECTED, TOPICS
+from posstream.topics import CACHE_COMMANDS, PROJECTED, TOPICS
 from tests.component.list_fakes import FakeProducer, Fetched, a_while
 from tests.integration.harness import free_port
 
@@ -133,6 +133,24 @@ async def test_a_new_assignment_commits_nothing_before_it_was_sought(tmp_path: A
     await consumer.on_partitions_assigned({SOURCE}, 2)
     consumer.ack(Held(7))
     assert commit_of(consumer) is None
+
+
+async def test_a_cache_command_in_hand_holds_up_no_rebalance(tmp_path: Any) -> None:
+    """It may wait for a partition that this rebalance brings."""
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    consumer._unacked_messages.add(held := Held(0))
+    assert consumer._waited_for() == 1
+    held.topic = CACHE_COMMANDS
+    assert consumer._waited_for() == 0
+
+
+async def test_upstream_s_alarm_for_streams_is_off(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It takes every topic without a stream that lags for one that is stuck."""
+    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    consumer.verify_event_path(time.monotonic() + 3600, SOURCE)
+    assert caplog.records == []
 
 
 async def test_waiting_for_events_in_flight_ends(tmp_path: Any) -> None:
@@ -279,7 +297,7 @@ async def test_offsets_that_the_log_does_not_have_are_holes(
 
     monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
     for _ in lists:
-        await thread._fetch_records(None, {SOURCE})
+        await thread._fetch_records(At({}), {SOURCE})
     assert list(thread.holes) == [(SOURCE, *hole) for hole in holes]
 
 
@@ -294,7 +312,7 @@ async def test_a_log_that_begins_anew_without_a_seek_ends_the_worker(
 
     monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
     with pytest.raises(ConsistencyError, match="offset 0 came where 3 was next"):
-        await thread._fetch_records(None, {SOURCE})
+        await thread._fetch_records(At({}), {SOURCE})
 
 
 class Group:
@@ -345,7 +363,7 @@ async def test_a_seek_in_the_middle_of_a_list_is_no_hole(
     monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
     for _ in range(2):
         thread._fetched_to[SOURCE] = 3  # as the seek sets it
-        await thread._fetch_records(None, {SOURCE})
+        await thread._fetch_records(At({}), {SOURCE})
         consumer.ack(Held(60))
     assert commit_of(consumer) == 3, "3 to 59 wait in a buffer"
 
@@ -813,10 +831,40 @@ async def test_what_is_fetched_while_the_worker_stops_is_not_taken(
     assert (fetching.answerer.offsets, fetching.taken) == ([], [])
 
 
-class Fetches:
+class At:
+    """An aiokafka consumer that has come so far."""
+
+    def __init__(self, positions: dict[TP, int]) -> None:
+        states = {
+            tp: SimpleNamespace(has_valid_position=True, position=at)
+            for tp, at in positions.items()
+        }
+        assignment = SimpleNamespace(state_value=states.get)
+        subscription = SimpleNamespace(assignment=assignment)
+        self._subscription = SimpleNamespace(subscription=subscription)
+
+
+async def test_what_no_record_follows_is_a_hole_too(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The marker of a transaction at the end of the log: the commit would stay before it."""
+    thread = thread_of(app_for(tmp_path))
+    thread._fetched_to |= {SOURCE: 3, ROWS: 7}
+
+    async def fetch(*_: object, **__: object) -> Any:
+        return {SOURCE: [record(3)]}
+
+    monkeypatch.setattr(upstream_thread, "_fetch_records", fetch)
+    await thread._fetch_records(At({SOURCE: 5, ROWS: 7}), {SOURCE})
+    assert list(thread.holes) == [(SOURCE, 4, 5)]
+    assert thread._fetched_to == {SOURCE: 5, ROWS: 7}
+
+
+class Fetches(At):
     """What a thread fetches of aiokafka: each partition has records, if it is said so."""
 
     def __init__(self, app: StreamingApp, *coming: TP) -> None:
+        super().__init__({})
         self.coming = set(coming)
         #: The partitions of each fetch, how long it may wait and how many records it may bring.
         self.asked: list[tuple[set[TP], float, int | None]] = []

@@ -283,3 +283,15 @@ async def test_a_taker_that_raises_ends_the_worker_and_finishes_nothing(
     assert bench.app.crashed == [bench.taker.error]
     assert bench.positions() == (0, 0)
     assert "a list could not be taken: ValueError" in caplog.text
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_cancellation_that_a_taker_lets_through_ends_the_worker(bench: Bench) -> None:
+    """Nothing would be taken any more, without a word."""
+
+    async def take(_: object) -> None:
+        raise asyncio.CancelledError
+
+    bench.app.takes_list = take
+    bench.take(LISTED, 0)
+    await soon(lambda: bench.app.crashed)

@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import (
     KafkaConnectionError,
+    KafkaTimeoutError,
     RequestTimedOutError,
     TopicAuthorizationFailedError,
     UnknownError,
@@ -221,6 +222,62 @@ async def test_a_batch_of_our_own_that_is_refused_for_good_ends_the_worker(
     assert await crashed is why
     with pytest.raises(TopicAuthorizationFailedError):
         await sent
+
+
+class Slow:
+    """aiokafka's producer, that takes a batch when it may; it notes what it took."""
+
+    def __init__(self, *refusals: Exception) -> None:
+        self.may = asyncio.Event()
+        self.taken: list[Any] = []
+        self._refusals = list(refusals)
+
+    async def partitions_for(self, _: str) -> set[int]:
+        return {0}
+
+    async def send_batch(self, batch: Any, _: str, *, partition: int) -> Any:
+        if self._refusals:
+            raise self._refusals.pop(0)
+        await self.may.wait()
+        return self._take((batch, partition))
+
+    async def send(self, _: str, value: bytes, *, partition: int, **__: object) -> Any:
+        return self._take((value, partition))
+
+    async def stop(self) -> None: ...
+
+    def _take(self, what: Any) -> Any:
+        self.taken.append(what)
+        return asyncio.get_running_loop().create_future()
+
+
+async def test_a_record_waits_behind_the_batches_of_its_partition(tmp_path: Any) -> None:
+    app = app_for(tmp_path, Tuning())
+    app.producer._producer = slow = Slow()
+    first = [asyncio.ensure_future(app.producer.send_batch("t", 0, n)) for n in range(2)]
+    await asyncio.sleep(0)
+    record = asyncio.ensure_future(app.producer.send("t", b"k", b"v", None, None, None))
+    await app.producer.send("t", b"k", b"other", 1, None, None)
+    slow.may.set()
+    await asyncio.gather(*first, record)
+    assert slow.taken == [(b"other", 1), (0, 0), (1, 0), (b"v", 0)]
+
+
+async def test_a_batch_has_all_of_its_time(tmp_path: Any) -> None:
+    """aiokafka gives up too early: it counts each of its waits once more in the next one."""
+    app = app_for(tmp_path, Tuning(delivery_seconds=0.2))
+    app.producer._producer = slow = Slow(KafkaTimeoutError())
+    slow.may.set()
+    await app.producer.send_batch("t", 0, "the batch")
+    assert slow.taken == [("the batch", 0)]
+
+    async def refuse(*_: object, **__: object) -> Any:
+        await asyncio.sleep(0.05)
+        raise KafkaTimeoutError
+
+    slow.send_batch = refuse  # type: ignore[method-assign]
+    with pytest.raises(KafkaTimeoutError):
+        await app.producer.send_batch("t", 0, "the batch")
 
 
 async def test_a_batch_that_nobody_waits_for_any_more_crashes_nothing(

@@ -49,6 +49,16 @@ def test_every_record_is_read_once_and_in_order(*, gzip: bool) -> None:
     assert [record.headers[0][0] for record in found] == ["plain", "caf\\xe9", "plain"]
 
 
+@pytest.mark.parametrize("codec", [0, 1, 2, 3, 4])
+def test_a_batch_of_any_codec_is_read(codec: int) -> None:
+    """None, gzip, snappy, lz4, zstd: a till's producer chooses, and Kafka keeps it."""
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1_000_000)
+    builder.append(0, 1, b"k", b"v" * 1000, [])
+    assert [record.value for record in read(TolerantRecords(bytes(builder.build())))] == [
+        b"v" * 1000
+    ]
+
+
 def test_the_batches_after_it_are_read_too() -> None:
     second = bytearray(batch((b"plain", b"\xff")))
     struct.pack_into(">q", second, 0, 3)

@@ -141,6 +141,18 @@ async def test_what_is_no_object_is_left_out_and_holds_up_nothing(
     assert caplog.text.count("not projected: t/3/7 is no JSON object") == len(bad)
 
 
+async def test_what_is_too_long_is_not_even_read(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compressed it was a thousandth; read, it may be gigabytes."""
+    monkeypatch.setattr("agents.projection._MOST_BYTES", 1000)
+    projection = Flaky(failures=0)
+    agent = ProjectionAgent(ListApp(), projection=projection)
+    await agent.project([(TP("t", 3), Fetched(7, b'"' + b" " * 999 + b'"'))])
+    assert not any(projection.taken)
+    assert "not projected: t/3/7 is longer than 1000 bytes" in caplog.text
+
+
 async def test_an_event_says_where_it_lies() -> None:
     projection = Flaky(failures=0)
     agent = ProjectionAgent(ListApp(), projection=projection)

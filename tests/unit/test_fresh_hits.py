@@ -553,3 +553,11 @@ def test_an_event_of_another_partition_or_behind_a_lookup_is_left() -> None:
 def test_a_long_or_deep_event_is_answered_as_at_length_or_left(depth: int, spaces: int) -> None:
     raw = orjson.dumps(EVENT)[:-1] + b',"x":' + (b"[" * depth + b"]" * depth or b"0") + b"}"
     agrees(Setting(), CACHE, set(), [Fetched(0, raw + b" " * spaces)])
+
+
+def test_what_is_too_long_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressed it was a thousandth; read, it may be gigabytes."""
+    read: list[bytes] = []
+    monkeypatch.setattr("agents.fresh_hits.orjson.loads", read.append)
+    assert shortly(Setting(), {}, set(), [Fetched(0, b"[" * 10_000)]) == [0]
+    assert read == []

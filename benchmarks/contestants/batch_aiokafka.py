@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 
 from benchmarks.contestants.answers import Headers, Known, Moment, bare
 from benchmarks.contestants.job import COMMIT_SECONDS, PARTITIONS, Job, job
-from benchmarks.contestants.murmur2 import partition
+from posstream.streaming.partitioner import partition_of
 
 _BATCH_BYTES: Final = 512 * 1024
 
@@ -93,7 +93,7 @@ async def _answer_fully(
         for record in records:
             event = orjson.loads(record.value)
             key, value, headers = moment.full(event, known[event["customer_identifier"]])
-            await batches.add(partition(key, PARTITIONS), key, value, headers)
+            await batches.add(partition_of(key, PARTITIONS), key, value, headers)
 
 
 async def _answer_bare(

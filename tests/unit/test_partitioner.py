@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from posstream.streaming.partitioner import partition_of, partitioner
 
-KEYS = st.one_of(st.binary(max_size=40), st.text(max_size=20).map(str.encode))
+KEYS = st.one_of(st.binary(max_size=80), st.text(max_size=20).map(str.encode))
 PARTITIONS = st.lists(st.integers(0, 1000), min_size=1, max_size=100, unique=True)
 
 

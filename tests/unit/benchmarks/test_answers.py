@@ -2,12 +2,10 @@
 
 import orjson
 import pytest
-from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.contestants.answers import Known, Moment, derived, headers_of, record
-from benchmarks.contestants.murmur2 import partition
 from posstream import events
 
 EVENT = {
@@ -22,11 +20,6 @@ KNOWN = Known.of(b'{"customer_id":"CUST_7"}')
 @given(st.text(max_size=40).filter(lambda text: text.isprintable()))
 def test_ids_are_derived_as_posstream_derives_them(event_id: str) -> None:
     assert derived(event_id or "x") == events.lookup_id(event_id or "x", "", 0, 0)
-
-
-@given(st.binary(max_size=80), st.integers(1, 64))
-def test_a_key_goes_where_kafkas_clients_put_it(key: bytes, partitions: int) -> None:
-    assert partition(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 @pytest.mark.parametrize("duration_ms", [None, 12])

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from faust.types import TP
 
+from agents.dead_letters import written_ms
 from agents.fresh_hits import FreshHits
 from posstream import events
 from posstream.domain.errors import UnreadableEvent
@@ -32,6 +33,7 @@ class AtOnce:
         turns: identifiers with a lookup under way; no answer may overtake theirs.
     """
 
+    #: The topics of what it can answer.
     writes: Final = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, REKEYED)
 
     def __init__(  # noqa: PLR0913 - the wiring names everything it gives
@@ -150,9 +152,3 @@ class AtOnce:
 def reason(answer: LookupAnswer) -> str:
     """Why an answer has no customer, as metrics say it."""
     return answer.reason if isinstance(answer, LookupFailed) else "NONE"
-
-
-def written_ms(timestamp_ms: float, headers: Sequence[tuple[str, bytes]]) -> int:
-    """When a message was written, in milliseconds since 1970; of a replay, the first time."""
-    first = events.first_written_ms(headers) if headers else None
-    return round(timestamp_ms) if first is None else first

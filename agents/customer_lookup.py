@@ -24,12 +24,7 @@ from posstream.ports import EventPublisher, Record
 from posstream.resilience.clock import Clock
 from posstream.resilience.turns import Turn, Turns
 from posstream.streaming.batch_path import Event, Outbox
-from posstream.topics import (
-    CUSTOMER_DATA_FETCHED,
-    CUSTOMER_IDENTIFIED,
-    CUSTOMER_LOOKUP_FAILED,
-    REKEYED,
-)
+from posstream.topics import CUSTOMER_IDENTIFIED, REKEYED
 from tables.customer_cache import CustomerCacheTable
 
 log = logging.getLogger(__name__)
@@ -39,7 +34,7 @@ class CustomerLookupAgent:
     """Consumes the source topic and its rekeyed twin. One per app."""
 
     #: The topics of what it can answer at once.
-    writes: Final = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, REKEYED)
+    writes: Final = AtOnce.writes
 
     def __init__(  # noqa: PLR0913 - the wiring names everything it gives
         self,

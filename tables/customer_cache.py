@@ -24,9 +24,9 @@ from posstream.topics import (
 
 #: Layout version, 1 = known or 0 = unknown, fetched_at in ms; the customer's JSON follows.
 HEADER: Final = struct.Struct(">BBq")
-LAYOUT: Final = 1
+_LAYOUT: Final = 1
 #: How the header of a known customer begins.
-KNOWN: Final = (LAYOUT, 1)
+KNOWN: Final = (_LAYOUT, 1)
 
 #: Fetches of the changelog that are written at once. Not 1: Faust then goes on reading the
 #: changelogs of its own partitions for ever.
@@ -36,7 +36,7 @@ _REPLAY_BUFFER: Final = 4
 def encode(entry: CacheEntry) -> bytes:
     """A cache entry as it is stored."""
     known = entry.document is not None
-    return HEADER.pack(LAYOUT, known, entry.fetched_at_ms) + (entry.document or b"")
+    return HEADER.pack(_LAYOUT, known, entry.fetched_at_ms) + (entry.document or b"")
 
 
 def decode(value: bytes) -> CacheEntry | None:
@@ -44,7 +44,7 @@ def decode(value: bytes) -> CacheEntry | None:
     if len(value) < HEADER.size:
         return None
     layout, known, fetched_at_ms = HEADER.unpack_from(value)
-    if layout != LAYOUT:
+    if layout != _LAYOUT:
         return None
     return CacheEntry(fetched_at_ms, value[HEADER.size :] if known else None)
 

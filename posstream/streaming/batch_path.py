@@ -3,7 +3,7 @@
 Faust spends about 100 us on each message on its way to an agent: a queue, an event, four tasks. And
 it clears the queue at every stop and rebalance; of what waited there nothing may be committed, nor
 of what was answered behind it. Here a fetched list goes straight to a function that answers what it
-can without waiting; the answers leave in batches, and what is left is begun as soon as they have.
+can without waiting, and begins with what is left; the answers leave in batches.
 
 An event is finished (`progress`) once the broker has its answer, whether all answers of its turn or
 its own; the commit never passes one that is not.

@@ -109,11 +109,6 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await super().on_thread_stop()
 
-    async def _fetch_records(
-        self, consumer: aiokafka.AIOKafkaConsumer, *args: Any, **kwargs: Any
-    ) -> Mapping[TopicPartition, list[Any]]:
-        return await self._fetch_by_rank(consumer, *args, **kwargs)
-
     async def fetch_noted(self, *args: Any) -> Mapping[TopicPartition, list[Any]]:
         """Fetch as upstream does, and note what the log does not have."""
         records: Mapping[TopicPartition, list[Any]] = await super()._fetch_records(*args)
@@ -123,7 +118,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
                 self._note_holes(TP(*tp), fetched)
         return records
 
-    async def _fetch_by_rank(
+    async def _fetch_records(
         self,
         consumer: aiokafka.AIOKafkaConsumer,
         active_partitions: set[TP] | None,

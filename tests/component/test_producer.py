@@ -171,23 +171,21 @@ async def test_a_heartbeat_is_given_up_and_a_join_is_not(monkeypatch: pytest.Mon
     assert frozen._request_timeout == 90
 
 
-async def test_a_batch_that_is_refused_for_good_ends_the_worker(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = app_for(tmp_path, Tuning())
+def crash_of(app: StreamingApp, monkeypatch: pytest.MonkeyPatch) -> asyncio.Future[BaseException]:
+    """What the app will crash for."""
     crashed = asyncio.get_running_loop().create_future()
 
     async def crash(why: BaseException) -> None:
         crashed.set_result(why)
 
     monkeypatch.setattr(app, "crash", crash)
-    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    return crashed
 
-    async def send(*_: object, **__: object) -> Any:
-        return refused
 
-    monkeypatch.setattr(upstream.Producer, "send", send)
-    sent = await app.producer.send("t", None, b"", None, None, [])
+async def ends_the_worker(
+    refused: asyncio.Future[None], sent: Any, crashed: asyncio.Future[BaseException]
+) -> None:
+    """A refusal of what was sent is told to both."""
     why = TopicAuthorizationFailedError()
     refused.set_exception(why)
     assert await crashed is why
@@ -195,16 +193,26 @@ async def test_a_batch_that_is_refused_for_good_ends_the_worker(
         await sent
 
 
+async def test_a_batch_that_is_refused_for_good_ends_the_worker(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_for(tmp_path, Tuning())
+    crashed = crash_of(app, monkeypatch)
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def send(*_: object, **__: object) -> Any:
+        return refused
+
+    monkeypatch.setattr(upstream.Producer, "send", send)
+    sent = await app.producer.send("t", None, b"", None, None, [])
+    await ends_the_worker(refused, sent, crashed)
+
+
 async def test_a_batch_of_our_own_that_is_refused_for_good_ends_the_worker(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = app_for(tmp_path, Tuning())
-    crashed = asyncio.get_running_loop().create_future()
-
-    async def crash(why: BaseException) -> None:
-        crashed.set_result(why)
-
-    monkeypatch.setattr(app, "crash", crash)
+    crashed = crash_of(app, monkeypatch)
     refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     asked: list[tuple[Any, str, int]] = []
 
@@ -217,11 +225,7 @@ async def test_a_batch_of_our_own_that_is_refused_for_good_ends_the_worker(
     app.producer._producer = SimpleNamespace(send_batch=send_batch, stop=stop)
     sent = await app.producer.send_batch("t", 3, "the batch")
     assert asked == [("the batch", "t", 3)]
-    why = TopicAuthorizationFailedError()
-    refused.set_exception(why)
-    assert await crashed is why
-    with pytest.raises(TopicAuthorizationFailedError):
-        await sent
+    await ends_the_worker(refused, sent, crashed)
 
 
 class Slow:

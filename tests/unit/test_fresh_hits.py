@@ -11,7 +11,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.at_once import written_ms
+from agents.dead_letters import written_ms
 from agents.fresh_hits import FreshHits
 from posstream import events
 from posstream.configuration import CurrentConfiguration, PluginConfiguration

@@ -108,5 +108,6 @@ docs: $(VENV)/.test ## run every command block of the README
 schema: $(VENV)/.test ## write docs/reference/schema.graphql from the code
 	$(BIN)/posstream schema > docs/reference/schema.graphql
 
-clean: ## remove what make made
+clean: ## remove what make made, unless a worker runs on it
+	@test ! -e .data/worker-name || $(PYTHON) -c 'import fcntl; fcntl.flock(open(".data/worker-name"), fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null || { echo 'a worker uses .data: stop it before' >&2; exit 1; }
 	rm -rf $(VENV) .data screenshots *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

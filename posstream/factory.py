@@ -58,7 +58,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     app = StreamingApp(
         APP_ID,
         broker=settings.faust_broker,
-        datadir=settings.datadir.absolute() / "tables",
+        datadir=settings.datadir.absolute(),
         partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replication,
         web_host=settings.web_host,

@@ -15,9 +15,9 @@ from posstream.adapters.sql.opening import DatabaseOpening
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.domain.errors import BrokerUnreachable, StartRefused
 from posstream.lookup import CustomerLookup
+from posstream.private_files import keep_private
 from posstream.settings import Settings
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
-from posstream.streaming.membership import Membership
 from posstream.streaming.preflight import prepare_topics, tombstones_kept_ms
 from posstream.topics import TOPICS
 from web.server import WebServer
@@ -53,7 +53,6 @@ class Runtime:
         self._configuration = configuration
         self._configuration_reader = configuration_reader
         self._database = DatabaseOpening(self._open_database)
-        self._membership = Membership(settings.datadir)
 
     async def open(self) -> None:
         """Open everything but the web view.
@@ -62,7 +61,10 @@ class Runtime:
             StartRefused: with a sentence that says what to do.
         """
         settings = self._settings
-        name = self._membership.claim()
+        name = self._app.membership.claim()
+        was_open = keep_private(settings.datadir)
+        if was_open is not None:
+            log.warning("%s", was_open)
         cluster = await prepare_topics(
             settings.bootstrap_servers,
             TOPICS,
@@ -113,7 +115,7 @@ class Runtime:
         await self._database.close()
         await self._configuration_reader.close()
         await self._engine.dispose()
-        self._membership.release()
+        self._app.membership.release()
 
     async def open_web(self) -> None:
         """Open the web view where `faust worker` or the settings want it."""

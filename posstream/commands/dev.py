@@ -15,11 +15,12 @@ def run(settings: Settings, loglevel: str) -> None:
     """Run until a signal. Ends by SystemExit with the worker's exit code.
 
     Raises:
-        StartRefused: if the broker cannot be started.
+        StartRefused: if another worker has the data directory, or the broker cannot be started.
     """
     install_event_loop()
+    app = create_app(settings)
+    app.membership.claim()  # before its tables are deleted
     with _broker(settings) as where:
-        app = create_app(settings)
         app.task(lambda: _announce(settings, where))
         _execute(app, loglevel)
 

@@ -20,6 +20,7 @@ from mode.utils.queues import FlowControlEvent
 from posstream.domain.errors import StartRefused
 from posstream.streaming.driver import Transport
 from posstream.streaming.list_path import TakesList
+from posstream.streaming.membership import Membership
 from posstream.streaming.partitioner import partitioner
 from posstream.streaming.pulse import Pulse
 from posstream.streaming.recovery import Tables
@@ -150,7 +151,11 @@ class FlowControl(FlowControlEvent):
 
 
 class StreamingApp(faust.App):
-    """A Faust app with the driver's overrides and settings that are the same for every worker."""
+    """A Faust app with the driver's overrides and settings that are the same for every worker.
+
+    Args:
+        datadir: the worker's own; the tables are in its folder `tables`.
+    """
 
     BootStrategy = BootStrategy
 
@@ -158,6 +163,7 @@ class StreamingApp(faust.App):
         self, app_id: str, *, broker: str, datadir: Path, partitions: int, **options: Any
     ) -> None:
         self.tuning = Tuning()
+        self.membership = Membership(datadir)
         #: When offsets were last committed, in monotonic seconds.
         self.committed_at = 0.0
         self.pulse = Pulse()
@@ -169,8 +175,9 @@ class StreamingApp(faust.App):
         self.lifetimes: tuple[Service, Service] | None = None
         super().__init__(
             app_id,
+            env={},  # Faust reads some 80 names there, and each beats what is given here
             broker=broker,
-            datadir=str(datadir),
+            datadir=str(datadir / "tables"),
             store="rocksdb://",
             TableManager=Tables,
             Table=Table,

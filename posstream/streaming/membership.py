@@ -23,13 +23,18 @@ class Membership:
     def __init__(self, datadir: Path) -> None:
         self._path = datadir / "worker-name"
         self._file: IO[Any] | None = None
+        self._name = ""
 
     def claim(self) -> str:
         """The worker's name; it stays claimed until `release` or the end of the process.
 
+        Whoever deletes something in the directory claims it before. Idempotent.
+
         Raises:
             StartRefused: if another process has it.
         """
+        if self._file is not None:
+            return self._name
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a+")
         if not _lock(file):
@@ -40,12 +45,12 @@ class Membership:
             )
         self._file = file
         file.seek(0)
-        name: str = file.read().strip()
-        if not name:  # the first start, or killed before it was written
-            name = f"posstream-{uuid.uuid4()}"
-            file.write(name)
+        self._name = file.read().strip()
+        if not self._name:  # the first start, or killed before it was written
+            self._name = f"posstream-{uuid.uuid4()}"
+            file.write(self._name)
             file.flush()
-        return name
+        return self._name
 
     def release(self) -> None:
         """Let another process have the directory."""

@@ -7,6 +7,7 @@ every start (faust-streaming#158), or goes on with entries that were deleted mea
 import asyncio
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from faust.stores import rocksdb
 from faust.streams import current_event
 from faust.types import TP
 
-from posstream.domain.errors import StorageFailed
+from posstream.domain.errors import StartRefused, StorageFailed
 from posstream.streaming.rocks import Options
 
 log = logging.getLogger(__name__)
@@ -241,6 +242,14 @@ class Table(faust.Table):
             KafkaError: if it refused one.
         """
         await asyncio.gather(*self._unacknowledged)
+
+    def reset_state(self) -> None:
+        """Delete the table's files (`faust reset`), unless a worker has the data directory."""
+        try:
+            self.app.membership.claim()
+        except StartRefused as why:
+            sys.exit(f"error: {why}")
+        super().reset_state()
 
     def _new_store_by_url(self, url: Any) -> Store:
         return Store(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from posstream.streaming.membership import Membership
 from tests.integration.harness import environment, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +128,50 @@ def test_a_port_in_use_is_named_with_the_setting_that_changes_it(
     assert f"port {port} on 127.0.0.1 is in use" in output
     assert setting in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    "command", [("posstream.cli", "dev"), ("faust", "-A", "posstream.app", "reset")]
+)
+def test_nothing_is_deleted_in_the_data_directory_of_a_running_worker(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    entries = tmp_path / "tables" / "v1" / "tables" / "customer-cache-0.db" / "CURRENT"
+    broker_log = tmp_path / "embedded-broker.log"
+    entries.parent.mkdir(parents=True)
+    for file in (entries, broker_log):
+        file.write_text("the running worker's")
+    running = Membership(tmp_path)
+    running.claim()
+    refused = subprocess.run(
+        [sys.executable, "-m", *command],
+        env=environment(datadir=tmp_path, web_port=free_port(), dev_broker_port=free_port()),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    running.release()
+    assert refused.returncode == 1
+    assert f"another worker uses the data directory {tmp_path}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert [file.read_text() for file in (entries, broker_log)] == ["the running worker's"] * 2
+
+
+def test_without_a_running_worker_faust_reset_deletes_the_tables(tmp_path: Path) -> None:
+    entries = tmp_path / "tables" / "v1" / "tables" / "customer-cache-0.db" / "CURRENT"
+    entries.parent.mkdir(parents=True)
+    entries.touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "faust", "-A", "posstream.app", "reset"],
+        env=environment(datadir=tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not entries.parent.exists()
 
 
 def test_check_says_what_is_missing(tmp_path: Path) -> None:

@@ -51,3 +51,9 @@ def test_a_name_that_was_not_written_is_made_anew(tmp_path: Path) -> None:
     membership = Membership(tmp_path)
     assert membership.claim().startswith("posstream-")
     membership.release()
+
+
+def test_a_claim_that_is_held_is_given_again(tmp_path: Path) -> None:
+    membership = Membership(tmp_path)
+    assert membership.claim() == membership.claim()
+    membership.release()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from posstream import __version__
 from posstream.domain.errors import DeadLetterReason, InvalidSettings, PosstreamError
 from posstream.domain.identifier import Identifier, normalise
 from posstream.live_configuration import Note
+from posstream.process import own_process
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings, unknown_settings
 
@@ -25,7 +27,20 @@ them. In production run workers with: faust -A posstream.app worker -l info
 """
 
 
-@click.group(epilog=_EPILOG)
+class _Commands(click.Group):
+    """The commands, each in a process of ours."""
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:
+        """Run the command that the arguments name.
+
+        What they hold besides ASCII is UTF-8, whatever Python takes the terminal for.
+        """
+        own_process()
+        given = sys.argv[1:] if args is None else args
+        return super().main([os.fsencode(it).decode(errors="replace") for it in given], **options)
+
+
+@click.group(cls=_Commands, epilog=_EPILOG)
 @click.version_option(__version__)
 def main() -> None:
     """Customer lookup at the till, as a stream processor.

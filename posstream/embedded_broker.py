@@ -67,7 +67,8 @@ class EmbeddedBroker:
                 # Ctrl-C reaches the whole foreground group; the worker must still commit.
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - before any thread of ours
-                env={**os.environ, "RUST_LOG": "error"},
+                # The broker would read options of its own there, such as a schema registry.
+                env={"RUST_LOG": "error", "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")},
             )
         give_up_at = time.monotonic() + _READY_SECONDS
         while not _accepts(self._port):

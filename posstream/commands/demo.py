@@ -170,7 +170,7 @@ async def _posstream() -> AsyncIterator[Settings]:
         )
         kept = {k: v for k, v in os.environ.items() if not k.startswith("POSSTREAM_")}
         process = subprocess.Popen(  # noqa: ASYNC220 - our own command, started once
-            [sys.executable, "-m", "posstream.cli", "dev"],
+            [sys.executable, "-P", "-m", "posstream.cli", "dev"],
             env=kept
             | {
                 "POSSTREAM_DATADIR": directory,

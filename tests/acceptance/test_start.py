@@ -181,6 +181,22 @@ def test_check_says_what_is_missing(tmp_path: Path) -> None:
     assert "ok       read model on sqlite" in checked.stdout
 
 
+def test_a_worker_s_banner_comes_on_an_ascii_terminal_too(tmp_path: Path) -> None:
+    running = Membership(tmp_path)
+    running.claim()
+    refused = subprocess.run(
+        [sys.executable, "-m", "faust", "-A", "posstream.app", "worker"],
+        env=environment(datadir=tmp_path) | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    running.release()
+    assert "| transport" in refused.stdout
+    assert "another worker uses" in refused.stderr
+
+
 @pytest.mark.parametrize("command", [(), ("dev",), ("demo",), ("check",), ("send",)])
 def test_help_is_there_for_every_command(command: tuple[str, ...]) -> None:
     shown = posstream(*command, "--help")

@@ -30,8 +30,9 @@ class Shell:
             "POSSTREAM_DATABASE_URL": "",
         }
 
-    def config(self, *arguments: str) -> Result:
-        return CliRunner(env=self.environment).invoke(main, ["config", *arguments])
+    def config(self, *arguments: str, charset: str = "utf-8") -> Result:
+        runner = CliRunner(charset=charset, env=self.environment)
+        return runner.invoke(main, ["config", *arguments])
 
     def version(self) -> int:
         return int(self.config("show").stdout.partition("; version ")[2].split(",")[0])
@@ -136,6 +137,14 @@ def test_a_rollback_restores_the_version_before_and_the_history_tells_all(shell:
     assert "retry_attempts: 3 -> 4" in told[1]
     assert told[1].endswith("slow CRM")
     assert "retry_attempts: default -> 3" in told[2]
+
+
+def test_an_ascii_terminal_shows_the_history_of_people_with_other_letters(shell: Shell) -> None:
+    done = shell.config("set", "retry_attempts=3", "--by", "Jürgen", charset="ascii")
+    assert done.exit_code == 0, done.output
+    assert " J?rgen " in shell.config("history", charset="ascii").stdout
+    assert "by J?rgen" in shell.config("show", charset="ascii").stdout
+    assert " Jürgen " in shell.config("history").stdout
 
 
 def test_a_rollback_to_a_version_that_never_was_is_refused(shell: Shell) -> None:

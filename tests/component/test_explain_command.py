@@ -24,7 +24,7 @@ def url(tmp_path: Path) -> str:
         await SqlProjection(engine).apply(
             [
                 started("basket_1"),
-                logged("try1", lookup_id="lookup-a1", error_message="odd \x1b[2J"),
+                logged("try1", lookup_id="lookup-a1", error_message="odd \x1b[2J in Zürich"),
                 found("a1", fetched=10),
             ]
         )
@@ -34,9 +34,9 @@ def url(tmp_path: Path) -> str:
     return url
 
 
-def explain(url: str, basket: str) -> Result:
+def explain(url: str, basket: str, charset: str = "utf-8") -> Result:
     environment = {"POSSTREAM_DATABASE_URL": url, "POSSTREAM_BROKER": "kafka://127.0.0.1:1"}
-    return CliRunner(env=environment).invoke(main, ["explain", basket])
+    return CliRunner(charset=charset, env=environment).invoke(main, ["explain", basket])
 
 
 def test_the_timeline_is_printed_with_a_time_for_each_step(url: str) -> None:
@@ -62,6 +62,22 @@ def test_neither_an_identifier_nor_a_control_character_is_printed(url: str) -> N
     assert "1234567890" not in ended.output
     assert "\x1b" not in ended.output
     assert "odd \\x1b[2J" in ended.stdout
+
+
+def test_an_ascii_terminal_gets_a_replacement_for_what_it_cannot_show(url: str) -> None:
+    ended = explain(url, "basket_1", charset="ascii")
+    assert ended.exit_code == 0, ended.output
+    assert "odd \\x1b[2J in Z?rich" in ended.stdout
+
+
+def test_an_argument_that_python_could_not_decode_is_utf_8(url: str) -> None:
+    ended = explain(url, "b\udcc3\udca4sket")  # as Python has it on a terminal for ASCII
+    assert ended.stderr.startswith("error: nothing is known of basket bäsket: ")
+
+
+def test_an_argument_that_is_no_utf_8_has_a_replacement(url: str) -> None:
+    ended = explain(url, "b\udcffsket")
+    assert ended.stderr.startswith("error: nothing is known of basket b\ufffdsket: ")
 
 
 def test_a_basket_that_nobody_saw_is_said_to_be_unknown(url: str) -> None:

@@ -16,12 +16,23 @@ from posstream.domain.credentials import Credentials, read_authorization
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.response_mapping import ResponseMapping
 from posstream.domain.roles import Caller, Role
+from posstream.secret_file import read_secret
 
 _PREFIX: Final = "POSSTREAM_"
 #: Who the key of POSSTREAM_API_KEY is, in the log.
 _API_KEY_NAME: Final = "api-key"
 #: Read by the test suite and by make, not by a worker; no warning for them.
 _NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER", "POSSTREAM_TEST_DATABASE_URL"})
+#: Each can come from a file, which `NAME_FILE` names.
+_SECRETS: Final = frozenset(
+    {
+        "POSSTREAM_API_AUTH",
+        "POSSTREAM_API_KEY",
+        "POSSTREAM_API_KEYS",
+        "POSSTREAM_DATABASE_URL",
+    }
+)
+_FILE: Final = "_FILE"
 _DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 _SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
@@ -132,16 +143,18 @@ class Settings:
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         errors: list[str] = []
+        given: set[str] = set()
         for name, (target, read) in _READERS.items():
-            raw = environ.get(name, "").strip()
-            if not raw:
+            source = _source(environ, name)
+            if source is None:
                 continue
+            given.add(target)
             try:
-                values[target] = read(raw)
+                values[target] = read(_raw(environ, name, source))
             except ValueError as why:
-                errors.append(f"{name} {why}")
+                errors.append(f"{source} {why}")
         host = values.get("web_host", "127.0.0.1")
-        if not is_loopback(host) and not values.keys() & {"api_key", "named_keys"}:
+        if not is_loopback(host) and not given & {"api_key", "named_keys"}:
             errors.append(
                 "POSSTREAM_WEB_HOST is not a loopback address: set POSSTREAM_API_KEY as well, "
                 "or anyone on the network can read your customers"
@@ -160,13 +173,29 @@ class Settings:
 def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
     """One warning for each `POSSTREAM_*` name that means nothing to us."""
     environ = os.environ if environ is None else environ
+    known = [*_READERS, *(name + _FILE for name in sorted(_SECRETS))]
     warnings = []
     for name in sorted(environ):
-        if name.startswith(_PREFIX) and name not in _READERS and name not in _NOT_OURS:
-            close = difflib.get_close_matches(name, _READERS, n=1)
+        if name.startswith(_PREFIX) and name not in known and name not in _NOT_OURS:
+            close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             warnings.append(f"{name} is not a setting of posstream and is ignored{hint}")
     return warnings
+
+
+def _source(environ: Mapping[str, str], name: str) -> str | None:
+    """The variable that has a setting, or names its file; None if it is not set."""
+    names = [name + _FILE, name] if name in _SECRETS else [name]
+    return next((it for it in names if environ.get(it, "").strip()), None)
+
+
+def _raw(environ: Mapping[str, str], name: str, source: str) -> str:
+    raw = environ[source].strip()
+    if source == name:
+        return raw
+    if environ.get(name, "").strip():
+        raise ValueError(f"and {name} are both set: leave one out")
+    return read_secret(Path(raw))
 
 
 def _broker(raw: str) -> str:

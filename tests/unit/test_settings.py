@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
-from posstream.settings import Settings, unknown_settings
+from posstream.settings import _READERS, _SECRETS, Settings, unknown_settings
 
 KEY = "0123456789abcdef"
 
@@ -340,6 +341,84 @@ def test_the_directory_is_the_worker_s_own_mock_unless_told() -> None:
     mock = "http://127.0.0.1:8000/api/mock-customer-lookup/"
     assert mock == Settings().api_endpoint
     assert read(API_ENDPOINT="https://crm/").api_endpoint == "https://crm/"
+
+
+# -- secrets from files
+
+SECRETS = {
+    "API_KEY": KEY,
+    "API_KEYS": f"viewer:{KEY}:vera",
+    "API_AUTH": "bearer abc",
+    "DATABASE_URL": "postgresql+asyncpg://u:p@db/posstream",
+}
+
+
+def file_of(folder: Path, content: str | bytes) -> str:
+    file = folder / "secret"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(file)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_every_secret_can_come_from_a_file(tmp_path: Path, name: str, end: str) -> None:
+    secret = SECRETS[name]
+    expected = read(API_ENDPOINT=CRM, **{name: secret})
+    file = file_of(tmp_path, secret + end)
+    assert expected == read(API_ENDPOINT=CRM, **{f"{name}_FILE": file})
+
+
+def test_every_setting_that_is_not_shown_can_come_from_a_file() -> None:
+    hidden = {it.name for it in fields(Settings) if not it.repr} | {"named_keys"}
+    secrets = {name for name, (field, _) in _READERS.items() if field in hidden}
+    assert secrets == _SECRETS
+    assert unknown_settings({f"{name}_FILE": "x" for name in secrets}) == []
+
+
+def test_what_stands_at_the_ends_of_a_secret_stays(tmp_path: Path) -> None:
+    secret = " sixteen letters "
+    assert read(API_KEY_FILE=file_of(tmp_path, f"{secret}\n")).api_key == secret
+
+
+def test_a_secret_that_is_set_and_in_a_file_is_an_error_line(tmp_path: Path) -> None:
+    assert errors(API_KEY=KEY, API_KEY_FILE=file_of(tmp_path, KEY)) == [
+        "POSSTREAM_API_KEY_FILE and POSSTREAM_API_KEY are both set: leave one out"
+    ]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("", "is empty"),
+        (" \n", "is empty"),
+        (b"hunter2\xff", "is not UTF-8"),
+        ("hunter2" * 10_000, "has more than 65536 bytes"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line_without_path_and_content(
+    tmp_path: Path, name: str, content: str | bytes | None, why: str
+) -> None:
+    file = str(tmp_path / "none") if content is None else file_of(tmp_path, content)
+    found = errors(API_ENDPOINT=CRM, **{f"{name}_FILE": file})
+    assert found == [f"POSSTREAM_{name}_FILE {why}"]
+
+
+def test_a_folder_is_no_file_of_a_secret(tmp_path: Path) -> None:
+    assert errors(API_KEY_FILE=str(tmp_path)) == [
+        "POSSTREAM_API_KEY_FILE cannot be read: Is a directory"
+    ]
+
+
+def test_a_bad_secret_in_a_file_is_not_echoed(tmp_path: Path) -> None:
+    found = errors(WEB_HOST="0.0.0.0", API_KEY_FILE=file_of(tmp_path, "hunter2"))
+    assert found == ["POSSTREAM_API_KEY_FILE must have at least 16 characters"]
+
+
+@pytest.mark.parametrize("name", ["BROKER", "WEB_PORT"])
+def test_what_is_no_secret_has_no_file(name: str) -> None:
+    assert len(unknown_settings({f"POSSTREAM_{name}_FILE": "x"})) == 1
 
 
 # -- names that mean nothing

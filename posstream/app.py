@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from posstream.process import own_process
 
@@ -26,25 +26,27 @@ def _app() -> "StreamingApp":
     for warning in unknown_settings():
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
     try:
-        settings = Settings.from_environment()
-        option = _datadir_option()
-        if option is not None:
-            settings = dataclasses.replace(settings, datadir=option)
+        settings = dataclasses.replace(Settings.from_environment(), **_options())
         return create_app(settings)
     except PosstreamError as refused:
         sys.exit("\n".join(f"error: {line}" for line in str(refused).splitlines()))
 
 
-def _datadir_option() -> Path | None:
-    """The folder that `faust --datadir` names; Faust itself would tell us by the environment."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+def _options() -> dict[str, Any]:
+    """The settings that options of Faust's stand in for.
+
+    Faust gives them to an app that is made already, or by the environment, which ours is not given.
+    """
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False, argument_default=argparse.SUPPRESS
+    )
     parser.add_argument("-D", "--datadir", type=Path)
+    parser.add_argument("-p", "--web-port", type=int)
+    parser.add_argument("-b", "--web-bind", dest="web_host")
     try:
-        given, _ = parser.parse_known_args()
+        return vars(parser.parse_known_args()[0])
     except argparse.ArgumentError:  # Faust's own parser says so
-        return None
-    found: Path | None = given.datadir
-    return found
+        return {}
 
 
 own_process()

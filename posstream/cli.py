@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from posstream import __version__
 from posstream.domain.errors import DeadLetterReason, InvalidSettings, PosstreamError
 from posstream.domain.identifier import Identifier, normalise
 from posstream.live_configuration import Note
@@ -41,7 +40,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, epilog=_EPILOG)
-@click.version_option(__version__)
+@click.version_option(package_name="posstream")
 def main() -> None:
     """Customer lookup at the till, as a stream processor.
 

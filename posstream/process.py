@@ -25,7 +25,7 @@ _FOREIGN: Final = re.compile(
 )
 #: Faust itself sets these, from `--datadir` and `--loop`.
 _FROM_OPTIONS: Final = frozenset({"FAUST_DATADIR", "FAUST_LOOP", "F_DATADIR", "F_LOOP"})
-_PACKAGES: Final = ("agents", "tables", "web")
+_PACKAGES: Final = ("posstream", "agents", "tables", "web")
 
 
 def own_process() -> None:
@@ -50,15 +50,20 @@ def foreign_names(environ: Iterable[str]) -> list[str]:
 
 
 def foreign_package(names: Iterable[str]) -> str | None:
-    """A sentence about the first package that is not the one beside this package, if any."""
-    home = Path(__file__).parents[1]
+    """A sentence about the first package that is not the one beside this module's, if any.
+
+    A folder without code is one too: where posstream is installed editable, Python takes any
+    folder `posstream` for the package, such as a checkout seen from its parent.
+    """
+    home = Path(__file__).resolve().parents[1]
     for name in names:
         spec = find_spec(name)
-        places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
-        if str(home / name / "__init__.py") not in places:
-            place = next(filter(None, places), "nowhere")
+        found = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
+        places = [Path(place).resolve() for place in found if place is not None]
+        if home / name / "__init__.py" not in places:
+            where = places[0] if places else "nowhere"
             return (
-                f"the package {name} that Python finds is not posstream's, but {place}: start in "
+                f"the package {name} that Python finds is not posstream's, but {where}: start in "
                 "another folder, or take that one out of PYTHONPATH"
             )
     return None

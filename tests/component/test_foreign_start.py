@@ -64,9 +64,3 @@ def test_beside_a_package_of_our_names_python_s_safe_path_finds_ours(tmp_path: P
     (tmp_path / "web.py").touch()
     shown = run("posstream.cli", "schema", cwd=tmp_path, safe=True)
     assert (shown.returncode, shown.stderr) == (0, "")
-
-
-def test_a_folder_of_one_of_our_names_without_code_is_no_package(tmp_path: Path) -> None:
-    (tmp_path / "web").mkdir()
-    shown = run("posstream.cli", "schema", cwd=tmp_path)
-    assert (shown.returncode, shown.stderr) == (0, "")

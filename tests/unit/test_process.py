@@ -1,5 +1,6 @@
 """What our process takes from where it is started, and what not."""
 
+import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -92,4 +93,14 @@ def test_a_name_of_ours_or_of_the_system_stays(name: str) -> None:
 
 
 def test_our_packages_are_ours() -> None:
-    assert foreign_package(["agents", "tables", "web"]) is None
+    assert foreign_package(["posstream", "agents", "tables", "web"]) is None
+
+
+def test_a_package_of_others_is_named_with_its_place() -> None:
+    assert str(foreign_package(["posstream", "json"])).startswith(
+        f"the package json that Python finds is not posstream's, but {json.__file__}: "
+    )
+
+
+def test_a_package_that_is_nowhere_is_said_to_be() -> None:
+    assert "but nowhere: " in str(foreign_package(["no_such_package"]))

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -29,14 +28,17 @@ them. In production run workers with: faust -A posstream.app worker -l info
 class _Commands(click.Group):
     """The commands, each in a process of ours."""
 
-    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:
-        """Run the command that the arguments name.
-
-        What they hold besides ASCII is UTF-8, whatever Python takes the terminal for.
-        """
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read the arguments; what Python could not decode on this terminal is UTF-8."""
         own_process()
-        given = sys.argv[1:] if args is None else args
-        return super().main([os.fsencode(it).decode(errors="replace") for it in given], **options)
+        given = [it.encode(errors="surrogateescape").decode(errors="replace") for it in args]
+        return super().make_context(info_name, given, parent, **extra)
 
 
 @click.group(cls=_Commands, epilog=_EPILOG)

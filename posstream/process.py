@@ -35,9 +35,9 @@ def own_process() -> None:
     terminal gets a replacement for each character that it cannot show.
     """
     os.umask(0o077)
-    # stderr has such an error handler from the start.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    for stream in (sys.stdin, sys.stdout):  # stderr has an error handler of its own
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     _own_environment()
     wrong = foreign_package(_PACKAGES)
     if wrong is not None:

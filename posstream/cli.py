@@ -69,7 +69,7 @@ def dev(loglevel: str) -> None:
     from posstream.commands.dev import run
 
     for warning in unknown_settings():
-        click.echo(f"warning: {warning}", err=True)
+        print(f"warning: {warning}", file=sys.stderr)
     settings = _settings()
     try:
         run(settings, loglevel)
@@ -153,7 +153,7 @@ def schema() -> None:
     """Print the GraphQL schema in SDL, the schema definition language."""
     from posstream.commands.schema import sdl
 
-    click.echo(sdl(), nl=False)
+    print(sdl(), end="")
 
 
 @main.group()
@@ -406,12 +406,12 @@ def _settings() -> Settings:
         return Settings.from_environment()
     except InvalidSettings as why:
         for line in why.errors:
-            click.echo(f"error: {line}", err=True)
+            print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
 
 
 def _refuse(why: Exception) -> None:
-    click.echo(f"error: {why}", err=True)
+    print(f"error: {why}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -30,7 +30,7 @@ def keep_private(datadir: Path) -> str | None:
     try:
         for path in opened:
             path.chmod(path.stat().st_mode & ~_OTHERS)
-    except PermissionError:
+    except OSError:
         return f"others may use the data directory {datadir}, and only its owner can change that"
     return f"others could use the data directory {datadir}: it is its owner's alone now"
 

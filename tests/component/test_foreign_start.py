@@ -40,6 +40,23 @@ def test_an_option_of_faust_s_counts_beside_a_name_of_faust_s(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["given"]
 
 
+def test_options_of_faust_s_stand_in_for_settings(tmp_path: Path) -> None:
+    code = "from posstream.app import app; c = app.conf; print(c.web_port, c.web_bind, c.datadir)"
+    shown = subprocess.run(
+        [
+            *(sys.executable, "-c", code, "--datadir=given", "worker", "-l", "info"),
+            *("-p", "81", "-b", "localhost"),
+        ],
+        cwd=tmp_path,
+        env=environment(datadir="named", web_port=82, web_host="127.0.0.1"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert shown.stdout == f"81 localhost {tmp_path / 'given' / 'tables'}\n", shown.stderr
+
+
 # -- beside other packages
 
 

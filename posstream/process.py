@@ -25,6 +25,8 @@ _FOREIGN: Final = re.compile(
 )
 #: Faust itself sets these, from `--datadir` and `--loop`.
 _FROM_OPTIONS: Final = frozenset({"FAUST_DATADIR", "FAUST_LOOP", "F_DATADIR", "F_LOOP"})
+#: An option of Python's own that it hands on.
+_RESTARTED: Final = "posstream"
 _PACKAGES: Final = ("posstream", "agents", "tables", "web")
 
 
@@ -74,8 +76,11 @@ def _own_environment() -> None:
     for name in foreign:
         del os.environ[name]
     # Faust is imported before us in `faust -A posstream.app` and has read some of them by now.
-    if _is_faust(sys.argv[0]) and not _FROM_OPTIONS.issuperset(foreign) and sys.platform != "win32":
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this same command
+    restart = _is_faust(sys.argv[0]) and not _FROM_OPTIONS.issuperset(foreign)
+    # The mark is for names that Python's own start sets, as a sitecustomize may: once is enough.
+    if restart and _RESTARTED not in sys._xoptions and sys.platform != "win32":  # noqa: SLF001 - documented
+        command = [sys.executable, "-X", _RESTARTED, *sys.orig_argv[1:]]
+        os.execv(sys.executable, command)  # noqa: S606 - this same command
 
 
 def _is_faust(program: str) -> bool:

@@ -40,6 +40,12 @@ def test_an_option_of_faust_s_counts_beside_a_name_of_faust_s(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["given"]
 
 
+def test_a_name_that_python_s_own_start_sets_is_taken_out_without_end(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; os.environ['PGHOST'] = 'other'")
+    shown = run("faust", "-A", "posstream.app", "tables", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (shown.returncode, shown.stderr) == (0, "")
+
+
 def test_options_of_faust_s_stand_in_for_settings(tmp_path: Path) -> None:
     code = "from posstream.app import app; c = app.conf; print(c.web_port, c.web_bind, c.datadir)"
     shown = subprocess.run(

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 import orjson
-from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
+from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from posstream.adapters.answer_text import UnreadableText, utf8_of
@@ -50,6 +50,7 @@ _NO_CONTENT: Final = 204
 _UNAUTHORISED: Final = 401
 _NOT_FOUND: Final = 404
 _REFUSED: Final = frozenset({401, 403})
+_PROXY_REFUSED: Final = 407
 _FIRST_ERROR: Final = 400
 _FIRST_SERVER_ERROR: Final = 500
 
@@ -149,13 +150,12 @@ class HttpDirectory:
         except NoToken as why:
             seen.failure = _Failure(str(why))
         except aiohttp.ClientHttpProxyError as why:
-            seen.failure = _Failure(f"the proxy refused the call (HTTP {why.status})")
+            seen.failure = _Failure(_proxy_refused(why.status))
         except aiohttp.ClientPayloadError as why:
             undecodable = isinstance(why.__cause__, ContentEncodingError)
             seen.failure = _UNDECODABLE if undecodable else _BROKEN_OFF
-        except aiohttp.ClientResponseError as why:
-            too_long = isinstance(why.__cause__, LineTooLong)
-            seen.failure = _LONG_HEADERS if too_long else _UNDECODABLE
+        except aiohttp.ClientResponseError:
+            seen.failure = _UNDECODABLE
         except (aiohttp.ClientError, OSError, ValueError) as why:
             if isinstance(getattr(why, "os_error", why), RefusedAddress):
                 seen.failure = _REFUSED_ADDRESS
@@ -285,12 +285,8 @@ _TOO_LONG: Final = _Failure(
     f"the answer is longer than {MAX_BODY_BYTES} bytes", Reason.INVALID_RESPONSE, retryable=False
 )
 _UNDECODABLE: Final = _Failure(
-    "the answer is not HTTP, or in a content encoding that nobody asked for",
-    Reason.INVALID_RESPONSE,
-    retryable=False,
-)
-_LONG_HEADERS: Final = _Failure(
-    "the answer has a header of more than 32 KB, or too many",
+    "the answer is not HTTP, has a header of more than 32 KB, or is in a content encoding that "
+    "nobody asked for",
     Reason.INVALID_RESPONSE,
     retryable=False,
 )
@@ -350,11 +346,17 @@ def customer_url(endpoint: str, identifier: str) -> URL:
     return URL(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")), encoded=True)
 
 
+def _proxy_refused(status: int) -> str:
+    return f"the proxy refused the call (HTTP {status})"
+
+
 def _wire_url(endpoint: str) -> URL:
     return URL(wire_endpoint(endpoint), encoded=True)
 
 
 def _status_error(status: int, auth: Credentials | None) -> str:
+    if status == _PROXY_REFUSED:
+        return _proxy_refused(status)
     if status in _REFUSED:
         none_sent = "" if auth else ": none were sent"
         return f"the directory refused our credentials (HTTP {status}){none_sent}"

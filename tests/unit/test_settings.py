@@ -389,8 +389,8 @@ def test_a_client_of_oauth_is_bound_to_the_endpoint_and_shows_no_secret() -> Non
         (
             {"API_ENDPOINT": ""},
             (
-                "POSSTREAM_API_OAUTH_TOKEN_URL is sent to one origin only: set POSSTREAM_API_ENDPOINT "
-                "as well"
+                "POSSTREAM_API_OAUTH_TOKEN_URL is sent to one origin only: "
+                "set POSSTREAM_API_ENDPOINT as well"
             ),
         ),
         (

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from yarl import URL
 
-from posstream.domain.addresses import is_refused
+from posstream.domain.addresses import REFUSED, is_refused
 from posstream.domain.configuration_version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 from posstream.domain.freshness import Windows
@@ -218,7 +218,7 @@ def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one sentence e
     except ValueError:
         return "must name a host that can be written in ASCII"
     # Judged as it is called: 169\u3002254\u3002169\u3002254 is an address, too.
-    return "must not be a link-local or cloud metadata address" if is_refused(wire_host) else None
+    return REFUSED if is_refused(wire_host) else None
 
 
 @lru_cache(maxsize=16)  # each call to a directory asks

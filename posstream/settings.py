@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from posstream.configuration import check_endpoint
 from posstream.domain.access_key import AccessKey, clash, read_access_keys
-from posstream.domain.addresses import is_refused
+from posstream.domain.addresses import REFUSED, is_refused
 from posstream.domain.credentials import Credentials, OAuthClient, read_authorization
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.response_mapping import ResponseMapping
@@ -272,7 +272,7 @@ def _proxy(raw: str) -> str:
     if not host or parts.scheme != "http" or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError("must look like http://host:port or http://user:password@host:port")
     if is_refused(host):
-        raise ValueError("must not be a link-local or cloud metadata address")
+        raise ValueError(REFUSED)
     return raw
 
 

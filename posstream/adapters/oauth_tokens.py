@@ -14,7 +14,7 @@ from yarl import URL
 
 from posstream.adapters.directory_session import DirectorySession, read_at_most
 from posstream.configuration import wire_endpoint
-from posstream.domain.credentials import Credentials, OAuthClient, is_token
+from posstream.domain.credentials import UNAUTHORISED, Credentials, OAuthClient, is_token
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import SingleFlight
 
@@ -44,7 +44,7 @@ class NoToken(Exception):
     """There is no access token; the message is a sentence that names the cause."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"no access token: {why}")
+        super().__init__(f"{UNAUTHORISED}: {why}")
 
 
 @dataclass(frozen=True, slots=True)

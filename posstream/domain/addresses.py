@@ -13,6 +13,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
+#: What is said of a setting with such a host.
+REFUSED: Final = "must not be a link-local address or a cloud metadata address"
+
 _REFUSED_4: Final = (
     IPv4Network("169.254.0.0/16"),  # link-local; AWS, Azure, GCP, Oracle, OpenStack and others
     IPv4Network("100.100.100.200/32"),  # Alibaba Cloud

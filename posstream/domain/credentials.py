@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+#: How the error of an attempt begins that could not be authorised.
+UNAUTHORISED: Final = "no access token"
 _MAX_LENGTH: Final = 4096
 #: Tokens that name a user's groups are longer than any that a person types.
 _MAX_TOKEN: Final = 16 * 1024

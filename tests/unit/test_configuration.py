@@ -255,13 +255,13 @@ def test_the_keys_are_the_contract_s_in_its_order() -> None:
 )
 def test_a_link_local_endpoint_is_refused_in_every_spelling(host: str) -> None:
     why = check_endpoint(f"http://{host}/latest/")
-    assert why == "must not be a link-local or cloud metadata address"
+    assert why == "must not be a link-local address or a cloud metadata address"
 
 
 def test_a_host_that_resolvers_fold_into_an_address_is_refused() -> None:
     for host in ("169\u3002254\u3002169\u3002254", "\uff11\uff16\uff19.254.169.254"):
         why = check_endpoint(f"http://{host}/latest/")
-        assert why == "must not be a link-local or cloud metadata address"
+        assert why == "must not be a link-local address or a cloud metadata address"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from posstream.configuration import check_endpoint
+from posstream.configuration import check_endpoint, wire_endpoint
 from posstream.domain.access_key import AccessKey, clash, read_access_keys
 from posstream.domain.addresses import REFUSED, is_refused
 from posstream.domain.credentials import Credentials, OAuthClient, read_authorization
@@ -33,6 +33,7 @@ _OAUTH: Final = (
     "POSSTREAM_API_OAUTH_CLIENT_ID",
     "POSSTREAM_API_OAUTH_CLIENT_SECRET",
 )
+_PROXY_FORM: Final = "must look like http://host:port or http://user:password@host:port"
 #: Read by other programs, in small letters too.
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
@@ -265,12 +266,12 @@ def _endpoint(raw: str) -> str:
 
 def _proxy(raw: str) -> str:
     try:
-        parts = urlsplit(raw)
+        parts = urlsplit(wire_endpoint(raw))
         host, _ = parts.hostname, parts.port
     except ValueError:
-        host = None
+        raise ValueError(_PROXY_FORM) from None
     if not host or parts.scheme != "http" or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError("must look like http://host:port or http://user:password@host:port")
+        raise ValueError(_PROXY_FORM)
     if is_refused(host):
         raise ValueError(REFUSED)
     return raw
@@ -287,7 +288,9 @@ def _directory_errors(environ: Mapping[str, str], values: Mapping[str, Any]) -> 
     right = [name for name, (target, _) in _READERS.items() if target in values]
 
     def is_missing(name: str) -> bool:
-        return not environ.get(name, "").strip()
+        return name not in right and not any(
+            environ.get(each, "").strip() for each in (name, f"{name}_FILE")
+        )
 
     errors = []
     auth = [name for name in right if name == "POSSTREAM_API_AUTH"]

@@ -136,6 +136,8 @@ BAD = [
     ("API_PROXY", "socks5://hunter2:1080"),
     ("API_PROXY", "http://u:hunter2@169.254.169.254:3128"),
     ("API_PROXY", "http://hunter2:8080/path"),
+    ("API_PROXY", "http://\uff11\uff16\uff19.254.169.254:3128"),
+    ("API_PROXY", "http://[hunter2"),
     ("API_CA_FILE", "/hunter2/ca.pem"),
     ("API_CLIENT_KEY_FILE", "/hunter2/key.pem"),
     ("API_OAUTH_TOKEN_URL", "ftp://hunter2/token"),
@@ -409,6 +411,13 @@ def test_a_client_of_oauth_is_bound_to_the_endpoint_and_shows_no_secret() -> Non
 )
 def test_half_a_client_of_oauth_is_refused(changed: dict[str, str], said: str) -> None:
     assert errors(**{**OAUTH, **changed}) == [said]
+
+
+def test_a_secret_that_comes_from_a_file_is_not_missing(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hunter2")
+    from_file = {"API_OAUTH_CLIENT_SECRET": "", "API_OAUTH_CLIENT_SECRET_FILE": str(file)}
+    assert read(**{**OAUTH, **from_file}).oauth_token_url == OAUTH["API_OAUTH_TOKEN_URL"]
 
 
 def test_a_proxy_and_its_password_are_kept_and_not_shown() -> None:

@@ -3,6 +3,7 @@
 import json
 from encodings import normalize_encoding
 from encodings.aliases import aliases
+from functools import lru_cache
 from typing import Final
 
 #: Labels that Python does not know, or not by this name.
@@ -21,6 +22,7 @@ _WIDER: Final = {
     "gbk": "gb18030",
     "shift_jis": "cp932",
 }
+#: As `json` writes it.
 _UTF_8: Final = "utf-8"
 #: A label that a sentence may repeat: a server wrote it.
 _LONGEST_LABEL: Final = 40
@@ -46,7 +48,7 @@ def utf8_of(body: bytes, charset: str | None) -> bytes:
     seen = json.detect_encoding(body)
     said = _UTF_8 if charset is None else _encoding(charset)
     encoding = said if seen == _UTF_8 else seen
-    if normalize_encoding(encoding) == "utf_8":
+    if encoding == _UTF_8:
         return body
     for each in (encoding, _WIDER.get(encoding)):
         try:
@@ -58,6 +60,7 @@ def utf8_of(body: bytes, charset: str | None) -> bytes:
     raise UnreadableText(f"the answer is not in its charset {_shown(charset or encoding)}")
 
 
+@lru_cache(maxsize=64)  # each answer asks
 def _encoding(charset: str) -> str:
     label = normalize_encoding(charset.lower()).replace(".", "_")
     known = aliases.get(label) or _LABELS.get(label)
@@ -66,7 +69,7 @@ def _encoding(charset: str) -> str:
         known = label
     if known is None:
         raise UnreadableText(f"the charset {_shown(charset)} of the answer is unknown")
-    return known
+    return _UTF_8 if known == "utf_8" else known
 
 
 def _shown(label: str) -> str:

@@ -5,13 +5,12 @@ import logging
 from collections.abc import AsyncIterable, Sequence
 from typing import Any
 
-import orjson
-
 from agents.dead_letters import DeadLetters, timestamp_ms
 from agents.one_by_one import OneByOne
 from posstream import events
 from posstream.domain.cache_maintenance import CacheCommand, Cause, CustomerUpdate, Evict, Replace
 from posstream.domain.freshness import CacheEntry
+from posstream.json_output import write_json
 from posstream.ports import EventPublisher, ReadModel
 from posstream.resilience.clock import Clock
 from posstream.resilience.retry import growing_pauses
@@ -94,5 +93,5 @@ class CustomerUpdatesAgent:
             return Evict(identifier, Cause.UPDATED)
         # An entry from the future would be served by nobody.
         fetched_at_ms = min(update.occurred_at_ms, self._clock.now_ms())
-        document = orjson.dumps(update.customer.as_document())
+        document = write_json(update.customer.as_document())
         return Replace(identifier, CacheEntry(fetched_at_ms, document))

@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 from faust.types import TP
 
+from posstream.json_input import read_json_exactly
 from posstream.ports import ProjectedEvent, Projection
 from posstream.resilience.retry import growing_pauses
 from posstream.topics import PROJECTED
@@ -60,8 +61,8 @@ def projected(tp: TP, record: Any) -> ProjectedEvent | None:
         log.warning("not projected: %s is longer than %d bytes", place, _MOST_BYTES)
         return None
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = read_json_exactly(text)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         value = None
     if not isinstance(value, dict):
         log.warning("not projected: %s is no JSON object", place)

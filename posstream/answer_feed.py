@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import orjson
 
 from posstream.domain.errors import BrokerUnreachable, SubscriberTooSlow, TooManySubscribers
+from posstream.json_input import read_json_exactly
 from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -181,8 +182,8 @@ class AnswerFeed:
 
 def _read(value: bytes | None) -> AnswerEvent | None:
     try:
-        answer = orjson.loads(value or b"")
-    except orjson.JSONDecodeError:
+        answer = read_json_exactly(value or b"")
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
     if not isinstance(answer, dict) or not isinstance(answer.get("event_id"), str):
         return None

@@ -4,16 +4,16 @@ The keys, defaults and meanings are the contract's (section 4). Values are check
 an edit with one bad key changes nothing.
 """
 
-import contextlib
 import dataclasses
-import ipaddress
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
+from yarl import URL
+
+from posstream.domain.addresses import REFUSED, is_refused
 from posstream.domain.configuration_version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 from posstream.domain.freshness import Windows
@@ -209,26 +209,35 @@ def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one sentence e
         return "is not a URL"
     if parts.scheme not in {"http", "https"} or not host:
         return "must start with http:// or https:// and name a host"
-    if not host.isascii():
-        # Resolvers fold other characters: 169\u3002254\u3002169\u3002254 is an address, too.
-        return "must name its host in ASCII: write other letters in Punycode (xn--)"
     if parts.username is not None or parts.password is not None:
         return "must not carry a user name or password: credentials belong in the settings"
     if parts.fragment or any(c.isspace() or not c.isprintable() for c in url):
         return "must have no fragment and no blank"
-    return "must not be a link-local address" if is_link_local(host) else None
+    try:
+        wire_host = urlsplit(wire_endpoint(url)).hostname or ""
+    except ValueError:
+        return "must name a host that can be written in ASCII"
+    # Judged as it is called: 169\u3002254\u3002169\u3002254 is an address, too.
+    return REFUSED if is_refused(wire_host) else None
 
 
-def is_link_local(host: str) -> bool:
-    """Whether a host is link-local (cloud metadata), in any spelling that a resolver takes."""
-    with contextlib.suppress(ValueError):
-        address = ipaddress.ip_address(host.rstrip("."))
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address).is_link_local
-    with contextlib.suppress(OSError, UnicodeError):
-        # 0xa9fea9fe, 2852039166 and 169.254.43518 are addresses, too.
-        return ipaddress.ip_address(socket.inet_aton(host.rstrip("."))).is_link_local
-    return False
+@lru_cache(maxsize=16)  # each call to a directory asks
+def wire_endpoint(url: str) -> str:
+    """A URL as it is sent: its host in Punycode, other letters than ASCII percent-encoded.
+
+    What is encoded already stays as it is.
+
+    Raises:
+        ValueError: if the host cannot be written so.
+    """
+    parts = urlsplit(url)
+    netloc = parts.netloc
+    if not netloc.isascii():
+        host = URL.build(scheme=parts.scheme, host=parts.hostname or "").raw_host or ""
+        netloc = host if parts.port is None else f"{host}:{parts.port}"
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    query = quote(parts.query, safe="/%:@!$&'()*+,;=~?[]")
+    return urlunsplit((parts.scheme, netloc, path, query, ""))
 
 
 def _check(key: str, value: object) -> None:

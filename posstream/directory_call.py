@@ -57,7 +57,11 @@ class DirectoryCall:
         )
 
     async def __call__(
-        self, identifier: str, plan: PluginConfiguration, noted: Noted
+        self,
+        identifier: str,
+        plan: PluginConfiguration,
+        noted: Noted,
+        traceparent: str | None = None,
     ) -> DirectoryAnswer:
         """Ask until the directory knows, does not know, or `retry_attempts` are used up.
 
@@ -65,6 +69,7 @@ class DirectoryCall:
             identifier: normalised.
             plan: the configuration in force when the call started.
             noted: told of each attempt as soon as it ended (the audit trail).
+            traceparent: sent along with each attempt.
         """
         breaker = self.breaker(plan.api_endpoint)
         give_up_at = self._clock.monotonic() + plan.deadline_seconds
@@ -75,17 +80,18 @@ class DirectoryCall:
                 (), reason=Reason.OVERLOADED, error_message="too many lookups wait already"
             )
         try:
-            return await self._attempts(identifier, plan, breaker, noted, give_up_at)
+            return await self._attempts(identifier, plan, breaker, noted, give_up_at, traceparent)
         finally:
             self._bulkhead.leave()
 
-    async def _attempts(
+    async def _attempts(  # noqa: PLR0913 - what a call is made of
         self,
         identifier: str,
         plan: PluginConfiguration,
         breaker: Breaker,
         noted: Noted,
         give_up_at: float,
+        traceparent: str | None,
     ) -> DirectoryAnswer:
         attempts: list[Attempt] = []
         last: AttemptOutcome | None = None
@@ -100,6 +106,7 @@ class DirectoryCall:
                     endpoint=plan.api_endpoint,
                     timeout_seconds=plan.timeout_seconds,
                     number=len(attempts) + 1,
+                    traceparent=traceparent,
                 )
                 failed = not last.healthy
             finally:

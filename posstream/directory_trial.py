@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posstream.configuration import check_endpoint
+from posstream.domain.credentials import UNAUTHORISED
 from posstream.domain.identifier import Identifier, InvalidIdentifier, normalise
 from posstream.domain.lookup import Reason
 from posstream.ports import AttemptOutcome, CustomerDirectory
@@ -15,6 +16,7 @@ _CURES: Final = {
     400: "the path or query of {endpoint} may be wrong",
     401: "see POSSTREAM_API_AUTH",
     403: "see POSSTREAM_API_AUTH, and whether this user may read customers",
+    407: "see the user and the password in POSSTREAM_API_PROXY",
     405: "it must answer a GET; see {endpoint}",
     429: "it limits our calls; ask its owner for more, or try later",
 }
@@ -83,16 +85,21 @@ def cure(outcome: AttemptOutcome, endpoint: str) -> str:  # noqa: PLR0911 - one 
     status, reason = outcome.attempt.http_status, outcome.reason
     if reason is Reason.TIMEOUT:
         return "is it up, and does no firewall swallow the call?"
+    if (outcome.attempt.error_message or "").startswith(UNAUTHORISED):
+        return "see POSSTREAM_API_OAUTH_TOKEN_URL, its client and its secret"
     if status is None and reason is Reason.INVALID_RESPONSE:
         return f"is the port of {endpoint} that of a web service, by the right scheme?"
     if status is None:
-        return f"see host, port and scheme of {endpoint}, and the certificate"
+        return (
+            f"see host, port and scheme of {endpoint}, and the certificate; for networks of your "
+            "own there are POSSTREAM_API_PROXY and POSSTREAM_API_CA_FILE"
+        )
     if 300 <= status < 400:  # noqa: PLR2004
         return f"redirects are not followed: put the final address into {endpoint}"
     if reason is Reason.INVALID_RESPONSE:
         return (
-            "it must be one customer in JSON, in at most 64 KB; POSSTREAM_API_MAPPING says where "
-            "the fields are"
+            "it must be one customer in JSON, in at most 64 KB and in the charset that it says; "
+            "POSSTREAM_API_MAPPING says where the fields are"
         )
     if status in _CURES:
         return _CURES[status].format(endpoint=endpoint)

@@ -8,7 +8,7 @@ import re
 import struct
 import uuid
 from binascii import hexlify
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -39,7 +39,8 @@ from posstream.domain.lookup import (
 )
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
 from posstream.domain.times import clamp_ms, iso_utc_ms, parse_utc, to_ms
-from posstream.json_input import read_json
+from posstream.json_input import read_json, read_json_exactly
+from posstream.json_output import write_json
 from posstream.ports import Record
 
 try:
@@ -197,7 +198,7 @@ def read_customer_update(
     Raises:
         UnreadableEvent: if it is no such event; the message names the field.
     """
-    event = _decode(value)
+    event = _decode(value, read=read_json_exactly)
     event_type = event.get("event_type")
     if event_type is not None and event_type != "CUSTOMER_UPDATED":
         raise _invalid("event_type", "must be CUSTOMER_UPDATED")
@@ -235,7 +236,7 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
     Raises:
         UnreadableEvent: if somebody else wrote it.
     """
-    command = _decode(value, most=_MAX_COMMAND_BYTES)
+    command = _decode(value, most=_MAX_COMMAND_BYTES, read=read_json_exactly)
     try:
         match command:
             case {"op": "evict", "prefix": str(prefix)}:
@@ -248,7 +249,7 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
                 "customer": dict(document),
                 "fetched_at_ms": int(fetched_at_ms),
             }:
-                entry = CacheEntry(clamp_ms(fetched_at_ms), orjson.dumps(document))
+                entry = CacheEntry(clamp_ms(fetched_at_ms), write_json(document))
                 return Replace(identifier, entry)
             case {"op": "refresh", "identifier": str(identifier), "lookup_id": str(lookup)}:
                 return Refresh(identifier, lookup)
@@ -266,7 +267,12 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
     raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, "not a command that posstream wrote")
 
 
-def _decode(value: bytes | None, *, most: int = MAX_EVENT_BYTES) -> dict[str, Any]:
+def _decode(
+    value: bytes | None,
+    *,
+    most: int = MAX_EVENT_BYTES,
+    read: Callable[[bytes], Any] = read_json,
+) -> dict[str, Any]:
     if value is None:
         raise UnreadableEvent(DeadLetterReason.TOMBSTONE, "the message has no value")
     if len(value) > most:
@@ -274,7 +280,7 @@ def _decode(value: bytes | None, *, most: int = MAX_EVENT_BYTES) -> dict[str, An
             DeadLetterReason.TOO_LARGE, f"the message has {len(value)} bytes, more than {most}"
         )
     try:
-        event = read_json(value)
+        event = read(value)
     except orjson.JSONEncodeError as why:
         raise UnreadableEvent(DeadLetterReason.NOT_JSON, "the message is nested too deep") from why
     except orjson.JSONDecodeError as why:
@@ -456,7 +462,7 @@ def attempted(
         event_id,
         "CUSTOMER_LOOKUP_LOGGED",
         now_ms,
-        orjson.dumps(value),
+        write_json(value),
         asked.traceparent,
     )
 

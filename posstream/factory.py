@@ -68,12 +68,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     )
     configuration = CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint))
     publisher = FaustPublisher(app)
-    directory = HttpDirectory(
-        clock=clock,
-        card_guard=settings.payment_card_guard,
-        auth=settings.credentials,
-        mapping=settings.api_mapping,
-    )
+    directory = HttpDirectory.of(settings, clock=clock)
     engine = create_engine(settings.database_url)
     configuration.watch(lambda value: metrics.configuration_version.set(value.version))
     store = SqlConfigurationStore(engine, PLUGIN)

@@ -1,8 +1,12 @@
 """JSON of others, read only if it can be written again. No I/O."""
 
+import json
 from typing import Any
 
 import orjson
+
+from posstream.domain.sent_number import read_fraction, read_whole
+from posstream.json_output import write_json
 
 #: As deep as a document is read without a second look: its brackets cannot nest deeper.
 _SHALLOW = 100
@@ -21,3 +25,53 @@ def read_json(raw: bytes) -> Any:
     if raw.count(b"{") + raw.count(b"[") > _SHALLOW:
         orjson.dumps([[[document]]])
     return document
+
+
+def read_json_exactly(raw: bytes) -> Any:
+    """The same, with numbers as they were sent; `json_output.write_json` writes them so.
+
+    orjson makes floats of whole numbers beyond 64 bits and of every fraction, and refuses what
+    no float can hold. Those become a `SentNumber`, unless a float says the same digits.
+
+    Raises:
+        orjson.JSONDecodeError: as `read_json`.
+        orjson.JSONEncodeError: as `read_json`.
+    """
+    try:
+        document = read_json(raw)
+    except orjson.JSONDecodeError as why:
+        return _beyond_floats(raw, why)
+    return _read(raw) if _has_float(document) else document
+
+
+def _beyond_floats(raw: bytes, why: orjson.JSONDecodeError) -> Any:
+    """What orjson may have refused for a number alone; else its own error is raised."""
+    try:
+        document = _read(raw)
+        write_json([[[document]]])
+    except (ValueError, ArithmeticError, RecursionError, TypeError):
+        raise why from None
+    return document
+
+
+def _read(raw: bytes) -> Any:
+    return json.loads(
+        raw.decode(), parse_int=read_whole, parse_float=read_fraction, parse_constant=_refuse
+    )
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _has_float(document: Any) -> bool:
+    left = [document]
+    for value in left:
+        kind = type(value)
+        if kind is float:
+            return True
+        if kind is dict:
+            left.extend(value.values())
+        elif kind is list:
+            left.extend(value)
+    return False

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-import orjson
-
 from posstream import events
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
@@ -38,6 +36,7 @@ from posstream.domain.lookup import (
     Reason,
     Source,
 )
+from posstream.json_output import write_json
 from posstream.metrics import Metrics
 from posstream.ports import CustomerCache, EventPublisher
 from posstream.resilience.breaker import Breaker
@@ -290,16 +289,18 @@ class CustomerLookup:
             )
             audited.append(await self._publisher.send(record))
 
-        answer = await self._call(asked.identifier, plan, noted)
+        answer = await self._call(asked.identifier, plan, noted, asked.traceparent)
         current = self._flights.is_current(asked.identifier, flight)
         entry = None
         if answer.customer is not None:
-            document = orjson.dumps(answer.customer.as_document())
+            document = write_json(answer.customer.as_document())
             entry = CacheEntry(_asked_at_ms(answer), document)
         elif answer.reason is Reason.NOT_FOUND:
             entry = CacheEntry(_asked_at_ms(answer), None)
         if answer.customer is not None and answer.customer.tier not in (*TIERS, ""):
             self._metrics.unknown_tiers.inc()
+        for name in () if answer.customer is None else answer.customer.odd_fields:
+            self._metrics.odd_fields.labels(name).inc()
         if entry is not None and current:
             self._keep(cache, asked.identifier, entry)
         elif entry is not None:

@@ -49,6 +49,7 @@ class Metrics:
         self.breaker_opened = counter("breaker_opened", "Times the breaker opened.")
         self.refreshes = counter("refreshes_ahead", "Hot entries refreshed early.", "outcome")
         self.unknown_tiers = counter("unknown_tiers", "Customers with a tier not in the contract.")
+        self.odd_fields = counter("odd_fields", "Customers with an unusable field.", "field")
         self.cache_entries = gauge("cache_entries", "Entries of the cache, estimated.")
         self.cache_removed = counter("cache_removed", "Entries removed from the cache.", "why")
         self.commit_age_seconds = gauge(

@@ -39,7 +39,13 @@ class CustomerDirectory(Protocol):
     """The retailer's customer system."""
 
     async def attempt(
-        self, identifier: str, *, endpoint: str, timeout_seconds: float, number: int
+        self,
+        identifier: str,
+        *,
+        endpoint: str,
+        timeout_seconds: float,
+        number: int,
+        traceparent: str | None = None,
     ) -> AttemptOutcome:
         """Ask once. Whatever goes wrong out there is an outcome, never an exception.
 
@@ -48,6 +54,7 @@ class CustomerDirectory(Protocol):
             endpoint: base URL; the quoted identifier and `/` are appended to its path.
             timeout_seconds: for the whole attempt, connecting and reading included.
             number: 1 for the first attempt of a lookup.
+            traceparent: the trace context (W3C) of the event that leads the call, handed on.
         """
         ...
 

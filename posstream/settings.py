@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from posstream.configuration import check_endpoint
+from posstream.configuration import check_endpoint, wire_endpoint
 from posstream.domain.access_key import AccessKey, clash, read_access_keys
-from posstream.domain.credentials import Credentials, read_authorization
+from posstream.domain.addresses import REFUSED, is_refused
+from posstream.domain.credentials import Credentials, OAuthClient, read_authorization
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.response_mapping import ResponseMapping
 from posstream.domain.roles import Caller, Role
 from posstream.secret_file import read_secret
+from posstream.tls_files import TlsFiles
 
 _PREFIX: Final = "POSSTREAM_"
 #: Who the key of POSSTREAM_API_KEY is, in the log.
@@ -29,10 +31,24 @@ _SECRETS: Final = frozenset(
         "POSSTREAM_API_AUTH",
         "POSSTREAM_API_KEY",
         "POSSTREAM_API_KEYS",
+        "POSSTREAM_API_OAUTH_CLIENT_SECRET",
+        "POSSTREAM_API_PROXY",
         "POSSTREAM_DATABASE_URL",
     }
 )
 _FILE: Final = "_FILE"
+_MAX_TEXT: Final = 4096
+_CLIENT_CERTIFICATE: Final = "POSSTREAM_API_CLIENT_CERT_FILE"
+_CLIENT_KEY: Final = "POSSTREAM_API_CLIENT_KEY_FILE"
+#: A client of OAuth needs all of these.
+_OAUTH: Final = (
+    "POSSTREAM_API_OAUTH_TOKEN_URL",
+    "POSSTREAM_API_OAUTH_CLIENT_ID",
+    "POSSTREAM_API_OAUTH_CLIENT_SECRET",
+)
+_PROXY_FORM: Final = "must look like http://host:port or http://user:password@host:port"
+#: Read by other programs, in small letters too.
+_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 _SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
@@ -64,6 +80,20 @@ class Settings:
     explicit_api_endpoint: str | None = None
     #: The directory's `Authorization` header; None = it asks for none.
     api_auth: str | None = field(default=None, repr=False)
+    #: The proxy on the way to the directory, maybe with its password; None = no proxy.
+    api_proxy: str | None = field(default=None, repr=False)
+    #: PEM files for TLS to the directory: authorities beside the machine's own, and our own
+    #: certificate and key.
+    api_ca_file: Path | None = None
+    api_client_cert_file: Path | None = None
+    api_client_key_file: Path | None = None
+    #: OAuth 2.0 client credentials, instead of `api_auth`.
+    oauth_token_url: str | None = None
+    oauth_client_id: str | None = None
+    oauth_client_secret: str | None = field(default=None, repr=False)
+    oauth_scope: str | None = None
+    #: Take 204, `null`, `[]` and `{}` of the directory for a customer that it does not know.
+    empty_means_unknown: bool = True
     #: Where the directory keeps the fields of a customer; None = under the contract's names.
     api_mapping: ResponseMapping | None = None
     #: Refuse payment-card numbers; off for shops whose own cards collide with them.
@@ -133,6 +163,21 @@ class Settings:
             return None
         return Credentials(self.api_auth, self.explicit_api_endpoint)
 
+    @property
+    def oauth(self) -> OAuthClient | None:
+        """The client that gets tokens for the directory, bound as `credentials` are."""
+        url, name, secret = self.oauth_token_url, self.oauth_client_id, self.oauth_client_secret
+        endpoint = self.explicit_api_endpoint
+        if url is None or name is None or secret is None or endpoint is None:
+            return None
+        return OAuthClient(url, name, secret, self.oauth_scope, endpoint)
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files for TLS to the directory; None = the machine's authorities alone."""
+        files = TlsFiles(self.api_ca_file, self.api_client_cert_file, self.api_client_key_file)
+        return None if files == TlsFiles() else files
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the settings.
@@ -163,15 +208,14 @@ class Settings:
             alike = clash(cls(**values).access_keys)
             if alike is not None:
                 errors.append(f"POSSTREAM_API_KEYS with POSSTREAM_API_KEY {alike}")
-        if "api_auth" in values:
-            errors += _credentials_at_risk(environ, values.get("explicit_api_endpoint"))
+        errors += _directory_errors(environ, values)
         if errors:
             raise InvalidSettings(errors)
         return cls(**values)
 
 
 def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
-    """One warning for each `POSSTREAM_*` name that means nothing to us."""
+    """One warning for each `POSSTREAM_*` name that means nothing to us, and one for proxies."""
     environ = os.environ if environ is None else environ
     known = [*_READERS, *(name + _FILE for name in sorted(_SECRETS))]
     warnings = []
@@ -180,6 +224,13 @@ def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             warnings.append(f"{name} is not a setting of posstream and is ignored{hint}")
+    proxies = [name for name in sorted(environ) if name.upper() in _PROXIES and environ[name]]
+    if proxies:
+        verb = "is" if len(proxies) == 1 else "are"
+        warnings.append(
+            f"{', '.join(proxies)} {verb} not used: calls to the directory take a proxy from "
+            "POSSTREAM_API_PROXY alone"
+        )
     return warnings
 
 
@@ -244,14 +295,74 @@ def _endpoint(raw: str) -> str:
     return raw
 
 
-def _credentials_at_risk(environ: Mapping[str, str], endpoint: str | None) -> list[str]:
-    if not environ.get("POSSTREAM_API_ENDPOINT", "").strip():
-        return ["POSSTREAM_API_AUTH is sent to one origin only: set POSSTREAM_API_ENDPOINT as well"]
-    parts = urlsplit(endpoint or "")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        clear = "POSSTREAM_API_AUTH would cross the network in clear text"
-        return [f"{clear}: POSSTREAM_API_ENDPOINT must start with https://"]
-    return []
+def _proxy(raw: str) -> str:
+    try:
+        parts = urlsplit(wire_endpoint(raw))
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(_PROXY_FORM) from None
+    if not host or parts.scheme != "http" or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(_PROXY_FORM)
+    if is_refused(host):
+        raise ValueError(REFUSED)
+    return raw
+
+
+def _text(raw: str) -> str:
+    if not raw.isprintable() or len(raw) > _MAX_TEXT:
+        raise ValueError(f"must have at most {_MAX_TEXT:,} printable characters")
+    return raw
+
+
+def _directory_errors(environ: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the directory's settings together; a wrong value has its own line."""
+    right = [name for name, (target, _) in _READERS.items() if target in values]
+
+    def is_missing(name: str) -> bool:
+        return name not in right and _source(environ, name) is None
+
+    errors = []
+    auth = [name for name in right if name == "POSSTREAM_API_AUTH"]
+    oauth = [name for name in right if name.startswith("POSSTREAM_API_OAUTH_")][:1]
+    missing = " and ".join(filter(is_missing, _OAUTH))
+    if oauth and missing:
+        errors.append(f"{oauth[0]} needs {missing} as well")
+    if oauth and auth:
+        errors.append(f"{auth[0]} and {oauth[0]} exclude each other")
+    if _CLIENT_KEY in right and is_missing(_CLIENT_CERTIFICATE):
+        errors.append(f"{_CLIENT_KEY} needs {_CLIENT_CERTIFICATE} as well")
+    if is_missing("POSSTREAM_API_ENDPOINT"):
+        shown = [*auth, *oauth, *(name for name in right if name == _CLIENT_CERTIFICATE)]
+        one_origin = "is sent to one origin only: set POSSTREAM_API_ENDPOINT as well"
+        errors += [f"{name} {one_origin}" for name in shown]
+    elif _in_clear(values.get("explicit_api_endpoint")):
+        must = "POSSTREAM_API_ENDPOINT must start with https://"
+        errors += [
+            f"{name} would cross the network in clear text: {must}" for name in (*auth, *oauth)
+        ]
+    if _in_clear(values.get("oauth_token_url")):
+        errors.append("POSSTREAM_API_OAUTH_TOKEN_URL must start with https://")
+    return errors + _tls_errors(values)
+
+
+def _in_clear(url: str | None) -> bool:
+    parts = urlsplit(url or "")
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def _tls_errors(values: Mapping[str, Any]) -> list[str]:
+    own = TlsFiles(None, values.get("api_client_cert_file"), values.get("api_client_key_file"))
+    errors = []
+    for name, files in (
+        ("POSSTREAM_API_CA_FILE", TlsFiles(values.get("api_ca_file"))),
+        (_CLIENT_CERTIFICATE, own),
+    ):
+        try:
+            if files != TlsFiles():
+                files.context(with_certificate=True)
+        except ValueError as why:
+            errors.append(f"{name} {why}")
+    return errors
 
 
 def _secret(raw: str) -> str:
@@ -290,6 +401,15 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_API_KEYS": ("named_keys", read_access_keys),
     "POSSTREAM_API_ENDPOINT": ("explicit_api_endpoint", _endpoint),
     "POSSTREAM_API_AUTH": ("api_auth", read_authorization),
+    "POSSTREAM_API_OAUTH_TOKEN_URL": ("oauth_token_url", _endpoint),
+    "POSSTREAM_API_OAUTH_CLIENT_ID": ("oauth_client_id", _text),
+    "POSSTREAM_API_OAUTH_CLIENT_SECRET": ("oauth_client_secret", _text),
+    "POSSTREAM_API_OAUTH_SCOPE": ("oauth_scope", _text),
+    "POSSTREAM_API_PROXY": ("api_proxy", _proxy),
+    "POSSTREAM_API_CA_FILE": ("api_ca_file", Path),
+    _CLIENT_CERTIFICATE: ("api_client_cert_file", Path),
+    _CLIENT_KEY: ("api_client_key_file", Path),
+    "POSSTREAM_API_EMPTY_MEANS_UNKNOWN": ("empty_means_unknown", _switch),
     "POSSTREAM_API_MAPPING": ("api_mapping", ResponseMapping.parse),
     "POSSTREAM_PAYMENT_CARD_GUARD": ("payment_card_guard", _switch),
     "POSSTREAM_GRAPHQL_INTROSPECTION": ("graphql_introspection", _switch),

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from posstream.domain.lookup import Reason, Source
 from posstream.domain.payment_card import mask
+from posstream.domain.sent_number import SentNumber
 from posstream.domain.times import iso_utc
 from posstream.ports import AnswerRow, BasketHistory, BasketRow, CustomerRow, LookupLogRow
 
@@ -263,4 +264,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     # Money: a float would lose cents.
-    return value if isinstance(value, int | float | dict | list | None) else str(value)
+    is_json = isinstance(value, int | float | dict | list | SentNumber | None)
+    return value if is_json else str(value)

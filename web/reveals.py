@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from posstream.domain.masking import mask_identifier
 from posstream.domain.roles import Caller, Role
+from posstream.domain.sent_number import SentNumber
 from posstream.timeline import Entry
 from web import audit
 
@@ -86,6 +87,10 @@ def _masked(value: Any, names: frozenset[str] | None) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_masked(item, names) for item in value]
-    if names is None and isinstance(value, str | int | float) and not isinstance(value, bool):
+    if (
+        names is None
+        and isinstance(value, str | int | float | SentNumber)
+        and not isinstance(value, bool)
+    ):
         return mask_identifier(str(value))
     return value

@@ -5,20 +5,25 @@ of aiohttp leaves this module.
 """
 
 import asyncio
-import codecs
-import socket
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 import orjson
-from aiohttp.abc import ResolveResult
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
-from posstream.configuration import is_link_local
-from posstream.domain.credentials import Credentials
+from posstream.adapters.answer_text import UnreadableText, utf8_of
+from posstream.adapters.directory_session import (
+    DirectorySession,
+    RefusedAddress,
+    read_at_most,
+    same_origin,
+)
+from posstream.adapters.oauth_tokens import NoToken, OAuthTokens
+from posstream.configuration import wire_endpoint
+from posstream.domain.credentials import Credentials, OAuthClient
 from posstream.domain.customer import (
     Customer,
     InvalidCustomer,
@@ -30,16 +35,22 @@ from posstream.domain.identifier import ALLOWED
 from posstream.domain.lookup import Attempt, AttemptStatus, Reason
 from posstream.domain.response_mapping import ResponseMapping
 from posstream.events import MAX_RESPONSE_DATA
-from posstream.json_input import read_json
+from posstream.json_input import read_json_exactly
+from posstream.json_output import write_json
 from posstream.ports import AttemptOutcome
 from posstream.resilience.clock import Clock
 from posstream.resilience.retry import RETRYABLE_STATUSES, retry_after_seconds
+from posstream.settings import Settings
+from posstream.tls_files import TlsFiles
 
 #: Largest body that is read; a customer is under 2 KB.
 MAX_BODY_BYTES: Final = 64 * 1024
 _OK: Final = 200
+_NO_CONTENT: Final = 204
+_UNAUTHORISED: Final = 401
 _NOT_FOUND: Final = 404
 _REFUSED: Final = frozenset({401, 403})
+_PROXY_REFUSED: Final = 407
 _FIRST_ERROR: Final = 400
 _FIRST_SERVER_ERROR: Final = 500
 
@@ -50,57 +61,107 @@ class HttpDirectory:
     Args:
         clock: time.
         card_guard: mask payment-card numbers in what comes back.
-        auth: sent to the origin of its own endpoint, and to no other.
+        auth: sent to the origin of its own endpoint, and to no other: credentials, or a client
+            that gets tokens.
         mapping: where the fields of a customer are, if not under the contract's names.
+        empty_means_unknown: whether an empty answer says that there is no such customer.
+        proxy: see `DirectorySession`.
+        tls: see `DirectorySession`; the certificate is shown to `own_endpoint` and the token
+            endpoint.
+        own_endpoint: the endpoint of the settings.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - directories differ in all of this
         self,
         *,
         clock: Clock,
         card_guard: bool,
-        auth: Credentials | None = None,
+        auth: Credentials | OAuthClient | None = None,
         mapping: ResponseMapping | None = None,
+        empty_means_unknown: bool = True,
+        proxy: str | None = None,
+        tls: TlsFiles | None = None,
+        own_endpoint: str | None = None,
     ) -> None:
         self._clock = clock
         self._card_guard = card_guard
         self._auth = auth
         self._mapping = mapping or ResponseMapping()
-        self._session: aiohttp.ClientSession | None = None
-
-    async def open(self) -> None:
-        """Make the session; connections are bounded by the bulkhead, not here."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, resolver=_Resolver()),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept": "application/json"},
-            auto_decompress=True,
+        self._empty_means_unknown = empty_means_unknown
+        own = [own_endpoint, auth.token_url if isinstance(auth, OAuthClient) else None]
+        self._session = DirectorySession(
+            proxy=proxy, tls=tls, own=[_wire_url(url) for url in own if url is not None]
+        )
+        self._tokens = (
+            OAuthTokens(auth, self._session, clock) if isinstance(auth, OAuthClient) else None
         )
 
+    @classmethod
+    def of(cls, settings: Settings, *, clock: Clock) -> Self:
+        """The directory as the settings say it is called."""
+        return cls(
+            clock=clock,
+            card_guard=settings.payment_card_guard,
+            auth=settings.credentials or settings.oauth,
+            mapping=settings.api_mapping,
+            empty_means_unknown=settings.empty_means_unknown,
+            proxy=settings.api_proxy,
+            tls=settings.tls,
+            own_endpoint=settings.explicit_api_endpoint,
+        )
+
+    async def open(self) -> None:
+        """Make the pool of connections."""
+        await self._session.open()
+
     async def close(self) -> None:
-        """Close the session and its connections."""
-        if self._session is not None:
-            await self._session.close()
+        """Close every connection."""
+        if self._tokens is not None:
+            await self._tokens.close()
+        await self._session.close()
+
+    def authorises(self, endpoint: str) -> bool:
+        """Whether calls to an endpoint carry credentials."""
+        return self._auth is not None and same_origin(
+            _wire_url(endpoint), _wire_url(self._auth.endpoint)
+        )
 
     async def attempt(
-        self, identifier: str, *, endpoint: str, timeout_seconds: float, number: int
+        self,
+        identifier: str,
+        *,
+        endpoint: str,
+        timeout_seconds: float,
+        number: int,
+        traceparent: str | None = None,
     ) -> AttemptOutcome:
         """Ask once; see `CustomerDirectory.attempt`."""
         requested_at_ms, started = self._clock.now_ms(), self._clock.monotonic()
         seen = _Seen()
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._get(customer_url(endpoint, identifier), seen)
+                await self._get(customer_url(endpoint, identifier), endpoint, traceparent, seen)
         except TimeoutError:
-            seen.failure = _Failure(f"no answer within {timeout_seconds:g} s", Reason.TIMEOUT)
+            seen.failure = (
+                _Failure(str(NoToken(f"the token endpoint took more than {timeout_seconds:g} s")))
+                if seen.awaits_token
+                else _Failure(f"no answer within {timeout_seconds:g} s", Reason.TIMEOUT)
+            )
+        except NoToken as why:
+            seen.failure = _Failure(str(why))
+        except aiohttp.ClientHttpProxyError as why:
+            seen.failure = _Failure(_proxy_refused(why.status))
         except aiohttp.ClientPayloadError as why:
             undecodable = isinstance(why.__cause__, ContentEncodingError)
             seen.failure = _UNDECODABLE if undecodable else _BROKEN_OFF
         except aiohttp.ClientResponseError:
             seen.failure = _UNDECODABLE
         except (aiohttp.ClientError, OSError, ValueError) as why:
-            # The text of some aiohttp errors holds the URL, and so the identifier.
-            seen.failure = _Failure(f"cannot reach the directory ({type(why).__name__})")
+            if isinstance(getattr(why, "os_error", why), RefusedAddress):
+                seen.failure = _REFUSED_ADDRESS
+            else:
+                # The text of some aiohttp errors holds the URL, and so the identifier.
+                seen.failure = _Failure(f"cannot reach the directory ({type(why).__name__})")
         duration_ms = round((self._clock.monotonic() - started) * 1000)
 
         def made(status: AttemptStatus, error: str | None, response: object = None) -> Attempt:
@@ -132,31 +193,44 @@ class HttpDirectory:
             healthy=False,
         )
 
-    async def _get(self, url: URL, seen: "_Seen") -> None:
-        if self._session is None:
-            raise RuntimeError("the directory is not open")
-        seen.auth = self._auth_for(url)
-        headers = {} if seen.auth is None else {"Authorization": seen.auth.authorization}
-        async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+    async def _get(self, url: URL, endpoint: str, traceparent: str | None, seen: "_Seen") -> None:
+        with_auth = self.authorises(endpoint)
+        await self._ask(url, traceparent, seen, with_auth=with_auth)
+        if seen.http_status == _UNAUTHORISED and with_auth and self._tokens and seen.auth:
+            # Taken back before its time. A new one is asked for once.
+            self._tokens.refused(seen.auth)
+            seen.start_again()
+            await self._ask(url, traceparent, seen, with_auth=True)
+
+    async def _ask(
+        self, url: URL, traceparent: str | None, seen: "_Seen", *, with_auth: bool
+    ) -> None:
+        headers = {} if traceparent is None else {"traceparent": traceparent}
+        if with_auth:
+            seen.auth = await self._credentials(seen)
+            headers["Authorization"] = seen.auth.authorization
+        async with self._session.request("GET", url, headers=headers) as response:
             seen.http_status = response.status
             seen.retry_after = response.headers.get("Retry-After")
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    seen.failure = _TOO_LONG
-                    response.close()
-                    return
-            seen.body = bytes(body)
+            seen.charset = response.charset
+            body = await read_at_most(response, MAX_BODY_BYTES)
+            if body is None:
+                seen.failure = _TOO_LONG
+            else:
+                seen.body = body
 
-    def _auth_for(self, url: URL) -> Credentials | None:
-        if self._auth is None:
-            return None
-        own = URL(self._auth.endpoint, encoded=True)
-        return self._auth if same_origin(url, own) else None
+    async def _credentials(self, seen: "_Seen") -> Credentials:
+        if isinstance(self._auth, Credentials):
+            return self._auth
+        if self._tokens is None:
+            raise RuntimeError("there is nothing to be authorised by")
+        seen.awaits_token = True
+        credentials = await self._tokens.credentials()
+        seen.awaits_token = False
+        return credentials
 
     def _judge(self, seen: "_Seen", made: "_MakeAttempt") -> AttemptOutcome:
-        document, is_json = _decode(seen.body)
+        document, unreadable = _decode(seen.body, seen.charset)
         if seen.auth is not None:
             document = seen.auth.redacted(document)
         clean = scrub(document, card_guard=self._card_guard)
@@ -164,7 +238,10 @@ class HttpDirectory:
         if isinstance(clean, dict):
             seen.customer_id = read_customer_id(self._mapping.find(clean, "customer_id"))
         status = seen.http_status or 0
-        if status == _NOT_FOUND:
+        is_empty = status == _NO_CONTENT or (
+            status == _OK and unreadable is None and self._mapping.is_empty(document)
+        )
+        if status == _NOT_FOUND or (is_empty and self._empty_means_unknown):
             attempt = made(AttemptStatus.NOT_FOUND, None, shown)
             return AttemptOutcome(attempt, reason=Reason.NOT_FOUND)
         if status != _OK:
@@ -177,8 +254,8 @@ class HttpDirectory:
                 healthy=_FIRST_ERROR <= status < _FIRST_SERVER_ERROR
                 and status not in RETRYABLE_STATUSES,
             )
-        if not is_json:
-            attempt = made(AttemptStatus.FAILED, "the answer is not JSON")
+        if unreadable is not None:
+            attempt = made(AttemptStatus.FAILED, unreadable)
             return AttemptOutcome(attempt, reason=Reason.INVALID_RESPONSE, healthy=False)
         customer = self._read(document, clean)
         if isinstance(customer, InvalidCustomer):
@@ -192,19 +269,6 @@ class HttpDirectory:
         mapped = self._mapping.apply(clean)
         customer_id = self._mapping.find(document, "customer_id")
         return judge_fields(customer_id, mapped.fields, mapped.extra, card_guard=self._card_guard)
-
-
-class _Resolver(aiohttp.ThreadedResolver):
-    """Never leads to a link-local address (cloud metadata), whatever a name stands for today."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await super().resolve(host, port, family)
-        allowed = [address for address in found if not is_link_local(address["host"])]
-        if not allowed:
-            raise OSError("the name leads to a link-local address only")
-        return allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,26 +285,45 @@ _TOO_LONG: Final = _Failure(
     f"the answer is longer than {MAX_BODY_BYTES} bytes", Reason.INVALID_RESPONSE, retryable=False
 )
 _UNDECODABLE: Final = _Failure(
-    "the answer is not HTTP, or in a content encoding that nobody asked for",
+    "the answer is not HTTP, has a header of more than 32 KB, or is in a content encoding that "
+    "nobody asked for",
     Reason.INVALID_RESPONSE,
     retryable=False,
+)
+_REFUSED_ADDRESS: Final = _Failure(
+    "the directory is at a link-local or cloud metadata address", retryable=False
 )
 
 
 class _Seen:
     """What one request has shown so far."""
 
-    __slots__ = ("auth", "body", "customer_id", "failure", "http_status", "retry_after")
+    __slots__ = (
+        "auth",
+        "awaits_token",
+        "body",
+        "charset",
+        "customer_id",
+        "failure",
+        "http_status",
+        "retry_after",
+    )
 
     def __init__(self) -> None:
         #: The credentials that were sent.
         self.auth: Credentials | None = None
+        self.awaits_token = False
         self.http_status: int | None = None
         self.retry_after: str | None = None
+        self.charset: str | None = None
         self.body = b""
         #: Of whom the body tells, with a payment-card number masked.
         self.customer_id: str | None = None
         self.failure: _Failure | None = None
+
+    def start_again(self) -> None:
+        """Forget an answer, for a second request of the same attempt."""
+        self.http_status, self.body, self.failure = None, b"", None
 
 
 class _MakeAttempt(Protocol):
@@ -258,34 +341,41 @@ def customer_url(endpoint: str, identifier: str) -> URL:
     """
     if not ALLOWED.fullmatch(identifier) or identifier in {".", ".."}:
         raise ValueError("not a normalised identifier")
-    parts = urlsplit(endpoint)
+    parts = urlsplit(wire_endpoint(endpoint))
     path = f"{parts.path.rstrip('/')}/{quote(identifier, safe='')}/"
     return URL(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")), encoded=True)
 
 
-def same_origin(one: URL, other: URL) -> bool:
-    """Whether two URLs have scheme, host and port in common, as aiohttp connects to them."""
-    origins = {(url.scheme, (url.raw_host or "").lower(), url.port) for url in (one, other)}
-    return len(origins) == 1
+def _proxy_refused(status: int) -> str:
+    return f"the proxy refused the call (HTTP {status})"
+
+
+def _wire_url(endpoint: str) -> URL:
+    return URL(wire_endpoint(endpoint), encoded=True)
 
 
 def _status_error(status: int, auth: Credentials | None) -> str:
+    if status == _PROXY_REFUSED:
+        return _proxy_refused(status)
     if status in _REFUSED:
         none_sent = "" if auth else ": none were sent"
         return f"the directory refused our credentials (HTTP {status}){none_sent}"
     return f"the directory answered with HTTP status {status}"
 
 
-def _decode(body: bytes) -> tuple[object, bool]:
+def _decode(body: bytes, charset: str | None) -> tuple[object, str | None]:
+    """The JSON of an answer, or why there is none."""
     try:
-        # .NET services send a byte order mark.
-        return read_json(body.removeprefix(codecs.BOM_UTF8)), True
+        text = utf8_of(body, charset)
+        return read_json_exactly(text), None
+    except UnreadableText as why:
+        return None, str(why)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return None, False
+        return None, "the answer is not JSON"
 
 
 def _shown(document: object) -> object:
     """The answer for the audit trail, if it is short enough."""
-    if len(orjson.dumps(document)) <= MAX_RESPONSE_DATA:
+    if len(write_json(document)) <= MAX_RESPONSE_DATA:
         return document
     return {"truncated": True}

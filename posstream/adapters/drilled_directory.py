@@ -40,7 +40,13 @@ class DrilledDirectory:
         self._sleep = sleep
 
     async def attempt(
-        self, identifier: str, *, endpoint: str, timeout_seconds: float, number: int
+        self,
+        identifier: str,
+        *,
+        endpoint: str,
+        timeout_seconds: float,
+        number: int,
+        traceparent: str | None = None,
     ) -> AttemptOutcome:
         """Ask once; see `CustomerDirectory.attempt`."""
         started_at_ms, started = self._clock.now_ms(), self._clock.monotonic()
@@ -79,6 +85,7 @@ class DrilledDirectory:
             endpoint=endpoint,
             timeout_seconds=timeout_seconds - late_seconds,
             number=number,
+            traceparent=traceparent,
         )
         if not late_seconds:
             return outcome

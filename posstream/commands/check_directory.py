@@ -8,9 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from yarl import URL
-
-from posstream.adapters.directory_http import HttpDirectory, same_origin
+from posstream.adapters.directory_http import HttpDirectory
 from posstream.directory_trial import TRIAL_TIMEOUT_SECONDS, DirectoryTrial, NotTried, cure
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer
 from posstream.domain.identifier import Identifier
@@ -38,12 +36,7 @@ async def check_directory(settings: Settings, identifier: str, live: str | None)
         live: the endpoint of the live configuration, if it names one.
     """
     endpoint = live or settings.api_endpoint
-    directory = HttpDirectory(
-        clock=SystemClock(),
-        card_guard=settings.payment_card_guard,
-        auth=settings.credentials,
-        mapping=settings.api_mapping,
-    )
+    directory = HttpDirectory.of(settings, clock=SystemClock())
     await directory.open()
     try:
         trial = DirectoryTrial(
@@ -55,12 +48,9 @@ async def check_directory(settings: Settings, identifier: str, live: str | None)
     if isinstance(tried, NotTried):
         shown = {"identifier": f"identifier {mask(identifier.strip())}", "api_endpoint": endpoint}
         return [(False, f"{shown[name]}: {why}") for name, why in tried.errors.items()]
-    with_credentials = settings.credentials is not None and same_origin(
-        URL(endpoint), URL(settings.credentials.endpoint)
-    )
     asked = (
         f"directory at {endpoint}{' (live configuration)' if live else ''}, "
-        f"{'with' if with_credentials else 'without'} credentials"
+        f"{'with' if directory.authorises(endpoint) else 'without'} credentials"
     )
     own_mock = live is None and settings.explicit_api_endpoint is None
     return list(_judged(asked, tried.identifier, tried.outcome, own_mock=own_mock))
@@ -76,6 +66,8 @@ def _judged(
         shown = mask_payment_cards(_printable(customer_id))
         yield True, f"{asked}: {found.masked} is {shown} ({took})"
         yield from _customer(outcome.customer, found)
+        for name in outcome.customer.odd_fields:
+            yield True, f"odd: {name} has the wrong type or is out of range; it is an attribute"
     elif outcome.reason is Reason.NOT_FOUND:
         unknown = f"does not know {found.masked} ({took})"
         yield True, f"{asked}: {unknown}; if it should, see the path of POSSTREAM_API_ENDPOINT"

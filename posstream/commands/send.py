@@ -3,11 +3,10 @@
 import time
 import uuid
 
-import orjson
-
 from posstream import events
 from posstream.commands.topic_client import topic_client
 from posstream.domain.identifier import InvalidIdentifier, normalise
+from posstream.json_output import write_json
 from posstream.settings import Settings
 
 
@@ -38,5 +37,5 @@ async def send(settings: Settings, basket_id: str, identifier: str, wait_seconds
     if arrived is None:
         print(f"no answer within {wait_seconds:g} s: is a worker running? (`posstream check`)")
         return 2
-    print(orjson.dumps(arrived.value, option=orjson.OPT_INDENT_2).decode())
+    print(write_json(arrived.value, indented=True).decode())
     return 0 if "customer" in arrived.value else 1

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiokafka
-import orjson
 
 from posstream.commands.broker import partitions_of
 from posstream.domain.errors import BrokerUnreachable
+from posstream.json_input import read_json_exactly
 from posstream.ports import Record
 from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED, CUSTOMER_LOOKUP_FAILED
 
@@ -51,7 +51,7 @@ class TopicClient:
         try:
             async with asyncio.timeout(timeout_seconds):
                 async for message in self._consumer:
-                    value = orjson.loads(message.value)
+                    value = read_json_exactly(message.value)
                     if all(value.get(name) == wanted for name, wanted in expected.items()):
                         return Arrived(
                             message.topic,

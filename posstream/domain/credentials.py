@@ -1,4 +1,4 @@
-"""What the directory wants to see before it answers: bearer or basic credentials. Pure."""
+"""What the directory wants to see before it answers: bearer or basic credentials, OAuth. Pure."""
 
 import base64
 import re
@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+#: How the error of an attempt begins that could not be authorised.
+UNAUTHORISED: Final = "no access token"
 _MAX_LENGTH: Final = 4096
+#: Tokens that name a user's groups are longer than any that a person types.
+_MAX_TOKEN: Final = 16 * 1024
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 #: A shorter secret is not looked for in answers: it would be found in ordinary words.
 _MIN_SECRET: Final = 8
@@ -22,6 +26,23 @@ class Credentials:
     def redacted(self, value: Any) -> Any:
         """A JSON value without our secrets: some services repeat a request in their answer."""
         return _redacted(value, _secrets(self.authorization))
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """A client of OAuth 2.0 that gets a token by its own credentials (RFC 6749, 4.4)."""
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str | None
+    #: The origin of this endpoint alone may see the tokens.
+    endpoint: str
+
+
+def is_token(raw: object) -> bool:
+    """Whether a value can be sent as a bearer token."""
+    return isinstance(raw, str) and len(raw) <= _MAX_TOKEN and bool(_TOKEN.fullmatch(raw))
 
 
 def read_authorization(raw: str) -> str:

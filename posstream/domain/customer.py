@@ -1,12 +1,13 @@
 """A customer as the directory describes one, and the judgement of such a description. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
 
 from posstream.domain.payment_card import mask_payment_cards
+from posstream.domain.sent_number import SentNumber
 from posstream.domain.times import iso_utc, parse_utc
 
 #: The tiers of the contract. Another value is kept as it is: the directory knows better.
@@ -15,7 +16,11 @@ TIERS: Final = ("BRONZE", "SILVER", "GOLD", "PLATINUM")
 MAX_TEXT: Final = 256
 _MAX_INT: Final = 2**63 - 1
 _MAX_PURCHASES: Final = Decimal(10) ** 13
+#: Before the point; longer numbers are not worked with.
+_MAX_DIGITS: Final = 20
 _TEXTS: Final = ("first_name", "last_name", "email", "phone", "tier")
+#: How databases and languages that know no null begin the date of what never was.
+_ZERO_DATES: Final = ("0000-00-00", "0001-01-01")
 #: The contract's fields of a customer; whatever else a directory returns is an attribute.
 CUSTOMER_FIELDS: Final = (
     "customer_id",
@@ -46,6 +51,8 @@ class Customer:
     last_purchase_date: datetime | None = None
     #: Every other field that the directory returned.
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    #: Fields of this class that came with a value of no use; `attributes` has it.
+    odd_fields: tuple[str, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
         """The `customer` object of the contract, ready for JSON."""
@@ -71,7 +78,7 @@ class InvalidCustomer:
 
 
 def read_customer(document: object, *, card_guard: bool = True) -> Customer | InvalidCustomer:
-    """Judge what the directory said of a customer.
+    """Judge a customer as our topics have one: a field of a wrong type is refused by its name.
 
     Args:
         document: the decoded JSON body (any JSON value).
@@ -85,6 +92,7 @@ def read_customer(document: object, *, card_guard: bool = True) -> Customer | In
         clean,
         {name: value for name, value in clean.items() if name not in CUSTOMER_FIELDS},
         card_guard=card_guard,
+        strict=True,
     )
 
 
@@ -94,6 +102,7 @@ def judge_fields(
     attributes: Mapping[str, Any],
     *,
     card_guard: bool = True,
+    strict: bool = False,
 ) -> Customer | InvalidCustomer:
     """Judge the fields of a customer.
 
@@ -102,30 +111,30 @@ def judge_fields(
         fields: the other fields of the contract, scrubbed; other names are ignored.
         attributes: everything else, scrubbed.
         card_guard: refuse a payment-card number for a `customer_id`.
+        strict: refuse a field of a wrong type or out of range, and take null alone for absent.
 
-    Missing optional fields take their empty value. A field of a wrong type is refused: half a
-    customer would be cached and served for an hour.
+    A field that is absent takes its empty value. One of a wrong type or out of range does, too,
+    and what came is kept under `attributes`: one odd field is no reason not to know a customer.
     """
     identity = read_customer_id(customer_id)
     if identity is None:
         return InvalidCustomer("customer_id is missing, empty or no text")
     if card_guard and mask_payment_cards(identity) != identity:
         return InvalidCustomer("customer_id is a payment-card number")
-    values: dict[str, Any] = {"customer_id": identity}
-    readers = dict.fromkeys(_TEXTS, _text) | {
-        "loyalty_points": _points,
-        "total_purchases": _money,
-        "last_purchase_date": _date,
-    }
-    for name, read in readers.items():
+    values: dict[str, Any] = {}
+    odd: dict[str, Any] = {}
+    for name, read in _READERS.items():
         raw = fields.get(name)
-        if raw is None:
+        if raw is None or (not strict and _is_absent(raw, of_date=read is _date)):
             continue
         value = read(raw)
-        if value is None:
+        if value is not None:
+            values[name] = value
+        elif strict:
             return InvalidCustomer(f"{name} has the wrong type or is out of range")
-        values[name] = value
-    return Customer(**values, attributes=attributes)
+        else:
+            odd[name] = raw
+    return Customer(identity, **values, attributes={**odd, **attributes}, odd_fields=tuple(odd))
 
 
 def read_customer_id(raw: object) -> str | None:
@@ -145,48 +154,70 @@ def scrub(value: Any, *, card_guard: bool = True) -> Any:
         }
     if isinstance(value, list):
         return [scrub(item, card_guard=card_guard) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_INT:
-        masked = scrub(int(value), card_guard=card_guard)
-        return masked if isinstance(masked, str) else value
-    if card_guard and isinstance(value, int) and not isinstance(value, bool):
-        masked = mask_payment_cards(str(value))
-        return masked if "*" in masked else value
+    if card_guard and isinstance(value, int | float | SentNumber) and not isinstance(value, bool):
+        return _masked_number(value)
     return value
 
 
+def _masked_number(value: float | SentNumber) -> Any:
+    """A number, or text if it is a payment-card number, however that is written."""
+    number = Decimal(str(value))
+    text = str(int(number)) if number.is_finite() and _is_whole(number) else str(value)
+    masked = mask_payment_cards(text)
+    return masked if "*" in masked else value
+
+
+def _is_absent(raw: object, *, of_date: bool) -> bool:
+    """Whether a value stands for none, as PHP, MySQL, .NET and others write it."""
+    if isinstance(raw, str):
+        return not raw.strip() or (of_date and raw.strip().startswith(_ZERO_DATES))
+    return raw is False or raw in ([], {})
+
+
+def _is_whole(number: Decimal) -> bool:
+    return number.adjusted() < _MAX_DIGITS and number == int(number)
+
+
 def _text(raw: object) -> str | None:
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        raw = str(raw)  # ids and phones are often numbers in such APIs
+    if isinstance(raw, int | SentNumber) and not isinstance(raw, bool):
+        text = str(raw)  # ids and phones are often numbers in such APIs
+        raw = text if text.removeprefix("-").isdecimal() else None
     return raw if isinstance(raw, str) and len(raw) <= MAX_TEXT else None
 
 
 def _points(raw: object) -> int | None:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        return None
-    number = _number(str(raw))
-    if number is None or abs(number) > _MAX_INT or number != int(number):
+    number = _number(raw)
+    if number is None or not _is_whole(number) or abs(number) > _MAX_INT:
         return None
     return int(number)
 
 
 def _money(raw: object) -> Decimal | None:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        return None
-    amount = _number(str(raw))
+    amount = _number(raw)
     if amount is None:
         return None
     rounded = amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
     return rounded if abs(rounded) < _MAX_PURCHASES else None
 
 
-def _number(raw: str) -> Decimal | None:
+def _number(raw: object) -> Decimal | None:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str | SentNumber):
+        return None
     try:
-        number = Decimal(raw)
+        number = Decimal(str(raw))
     except InvalidOperation:
         return None
-    return number if number.is_finite() and number.adjusted() < 20 else None  # noqa: PLR2004
+    return number if number.is_finite() and number.adjusted() < _MAX_DIGITS else None
 
 
 def _date(raw: object) -> datetime | None:
     moment = parse_utc(raw) if isinstance(raw, str) else None
     return moment if moment is None else moment.astimezone(UTC)
+
+
+#: The optional fields: each is read from what is not absent, to None if that is of no use.
+_READERS: Final[Mapping[str, Callable[[object], object]]] = dict.fromkeys(_TEXTS, _text) | {
+    "loyalty_points": _points,
+    "total_purchases": _money,
+    "last_purchase_date": _date,
+}

@@ -61,6 +61,11 @@ class ResponseMapping:
         value = _at(document, self.paths.get(name, (name,)))
         return None if value is _NOTHING else value
 
+    def is_empty(self, document: object) -> bool:
+        """Whether a document, or a part of it on the way to `customer_id`, is null, [] or {}."""
+        path = self.paths.get("customer_id", ("customer_id",))
+        return any(_at(document, path[:steps]) in (None, [], {}) for steps in range(len(path)))
+
     def apply(self, document: Mapping[str, Any]) -> MappedDocument:
         """Move the values to their fields; the document itself is not changed.
 

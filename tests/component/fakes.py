@@ -336,13 +336,21 @@ class FakeDirectory:
     gate: asyncio.Event | None = None
     clock: Clock = field(default_factory=FixedClock)
     calls: list[str] = field(default_factory=list)
+    traceparents: list[str | None] = field(default_factory=list)
     most_at_once: int = 0
     _now: int = 0
 
     async def attempt(
-        self, identifier: str, *, endpoint: str, timeout_seconds: float, number: int
+        self,
+        identifier: str,
+        *,
+        endpoint: str,
+        timeout_seconds: float,
+        number: int,
+        traceparent: str | None = None,
     ) -> AttemptOutcome:
         self.calls.append(identifier)
+        self.traceparents.append(traceparent)
         asked_at_ms = self.clock.now_ms()
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)

@@ -62,6 +62,29 @@ async def test_a_customer_is_shown_by_the_names_of_what_was_filled() -> None:
     assert tier == "tier: DIAMOND, which is kept as it is, and counted"
 
 
+async def test_a_field_of_no_use_is_named() -> None:
+    document = {"customer_id": "C", "loyalty_points": "many", "tier": "GOLD"}
+    odd = [line for _, line in await lines(document) if line.startswith("odd: ")]
+    assert odd == ["odd: loyalty_points has the wrong type or is out of range; it is an attribute"]
+
+
+async def test_without_a_token_the_settings_to_look_at_are_named() -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"error": "invalid_client"}, status=401)
+
+    async with serving(refuse) as token_url:
+        ((good, line),) = await lines(
+            {"customer_id": "C"},
+            API_OAUTH_TOKEN_URL=token_url,
+            API_OAUTH_CLIENT_ID="posstream",
+            API_OAUTH_CLIENT_SECRET=TOKEN,
+        )
+    assert not good
+    assert ", with credentials: no access token: the token endpoint answered with HTTP" in line
+    assert line.endswith("; see POSSTREAM_API_OAUTH_TOKEN_URL, its client and its secret")
+    assert TOKEN not in line
+
+
 async def test_no_value_of_a_customer_and_no_secret_is_shown() -> None:
     document = {
         "customer_id": f"crm:{NORMALISED}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from posstream.json_input import read_json_exactly
 from tests.component.sql_databases import at, failed, found, logged, started
 from tests.component.sql_web import SqlWebView, running_sql_web
 from tests.component.test_console_lookups import KEYED, SUPPORT, VIEWER, bearer
@@ -112,6 +113,13 @@ async def test_the_record_behind_a_step_is_there_as_json_masked_as_the_page(
         assert "john@example.com" in full.text
     (line,) = caplog.messages
     assert line.endswith("revealed to sam (support) by the page basket")
+
+
+async def test_the_record_has_numbers_of_the_directory_as_they_were_sent(view: SqlWebView) -> None:
+    response = read_json_exactly(b'{"points": 12345678901234567890123, "sum": 10.10}')
+    await view.project(logged("try1", lookup_id="lookup-a1", response_data=response), found("a1"))
+    text = (await view.page("/baskets/basket_1?reveal=1")).text
+    assert in_order(text, '"points": 12345678901234567890123', '"sum": 10.10')
 
 
 async def test_a_basket_that_nobody_saw_says_what_to_do(view: SqlWebView) -> None:

@@ -1,6 +1,7 @@
 """The directory with an outage drill before it, on a directory in memory."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -91,12 +92,10 @@ async def test_latency_is_a_part_of_the_call_and_of_its_time_limit() -> None:
 
     class Noting(FakeDirectory):
         async def attempt(
-            self, identifier: str, *, endpoint: str, timeout_seconds: float, number: int
+            self, identifier: str, *, timeout_seconds: float, **more: Any
         ) -> AttemptOutcome:
             given.append(timeout_seconds)
-            return await super().attempt(
-                identifier, endpoint=endpoint, timeout_seconds=timeout_seconds, number=number
-            )
+            return await super().attempt(identifier, timeout_seconds=timeout_seconds, **more)
 
     call = Call(a_drill(Fault.LATENCY, 50, 2000), directory=Noting())
     outcome = await call(timeout_seconds=5)

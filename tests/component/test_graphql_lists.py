@@ -15,6 +15,7 @@ from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.read_model import SqlReadModel
+from posstream.json_input import read_json_exactly
 from tests.component.sql_databases import JOHN, at, database, failed, found, logged, started
 from tests.component.web_client import WebView, running_web
 
@@ -193,6 +194,16 @@ async def test_an_attempt_has_every_field_of_its_topic(engine: AsyncEngine, web:
         "errorMessage": None,
         "durationMs": 9,
     }
+
+
+async def test_numbers_of_the_directory_are_shown_as_they_were_sent(
+    engine: AsyncEngine, web: WebView
+) -> None:
+    sent = '{"points":12345678901234567890123,"sum":10.10,"list":[0.1000000000000000055]}'
+    await project(engine, logged("e1", response_data=read_json_exactly(sent.encode())))
+    answer = await web.graphql("{ lookupLogs { edges { node { responseData } } } }")
+    (edge,) = answer["data"]["lookupLogs"]["edges"]
+    assert edge["node"] == {"responseData": sent}
 
 
 async def test_what_another_writer_made_up_costs_only_its_own_field(

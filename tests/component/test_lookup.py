@@ -1,6 +1,7 @@
 """The use case: refresh ahead, forgetting, the stale window, and what is never cached."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,7 +22,9 @@ from posstream.domain.lookup import (
     Source,
 )
 from posstream.domain.times import iso_utc_ms
-from posstream.lookup import CustomerLookup
+from posstream.events import answered
+from posstream.json_input import read_json_exactly
+from posstream.lookup import Answered, CustomerLookup
 from posstream.metrics import Metrics
 from posstream.resilience.bulkhead import QUEUE_PER_PLACE
 from posstream.resilience.retry import Backoff
@@ -567,3 +570,49 @@ async def test_an_answer_is_as_old_as_its_question() -> None:
     bench.directory.gate.set()
     await asking
     assert bench.cache.entries["+1"].fetched_at_ms == asked_at_ms
+
+
+# -- what the directory sends and is sent
+
+
+async def test_numbers_go_into_cache_answer_and_audit_as_they_were_sent() -> None:
+    bench = Bench()
+    numbers = b'{"a":12345678901234567890123,"b":10.10,"c":1e400}'
+    bench.directory.outcome = lambda _: (
+        Customer("C", attributes=read_json_exactly(numbers)),
+        None,
+    )
+    answer = await bench.ask()
+    assert isinstance(answer, CustomerFound)
+    assert numbers in answer.document
+    assert numbers in (bench.cache.entries["+1"].document or b"")
+    hit = bench.hit()
+    assert hit is not None
+    assert numbers in (answered(hit, 0).value or b"")
+
+
+async def test_an_odd_field_is_counted_by_its_name() -> None:
+    bench = Bench()
+    bench.directory.outcome = lambda _: (Customer("C", odd_fields=("tier", "phone")), None)
+    await bench.ask()
+    assert [
+        bench.metrics.registry.get_sample_value("posstream_odd_fields_total", {"field": name})
+        for name in ("tier", "phone", "email")
+    ] == [1, 1, None]
+
+
+async def test_the_directory_gets_the_trace_context_of_the_event_that_leads_the_call() -> None:
+    bench = Bench()
+    bench.directory.gate = asyncio.Event()
+    bench.directory.outcome = failing(Reason.TIMEOUT)
+    events = [dataclasses.replace(asked("+1"), traceparent=name) for name in ("first", "second")]
+    for event in events:
+        call = bench.lookup.lookup(event, bench.cache, consumed_at=bench.clock.monotonic())
+        bench.others.append(asyncio.ensure_future(_answer(call)))
+        await bench.until(lambda: len(bench.directory.calls) == 1)
+    await bench.end()
+    assert set(bench.directory.traceparents) == {"first"}
+
+
+async def _answer(call: Awaitable[Answered]) -> LookupAnswer:
+    return (await call).answer

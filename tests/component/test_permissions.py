@@ -8,6 +8,8 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type
 
 from posstream.domain.access_key import read_access_keys
+from posstream.domain.roles import Caller, Role
+from posstream.json_input import read_json_exactly
 from posstream.ports import BasketHistory, BasketRow, LookupLogRow
 from posstream.settings import Settings
 from tests.component.fakes import NOW, john
@@ -17,6 +19,7 @@ from tests.unit.test_timeline import ANSWER
 from web.graphql.masking import FOREIGN_DOCUMENTS, IDENTIFIERS, RECORDS
 from web.graphql.permissions import MUTATIONS
 from web.graphql.schema import build_schema
+from web.reveals import Reveals
 
 VIEWER, SUPPORT = "viewer-key-01234", "support-key-0123"
 SETTINGS = Settings(named_keys=read_access_keys(f"viewer:{VIEWER};support:{SUPPORT}"))
@@ -153,3 +156,9 @@ async def test_a_viewer_sees_no_identifier_in_answers_as_they_come() -> None:
             "attributes": '{"mobile": "+1******890"}',
         },
     }
+
+
+def test_a_number_of_the_directory_is_masked_however_long_it_is() -> None:
+    document = read_json_exactly(b'{"phone": 493012345678901234567890, "float": 49301234567.50}')
+    shown = Reveals(Caller("vera", Role.VIEWER), asked=True).show_document(document)
+    assert shown == {"phone": "49******890", "float": "49******.50"}

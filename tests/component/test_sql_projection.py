@@ -19,6 +19,8 @@ from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.projection import SqlProjection, read_basket_started
 from posstream.domain.times import iso_utc
+from posstream.json_input import read_json_exactly
+from posstream.json_output import write_json
 from posstream.ports import ProjectedEvent
 from tests.component.sql_databases import (
     DATABASES,
@@ -336,6 +338,35 @@ async def test_one_bad_event_fails_no_batch_and_leaks_nothing(
     }
     assert len(caplog.records) == 2 * len(bad)
     assert "SECRET" not in caplog.text
+
+
+async def test_numbers_are_stored_as_they_were_sent(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
+    sent = b'{"a":12345678901234567890123,"b":10.10,"c":[0.1000000000000000055,1.5,7],"d":-0.00}'
+    numbers = read_json_exactly(sent)
+    await projection.apply(
+        [
+            found("e1", customer={**JOHN, "attributes": numbers}),
+            logged("l1", response_data=numbers),
+        ]
+    )
+    stored = [
+        (await only(engine, schema.CUSTOMERS))["attributes"],
+        (await only(engine, schema.CUSTOMER_LOOKUP_LOGS))["response_data"],
+    ]
+    zero = b"0.00" if engine.dialect.name == "postgresql" else b"-0.00"
+    assert [write_json(each) for each in stored] == [sent.replace(b"-0.00", zero)] * 2
+
+
+async def test_a_number_that_a_database_cannot_hold_spoils_no_row(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
+    numbers = read_json_exactly(b'{"a":1e400,"b":1e200000,"c":1e-20000}')
+    await projection.apply([found("e1", customer={**JOHN, "attributes": numbers})])
+    stored = (await only(engine, schema.CUSTOMERS))["attributes"]
+    assert Decimal(str(stored["a"])) == Decimal("1e400")
+    assert (stored["b"], stored["c"]) == ("1e200000", "1e-20000")
 
 
 async def test_awkward_but_valid_values_are_stored(

@@ -1,6 +1,7 @@
 """A customer directory in the hands of a test: it counts, it can be slow, broken or silent."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,10 @@ class Directory:
     gate: asyncio.Event | None = None
     #: Customer ids of identifiers that are somebody's second one.
     owners: dict[str, str] = field(default_factory=dict)
+    #: More of each customer's JSON, as in `,"points":10.10`.
+    more: str = ""
     calls: list[str] = field(default_factory=list)
+    traceparents: list[str | None] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
 
@@ -52,6 +56,7 @@ class Directory:
     async def _answer(self, request: web.Request) -> web.Response:
         identifier = request.match_info["identifier"]
         self.calls.append(identifier)
+        self.traceparents.append(request.headers.get("traceparent"))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -66,7 +71,8 @@ class Directory:
         if self.status != 200:
             return web.json_response({"error": "out of order"}, status=self.status)
         owner = self.owners.get(identifier, f"C-{identifier}")
-        return web.json_response({"customer_id": owner, "tier": "GOLD"})
+        text = json.dumps({"customer_id": owner, "tier": "GOLD"})[:-1] + self.more + "}"
+        return web.json_response(text=text)
 
 
 @asynccontextmanager

@@ -293,3 +293,40 @@ async def test_no_identifier_reaches_the_metrics_or_the_log(
     await tally.all_of([one])
     assert one.identifier not in worker.log
     assert orjson.dumps(one.identifier).decode() not in worker.log
+
+
+async def test_numbers_and_the_trace_go_all_the_way_as_they_came(
+    worker: Worker, directory: Directory, client: ForeignClient, tally: Tally
+) -> None:
+    numbers = b'{"n":12345678901234567890123,"sum":10.10}'
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    directory.more = f',"numbers":{numbers.decode()}'
+    directory.traceparents.clear()
+    (first,) = scans(1)
+    (second,) = again([first])
+    try:
+        for each in (first, second):
+            headers = [("traceparent", trace)]
+            await client.producer.send_and_wait(
+                topics.CUSTOMER_IDENTIFIED, each.value, headers=headers
+            )
+            await tally.all_of([each])
+    finally:
+        directory.more = ""
+    await client.read_until(lambda seen: seen.of(topics.CUSTOMER_LOOKUP_LOGGED))
+    assert directory.traceparents == [trace.decode()]
+    written = [record.value for record in client.seen.records]
+    assert [numbers in value for value in written] == [True] * 3
+    assert numbers.decode() in await projected_response(worker, first.basket_id)
+
+
+async def projected_response(worker: Worker, basket_id: str) -> str:
+    """What the read model has of the directory's answer, once it has it."""
+    query = """query ($basket: ID!) {
+        lookupLogs(basketId: $basket) { edges { node { responseData } } } }"""
+    async with asyncio.timeout(60):
+        while True:
+            answer = await worker.graphql(query, basket=basket_id)
+            for edge in answer["data"]["lookupLogs"]["edges"]:
+                return str(edge["node"]["responseData"])
+            await asyncio.sleep(0.1)

@@ -15,6 +15,7 @@ from posstream.answer_feed import (
     AnswerSubscription,
 )
 from posstream.domain.errors import BrokerUnreachable, SubscriberTooSlow, TooManySubscribers
+from posstream.json_output import write_json
 from tests.manual_clock import ManualClock
 
 
@@ -46,6 +47,13 @@ async def test_a_subscriber_of_a_basket_gets_its_answers_and_no_others(feed: Ans
     take(feed, "first")
     take(feed, "second")
     assert await seen(subscription, 2) == ["first", "second"]
+
+
+async def test_numbers_in_an_answer_are_handed_on_as_they_are(feed: AnswerFeed) -> None:
+    subscription = await feed.subscribe("basket_1")
+    value = b'{"event_id":"e","customer":{"attributes":{"n":12345678901234567890123,"m":1.50}}}'
+    feed.take(b"basket_1", value)
+    assert write_json(await anext(subscription)) == value
 
 
 async def test_a_subscriber_without_a_basket_gets_all(feed: AnswerFeed) -> None:

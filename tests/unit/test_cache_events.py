@@ -23,6 +23,7 @@ from posstream.domain.cache_maintenance import (
 from posstream.domain.customer import Customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.freshness import CacheEntry
+from posstream.json_output import write_json
 
 NOW = 1_700_000_000_000
 R = DeadLetterReason
@@ -56,6 +57,19 @@ def test_the_customer_is_judged_like_an_answer_of_the_directory() -> None:
     update = read(customer_identifier="+1", customer=document)
     expected = Customer("C1", loyalty_points=12, attributes={"shoe_size": 44})
     assert update == CustomerUpdate("C1", "+1", expected, NOW)
+
+
+def test_numbers_in_news_reach_the_cache_as_they_were_written() -> None:
+    numbers = b'{"a":12345678901234567890123,"b":10.10,"c":[1e400]}'
+    news = b'{"customer":{"customer_id":"C1","total_purchases":10.10,"x":' + numbers + b"}}"
+    update = events.read_customer_update(b'{"customer_id":"C1",' + news[1:], timestamp_ms=NOW)
+    assert update.customer is not None
+    document = write_json(update.customer.as_document())
+    assert numbers in document
+    assert b'"total_purchases":"10.10"' in document
+    (record,) = events.commanded(Replace("+1", CacheEntry(NOW, document)), 1)
+    command = events.read_cache_command(record.value)
+    assert command == Replace("+1", CacheEntry(NOW, document))
 
 
 def test_a_customer_id_as_a_number_is_the_same_as_text() -> None:

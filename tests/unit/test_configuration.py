@@ -13,6 +13,7 @@ from posstream.configuration import (
     PluginConfiguration,
     check_endpoint,
     merged,
+    wire_endpoint,
 )
 from posstream.domain.configuration_version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
@@ -253,15 +254,34 @@ def test_the_keys_are_the_contract_s_in_its_order() -> None:
     ],
 )
 def test_a_link_local_endpoint_is_refused_in_every_spelling(host: str) -> None:
-    assert check_endpoint(f"http://{host}/latest/") == "must not be a link-local address"
+    why = check_endpoint(f"http://{host}/latest/")
+    assert why == "must not be a link-local address or a cloud metadata address"
 
 
 def test_a_host_that_resolvers_fold_into_an_address_is_refused() -> None:
-    for host in (
-        "169\u3002254\u3002169\u3002254",
-        "\uff11\uff16\uff19.254.169.254",
-        "läden.example",
-    ):
+    for host in ("169\u3002254\u3002169\u3002254", "\uff11\uff16\uff19.254.169.254"):
         why = check_endpoint(f"http://{host}/latest/")
-        assert why == "must name its host in ASCII: write other letters in Punycode (xn--)"
-    assert check_endpoint("https://xn--lden-loa.example/") is None
+        assert why == "must not be a link-local address or a cloud metadata address"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "sent"),
+    [
+        ("https://crm.example/kunden/ü", "https://crm.example/kunden/%C3%BC"),
+        ("https://crm.example/?größe=ä&x=[1]", "https://crm.example/?gr%C3%B6%C3%9Fe=%C3%A4&x=[1]"),
+        ("https://crm.example/%C3%BC/%2F?q=a%20b+c", "https://crm.example/%C3%BC/%2F?q=a%20b+c"),
+        ('https://crm.example/{a}|"b"', "https://crm.example/%7Ba%7D%7C%22b%22"),
+        ("https://läden.example:8443/x", "https://xn--lden-loa.example:8443/x"),
+        ("https://日本語.example/", "https://xn--wgv71a119e.example/"),
+        ("http://[::1]:8000/x/", "http://[::1]:8000/x/"),
+    ],
+)
+def test_an_endpoint_is_sent_encoded(endpoint: str, sent: str) -> None:
+    assert check_endpoint(endpoint) is None
+    assert sent == wire_endpoint(endpoint)
+    assert sent == wire_endpoint(sent)
+
+
+def test_a_host_that_cannot_be_written_in_ascii_is_refused() -> None:
+    why = check_endpoint(f"https://{'ä' * 300}/")
+    assert why == "must name a host that can be written in ASCII"

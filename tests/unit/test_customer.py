@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -6,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.domain.customer import TIERS, Customer, InvalidCustomer, read_customer, scrub
+from posstream.domain.customer import (
+    TIERS,
+    Customer,
+    InvalidCustomer,
+    judge_fields,
+    read_customer,
+    scrub,
+)
+from posstream.domain.sent_number import SentNumber
 
 JOHN = {
     "customer_id": "CUST_001",
@@ -185,6 +194,85 @@ def test_a_phone_may_be_a_number() -> None:
     assert customer.phone == "1234567890"
 
 
+def judge(**fields: object) -> Customer:
+    customer = judge_fields("C", fields, {"shop": "Berlin"})
+    assert isinstance(customer, Customer)
+    return customer
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("first_name", ["John"]),
+        ("email", True),
+        ("phone", 1.5),
+        ("tier", {"name": "GOLD"}),
+        ("last_name", "x" * 257),
+        ("loyalty_points", "many"),
+        ("loyalty_points", True),
+        ("loyalty_points", 2**63),
+        ("loyalty_points", SentNumber("12345678901234567890123")),
+        ("loyalty_points", SentNumber("1.50")),
+        ("loyalty_points", SentNumber("1e400")),
+        ("total_purchases", "a lot"),
+        ("total_purchases", SentNumber("1e400")),
+        ("last_purchase_date", "yesterday"),
+        ("last_purchase_date", 20260131),
+    ],
+    ids=range(15),
+)
+def test_one_odd_field_of_a_directory_is_an_attribute_and_spoils_nothing(
+    field: str, value: object
+) -> None:
+    customer = judge(**{"first_name": "John", "tier": "GOLD", field: value})
+    whole = judge(**{name: text for name, text in NAMED.items() if name != field})
+    assert dataclasses.replace(whole, attributes=customer.attributes, odd_fields=(field,)) == (
+        customer
+    )
+    assert customer.attributes == {"shop": "Berlin", field: value}
+
+
+NAMED = {"first_name": "John", "tier": "GOLD"}
+
+
+def test_an_odd_field_does_not_hide_what_has_its_name_already() -> None:
+    customer = judge_fields("C", {"tier": True}, {"tier": "of the till"})
+    assert isinstance(customer, Customer)
+    assert customer.attributes == {"tier": "of the till"}
+
+
+@pytest.mark.parametrize("absent", [None, False, "", "  ", [], {}])
+def test_what_stands_for_nothing_is_absent_in_every_field(absent: object) -> None:
+    assert judge(**dict.fromkeys(set(JOHN) - {"customer_id"}, absent)) == judge()
+
+
+@pytest.mark.parametrize(
+    "date", ["0000-00-00", "0000-00-00 00:00:00", "0000-00-00T00:00:00Z", "0001-01-01T00:00:00"]
+)
+def test_a_date_of_zeros_is_absent(date: str) -> None:
+    assert judge(last_purchase_date=date) == judge()
+
+
+def test_zero_is_a_value() -> None:
+    assert judge(phone=0).phone == "0"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("10.10", "10.10"), ("1234.565", "1234.57"), ("1.2e+2", "120.00"), ("1e-400", "0.00")],
+)
+def test_a_sum_that_a_float_would_alter_is_read_to_the_cent(value: str, expected: str) -> None:
+    assert judge(total_purchases=SentNumber(value)).as_document()["total_purchases"] == expected
+
+
+def test_points_and_ids_may_be_numbers_that_a_float_would_alter() -> None:
+    assert judge(loyalty_points=SentNumber("1250.00")).loyalty_points == 1250
+    long = SentNumber("12345678901234567890123")
+    customer = judge_fields(long, {"phone": long}, {})
+    assert isinstance(customer, Customer)
+    assert (customer.customer_id, customer.phone) == (str(long), str(long))
+
+
 def test_nul_characters_are_dropped_everywhere() -> None:
     customer = read(first_name="Jo\0hn", notes=["a\0b", {"k\0": "v\0"}])
     assert isinstance(customer, Customer)
@@ -200,6 +288,7 @@ def test_card_numbers_are_masked_in_every_field() -> None:
             "last_name": pan,
             "n": int(pan),
             "x": float(pan),
+            "y": [SentNumber(f"{pan}.00"), SentNumber("4.111111111111111e15")],
             "deep": [{pan: f"card {pan}"}],
         }
     )
@@ -208,6 +297,7 @@ def test_card_numbers_are_masked_in_every_field() -> None:
     assert customer.attributes == {
         "n": "411111******1111",
         "x": "411111******1111",
+        "y": ["411111******1111", "411111******1111"],
         "deep": [{"411111******1111": "card 411111******1111"}],
     }
 
@@ -233,6 +323,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     | st.booleans()
     | st.integers(min_value=-(2**63), max_value=2**64 - 1)
     | st.floats()
+    | st.decimals(allow_nan=False, allow_infinity=False).map(lambda it: SentNumber(str(it)))
     | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
@@ -243,6 +334,8 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @given(st.dictionaries(st.sampled_from([*JOHN, "extra"]), json_values))
 def test_no_description_breaks_the_reader(document: dict[str, Any]) -> None:
+    judged = judge_fields("C", scrub(document), {})
+    assert isinstance(judged, Customer | InvalidCustomer)
     assert isinstance(read_customer(document), Customer | InvalidCustomer)
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.json_input import read_json
+from posstream.domain.sent_number import SentNumber
+from posstream.json_input import read_json, read_json_exactly
+from posstream.json_output import write_json
 
 #: What orjson writes, less the three levels of our own envelopes.
 DEEPEST = 251
@@ -60,3 +62,62 @@ def test_any_document_is_read_as_it_is(document: Any) -> None:
 def test_what_is_no_json_is_refused_as_such(raw: bytes) -> None:
     with pytest.raises(orjson.JSONDecodeError):
         read_json(raw)
+
+
+# -- numbers as they were sent
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "12345678901234567890123",
+        "-12345678901234567890123",
+        "18446744073709551615",
+        "18446744073709551616",
+        "9" * 400,
+        "10.10",
+        "0.00",
+        "0.1000000000000000055",
+        "12345678901234567.25",
+        "1e400",
+        "1E-400",
+        "1.2e+22",
+        "123456789012345678901234567890e-5",
+        "-0.0",
+        "1.5",
+        "7",
+    ],
+)
+def test_a_number_is_written_as_it_was_sent(number: str) -> None:
+    raw = f'{{"n":{number},"deep":[[{number}]],"text":"1.50"}}'.encode()
+    assert write_json(read_json_exactly(raw)) == raw
+
+
+def test_what_a_float_says_in_other_words_is_a_float() -> None:
+    assert read_json_exactly(b"[1.5, 1e-05, 0.00001, 2.0]") == [1.5, 1e-05, 1e-05, 2.0]
+    assert [type(n) for n in read_json_exactly(b"[1.5, 1e2, 3]")] == [float, SentNumber, int]
+
+
+@pytest.mark.parametrize("raw", [b"NaN", b"[Infinity]", b"-Infinity", b"01", b"1.", b".5", b"+1"])
+def test_what_is_no_number_of_json_is_refused(raw: bytes) -> None:
+    with pytest.raises(orjson.JSONDecodeError):
+        read_json_exactly(raw)
+
+
+@pytest.mark.parametrize("exponent", ["1e99999999999999999999", "1e400]", '1e400, "\\ud800"'])
+def test_a_number_beyond_floats_excuses_nothing_else(exponent: str) -> None:
+    with pytest.raises(orjson.JSONDecodeError):
+        read_json_exactly(f"[{exponent}]".encode())
+
+
+@pytest.mark.parametrize("depth", [DEEPEST + 1, 1024, 1025, 30_000])
+def test_a_number_does_not_hide_how_deep_a_document_is(depth: int) -> None:
+    for number in (b"1.50", b"1e400"):
+        with pytest.raises((orjson.JSONDecodeError, orjson.JSONEncodeError)):
+            read_json_exactly(nested(depth, number))
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff1.5", b'["\\ud800", 1.50]', b'["\xff", 1e400]'])
+def test_what_is_no_json_is_refused_with_numbers_too(raw: bytes) -> None:
+    with pytest.raises(orjson.JSONDecodeError):
+        read_json_exactly(raw)

@@ -2,12 +2,15 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posstream.domain.credentials import OAuthClient
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
 from posstream.settings import _READERS, _SECRETS, Settings, unknown_settings
+from posstream.tls_files import TlsFiles
 
 KEY = "0123456789abcdef"
 
@@ -129,6 +132,19 @@ BAD = [
     ("API_MAPPING", "hunter2\n2 -> tier"),
     ("API_MAPPING", "-> hunter2"),
     ("API_MAPPING", ";;"),
+    ("API_PROXY", "hunter2"),
+    ("API_PROXY", "https://hunter2:8080"),
+    ("API_PROXY", "socks5://hunter2:1080"),
+    ("API_PROXY", "http://u:hunter2@169.254.169.254:3128"),
+    ("API_PROXY", "http://hunter2:8080/path"),
+    ("API_PROXY", "http://\uff11\uff16\uff19.254.169.254:3128"),
+    ("API_PROXY", "http://[hunter2"),
+    ("API_CA_FILE", "/hunter2/ca.pem"),
+    ("API_CLIENT_KEY_FILE", "/hunter2/key.pem"),
+    ("API_OAUTH_TOKEN_URL", "ftp://hunter2/token"),
+    ("API_OAUTH_TOKEN_URL", "https://[fd00:ec2::254]/hunter2"),
+    ("API_OAUTH_SCOPE", "hunter2\n2"),
+    ("API_EMPTY_MEANS_UNKNOWN", "maybe"),
     ("PAYMENT_CARD_GUARD", "maybe"),
     ("PAYMENT_CARD_GUARD", "false"),
     ("SESSION_TIMEOUT_SECONDS", "5"),
@@ -349,6 +365,7 @@ SECRETS = {
     "API_KEY": KEY,
     "API_KEYS": f"viewer:{KEY}:vera",
     "API_AUTH": "bearer abc",
+    "API_PROXY": "http://till:hunter2@proxy.example:3128",
     "DATABASE_URL": "postgresql+asyncpg://u:p@db/posstream",
 }
 
@@ -419,6 +436,104 @@ def test_a_bad_secret_in_a_file_is_not_echoed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["BROKER", "WEB_PORT"])
 def test_what_is_no_secret_has_no_file(name: str) -> None:
     assert len(unknown_settings({f"POSSTREAM_{name}_FILE": "x"})) == 1
+
+
+# -- the directory's way and tokens
+
+OAUTH = {
+    "API_ENDPOINT": "https://crm/",
+    "API_OAUTH_TOKEN_URL": "https://login/token",
+    "API_OAUTH_CLIENT_ID": "posstream",
+    "API_OAUTH_CLIENT_SECRET": "hunter2",
+}
+
+
+def test_a_client_of_oauth_is_bound_to_the_endpoint_and_shows_no_secret() -> None:
+    settings = read(**OAUTH, API_OAUTH_SCOPE="customers.read")
+    expected = OAuthClient(
+        "https://login/token", "posstream", "hunter2", "customers.read", "https://crm/"
+    )
+    assert expected == settings.oauth
+    assert "hunter2" not in f"{settings!r} {settings.oauth!r}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"API_OAUTH_CLIENT_SECRET": ""},
+            "POSSTREAM_API_OAUTH_TOKEN_URL needs POSSTREAM_API_OAUTH_CLIENT_SECRET as well",
+        ),
+        (
+            {"API_AUTH": "bearer hunter2"},
+            "POSSTREAM_API_AUTH and POSSTREAM_API_OAUTH_TOKEN_URL exclude each other",
+        ),
+        (
+            {"API_ENDPOINT": ""},
+            (
+                "POSSTREAM_API_OAUTH_TOKEN_URL is sent to one origin only: "
+                "set POSSTREAM_API_ENDPOINT as well"
+            ),
+        ),
+        (
+            {"API_ENDPOINT": "http://crm/"},
+            (
+                "POSSTREAM_API_OAUTH_TOKEN_URL would cross the network in clear text: "
+                "POSSTREAM_API_ENDPOINT must start with https://"
+            ),
+        ),
+        (
+            {"API_OAUTH_TOKEN_URL": "http://login/token"},
+            "POSSTREAM_API_OAUTH_TOKEN_URL must start with https://",
+        ),
+    ],
+    ids=range(5),
+)
+def test_half_a_client_of_oauth_is_refused(changed: dict[str, str], said: str) -> None:
+    assert errors(**{**OAUTH, **changed}) == [said]
+
+
+def test_a_secret_that_comes_from_a_file_is_not_missing(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hunter2")
+    from_file = {"API_OAUTH_CLIENT_SECRET": "", "API_OAUTH_CLIENT_SECRET_FILE": str(file)}
+    assert read(**{**OAUTH, **from_file}).oauth_token_url == OAUTH["API_OAUTH_TOKEN_URL"]
+
+
+def test_a_proxy_and_its_password_are_kept_and_not_shown() -> None:
+    proxy = "http://till:hunter2@proxy.example:3128"
+    settings = read(API_PROXY=proxy)
+    assert proxy == settings.api_proxy
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_client_certificate_needs_an_endpoint_and_its_key(tmp_path: Path) -> None:
+    certificate = trustme.CA().issue_cert("posstream")
+    whole, cert, key = (tmp_path / name for name in ("whole.pem", "cert.pem", "key.pem"))
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(whole))
+    certificate.cert_chain_pems[0].write_to_path(str(cert))
+    certificate.private_key_pem.write_to_path(str(key))
+    endpoint = {"API_ENDPOINT": "https://crm/"}
+    expected = TlsFiles(certificate=cert, key=key)
+    both = {"API_CLIENT_CERT_FILE": str(cert), "API_CLIENT_KEY_FILE": str(key)}
+    assert expected == read(**endpoint, **both).tls
+    assert read(**endpoint, API_CLIENT_CERT_FILE=str(whole)).tls == TlsFiles(certificate=whole)
+    assert read(**endpoint).tls is None
+    (line,) = errors(**endpoint, API_CLIENT_CERT_FILE=str(cert))
+    assert line.startswith("POSSTREAM_API_CLIENT_CERT_FILE must name a file with a certificate")
+    (line,) = errors(API_CLIENT_CERT_FILE=str(whole))
+    assert line.startswith("POSSTREAM_API_CLIENT_CERT_FILE is sent to one origin only")
+
+
+def test_a_proxy_of_the_environment_is_said_not_to_be_used() -> None:
+    warnings = unknown_settings({"https_proxy": "http://u:hunter2@p", "HTTP_PROXY": "http://p"})
+    assert warnings == [
+        (
+            "HTTP_PROXY, https_proxy are not used: calls to the directory take a proxy from "
+            "POSSTREAM_API_PROXY alone"
+        )
+    ]
+    assert unknown_settings({"NO_PROXY": "x", "HTTP_PROXY": ""}) == []
 
 
 # -- names that mean nothing

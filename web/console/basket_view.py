@@ -1,12 +1,12 @@
 """The timeline of a basket, laid out for its page: steps, offsets, and bars for attempts. Pure."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from posstream.domain.times import to_ms
+from posstream.json_output import write_json
 from posstream.ports import AnswerRow, BasketHistory, LookupLogRow
 from posstream.timeline import Entry, Step, timeline
 from web.console.wording import Tag, offset, tag_of
@@ -130,7 +130,7 @@ def _step(
         detail=detail,
         bar=bar,
         tag=None if attempt is None else _response(attempt),
-        raw=None if raw is None else json.dumps(raw, indent=2, ensure_ascii=False),
+        raw=None if raw is None else write_json(raw, indented=True).decode(),
     )
 
 

@@ -10,7 +10,8 @@ import orjson
 from posstream.domain.masking import mask_identifier
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
 from posstream.domain.printable import printable
-from posstream.json_input import read_json
+from posstream.json_input import read_json_exactly
+from posstream.json_output import write_json
 from web.reveals import Reveals
 
 #: How much is shown: of text in characters, of anything else in bytes.
@@ -45,13 +46,13 @@ def shown_value(value: bytes, reveals: Reveals) -> ShownValue:
     except UnicodeDecodeError:
         return _bytes(raw, reveals)
     try:
-        document = read_json(raw)
+        document = read_json_exactly(raw)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         shown = reveals.show(text) if reveals.in_full else _WORD.sub(_masked, text[:_SHOWN_TEXT])
         return _cut("text", printable(shown[:_SHOWN_TEXT], lines=True), len(text))
     shown = reveals.show_document(document)
-    pretty = orjson.dumps(
-        shown if reveals.in_full else _with_masked_keys(shown), option=orjson.OPT_INDENT_2
+    pretty = write_json(
+        shown if reveals.in_full else _with_masked_keys(shown), indented=True
     ).decode()
     return _cut("JSON", printable(pretty[:_SHOWN_TEXT], lines=True), len(pretty))
 

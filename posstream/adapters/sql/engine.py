@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
 from posstream.domain.errors import DatabaseUnusable
+from posstream.json_input import read_json_exactly
+from posstream.json_output import write_json
 
 #: How long a SQLite connection waits for another one's write, in milliseconds.
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -23,6 +25,14 @@ READ_ONLY: Final = "posstream_read_only"
 _PAUSE_SECONDS: Final = 0.02
 #: A server that hangs takes connections all the same, and never greets.
 _CONNECT_SECONDS: Final = 5
+
+#: Numbers of others stay as they were sent.
+_JSON: Final[Mapping[str, Any]] = {
+    "json_serializer": lambda document: write_json(document).decode(),
+    "json_deserializer": lambda text: read_json_exactly(
+        text.encode() if isinstance(text, str) else text
+    ),
+}
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -57,12 +67,13 @@ def _engine(address: URL, pool: Mapping[str, Any]) -> AsyncEngine:
             pool_pre_ping=True,
             hide_parameters=True,
             connect_args={"timeout": _CONNECT_SECONDS},
+            **_JSON,
             **pool,
         )
     if address.database and address.database != ":memory:":
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     # Parameters are customers: they stay out of error messages, and so out of the log.
-    engine = create_async_engine(address, hide_parameters=True, **pool)
+    engine = create_async_engine(address, hide_parameters=True, **_JSON, **pool)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

@@ -24,6 +24,7 @@ from posstream.adapters.sql.forgotten import ForgottenSubjects, trace_of_answer,
 from posstream.adapters.sql.refusals import RowsRefused, refusals_told
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
 from posstream.domain.forgetting import Marks, Trace
+from posstream.domain.sent_number import SentNumber
 from posstream.domain.times import parse_utc
 from posstream.ports import ProjectedEvent, Projection
 
@@ -34,6 +35,9 @@ _Columns = Any  # a table's columns, stored or excluded
 
 _MAX_INT: Final = 2**63 - 1
 _MAX_MONEY: Final = Decimal(10) ** 13
+#: Digits of PostgreSQL's `numeric` before and after the point.
+_MOST_WHOLE: Final = 131_072
+_MOST_FRACTION: Final = 16_383
 #: Seconds after which a transaction is given up: a connection that is dead without a word, or
 #: somebody's lock, would hold it for ever.
 _PATIENCE_SECONDS: Final = 60.0
@@ -499,9 +503,17 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if value is None or isinstance(value, int | float):
+    if isinstance(value, SentNumber) and not _fits(value):
+        return str(value)
+    if value is None or isinstance(value, int | float | SentNumber):
         return value
     raise _UnusableError("a value is not JSON")
+
+
+def _fits(number: SentNumber) -> bool:
+    """Whether PostgreSQL's `numeric` holds a number, and so its `jsonb`."""
+    exponent = number.as_tuple().exponent
+    return number.adjusted() < _MOST_WHOLE and -int(exponent) <= _MOST_FRACTION
 
 
 # -- upserts

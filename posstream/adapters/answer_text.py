@@ -1,0 +1,77 @@
+"""The JSON text of an HTTP answer, whatever charset the server says it has. No I/O."""
+
+import json
+from encodings import normalize_encoding
+from encodings.aliases import aliases
+from functools import lru_cache
+from typing import Final
+
+#: Labels that Python does not know, or not by this name.
+_LABELS: Final = {
+    "cp874": "cp874",
+    "koi8_u": "koi8_u",
+    "windows_31j": "cp932",
+    "windows_874": "cp874",
+    "x_sjis": "shift_jis",
+}
+#: Read with the second where the first does not fit: people say the one and mean the other.
+_WIDER: Final = {
+    "ascii": "utf_8",
+    "euc_kr": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+}
+#: As `json` writes it.
+_UTF_8: Final = "utf-8"
+#: A label that a sentence may repeat: a server wrote it.
+_LONGEST_LABEL: Final = 40
+
+
+class UnreadableText(ValueError):
+    """The answer is no text; the message is a sentence that says why."""
+
+
+def utf8_of(body: bytes, charset: str | None) -> bytes:
+    """The body in UTF-8, without a byte order mark; whether it is valid UTF-8 is not looked at.
+
+    A byte order mark, and the zeros that UTF-16 and UTF-32 have in JSON, say more than a header.
+    Without them the charset of the header counts, and else UTF-8 (RFC 8259, 8.1).
+
+    Args:
+        body: of an answer in JSON.
+        charset: what its Content-Type says.
+
+    Raises:
+        UnreadableText: if the charset is unknown, or the body is not in it.
+    """
+    seen = json.detect_encoding(body)
+    said = _UTF_8 if charset is None else _encoding(charset)
+    encoding = said if seen == _UTF_8 else seen
+    if encoding == _UTF_8:
+        return body
+    for each in (encoding, _WIDER.get(encoding)):
+        try:
+            return body.decode(each or encoding).encode()
+        except UnicodeError:
+            continue
+        except LookupError:  # base64 and others that are no text
+            break
+    raise UnreadableText(f"the answer is not in its charset {_shown(charset or encoding)}")
+
+
+@lru_cache(maxsize=64)  # each answer asks
+def _encoding(charset: str) -> str:
+    label = normalize_encoding(charset.lower()).replace(".", "_")
+    known = aliases.get(label) or _LABELS.get(label)
+    # A name that is no alias is only looked up if Python has it: a lookup is remembered for ever.
+    if known is None and label in aliases.values():
+        known = label
+    if known is None:
+        raise UnreadableText(f"the charset {_shown(charset)} of the answer is unknown")
+    return _UTF_8 if known == "utf_8" else known
+
+
+def _shown(label: str) -> str:
+    plain = label.isascii() and label.isprintable() and len(label) <= _LONGEST_LABEL
+    return label if plain else "that its Content-Type says"

@@ -1,0 +1,56 @@
+"""The files of a client's TLS: authorities to trust, and a certificate to be known by."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files, read when a context is made."""
+
+    #: Authorities that are trusted beside the machine's own.
+    authorities: Path | None = None
+    certificate: Path | None = None
+    #: Without a passphrase; None = the key is in the certificate's file.
+    key: Path | None = None
+
+    def context(self, *, with_certificate: bool) -> ssl.SSLContext:
+        """A new context for connections to a server.
+
+        Args:
+            with_certificate: show the certificate to a server that asks for one.
+
+        Raises:
+            ValueError: with the end of a sentence about the setting of the file.
+        """
+        context = ssl.create_default_context()
+        if self.authorities is not None:
+            try:
+                context.load_verify_locations(self.authorities)
+            except (OSError, ValueError) as why:  # ssl.SSLError is one
+                raise ValueError("must name a file of certificates in PEM") from why
+        if with_certificate and self.certificate is not None:
+            try:
+                # Asked for a passphrase, OpenSSL would wait at the terminal.
+                context.load_cert_chain(self.certificate, self.key, password="")
+            except (OSError, ValueError) as why:
+                raise ValueError(
+                    "must name a file with a certificate in PEM, and its key must be in the same "
+                    "file or in that of the key, without a passphrase"
+                ) from why
+        return context
+
+    def stamp(self) -> tuple[tuple[int, int] | None, ...]:
+        """Another value once a file has changed."""
+        return tuple(_stamp(each) for each in (self.authorities, self.certificate, self.key))
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_ino

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from posstream import events
@@ -80,11 +79,5 @@ def headers(message: Any) -> list[tuple[str, bytes]]:
 
 
 def timestamp_ms(message: Any) -> int:
-    """When a message of Faust's was written; see `written_ms`."""
-    return written_ms((message.timestamp or time.time()) * 1000, headers(message))
-
-
-def written_ms(timestamp_ms: float, headers: Sequence[tuple[str, bytes]]) -> int:
-    """When a message was written, in milliseconds since 1970; of a replay, the first time."""
-    first = events.first_written_ms(headers) if headers else None
-    return round(timestamp_ms) if first is None else first
+    """When a message of Faust's was written; see `events.written_ms`."""
+    return events.written_ms(round((message.timestamp or time.time()) * 1000), headers(message))

@@ -85,9 +85,15 @@ Headers = Iterable[tuple[str, bytes]]
 # -- ids
 
 
-def lookup_id(event_id: str | None, topic: str, partition: int, offset: int) -> str:
-    """The lookup's id: the same for every delivery of one input."""
-    return derived(event_id or f"{topic}/{partition}/{offset}")
+def lookup_id(
+    event_id: str | None, topic: str, partition: int, offset: int, timestamp_ms: int
+) -> str:
+    """The lookup's id: the same for every delivery of one input.
+
+    Without event_id the input is known by its place and its record's own timestamp. The place
+    alone comes again when a topic is made anew.
+    """
+    return derived(event_id or f"{topic}/{partition}/{offset}/{timestamp_ms}")
 
 
 def derived(name: str) -> str:
@@ -119,10 +125,12 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
 
     Args:
         value: the message as received.
-        topic: where it came from, with `partition` and `offset`: its identity without event_id.
+        topic: where it came from; with `partition`, `offset` and `timestamp_ms` its identity
+            without event_id.
         partition: see `topic`.
         offset: see `topic`.
-        timestamp_ms: the broker's timestamp, used when `occurred_at` is absent.
+        timestamp_ms: the record's own timestamp. Without `occurred_at`, the event happened then,
+            or, of a replayed message, when the message was first written.
         headers: Kafka headers; `traceparent` is handed on.
         card_guard: refuse payment-card numbers.
 
@@ -144,13 +152,15 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     for name in ("employee_id", "terminal_id"):
         _id(event, name, numbers=True)
     occurred_at = _moment_ms(event, "occurred_at")
+    if occurred_at is None:
+        occurred_at = clamp_ms(written_ms(timestamp_ms, headers))
     found = normalise(scanned, card_guard=card_guard)
     return Identification(
-        lookup_id=lookup_id(_id(event, "event_id"), topic, partition, offset),
+        lookup_id=lookup_id(_id(event, "event_id"), topic, partition, offset, timestamp_ms),
         basket_id=basket_id or "",
         identifier=found.value if isinstance(found, Identifier) else found.masked,
         kind=found.kind if isinstance(found, Identifier) else None,
-        identified_at_ms=clamp_ms(timestamp_ms) if occurred_at is None else occurred_at,
+        identified_at_ms=occurred_at,
         deadline_ms=_deadline(event),
         refused=None if isinstance(found, Identifier) else found.why,
         traceparent=_traceparent(headers),
@@ -300,6 +310,12 @@ def first_written_ms(headers: Headers) -> int | None:
         if name == FIRST_WRITTEN and value and value.isdigit() and len(value) <= _LONGEST_TIME:
             return int(value)
     return None
+
+
+def written_ms(timestamp_ms: int, headers: Headers) -> int:
+    """When a message was written, in milliseconds since 1970; of a replay, the first time."""
+    first = first_written_ms(headers)
+    return timestamp_ms if first is None else first
 
 
 def _id(

@@ -375,7 +375,8 @@ async def test_a_rekeyed_hit_is_answered_from_the_list() -> None:
     bench.keep("+1")
     await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
     (answer,) = at_once(bench)
-    assert (answer["source"], answer["lookup_id"]) == ("CACHE", events.lookup_id(None, "t", 0, 0))
+    lookup_id = events.lookup_id(None, "t", 0, 0, 1)
+    assert (answer["source"], answer["lookup_id"]) == ("CACHE", lookup_id)
     assert bench.progress.position(REKEYED) == 1
 
 

@@ -60,6 +60,10 @@ MAX_RESPONSE_DATA: Final = 4096
 #: broker takes from us (`topics.DEAD_LETTER_MAX_BYTES`).
 MAX_DEAD_KEY: Final = 64 * 1024
 MAX_DEAD_VALUE: Final = 1024 * 1024 + 512 * 1024
+#: What is kept of the key and of the value of a dead letter that the broker refuses whole.
+_SHORT: Final = 256
+#: On a dead letter that was cut: how many bytes its value had.
+_TRUNCATED: Final = "posstream.dlq.truncated"
 #: On a dead letter and its replay: when the message was first written, in milliseconds since 1970.
 FIRST_WRITTEN: Final = "posstream.dlq.timestamp"
 #: A till may ask for a later answer than configured, but not for a later one than this.
@@ -612,7 +616,7 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
     if key is None and value is None:
         value = b""  # aiokafka's producer refuses a record without both
     size = len(value or b"")
-    cut = (("posstream.dlq.truncated", str(size).encode()),) if size > MAX_DEAD_VALUE else ()
+    cut = ((_TRUNCATED, str(size).encode()),) if size > MAX_DEAD_VALUE else ()
     return Record(
         topics.DEAD_LETTERS,
         _masked(key, MAX_DEAD_KEY),
@@ -627,6 +631,14 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
             ("posstream.dlq.error", str(error).encode()),
         ),
     )
+
+
+def cut_short(letter: Record) -> Record:
+    """A dead letter with no more than the beginning of its key and value, which says so."""
+    key, value, headers = letter.key, letter.value or b"", letter.headers
+    if len(value) > _SHORT and not any(name == _TRUNCATED for name, _ in headers):
+        headers = ((_TRUNCATED, str(len(value)).encode()), *headers)
+    return Record(letter.topic, key and key[:_SHORT], letter.value and value[:_SHORT], headers)
 
 
 def _masked(raw: bytes | None, most: int) -> bytes | None:

@@ -13,6 +13,7 @@ from agents.projection import ProjectionAgent
 from posstream.adapters.answer_topics import AnswerReader
 from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
 from posstream.adapters.dead_letter_topic import DeadLetterTopic
+from posstream.adapters.dead_letter_writer import DeadLetterWriter
 from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.drilled_directory import DrilledDirectory
 from posstream.adapters.publisher import FaustPublisher
@@ -91,8 +92,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         refresh_ahead=settings.refresh_ahead,
     )
     cache = CustomerCacheTable(app, partitions=settings.topic_partitions)
+    dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
     dead_letters = DeadLetters(
-        publisher=publisher,
+        publish=dead_letter_writer.write,
         clock=clock,
         metrics=metrics,
         per_minute=settings.dead_letters_per_minute,
@@ -174,6 +176,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         web=web,
         configuration=configuration,
         configuration_reader=ConfigurationReader(settings.bootstrap_servers, follower, drills),
+        dead_letter_writer=dead_letter_writer,
     )
     app.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),

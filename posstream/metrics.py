@@ -55,6 +55,9 @@ class Metrics:
             "commit_age_seconds", "Since the last commit, while events are in flight."
         )
         self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
+        self.dead_letters_refused = counter(
+            "dead_letters_refused", "Messages whose dead letter the broker refuses."
+        )
         self.streams = gauge("streams", "WebSockets and event streams that are open.")
         self.streams_dropped = counter("streams_dropped", "Streams cut off: nobody read them.")
         self.configuration_version = gauge("configuration_version", "The version in force.")

@@ -34,7 +34,7 @@ class WorkerHealth:
         reasons = []
         if self._app.crashed:
             reasons.append("the worker crashed")
-        if not self._dead_letters.stopped and self._stalled:
+        if self._stalled:
             reasons.append(f"events wait, and nothing was committed for {STALLED_SECONDS} s")
         return HealthReport(not reasons, tuple(reasons), {})
 
@@ -47,8 +47,9 @@ class WorkerHealth:
 
     async def watch(self) -> None:
         """Look whether it stalled, and end it then: not every supervisor asks for its health."""
+        self._dead_letters.report()
         self._stall_watch.look()
-        if not self._dead_letters.stopped and self._stalled:
+        if self._stalled:
             await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
 
     def ready(self) -> HealthReport:
@@ -61,6 +62,9 @@ class WorkerHealth:
             reasons.append("the consumer group is rebalancing")
         elif not app.tables.actives_ready:
             reasons.append("the tables are being recovered")
-        if self._dead_letters.stopped:
-            reasons.append(self._dead_letters.stopped)
-        return HealthReport(not reasons, tuple(reasons), {"rebalances": app.rebalancing_count})
+        return HealthReport(
+            not reasons,
+            tuple(reasons),
+            {"rebalances": app.rebalancing_count},
+            tuple(filter(None, [self._dead_letters.alarm])),
+        )

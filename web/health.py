@@ -21,6 +21,8 @@ class HealthReport:
     reasons: tuple[str, ...] = ()
     #: Numbers and names for people; shown beside the status.
     details: Mapping[str, Any] = field(default_factory=dict)
+    #: Sentences that say what an operator should look at, although the worker does its work.
+    warnings: tuple[str, ...] = ()
 
 
 class Health(Protocol):
@@ -36,7 +38,11 @@ class Health(Protocol):
 
 
 def health_routes(health: Health) -> list[web.RouteDef]:
-    """`/health/live` and `/health/ready`: 200 or 503 with the reasons."""
+    """`/health/live` and `/health/ready`: 200 or 503 with the reasons.
+
+    A worker that does its work, and has something for an operator to look at, says 200 and
+    `degraded`.
+    """
 
     async def live(_: web.Request) -> web.Response:
         return _answer(health.live())
@@ -50,7 +56,13 @@ def health_routes(health: Health) -> list[web.RouteDef]:
 def _answer(report: HealthReport) -> web.Response:
     document = {
         **report.details,
-        "status": "ok" if report.ok else "unavailable",
-        "reasons": list(report.reasons),
+        "status": _status(report),
+        "reasons": [*report.reasons, *report.warnings],
     }
     return json_answer(document, status=_OK if report.ok else _UNAVAILABLE)
+
+
+def _status(report: HealthReport) -> str:
+    if not report.ok:
+        return "unavailable"
+    return "degraded" if report.warnings else "ok"

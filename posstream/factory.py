@@ -38,7 +38,8 @@ from posstream.runtime import Runtime
 from posstream.settings import Settings
 from posstream.streaming.app import LifetimeService, StreamingApp
 from posstream.streaming.stall import LOOK_SECONDS, StallWatch
-from posstream.topics import APP_ID, CUSTOMER_IDENTIFIED, REKEYED
+from posstream.streaming.transactions import TransactionWatch
+from posstream.topics import APP_ID, CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
 from posstream.worker_health import STALLED_SECONDS, WorkerHealth
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
@@ -134,7 +135,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     stall_watch = StallWatch(
         app, (CUSTOMER_IDENTIFIED, REKEYED), clock=clock, limit_seconds=STALLED_SECONDS
     )
-    health = WorkerHealth(app, agent, dead_letters, stall_watch)
+    transaction_watch = TransactionWatch(app, CONSUMED, clock=clock)
+    metrics.held_by_transactions.set_function(lambda: transaction_watch.held_back)
+    health = WorkerHealth(app, agent, dead_letters, stall_watch, transaction_watch)
     app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
     answers = AnswerFeed(clock)
     readers = create_reading_engine(engine)

@@ -7,6 +7,7 @@ from agents.dead_letters import DeadLetters
 from posstream.domain.errors import Stalled
 from posstream.events import MAX_DEADLINE_MS
 from posstream.streaming.stall import StallWatch
+from posstream.streaming.transactions import TransactionWatch
 from web.health import HealthReport
 
 #: Longer than any event may take. Upstream's consumer has stalled (faust-streaming#523, #532,
@@ -23,8 +24,10 @@ class WorkerHealth:
         agent: CustomerLookupAgent,
         dead_letters: DeadLetters,
         stall_watch: StallWatch,
+        transaction_watch: TransactionWatch,
     ) -> None:
         self._app = app
+        self._transaction_watch = transaction_watch
         self._stall_watch = stall_watch
         self._agent = agent
         self._dead_letters = dead_letters
@@ -48,6 +51,7 @@ class WorkerHealth:
     async def watch(self) -> None:
         """Look whether it stalled, and end it then: not every supervisor asks for its health."""
         self._dead_letters.report()
+        self._transaction_watch.look()
         self._stall_watch.look()
         if self._stalled:
             await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
@@ -66,5 +70,5 @@ class WorkerHealth:
             not reasons,
             tuple(reasons),
             {"rebalances": app.rebalancing_count},
-            tuple(filter(None, [self._dead_letters.alarm])),
+            tuple(filter(None, [self._dead_letters.alarm, *self._transaction_watch.warnings])),
         )

@@ -42,7 +42,8 @@ class Worker:
         watch = StallWatch(app, [SOURCE.topic], clock=self.clock, limit_seconds=STALLED_SECONDS)
         agent: Any = SimpleNamespace(commit_age_seconds=lambda: 0.0)
         letters: Any = self.dead_letters
-        self.health = WorkerHealth(app, agent, letters, watch)
+        transactions: Any = SimpleNamespace(look=lambda: None, warnings=())
+        self.health = WorkerHealth(app, agent, letters, watch, transactions)
 
     async def _crash(self, why: BaseException) -> None:
         self.crashes.append(why)

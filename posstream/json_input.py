@@ -1,9 +1,12 @@
 """JSON of others, read only if it can be written again. No I/O."""
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import orjson
 
+#: Largest whole number that is read, and by its negative the smallest.
+MAX_WHOLE: Final = 2**63 - 1
 #: As deep as a document is read without a second look: its brackets cannot nest deeper.
 _SHALLOW = 100
 
@@ -21,3 +24,12 @@ def read_json(raw: bytes) -> Any:
     if raw.count(b"{") + raw.count(b"[") > _SHALLOW:
         orjson.dumps([[[document]]])
     return document
+
+
+def whole_number(value: Any, *, most: float = MAX_WHOLE) -> int | None:
+    """A JSON number without a fraction, however it was written; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    if not -MAX_WHOLE <= value <= most or value % 1:
+        return None
+    return int(value)

@@ -66,9 +66,9 @@ class WorkerHealth:
             reasons.append("the consumer group is rebalancing")
         elif not app.tables.actives_ready:
             reasons.append("the tables are being recovered")
+        alarm = self._dead_letters.alarm
         return HealthReport(
             not reasons,
-            tuple(reasons),
+            (*reasons, *([alarm] if alarm else []), *self._transaction_watch.warnings),
             {"rebalances": app.rebalancing_count},
-            tuple(filter(None, [self._dead_letters.alarm, *self._transaction_watch.warnings])),
         )

@@ -16,13 +16,12 @@ _UNAVAILABLE = 503
 class HealthReport:
     """One judgement of the worker."""
 
+    #: Whether it does its work; with reasons, it does so *degraded*.
     ok: bool
-    #: Sentences that say why not; empty when all is well.
+    #: Sentences that say what is wrong; empty when all is well.
     reasons: tuple[str, ...] = ()
     #: Numbers and names for people; shown beside the status.
     details: Mapping[str, Any] = field(default_factory=dict)
-    #: Sentences that say what an operator should look at, although the worker does its work.
-    warnings: tuple[str, ...] = ()
 
 
 class Health(Protocol):
@@ -38,11 +37,7 @@ class Health(Protocol):
 
 
 def health_routes(health: Health) -> list[web.RouteDef]:
-    """`/health/live` and `/health/ready`: 200 or 503 with the reasons.
-
-    A worker that does its work, and has something for an operator to look at, says 200 and
-    `degraded`.
-    """
+    """`/health/live` and `/health/ready`: 200 or 503, with the reasons."""
 
     async def live(_: web.Request) -> web.Response:
         return _answer(health.live())
@@ -57,7 +52,7 @@ def _answer(report: HealthReport) -> web.Response:
     document = {
         **report.details,
         "status": _status(report),
-        "reasons": [*report.reasons, *report.warnings],
+        "reasons": list(report.reasons),
     }
     return json_answer(document, status=_OK if report.ok else _UNAVAILABLE)
 
@@ -65,4 +60,4 @@ def _answer(report: HealthReport) -> web.Response:
 def _status(report: HealthReport) -> str:
     if not report.ok:
         return "unavailable"
-    return "degraded" if report.warnings else "ok"
+    return "degraded" if report.reasons else "ok"

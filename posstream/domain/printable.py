@@ -15,7 +15,11 @@ _VISIBLE: Final = re.compile(VISIBLE)
 
 def is_id(text: str, most: int) -> bool:
     """Whether a text can be an id: 1 to `most` characters, one of them at least `VISIBLE`."""
-    return 0 < len(text) <= most and is_clean(text) and _VISIBLE.search(text) is not None
+    if not 0 < len(text) <= most:
+        return False
+    if text.isascii():  # the same, in a tenth of the time
+        return text.isprintable() and not text.isspace()
+    return is_clean(text) and _VISIBLE.search(text) is not None
 
 
 def is_clean(text: str) -> bool:

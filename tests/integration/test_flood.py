@@ -7,6 +7,8 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from posstream import events, topics
 from posstream.domain.errors import DeadLetterReason
@@ -72,7 +74,7 @@ async def test_all_that_can_be_read_is_answered_and_the_worker_says_that_it_is_d
 
 
 def letters(seen: Any) -> int:
-    return sum(it.topic == topics.DEAD_LETTERS and it.key == b"flood" for it in seen.records)
+    return len(values(seen, b"flood"))
 
 
 async def test_an_event_without_an_id_is_known_by_the_place_and_the_time_of_its_record(
@@ -109,8 +111,50 @@ async def test_a_flood_on_another_topic_stops_nothing(client: ForeignClient, top
     scan = Scan(str(uuid.uuid4()), f"beside-{topic}", "CARD_123456")
     await client.producer.send_and_wait(topics.CUSTOMER_IDENTIFIED, scan.value, partition=0)
     await Tally(client).all_of([scan])
-    await client.read_until(
-        lambda seen: (
-            sum(it.topic == topics.DEAD_LETTERS and it.key == key for it in seen.records) == 2000
-        )
+    await client.read_until(lambda seen: len(values(seen, key)) == 2000)
+
+
+@pytest.mark.kafka  # the embedded broker refuses nothing
+async def test_a_dead_letter_that_the_broker_refuses_is_written_cut_and_stops_nothing(
+    client: ForeignClient, worker: Worker, servers: str
+) -> None:
+    key = f"refused-{uuid.uuid4()}".encode()
+    await limit_dead_letters(servers, 1500)
+    try:
+        for value in (b"large " * 1000, b"small", b"{" * 1400):
+            await client.producer.send_and_wait(
+                topics.CUSTOMER_IDENTIFIED, value, key=key, partition=0
+            )
+        scan = Scan(str(uuid.uuid4()), "after-a-refusal", "CARD_123456")
+        await client.producer.send_and_wait(topics.CUSTOMER_IDENTIFIED, scan.value, partition=0)
+        await Tally(client).all_of([scan])
+
+        await client.read_until(lambda seen: len(values(seen, key)) == 3)
+    finally:
+        await limit_dead_letters(servers, topics.DEAD_LETTER_MAX_BYTES)
+    assert sorted(values(client.seen, key)) == sorted(
+        [(b"large " * 1000)[:256], b"small", (b"{" * 1400)[:256]]
     )
+    assert worker.running
+
+
+def values(seen: Any, key: bytes) -> list[bytes]:
+    """The values of the dead letters with a key."""
+    return [it.value for it in seen.records if it.topic == topics.DEAD_LETTERS and it.key == key]
+
+
+async def limit_dead_letters(servers: str, most_bytes: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers.replace(";", ","))
+    await admin.start()
+    try:
+        await admin.alter_configs(
+            [
+                ConfigResource(
+                    ConfigResourceType.TOPIC,
+                    topics.DEAD_LETTERS,
+                    {"max.message.bytes": str(most_bytes)},
+                )
+            ]
+        )
+    finally:
+        await admin.close()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from posstream import events
-from posstream.domain.errors import DeadLetterReason, PublishFailed, UnreadableEvent
+from posstream.domain.errors import PublishFailed, UnreadableEvent
 from posstream.metrics import Metrics
 from posstream.ports import Record
 from posstream.resilience.clock import Clock
@@ -55,7 +55,7 @@ class DeadLetters:
         #: When the newest were set aside, in monotonic seconds: one more than is no alarm.
         self._newest: deque[float] = deque(maxlen=per_minute + 1)
         self._topic = ""
-        self._repeats: Repeats[tuple[str, DeadLetterReason]] = Repeats(clock)
+        self._repeats: Repeats[str] = Repeats(clock)
 
     @property
     def alarm(self) -> str | None:
@@ -70,8 +70,8 @@ class DeadLetters:
 
     def report(self) -> None:
         """Say how many more there were of each kind, once a minute; to be called often."""
-        for (topic, reason), count in self._repeats.due():
-            log.warning("dead letters: %d more of %s in a minute: %s", count, topic, reason)
+        for kind, count in self._repeats.due():
+            log.warning("dead letters: %d more in a minute: %s", count, kind)
 
     async def set_aside(self, message: Any, why: UnreadableEvent) -> None:
         """Write a dead letter and wait until the broker has it, or will never take it.
@@ -86,13 +86,16 @@ class DeadLetters:
                 await self._publish(letter)
             except PublishFailed as refusal:
                 self._metrics.dead_letters_refused.inc()
-                log.error("dead letter refused: %s stays where it is: %s", place(message), refusal)  # noqa: TRY400 - the reason is enough
+                if self._repeats.is_first(f"{message.topic}: refused by the broker"):
+                    log.warning(
+                        "dead letter refused: %s stays where it is: %s", place(message), refusal
+                    )
 
     def _note(self, message: Any, why: UnreadableEvent) -> None:
         self._metrics.dead_letters.labels(why.reason).inc()
         self._newest.append(self._clock.monotonic())
         self._topic = message.topic
-        if self._repeats.is_first((message.topic, why.reason)):
+        if self._repeats.is_first(f"{message.topic}: {why.reason}"):
             log.warning("dead letter: %s: %s: %s", place(message), why.reason, why)
 
     async def _letter(self, message: Any, why: UnreadableEvent) -> Record:

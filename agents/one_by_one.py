@@ -11,7 +11,7 @@ from posstream.domain.errors import UnreadableEvent
 log = logging.getLogger(__name__)
 
 #: Dead letters of one agent under way: what can be read does not wait for each of them.
-_MOST_ASIDE: Final = 1000
+_MOST_ASIDE: Final = 200
 
 
 def is_current(app: Any, message: Any) -> bool:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from faust.types import TP
 
-from agents.dead_letters import written_ms
 from agents.fresh_hits import FreshHits
 from posstream import events
 from posstream.domain.errors import UnreadableEvent
@@ -120,7 +119,7 @@ class AtOnce:
             topic=tp.topic,
             partition=tp.partition,
             offset=record.offset,
-            timestamp_ms=written_ms(record.timestamp, record.headers),
+            timestamp_ms=record.timestamp,
             headers=record.headers,
             card_guard=self._card_guard,
         )

@@ -85,11 +85,6 @@ class CustomerLookupAgent:
             return 0.0
         return self._clock.monotonic() - max(oldest.arrived_at, float(self._app.committed_at))
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it takes no more events: there were too many dead letters."""
-        return self._dead_letters.stopped is not None
-
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox, event: Callable[[Any], Event]
     ) -> None:
@@ -137,8 +132,8 @@ class CustomerLookupAgent:
         self._finish(event)
 
     async def _set_aside(self, event: Event, why: UnreadableEvent) -> None:
-        if await self._dead_letters.set_aside(event, why):
-            self._finish(event)
+        await self._dead_letters.set_aside(event, why)
+        self._finish(event)
 
     def _finish(self, event: Event) -> None:
         del self._open[event]

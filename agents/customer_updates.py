@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterable, Sequence
 from typing import Any
 
-from agents.dead_letters import DeadLetters, timestamp_ms
+from agents.dead_letters import DeadLetters, place, timestamp_ms
 from agents.one_by_one import OneByOne
 from posstream import events
 from posstream.domain.cache_maintenance import CacheCommand, Cause, CustomerUpdate, Evict, Replace
@@ -53,6 +53,8 @@ class CustomerUpdatesAgent:
         update = events.read_customer_update(
             message.value, timestamp_ms=timestamp_ms(message), card_guard=self._card_guard
         )
+        if update.customer_id is None and update.identifier is None:
+            log.info("%s names nobody who could be in the cache", place(message))
         identifiers = await self._identifiers(update, message)
         acknowledged = [
             await self._publisher.send(record)

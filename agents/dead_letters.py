@@ -1,71 +1,120 @@
-"""Where messages go that cannot be read, and when there are too many of them."""
+"""Where messages go that cannot be read, and the alarm when there are many of them.
+
+However many come, they are set aside, and what can be read is answered.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from posstream import events
-from posstream.domain.errors import UnreadableEvent
+from posstream.domain.errors import PublishFailed, UnreadableEvent
 from posstream.metrics import Metrics
-from posstream.ports import EventPublisher
+from posstream.ports import Record
 from posstream.resilience.clock import Clock
-from posstream.resilience.rate_limit import RateLimit
+from posstream.resilience.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
+#: Dead letters under way to the broker: a flood of them may take neither memory nor the loop.
+MOST_UNDER_WAY: Final = 500
+#: In a larger message the search for card numbers takes longer than the event loop has time.
+_LARGE_BYTES: Final = 2048
+#: Large ones that are searched at once.
+_MOST_SEARCHED: Final = 2
+_ALARM_SECONDS: Final = 60
+
 
 class DeadLetters:
-    """Sets messages aside, for all agents of a worker together."""
+    """Sets messages aside, for all agents of a worker together.
+
+    Args:
+        publish: writes a dead letter and waits for the broker's acknowledgement; raises
+            PublishFailed if the broker will never take it.
+        clock: time.
+        metrics: counts them.
+        per_minute: more than so many in a minute are an alarm.
+    """
 
     def __init__(
-        self, *, publisher: EventPublisher, clock: Clock, metrics: Metrics, per_minute: int
+        self,
+        *,
+        publish: Callable[[Record], Awaitable[None]],
+        clock: Clock,
+        metrics: Metrics,
+        per_minute: int,
     ) -> None:
-        self._publisher = publisher
+        self._publish = publish
+        self._clock = clock
         self._metrics = metrics
-        self._limit = RateLimit(clock, per_minute, per_seconds=60)
-        #: Why the agents take no more events, if so.
-        self.stopped: str | None = None
+        self._under_way = asyncio.Semaphore(MOST_UNDER_WAY)
+        self._searched = asyncio.Semaphore(_MOST_SEARCHED)
+        #: When the newest were set aside, in monotonic seconds: one more than is no alarm.
+        self._newest: deque[float] = deque(maxlen=per_minute + 1)
+        self._topic = ""
+        self._repeats: Repeats[str] = Repeats(clock)
 
-    async def hold_if_stopped(self) -> None:
-        """Wait until the worker ends, if there were too many; what was not taken stays unacked."""
-        if self.stopped:
-            await asyncio.Event().wait()
-
-    async def set_aside(self, message: Any, why: UnreadableEvent) -> bool:
-        """Write a dead letter and wait for the broker's acknowledgement.
-
-        Returns:
-            False if there were too many; then nothing was written, and `stopped` says so.
-        """
-        if not self._limit.allows():
-            self._stop(message.topic)
-            return False
-        self._metrics.dead_letters.labels(why.reason).inc()
-        log.warning("dead letter: %s: %s: %s", place(message), why.reason, why)
-        # In a thread: the search for card numbers in a large message takes its time.
-        letter = await asyncio.to_thread(
-            events.dead_letter,
-            message.key,
-            message.value,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            timestamp_ms=timestamp_ms(message),
-            error=why,
+    @property
+    def alarm(self) -> str | None:
+        """What is wrong, if there were too many in the last minute."""
+        newest, most = self._newest, self._newest.maxlen or 0
+        if len(newest) < most or self._clock.monotonic() - newest[0] >= _ALARM_SECONDS:
+            return None
+        return (
+            f"{most} messages or more in a minute cannot be read and become dead letters; the last "
+            f"one is of {self._topic}: see `posstream dlq list`, and mend what writes them"
         )
-        await (await self._publisher.send(letter))
-        return True
 
-    def _stop(self, topic: str) -> None:
-        if self.stopped is None:
-            self.stopped = (
-                f"more than {self._limit.limit} dead letters in a minute: whatever writes {topic} "
-                "is broken, and no more events are taken. Mend it, or raise "
-                "POSSTREAM_DEAD_LETTERS_PER_MINUTE, and start the worker again"
-            )
-            log.critical("%s", self.stopped)
+    def report(self) -> None:
+        """Say how many more there were of each kind, once a minute; to be called often."""
+        for kind, count in self._repeats.due():
+            log.warning("dead letters: %d more in a minute: %s", count, kind)
+
+    async def set_aside(self, message: Any, why: UnreadableEvent) -> None:
+        """Write a dead letter and wait until the broker has it, or will never take it.
+
+        Raises:
+            Exception: what nobody foresaw; then nothing is known of the letter.
+        """
+        self._note(message, why)
+        async with self._under_way:
+            letter = await self._letter(message, why)
+            try:
+                await self._publish(letter)
+            except PublishFailed as refusal:
+                self._metrics.dead_letters_refused.inc()
+                if self._repeats.is_first(f"{message.topic}: refused by the broker"):
+                    log.warning(
+                        "dead letter refused: %s stays where it is: %s", place(message), refusal
+                    )
+
+    def _note(self, message: Any, why: UnreadableEvent) -> None:
+        self._metrics.dead_letters.labels(why.reason).inc()
+        self._newest.append(self._clock.monotonic())
+        self._topic = message.topic
+        if self._repeats.is_first(f"{message.topic}: {why.reason}"):
+            log.warning("dead letter: %s: %s: %s", place(message), why.reason, why)
+
+    async def _letter(self, message: Any, why: UnreadableEvent) -> Record:
+        if len(message.value or b"") + len(message.key or b"") <= _LARGE_BYTES:
+            return _letter(message, why)
+        async with self._searched:
+            return await asyncio.to_thread(_letter, message, why)
+
+
+def _letter(message: Any, why: UnreadableEvent) -> Record:
+    return events.dead_letter(
+        message.key,
+        message.value,
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=timestamp_ms(message),
+        error=why,
+    )
 
 
 def place(message: Any) -> str:
@@ -80,11 +129,5 @@ def headers(message: Any) -> list[tuple[str, bytes]]:
 
 
 def timestamp_ms(message: Any) -> int:
-    """When a message of Faust's was written; see `written_ms`."""
-    return written_ms((message.timestamp or time.time()) * 1000, headers(message))
-
-
-def written_ms(timestamp_ms: float, headers: Sequence[tuple[str, bytes]]) -> int:
-    """When a message was written, in milliseconds since 1970; of a replay, the first time."""
-    first = events.first_written_ms(headers) if headers else None
-    return round(timestamp_ms) if first is None else first
+    """When a message of Faust's was written; see `events.written_ms`."""
+    return events.written_ms(round((message.timestamp or time.time()) * 1000), headers(message))

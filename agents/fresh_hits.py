@@ -134,12 +134,12 @@ class FreshHits:
             identified_at = event.get("occurred_at")
             event_id = event.get("event_id")
             if event_id is None:
-                event_id = f"{CUSTOMER_IDENTIFIED}/{partition}/{record.offset}"
+                event_id = f"{CUSTOMER_IDENTIFIED}/{partition}/{record.offset}/{record.timestamp}"
             elif type(event_id) is not str or not _PLAIN(event_id):
                 otherwise(record)
                 continue
             if identified_at is None:
-                identified_at = iso_utc_ms(clamp_ms(round(record.timestamp)))
+                identified_at = iso_utc_ms(clamp_ms(record.timestamp))
             elif not _is_moment(identified_at):
                 otherwise(record)
                 continue

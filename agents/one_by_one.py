@@ -1,13 +1,17 @@
 """How the agents of rare events work: one message after the other, acknowledged when done."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from agents.dead_letters import DeadLetters, place
 from posstream.domain.errors import UnreadableEvent
 
 log = logging.getLogger(__name__)
+
+#: Dead letters of one agent under way: what can be read does not wait for each of them.
+_MOST_ASIDE: Final = 200
 
 
 def is_current(app: Any, message: Any) -> bool:
@@ -21,6 +25,7 @@ class OneByOne:
     def __init__(self, app: Any, dead_letters: DeadLetters) -> None:
         self._app = app
         self._dead_letters = dead_letters
+        self._aside: set[asyncio.Task[None]] = set()
 
     def is_current(self, message: Any) -> bool:
         """Whether a message is still ours (see the function)."""
@@ -29,7 +34,7 @@ class OneByOne:
     async def consume(
         self, arriving: AsyncIterable[Any], handle: Callable[[Any], Awaitable[None]]
     ) -> None:
-        """Handle each message and acknowledge it.
+        """Handle each message and acknowledge it; those that cannot be read hold nobody up.
 
         Args:
             arriving: events without acknowledgement.
@@ -38,17 +43,40 @@ class OneByOne:
                 unacknowledged.
         """
         async for event in arriving:
-            await self._dead_letters.hold_if_stopped()
-            message = event.message
-            try:
-                try:
-                    await handle(message)
-                except UnreadableEvent as why:
-                    if not await self._dead_letters.set_aside(message, why):
-                        await self._dead_letters.hold_if_stopped()
-            except Exception as why:  # one that escaped would ack the event
-                log.critical("cannot go on at %s: %r", place(message), why, exc_info=why)
-                await self._app.crash(why)
+            if not await self._do(event, handle):
                 return  # nothing behind it may be acknowledged
-            if self.is_current(message):
-                event.ack()
+        if self._aside:
+            await asyncio.wait(self._aside)
+
+    async def _do(self, event: Any, handle: Callable[[Any], Awaitable[None]]) -> bool:
+        """Handle a message; False if the worker cannot go on."""
+        try:
+            await handle(event.message)
+        except UnreadableEvent as why:
+            while len(self._aside) >= _MOST_ASIDE:
+                await asyncio.wait(self._aside, return_when=asyncio.FIRST_COMPLETED)
+            task = asyncio.ensure_future(self._set_aside(event, why))
+            self._aside.add(task)
+            task.add_done_callback(self._aside.discard)
+        except Exception as why:  # noqa: BLE001 - one that escaped would ack the event
+            await self._crash(event.message, why)
+            return False
+        else:
+            self._finish(event)
+        return True
+
+    async def _set_aside(self, event: Any, why: UnreadableEvent) -> None:
+        try:
+            await self._dead_letters.set_aside(event.message, why)
+        except Exception as unforeseen:  # noqa: BLE001 - nothing watches this task but us
+            await self._crash(event.message, unforeseen)
+        else:
+            self._finish(event)
+
+    def _finish(self, event: Any) -> None:
+        if self.is_current(event.message):
+            event.ack()
+
+    async def _crash(self, message: Any, why: Exception) -> None:
+        log.critical("cannot go on at %s: %r", place(message), why, exc_info=why)
+        await self._app.crash(why)

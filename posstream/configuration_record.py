@@ -7,7 +7,9 @@ import orjson
 
 from posstream.domain.configuration_version import ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
+from posstream.domain.printable import is_clean, is_id
 from posstream.domain.times import iso_utc, parse_utc
+from posstream.json_input import whole_number
 
 #: GraphQL's Int has 32 bits.
 MAX_VERSION: Final = 2**31 - 1
@@ -42,8 +44,9 @@ def read_record(value: bytes) -> ConfigurationVersion:
         raise InvalidConfiguration("record", "is not JSON") from None
     if not isinstance(record, dict):
         raise InvalidConfiguration("record", "must be a JSON object")
-    number, enabled, config = (record.get(key) for key in ("version", "enabled", "config"))
-    if isinstance(number, bool) or not isinstance(number, int):
+    enabled, config = record.get("enabled"), record.get("config")
+    number = whole_number(record.get("version"))
+    if number is None:
         raise InvalidConfiguration("version", "must be a whole number")
     if not 1 <= number <= MAX_VERSION:
         raise InvalidConfiguration("version", f"must be from 1 to {MAX_VERSION}")
@@ -51,16 +54,14 @@ def read_record(value: bytes) -> ConfigurationVersion:
         raise InvalidConfiguration("enabled", "must be true or false")
     if not isinstance(config, dict):
         raise InvalidConfiguration("config", "must be an object")
-    updated_at = _text(record, "updated_at")
-    moment = None if updated_at is None else parse_utc(updated_at)
-    if updated_at is not None and moment is None:
-        raise InvalidConfiguration("updated_at", "must be an ISO-8601 time")
+    updated_at = record.get("updated_at")
     version = ConfigurationVersion(
         version=number,
         enabled=enabled,
         config=config,
         description=_text(record, "description") or "",
-        updated_at=moment,
+        # Nothing depends on it: a time that cannot be read counts as absent.
+        updated_at=parse_utc(updated_at) if isinstance(updated_at, str) else None,
         updated_by=_text(record, "updated_by"),
     )
     check_note(version.updated_by, version.description)
@@ -73,11 +74,9 @@ def check_note(updated_by: str | None, description: str) -> None:
     Raises:
         InvalidConfiguration: naming `updated_by` or `description`.
     """
-    if updated_by is not None and not (
-        updated_by.strip() and updated_by.isprintable() and len(updated_by) <= MAX_NAME
-    ):
+    if updated_by is not None and not is_id(updated_by, MAX_NAME):
         raise InvalidConfiguration("updated_by", f"must be 1 to {MAX_NAME} printable characters")
-    if not description.isprintable() or len(description) > MAX_DESCRIPTION:
+    if not is_clean(description) or len(description) > MAX_DESCRIPTION:
         raise InvalidConfiguration(
             "description", f"must be at most {MAX_DESCRIPTION} printable characters"
         )

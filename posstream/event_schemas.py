@@ -9,10 +9,13 @@ from typing import Any, Final
 
 from posstream import topics
 from posstream.configuration import PluginConfiguration, json_schema
+from posstream.configuration_record import MAX_DESCRIPTION, MAX_NAME, MAX_VERSION
 from posstream.domain.customer import TIERS
 from posstream.domain.identifier import IdentifierKind
 from posstream.domain.lookup import AttemptStatus, Reason, Source
+from posstream.domain.printable import CONTROL, VISIBLE
 from posstream.events import MAX_DEADLINE_MS, MAX_ID_LENGTH
+from posstream.json_input import MAX_WHOLE
 
 Schema = dict[str, Any]
 
@@ -58,6 +61,11 @@ def _object(required: tuple[str, ...], **properties: Schema) -> Schema:
     return {"type": "object", "required": list(required), "properties": properties}
 
 
+def _given(name: str) -> Schema:
+    """A field that is there, and is not null."""
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+
+
 def _one_of(values: Any, description: str) -> Schema:
     return {"enum": [str(value) for value in values], "description": description}
 
@@ -74,8 +82,30 @@ _TIME: Final[Schema] = {
     "format": "date-time",
     "description": "ISO-8601 in UTC with Z and milliseconds.",
 }
+#: Of an input, as `domain.printable.is_id` reads it.
+_KEY: Final[Schema] = {
+    **_ID,
+    "pattern": VISIBLE,
+    "not": {"type": "string", "pattern": CONTROL},
+    "description": "Not only blanks, and without control characters.",
+}
 #: Of an input: GraphQL's clients write a number.
-_PERSON_OR_TILL: Final[Schema] = {"type": ["string", "integer"]}
+_KEY_OR_NUMBER: Final[Schema] = {
+    **_KEY,
+    "type": ["string", "integer"],
+    "minimum": -MAX_WHOLE,
+    "maximum": MAX_WHOLE,
+}
+#: Of an input: whatever it is, the event is read.
+_TIME_IF_READABLE: Final[Schema] = {
+    "description": "A time of RFC 3339, in UTC if it has no offset. What is none counts as absent.",
+    "examples": ["2026-01-31T08:00:00.000Z"],
+}
+_NOT_READ: Final[Schema] = {"description": "Text.", "examples": ["5b1c7a52-6d0f-4f6e"]}
+_NOT_USED: Final[Schema] = {
+    "description": "Text or a number. It changes no answer.",
+    "examples": ["t1", 1],
+}
 _SCANNED: Final[Schema] = {
     "type": "string",
     "description": "A phone number, an e-mail address or a card, as scanned.",
@@ -154,13 +184,18 @@ _IDENTIFIED: Final = EventDescription(
     "A customer was scanned at a till. Each gets exactly one terminal answer.",
     _object(
         ("basket_id", "customer_identifier"),
-        basket_id=_ID,
+        basket_id=_KEY,
         customer_identifier=_SCANNED,
-        event_id=_optional(_ID),
+        identifier_kind={
+            "description": "PHONE, EMAIL or CARD: how the identifier is read. Anything else counts "
+            "as absent.",
+            "examples": ["CARD"],
+        },
+        event_id=_optional(_KEY),
         event_type=_optional(_type("CUSTOMER_IDENTIFIED")),
-        occurred_at=_optional(_TIME),
-        employee_id=_optional(_PERSON_OR_TILL),
-        terminal_id=_optional(_PERSON_OR_TILL),
+        occurred_at=_TIME_IF_READABLE,
+        employee_id=_NOT_USED,
+        terminal_id=_NOT_USED,
         deadline_ms=_optional(
             {
                 "type": "integer",
@@ -187,12 +222,12 @@ _STARTED: Final = EventDescription(
     "A basket was started at a till.",
     _object(
         ("basket_id", "employee_id", "terminal_id"),
-        basket_id=_ID,
-        employee_id=_PERSON_OR_TILL,
-        terminal_id=_PERSON_OR_TILL,
-        event_id=_optional(_ID),
+        basket_id=_KEY,
+        employee_id=_KEY_OR_NUMBER,
+        terminal_id=_KEY_OR_NUMBER,
+        event_id=_NOT_READ,
         event_type=_optional(_type("BASKET_STARTED")),
-        occurred_at=_optional(_TIME),
+        occurred_at=_TIME_IF_READABLE,
     ),
     {
         "event_id": "2f0d3a0e-3f5c-4a3f-8a11-7a2a2f1c4d05",
@@ -306,18 +341,18 @@ _UPDATED: Final = EventDescription(
     "A customer changed: their cache entries are refreshed or dropped.",
     _object(
         (),
-        customer_id=_optional(_PERSON_OR_TILL),
+        customer_id=_optional(_KEY_OR_NUMBER),
         customer_identifier=_optional(_SCANNED),
-        event_id=_optional(_ID),
+        event_id=_NOT_READ,
         event_type=_optional(_type("CUSTOMER_UPDATED")),
-        occurred_at=_optional(_TIME),
+        occurred_at=_TIME_IF_READABLE,
         customer={
-            "type": ["object", "null"],
-            "description": "As the directory describes one; only its customer_id is required.",
-            "required": ["customer_id"],
+            "description": "As the directory describes one; only its customer_id is required. What "
+            "cannot be believed, or is another customer's, counts as absent: the cache entries are "
+            "dropped then, and the directory is asked again.",
         },
     )
-    | {"anyOf": [{"required": ["customer_id"]}, {"required": ["customer_identifier"]}]},
+    | {"anyOf": [_given("customer_id"), _given("customer_identifier")]},
     {
         "event_id": "9a0f5d1c-2e6b-4f0b-8f57-5d2f0a6b7c44",
         "event_type": "CUSTOMER_UPDATED",
@@ -335,16 +370,16 @@ _CONFIGURATION: Final = EventDescription(
     "The live configuration of a plugin; a tombstone is the defaults.",
     _object(
         ("version", "enabled", "config"),
-        version={"type": "integer", "minimum": 1},
+        version={"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
         enabled={"type": "boolean"},
         config={
             "type": "object",
             "description": "Only the keys that were set.",
             "properties": json_schema(PluginConfiguration(api_endpoint=""))["properties"],
         },
-        description=_optional(_TEXT),
-        updated_at=_optional(_TIME),
-        updated_by=_optional(_TEXT),
+        description=_optional({**_TEXT, "maxLength": MAX_DESCRIPTION, "not": _KEY["not"]}),
+        updated_at=_TIME_IF_READABLE,
+        updated_by=_optional({**_KEY, "maxLength": MAX_NAME}),
     ),
     {
         "version": 3,

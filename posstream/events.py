@@ -1,9 +1,11 @@
 """Wire records <-> domain: what is written on each topic and how input is read. No I/O.
 
-Input is judged strictly (a bad message becomes a dead letter that names the field) and unknown
-fields are ignored; output follows the contract's section 1 to the letter.
+Input is read as the schemas of `event_schemas` describe it, no stricter and no laxer. What is
+needed for an answer is judged: a bad message becomes a dead letter that names the field. Any other
+field that cannot be read counts as absent. Output follows the contract's section 1 to the letter.
 """
 
+import math
 import re
 import struct
 import uuid
@@ -38,8 +40,9 @@ from posstream.domain.lookup import (
     LookupFailed,
 )
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
+from posstream.domain.printable import is_id
 from posstream.domain.times import clamp_ms, iso_utc_ms, parse_utc, to_ms
-from posstream.json_input import read_json, read_json_exactly
+from posstream.json_input import read_json, read_json_exactly, whole_number
 from posstream.json_output import write_json
 from posstream.ports import Record
 
@@ -61,6 +64,10 @@ MAX_RESPONSE_DATA: Final = 4096
 #: broker takes from us (`topics.DEAD_LETTER_MAX_BYTES`).
 MAX_DEAD_KEY: Final = 64 * 1024
 MAX_DEAD_VALUE: Final = 1024 * 1024 + 512 * 1024
+#: What is kept of the key and of the value of a dead letter that the broker refuses whole.
+_SHORT: Final = 256
+#: On a dead letter that was cut: how many bytes its value had.
+_TRUNCATED: Final = "posstream.dlq.truncated"
 #: On a dead letter and its replay: when the message was first written, in milliseconds since 1970.
 FIRST_WRITTEN: Final = "posstream.dlq.timestamp"
 #: A till may ask for a later answer than configured, but not for a later one than this.
@@ -86,9 +93,15 @@ Headers = Iterable[tuple[str, bytes]]
 # -- ids
 
 
-def lookup_id(event_id: str | None, topic: str, partition: int, offset: int) -> str:
-    """The lookup's id: the same for every delivery of one input."""
-    return derived(event_id or f"{topic}/{partition}/{offset}")
+def lookup_id(
+    event_id: str | None, topic: str, partition: int, offset: int, timestamp_ms: int
+) -> str:
+    """The lookup's id: the same for every delivery of one input.
+
+    Without event_id the input is known by its place and its record's own timestamp. The place
+    alone comes again when a topic is made anew.
+    """
+    return derived(event_id or f"{topic}/{partition}/{offset}/{timestamp_ms}")
 
 
 def derived(name: str) -> str:
@@ -120,10 +133,12 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
 
     Args:
         value: the message as received.
-        topic: where it came from, with `partition` and `offset`: its identity without event_id.
+        topic: where it came from; with `partition`, `offset` and `timestamp_ms` its identity
+            without event_id.
         partition: see `topic`.
         offset: see `topic`.
-        timestamp_ms: the broker's timestamp, used when `occurred_at` is absent.
+        timestamp_ms: the record's own timestamp. Without `occurred_at`, the event happened then,
+            or, of a replayed message, when the message was first written.
         headers: Kafka headers; `traceparent` is handed on.
         card_guard: refuse payment-card numbers.
 
@@ -142,16 +157,16 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     event_type = event.get("event_type")
     if event_type is not None and event_type != "CUSTOMER_IDENTIFIED":
         raise _invalid("event_type", "must be CUSTOMER_IDENTIFIED")
-    for name in ("employee_id", "terminal_id"):
-        _id(event, name, numbers=True)
     occurred_at = _moment_ms(event, "occurred_at")
+    if occurred_at is None:
+        occurred_at = clamp_ms(written_ms(timestamp_ms, headers))
     found = normalise(scanned, card_guard=card_guard)
     return Identification(
-        lookup_id=lookup_id(_id(event, "event_id"), topic, partition, offset),
+        lookup_id=lookup_id(_id(event, "event_id"), topic, partition, offset, timestamp_ms),
         basket_id=basket_id or "",
         identifier=found.value if isinstance(found, Identifier) else found.masked,
         kind=found.kind if isinstance(found, Identifier) else None,
-        identified_at_ms=clamp_ms(timestamp_ms) if occurred_at is None else occurred_at,
+        identified_at_ms=occurred_at,
         deadline_ms=_deadline(event),
         refused=None if isinstance(found, Identifier) else found.why,
         traceparent=_traceparent(headers),
@@ -190,6 +205,10 @@ def read_customer_update(
 ) -> CustomerUpdate:
     """Read one `customer-updated` message.
 
+    A customer who cannot be believed, or is another one than the event's, counts as not given: the
+    entries are dropped, and the directory is asked again. An identifier that is refused has no
+    entries.
+
     Args:
         value: the message as received.
         timestamp_ms: the broker's timestamp, used when `occurred_at` is absent.
@@ -202,32 +221,30 @@ def read_customer_update(
     event_type = event.get("event_type")
     if event_type is not None and event_type != "CUSTOMER_UPDATED":
         raise _invalid("event_type", "must be CUSTOMER_UPDATED")
-    _id(event, "event_id")
     customer_id = _id(event, "customer_id", numbers=True)
-    identifier = _identifier(event, "customer_identifier", card_guard=card_guard)
-    if customer_id is None and identifier is None:
+    scanned = event.get("customer_identifier")
+    if scanned is not None and not isinstance(scanned, str):
+        raise _invalid("customer_identifier", "must be text")
+    if customer_id is None and scanned is None:
         raise UnreadableEvent(
             DeadLetterReason.MISSING_FIELD, "customer_id and customer_identifier are missing"
         )
     occurred_at = _moment_ms(event, "occurred_at")
     customer = _customer(event, card_guard=card_guard)
     if customer is not None and customer_id not in {None, customer.customer_id}:
-        raise _invalid("customer", "has another customer_id than the event")
+        customer = None
+    found = None if scanned is None else normalise(scanned, card_guard=card_guard)
     return CustomerUpdate(
         customer_id=customer_id if customer is None else customer.customer_id,
-        identifier=identifier,
+        identifier=found.value if isinstance(found, Identifier) else None,
         customer=customer,
         occurred_at_ms=clamp_ms(timestamp_ms) if occurred_at is None else occurred_at,
     )
 
 
 def _customer(event: Mapping[str, Any], *, card_guard: bool) -> Customer | None:
-    if event.get("customer") is None:
-        return None
-    customer = read_customer(event["customer"], card_guard=card_guard)
-    if isinstance(customer, InvalidCustomer):
-        raise _invalid("customer", f"cannot be believed: {customer.why}")
-    return customer
+    customer = read_customer(event.get("customer"), card_guard=card_guard)
+    return None if isinstance(customer, InvalidCustomer) else customer
 
 
 def read_cache_command(value: bytes | None) -> CacheCommand:
@@ -308,6 +325,12 @@ def first_written_ms(headers: Headers) -> int | None:
     return None
 
 
+def written_ms(timestamp_ms: int, headers: Headers) -> int:
+    """When a message was written, in milliseconds since 1970; of a replay, the first time."""
+    first = first_written_ms(headers)
+    return timestamp_ms if first is None else first
+
+
 def _id(
     event: Mapping[str, Any], name: str, *, required: bool = False, numbers: bool = False
 ) -> str | None:
@@ -316,45 +339,30 @@ def _id(
         if required:
             raise _missing(name)
         return None
-    if numbers and isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    if numbers and (whole := whole_number(value)) is not None:
+        value = str(whole)
     if not isinstance(value, str):
         raise _invalid(name, "must be text")
-    if not 0 < len(value) <= MAX_ID_LENGTH or not value.isprintable() or value.isspace():
+    if not is_id(value, MAX_ID_LENGTH):
         raise _invalid(name, f"must be 1 to {MAX_ID_LENGTH} printable characters")
     return value
 
 
-def _identifier(event: Mapping[str, Any], name: str, *, card_guard: bool) -> str | None:
-    """A field's identifier, normalised; None if it is absent."""
-    scanned = event.get(name)
-    if scanned is None:
-        return None
-    if not isinstance(scanned, str):
-        raise _invalid(name, "must be text")
-    found = normalise(scanned, card_guard=card_guard)
-    if not isinstance(found, Identifier):
-        raise _invalid(name, f"{found.masked} is refused: {found.why}")
-    return found.value
-
-
 def _moment_ms(event: Mapping[str, Any], name: str) -> int | None:
+    """A field's time; None if it has none that can be read."""
     value = event.get(name)
-    if value is None:
-        return None
     moment = parse_utc(value) if isinstance(value, str) else None
-    if moment is None:
-        raise _invalid(name, "must be an ISO-8601 time")
-    return to_ms(moment)
+    return None if moment is None else to_ms(moment)
 
 
 def _deadline(event: Mapping[str, Any]) -> int | None:
     value = event.get("deadline_ms")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    whole = whole_number(value, most=math.inf)
+    if whole is None or whole < 1:
         raise _invalid("deadline_ms", "must be a whole number of milliseconds, at least 1")
-    return min(value, MAX_DEADLINE_MS)
+    return min(whole, MAX_DEADLINE_MS)
 
 
 def _missing(name: str) -> UnreadableEvent:
@@ -602,7 +610,7 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
     if key is None and value is None:
         value = b""  # aiokafka's producer refuses a record without both
     size = len(value or b"")
-    cut = (("posstream.dlq.truncated", str(size).encode()),) if size > MAX_DEAD_VALUE else ()
+    cut = ((_TRUNCATED, str(size).encode()),) if size > MAX_DEAD_VALUE else ()
     return Record(
         topics.DEAD_LETTERS,
         _masked(key, MAX_DEAD_KEY),
@@ -617,6 +625,14 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
             ("posstream.dlq.error", str(error).encode()),
         ),
     )
+
+
+def cut_short(letter: Record) -> Record:
+    """A dead letter with no more than the beginning of its key and value, which says so."""
+    key, value, headers = letter.key, letter.value or b"", letter.headers
+    if len(value) > _SHORT and not any(name == _TRUNCATED for name, _ in headers):
+        headers = ((_TRUNCATED, str(len(value)).encode()), *headers)
+    return Record(letter.topic, key and key[:_SHORT], letter.value and value[:_SHORT], headers)
 
 
 def _masked(raw: bytes | None, most: int) -> bytes | None:

@@ -13,6 +13,7 @@ from agents.projection import ProjectionAgent
 from posstream.adapters.answer_topics import AnswerReader
 from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
 from posstream.adapters.dead_letter_topic import DeadLetterTopic
+from posstream.adapters.dead_letter_writer import DeadLetterWriter
 from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.drilled_directory import DrilledDirectory
 from posstream.adapters.publisher import FaustPublisher
@@ -37,7 +38,8 @@ from posstream.runtime import Runtime
 from posstream.settings import Settings
 from posstream.streaming.app import LifetimeService, StreamingApp
 from posstream.streaming.stall import LOOK_SECONDS, StallWatch
-from posstream.topics import APP_ID, CUSTOMER_IDENTIFIED, REKEYED
+from posstream.streaming.transactions import TransactionWatch
+from posstream.topics import APP_ID, CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
 from posstream.worker_health import STALLED_SECONDS, WorkerHealth
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
@@ -86,8 +88,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         refresh_ahead=settings.refresh_ahead,
     )
     cache = CustomerCacheTable(app, partitions=settings.topic_partitions)
+    dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
     dead_letters = DeadLetters(
-        publisher=publisher,
+        publish=dead_letter_writer.write,
         clock=clock,
         metrics=metrics,
         per_minute=settings.dead_letters_per_minute,
@@ -127,7 +130,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     stall_watch = StallWatch(
         app, (CUSTOMER_IDENTIFIED, REKEYED), clock=clock, limit_seconds=STALLED_SECONDS
     )
-    health = WorkerHealth(app, agent, dead_letters, stall_watch)
+    transaction_watch = TransactionWatch(app, CONSUMED, clock=clock)
+    metrics.held_by_transactions.set_function(lambda: transaction_watch.held_back)
+    health = WorkerHealth(app, agent, dead_letters, stall_watch, transaction_watch)
     app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
     answers = AnswerFeed(clock)
     readers = create_reading_engine(engine)
@@ -169,6 +174,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         web=web,
         configuration=configuration,
         configuration_reader=ConfigurationReader(settings.bootstrap_servers, follower, drills),
+        dead_letter_writer=dead_letter_writer,
     )
     app.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),

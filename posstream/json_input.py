@@ -1,13 +1,16 @@
 """JSON of others, read only if it can be written again. No I/O."""
 
 import json
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import orjson
 
 from posstream.domain.sent_number import read_fraction, read_whole
 from posstream.json_output import write_json
 
+#: Largest whole number that is read, and by its negative the smallest.
+MAX_WHOLE: Final = 2**63 - 1
 #: As deep as a document is read without a second look: its brackets cannot nest deeper.
 _SHALLOW = 100
 
@@ -75,3 +78,12 @@ def _has_float(document: Any) -> bool:
         elif kind is list:
             left.extend(value)
     return False
+
+
+def whole_number(value: Any, *, most: float = MAX_WHOLE) -> int | None:
+    """A JSON number without a fraction, however it was written; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    if not -MAX_WHOLE <= value <= most or value % 1:
+        return None
+    return int(value)

@@ -55,7 +55,13 @@ class Metrics:
         self.commit_age_seconds = gauge(
             "commit_age_seconds", "Since the last commit, while events are in flight."
         )
+        self.held_by_transactions = gauge(
+            "held_by_transactions", "Records behind open transactions, which cannot be read yet."
+        )
         self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
+        self.dead_letters_refused = counter(
+            "dead_letters_refused", "Messages whose dead letter the broker refuses."
+        )
         self.streams = gauge("streams", "WebSockets and event streams that are open.")
         self.streams_dropped = counter("streams_dropped", "Streams cut off: nobody read them.")
         self.configuration_version = gauge("configuration_version", "The version in force.")

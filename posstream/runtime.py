@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream import embedded_broker
 from posstream.adapters.configuration_topic import ConfigurationReader
+from posstream.adapters.dead_letter_writer import DeadLetterWriter
 from posstream.adapters.directory_http import HttpDirectory
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.opening import DatabaseOpening
@@ -42,6 +43,7 @@ class Runtime:
         web: Application,
         configuration: CurrentConfiguration,
         configuration_reader: ConfigurationReader,
+        dead_letter_writer: DeadLetterWriter,
     ) -> None:
         self._app = app
         self._settings = settings
@@ -52,6 +54,7 @@ class Runtime:
         self._web_server: WebServer | None = None
         self._configuration = configuration
         self._configuration_reader = configuration_reader
+        self._dead_letter_writer = dead_letter_writer
         self._database = DatabaseOpening(self._open_database)
 
     async def open(self) -> None:
@@ -111,6 +114,7 @@ class Runtime:
         """Close what `open` opened, in reverse."""
         # Their events have been answered, or were waited for as long as a stop may take.
         await self._lookup.drain(_LAST_CALLS_SECONDS)
+        await self._dead_letter_writer.close()
         await self._directory.close()
         await self._database.close()
         await self._configuration_reader.close()

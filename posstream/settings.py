@@ -102,8 +102,8 @@ class Settings:
     graphql_introspection: bool = True
     #: Refresh entries that are in use before their fresh window ends.
     refresh_ahead: bool = True
-    #: Dead letters in a minute after which a worker stops taking events.
-    dead_letters_per_minute: int = 600
+    #: More dead letters in a minute are an alarm.
+    dead_letters_per_minute: int = 60
     #: How long the broker waits for a silent worker before it gives its partitions to another;
     #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
     session_timeout_seconds: int | None = None

@@ -35,6 +35,9 @@ PROJECTED: Final = (
     BASKET_STARTED,
 )
 
+#: What the workers' group reads.
+CONSUMED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CUSTOMER_UPDATED, CACHE_COMMANDS, *PROJECTED)
+
 #: Their agents wait for the database as long as it takes, and can do the same again without harm:
 #: no stop and no rebalance waits for them, for tills would wait as well.
 BEHIND_DATABASE: Final = frozenset({*PROJECTED, CUSTOMER_UPDATED})

@@ -7,6 +7,7 @@ from agents.dead_letters import DeadLetters
 from posstream.domain.errors import Stalled
 from posstream.events import MAX_DEADLINE_MS
 from posstream.streaming.stall import StallWatch
+from posstream.streaming.transactions import TransactionWatch
 from web.health import HealthReport
 
 #: Longer than any event may take. Upstream's consumer has stalled (faust-streaming#523, #532,
@@ -23,8 +24,10 @@ class WorkerHealth:
         agent: CustomerLookupAgent,
         dead_letters: DeadLetters,
         stall_watch: StallWatch,
+        transaction_watch: TransactionWatch,
     ) -> None:
         self._app = app
+        self._transaction_watch = transaction_watch
         self._stall_watch = stall_watch
         self._agent = agent
         self._dead_letters = dead_letters
@@ -34,7 +37,7 @@ class WorkerHealth:
         reasons = []
         if self._app.crashed:
             reasons.append("the worker crashed")
-        if not self._dead_letters.stopped and self._stalled:
+        if self._stalled:
             reasons.append(f"events wait, and nothing was committed for {STALLED_SECONDS} s")
         return HealthReport(not reasons, tuple(reasons), {})
 
@@ -47,8 +50,10 @@ class WorkerHealth:
 
     async def watch(self) -> None:
         """Look whether it stalled, and end it then: not every supervisor asks for its health."""
+        self._dead_letters.report()
+        self._transaction_watch.look()
         self._stall_watch.look()
-        if not self._dead_letters.stopped and self._stalled:
+        if self._stalled:
             await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
 
     def ready(self) -> HealthReport:
@@ -61,6 +66,9 @@ class WorkerHealth:
             reasons.append("the consumer group is rebalancing")
         elif not app.tables.actives_ready:
             reasons.append("the tables are being recovered")
-        if self._dead_letters.stopped:
-            reasons.append(self._dead_letters.stopped)
-        return HealthReport(not reasons, tuple(reasons), {"rebalances": app.rebalancing_count})
+        alarm = self._dead_letters.alarm
+        return HealthReport(
+            not reasons,
+            (*reasons, *([alarm] if alarm else []), *self._transaction_watch.warnings),
+            {"rebalances": app.rebalancing_count},
+        )

@@ -35,7 +35,7 @@ from posstream.domain.dead_letter import (
     WholeLetter,
 )
 from posstream.domain.errors import BrokerUnreachable
-from posstream.events import FIRST_WRITTEN
+from posstream.events import FIRST_WRITTEN, first_written_ms
 from posstream.ports import DeadLetterBox
 from posstream.topics import DEAD_LETTER_MAX_BYTES, DEAD_LETTERS
 
@@ -78,6 +78,8 @@ class Survey:
     prospects: Sequence[Prospect]
     refused: Sequence[NotReplayed]
     missing: Sequence[Address]
+    #: When the message of each prospect was first written, in milliseconds since 1970.
+    written_ms: Mapping[Address, int]
 
 
 class DeadLetterTopic(DeadLetterBox):
@@ -114,11 +116,11 @@ class DeadLetterTopic(DeadLetterBox):
             survey = await _surveyed(reader, selection)
             if not look_back or not survey.prospects:
                 return survey
-            before = {address: place async for address, place in _replays(reader, survey.prospects)}
+            before = {address: place async for address, place in _replays(reader, survey)}
         prospects = [
             Prospect(it.address, it.source, before.get(it.address)) for it in survey.prospects
         ]
-        return Survey(prospects, survey.refused, survey.missing)
+        return replace(survey, prospects=prospects)
 
     async def replay_each(
         self, targets: Mapping[Address, Source]
@@ -177,11 +179,12 @@ class DeadLetterTopic(DeadLetterBox):
         found: Prospect | None = None
         try:
             async with self._bounded() as reader:
-                judged = _only(await _surveyed(reader, Selection([address])), address)
+                survey = await _surveyed(reader, Selection([address]))
+                judged = _only(survey, address)
                 if isinstance(judged, NotReplayed):
                     return judged
                 found = judged
-                async for it, place in _replays(reader, [found], most=MOST_SEARCHED):
+                async for it, place in _replays(reader, survey, most=MOST_SEARCHED):
                     if it == address:
                         return replace(found, before=place)
                 return found
@@ -239,7 +242,7 @@ async def _at(reader: TopicReader, address: Address) -> WholeLetter | None:
 
 
 async def _surveyed(reader: TopicReader, selection: Selection) -> Survey:
-    prospects, refused = [], []
+    prospects, refused, written_ms = [], [], {}
     missing = set(selection.addresses)
     async for message in reader.records(DEAD_LETTERS, selection.starts):
         letter = read_letter(message)
@@ -250,25 +253,28 @@ async def _surveyed(reader: TopicReader, selection: Selection) -> Survey:
         why = why_not_replayed(letter, reader.partitions(source.topic) if source else ())
         if why is None and source is not None:
             prospects.append(Prospect(letter.address, source))
+            written_ms[letter.address] = letter.timestamp_ms
         else:
             refused.append(NotReplayed(letter.address, why or "?"))
         if selection.addresses and not missing:
             break
-    return Survey(prospects, refused, sorted(missing))
+    return Survey(prospects, refused, sorted(missing), written_ms)
 
 
 async def _replays(
-    reader: TopicReader, prospects: Sequence[Prospect], *, most: int | None = None
+    reader: TopicReader, survey: Survey, *, most: int | None = None
 ) -> AsyncIterator[tuple[Address, Source]]:
-    """Which letters were replayed before, and as what.
+    """Which of the surveyed letters were replayed before, and as what.
 
-    A replay goes to the partition that its message came from, so it lies behind it there.
+    A replay goes to the partition that its message came from, so it lies behind it there. It has
+    the address of its letter and the time of the message: the address alone comes again when the
+    topic of the dead letters is made anew.
 
     Raises:
         _TooManyError: if there are more than `most` records to search.
     """
     starts: defaultdict[str, dict[int, int]] = defaultdict(dict)
-    for source in (it.source for it in prospects):
+    for source in (it.source for it in survey.prospects):
         behind = source.offset + 1
         lowest = starts[source.topic].get(source.partition, behind)
         starts[source.topic][source.partition] = min(lowest, behind)
@@ -279,7 +285,9 @@ async def _replays(
             if most is not None and searched > most:
                 raise _TooManyError
             address = replayed_from(message.headers)
-            if address is not None:
+            if address is None:
+                continue
+            if survey.written_ms.get(address) == first_written_ms(message.headers):
                 yield address, Source(topic, message.partition, message.offset)
 
 

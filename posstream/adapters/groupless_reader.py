@@ -49,6 +49,7 @@ class GrouplessReader:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             fetch_max_wait_ms=fetch_wait_ms,
             max_poll_records=_MOST_RECORDS,
         )
@@ -87,7 +88,8 @@ class GrouplessReader:
                 take(record)
 
     async def _is_before(self, partition: aiokafka.TopicPartition, told: int) -> bool:
-        end = max(told, self._consumer.highwater(partition) or 0)
+        # Not the high watermark: what is behind an open transaction does not come.
+        end = max(told, self._consumer.last_stable_offset(partition) or 0)
         return bool(await self._consumer.position(partition) < end)
 
     async def fetch(self, *partitions: aiokafka.TopicPartition) -> list[Any]:

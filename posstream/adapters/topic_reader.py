@@ -90,9 +90,10 @@ class TopicReader:
             fetched = await self._consumer.getmany(*waiting, timeout_ms=_FETCH_MS)
             # Only a fetch tells the end: the embedded broker's `end_offsets` are too low.
             for tp in waiting:
-                highwater = self._consumer.highwater(tp)
-                if tp not in ends and highwater is not None:
-                    ends[tp] = max(told[tp], highwater)
+                # Not the high watermark: what is behind an open transaction does not come.
+                stable = self._consumer.last_stable_offset(tp)
+                if tp not in ends and stable is not None:
+                    ends[tp] = max(told[tp], stable)
             finished = {
                 tp for tp in waiting & ends.keys() if await self._consumer.position(tp) >= ends[tp]
             }
@@ -120,6 +121,7 @@ async def topic_reader(
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",
         fetch_max_wait_ms=20,
         max_partition_fetch_bytes=2 * DEAD_LETTER_MAX_BYTES,
         max_poll_records=most_at_once,

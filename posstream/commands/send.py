@@ -31,9 +31,7 @@ async def send(settings: Settings, basket_id: str, identifier: str, wait_seconds
     )
     async with topic_client(settings.bootstrap_servers) as client:
         await client.send(record)
-        arrived = await client.answer(
-            wait_seconds, lookup_id=events.lookup_id(event_id, record.topic, 0, 0)
-        )
+        arrived = await client.answer(wait_seconds, lookup_id=events.derived(event_id))
     if arrived is None:
         print(f"no answer within {wait_seconds:g} s: is a worker running? (`posstream check`)")
         return 2

@@ -76,6 +76,7 @@ async def topic_client(
         bootstrap_servers=list(servers),
         group_id=None,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",
         fetch_max_wait_ms=20,
     )
     try:

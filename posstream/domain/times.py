@@ -1,5 +1,6 @@
 """Times as the contract writes them: ISO-8601 UTC with `Z` and milliseconds. Pure."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, overload
@@ -7,6 +8,7 @@ from typing import Final, overload
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS: Final = 86_400_000
 _LAST_MS: Final = 253_402_300_799_999
+_LEAP_SECOND: Final = re.compile(r"(.{11}[0-9]{2}:[0-9]{2}:)60(.*)")
 
 
 @overload
@@ -52,7 +54,10 @@ def clamp_ms(milliseconds: int) -> int:
 def parse_utc(text: str) -> datetime | None:
     """Read an ISO-8601 time; one without an offset is taken as UTC. None if it is none."""
     try:
-        moment = datetime.fromisoformat(text)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = _rare(text)
         if moment.tzinfo is UTC:
             return moment
         if moment.tzinfo is None:
@@ -60,3 +65,12 @@ def parse_utc(text: str) -> datetime | None:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _rare(text: str) -> datetime:
+    """What RFC 3339 allows besides: a `z`, and the leap second, which is the next one's moment."""
+    text = text.replace("z", "Z")
+    leap = _LEAP_SECOND.fullmatch(text)
+    if leap is None:
+        return datetime.fromisoformat(text)
+    return datetime.fromisoformat(f"{leap[1]}59{leap[2]}") + timedelta(seconds=1)

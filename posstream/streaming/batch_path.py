@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 WINDOW: Final = 10_000
 #: Events of a partition that are begun and not finished: beyond, it waits.
 MOST_OPEN: Final = 1000
+#: Bytes of their keys and values: what is no event may be a thousand times as large as one.
+MOST_OPEN_BYTES: Final = 4 * 1024 * 1024
 #: How long the next list waits for the batches of this one to leave. One whose broker is frozen may
 #: not hold up all others.
 HAND_OVER_SECONDS: Final = 0.2
@@ -120,7 +122,7 @@ class Event:
 
     __slots__ = (
         *("topic", "partition", "offset", "key", "value", "headers", "timestamp"),
-        *("arrived_at", "_lane"),
+        *("arrived_at", "size", "_lane"),
     )
 
     def __init__(self, tp: TP, record: Any, arrived_at: float, lane: "_Lane") -> None:
@@ -133,8 +135,11 @@ class Event:
         self.timestamp: float = record.timestamp / 1000
         #: When it came to this worker, in monotonic seconds: deadlines count from here.
         self.arrived_at = arrived_at
+        #: Bytes of key and value.
+        self.size = len(self.key or b"") + len(self.value or b"")
         self._lane = lane
         lane.open[self.offset] = self
+        lane.open_bytes += self.size
 
     def finish(self) -> None:
         """It needs nothing more: its answer is with the broker."""
@@ -147,11 +152,6 @@ class Answering(Protocol):
     @property
     def writes(self) -> Sequence[str]:
         """The topics of its answers."""
-        ...
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it takes no more events."""
         ...
 
     def answer(
@@ -175,7 +175,7 @@ class Answering(Protocol):
 class _Lane:
     """One partition in one generation."""
 
-    __slots__ = ("_progress", "_tp", "answered", "current", "end", "open", "parked")
+    __slots__ = ("_progress", "_tp", "answered", "current", "end", "open", "open_bytes", "parked")
 
     def __init__(self, tp: TP, progress: Progress) -> None:
         self._tp = tp
@@ -186,13 +186,17 @@ class _Lane:
         self.answered = Offsets()
         #: Events begun and not finished, by offset.
         self.open: dict[int, Event] = {}
+        self.open_bytes = 0
         #: The offset after the last one that was taken; None before the first.
         self.end: int | None = None
         #: Fetched, and not taken yet.
         self.parked: Sequence[Any] = ()
 
     def finish(self, event: Event) -> None:
-        if self.open.pop(event.offset, None) is not None and self.current:
+        if self.open.pop(event.offset, None) is None:
+            return
+        self.open_bytes -= event.size
+        if self.current:
             self._progress.finish(self._tp, event.offset)
 
     def settle(self, start: int, stop: int) -> None:
@@ -216,6 +220,8 @@ class _Lane:
         """How many events may be taken from an offset on."""
         position = self._progress.position(self._tp)
         if position is not None and offset - position >= WINDOW:
+            return 0
+        if self.open_bytes >= MOST_OPEN_BYTES:
             return 0
         return MOST_OPEN - len(self.open)
 
@@ -243,12 +249,8 @@ class BatchPath:
     def is_ready(self) -> bool:
         """Whether something that was fetched can be taken now."""
         return any(
-            lane.parked and lane.room(lane.parked[0].offset) and not self._is_stopped(tp)
-            for tp, lane in self._lanes.items()
+            lane.parked and lane.room(lane.parked[0].offset) for lane in self._lanes.values()
         )
-
-    def _is_stopped(self, tp: TP) -> bool:
-        return bool(self._app.answering[tp.topic].is_stopped)
 
     @property
     def in_flight(self) -> int:
@@ -316,7 +318,7 @@ class BatchPath:
         records = lane.new(records)
         if not records:
             return
-        room = 0 if self._is_stopped(tp) else lane.room(records[0].offset)
+        room = lane.room(records[0].offset)
         if room < len(records):
             records, lane.parked = records[:room], records[room:]
         if not records:

@@ -11,6 +11,9 @@
 4. Whole fetches: upstream empties the set of partitions while a fetch waits with it, and what
    comes of the others then is dropped (`Consumer._getmany`).
 
+5. Read committed: without Faust's own transactions upstream reads those of others before they are
+   committed, and those that are aborted.
+
 The wait for streams to finish is bounded besides: upstream it has no end. And records are read
 by `records.TolerantRecords`, and written by `producer.Producer`.
 """
@@ -74,6 +77,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         client.install()
         consumer = super()._create_worker_consumer(transport)
         consumer._key_deserializer = records.as_read  # noqa: SLF001 - Faust takes none
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust has its own opinion
         consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms  # noqa: SLF001 - no public way
         # One answer must get through within `client.REQUEST_SECONDS` on a slow link, too.
         consumer._fetch_max_bytes = _FETCH_BYTES  # noqa: SLF001 - no public way
@@ -214,6 +218,26 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         )
         return {TP(*tp): at and at.offset for tp, at in found.items()}
 
+    def highwater(self, tp: TP) -> int | None:
+        """Up to where a partition can be read, as the last fetch told it."""
+        end, stable = self._ends(tp)
+        return end if stable is None else stable
+
+    def held_back(self, tp: TP) -> tuple[int, int]:
+        """The offset up to which a partition can be read, and how many come behind it.
+
+        Those are behind the first record of an open transaction.
+        """
+        end, stable = self._ends(tp)
+        return (0, 0) if end is None or stable is None else (stable, end - stable)
+
+    def _ends(self, tp: TP) -> tuple[int | None, int | None]:
+        consumer = self._ensure_consumer()
+        try:
+            return consumer.highwater(tp), consumer.last_stable_offset(tp)
+        except AssertionError:  # aiokafka's: it was revoked this moment
+            return None, None
+
     async def _forget_beyond_end(self, commits: dict[TP, int | None]) -> None:
         """Take a commit beyond the end for none: its topic was made again, or cut.
 
@@ -326,6 +350,11 @@ class Consumer(faust_driver.Consumer):
     def is_full_of_lists(self) -> bool:
         """Whether the topics that are taken in lists should be fetched no more for now."""
         return self._list_path.is_full
+
+    def held_back(self, tp: TP) -> tuple[int, int]:
+        """See `ConsumerThread.held_back`."""
+        held: tuple[int, int] = self._thread.held_back(tp)
+        return held
 
     def finished_to(self, tp: TP) -> int | None:
         """The first offset of a partition that is not finished; None if it is not known."""

@@ -12,7 +12,7 @@ from faust.types import TP
 from posstream.resilience.clock import Clock
 
 #: Seconds between two looks.
-LOOK_SECONDS: Final = 15.0
+LOOK_SECONDS: Final = 5.0
 
 
 class StallWatch:
@@ -45,17 +45,14 @@ class StallWatch:
         return None
 
     def look(self) -> None:
-        """Compare where the partitions end with how far they are finished."""
+        """Compare up to where the partitions can be read with how far they are finished."""
         consumer = self._app.consumer
         now = self._clock.monotonic()
         before, self._standing = self._standing, {}
         for tp in [TP(*tp) for tp in consumer.assignment() if tp.topic in self._topics]:
             at = consumer.finished_to(tp)
-            try:
-                # As the last fetch told it: to ask the broker would hold up the fetches.
-                end = consumer.highwater(tp)
-            except AssertionError:  # aiokafka's: it was revoked this moment
-                continue
+            # As the last fetch told it: to ask the broker would hold up the fetches.
+            end = consumer.highwater(tp)
             if (end or 0) > (at or 0):
                 known = before.get(tp)
                 since = known[1] if known is not None and known[0] == at else now

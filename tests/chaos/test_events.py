@@ -104,14 +104,17 @@ async def _start(till: Till, scans: list[Scan]) -> None:
 
 @dataclass(frozen=True)
 class Nameless(Scan):
-    """A scan without an event_id, known by where the broker put it."""
+    """A scan without an event_id, known by where and when the broker wrote it."""
 
     partition: int = 0
     offset: int = 0
+    timestamp_ms: int = 0
 
     @property
     def lookup_id(self) -> str:
-        return events.lookup_id(None, topics.CUSTOMER_IDENTIFIED, self.partition, self.offset)
+        return events.lookup_id(
+            None, topics.CUSTOMER_IDENTIFIED, self.partition, self.offset, self.timestamp_ms
+        )
 
     @property
     def value(self) -> bytes:
@@ -124,7 +127,8 @@ async def _send_nameless(till: Till, scan: Scan, partition: int) -> None:
     sent = await till.client.producer.send_and_wait(
         topics.CUSTOMER_IDENTIFIED, nameless.value, partition=partition
     )
-    till.ledger.acknowledged(dataclasses.replace(nameless, offset=sent.offset), at)
+    known = dataclasses.replace(nameless, offset=sent.offset, timestamp_ms=sent.timestamp)
+    till.ledger.acknowledged(known, at)
 
 
 async def test_events_without_an_id_come_again(stage: Stage, publish: Publish) -> None:

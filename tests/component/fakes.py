@@ -381,10 +381,8 @@ def a_customer(identifier: str) -> Customer:
     return customer
 
 
-def dead_letters_of(
-    publisher: FakePublisher, metrics: Metrics, per_minute: int = 100
-) -> DeadLetters:
+def dead_letters_of(publisher: FakePublisher, metrics: Metrics) -> DeadLetters:
     """Where an agent under test sets messages aside."""
     return DeadLetters(
-        publisher=publisher, clock=FixedClock(), metrics=metrics, per_minute=per_minute
+        publish=publisher.publish, clock=FixedClock(), metrics=metrics, per_minute=100
     )

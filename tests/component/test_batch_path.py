@@ -29,7 +29,6 @@ class Answerer:
     writes = ("answers",)
 
     def __init__(self) -> None:
-        self.is_stopped = False
         #: The lists as they came, by offsets.
         self.lists: list[tuple[TP, list[int]]] = []
         self.begun: list[Event] = []
@@ -431,23 +430,26 @@ def others(*offsets: int) -> list[str]:
     return [f"source/1/{offset}" for offset in offsets]
 
 
-async def test_what_takes_no_more_events_has_them_parked() -> None:
+async def test_events_that_are_large_are_bounded_by_their_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bench = Bench()
-    bench.answerer.is_stopped = True
-    await bench.take(SOURCE, 0, 1)
-    assert (bench.path.parked, bench.path.is_ready, bench.answerer.lists) == ({SOURCE}, False, [])
-    bench.answerer.is_stopped = False
+    monkeypatch.setattr(batch_path, "MOST_OPEN_BYTES", 2 * len(MISS))
+    await bench.take(SOURCE, 0, 1, misses=[0, 1])
+    await bench.take(SOURCE, 2, 3)
+    assert (bench.path.parked, bench.path.is_ready) == ({SOURCE}, False)
+    bench.answerer.begun[0].finish()
     assert bench.path.is_ready
-    await bench.take(SOURCE, 2)
-    assert bench.answerer.lists == [(SOURCE, [0, 1, 2])]
+    await bench.go_on()
+    assert bench.answered() == answers_of(2, 3)
 
 
 async def test_parked_events_are_dropped_at_a_drain_and_stay_below_no_commit() -> None:
     bench = Bench()
-    bench.answerer.is_stopped = True
+    bench.app.consumer.flow_active = False
     await bench.take(SOURCE, 0, 1)
     bench.path.drop_parked()
-    bench.answerer.is_stopped = False
+    bench.app.consumer.flow_active = True
     await bench.go_on()
     await bench.take(OTHER, 0)
     await a_while()
@@ -457,10 +459,10 @@ async def test_parked_events_are_dropped_at_a_drain_and_stay_below_no_commit() -
 
 async def test_parked_events_of_an_older_generation_are_never_taken() -> None:
     bench = Bench()
-    bench.answerer.is_stopped = True
+    bench.app.consumer.flow_active = False
     await bench.take(SOURCE, 0, 1)
     bench.rebalance(source=0)
-    bench.answerer.is_stopped = False
+    bench.app.consumer.flow_active = True
     assert bench.path.parked == set()
     await bench.go_on()
     assert bench.answerer.lists == []

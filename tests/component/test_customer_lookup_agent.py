@@ -12,7 +12,7 @@ import pytest
 from faust.types import TP
 
 from agents.customer_lookup import CustomerLookupAgent
-from agents.dead_letters import DeadLetters
+from agents.dead_letters import MOST_UNDER_WAY, DeadLetters
 from posstream import events, topics
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.directory_call import DirectoryCall
@@ -67,7 +67,7 @@ class Bench:
             metrics=self.metrics,
         )
         self.dead_letters = DeadLetters(
-            publisher=self.publisher,
+            publish=self.publisher.publish,
             clock=self.clock,
             metrics=self.metrics,
             per_minute=dead_letters_per_minute,
@@ -246,19 +246,31 @@ async def test_an_event_is_finished_when_the_broker_has_its_answer_and_its_audit
     assert (bench.agent.in_flight, bench.path.in_flight) == (0, 0)
 
 
-async def test_too_many_dead_letters_in_a_minute_stop_the_lists_and_nothing_is_set_aside() -> None:
+async def test_however_many_messages_cannot_be_read_the_others_are_answered() -> None:
     bench = Bench(dead_letters_per_minute=3)
-    await bench.send(*[b"broken"] * 5)
-    await bench.until(lambda: bool(bench.dead_letters.stopped))
-    await bench.until(lambda: bench.acked == [0, 1, 2])
-    letters = [r for r in bench.records if r.topic == topics.DEAD_LETTERS]
-    assert len(letters) == 3
-    assert "POSSTREAM_DEAD_LETTERS_PER_MINUTE" in str(bench.dead_letters.stopped)
     bench.keep("+1")
-    await bench.send(scan("+1"))
-    assert bench.agent.is_stopped
-    assert (bench.answers(), bench.path.parked) == ([], {SOURCE})
-    assert not bench.app.crashed
+    for _ in range(5):
+        await bench.send(*[b"broken"] * 900, scan("+1"))
+    async with asyncio.timeout(10):
+        while len(bench.acked) < 5 * 901:
+            await bench.path.take({}, 1)  # what was parked
+            await asyncio.sleep(0)
+    letters = [r for r in bench.records if r.topic == topics.DEAD_LETTERS]
+    assert (len(letters), len(bench.answers())) == (4500, 5)
+
+
+async def test_a_flood_waits_in_its_own_partition_and_the_one_beside_it_goes_on() -> None:
+    bench = Bench()
+    bench.keep("+1")
+    bench.publisher.acknowledgement = asyncio.get_running_loop().create_future()
+    await bench.send(*[b"broken"] * 1500)
+    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
+    assert {SOURCE} == bench.path.parked
+    assert len(bench.answers()) == 1
+    under_way = [r for r in bench.records if r.topic == topics.DEAD_LETTERS]
+    assert len(under_way) == MOST_UNDER_WAY
+    bench.publisher.acknowledgement.set_result(None)
+    await bench.until(lambda: len(bench.acked) == 1000)
 
 
 async def test_the_age_of_a_commit_grows_only_while_an_event_waits() -> None:
@@ -375,7 +387,8 @@ async def test_a_rekeyed_hit_is_answered_from_the_list() -> None:
     bench.keep("+1")
     await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
     (answer,) = at_once(bench)
-    assert (answer["source"], answer["lookup_id"]) == ("CACHE", events.lookup_id(None, "t", 0, 0))
+    lookup_id = events.lookup_id(None, "t", 0, 0, 1)
+    assert (answer["source"], answer["lookup_id"]) == ("CACHE", lookup_id)
     assert bench.progress.position(REKEYED) == 1
 
 

@@ -328,6 +328,19 @@ async def test_what_was_replayed_is_not_replayed_twice_unless_asked_for(shop: Sh
     assert (again.exit_code, again.output) == (0, "0/1 replayed as customer-identified/1/5\n")
 
 
+async def test_a_replay_of_another_letter_that_lay_at_the_same_address_does_not_count(
+    shop: Shop,
+) -> None:
+    await shop.set_aside(b"1")
+    headers = [(REPLAYED_FROM, b"0/0"), (events.FIRST_WRITTEN, b"1700000000000")]
+    await shop.write(Record(topics.CUSTOMER_IDENTIFIED, KEY, b"0", headers, partition=1))
+    replayed = await shop.run("replay", "0/0")
+    assert (replayed.exit_code, replayed.output) == (
+        0,
+        "0/0 replayed as customer-identified/1/2\n",
+    )
+
+
 async def test_more_than_one_is_replayed_only_after_a_yes(shop: Shop) -> None:
     await shop.set_aside(b"one", b"two")
     refused = await shop.run("replay", "--all", answer="n\n")

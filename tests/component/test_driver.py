@@ -22,7 +22,7 @@ from posstream.domain.errors import StartRefused
 from posstream.embedded_broker import EmbeddedBroker
 from posstream.ports import Record
 from posstream.settings import Settings
-from posstream.streaming import list_path
+from posstream.streaming import batch_path, list_path
 from posstream.streaming.app import (
     BUFFER_MAXSIZE,
     EMBEDDED_TUNING,
@@ -554,7 +554,6 @@ class Answerer:
     """Answers every record of its topic."""
 
     writes = ("answers",)
-    is_stopped = False
 
     def __init__(self) -> None:
         self.offsets: list[int] = []
@@ -578,9 +577,10 @@ ROWS = TP(PROJECTED[0], 0)
 class Fetching:
     """A consumer that has its partitions, and gets what a test puts in."""
 
-    def __init__(self, app: StreamingApp, consumer: Any) -> None:
+    def __init__(self, app: StreamingApp, consumer: Any, patch: pytest.MonkeyPatch) -> None:
         self.app: Any = app
         self.consumer = consumer
+        self._patch = patch
         self.answerer = Answerer()
         self.taken: list[int] = []
         app.answering[SOURCE.topic] = self.answerer
@@ -598,6 +598,14 @@ class Fetching:
         consumer._thread.seek_to_committed = self._seek
         consumer._sought_in = 1
         self.own(SOURCE, ROWS)
+
+    def fill(self) -> None:
+        """Let there be no room for another event."""
+        self._patch.setattr(batch_path, "MOST_OPEN", 0)
+
+    def empty(self) -> None:
+        """Let there be room again."""
+        self._patch.setattr(batch_path, "MOST_OPEN", 1000)
 
     def own(self, *tps: TP) -> None:
         self.consumer.assignment = lambda: set(tps)
@@ -637,7 +645,7 @@ class Fetching:
 async def fetching(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fetching]:
     monkeypatch.setattr(list_path, "LINGER_SECONDS", 0)
     app = app_for(tmp_path)
-    made = Fetching(app, await consumer_of(Consumer, app))
+    made = Fetching(app, await consumer_of(Consumer, app), monkeypatch)
     yield made
     await made.consumer._list_path.stop()
 
@@ -709,9 +717,9 @@ async def test_what_was_kept_comes_again_after_a_seek_and_is_answered_once(
 
 
 async def test_a_new_assignment_forgets_what_waits_in_lists(fetching: Fetching) -> None:
-    fetching.answerer.is_stopped = True
+    fetching.fill()
     await fetching.fetch(source=[0, 1])
-    fetching.answerer.is_stopped = False
+    fetching.empty()
     fetching.consumer._list_path.take({ROWS: [Fetched(9)]}, 1)
     await fetching.rebalance()
     await fetching.fetch(source=[5], rows=[5])
@@ -719,7 +727,7 @@ async def test_a_new_assignment_forgets_what_waits_in_lists(fetching: Fetching) 
 
 
 async def test_what_is_parked_is_not_fetched_and_the_others_are(fetching: Fetching) -> None:
-    fetching.answerer.is_stopped = True
+    fetching.fill()
     await fetching.fetch(source=[0])
     await fetching.fetch(source=[1], rows=[0])
     assert fetching.asked == [{SOURCE, ROWS}, {ROWS}]
@@ -740,7 +748,7 @@ async def test_a_fetch_does_not_wait_long_while_what_is_taken_in_lists_is_paused
 async def test_if_everything_is_parked_nothing_is_asked_for(fetching: Fetching) -> None:
     """For aiokafka, an empty set means all partitions."""
     fetching.own(SOURCE)
-    fetching.answerer.is_stopped = True
+    fetching.fill()
     await fetching.fetch(source=[0])
     await fetching.fetch(source=[1])
     assert fetching.asked == [{SOURCE}]
@@ -751,9 +759,9 @@ async def test_what_is_parked_is_taken_when_there_is_room_although_nothing_else_
     fetching: Fetching, owned: tuple[TP, ...]
 ) -> None:
     fetching.own(*owned)
-    fetching.answerer.is_stopped = True
+    fetching.fill()
     await fetching.fetch(source=[0, 1])
-    fetching.answerer.is_stopped = False
+    fetching.empty()
     await fetching.fetch()
     assert fetching.answerer.offsets == [0, 1]
     await fetching.fetch(source=[2])
@@ -770,7 +778,7 @@ async def test_the_drain_waits_for_events_and_drops_what_is_parked(fetching: Fet
     fetching.consumer.commit = commit
     fetching.answerer.leaves = True
     await fetching.fetch(source=[0, 1])
-    fetching.answerer.is_stopped = True
+    fetching.fill()
     await fetching.fetch(source=[2])
     waiting = asyncio.ensure_future(fetching.consumer.wait_empty())
     await a_while()
@@ -780,7 +788,7 @@ async def test_the_drain_waits_for_events_and_drops_what_is_parked(fetching: Fet
     async with asyncio.timeout(10):
         await waiting
     assert committed == [2], "the last commit comes after the last answer"
-    fetching.answerer.is_stopped = False
+    fetching.empty()
     await fetching.fetch(rows=[0])
     assert fetching.answerer.offsets == [0, 1]
 

@@ -33,6 +33,13 @@ async def test_a_worker_that_is_not_ready_answers_503_with_its_reasons(web: WebV
     }
 
 
+async def test_a_worker_that_does_its_work_and_has_a_reason_is_degraded(web: WebView) -> None:
+    web.health.readiness = HealthReport(ok=True, reasons=("many dead letters",))
+    response = await web.client.get("/health/ready")
+    assert response.status == 200
+    assert await response.json() == {"status": "degraded", "reasons": ["many dead letters"]}
+
+
 async def test_a_worker_that_is_not_ready_may_well_be_alive(web: WebView) -> None:
     web.health.readiness = HealthReport(ok=False, reasons=("tables are being recovered",))
     response = await web.client.get("/health/live")

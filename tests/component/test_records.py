@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
@@ -136,3 +136,35 @@ def test_records_with_odd_header_names_are_as_good_as_others() -> None:
 def test_the_mark_is_never_called() -> None:
     with pytest.raises(AssertionError):
         as_read(b"k")
+
+
+def transactional(offset: int, producer: int, key: bytes, *, control: bool = False) -> bytes:
+    """A batch of one record within a transaction, or the marker that ends one."""
+    builder = DefaultRecordBatchBuilder(2, 0, 1, producer, 0, 0, 1000)
+    builder.append(0, 1, key, b"v%d" % offset, [])
+    raw = bytearray(builder.build())
+    struct.pack_into(">q", raw, 0, offset)
+    if control:
+        raw[22] |= 0x20
+    struct.pack_into(">I", raw, 17, calc_crc32c(bytes(raw[21:])))
+    return bytes(raw)
+
+
+def test_of_an_aborted_transaction_nothing_is_read_and_what_comes_after_it_is() -> None:
+    aborted, committed = struct.pack(">hh", 0, 0), struct.pack(">hh", 0, 1)
+    log = b"".join(
+        (
+            transactional(0, 7, b"k"),
+            transactional(1, 8, b"k"),
+            transactional(2, 7, aborted, control=True),
+            transactional(3, 7, b"k"),
+            transactional(4, 8, committed, control=True),
+            transactional(5, 7, committed, control=True),
+        )
+    )
+    tp = TopicPartition("t", 0)
+    found = module.PartitionRecords(
+        tp, TolerantRecords(log), [(7, 0)], 0, None, None, True, READ_COMMITTED
+    )
+    assert [record.value for record in found] == [b"v1", b"v3"]
+    assert found.next_fetch_offset == 6

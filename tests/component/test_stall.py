@@ -37,12 +37,13 @@ class Worker:
     def __init__(self) -> None:
         self.group, self.clock = Group(), ManualClock()
         self.crashes: list[BaseException] = []
-        self.dead_letters = SimpleNamespace(stopped=None)
+        self.dead_letters = SimpleNamespace(alarm=None, report=lambda: None)
         app: Any = SimpleNamespace(consumer=self.group, crash=self._crash, crashed=False)
         watch = StallWatch(app, [SOURCE.topic], clock=self.clock, limit_seconds=STALLED_SECONDS)
         agent: Any = SimpleNamespace(commit_age_seconds=lambda: 0.0)
         letters: Any = self.dead_letters
-        self.health = WorkerHealth(app, agent, letters, watch)
+        transactions: Any = SimpleNamespace(look=lambda: None, warnings=())
+        self.health = WorkerHealth(app, agent, letters, watch, transactions)
 
     async def _crash(self, why: BaseException) -> None:
         self.crashes.append(why)
@@ -82,10 +83,3 @@ async def test_a_lag_that_moves_is_no_stall(worker: Worker) -> None:
 
 async def test_no_lag_is_no_stall_nor_is_one_behind_the_database(worker: Worker) -> None:
     assert await worker.after(STALLED_SECONDS * 2)
-
-
-async def test_a_worker_that_stopped_on_purpose_waits(worker: Worker) -> None:
-    worker.group.ends[SOURCE] = 6
-    worker.dead_letters.stopped = "too many dead letters"
-    assert await worker.after(STALLED_SECONDS * 2)
-    assert not worker.crashes

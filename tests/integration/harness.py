@@ -245,7 +245,7 @@ class Scan:
 
     @property
     def lookup_id(self) -> str:
-        return events.lookup_id(self.event_id, "", 0, 0)
+        return events.derived(self.event_id)
 
     deadline_ms: int | None = None
     occurred_at: str | None = None

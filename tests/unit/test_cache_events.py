@@ -1,6 +1,7 @@
 """`customer-updated` and cache commands: what is read, what is refused, and the way round."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -90,22 +91,7 @@ def test_a_customer_id_as_a_number_is_the_same_as_text() -> None:
         (b'{"customer_id":""}', R.INVALID_FIELD, "customer_id"),
         (b'{"customer_id":["C1"]}', R.INVALID_FIELD, "customer_id"),
         (b'{"customer_identifier":5}', R.INVALID_FIELD, "customer_identifier"),
-        (b'{"customer_identifier":""}', R.INVALID_FIELD, "customer_identifier"),
-        (b'{"customer_id":"C1","occurred_at":"soon"}', R.INVALID_FIELD, "occurred_at"),
-        (b'{"customer_id":"C1","event_id":5}', R.INVALID_FIELD, "event_id"),
         (b'{"customer_id":"C1","event_type":"X"}', R.INVALID_FIELD, "event_type"),
-        (b'{"customer_id":"C1","customer":"John"}', R.INVALID_FIELD, "customer"),
-        (b'{"customer_id":"C1","customer":{}}', R.INVALID_FIELD, "customer_id"),
-        (
-            b'{"customer_id":"C1","customer":{"customer_id":"C1","loyalty_points":[]}}',
-            R.INVALID_FIELD,
-            "loyalty_points",
-        ),
-        (
-            b'{"customer_id":"C1","customer":{"customer_id":"C2"}}',
-            R.INVALID_FIELD,
-            "another customer_id",
-        ),
     ],
 )
 def test_news_that_cannot_be_read_are_refused_with_the_field(
@@ -116,10 +102,29 @@ def test_news_that_cannot_be_read_are_refused_with_the_field(
     assert refused.value.reason is reason
 
 
-def test_a_payment_card_is_refused_masked_and_masked_in_the_customer() -> None:
-    with pytest.raises(UnreadableEvent) as refused:
-        read(customer_identifier=VISA)
-    assert "1111 1111" not in str(refused.value)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"occurred_at": "soon"},
+        {"event_id": 5},
+        {"customer": "John"},
+        {"customer": {}},
+        {"customer": {"customer_id": "C1", "loyalty_points": []}},
+        {"customer": {"customer_id": "C2"}},
+        {"customer_identifier": ""},
+        {"customer_identifier": VISA},
+    ],
+)
+def test_what_cannot_be_believed_of_news_counts_as_absent(fields: dict[str, Any]) -> None:
+    assert read(customer_id="C1", **fields) == read(customer_id="C1")
+
+
+def test_a_customers_id_may_be_a_whole_number_however_it_is_written() -> None:
+    assert read(customer_id="7") == read(customer_id=7) == read(customer_id=7.0)
+
+
+def test_a_payment_card_has_no_entries_and_is_masked_in_the_customer() -> None:
+    assert read(customer_identifier=VISA).identifier is None
     update = read(customer_id="C1", customer={"customer_id": "C1", "note": VISA})
     assert update.customer is not None
     assert update.customer.attributes["note"] != VISA

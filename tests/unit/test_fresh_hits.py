@@ -11,7 +11,6 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.dead_letters import written_ms
 from agents.fresh_hits import FreshHits
 from posstream import events
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
@@ -156,7 +155,7 @@ def at_length(setting: Setting, values: dict[bytes, bytes], record: Fetched) -> 
         topic=CUSTOMER_IDENTIFIED,
         partition=setting.partition,
         offset=record.offset,
-        timestamp_ms=written_ms(record.timestamp, headers),
+        timestamp_ms=record.timestamp,
         headers=headers,
         card_guard=setting.card_guard,
     )

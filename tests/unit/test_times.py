@@ -53,6 +53,30 @@ def test_a_time_is_read_in_its_offset_and_without_one_as_utc(text: str) -> None:
     assert datetime(2026, 1, 31, 8, tzinfo=UTC) == parse_utc(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-31t08:00:00z", "2026-01-31T08:00:00.000Z"),
+        ("2026-01-31T08:00:00.5z", "2026-01-31T08:00:00.500Z"),
+        ("2026-01-31T08:00:00.123456789Z", "2026-01-31T08:00:00.123Z"),
+        ("2026-01-31T13:30:00+05:30", "2026-01-31T08:00:00.000Z"),
+        ("2026-01-31T08:00:00-00:00", "2026-01-31T08:00:00.000Z"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z"),
+        ("2016-12-31t23:59:60.25z", "2017-01-01T00:00:00.250Z"),
+        ("2017-01-01T01:59:60+02:00", "2017-01-01T00:00:00.000Z"),
+    ],
+)
+def test_what_rfc_3339_allows_is_read(text: str, expected: str) -> None:
+    assert iso_utc(parse_utc(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["9999-12-31T23:59:60Z", "2026-01-31T08:00:61Z", "2026-01-31T08:60:00Z", "z", "60"]
+)
+def test_what_looks_like_it_and_is_no_time_is_none(text: str) -> None:
+    assert parse_utc(text) is None
+
+
 def test_a_date_alone_is_its_first_moment() -> None:
     assert datetime(2026, 1, 31, tzinfo=UTC) == parse_utc("2026-01-31")
 

@@ -9,6 +9,7 @@ from graphql import GraphQLError
 
 from posstream.answer_feed import AnswerFeed
 from posstream.directory_trial import DirectoryTrial
+from posstream.domain.printable import is_id
 from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
@@ -72,7 +73,7 @@ class Refused:
 
 def is_sound(text: str) -> bool:
     """Whether a text can be an id: 1 to 256 printable characters, not only blanks."""
-    return bool(text.strip()) and len(text) <= MAX_TEXT and text.isprintable()
+    return is_id(text, MAX_TEXT)
 
 
 def refusal(code: str, message: str) -> GraphQLError:

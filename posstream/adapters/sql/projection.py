@@ -24,8 +24,10 @@ from posstream.adapters.sql.forgotten import ForgottenSubjects, trace_of_answer,
 from posstream.adapters.sql.refusals import RowsRefused, refusals_told
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
 from posstream.domain.forgetting import Marks, Trace
+from posstream.domain.printable import is_id
 from posstream.domain.sent_number import SentNumber
 from posstream.domain.times import parse_utc
+from posstream.json_input import whole_number
 from posstream.ports import ProjectedEvent, Projection
 
 _log = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ class _UnusableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BasketStarted:
-    """A `basket-started` event that can be believed. `occurred_at` is None when not given."""
+    """A `basket-started` event that can be believed. `occurred_at` is None if it cannot be read."""
 
     basket_id: str
     employee_id: str
@@ -62,8 +64,8 @@ def read_basket_started(value: object) -> BasketStarted | None:
     """Judge the value of a `basket-started` event; any service may have written it.
 
     Returns None for what is no such event: a field missing or of a wrong type, an id that is
-    empty, longer than 256 characters or not printable. Ids may be whole numbers, but for
-    `basket_id`, which is a key.
+    empty, longer than 256 characters or has control characters. Ids may be whole numbers, but
+    for `basket_id`, which is a key. An `occurred_at` that cannot be read counts as absent.
     """
     if not isinstance(value, Mapping):
         return None
@@ -74,7 +76,7 @@ def read_basket_started(value: object) -> BasketStarted | None:
             basket_id=_key(value, "basket_id"),
             employee_id=_key(value, "employee_id", numbers=True),
             terminal_id=_key(value, "terminal_id", numbers=True),
-            occurred_at=_moment(value, "occurred_at"),
+            occurred_at=_moment_or_none(value, "occurred_at"),
         )
     except _UnusableError:
         return None
@@ -451,15 +453,10 @@ def _mark_row(value: Mapping[str, Any]) -> _Row:
 
 def _key(value: Mapping[str, Any], name: str, *, numbers: bool = False) -> str:
     raw = value.get(name)
-    if numbers and isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) <= _MAX_INT:
-        return str(raw)
-    # Not printable: NUL and lone surrogates, which no database takes, are among them.
-    if (
-        not isinstance(raw, str)
-        or not raw.strip()
-        or len(raw) > schema.MAX_TEXT
-        or not raw.isprintable()
-    ):
+    if numbers and (whole := whole_number(raw)) is not None:
+        return str(whole)
+    # NUL and lone surrogates, which no database takes, are in no id.
+    if not isinstance(raw, str) or not is_id(raw, schema.MAX_TEXT):
         raise _UnusableError(f"{name} is missing or no id")
     return raw
 
@@ -484,13 +481,15 @@ def _whole(value: Mapping[str, Any], name: str) -> int | None:
 
 
 def _moment(value: Mapping[str, Any], name: str) -> datetime | None:
-    raw = value.get(name)
-    if raw is None:
-        return None
-    moment = parse_utc(raw) if isinstance(raw, str) else None
-    if moment is None:
+    moment = _moment_or_none(value, name)
+    if moment is None and value.get(name) is not None:
         raise _UnusableError(f"{name} is no ISO-8601 time")
     return moment
+
+
+def _moment_or_none(value: Mapping[str, Any], name: str) -> datetime | None:
+    raw = value.get(name)
+    return parse_utc(raw) if isinstance(raw, str) else None
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ KNOWN = Known.of(b'{"customer_id":"CUST_7"}')
 
 @given(st.text(max_size=40).filter(lambda text: text.isprintable()))
 def test_ids_are_derived_as_posstream_derives_them(event_id: str) -> None:
-    assert derived(event_id or "x") == events.lookup_id(event_id or "x", "", 0, 0)
+    assert derived(event_id or "x") == events.derived(event_id or "x")
 
 
 @pytest.mark.parametrize("duration_ms", [None, 12])

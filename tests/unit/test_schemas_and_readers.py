@@ -1,0 +1,150 @@
+"""What the schema of a consumed topic accepts is read, and nothing else is."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+
+from posstream import events, topics
+from posstream.adapters.sql.projection import read_basket_started
+from posstream.configuration_record import read_record
+from posstream.domain.errors import InvalidConfiguration, UnreadableEvent
+from posstream.event_schemas import EVENTS
+
+NOW = 1_769_846_400_000
+SCHEMAS = {event.topic: Draft7Validator(event.schema) for event in EVENTS if event.schema}
+
+
+def reads_identification(value: bytes) -> bool:
+    try:
+        events.read_identification(value, topic="t", partition=0, offset=0, timestamp_ms=NOW)
+    except UnreadableEvent:
+        return False
+    return True
+
+
+def reads_update(value: bytes) -> bool:
+    try:
+        events.read_customer_update(value, timestamp_ms=NOW)
+    except UnreadableEvent:
+        return False
+    return True
+
+
+def reads_basket(value: bytes) -> bool:
+    return read_basket_started(json.loads(value)) is not None
+
+
+def reads_configuration(value: bytes) -> bool:
+    try:
+        read_record(value)
+    except InvalidConfiguration:
+        return False
+    return True
+
+
+READERS: dict[str, Callable[[bytes], bool]] = {
+    topics.CUSTOMER_IDENTIFIED: reads_identification,
+    topics.CUSTOMER_UPDATED: reads_update,
+    topics.BASKET_STARTED: reads_basket,
+    topics.PLUGIN_CONFIGURATION: reads_configuration,
+}
+
+#: No digits: a payment-card number in a field is beyond a schema.
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs", "Nd"]), max_size=12),
+    st.sampled_from(
+        [
+            *(
+                "",
+                " ",
+                "\u00a0",
+                "a\u00a0b",
+                " a ",
+                "\u3000",
+                "\u2028",
+                "a\u202eb",
+                "\u200b",
+                "\ufeff",
+            ),
+            *("x" * 256, "x" * 257, "x\n", "\n", "a\0b", "\x7f", "\x85", "\x1c", "😀" * 256, "é"),
+            *("CUSTOMER_IDENTIFIED", "CUSTOMER_UPDATED", "BASKET_STARTED"),
+            *("PHONE", "phone", "t1", "+12", "a@b.example", "2026-01-31t08:00:60z"),
+        ]
+    ),
+)
+NUMBERS = st.one_of(
+    st.integers(-5, 5),
+    st.sampled_from([3000, 3000.0, 7.0, 7.5, -0.0, 0.5, 1e3, 1e22, 10**30, -(10**30)]),
+    st.sampled_from([edge + step for edge in (2**31, 2**63, 2**64) for step in (-2, -1, 0, 1)]),
+    st.sampled_from([step - 2**63 for step in (-2, -1, 0, 1, 2)]),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
+VALUES = st.one_of(
+    SCALARS, st.lists(SCALARS, max_size=2), st.dictionaries(TEXTS, SCALARS, max_size=2)
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn, topic: str) -> dict[str, Any]:
+    """The example of a topic, with fields changed and left out."""
+    described = next(event for event in EVENTS if event.topic == topic)
+    assert described.schema is not None
+    names = sorted(described.schema["properties"])
+    changes = draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=3))
+    if topic == topics.PLUGIN_CONFIGURATION and isinstance(changes.get("config"), dict):
+        changes["config"] = {}  # its keys are judged by whoever puts them in force
+    missing = draw(st.sets(st.sampled_from(names), max_size=2))
+    document = {**(described.example or {}), **changes}
+    return {name: value for name, value in document.items() if name not in missing}
+
+
+@pytest.mark.parametrize("topic", READERS)
+def test_what_the_schema_accepts_is_read_and_what_it_refuses_is_not(topic: str) -> None:
+    @given(documents(topic))
+    def agree(document: dict[str, Any]) -> None:
+        accepted = SCHEMAS[topic].is_valid(document)
+        assert READERS[topic](json.dumps(document).encode()) == accepted
+
+    agree()
+
+
+@given(VALUES)
+@example([])
+@example(None)
+def test_what_is_no_object_is_neither_valid_nor_read(value: Any) -> None:
+    if not isinstance(value, dict):
+        assert not SCHEMAS[topics.CUSTOMER_IDENTIFIED].is_valid(value)
+        assert not reads_identification(json.dumps(value).encode())
+
+
+def test_every_topic_that_is_received_is_compared() -> None:
+    received = {event.topic for event in EVENTS if event.received}
+    assert received == set(READERS)
+
+
+TILL = {"basket_id": "basket_1", "customer_identifier": "+1234567890"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"deadline_ms": 3000.0},
+        {"employee_id": 7.0},
+        {"employee_id": ""},
+        {"employee_id": {"id": 7}, "terminal_id": [1]},
+        {"occurred_at": "yesterday"},
+        {"occurred_at": 1_769_846_400_000},
+        {"basket_id": "basket\u00a01"},
+        {"identifier_kind": "LOYALTY"},
+    ],
+)
+def test_what_is_not_used_is_no_reason_to_refuse_a_till(fields: dict[str, Any]) -> None:
+    document = TILL | fields
+    assert SCHEMAS[topics.CUSTOMER_IDENTIFIED].is_valid(document)
+    assert reads_identification(json.dumps(document).encode())

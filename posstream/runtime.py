@@ -15,6 +15,7 @@ from posstream.adapters.sql.opening import DatabaseOpening
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.domain.errors import BrokerUnreachable, StartRefused
 from posstream.lookup import CustomerLookup
+from posstream.open_files import raise_open_files
 from posstream.settings import Settings
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
 from posstream.streaming.membership import Membership
@@ -62,6 +63,7 @@ class Runtime:
             StartRefused: with a sentence that says what to do.
         """
         settings = self._settings
+        raise_open_files()
         name = self._membership.claim()
         cluster = await prepare_topics(
             settings.bootstrap_servers,

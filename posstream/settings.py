@@ -22,6 +22,8 @@ _PREFIX: Final = "POSSTREAM_"
 _API_KEY_NAME: Final = "api-key"
 #: Read by the test suite and by make, not by a worker; no warning for them.
 _NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER", "POSSTREAM_TEST_DATABASE_URL"})
+#: Where each worker serves its mock of a directory.
+MOCK_PATH: Final = "/api/mock-customer-lookup/"
 _DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 _SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
@@ -39,6 +41,11 @@ class Settings:
     #: Address of the web view. Loopback unless an API key is set.
     web_host: str = "127.0.0.1"
     web_port: int = 8000
+    #: Connections of the web view, in all and from one address.
+    web_connections: int = 2000
+    web_connections_by_address: int = 1000
+    #: Serve the mock directory; None = while it is the directory that lookups go to.
+    mock_directory: bool | None = None
     #: Port of the embedded broker, on loopback.
     dev_broker_port: int = 9092
     #: Partitions of the lookup topics and of the cache's changelog: one number for all of them.
@@ -110,7 +117,7 @@ class Settings:
     @property
     def api_endpoint(self) -> str:
         """The directory's base URL before any live configuration."""
-        return self.explicit_api_endpoint or f"{self.web_url}/api/mock-customer-lookup/"
+        return self.explicit_api_endpoint or f"{self.web_url}{MOCK_PATH}"
 
     @property
     def credentials(self) -> Credentials | None:
@@ -237,6 +244,13 @@ def _switch(raw: str) -> bool:
     return raw.lower() == "on"
 
 
+def _switch_or_auto(raw: str) -> bool | None:
+    try:
+        return None if raw.lower() == "auto" else _switch(raw)
+    except ValueError:
+        raise ValueError("must be on, off or auto") from None
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach what listens on this host."""
     if host == "localhost":
@@ -254,6 +268,9 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_DATADIR": ("datadir", Path),
     "POSSTREAM_WEB_HOST": ("web_host", _host),
     "POSSTREAM_WEB_PORT": ("web_port", _number(1, 65_535)),
+    "POSSTREAM_WEB_CONNECTIONS": ("web_connections", _number(10, 100_000)),
+    "POSSTREAM_WEB_CONNECTIONS_BY_ADDRESS": ("web_connections_by_address", _number(10, 100_000)),
+    "POSSTREAM_MOCK_DIRECTORY": ("mock_directory", _switch_or_auto),
     "POSSTREAM_DEV_BROKER_PORT": ("dev_broker_port", _number(1, 65_535)),
     "POSSTREAM_TOPIC_PARTITIONS": ("topic_partitions", _number(1, 1000)),
     "POSSTREAM_TOPIC_REPLICATION": ("topic_replication", _number(1, 32)),

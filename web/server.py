@@ -12,13 +12,15 @@ from posstream.domain.errors import StartRefused
 from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
 from posstream.metrics import Metrics
+from posstream.open_files import raise_open_files
 from posstream.outage_drill import OutageDrills
 from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
-from posstream.resilience.clock import Clock
+from posstream.resilience.clock import Clock, SystemClock
 from posstream.settings import Settings, is_loopback
 from web.access import access_required, known_host_required, same_origin_only
 from web.asyncapi import asyncapi_routes
+from web.connections import ConnectionLimits, Connections
 from web.console.routes import console_routes
 from web.console.sampler import SAMPLE_SECONDS, Sampler
 from web.graphql.context import GraphQLContext
@@ -32,17 +34,16 @@ from web.health import Health, health_routes
 from web.login import LOGIN_PATH, Login
 from web.metrics import metrics_routes
 from web.middleware import add_safe_headers, errors_as_json
-from web.mock_directory import MOCK_PATHS, MockDirectory
+from web.mock_directory import MOCK_PATHS, MockDirectory, points_at_mock
 from web.runner import PlainRunner
 from web.session import Sessions
 
-#: How long open requests may finish at a stop, in seconds; the till has its own retries.
-SHUTDOWN_TIMEOUT_SECONDS: Final = 1.0
 #: Route patterns that need no API key: probes cannot carry one, and the worker's own lookups
 #: call the mock as they call any directory.
 _PUBLIC: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH, *MOCK_PATHS})
 #: Whether the application asks for a key.
 _KEYED: Final = web.AppKey("keyed", bool)
+_CONNECTIONS: Final = web.AppKey("connections", Connections)
 
 
 def create_web(  # noqa: PLR0913 - the wiring names everything it gives
@@ -77,6 +78,13 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         client_max_size=MAX_BODY_BYTES,
     )
     application[_KEYED] = bool(keys)
+    application[_CONNECTIONS] = Connections(
+        metrics,
+        clock,
+        ConnectionLimits(
+            in_all=settings.web_connections, by_address=settings.web_connections_by_address
+        ),
+    )
     application.on_response_prepare.append(add_safe_headers)
     streams = OpenStreams(metrics)
     application.on_shutdown.append(streams.end)
@@ -112,24 +120,44 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     application.add_routes(console_routes(ports, metrics, streams, sampler))
     if keys:
         application.add_routes(Login(sessions, clock).routes())
-    application.add_routes(MockDirectory(card_guard=settings.payment_card_guard).routes())
+
+    def mock_is_on() -> bool:
+        if settings.mock_directory is not None:
+            return settings.mock_directory
+        return points_at_mock(configuration.current.value.api_endpoint, settings.web_port)
+
+    mock = MockDirectory(is_on=mock_is_on, card_guard=settings.payment_card_guard)
+    application.add_routes(mock.routes())
     return application
 
 
 class WebServer:
     """One application on one port, for as long as the worker runs."""
 
-    def __init__(self, application: web.Application, *, host: str, port: int) -> None:
+    def __init__(
+        self,
+        application: web.Application,
+        *,
+        host: str,
+        port: int,
+        connections: Connections | None = None,
+    ) -> None:
+        """Make one.
+
+        Args:
+            application: what answers.
+            host: the address or name to listen on.
+            port: to listen on; 0 = any that is free.
+            connections: how many there may be; None = as the application was made.
+        """
         self._host = host
         self._port = port
         # The worker's own options (`--web-bind`) get past the check of the settings.
         self._refused = not is_loopback(host) and not application.get(_KEYED, False)
-        self._runner = PlainRunner(
-            application,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS,
+        self._connections = (
+            connections or application.get(_CONNECTIONS) or Connections(Metrics(), SystemClock())
         )
+        self._runner = PlainRunner(application, self._connections)
 
     @property
     def port(self) -> int:
@@ -150,10 +178,11 @@ class WebServer:
                 "or bind to POSSTREAM_WEB_HOST=127.0.0.1"
             )
         await self._runner.setup()
+        self._connections.start(raise_open_files())
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as why:
-            await self._runner.cleanup()
+            await self.stop()
             if why.errno == errno.EADDRINUSE:
                 raise StartRefused(
                     f"port {self._port} on {self._host} is in use: "
@@ -167,4 +196,5 @@ class WebServer:
 
     async def stop(self) -> None:
         """Stop listening and give open requests a moment; more than once is fine."""
+        self._connections.stop()
         await self._runner.cleanup()

@@ -20,13 +20,13 @@ QUERY = {"query": "{ __typename }"}
 
 @pytest.fixture
 async def web() -> AsyncIterator[WebView]:
-    async with running_web() as view:
+    async with running_web(Settings(mock_directory=True)) as view:
         yield view
 
 
 @pytest.fixture
 async def locked() -> AsyncIterator[WebView]:
-    async with running_web(Settings(api_key=KEY)) as view:
+    async with running_web(Settings(api_key=KEY, mock_directory=True)) as view:
         yield view
 
 

@@ -111,8 +111,9 @@ class Settings:
     @property
     def web_url(self) -> str:
         """Where this machine finds the web view, without a trailing slash."""
-        host = "127.0.0.1" if self.web_host in {"0.0.0.0", "::", ""} else self.web_host  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.web_port}"
+        # `::` listens to both families, so this is right for it, too.
+        host = "127.0.0.1" if is_unspecified(self.web_host) else self.web_host
+        return f"http://{in_url(host)}:{self.web_port}"
 
     @property
     def api_endpoint(self) -> str:
@@ -210,7 +211,14 @@ def _number(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def _host(raw: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", raw) is None:
+    """A host name, or an address as sockets want it: that of IPv6 without brackets."""
+    if raw.startswith("[") or ":" in raw:
+        try:
+            address = ipaddress.IPv6Address(without_brackets(raw))
+        except ValueError:
+            raise ValueError("must be a host name or an IP address, without a port") from None
+        return str(address.ipv4_mapped or address)
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,253}", raw) is None:
         raise ValueError("must be a host name or an IP address")
     return raw
 
@@ -253,12 +261,35 @@ def _switch_or_auto(raw: str) -> bool | None:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach what listens on this host."""
-    if host == "localhost":
+    if host.lower().removesuffix(".") == "localhost":
         return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether this stands for all addresses of the machine."""
+    address = _address(host)
+    return not host or (address is not None and address.is_unspecified)
+
+
+def in_url(host: str) -> str:
+    """A host as URLs have it: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def without_brackets(host: str) -> str:
+    """A host as sockets want it."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is, if it is none by name; one of IPv4 in IPv6 is that of IPv4."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(without_brackets(host))
     except ValueError:
-        return False
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 #: name -> (field, how to read it). Also the list of names that exist.

@@ -191,6 +191,7 @@ class Connections:
         now = asyncio.get_running_loop().time()
         if now < self._busy_until:
             return False
+        opened, same = len(self._open), self._by_address[_network(address)]
         every = [(waiting, one) for one in among if (waiting := one.waiting()) is not None]
         every.sort(key=_since)
         ended = every[: max(1, len(every) // _GIVE_WAY_SHARE)]
@@ -200,8 +201,8 @@ class Connections:
             self._end(connection, waiting.wait, why="replaced")
         if self._may_log.allows():
             logger.warning(
-                "the web view has %d connections, the newest from %s (%d): %s",
-                len(self._open), address, self._by_address[_network(address)],
+                "the web view has %d connections, %d of them from the newest's address, %s: %s",
+                opened, same, address,
                 "those that wait for their clients give way" if ended else "more are refused",
             )  # fmt: skip
         return bool(ended)

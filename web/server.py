@@ -17,7 +17,7 @@ from posstream.outage_drill import OutageDrills
 from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock, SystemClock
-from posstream.settings import Settings, is_loopback
+from posstream.settings import Settings, is_loopback, without_brackets
 from web.access import access_required, known_host_required, same_origin_only
 from web.asyncapi import asyncapi_routes
 from web.connections import ConnectionLimits, Connections
@@ -150,7 +150,8 @@ class WebServer:
             port: to listen on; 0 = any that is free.
             connections: how many there may be; None = as the application was made.
         """
-        self._host = host
+        # `faust worker --web-bind` takes an address as URLs have it, too.
+        self._host = without_brackets(host)
         self._port = port
         # The worker's own options (`--web-bind`) get past the check of the settings.
         self._refused = not is_loopback(host) and not application.get(_KEYED, False)
@@ -162,9 +163,14 @@ class WebServer:
     @property
     def port(self) -> int:
         """The port that is listened on; after `start` also right for port 0."""
-        for address in self._runner.addresses:
-            return int(address[1])
+        for _, port in self.addresses:
+            return port
         return self._port
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Every address and port that is listened on."""
+        return [(str(address[0]), int(address[1])) for address in self._runner.addresses]
 
     async def start(self) -> None:
         """Listen.
@@ -180,7 +186,10 @@ class WebServer:
         await self._runner.setup()
         self._connections.start(raise_open_files())
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            # A socket of IPv6 alone would not take what comes by IPv4.
+            hosts = ["::", "0.0.0.0"] if self._host == "::" else [self._host]  # noqa: S104
+            site = web.TCPSite(self._runner, hosts, self._port)  # type: ignore[arg-type] # as asyncio
+            await site.start()
         except OSError as why:
             await self.stop()
             if why.errno == errno.EADDRINUSE:

@@ -44,23 +44,34 @@ def session_seconds_left(request: web.Request) -> float | None:
 def is_https(request: web.Request) -> bool:
     """Whether the browser speaks TLS, to us or to a proxy in front that says so.
 
-    Whoever makes up the header only makes their own cookie `Secure`.
+    No page can make a browser send this header, so it may be believed where a page is judged. A
+    client that makes it up only makes its own cookie `Secure`.
     """
-    return request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0]
+    return request.secure or forwarded.strip().lower() == "https"
+
+
+def other_origin(request: web.Request) -> web.Response | None:
+    """The refusal of what a page of another origin sent; None for pages of ours and programs.
+
+    A request without an `Origin` is no browser's: those send one with whatever may change
+    something (Fetch, "append a request Origin header"), and with every WebSocket.
+    """
+    scheme = "https" if is_https(request) else "http"
+    origins = request.headers.getall(hdrs.ORIGIN, [])
+    if is_same_origin(origins, scheme, request.headers.get(hdrs.HOST)):
+        return None
+    return _forbidden(
+        f"the page is of another origin than this one, which is {scheme}; a proxy with TLS must "
+        "pass on Host and set X-Forwarded-Proto: https"
+    )
 
 
 @web.middleware
 async def same_origin_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let no page of another origin change anything.
-
-    A request without an `Origin` is no browser's: those send one with whatever may change
-    something (Fetch, "append a request Origin header").
-    """
-    if request.method not in _SAFE and not is_same_origin(
-        request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST)
-    ):
-        return _forbidden("the page is of another origin")
-    return await handler(request)
+    """Let no page of another origin change anything."""
+    refused = None if request.method in _SAFE else other_origin(request)
+    return await handler(request) if refused is None else refused
 
 
 def access_required(sessions: Sessions, *, public: frozenset[str]) -> Middleware:

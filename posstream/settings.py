@@ -44,6 +44,8 @@ class Settings:
     #: Connections of the web view, in all and from one address.
     web_connections: int = 2000
     web_connections_by_address: int = 1000
+    #: Identifiers that support's and operators' keys may each look up in a minute.
+    lookups_per_minute: int = 600
     #: Serve the mock directory; None = while it is the directory that lookups go to.
     mock_directory: bool | None = None
     #: Port of the embedded broker, on loopback.
@@ -301,6 +303,7 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_WEB_PORT": ("web_port", _number(1, 65_535)),
     "POSSTREAM_WEB_CONNECTIONS": ("web_connections", _number(10, 100_000)),
     "POSSTREAM_WEB_CONNECTIONS_BY_ADDRESS": ("web_connections_by_address", _number(10, 100_000)),
+    "POSSTREAM_LOOKUPS_PER_MINUTE": ("lookups_per_minute", _number(1, 1_000_000)),
     "POSSTREAM_MOCK_DIRECTORY": ("mock_directory", _switch_or_auto),
     "POSSTREAM_DEV_BROKER_PORT": ("dev_broker_port", _number(1, 65_535)),
     "POSSTREAM_TOPIC_PARTITIONS": ("topic_partitions", _number(1, 1000)),

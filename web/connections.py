@@ -135,7 +135,7 @@ class Connections:
 
     def admit(self, connection: Connection) -> bool:
         """Whether a new connection may stay; others may have to give way."""
-        network = _network(connection.address)
+        network = network_of(connection.address)
         same = self._by_address[network]
         if same >= self._limits.by_address:
             mine = [one for one, its in self._open.items() if its == network]
@@ -191,7 +191,7 @@ class Connections:
         now = asyncio.get_running_loop().time()
         if now < self._busy_until:
             return False
-        opened, same = len(self._open), self._by_address[_network(address)]
+        opened, same = len(self._open), self._by_address[network_of(address)]
         every = [(waiting, one) for one in among if (waiting := one.waiting()) is not None]
         every.sort(key=_since)
         ended = every[: max(1, len(every) // _GIVE_WAY_SHARE)]
@@ -222,7 +222,7 @@ def _since(item: tuple[Waiting, Connection]) -> float:
     return item[0].since
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Whom an address is counted with: a host has 2^64 addresses of IPv6 to choose from."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

@@ -30,6 +30,7 @@ from web.graphql.patience import QUERY_SECONDS
 from web.graphql.schema import build_schema
 from web.graphql.streams import OpenStreams
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
+from web.guessing import Doorkeeper, LookupBudget
 from web.health import Health, health_routes
 from web.login import LOGIN_PATH, Login
 from web.metrics import metrics_routes
@@ -68,8 +69,9 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     """The application of one worker. It opens nothing and owns none of what it is given."""
     keys = settings.access_keys
     sessions = Sessions(keys, clock)
+    doorkeeper = Doorkeeper(sessions, clock, metrics)
     guard = (
-        access_required(sessions, public=_PUBLIC)
+        access_required(sessions, doorkeeper, public=_PUBLIC)
         if keys
         else known_host_required(settings.web_host)
     )
@@ -103,6 +105,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         answers=answers,
         drills=drills,
         directory_trial=directory_trial,
+        budget=LookupBudget(clock, metrics, per_minute=settings.lookups_per_minute),
     )
     view = GraphQLView(
         Executor(
@@ -119,7 +122,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     application.add_routes(asyncapi_routes())
     application.add_routes(console_routes(ports, metrics, streams, sampler))
     if keys:
-        application.add_routes(Login(sessions, clock).routes())
+        application.add_routes(Login(sessions, doorkeeper).routes())
 
     def mock_is_on() -> bool:
         if settings.mock_directory is not None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.settings import MOCK_PATH, is_loopback
@@ -33,6 +33,8 @@ _HUGE_PIECE: Final = 65_536
 #: Answers that take their time on purpose, at once; they hold connections of the web view.
 MAX_DELAYED: Final = 500
 
+#: Statuses whose answers have no body (RFC 9110, 6.4.1).
+_WITHOUT_BODY: Final = frozenset({204, 304})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _OFF: Final = (
     "the mock directory answers only while it is the configured api_endpoint, "
@@ -188,6 +190,8 @@ class MockDirectory:
         pieces: Iterable[bytes],
         pause_seconds: float = 0,
     ) -> web.StreamResponse:
+        if request.method == hdrs.METH_HEAD or status in _WITHOUT_BODY:
+            return web.Response(status=status, headers=headers)
         response = web.StreamResponse(
             status=status, headers={**headers, "Content-Type": "application/json; charset=utf-8"}
         )

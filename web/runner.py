@@ -10,17 +10,19 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from web.connections import PROGRESS_BYTES, Connections, Wait, Waiting
 from web.json_answer import error_answer
-from web.middleware import SAFE_HEADERS
+from web.middleware import SAFE_HEADERS, unsupported_encoding
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
 #: Without this header aiohttp adds its own, with its version and Python's.
 _SERVER: Final = "posstream"
+_UNREADABLE: Final = "the request is no HTTP that can be read, or its header is too long"
 #: How long open requests may finish at a stop, in seconds; the till has its own retries.
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.0
 #: What the system keeps for a client that does not read; by itself it grows to megabytes.
@@ -207,9 +209,12 @@ class _Connection(RequestHandler):
         elif request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
         known = http.HTTPStatus(status)
-        answer = error_answer(
-            status, known.name, known.phrase, headers={**SAFE_HEADERS, hdrs.SERVER: _SERVER}
-        )
+        if isinstance(exc, ContentEncodingError):
+            answer = unsupported_encoding()
+        else:
+            said = _UNREADABLE if known is http.HTTPStatus.BAD_REQUEST else known.phrase
+            answer = error_answer(status, known.name, said)
+        answer.headers.update({**SAFE_HEADERS, hdrs.SERVER: _SERVER})
         answer.force_close()
         return answer
 

@@ -168,7 +168,8 @@ async def test_what_is_no_http_gets_json_with_safe_headers_and_no_banner(
     assert not any(banner in answer for banner in ("aiohttp", "Python"))
     assert "491701234567" not in answer + caplog.text
     if status == 400:
-        assert orjson.loads(body) == {"error": {"code": "BAD_REQUEST", "message": "Bad Request"}}
+        message = "the request is no HTTP that can be read, or its header is too long"
+        assert orjson.loads(body) == {"error": {"code": "BAD_REQUEST", "message": message}}
 
 
 async def test_an_address_beyond_loopback_is_refused_without_a_key() -> None:

@@ -11,6 +11,7 @@ from posstream.configuration import KEYS, PLUGIN, CurrentConfiguration
 from posstream.domain.times import iso_utc
 from posstream.live_configuration import Changed, Note
 from web.graphql.context import GraphQLContext, Refused, refusal
+from web.graphql.json_string import JSONString
 from web.graphql.types import MutationError
 
 #: Who an edit is by, in the history, where no key says it.
@@ -62,8 +63,8 @@ class PluginConfiguration(graphene.ObjectType):  # graphene is untyped
     name = graphene.String(required=True)
     enabled = graphene.Boolean(required=True)
     version = graphene.Int(required=True, description="0 = never edited.")
-    config = graphene.JSONString(required=True, description="The value of every key.")
-    overrides = graphene.JSONString(
+    config = JSONString(required=True, description="The value of every key.")
+    overrides = JSONString(
         required=True, description="What was set; any other key is at its default."
     )
     description = graphene.String(required=True)
@@ -84,7 +85,7 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
 
         name = graphene.String(required=True)
         enabled = graphene.Boolean()
-        config = graphene.JSONString(
+        config = JSONString(
             description="Key to value, or null for its default; keys not named stay."
         )
         expected_version = graphene.Int(

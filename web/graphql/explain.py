@@ -9,6 +9,7 @@ from posstream.domain.times import iso_utc
 from posstream.ports import BasketHistory, BasketRow
 from posstream.timeline import Entry, Step, timeline
 from web.graphql.context import GraphQLContext, is_sound
+from web.graphql.json_string import JSONString
 from web.graphql.types import Basket
 
 _STEPS = {
@@ -46,7 +47,7 @@ class TimelineEntry(graphene.ObjectType):  # graphene is untyped
     detail = graphene.List(
         graphene.NonNull(Detail), required=True, description="In the order to show them in."
     )
-    raw = graphene.JSONString(description="The record that the entry was read from.")
+    raw = JSONString(description="The record that the entry was read from.")
 
     @staticmethod
     def resolve_at(entry: Entry, _info: Any) -> str | None:

@@ -20,6 +20,7 @@ from web.graphql.connections import (
     read_cursor,
 )
 from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, is_sound, refusal
+from web.graphql.json_string import JSONString
 from web.graphql.types import Basket, whole
 
 _LISTED: Final = "lookupLogs"
@@ -53,7 +54,7 @@ class LookupLog(graphene.ObjectType):  # graphene is untyped
     response_timestamp = graphene.String(description="ISO-8601, UTC.")
     status = graphene.Field(LookupStatus)
     http_status = graphene.Int(description="Null if no response came.")
-    response_data = graphene.JSONString(description="What came back, cut to a bounded size.")
+    response_data = JSONString(description="What came back, cut to a bounded size.")
     error_message = graphene.String()
     duration_ms = graphene.Int()
 

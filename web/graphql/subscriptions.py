@@ -7,6 +7,7 @@ import graphene
 from posstream.answer_feed import AnswerEvent, AnswerSubscription
 from posstream.domain.errors import BrokerUnreachable, TooManySubscribers
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound, refusal
+from web.graphql.json_string import JSONString
 from web.graphql.types import whole
 
 
@@ -22,7 +23,7 @@ class AnsweredCustomer(graphene.ObjectType):  # graphene is untyped
     tier = graphene.String()
     total_purchases = graphene.String(description="Money with two places.")
     last_purchase_date = graphene.String(description="ISO-8601, UTC.")
-    attributes = graphene.JSONString(description="Every other field that the directory gave.")
+    attributes = JSONString(description="Every other field that the directory gave.")
 
     @staticmethod
     def resolve_loyalty_points(customer: dict[str, Any], _info: Any) -> int | None:

@@ -83,7 +83,13 @@ class GraphQLSockets:
             # Messages are short, and next to a stranger's text a secret's length would show.
             compress=False,
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ValueError:
+            unreadable = "the headers of the WebSocket cannot be read"
+            answer = error_answer(400, "BAD_REQUEST", unreadable)
+            answer.force_close()
+            return answer
         connection = _Connection(
             socket,
             executor=self._executor,

@@ -1,0 +1,32 @@
+"""The scalar `JSONString`: JSON as a text, read as strictly as every other JSON that comes in."""
+
+from typing import Any
+
+import graphene
+import orjson
+from graphql import GraphQLError, StringValueNode
+
+
+class JSONString(graphene.JSONString):  # graphene is untyped
+    """JSON as a text.
+
+    Half of a surrogate pair, which no UTF-8 can hold, is no JSON here: it could not be answered
+    or published.
+    """
+
+    @staticmethod
+    def parse_literal(node: Any, _variables: Any = None) -> Any:
+        """The value of a literal in a query."""
+        if not isinstance(node, StringValueNode):
+            raise GraphQLError("JSONString must be a text that holds JSON", nodes=node)
+        return JSONString.parse_value(node.value)
+
+    @staticmethod
+    def parse_value(value: Any) -> Any:
+        """The value of a variable."""
+        if not isinstance(value, str):
+            raise GraphQLError("JSONString must be a text that holds JSON")
+        try:
+            return orjson.loads(value)
+        except (orjson.JSONDecodeError, UnicodeEncodeError):
+            raise GraphQLError("JSONString holds no JSON") from None

@@ -25,7 +25,7 @@ _NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER", "POSSTREAM_TEST_DATABASE_
 #: Where each worker serves its mock of a directory.
 MOCK_PATH: Final = "/api/mock-customer-lookup/"
 _DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
-_SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class Settings:
         if self.broker is None:
             return [f"127.0.0.1:{self.dev_broker_port}"]
         servers = self.broker.removeprefix("kafka://").split(";")
-        return [s if _SERVER.fullmatch(s)[1] else f"{s}:9092" for s in servers]  # type: ignore[index]
+        return [s if _SERVER.fullmatch(s)[2] else f"{s}:9092" for s in servers]  # type: ignore[index]
 
     @property
     def faust_broker(self) -> str:
@@ -185,7 +185,11 @@ def _broker(raw: str) -> str:
     servers = raw.removeprefix("kafka://")
     for server in servers.split(";"):
         found = _SERVER.fullmatch(server.removeprefix("kafka://"))
-        if found is None or (found[1] and not 1 <= int(found[1]) <= 65_535):  # noqa: PLR2004
+        if (
+            found is None
+            or (found[2] and not 1 <= int(found[2]) <= 65_535)  # noqa: PLR2004
+            or (found[1].startswith("[") and _address(found[1]) is None)
+        ):
             raise ValueError("must look like kafka://host:9092 or kafka://one:9092;two:9092")
     return "kafka://" + servers.replace("kafka://", "")
 

@@ -28,7 +28,7 @@ from web.graphql.execution import Executor
 from web.graphql.graphiql import GraphiQL
 from web.graphql.patience import QUERY_SECONDS
 from web.graphql.schema import build_schema
-from web.graphql.streams import OpenStreams
+from web.graphql.streams import MAX_STREAMS, OpenStreams
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
 from web.guessing import Doorkeeper, LookupBudget
 from web.health import Health, health_routes
@@ -88,7 +88,8 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         ),
     )
     application.on_response_prepare.append(add_safe_headers)
-    streams = OpenStreams(metrics)
+    # Streams give way to nobody, so they may not take every place.
+    streams = OpenStreams(metrics, most=min(MAX_STREAMS, settings.web_connections // 2))
     application.on_shutdown.append(streams.end)
     sampler = Sampler(metrics, clock, sample_seconds=sample_seconds)
     application.cleanup_ctx.append(sampler.run)

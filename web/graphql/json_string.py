@@ -1,9 +1,9 @@
-"""The scalar `JSONString`: JSON as a text, read as strictly as every other JSON that comes in."""
+"""The scalar `JSONString`: JSON as a text, and as such no more than UTF-8 can hold."""
 
+import json
 from typing import Any
 
 import graphene
-import orjson
 from graphql import GraphQLError, StringValueNode
 
 
@@ -27,6 +27,8 @@ class JSONString(graphene.JSONString):  # graphene is untyped
         if not isinstance(value, str):
             raise GraphQLError("JSONString must be a text that holds JSON")
         try:
-            return orjson.loads(value)
-        except (orjson.JSONDecodeError, UnicodeEncodeError):
+            document = json.loads(value)
+            json.dumps(document, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
             raise GraphQLError("JSONString holds no JSON") from None
+        return document

@@ -35,7 +35,7 @@ from posstream.metrics import Metrics
 from posstream.outage_drill import OutageDrills
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.runtime import Runtime
-from posstream.settings import Settings
+from posstream.settings import Settings, in_url
 from posstream.streaming.app import LifetimeService, StreamingApp
 from posstream.streaming.stall import LOOK_SECONDS, StallWatch
 from posstream.streaming.transactions import TransactionWatch
@@ -63,7 +63,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         datadir=settings.datadir.absolute(),
         partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replication,
-        web_host=settings.web_host,
+        # Faust makes URLs of it, also for `--web-port`.
+        web_host=in_url(settings.web_host),
         web_bind=settings.web_host,
         web_port=settings.web_port,
         **options,

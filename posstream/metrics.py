@@ -64,6 +64,14 @@ class Metrics:
         )
         self.streams = gauge("streams", "WebSockets and event streams that are open.")
         self.streams_dropped = counter("streams_dropped", "Streams cut off: nobody read them.")
+        self.web_connections = gauge("web_connections", "Connections of the web view.")
+        self.web_connections_ended = counter(
+            "web_connections_ended", "Connections that the web view ended.", "why"
+        )
+        self.wrong_keys = counter("wrong_keys", "Keys that are nobody's.")
+        self.lookups_refused = counter(
+            "lookups_refused", "Identifiers that a key tried beyond its budget."
+        )
         self.configuration_version = gauge("configuration_version", "The version in force.")
         self.configuration_refused = counter(
             "configuration_refused", "Records of the configuration topic that were not usable."

@@ -16,6 +16,7 @@ from posstream.adapters.sql.opening import DatabaseOpening
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.domain.errors import BrokerUnreachable, StartRefused
 from posstream.lookup import CustomerLookup
+from posstream.open_files import raise_open_files
 from posstream.private_files import keep_private
 from posstream.settings import Settings
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
@@ -64,6 +65,7 @@ class Runtime:
             StartRefused: with a sentence that says what to do.
         """
         settings = self._settings
+        raise_open_files()
         name = self._app.membership.claim()
         was_open = keep_private(settings.datadir)
         if was_open is not None:

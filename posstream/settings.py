@@ -49,8 +49,10 @@ _OAUTH: Final = (
 _PROXY_FORM: Final = "must look like http://host:port or http://user:password@host:port"
 #: Read by other programs, in small letters too.
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+#: Where each worker serves its mock of a directory.
+MOCK_PATH: Final = "/api/mock-customer-lookup/"
 _DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
-_SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,13 @@ class Settings:
     #: Address of the web view. Loopback unless an API key is set.
     web_host: str = "127.0.0.1"
     web_port: int = 8000
+    #: Connections of the web view, in all and from one address.
+    web_connections: int = 2000
+    web_connections_by_address: int = 1000
+    #: Identifiers that support's and operators' keys may each look up in a minute.
+    lookups_per_minute: int = 600
+    #: Serve the mock directory; None = while it is the directory that lookups go to.
+    mock_directory: bool | None = None
     #: Port of the embedded broker, on loopback.
     dev_broker_port: int = 9092
     #: Partitions of the lookup topics and of the cache's changelog: one number for all of them.
@@ -135,7 +144,7 @@ class Settings:
         if self.broker is None:
             return [f"127.0.0.1:{self.dev_broker_port}"]
         servers = self.broker.removeprefix("kafka://").split(";")
-        return [s if _SERVER.fullmatch(s)[1] else f"{s}:9092" for s in servers]  # type: ignore[index]
+        return [s if _SERVER.fullmatch(s)[2] else f"{s}:9092" for s in servers]  # type: ignore[index]
 
     @property
     def faust_broker(self) -> str:
@@ -145,13 +154,14 @@ class Settings:
     @property
     def web_url(self) -> str:
         """Where this machine finds the web view, without a trailing slash."""
-        host = "127.0.0.1" if self.web_host in {"0.0.0.0", "::", ""} else self.web_host  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.web_port}"
+        # `::` listens to both families, so this is right for it, too.
+        host = "127.0.0.1" if is_unspecified(self.web_host) else self.web_host
+        return f"http://{in_url(host)}:{self.web_port}"
 
     @property
     def api_endpoint(self) -> str:
         """The directory's base URL before any live configuration."""
-        return self.explicit_api_endpoint or f"{self.web_url}/api/mock-customer-lookup/"
+        return self.explicit_api_endpoint or f"{self.web_url}{MOCK_PATH}"
 
     @property
     def credentials(self) -> Credentials | None:
@@ -255,7 +265,11 @@ def _broker(raw: str) -> str:
     servers = raw.removeprefix("kafka://")
     for server in servers.split(";"):
         found = _SERVER.fullmatch(server.removeprefix("kafka://"))
-        if found is None or (found[1] and not 1 <= int(found[1]) <= 65_535):  # noqa: PLR2004
+        if (
+            found is None
+            or (found[2] and not 1 <= int(found[2]) <= 65_535)  # noqa: PLR2004
+            or (found[1].startswith("[") and _address(found[1]) is None)
+        ):
             raise ValueError("must look like kafka://host:9092 or kafka://one:9092;two:9092")
     return "kafka://" + servers.replace("kafka://", "")
 
@@ -283,7 +297,14 @@ def _number(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def _host(raw: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", raw) is None:
+    """A host name, or an address as sockets want it: that of IPv6 without brackets."""
+    if raw.startswith("[") or ":" in raw:
+        try:
+            address = ipaddress.IPv6Address(without_brackets(raw))
+        except ValueError:
+            raise ValueError("must be a host name or an IP address, without a port") from None
+        return str(address.ipv4_mapped or address)
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,253}", raw) is None:
         raise ValueError("must be a host name or an IP address")
     return raw
 
@@ -377,14 +398,44 @@ def _switch(raw: str) -> bool:
     return raw.lower() == "on"
 
 
+def _switch_or_auto(raw: str) -> bool | None:
+    try:
+        return None if raw.lower() == "auto" else _switch(raw)
+    except ValueError:
+        raise ValueError("must be on, off or auto") from None
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach what listens on this host."""
-    if host == "localhost":
+    if host.lower().removesuffix(".") == "localhost":
         return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether this stands for all addresses of the machine."""
+    address = _address(host)
+    return not host or (address is not None and address.is_unspecified)
+
+
+def in_url(host: str) -> str:
+    """A host as URLs have it: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def without_brackets(host: str) -> str:
+    """A host as sockets want it."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is, if it is none by name; one of IPv4 in IPv6 is that of IPv4."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(without_brackets(host))
     except ValueError:
-        return False
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 #: name -> (field, how to read it). Also the list of names that exist.
@@ -394,6 +445,10 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_DATADIR": ("datadir", Path),
     "POSSTREAM_WEB_HOST": ("web_host", _host),
     "POSSTREAM_WEB_PORT": ("web_port", _number(1, 65_535)),
+    "POSSTREAM_WEB_CONNECTIONS": ("web_connections", _number(10, 100_000)),
+    "POSSTREAM_WEB_CONNECTIONS_BY_ADDRESS": ("web_connections_by_address", _number(10, 100_000)),
+    "POSSTREAM_LOOKUPS_PER_MINUTE": ("lookups_per_minute", _number(1, 1_000_000)),
+    "POSSTREAM_MOCK_DIRECTORY": ("mock_directory", _switch_or_auto),
     "POSSTREAM_DEV_BROKER_PORT": ("dev_broker_port", _number(1, 65_535)),
     "POSSTREAM_TOPIC_PARTITIONS": ("topic_partitions", _number(1, 1000)),
     "POSSTREAM_TOPIC_REPLICATION": ("topic_replication", _number(1, 32)),

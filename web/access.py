@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from posstream.domain.roles import LOCAL, Caller
 from posstream.settings import is_loopback
 from web.form import MEDIA_FORM, read_form
+from web.guessing import Doorkeeper, TooManyGuesses
 from web.headers import is_same_origin, wants_html
 from web.json_answer import error_answer
 from web.session import Session, Sessions
@@ -44,26 +45,39 @@ def session_seconds_left(request: web.Request) -> float | None:
 def is_https(request: web.Request) -> bool:
     """Whether the browser speaks TLS, to us or to a proxy in front that says so.
 
-    Whoever makes up the header only makes their own cookie `Secure`.
+    No page can make a browser send this header, so it may be believed where a page is judged. A
+    client that makes it up only makes its own cookie `Secure`.
     """
-    return request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0]
+    return request.secure or forwarded.strip().lower() == "https"
+
+
+def other_origin(request: web.Request) -> web.Response | None:
+    """The refusal of what a page of another origin sent; None for pages of ours and programs.
+
+    A request without an `Origin` is no browser's: those send one with whatever may change
+    something (Fetch, "append a request Origin header"), and with every WebSocket.
+    """
+    scheme = "https" if is_https(request) else "http"
+    origins = request.headers.getall(hdrs.ORIGIN, [])
+    if is_same_origin(origins, scheme, request.headers.get(hdrs.HOST)):
+        return None
+    return _forbidden(
+        f"the page is of another origin than this one, which is {scheme}; a proxy with TLS must "
+        "pass on Host and set X-Forwarded-Proto: https"
+    )
 
 
 @web.middleware
 async def same_origin_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let no page of another origin change anything.
-
-    A request without an `Origin` is no browser's: those send one with whatever may change
-    something (Fetch, "append a request Origin header").
-    """
-    if request.method not in _SAFE and not is_same_origin(
-        request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST)
-    ):
-        return _forbidden("the page is of another origin")
-    return await handler(request)
+    """Let no page of another origin change anything."""
+    refused = None if request.method in _SAFE else other_origin(request)
+    return await handler(request) if refused is None else refused
 
 
-def access_required(sessions: Sessions, *, public: frozenset[str]) -> Middleware:
+def access_required(
+    sessions: Sessions, doorkeeper: Doorkeeper, *, public: frozenset[str]
+) -> Middleware:
     """A middleware that asks for `Authorization: Bearer KEY` or the cookie of a session.
 
     What a cookie's request changes must come from a page of ours, by its `Origin` and by what
@@ -72,6 +86,7 @@ def access_required(sessions: Sessions, *, public: frozenset[str]) -> Middleware
 
     Args:
         sessions: the keys.
+        doorkeeper: bounds the guesses.
         public: the route patterns that need none. An unknown path needs a key: without one
             nobody learns which paths exist.
     """
@@ -80,22 +95,37 @@ def access_required(sessions: Sessions, *, public: frozenset[str]) -> Middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if route_of(request) in public:
             return await handler(request)
-        if hdrs.AUTHORIZATION in request.headers:
-            caller = sessions.caller(_bearer(request))
-            if caller is None:
-                return _unauthorized()
-            request[_CALLER] = caller
+        who = _who(request, sessions, doorkeeper)
+        if isinstance(who, web.Response):
+            return who
+        if isinstance(who, Caller):
+            request[_CALLER] = who
             return await handler(request)
-        session = sessions.read(request.cookies.get(COOKIE, ""))
-        if session is None:
-            return _login_needed(request)
-        request[_CALLER] = session.caller
-        request[_SESSION] = session
-        if request.method not in _SAFE and not await _meant(request, session):
+        request[_CALLER], request[_SESSION] = who.caller, who
+        if request.method not in _SAFE and not await _meant(request, who):
             return _forbidden("send JSON from a page of this origin, or a form with its token")
         return await handler(request)
 
     return check
+
+
+def _who(
+    request: web.Request, sessions: Sessions, doorkeeper: Doorkeeper
+) -> Caller | Session | web.Response:
+    """Whose key or session a request has, or the answer for whoever has none."""
+    address = request.remote or ""
+    if hdrs.AUTHORIZATION in request.headers:
+        key = _bearer(request)
+        caller = doorkeeper.caller(key, address, "request") if key else None
+        if isinstance(caller, TooManyGuesses):
+            return _too_many(caller)
+        return caller or _unauthorized()
+    token = request.cookies.get(COOKIE, "")
+    session = sessions.read(token)
+    if session is not None:
+        return session
+    many = doorkeeper.forged(address, "session") if sessions.is_forged(token) else None
+    return _login_needed(request) if many is None else _too_many(many)
 
 
 def known_host_required(web_host: str) -> Middleware:
@@ -162,6 +192,15 @@ def _unauthorized() -> web.Response:
         "UNAUTHORIZED",
         "send the header Authorization: Bearer KEY with the key of POSSTREAM_API_KEY",
         headers={hdrs.WWW_AUTHENTICATE: "Bearer"},
+    )
+
+
+def _too_many(guesses: TooManyGuesses) -> web.Response:
+    return error_answer(
+        429,
+        "TOO_MANY_REQUESTS",
+        "too many wrong keys came from your address",
+        headers={hdrs.RETRY_AFTER: str(guesses.retry_after)},
     )
 
 

@@ -49,9 +49,28 @@ def logged_out(caller: Caller) -> None:
     logger.info("logout by %s", _who(caller))
 
 
-def login_failed(address: str | None, why: str) -> None:
-    """Somebody tried a key that is none, or too many."""
-    logger.warning("login refused from %s: %s", address, why)
+def key_refused(what: str, address: str, why: str) -> None:
+    """Somebody sent a key that is none, or too many.
+
+    Args:
+        what: what the key was for: "login", "request" or "session".
+        address: where it came from.
+        why: in words.
+    """
+    logger.warning("%s refused from %s: %s", what, address, why)
+
+
+def looked_up(caller: Caller, where: str, count: int) -> None:
+    """Somebody tried identifiers."""
+    logger.info("%d identifiers looked up by %s by %s", count, _who(caller), where)
+
+
+def lookups_refused(caller: Caller, where: str, limit: int) -> None:
+    """Somebody tried more identifiers than their key may."""
+    logger.warning(
+        "look-ups of %s refused, the last by %s: more than %d identifiers in a minute",
+        _who(caller), where, limit,
+    )  # fmt: skip
 
 
 def _who(caller: Caller) -> str:

@@ -28,8 +28,9 @@ async def read_form(request: web.Request) -> Mapping[str, str]:
     try:
         charset = (request.charset or "utf-8").lower()
         if request.content_type != MEDIA_FORM or charset != "utf-8":
-            raise web.HTTPBadRequest
+            raise web.HTTPBadRequest(reason=f"send the form as {MEDIA_FORM} in UTF-8")
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise web.HTTPBadRequest from None
+        why = f"the form is not in UTF-8, or has more than {_MAX_FIELDS} fields"
+        raise web.HTTPBadRequest(reason=why) from None
     return dict(reversed(pairs))

@@ -1,8 +1,10 @@
 """What the headers of a request say: the media types that are wanted, and the origin. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MEDIA_STREAM: Final = "text/event-stream"
 
 
@@ -27,12 +29,28 @@ def qualities(accept: str) -> list[tuple[str, float]]:
     return wanted
 
 
-def is_same_origin(origin: str | None, host: str | None) -> bool:
-    """Whether a browser's page may send this: it came from here, or from no browser at all."""
-    if origin is None:
+def is_same_origin(origins: Sequence[str], scheme: str, host: str | None) -> bool:
+    """Whether a browser's page may send this: it came from here, or from no browser at all.
+
+    Args:
+        origins: every `Origin` of the request; `null` is that of a page without any.
+        scheme: `http` or `https`, as the browser speaks it.
+        host: the `Host` of the request.
+    """
+    if not origins:
         return True
+    own = _origin(f"{scheme}://{host or ''}")
+    return own is not None and [own] == [_origin(origin) for origin in origins]
+
+
+def _origin(text: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port of a serialised origin (HTML standard, 7.1.1); None if it is none."""
     try:
-        netloc = urlsplit(origin).netloc
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
     except ValueError:
-        return False
-    return bool(netloc) and netloc.lower() == (host or "").lower()
+        return None
+    if not host or parts.username is not None or parts.path or parts.query or parts.fragment:
+        return None
+    scheme = parts.scheme.lower()
+    return scheme, host, port or _DEFAULT_PORTS.get(scheme)

@@ -3,7 +3,6 @@
 import html
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,21 +10,15 @@ import orjson
 from aiohttp import hdrs, web
 
 from posstream.domain.roles import Caller
-from posstream.resilience.clock import Clock
-from posstream.resilience.rate_limit import RateLimit
 from web import audit
 from web.access import COOKIE, caller_of, is_https
 from web.form import read_form
+from web.guessing import Doorkeeper, TooManyGuesses
 from web.headers import wants_html
 from web.json_answer import error_answer, json_answer
 from web.session import SESSION_SECONDS, Sessions
 
 LOGIN_PATH: Final = "/login"
-#: Attempts that one address may make in a minute; keys are long, so this is against noise.
-ATTEMPTS_PER_MINUTE: Final = 20
-#: Addresses whose attempts are counted at a time.
-_MAX_ADDRESSES: Final = 1024
-_MINUTE: Final = 60.0
 #: A path of ours: `//host` and `/\host` lead elsewhere, and browsers drop blanks and controls.
 _LOCAL_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*|/")
 _WRONG: Final = "There is no such key."
@@ -35,10 +28,9 @@ _TOO_MANY: Final = "Too many attempts from your address. Wait a minute."
 class Login:
     """`/login` and `/logout`."""
 
-    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, sessions: Sessions, doorkeeper: Doorkeeper) -> None:
         self._sessions = sessions
-        self._clock = clock
-        self._attempts: OrderedDict[str, RateLimit] = OrderedDict()
+        self._doorkeeper = doorkeeper
 
     def routes(self) -> list[web.RouteDef]:
         """The page and its form, which are public; the way out, which is not."""
@@ -61,13 +53,14 @@ class Login:
             )
         by_form = request.content_type != "application/json"
         where = _local(given.get("next"))
-        if not self._may_try(request.remote or ""):
-            audit.login_failed(request.remote, "too many attempts")
-            return _refused(429, "TOO_MANY_REQUESTS", _TOO_MANY, where, by_form=by_form)
         key = given["key"].strip()
-        token, caller = self._sessions.open(key), self._sessions.caller(key)
+        caller = self._doorkeeper.caller(key, request.remote or "", "login")
+        if isinstance(caller, TooManyGuesses):
+            answer = _refused(429, "TOO_MANY_REQUESTS", _TOO_MANY, where, by_form=by_form)
+            answer.headers[hdrs.RETRY_AFTER] = str(caller.retry_after)
+            return answer
+        token = self._sessions.open(key)
         if token is None or caller is None:
-            audit.login_failed(request.remote, "no such key")
             return _refused(401, "UNAUTHORIZED", _WRONG, where, by_form=by_form)
         audit.logged_in(caller, request.remote)
         answer = _see_other(where) if by_form else json_answer(_told(caller))
@@ -92,15 +85,6 @@ class Login:
         )
         answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return answer
-
-    def _may_try(self, address: str) -> bool:
-        limit = self._attempts.pop(address, None) or RateLimit(
-            self._clock, ATTEMPTS_PER_MINUTE, per_seconds=_MINUTE
-        )
-        self._attempts[address] = limit
-        if len(self._attempts) > _MAX_ADDRESSES:
-            self._attempts.popitem(last=False)
-        return limit.allows()
 
 
 async def _given(request: web.Request) -> Mapping[str, str] | None:
@@ -131,10 +115,7 @@ def _told(caller: Caller) -> dict[str, str]:
 
 
 def _refused(status: int, code: str, message: str, where: str, *, by_form: bool) -> web.Response:
-    answer = _page(where, message, status) if by_form else error_answer(status, code, message)
-    if status == 429:  # noqa: PLR2004 - Too Many Requests
-        answer.headers["Retry-After"] = str(int(_MINUTE))
-    return answer
+    return _page(where, message, status) if by_form else error_answer(status, code, message)
 
 
 def _page(where: str, message: str = "", status: int = 200) -> web.Response:

@@ -30,6 +30,9 @@ SAFE_HEADERS: Final = {
 #: For a year, and only said over TLS: a browser must not be sent where nobody listens (RFC 6797).
 _TRANSPORT_SECURITY: Final = "max-age=31536000"
 _BAD_REQUEST: Final = 400
+#: How a body may be encoded; the parser decodes it.
+_ENCODINGS: Final = frozenset({"identity", "gzip", "deflate"})
+UNREADABLE_BODY: Final = "the body is not encoded as its headers say"
 
 
 async def add_safe_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -45,18 +48,34 @@ async def add_safe_headers(request: web.Request, response: web.StreamResponse) -
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Any exception as a JSON answer; an unexpected one as a reference into the log."""
     try:
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() not in _ENCODINGS:
+            return unsupported_encoding()
         return await handler(request)
     except web.HTTPException as answer:
         if answer.status < _BAD_REQUEST:
             raise
         return _http_error(answer)
+    except web.RequestPayloadError:
+        return error_answer(400, "BAD_REQUEST", UNREADABLE_BODY)
     except ReadModelBusy as why:
         return error_answer(503, "BUSY", str(why))
-    except Exception:
+    except Exception as why:
+        if isinstance(why, ConnectionError) and request.transport is None:
+            raise  # the client has gone, maybe with half of its body unsent
         reference = new_reference()
         # The route and not the path: a path can hold a customer's identifier.
         logger.exception("%s %s failed, reference %s", request.method, route_of(request), reference)
         return error_answer(500, "INTERNAL", "Internal error", reference=reference)
+
+
+def unsupported_encoding() -> web.Response:
+    """The answer to a body in an encoding that is not read (RFC 9110, 15.5.16)."""
+    return error_answer(
+        415,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "the Content-Encoding of the body is not read: leave it out, or send gzip or deflate",
+        headers={hdrs.ACCEPT_ENCODING: "gzip, deflate"},
+    )
 
 
 def new_reference() -> str:
@@ -67,6 +86,8 @@ def new_reference() -> str:
 def _http_error(answer: web.HTTPException) -> web.Response:
     status = http.HTTPStatus(answer.status)
     allow = answer.headers.get("Allow")
+    # Only our own handlers give a reason; by itself aiohttp says the status once more.
+    message = status.phrase if answer.reason == status.phrase else answer.reason
     return error_answer(
-        answer.status, status.name, status.phrase, headers={"Allow": allow} if allow else None
+        answer.status, status.name, message, headers={"Allow": allow} if allow else None
     )

@@ -1,32 +1,45 @@
 """The mock external customer API: the seed's customers, and faults on demand for drills and tests.
 
 Its data is made up and its faults are query parameters, so a configured `api_endpoint` can
-carry them. It knows nothing of the rest of posstream but how identifiers are normalised.
+carry them. A worker with a directory of its own has no use for it, and does not serve it.
 """
 
 import asyncio
 import hashlib
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
+from posstream.settings import MOCK_PATH, is_loopback
 from web.json_answer import error_answer, json_answer
 from web.mock_faults import BadFault, Body, Faults, read_faults
 
 #: With and without the trailing slash.
 MOCK_PATHS: Final = (
-    "/api/mock-customer-lookup/{identifier}/",
-    "/api/mock-customer-lookup/{identifier}",
+    f"{MOCK_PATH}{{identifier}}/",
+    f"{MOCK_PATH}{{identifier}}",
 )
 #: How long `body=slow` takes and in how many pieces.
 SLOW_SECONDS: Final = 10.0
 SLOW_PIECES: Final = 100
 HUGE_BYTES: Final = 1_000_000
+#: `body=huge` is written in pieces of so many bytes: no answer holds it whole.
+_HUGE_PIECE: Final = 65_536
+#: Answers that take their time on purpose, at once; they hold connections of the web view.
+MAX_DELAYED: Final = 500
 
+#: Statuses whose answers have no body (RFC 9110, 6.4.1).
+_WITHOUT_BODY: Final = frozenset({204, 304})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_OFF: Final = (
+    "the mock directory answers only while it is the configured api_endpoint, "
+    "or with POSSTREAM_MOCK_DIRECTORY=on"
+)
 _TIERS: Final = ("BRONZE", "SILVER", "GOLD", "PLATINUM")
 _FIRST_NAMES: Final = ("Ada", "Ben", "Chloe", "Dev", "Emma", "Femi", "Gita", "Hugo")
 _LAST_NAMES: Final = ("Adams", "Baker", "Costa", "Dunn", "Evans", "Fox", "Green", "Hill")
@@ -89,6 +102,7 @@ class MockDirectory:
     def __init__(
         self,
         *,
+        is_on: Callable[[], bool] = lambda: True,
         card_guard: bool = True,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -96,12 +110,15 @@ class MockDirectory:
         """Make one.
 
         Args:
+            is_on: whether it answers now; asked at every request.
             card_guard: refuse payment-card numbers, as the worker does.
             sleep: waits so many seconds.
             chance: evenly spread in [0, 1).
         """
+        self._is_on = is_on
         self._card_guard = card_guard
         self._sleep = sleep
+        self._delayed = 0
         self._chance = chance
 
     def routes(self) -> list[web.RouteDef]:
@@ -110,9 +127,22 @@ class MockDirectory:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One customer or 404, unless the query string asks for trouble."""
+        if not self._is_on():
+            return error_answer(404, "MOCK_DIRECTORY_OFF", _OFF)
         faults = read_faults(request.query)
         if isinstance(faults, BadFault):
             return error_answer(400, "BAD_PARAMETER", f"{faults.parameter} {faults.why}")
+        if not faults.take_time:
+            return await self._answer(request, faults)
+        if self._delayed >= MAX_DELAYED:
+            return error_answer(503, "TOO_MANY_DELAYED", "too many answers are delayed already")
+        self._delayed += 1
+        try:
+            return await self._answer(request, faults)
+        finally:
+            self._delayed -= 1
+
+    async def _answer(self, request: web.Request, faults: Faults) -> web.StreamResponse:
         delay_ms = faults.delay_ms + faults.jitter_ms * self._chance()
         if delay_ms:
             await self._sleep(delay_ms / 1000)
@@ -123,11 +153,18 @@ class MockDirectory:
         status, document = self._look_up(request.match_info["identifier"], faults)
         if failing is not None:
             status, document = failing, _error("MOCK_FAULT", "a failure that was asked for")
-        if faults.body is Body.SLOW:
-            return await self._trickle(request, status, document, headers)
         if faults.body is None:
             return json_answer(document, status=status, headers=headers)
-        return _broken(faults.body, 200 if failing is None else failing, headers)
+        if faults.body is Body.SLOW:
+            body = orjson.dumps(document)
+            size = -(-len(body) // SLOW_PIECES)
+            pause = SLOW_SECONDS / -(-len(body) // size)
+            pieces = (body[start : start + size] for start in range(0, len(body), size))
+            return await self._stream(request, status, headers, pieces, pause)
+        status = 200 if failing is None else failing
+        if faults.body is Body.HUGE:
+            return await self._stream(request, status, headers, _huge())
+        return _broken(faults.body, status, headers)
 
     def _failing_status(self, faults: Faults) -> int | None:
         status = 503 if faults.status is None else faults.status
@@ -145,28 +182,44 @@ class MockDirectory:
                 return 200, customer
         return 404, _error("NOT_FOUND", "no customer has this identifier")
 
-    async def _trickle(
+    async def _stream(
         self,
         request: web.Request,
         status: int,
-        document: Mapping[str, Any],
         headers: Mapping[str, str],
+        pieces: Iterable[bytes],
+        pause_seconds: float = 0,
     ) -> web.StreamResponse:
-        body = orjson.dumps(document)
+        if request.method == hdrs.METH_HEAD or status in _WITHOUT_BODY:
+            return web.Response(status=status, headers=headers)
         response = web.StreamResponse(
             status=status, headers={**headers, "Content-Type": "application/json; charset=utf-8"}
         )
-        await response.prepare(request)
-        size = -(-len(body) // SLOW_PIECES)
-        pieces = [body[start : start + size] for start in range(0, len(body), size)]
         try:
+            await response.prepare(request)
             for piece in pieces:
                 await response.write(piece)
-                await self._sleep(SLOW_SECONDS / len(pieces))
+                if pause_seconds:
+                    await self._sleep(pause_seconds)
             await response.write_eof()
-        except ConnectionResetError:
-            pass  # the caller's timeout was shorter: what this fault is for
+        except ConnectionError:
+            pass  # the caller had read enough, or its timeout was shorter: what this is for
         return response
+
+
+def points_at_mock(endpoint: str, port: int) -> bool:
+    """Whether an endpoint of the configuration is, or may be, the mock of the worker at a port.
+
+    A name may be that of this machine, and a port of it may be another one outside of a
+    container. Only a loopback address with another port is surely somebody else's.
+    """
+    try:
+        parts = urlsplit(endpoint)
+        host, found = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return False
+    is_mock = f"{parts.path.rstrip('/')}/" == MOCK_PATH
+    return is_mock and (found == port or not is_loopback(host))
 
 
 def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:
@@ -198,10 +251,17 @@ def _broken(body: Body, status: int, headers: Mapping[str, str]) -> web.Response
             headers=headers,
             content_type="application/json",
         )
-    if body is Body.HTML:
-        page = "<!doctype html><title>Maintenance</title><p>We will be back soon.</p>"
-        return web.Response(text=page, status=status, headers=headers, content_type="text/html")
-    return json_answer({**_JOHN, "padding": "x" * HUGE_BYTES}, status=status, headers=headers)
+    page = "<!doctype html><title>Maintenance</title><p>We will be back soon.</p>"
+    return web.Response(text=page, status=status, headers=headers, content_type="text/html")
+
+
+def _huge() -> Iterator[bytes]:
+    yield orjson.dumps({**_JOHN, "padding": ""}).removesuffix(b'"}')
+    left = HUGE_BYTES
+    while left > 0:
+        yield b"x" * min(left, _HUGE_PIECE)
+        left -= _HUGE_PIECE
+    yield b'"}'
 
 
 def _error(code: str, message: str) -> Mapping[str, Any]:

@@ -36,6 +36,11 @@ class Faults:
     #: Make up a customer for any well-formed identifier.
     generate: bool = False
 
+    @property
+    def take_time(self) -> bool:
+        """Whether the answer is delayed, slow or long."""
+        return bool(self.delay_ms or self.jitter_ms or self.body in {Body.SLOW, Body.HUGE})
+
 
 @dataclass(frozen=True, slots=True)
 class BadFault:

@@ -12,13 +12,15 @@ from posstream.domain.errors import StartRefused
 from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
 from posstream.metrics import Metrics
+from posstream.open_files import raise_open_files
 from posstream.outage_drill import OutageDrills
 from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
-from posstream.resilience.clock import Clock
-from posstream.settings import Settings, is_loopback
+from posstream.resilience.clock import Clock, SystemClock
+from posstream.settings import Settings, is_loopback, without_brackets
 from web.access import access_required, known_host_required, same_origin_only
 from web.asyncapi import asyncapi_routes
+from web.connections import ConnectionLimits, Connections
 from web.console.routes import console_routes
 from web.console.sampler import SAMPLE_SECONDS, Sampler
 from web.graphql.context import GraphQLContext
@@ -26,23 +28,23 @@ from web.graphql.execution import Executor
 from web.graphql.graphiql import GraphiQL
 from web.graphql.patience import QUERY_SECONDS
 from web.graphql.schema import build_schema
-from web.graphql.streams import OpenStreams
+from web.graphql.streams import MAX_STREAMS, OpenStreams
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
+from web.guessing import Doorkeeper, LookupBudget
 from web.health import Health, health_routes
 from web.login import LOGIN_PATH, Login
 from web.metrics import metrics_routes
 from web.middleware import add_safe_headers, errors_as_json
-from web.mock_directory import MOCK_PATHS, MockDirectory
+from web.mock_directory import MOCK_PATHS, MockDirectory, points_at_mock
 from web.runner import PlainRunner
 from web.session import Sessions
 
-#: How long open requests may finish at a stop, in seconds; the till has its own retries.
-SHUTDOWN_TIMEOUT_SECONDS: Final = 1.0
 #: Route patterns that need no API key: probes cannot carry one, and the worker's own lookups
 #: call the mock as they call any directory.
 _PUBLIC: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH, *MOCK_PATHS})
 #: Whether the application asks for a key.
 _KEYED: Final = web.AppKey("keyed", bool)
+_CONNECTIONS: Final = web.AppKey("connections", Connections)
 
 
 def create_web(  # noqa: PLR0913 - the wiring names everything it gives
@@ -67,8 +69,9 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     """The application of one worker. It opens nothing and owns none of what it is given."""
     keys = settings.access_keys
     sessions = Sessions(keys, clock)
+    doorkeeper = Doorkeeper(sessions, clock, metrics)
     guard = (
-        access_required(sessions, public=_PUBLIC)
+        access_required(sessions, doorkeeper, public=_PUBLIC)
         if keys
         else known_host_required(settings.web_host)
     )
@@ -77,8 +80,16 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         client_max_size=MAX_BODY_BYTES,
     )
     application[_KEYED] = bool(keys)
+    application[_CONNECTIONS] = Connections(
+        metrics,
+        clock,
+        ConnectionLimits(
+            in_all=settings.web_connections, by_address=settings.web_connections_by_address
+        ),
+    )
     application.on_response_prepare.append(add_safe_headers)
-    streams = OpenStreams(metrics)
+    # Streams give way to nobody, so they may not take every place.
+    streams = OpenStreams(metrics, most=min(MAX_STREAMS, settings.web_connections // 2))
     application.on_shutdown.append(streams.end)
     sampler = Sampler(metrics, clock, sample_seconds=sample_seconds)
     application.cleanup_ctx.append(sampler.run)
@@ -95,6 +106,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         answers=answers,
         drills=drills,
         directory_trial=directory_trial,
+        budget=LookupBudget(clock, metrics, per_minute=settings.lookups_per_minute),
     )
     view = GraphQLView(
         Executor(
@@ -111,32 +123,58 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     application.add_routes(asyncapi_routes())
     application.add_routes(console_routes(ports, metrics, streams, sampler))
     if keys:
-        application.add_routes(Login(sessions, clock).routes())
-    application.add_routes(MockDirectory(card_guard=settings.payment_card_guard).routes())
+        application.add_routes(Login(sessions, doorkeeper).routes())
+
+    def mock_is_on() -> bool:
+        if settings.mock_directory is not None:
+            return settings.mock_directory
+        return points_at_mock(configuration.current.value.api_endpoint, settings.web_port)
+
+    mock = MockDirectory(is_on=mock_is_on, card_guard=settings.payment_card_guard)
+    application.add_routes(mock.routes())
     return application
 
 
 class WebServer:
     """One application on one port, for as long as the worker runs."""
 
-    def __init__(self, application: web.Application, *, host: str, port: int) -> None:
-        self._host = host
+    def __init__(
+        self,
+        application: web.Application,
+        *,
+        host: str,
+        port: int,
+        connections: Connections | None = None,
+    ) -> None:
+        """Make one.
+
+        Args:
+            application: what answers.
+            host: the address or name to listen on.
+            port: to listen on; 0 = any that is free.
+            connections: how many there may be; None = as the application was made.
+        """
+        # `faust worker --web-bind` takes an address as URLs have it, too.
+        self._host = without_brackets(host)
         self._port = port
         # The worker's own options (`--web-bind`) get past the check of the settings.
         self._refused = not is_loopback(host) and not application.get(_KEYED, False)
-        self._runner = PlainRunner(
-            application,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS,
+        self._connections = (
+            connections or application.get(_CONNECTIONS) or Connections(Metrics(), SystemClock())
         )
+        self._runner = PlainRunner(application, self._connections)
 
     @property
     def port(self) -> int:
         """The port that is listened on; after `start` also right for port 0."""
-        for address in self._runner.addresses:
-            return int(address[1])
+        for _, port in self.addresses:
+            return port
         return self._port
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Every address and port that is listened on."""
+        return [(str(address[0]), int(address[1])) for address in self._runner.addresses]
 
     async def start(self) -> None:
         """Listen.
@@ -150,10 +188,14 @@ class WebServer:
                 "or bind to POSSTREAM_WEB_HOST=127.0.0.1"
             )
         await self._runner.setup()
+        self._connections.start(raise_open_files())
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            # A socket of IPv6 alone would not take what comes by IPv4.
+            hosts = ["::", "0.0.0.0"] if self._host == "::" else [self._host]  # noqa: S104
+            site = web.TCPSite(self._runner, hosts, self._port)  # type: ignore[arg-type] # as asyncio
+            await site.start()
         except OSError as why:
-            await self._runner.cleanup()
+            await self.stop()
             if why.errno == errno.EADDRINUSE:
                 raise StartRefused(
                     f"port {self._port} on {self._host} is in use: "
@@ -167,4 +209,5 @@ class WebServer:
 
     async def stop(self) -> None:
         """Stop listening and give open requests a moment; more than once is fine."""
+        self._connections.stop()
         await self._runner.cleanup()

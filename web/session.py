@@ -95,6 +95,17 @@ class Sessions:
             return None
         return Session(signer.caller, signer.sign("form", text), seconds_left)
 
+    def is_forged(self, token: str) -> bool:
+        """Whether a token was made up: one that is over, or of a key that has gone, was not."""
+        parts = token.split(".")
+        if len(parts) != _PARTS or not token.isascii():
+            return bool(token)
+        signer = self._by_fingerprint.get(parts[0])
+        text = token.rpartition(".")[0]
+        return signer is not None and not hmac.compare_digest(
+            parts[-1], signer.sign("session", text)
+        )
+
     def _signer(self, secret: str) -> _Signer | None:
         given = secret.encode("utf-8", "surrogateescape")
         # Compared in constant time and with all of them: a plain == tells by its duration how

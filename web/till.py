@@ -11,6 +11,7 @@ from posstream.domain.identifier import Identifier, normalise
 from posstream.events import basket_started, identified
 from posstream.ports import Record
 from web.graphql.context import MAX_TEXT, GraphQLContext, Refused, is_sound
+from web.guessing import TOO_MANY_LOOKUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ async def identify_customer(ports: GraphQLContext, basket_id: str, scanned: str)
     found = normalise(scanned, card_guard=ports.card_guard)
     if not isinstance(found, Identifier):
         return refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
+    if not ports.budget.allows(ports.caller, "identifyCustomer", scan=True):
+        return refused("TOO_MANY_LOOKUPS", TOO_MANY_LOOKUPS)
     record = identified(basket_id, found.value, ports.clock.now_ms())
     return await _published(ports, record)
 

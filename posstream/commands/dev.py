@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from posstream.embedded_broker import EmbeddedBroker
 from posstream.factory import create_app
-from posstream.settings import Settings
+from posstream.settings import MOCK_PATH, Settings
 from posstream.streaming.app import StreamingApp, install_event_loop
+from web.mock_directory import points_at_mock
 
 
 def run(settings: Settings, loglevel: str) -> None:
@@ -55,7 +56,7 @@ async def _announce(settings: Settings, broker: str) -> None:
         f"""
 posstream is ready
   GraphQL    {settings.web_url}/graphql/
-  Mock API   {settings.web_url}/api/mock-customer-lookup/+1234567890/
+  {_directory(settings)}
   Health     {settings.web_url}/health/ready
   Broker     {broker}
   Data       {settings.datadir}
@@ -63,3 +64,12 @@ Ctrl-C ends it.
 """,
         flush=True,
     )
+
+
+def _directory(settings: Settings) -> str:
+    served = settings.mock_directory
+    if served is None:
+        served = points_at_mock(settings.api_endpoint, settings.web_port)
+    if served:
+        return f"Mock API   {settings.web_url}{MOCK_PATH}+1234567890/"
+    return f"Directory  {settings.api_endpoint}"

@@ -16,10 +16,18 @@ class RateLimit:
 
     def allows(self) -> bool:
         """Whether it may happen once more now; if so it counts."""
+        if self.wait_seconds:
+            return False
+        self._times.append(self._clock.monotonic())
+        return True
+
+    @property
+    def wait_seconds(self) -> float:
+        """In how many seconds it may happen again; 0: now."""
         now = self._clock.monotonic()
         while self._times and self._times[0] <= now - self._per_seconds:
             self._times.popleft()
-        if len(self._times) >= self.limit:
-            return False
-        self._times.append(now)
-        return True
+        if len(self._times) < self.limit:
+            return 0.0
+        # A limit of zero never has a time.
+        return self._times[0] + self._per_seconds - now if self._times else self._per_seconds

@@ -16,7 +16,7 @@ from tests.component.web_client import WebView, running_web
 from tests.manual_clock import ManualClock
 from web.access import COOKIE, FORM_TOKEN
 from web.graphql.websocket import PROTOCOL
-from web.login import ATTEMPTS_PER_MINUTE
+from web.guessing import WRONG_KEYS_PER_MINUTE
 from web.session import SESSION_SECONDS, Sessions
 
 VIEWER, SUPPORT, OPERATOR = "viewer-key-01234", "support-key-0123", "operator-key-0123"
@@ -229,7 +229,7 @@ async def test_a_login_that_is_none_is_a_bad_request(locked: WebView, body: byte
 async def test_guessing_is_slowed_down_for_a_minute() -> None:
     clock = ManualClock()
     async with running_web(SETTINGS, clock=clock) as web:
-        for _ in range(ATTEMPTS_PER_MINUTE):
+        for _ in range(WRONG_KEYS_PER_MINUTE):
             assert (await log_in(web, "guess")).status == 401
         # The right key, too: else a guess could be told from a hit.
         refused = await log_in(web)

@@ -110,6 +110,22 @@ async def test_a_page_of_another_origin_may_not_post(web: WebView, origin: str) 
     assert response.status == 403
 
 
+async def test_a_page_of_the_same_host_in_the_other_scheme_may_not_post(web: WebView) -> None:
+    origin = f"https://{web.client.host}:{web.client.port}"
+    response = await web.post({"query": TYPENAME}, Origin=origin)
+    assert response.status == 403
+    assert "X-Forwarded-Proto: https" in (await response.json())["error"]["message"]
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("https", 200), ("http", 403)])
+async def test_behind_a_proxy_with_tls_pages_are_of_https(
+    web: WebView, scheme: str, status: int
+) -> None:
+    origin = f"{scheme}://{web.client.host}:{web.client.port}"
+    response = await web.post({"query": TYPENAME}, Origin=origin, X_Forwarded_Proto="https")
+    assert response.status == status
+
+
 async def test_a_page_of_the_same_origin_may_post(web: WebView) -> None:
     origin = f"http://{web.client.host}:{web.client.port}"
     response = await web.post({"query": TYPENAME}, Origin=origin)

@@ -12,7 +12,7 @@ from aiohttp import ClientPayloadError, ClientResponse
 from posstream.answer_feed import MAX_WAITING
 from posstream.settings import Settings
 from tests.component.web_client import BrokenSubscription, WebView, running_web
-from web.graphql import sse, streams
+from web.graphql import sse
 
 KEY = "a-key-of-some-length"
 STREAM = "text/event-stream"
@@ -213,21 +213,19 @@ async def test_a_stream_that_fails_is_cut_off_and_its_cause_is_in_the_log(
     assert "10.0.0.1" in caplog.text
 
 
-async def test_there_are_only_so_many_streams(
-    web_view: WebView, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams, "MAX_STREAMS", 2)
-    first = await opened(web_view)
-    await opened(web_view)
-    refused = await opened(web_view)
-    assert refused.status == 503
-    first.close()
-    async with asyncio.timeout(5):
-        number = 0
-        while "posstream_streams 2.0" in await metrics(web_view):
-            number += 1
-            publish(web_view, str(number))  # whoever writes sees that nobody reads
-    assert (await opened(web_view)).status == 200
+async def test_streams_take_at_most_half_of_the_connections() -> None:
+    async with running_web(Settings(web_connections=4)) as view:
+        first = await opened(view)
+        await opened(view)
+        refused = await opened(view)
+        assert refused.status == 503
+        first.close()
+        async with asyncio.timeout(5):
+            number = 0
+            while "posstream_streams 2.0" in await metrics(view):
+                number += 1
+                publish(view, str(number))  # whoever writes sees that nobody reads
+        assert (await opened(view)).status == 200
 
 
 async def test_the_end_of_the_worker_cuts_a_stream_so_that_its_client_comes_back() -> None:

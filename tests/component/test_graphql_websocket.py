@@ -218,6 +218,14 @@ async def test_a_page_of_another_origin_gets_no_socket(web_view: WebView, origin
     assert refused.value.status == 403
 
 
+async def test_a_page_of_this_host_in_the_other_scheme_gets_no_socket(web_view: WebView) -> None:
+    own = str(web_view.client.make_url("/").origin()).replace("http:", "https:")
+    with pytest.raises(WSServerHandshakeError) as refused:
+        async with connected(web_view, headers={"Origin": own}):
+            pass
+    assert refused.value.status == 403
+
+
 async def test_a_page_of_this_origin_gets_one(web_view: WebView) -> None:
     own = str(web_view.client.make_url("/").origin())
     async with initialised(web_view, headers={"Origin": own}) as socket:

@@ -1,15 +1,19 @@
 """The mock directory: the seed's customers, and every fault on demand."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from posstream.domain.customer import Customer, read_customer
-from web.mock_directory import CUSTOMERS, MockDirectory
+from posstream.settings import Settings
+from tests.component.web_client import running_web
+from web.mock_directory import CUSTOMERS, MAX_DELAYED, MockDirectory, points_at_mock
 
 JOHN = "/api/mock-customer-lookup/+1234567890/"
 NOBODY = "/api/mock-customer-lookup/+999/"
@@ -219,3 +223,75 @@ async def test_a_bad_parameter_is_refused_by_name(mock: Mock, parameter: str, va
     error = (await response.json())["error"]
     assert (response.status, error["code"]) == (400, "BAD_PARAMETER")
     assert error["message"].startswith(f"{parameter} must be ")
+
+
+async def test_a_huge_body_is_written_in_pieces(mock: Mock) -> None:
+    response = await mock.client.get(JOHN + "?body=huge")
+    assert response.headers["Transfer-Encoding"] == "chunked"
+    await response.read()
+
+
+async def test_only_so_many_answers_are_delayed_at_once() -> None:
+    waiting, goes_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        waiting.release()
+        await goes_on.wait()
+
+    application = web.Application()
+    application.add_routes(MockDirectory(sleep=sleep).routes())
+    async with TestClient(
+        TestServer(application), connector=aiohttp.TCPConnector(limit=0)
+    ) as client:
+        slow = [asyncio.create_task(client.get(JOHN + "?delay_ms=1")) for _ in range(MAX_DELAYED)]
+        for _ in slow:
+            await waiting.acquire()
+        refused = await client.get(JOHN + "?body=slow")
+        prompt = await client.get(JOHN)
+        goes_on.set()
+        statuses = {(await each).status for each in slow}
+    assert (refused.status, prompt.status, statuses) == (503, 200, {200})
+
+
+# -- whether it answers at all
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_ours"),
+    [
+        ("http://127.0.0.1:8000/api/mock-customer-lookup/", True),
+        ("http://127.0.0.1:8000/api/mock-customer-lookup?delay_ms=5", True),
+        ("http://localhost:8000/api/mock-customer-lookup/", True),
+        ("http://[::1]:8000/api/mock-customer-lookup/", True),
+        ("http://till-server:8000/api/mock-customer-lookup/", True),
+        ("http://till-server:18000/api/mock-customer-lookup/", True),
+        ("http://127.0.0.1:8001/api/mock-customer-lookup/", False),
+        ("http://localhost:8001/api/mock-customer-lookup/", False),
+        ("http://127.0.0.1/api/mock-customer-lookup/", False),
+        ("http://127.0.0.1:8000/customers/", False),
+        ("https://crm.example/api/customers/", False),
+    ],
+)
+def test_an_endpoint_is_known_for_the_workers_own_mock(endpoint: str, *, is_ours: bool) -> None:
+    assert points_at_mock(endpoint, 8000) == is_ours
+
+
+async def test_it_answers_while_it_is_the_configured_directory() -> None:
+    async with running_web() as view:
+        off = await view.client.get(JOHN)
+        error = (await off.json())["error"]
+        answer = await view.graphql(
+            """mutation ($config: JSONString) { updatePluginConfiguration(
+            name: "customer_lookup", config: $config) { success } }""",
+            config='{"api_endpoint": "http://127.0.0.1:8000/api/mock-customer-lookup/"}',
+        )
+        assert answer["data"]["updatePluginConfiguration"]["success"]
+        on = await view.client.get(JOHN)
+    assert (off.status, error["code"], on.status) == (404, "MOCK_DIRECTORY_OFF", 200)
+    assert "POSSTREAM_MOCK_DIRECTORY=on" in error["message"]
+
+
+@pytest.mark.parametrize(("setting", "status"), [(True, 200), (False, 404)])
+async def test_a_setting_decides_whatever_is_configured(*, setting: bool, status: int) -> None:
+    async with running_web(Settings(mock_directory=setting)) as view:
+        assert (await view.client.get(JOHN)).status == status

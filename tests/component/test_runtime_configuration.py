@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from faust.transport.drivers.aiokafka import server_list
 
 from posstream.cli import main
 from posstream.embedded_broker import EmbeddedBroker
@@ -67,3 +68,19 @@ async def test_the_session_timeout_is_the_embedded_broker_s_unless_it_is_given(
         session_timeout_seconds=given,
     )
     assert (await tuning_of(settings)).session_timeout_seconds == expected
+
+
+@pytest.mark.parametrize("host", ["::1", "::", "127.0.0.1", "localhost", "fd00::5"])
+@pytest.mark.parametrize("option", [{}, {"web_port": 8001}])
+def test_faust_takes_an_address_of_either_family(
+    host: str, option: dict[str, int], tmp_path: Path
+) -> None:
+    settings = Settings(web_host=host, broker="kafka://[::1]:9092", datadir=tmp_path)
+    conf = create_app(settings).conf
+    for name, value in option.items():
+        setattr(conf, name, value)
+        # As `faust worker --web-port` does.
+        conf.canonical_url = f"http://{conf.web_host}:{conf.web_port}"
+    assert conf.canonical_url.host == host
+    assert conf.canonical_url.port == option.get("web_port", 8000)
+    assert server_list(conf.broker, 9092) == ["[::1]:9092"]

@@ -10,8 +10,10 @@ import pytest
 from aiohttp import web as aiohttp_web
 
 from posstream.domain.errors import StartRefused
-from posstream.settings import Settings
+from posstream.settings import Settings, in_url
 from tests.component.web_client import WebView, application_of, running_web
+from tests.servers import ipv6
+from tests.servers.needed import need
 from web.server import WebServer
 
 KEY = "a-key-of-some-length"
@@ -20,13 +22,13 @@ QUERY = {"query": "{ __typename }"}
 
 @pytest.fixture
 async def web() -> AsyncIterator[WebView]:
-    async with running_web() as view:
+    async with running_web(Settings(mock_directory=True)) as view:
         yield view
 
 
 @pytest.fixture
 async def locked() -> AsyncIterator[WebView]:
-    async with running_web(Settings(api_key=KEY)) as view:
+    async with running_web(Settings(api_key=KEY, mock_directory=True)) as view:
         yield view
 
 
@@ -166,7 +168,8 @@ async def test_what_is_no_http_gets_json_with_safe_headers_and_no_banner(
     assert not any(banner in answer for banner in ("aiohttp", "Python"))
     assert "491701234567" not in answer + caplog.text
     if status == 400:
-        assert orjson.loads(body) == {"error": {"code": "BAD_REQUEST", "message": "Bad Request"}}
+        message = "the request is no HTTP that can be read, or its header is too long"
+        assert orjson.loads(body) == {"error": {"code": "BAD_REQUEST", "message": message}}
 
 
 async def test_an_address_beyond_loopback_is_refused_without_a_key() -> None:
@@ -203,6 +206,32 @@ async def test_an_address_of_another_machine_refuses_the_start() -> None:
         await server.start()
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::", "localhost"])
+async def test_the_view_listens_to_ipv6(host: str) -> None:
+    need(ipv6)
+    server = WebServer(application_of(WebView(), Settings(api_key=KEY)), host=host, port=0)
+    await server.start()
+    addresses = server.addresses
+    async with aiohttp.ClientSession() as session:
+        for address, port in addresses:
+            where = {"::": "::1", "0.0.0.0": "127.0.0.1"}.get(address, address)
+            async with session.get(f"http://{in_url(where)}:{port}/health/live") as response:
+                assert response.status == 200
+    await server.stop()
+    families = {"::": {"::", "0.0.0.0"}, "localhost": {a for a, _ in addresses}}
+    assert families.get(host, {"::1"}) == {address for address, _ in addresses}
+
+
+async def test_without_a_key_a_view_on_ipv6_answers_this_machine() -> None:
+    need(ipv6)
+    server = WebServer(application_of(WebView(), Settings(web_host="::1")), host="::1", port=0)
+    await server.start()
+    url = f"http://[::1]:{server.port}/graphql/?query={{__typename}}"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert response.status == 200
+    await server.stop()
+
+
 async def test_a_server_that_never_started_can_be_stopped() -> None:
     await WebServer(aiohttp_web.Application(), host="127.0.0.1", port=0).stop()
 
@@ -213,6 +242,11 @@ async def test_a_server_that_never_started_can_be_stopped() -> None:
         ("localhost:8000", 200),
         ("127.0.0.1", 200),
         ("[::1]:8000", 200),
+        ("[0:0:0:0:0:0:0:1]:8000", 200),
+        ("[::ffff:127.0.0.1]:8000", 200),
+        ("LOCALHOST.:8000", 200),
+        ("[::2]:8000", 421),
+        ("[::ffff:10.0.0.1]:8000", 421),
         ("evil.example", 421),
         ("127.0.0.1.evil.example:8000", 421),
         ("[", 421),

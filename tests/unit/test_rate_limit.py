@@ -56,3 +56,14 @@ def test_in_no_span_does_it_happen_more_often_and_never_is_it_refused_below(
         assert rate.allows() is (in_span < limit)
         if in_span < limit:
             allowed.append(now)
+
+
+def test_the_wait_is_until_the_oldest_leaves_the_span() -> None:
+    clock = ManualClock()
+    rate = RateLimit(clock, 2, per_seconds=60)
+    assert rate.wait_seconds == 0
+    rate.allows()
+    clock.advance(10)
+    rate.allows()
+    clock.advance(5)
+    assert rate.wait_seconds == 45

@@ -5,6 +5,7 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import make_url
 
 from posstream.domain.credentials import OAuthClient
 from posstream.domain.errors import InvalidSettings
@@ -82,6 +83,11 @@ BAD = [
     ("BROKER", "kafka://host:0"),
     ("BROKER", "kafka://host:65536"),
     ("BROKER", "kafka://host:port"),
+    ("BROKER", "kafka://::1:9092"),
+    ("BROKER", "kafka://[:::]:9092"),
+    ("MOCK_DIRECTORY", "yes"),
+    ("WEB_CONNECTIONS", "0"),
+    ("LOOKUPS_PER_MINUTE", "0"),
     ("BROKER", "http://host:9092"),
     ("BROKER", "kafka://one:9092,two:9092"),
     ("BROKER", "kafka://first:9092;"),
@@ -201,6 +207,34 @@ def test_a_host_beyond_loopback_is_refused_without_an_api_key(host: str) -> None
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "till.example.com"])
 def test_a_host_beyond_loopback_is_accepted_with_an_api_key(host: str) -> None:
     assert host == read(WEB_HOST=host, API_KEY=KEY).web_host
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_an_address_of_this_machine_needs_no_key_in_either_family(host: str, expected: str) -> None:
+    assert expected == read(WEB_HOST=host).web_host
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1", "::1]:8000", "[::1]:8000", "127.0.0.1:8000", ":::", "a b"]
+)
+def test_what_is_no_host_is_refused(host: str) -> None:
+    assert errors(WEB_HOST=host)[0].startswith("POSSTREAM_WEB_HOST must be a host name or an IP")
+
+
+def test_a_database_at_an_address_of_ipv6_is_found() -> None:
+    url = read(DATABASE_URL="postgresql+asyncpg://u:p@[fd00::5]:5433/posstream").database_url
+    address = make_url(url)
+    assert (address.host, address.port) == ("fd00::5", 5433)
 
 
 def test_keys_with_roles_are_keys_too() -> None:
@@ -346,6 +380,7 @@ def test_an_explicit_database_is_taken_as_it_is() -> None:
         ("0.0.0.0", "http://127.0.0.1:8000"),
         ("::", "http://127.0.0.1:8000"),
         ("::1", "http://[::1]:8000"),
+        ("fd00::5", "http://[fd00::5]:8000"),
         ("localhost", "http://localhost:8000"),
     ],
 )

@@ -147,6 +147,9 @@ class ConfigurationPage:
         if not caller.may(Role.OPERATOR):
             audit.changed(caller, "tryDirectory", arguments, "FORBIDDEN")
             return self._pages.forbidden(request, Role.OPERATOR)
+        if not self._ports.budget.allows(caller, "tryDirectory"):
+            audit.changed(caller, "tryDirectory", arguments, "refused, TOO_MANY_LOOKUPS")
+            return self._pages.too_many_lookups(request)
         tried = await self._ports.directory_trial(typed.identifier, endpoint)
         if isinstance(tried, NotTried):
             audit.changed(caller, "tryDirectory", arguments, "refused")

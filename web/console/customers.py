@@ -12,10 +12,12 @@ from web.access import caller_of
 from web.console.links import with_query
 from web.console.pages import Pages
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
+from web.guessing import TriedIdentifiers
 from web.reveals import Reveals
 
 #: Customers on a page.
 PAGE_ROWS: Final = 50
+_PAGE: Final = "the page customers"
 _UNSOUND: Final = f"At most {MAX_TEXT} printable characters."
 
 
@@ -25,6 +27,7 @@ class Customers:
     def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
         self._pages = pages
         self._read_model = ports.read_model
+        self._budget = ports.budget
 
     def routes(self) -> list[web.RouteDef]:
         """The list."""
@@ -36,6 +39,13 @@ class Customers:
         reveals = Reveals(caller, asked=request.query.get("reveal") == "1")
         asked = {name: request.query.get(name, "").strip() for name in ("search", "tier")}
         errors = {name: _UNSOUND for name, text in asked.items() if text and not is_sound(text)}
+        # Who sees the rest masked could guess it piece by piece.
+        names_only = not caller.may(Role.SUPPORT)
+        if asked["search"] and not names_only:
+            tried = TriedIdentifiers(caller, self._budget)
+            if not tried.allow(_PAGE):
+                return self._pages.too_many_lookups(request)
+            tried.log(_PAGE)
         after = request.query.get("after", "")
         rows = (
             []
@@ -45,8 +55,7 @@ class Customers:
                 after=after if is_sound(after) else None,
                 tier=asked["tier"] or None,
                 search=asked["search"] or None,
-                # Who sees the rest masked could guess it piece by piece.
-                names_only=not caller.may(Role.SUPPORT),
+                names_only=names_only,
             )
         )
         shown = rows[:PAGE_ROWS]

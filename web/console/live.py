@@ -10,9 +10,9 @@ from typing import Final
 import orjson
 from aiohttp import hdrs, web
 
-from web.access import session_seconds_left
+from web.access import other_origin, session_seconds_left
 from web.graphql.streams import SEND_SECONDS, OpenStreams
-from web.headers import MEDIA_STREAM, is_same_origin
+from web.headers import MEDIA_STREAM
 from web.json_answer import error_answer
 
 #: Pages of one worker that are kept up to date; the others show what was when they were opened.
@@ -47,8 +47,9 @@ class LivePages:
             changed: waits until it is worth while to look again.
         """
         # A GET with our cookies may come from any page; it cannot read it, but hold it open.
-        if not is_same_origin(request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST)):
-            return error_answer(403, "FORBIDDEN", "the page is of another origin")
+        refused = other_origin(request)
+        if refused is not None:
+            return refused
         if self._open >= MAX_LIVE_PAGES or self._streams.are_enough:
             return error_answer(503, "TOO_MANY_STREAMS", "try again later")
         response = web.StreamResponse(headers=_HEADERS)

@@ -10,12 +10,13 @@ from posstream.domain.lookup import Reason, Source
 from posstream.ports import AnswerFilter, AnswerOutcome, AnswerRow, ReadModel
 from web.access import caller_of
 from web.console.answer_cursor import cursor_at, read_place
-from web.console.answer_filter import read_filter
+from web.console.answer_filter import AskedFilter, read_filter
 from web.console.links import basket_path, with_query
 from web.console.lookups_csv import MAX_ROWS, answers_as_csv
 from web.console.pages import Pages
 from web.console.wording import age, tag_of
 from web.graphql.context import GraphQLContext
+from web.guessing import TriedIdentifiers
 from web.reveals import Reveals
 
 #: Rows of a page.
@@ -48,6 +49,7 @@ class Lookups:
         self._pages = pages
         self._read_model = ports.read_model
         self._card_guard = ports.card_guard
+        self._budget = ports.budget
 
     def routes(self) -> list[web.RouteDef]:
         """The list, and the same as a file."""
@@ -56,6 +58,8 @@ class Lookups:
     async def page(self, request: web.Request) -> web.Response:
         """One page of the list; 400 with a message at the field for a filter without sense."""
         asked = read_filter(request.query, card_guard=self._card_guard)
+        if not self._may_ask(request, asked, "the page lookups"):
+            return self._pages.too_many_lookups(request)
         found = _Page()
         if not asked.errors:
             found = await _read(
@@ -92,7 +96,18 @@ class Lookups:
         asked = read_filter(request.query, card_guard=self._card_guard)
         if asked.errors:
             return web.Response(status=303, headers={"Location": with_query(request, "/lookups")})
+        if not self._may_ask(request, asked, "the file lookups.csv"):
+            return self._pages.too_many_lookups(request)
         return await answers_as_csv(request, self._read_model, asked.wanted, _reveals(request))
+
+    def _may_ask(self, request: web.Request, asked: AskedFilter, where: str) -> bool:
+        """Whether the caller may try one more identifier, if the filter has one."""
+        if asked.wanted.identifier is None:
+            return True
+        tried = TriedIdentifiers(caller_of(request), self._budget)
+        allowed = tried.allow(where)
+        tried.log(where)
+        return allowed
 
 
 def _reveals(request: web.Request) -> Reveals:

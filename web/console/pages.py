@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
@@ -13,6 +13,7 @@ from posstream.domain.times import iso_utc
 from web.access import FORM_TOKEN, caller_of, form_token_of
 from web.console import numbers
 from web.console.assets import Assets
+from web.guessing import TOO_MANY_LOOKUPS
 from web.reveals import Reveals
 
 #: Everything from here, nothing from elsewhere; inline only what carries the nonce.
@@ -116,6 +117,18 @@ class Pages:
     ) -> web.Response:
         """The page that says what is not there, and where to go: `back` is a path and its name."""
         return self.render(request, "missing.html", status=status, title=title, why=why, back=back)
+
+    def too_many_lookups(self, request: web.Request) -> web.Response:
+        """The page for a key that has tried too many identifiers: 429."""
+        answer = self.missing(
+            request,
+            "Too many look-ups",
+            f"{TOO_MANY_LOOKUPS.capitalize()}.",
+            ("/", "Overview"),
+            429,
+        )
+        answer.headers[hdrs.RETRY_AFTER] = "60"
+        return answer
 
 
 def _time(moment: datetime | None) -> str:

@@ -52,7 +52,7 @@ class TryIt:
         errors = self._errors(typed)
         if errors:
             return self._form(request, typed, errors, status=400)
-        outcome = await self._tried(typed)
+        outcome = await self._tried(self._ports.asked_by(caller), typed)
         done = "done" if outcome.error is None else f"refused, {outcome.error.code}"
         asked = {"basket_id": outcome.basket_id, "identifier": typed["identifier"]}
         audit.changed(caller, "tryIt", asked, done)
@@ -62,12 +62,12 @@ class TryIt:
         where = f"{basket_path(outcome.basket_id)}?done={TRIED}"
         return web.Response(status=303, headers={"Location": where})
 
-    async def _tried(self, typed: Mapping[str, str]) -> Outcome:
+    async def _tried(self, ports: GraphQLContext, typed: Mapping[str, str]) -> Outcome:
         """Both events, as a till writes them; the outcome of the second has the first one's id."""
-        started = await start_basket(self._ports, int(typed["employee"]), typed["terminal"])
+        started = await start_basket(ports, int(typed["employee"]), typed["terminal"])
         if started.basket_id is None:
             return started
-        identified = await identify_customer(self._ports, started.basket_id, typed["identifier"])
+        identified = await identify_customer(ports, started.basket_id, typed["identifier"])
         return Outcome(
             success=identified.success,
             basket_id=started.basket_id,

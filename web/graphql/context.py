@@ -18,6 +18,7 @@ from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from web.graphql.loaders import Loaders
+from web.guessing import TOO_MANY_LOOKUPS, LookupBudget, TriedIdentifiers
 from web.reveals import Reveals
 
 #: Longest id or search text; no column holds a longer one.
@@ -43,15 +44,20 @@ class GraphQLContext:
     dead_letters: DeadLetterBox
     drills: OutageDrills
     directory_trial: DirectoryTrial
+    #: How many identifiers each key may try.
+    budget: LookupBudget
     #: Who asks; by default somebody who may see the least and change nothing.
     caller: Caller = NOBODY
     #: The identifiers that one request shows.
     reveals: Reveals = dataclasses.field(init=False)
+    #: The identifiers that one request tries.
+    tried: TriedIdentifiers = dataclasses.field(init=False)
     #: What was read for one request, and for no other.
     loaders: Loaders = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reveals", Reveals(self.caller, asked=True))
+        object.__setattr__(self, "tried", TriedIdentifiers(self.caller, self.budget))
         object.__setattr__(self, "loaders", Loaders(self.read_model))
 
     def asked_by(self, caller: Caller) -> "GraphQLContext":
@@ -74,6 +80,20 @@ class Refused:
 def is_sound(text: str) -> bool:
     """Whether a text can be an id: 1 to 256 printable characters, not only blanks."""
     return is_id(text, MAX_TEXT)
+
+
+def count_lookup(context: GraphQLContext, what: str) -> None:
+    """Count one identifier that a query tries.
+
+    Args:
+        context: of the query.
+        what: the field, for the log.
+
+    Raises:
+        GraphQLError: if the caller's key has tried too many.
+    """
+    if not context.tried.allow(what):
+        raise refusal("TOO_MANY_LOOKUPS", TOO_MANY_LOOKUPS)
 
 
 def refusal(code: str, message: str) -> GraphQLError:

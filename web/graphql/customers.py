@@ -15,7 +15,7 @@ from web.graphql.connections import (
     page_size,
     read_cursor,
 )
-from web.graphql.context import MAX_TEXT, GraphQLContext, refusal
+from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, refusal
 from web.graphql.types import Customer
 
 #: Most customers in one answer of `allCustomers`; `customers` gives more, page by page.
@@ -77,7 +77,7 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
             raise refusal("BAD_USER_INPUT", f"limit must be from 1 to {MAX_CUSTOMERS}")
         return await context.read_model.all_customers(
             tier=_filter("tier", tier),
-            search=_filter("search", search),
+            search=_search(context, search),
             names_only=not context.reveals.in_full,
             limit=limit,
         )
@@ -100,12 +100,20 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
             first=size + 1,
             after=last,
             tier=_filter("tier", tier),
-            search=_filter("search", search),
+            search=_search(context, search),
             names_only=not context.reveals.in_full,
         )
         return page(
             rows, first=size, after=after, cursor=lambda row: cursor_of(_LISTED, row.customer_id)
         )
+
+
+def _search(context: GraphQLContext, search: str | None) -> str | None:
+    """What is searched for. A viewer's search reads names alone, and tries no identifier."""
+    text = _filter("search", search)
+    if text is not None and context.reveals.in_full:
+        count_lookup(context, "search")
+    return text
 
 
 def _filter(name: str, text: str | None) -> str | None:

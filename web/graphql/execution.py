@@ -139,7 +139,9 @@ class Executor:
             operation_name=parameters.operation_name,
         )
         ended = await result if inspect.isawaitable(result) else result
-        own.reveals.log(_label(document, parameters))
+        label = _label(document, parameters)
+        own.tried.log(label)
+        own.reveals.log(label)
         return ended
 
     def _without_hints(self, outcome: Outcome) -> Outcome:

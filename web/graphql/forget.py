@@ -11,7 +11,7 @@ from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.times import from_ms, iso_utc
 from posstream.forgetting import ForgetReport, Unconfirmed
-from web.graphql.context import GraphQLContext, Refused
+from web.graphql.context import GraphQLContext, Refused, count_lookup
 from web.graphql.types import MutationError
 
 #: How long an answer waits for the workers, in seconds: proxies give up after some more.
@@ -130,6 +130,7 @@ class ForgetCustomer(graphene.Mutation):  # graphene is untyped
         found = normalise(identifier, card_guard=context.card_guard)
         if not isinstance(found, Identifier):
             return _refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
+        count_lookup(context, "forgetCustomer")
         return await _forgotten(context, found)
 
 

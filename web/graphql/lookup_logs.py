@@ -19,7 +19,7 @@ from web.graphql.connections import (
     page_size,
     read_cursor,
 )
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound, refusal
+from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, is_sound, refusal
 from web.graphql.json_string import JSONString
 from web.graphql.types import Basket, whole
 
@@ -150,7 +150,7 @@ class LookupLogsQuery(graphene.ObjectType):  # graphene is untyped
             first=size + 1,
             after=None if after is None else _position(after),
             status=None if status is None else AttemptStatus(status.value),
-            identifier=_identifier(identifier, card_guard=context.card_guard),
+            identifier=_identifier(context, identifier),
             basket_id=_basket_id(basket_id),
         )
         return page(rows, first=size, after=after, cursor=_cursor)
@@ -171,12 +171,13 @@ def _position(after: str) -> LogPosition:
     return LogPosition(asked_at, event_id)
 
 
-def _identifier(scanned: str | None, *, card_guard: bool) -> str | None:
+def _identifier(context: GraphQLContext, scanned: str | None) -> str | None:
     if scanned is None or not scanned.strip():
         return None
-    found = normalise(scanned, card_guard=card_guard)
+    found = normalise(scanned, card_guard=context.card_guard)
     if not isinstance(found, Identifier):
         raise refusal("BAD_USER_INPUT", f"identifier: {found.masked} is refused: {found.why}")
+    count_lookup(context, "lookupLogs")
     return found.value
 
 

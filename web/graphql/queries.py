@@ -8,7 +8,7 @@ from posstream.domain.identifier import Identifier, normalise
 from posstream.ports import BasketRow, CustomerRow
 from web.graphql.breaker import BreakerQuery
 from web.graphql.configuration import ConfigurationQuery
-from web.graphql.context import GraphQLContext, is_sound
+from web.graphql.context import GraphQLContext, count_lookup, is_sound
 from web.graphql.customers import CustomersQuery
 from web.graphql.explain import ExplainQuery
 from web.graphql.lookup_logs import LookupLogsQuery
@@ -39,6 +39,9 @@ class Query(  # graphene is untyped
     async def resolve_customer(_root: None, info: Any, customer_id: str) -> CustomerRow | None:
         """One customer by id."""
         context: GraphQLContext = info.context
+        if "@" in customer_id or customer_id.startswith("+"):
+            # Some directories use the phone or the e-mail address as the id.
+            count_lookup(context, "customer")
         # What cannot be an id is not asked for: databases differ in how they choke on it.
         return await context.loaders.customers.load(customer_id) if is_sound(customer_id) else None
 
@@ -51,6 +54,7 @@ class Query(  # graphene is untyped
         found = normalise(identifier, card_guard=context.card_guard)
         if not isinstance(found, Identifier):
             return None
+        count_lookup(context, "customerByIdentifier")
         return await context.read_model.customer_by_identifier(found.value)
 
     @staticmethod

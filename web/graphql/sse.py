@@ -14,12 +14,12 @@ from aiohttp import hdrs, web
 from graphql import DocumentNode, OperationType
 
 from posstream.domain.errors import SubscriberTooSlow
-from web.access import session_seconds_left
+from web.access import other_origin, session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Answer, Executor, RequestErrors, formatted, operation_type
 from web.graphql.request import Parameters
 from web.graphql.streams import SEND_SECONDS, OpenStreams
-from web.headers import MEDIA_STREAM, is_same_origin
+from web.headers import MEDIA_STREAM
 from web.json_answer import error_answer
 from web.middleware import new_reference
 
@@ -60,8 +60,9 @@ class GraphQLEventStreams:
     ) -> web.StreamResponse:
         """Answer with a stream. Errors of the document are in it, as the protocol wants them."""
         # A GET with our cookies may come from any page; it cannot read it, but hold it open.
-        if not is_same_origin(request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST)):
-            return error_answer(403, "FORBIDDEN", "the page is of another origin")
+        refused = other_origin(request)
+        if refused is not None:
+            return refused
         if self._streams.are_enough:
             return error_answer(503, "TOO_MANY_STREAMS", "try again later")
         response = web.StreamResponse(headers=_HEADERS)

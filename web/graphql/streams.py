@@ -22,14 +22,15 @@ _GOODBYE_SECONDS: Final = 2.0
 class OpenStreams:
     """Runs each stream in a task of its own, so that a stop can end it whatever it waits for."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, *, most: int = MAX_STREAMS) -> None:
         self._metrics = metrics
+        self._most = most
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def are_enough(self) -> bool:
         """Whether no more may begin."""
-        return len(self._tasks) >= MAX_STREAMS
+        return len(self._tasks) >= self._most
 
     async def run(self, stream: Coroutine[Any, Any, None], *, seconds: float | None = None) -> bool:
         """Run a stream to its end; False if the worker stops before, or the seconds are over."""

@@ -25,6 +25,7 @@ from web.graphql.streams import OpenStreams
 from web.graphql.websocket import GraphQLSockets, is_upgrade
 from web.headers import MEDIA_STREAM, wants_html
 from web.json_answer import json_answer
+from web.middleware import UNREADABLE_BODY
 
 #: Largest body of a request; real ones are under 10 KB. The application is built with it.
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -95,6 +96,8 @@ class GraphQLView:
         except web.HTTPRequestEntityTooLarge:
             message = f"the body has more than {MAX_BODY_BYTES} bytes"
             return _refused(413, "TOO_LARGE", message, media_type)
+        except web.RequestPayloadError:
+            return _refused(400, "BAD_REQUEST", UNREADABLE_BODY, media_type)
         except BadRequest as why:
             return _refused(400, "BAD_REQUEST", str(why), media_type)
         return await self._answer(request, parameters, wanted, read_only=False)

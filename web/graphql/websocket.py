@@ -16,12 +16,11 @@ from aiohttp import WSMsgType, hdrs, web
 from graphql import DocumentNode, GraphQLError, OperationType
 
 from posstream.domain.errors import SubscriberTooSlow
-from web.access import session_seconds_left
+from web.access import other_origin, session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Executor, formatted, operation_type
 from web.graphql.request import BadRequest, Parameters, read_parameters
 from web.graphql.streams import SEND_SECONDS, OpenStreams
-from web.headers import is_same_origin
 from web.json_answer import error_answer
 from web.middleware import new_reference
 
@@ -71,8 +70,9 @@ class GraphQLSockets:
     async def answer(self, request: web.Request, context: GraphQLContext) -> web.StreamResponse:
         """Upgrade a request, and talk until one of both has had enough."""
         # A browser lets any page open a WebSocket, with our cookies, and says only who it is.
-        if not is_same_origin(request.headers.get(hdrs.ORIGIN), request.headers.get(hdrs.HOST)):
-            return error_answer(403, "FORBIDDEN", "the page is of another origin")
+        refused = other_origin(request)
+        if refused is not None:
+            return refused
         if self._streams.are_enough:
             return error_answer(503, "TOO_MANY_STREAMS", "try again later")
         socket = web.WebSocketResponse(
@@ -83,7 +83,13 @@ class GraphQLSockets:
             # Messages are short, and next to a stranger's text a secret's length would show.
             compress=False,
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ValueError:
+            unreadable = "the headers of the WebSocket cannot be read"
+            answer = error_answer(400, "BAD_REQUEST", unreadable)
+            answer.force_close()
+            return answer
         connection = _Connection(
             socket,
             executor=self._executor,

@@ -1,0 +1,27 @@
+"""How many files and sockets this process may have open at once."""
+
+import contextlib
+import sys
+from typing import Final
+
+#: Where the system does not say: what it allows at the least.
+_UNKNOWN: Final = 1024
+
+
+def raise_open_files() -> int:
+    """Raise the soft limit to the hard one; returns the limit that holds now.
+
+    Many systems start a process with a soft limit of 1,024 for programs that use `select`, and
+    with a hard one that is far higher. More than once is fine.
+    """
+    if sys.platform == "win32":  # pragma: no cover - it has no such limit
+        return _UNKNOWN
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # Some systems name a hard limit that they do not grant.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

@@ -15,6 +15,7 @@ from faust.streams import _current_event
 
 from posstream.domain.freshness import CacheEntry
 from posstream.streaming.partitioner import partition_of
+from posstream.streaming.store import NO_ENTRIES
 from posstream.topics import (
     CACHE_CHANGELOG,
     CACHE_CHANGELOG_CONFIG,
@@ -197,7 +198,7 @@ class CachePartition:
         at = self._store.iter()
         at.seek(start)
         while len(found) < limit and at.valid():
-            if at.key() != store.offset_key:  # Faust keeps an offset among the entries
+            if at.key() not in NO_ENTRIES:
                 found.append(Stored(at.key().decode(), decode(at.value())))
             at.next()
         try:

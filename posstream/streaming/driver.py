@@ -36,6 +36,7 @@ from posstream.streaming.batch_path import BatchPath
 from posstream.streaming.list_path import ListPath
 from posstream.streaming.producer import Producer
 from posstream.streaming.progress import Progress
+from posstream.streaming.topic_identity import topic_identity
 from posstream.topics import BEHIND_DATABASE, CACHE_COMMANDS
 
 log = logging.getLogger(__name__)
@@ -214,6 +215,13 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         )
         return {TP(*tp): at and at.offset for tp, at in found.items()}
 
+    async def topic_identity(self, topic: str) -> str | None:
+        """The ids of the cluster and of a topic; None if the broker has none for topics."""
+        identity: str | None = await self.call_thread(
+            topic_identity, self._ensure_consumer()._client, topic  # noqa: SLF001 - no public way
+        )
+        return identity
+
     async def _forget_beyond_end(self, commits: dict[TP, int | None]) -> None:
         """Take a commit beyond the end for none: its topic was made again, or cut.
 
@@ -344,6 +352,11 @@ class Consumer(faust_driver.Consumer):
         """Per partition the first offset that is not older; None if all are."""
         found: Mapping[TP, int | None] = await self._thread.offsets_since(since_ms, tps)
         return found
+
+    async def topic_identity(self, topic: str) -> str | None:
+        """The ids of the cluster and of a topic; see `topic_identity`."""
+        identity: str | None = await self._thread.topic_identity(topic)
+        return identity
 
     def ack(self, message: Any) -> bool:
         """Note that a message needs nothing more."""

@@ -9,6 +9,7 @@ from faust.types import TP
 
 from posstream.domain.freshness import CacheEntry
 from posstream.streaming.app import StreamingApp
+from posstream.streaming.store import NO_ENTRIES
 from posstream.topics import CACHE_CHANGELOG
 from tables.customer_cache import CustomerCacheTable, home
 
@@ -55,7 +56,7 @@ class KeptCache:
     def identifiers(self) -> set[str]:
         stores = [self._store._db_for_partition(number) for number in range(PARTITIONS)]
         keys = {key for store in stores for key in store.keys()}  # noqa: SIM118 - not a dict
-        return {key.decode() for key in keys - {self._store.offset_key}}
+        return {key.decode() for key in keys - NO_ENTRIES}
 
     @property
     def tombstones(self) -> set[tuple[int, str]]:

@@ -132,7 +132,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     stall_watch = StallWatch(
         app, (CUSTOMER_IDENTIFIED, REKEYED), clock=clock, limit_seconds=STALLED_SECONDS
     )
-    health = WorkerHealth(app, agent, dead_letters, stall_watch)
+    health = WorkerHealth(app, agent, dead_letters, stall_watch, cache.co_partitioning)
     app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
     answers = AnswerFeed(clock)
     readers = create_reading_engine(engine)

@@ -1,13 +1,17 @@
 """Is this worker alive, is it ready? Read off Faust's state, honest during recovery."""
 
+import logging
 from typing import Any, Final
 
 from agents.customer_lookup import CustomerLookupAgent
 from agents.dead_letters import DeadLetters
 from posstream.domain.errors import Stalled
 from posstream.events import MAX_DEADLINE_MS
+from posstream.streaming.co_partitioning import CoPartitioning
 from posstream.streaming.stall import StallWatch
 from web.health import HealthReport
+
+log = logging.getLogger(__name__)
 
 #: Longer than any event may take. Upstream's consumer has stalled (faust-streaming#523, #532,
 #: #596); the cure is a restart.
@@ -23,8 +27,11 @@ class WorkerHealth:
         agent: CustomerLookupAgent,
         dead_letters: DeadLetters,
         stall_watch: StallWatch,
+        co_partitioning: CoPartitioning,
     ) -> None:
         self._app = app
+        self._co_partitioning = co_partitioning
+        self._misfit: str | None = None
         self._stall_watch = stall_watch
         self._agent = agent
         self._dead_letters = dead_letters
@@ -48,6 +55,9 @@ class WorkerHealth:
     async def watch(self) -> None:
         """Look whether it stalled, and end it then: not every supervisor asks for its health."""
         self._stall_watch.look()
+        before, self._misfit = self._misfit, self._co_partitioning.misfit
+        if self._misfit not in (None, before):
+            log.error("%s", self._misfit)
         if not self._dead_letters.stopped and self._stalled:
             await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
 
@@ -63,4 +73,9 @@ class WorkerHealth:
             reasons.append("the tables are being recovered")
         if self._dead_letters.stopped:
             reasons.append(self._dead_letters.stopped)
-        return HealthReport(not reasons, tuple(reasons), {"rebalances": app.rebalancing_count})
+        misfit = self._co_partitioning.misfit
+        return HealthReport(
+            not reasons,
+            (*reasons, *([misfit] if misfit else [])),
+            {"rebalances": app.rebalancing_count},
+        )

@@ -14,6 +14,7 @@ from typing import Any, Final
 from faust.streams import _current_event
 
 from posstream.domain.freshness import CacheEntry
+from posstream.streaming.co_partitioning import CoPartitioning
 from posstream.streaming.partitioner import partition_of
 from posstream.streaming.store import NO_ENTRIES
 from posstream.topics import (
@@ -87,6 +88,7 @@ class CustomerCacheTable:
 
     def __init__(self, app: Any, *, partitions: int) -> None:
         self.partitions = partitions
+        self.co_partitioning = CoPartitioning(app, partitions=partitions)
         self._app = app
         self._table = app.Table(
             CACHE_TABLE,
@@ -101,12 +103,17 @@ class CustomerCacheTable:
         self._parts = [CachePartition(self, number) for number in range(partitions)]
 
     def partition(self, number: int) -> "CachePartition":
-        """The part of the cache that belongs to one partition of the source topics."""
-        return self._parts[number]
+        """The part of the cache that belongs to one partition of the source topics.
+
+        One that was added to a topic since the start has a part that is never at hand.
+        """
+        return self._parts[number] if number < self.partitions else CachePartition(self, number)
 
     def owns(self, number: int) -> bool:
         """Whether this worker may touch a partition: an open store holds a lock on its files."""
         self._app.pulse.check()
+        if number >= self.partitions:
+            return False
         # `assigned_actives` builds a set of every partition; hits cannot afford that.
         assigned = self._app.assignor._assignment.actives  # noqa: SLF001
         return number in assigned.get(CACHE_CHANGELOG, ())
@@ -137,8 +144,12 @@ class CachePartition:
 
     @property
     def at_hand(self) -> bool:
-        """Whether this worker has the partition, and has recovered it."""
-        return self._cache.owns(self._number) and self._cache.recovered
+        """Whether this worker has the partition, has recovered it and may write it."""
+        return self._may_write and self._cache.recovered
+
+    @property
+    def _may_write(self) -> bool:
+        return self._cache.owns(self._number) and not self._cache.co_partitioning.is_frozen
 
     def get(self, identifier: str) -> CacheEntry | None:
         """The entry of a normalised identifier, however old; None if the partition moved away."""
@@ -162,8 +173,8 @@ class CachePartition:
         self._table.data.check(self._number, why)
 
     def put(self, identifier: str, entry: CacheEntry) -> None:
-        """Keep an entry, unless the partition moved to another worker meanwhile."""
-        if not self._cache.owns(self._number):
+        """Keep an entry, unless the partition moved to another worker or is frozen meanwhile."""
+        if not self._may_write:
             return
         token = _current_event.set(self._current)
         try:
@@ -174,7 +185,7 @@ class CachePartition:
     def remove(self, identifier: str) -> bool:
         """Remove an entry, from the changelog too (a tombstone); whether there was one."""
         key = identifier.encode()
-        if not self._cache.owns(self._number):
+        if not self._may_write:
             return False
         token = _current_event.set(self._current)
         try:

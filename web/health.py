@@ -16,8 +16,9 @@ _UNAVAILABLE = 503
 class HealthReport:
     """One judgement of the worker."""
 
+    #: Whether it does its work; with reasons, it does so *degraded*.
     ok: bool
-    #: Sentences that say why not; empty when all is well.
+    #: Sentences that say what is wrong; empty when all is well.
     reasons: tuple[str, ...] = ()
     #: Numbers and names for people; shown beside the status.
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class Health(Protocol):
 
 
 def health_routes(health: Health) -> list[web.RouteDef]:
-    """`/health/live` and `/health/ready`: 200 or 503 with the reasons."""
+    """`/health/live` and `/health/ready`: 200 or 503, with the reasons."""
 
     async def live(_: web.Request) -> web.Response:
         return _answer(health.live())
@@ -50,7 +51,13 @@ def health_routes(health: Health) -> list[web.RouteDef]:
 def _answer(report: HealthReport) -> web.Response:
     document = {
         **report.details,
-        "status": "ok" if report.ok else "unavailable",
+        "status": _status(report),
         "reasons": list(report.reasons),
     }
     return json_answer(document, status=_OK if report.ok else _UNAVAILABLE)
+
+
+def _status(report: HealthReport) -> str:
+    if not report.ok:
+        return "unavailable"
+    return "degraded" if report.reasons else "ok"

@@ -217,9 +217,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
 
     async def topic_identity(self, topic: str) -> str | None:
         """The ids of the cluster and of a topic; None if the broker has none for topics."""
-        identity: str | None = await self.call_thread(
-            topic_identity, self._ensure_consumer()._client, topic  # noqa: SLF001 - no public way
-        )
+        client = self._ensure_consumer()._client  # noqa: SLF001 - no public way
+        identity: str | None = await self.call_thread(topic_identity, client, topic)
         return identity
 
     async def _forget_beyond_end(self, commits: dict[TP, int | None]) -> None:

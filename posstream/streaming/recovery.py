@@ -9,7 +9,6 @@ from typing import Any
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery as FaustRecovery
 from faust.tables.recovery import ServiceStopped
-
 from faust.types import TP
 
 from posstream.domain.errors import BrokerUnreachable

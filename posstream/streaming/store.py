@@ -66,27 +66,34 @@ class Store(rocksdb.Store):
             return
         ours = sorted(self._unchecked)
         identity = await self.app.consumer.topic_identity(ours[0].topic) or self._this_process
-        for tp in ours:
-            self._bind(tp.partition, identity)
+        self._bind([tp.partition for tp in ours], identity)
         await self._compare(ours, identity)
         self._unchecked.difference_update(ours)
 
-    def _bind(self, partition: int, identity: str) -> None:
-        """Rebuild a store that is not of this changelog."""
-        try:
-            db = self._db_for_partition(partition)
-            noted = db.get(IDENTITY_KEY)
-            if noted == identity.encode():
-                return
-            if noted is not None or not _is_empty(db):
-                log.warning("%s is rebuilt: %s", self._name(partition), _whose(noted, identity))
-            self._make_anew(partition, identity)
-        except Exception as why:
-            self.check(partition, why)
-            raise
+    def _bind(self, partitions: list[int], identity: str) -> None:
+        """Rebuild the stores that are not of this changelog."""
+        rebuilt: dict[bytes | None, list[int]] = {}
+        for partition in partitions:
+            try:
+                db = self._db_for_partition(partition)
+                noted = db.get(IDENTITY_KEY)
+                if noted == identity.encode():
+                    continue
+                if noted is not None or not _is_empty(db):
+                    rebuilt.setdefault(noted, []).append(partition)
+                self._make_anew(partition, identity)
+            except Exception as why:
+                self.check(partition, why)
+                raise
+        for noted, those in rebuilt.items():
+            numbers = ", ".join(map(str, those))
+            log.warning(
+                "%s is rebuilt, partitions %s: %s",
+                *(self.table_name, numbers, _whose(noted, identity)),
+            )
 
     def _make_anew(self, partition: int, identity: str) -> None:
-        """Start a store without entries. Killed before it is noted whose it is, it is made again."""
+        """Start a store without entries; after `kill -9` between the two steps it is made again."""
         self._remove(partition)
         self._db_for_partition(partition).put(IDENTITY_KEY, identity.encode())
 
@@ -243,8 +250,8 @@ def _is_empty(db: Any) -> bool:
 
 def _whose(noted: bytes | None, identity: str) -> str:
     if noted is None:
-        return "an earlier version made it, and did not note of which changelog"
-    return f"it is of the changelog {noted.decode()}, and the broker's is {identity} (CLUSTER/TOPIC)"
+        return "an earlier version did not note of which changelog they are"
+    return f"they are of the changelog {noted.decode()}, the broker's is {identity} (CLUSTER/TOPIC)"
 
 
 def _is_whole(db: Any) -> bool:

@@ -35,6 +35,10 @@ class KeptCache:
     def assign(self, numbers: Sequence[int]) -> None:
         self.app.assignor._assignment.actives = {CACHE_CHANGELOG: list(numbers)}
 
+    def grow(self, topic: str, partitions: int) -> None:
+        """Let the consumer know of so many partitions of a topic."""
+        self.app.consumer.topic_partitions = {topic: partitions}.get
+
     async def _flush(self) -> None:
         self.flushed.append(self.app.producer.buffer.size)
 

@@ -159,7 +159,7 @@ class AtOnce:
             return events.rekeyed(self._taken(asked, arrived_at), at_home)
         if asked.identifier in self._turns:
             return None
-        return self._lookup.at_once(asked, self._cache.partition(at_home))
+        return self._lookup.at_once(asked, self._cache.holder(asked.identifier))
 
     def _taken(self, asked: Identification, arrived_at: float) -> Identification:
         used = self._clock.monotonic() - arrived_at

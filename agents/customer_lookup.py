@@ -25,7 +25,7 @@ from posstream.resilience.clock import Clock
 from posstream.resilience.turns import Turn, Turns
 from posstream.streaming.batch_path import Event, Outbox
 from posstream.topics import CUSTOMER_IDENTIFIED, REKEYED
-from tables.customer_cache import CustomerCacheTable, home
+from tables.customer_cache import CustomerCacheTable
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,6 @@ class CustomerLookupAgent:
         self._clock = clock
         self._metrics = metrics
         self._dead_letters = dead_letters
-        self._partitions = partitions
         metrics.events_in_flight.set_function(lambda: self.in_flight)
         metrics.commit_age_seconds.set_function(self.commit_age_seconds)
         #: Events begun and not finished, as they came.
@@ -123,7 +122,7 @@ class CustomerLookupAgent:
         order of its events, but none waits for its turn past its own deadline.
         """
         try:
-            cache = self._cache.partition(home(asked.identifier, self._partitions))
+            cache = self._cache.holder(asked.identifier)
             answered: Answered = await self._lookup.lookup(asked, cache, consumed_at=consumed_at)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._lookup.left(asked, consumed_at)):

@@ -109,11 +109,17 @@ class CustomerCacheTable:
         """
         return self._parts[number] if number < self.partitions else CachePartition(self, number)
 
+    def holder(self, identifier: str) -> "CachePartition":
+        """The part of the cache that has the entry of an identifier, or would have it."""
+        if self.co_partitioning.is_frozen:
+            moved = self.partition(home(identifier, self.co_partitioning.of_changelog))
+            if moved.get(identifier) is not None:
+                return moved
+        return self.partition(home(identifier, self.partitions))
+
     def owns(self, number: int) -> bool:
         """Whether this worker may touch a partition: an open store holds a lock on its files."""
         self._app.pulse.check()
-        if number >= self.partitions:
-            return False
         # `assigned_actives` builds a set of every partition; hits cannot afford that.
         assigned = self._app.assignor._assignment.actives  # noqa: SLF001
         return number in assigned.get(CACHE_CHANGELOG, ())

@@ -35,7 +35,12 @@ class CoPartitioning:
     @property
     def is_frozen(self) -> bool:
         """Whether the cache may only be read."""
-        return self._count(CACHE_CHANGELOG) > self._partitions
+        return self.of_changelog > self._partitions
+
+    @property
+    def of_changelog(self) -> int:
+        """How many partitions the changelog has; 0 while that is not known."""
+        return self._count(CACHE_CHANGELOG)
 
     @property
     def is_apart(self) -> bool:
@@ -43,7 +48,7 @@ class CoPartitioning:
 
         Faust assigns topics together only if they have the same number of partitions.
         """
-        return self._count(CUSTOMER_IDENTIFIED) != self._count(CACHE_CHANGELOG)
+        return self._count(CUSTOMER_IDENTIFIED) != self.of_changelog
 
     @property
     def misfit(self) -> str | None:

@@ -215,6 +215,11 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         )
         return {TP(*tp): at and at.offset for tp, at in found.items()}
 
+    def topic_partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has; upstream tells what the leader of the group knows."""
+        known = self._consumer and self._consumer.partitions_for_topic(topic)
+        return len(known) if known else None
+
     async def topic_identity(self, topic: str) -> str | None:
         """The ids of the cluster and of a topic; None if the broker has none for topics."""
         client = self._ensure_consumer()._client  # noqa: SLF001 - no public way

@@ -312,6 +312,9 @@ class FakeCache:
     def partition(self, _: int) -> "FakeCache":
         return self
 
+    def holder(self, _: str) -> "FakeCache":
+        return self
+
     def owns(self, _: int) -> bool:
         return self.at_hand
 

@@ -199,7 +199,7 @@ async def test_a_growth_that_was_killed_refuses_starts_until_it_is_run_again(
         worker.stop()
 
 
-async def test_of_two_workers_each_answers_from_the_cache_that_the_other_one_has(
+async def test_two_workers_share_their_caches_and_are_started_again_one_after_the_other(
     servers: str, tmp_path: Path
 ) -> None:
     """Topics with different numbers of partitions are not assigned together."""
@@ -215,7 +215,18 @@ async def test_of_two_workers_each_answers_from_the_cache_that_the_other_one_has
         for worker in workers:
             await until_ready(worker, "degraded", RUN_GROW)
         async with foreign_client(servers) as client:
-            assert await Till(client, "after").sources(partitions=NEW) == ALL_CACHED
+            till = Till(client, "after")
+            assert await till.sources(partitions=NEW) == ALL_CACHED
+            grow(servers, tmp_path)
+            for number, worker in enumerate(workers):
+                worker.stop()
+                workers[number] = worker_of(servers, worker.datadir, NEW)
+                workers[number].start()
+                await until_ready(workers[number], "ok")
+                assert (await till.sources(partitions=NEW)).total() == len(SHOPPERS)
+            for worker in workers:
+                await until_ready(worker, "ok")
+            assert await till.sources(partitions=NEW) == ALL_CACHED
     finally:
         for worker in workers:
             worker.stop()

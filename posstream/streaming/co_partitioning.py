@@ -85,10 +85,10 @@ def misfit(counts: Mapping[str, int], expected: int) -> str | None:
     topic, most = max(wrong.items(), key=lambda it: it[1])
     said = f"topic {topic} has {most} partitions, but POSSTREAM_TOPIC_PARTITIONS is {expected}"
     if set(counts.values()) == {most}:
-        return f"{said}: set POSSTREAM_TOPIC_PARTITIONS={most}" + (
+        return f"{said}. Set POSSTREAM_TOPIC_PARTITIONS={most}" + (
             f", or run `posstream topics grow {expected}`" if expected > most else ""
         )
-    most = max(counts.values())
+    most = max(expected, *counts.values())
     return (
         f"{said}: {', '.join(CO_PARTITIONED)} must all have the same number, because an event's "
         f"partition is its cache entry's partition. Run `posstream topics grow {most}`, and start "

@@ -305,7 +305,7 @@ class Table(faust.Table):
         """Nothing: upstream ends the worker at its next write when a topic was given partitions.
 
         An entry's partition is told by its key (see `customer_cache.home`), and a topic that is
-        grown is no reason to stop: see `partition_watch`.
+        grown is no reason to stop: see `co_partitioning`.
         """
 
     async def acknowledged(self) -> None:

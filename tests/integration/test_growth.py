@@ -135,7 +135,7 @@ ALL_ASKED = Counter({"API": len(SHOPPERS)})
 
 #: What a worker says that counts other partitions than the topics have: some have more, or all.
 RUN_GROW = f"and start the workers again with POSSTREAM_TOPIC_PARTITIONS={NEW}"
-START_AGAIN = f"but POSSTREAM_TOPIC_PARTITIONS is {OLD}: set POSSTREAM_TOPIC_PARTITIONS={NEW}"
+START_AGAIN = f"but POSSTREAM_TOPIC_PARTITIONS is {OLD}. Set POSSTREAM_TOPIC_PARTITIONS={NEW}"
 
 
 async def test_a_worker_goes_on_when_a_topic_grows_and_growing_all_moves_the_cache(

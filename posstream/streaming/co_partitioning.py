@@ -31,6 +31,7 @@ class CoPartitioning:
     def __init__(self, app: Any, *, partitions: int) -> None:
         self._app = app
         self._partitions = partitions
+        self._of_changelog = 0
 
     @property
     def is_frozen(self) -> bool:
@@ -39,8 +40,12 @@ class CoPartitioning:
 
     @property
     def of_changelog(self) -> int:
-        """How many partitions the changelog has; 0 while that is not known."""
-        return self._count(CACHE_CHANGELOG)
+        """How many partitions the changelog has; 0 while that is not known.
+
+        Kafka takes none away, and during an election aiokafka may not know of a topic.
+        """
+        self._of_changelog = max(self._of_changelog, self._count(CACHE_CHANGELOG))
+        return self._of_changelog
 
     @property
     def is_apart(self) -> bool:

@@ -217,7 +217,9 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
 
     def topic_partitions(self, topic: str) -> int | None:
         """How many partitions a topic has; upstream tells what the leader of the group knows."""
-        known = self._consumer and self._consumer.partitions_for_topic(topic)
+        known: set[int] | None = None
+        with contextlib.suppress(KeyError):  # renewed in the consumer's thread this moment
+            known = self._consumer and self._consumer.partitions_for_topic(topic)
         return len(known) if known else None
 
     async def topic_identity(self, topic: str) -> str | None:

@@ -9,6 +9,7 @@ from faust.types import TP
 
 from posstream.domain.freshness import CacheEntry
 from posstream.streaming.app import StreamingApp
+from posstream.streaming.co_partitioning import CoPartitioning
 from posstream.streaming.store import NO_ENTRIES
 from posstream.topics import CACHE_CHANGELOG
 from tables.customer_cache import CustomerCacheTable, home
@@ -38,6 +39,11 @@ class KeptCache:
     def grow(self, topic: str, partitions: int) -> None:
         """Let the consumer know of so many partitions of a topic."""
         self.app.consumer.topic_partitions = {topic: partitions}.get
+
+    def thaw(self) -> None:
+        """Start the worker again, as far as the partitions of topics go."""
+        self.grow(CACHE_CHANGELOG, PARTITIONS)
+        self.table.co_partitioning = CoPartitioning(self.app, partitions=PARTITIONS)
 
     async def _flush(self) -> None:
         self.flushed.append(self.app.producer.buffer.size)

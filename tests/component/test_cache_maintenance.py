@@ -314,7 +314,7 @@ async def test_while_entries_are_moved_a_command_waits_and_the_cache_is_read_onl
     assert (event.acked, maintenance.entry("+491")) == (False, before)
     assert not cache.table.partition(home("+491", PARTITIONS)).remove("+491")
     assert (maintenance.publisher.records, cache.tombstones) == ([], set())
-    cache.grow(CACHE_CHANGELOG, PARTITIONS)
+    cache.thaw()
     async with asyncio.timeout(10):
         await doing
     assert event.acked

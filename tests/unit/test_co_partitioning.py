@@ -42,6 +42,15 @@ def test_a_changelog_that_grew_freezes_the_cache() -> None:
     assert known(**FOUR | {CACHE_CHANGELOG: 6}).is_frozen
 
 
+def test_a_changelog_that_is_not_known_for_a_moment_stays_frozen() -> None:
+    counts = dict(FOUR | {CACHE_CHANGELOG: 6})
+    app: Any = SimpleNamespace(consumer=SimpleNamespace(topic_partitions=counts.get))
+    topics = CoPartitioning(app, partitions=4)
+    assert topics.is_frozen
+    del counts[CACHE_CHANGELOG]
+    assert topics.is_frozen
+
+
 @pytest.mark.parametrize("topic", CO_PARTITIONED)
 def test_whichever_topic_grew_the_sentence_names_it_and_the_command(topic: str) -> None:
     said = known(**FOUR | {topic: 6}).misfit

@@ -79,8 +79,10 @@ class Store(rocksdb.Store):
                 noted = db.get(IDENTITY_KEY)
                 if noted == identity.encode():
                     continue
-                if noted is not None or not _is_empty(db):
-                    rebuilt.setdefault(noted, []).append(partition)
+                if noted is None and _is_empty(db):
+                    db.put(IDENTITY_KEY, identity.encode())
+                    continue
+                rebuilt.setdefault(noted, []).append(partition)
                 self._make_anew(partition, identity)
             except Exception as why:
                 self.check(partition, why)

@@ -71,6 +71,7 @@ class AtOnce:
             leave: takes each other record, in its turn, as it was read or with what is wrong.
         """
         topic, partition = tp
+        stays = self._stays(tp)
         began = self._clock.monotonic()
         counts: Counter[tuple[str | None, str]] = Counter()
 
@@ -80,7 +81,7 @@ class AtOnce:
             except UnreadableEvent as why:
                 leave(record, why)
                 return
-            outcome = self._outcome(asked, partition, began)
+            outcome = self._outcome(asked, began, stays)
             if outcome is None:
                 leave(record, asked)
             elif isinstance(outcome, Record):
@@ -124,8 +125,24 @@ class AtOnce:
             card_guard=self._card_guard,
         )
 
+    def _stays(self, tp: TP) -> Callable[[int], bool]:
+        """Whether an identification is answered here, by the partition of its cache entry.
+
+        While the cache is frozen all are, by whoever has them: workers with another count of
+        partitions may run besides, and would send them back.
+        """
+        if self._cache.co_partitioning.is_frozen:
+            return lambda _: True
+        if (
+            tp.topic == CUSTOMER_IDENTIFIED
+            and self._cache.co_partitioning.is_apart
+            and not self._cache.owns(tp.partition)
+        ):
+            return lambda _: False
+        return lambda at_home: at_home == tp.partition
+
     def _outcome(
-        self, asked: Identification, partition: int, arrived_at: float
+        self, asked: Identification, arrived_at: float, stays: Callable[[int], bool]
     ) -> LookupAnswer | Record | None:
         """What can be done with an identification without waiting.
 
@@ -137,11 +154,11 @@ class AtOnce:
             # Switched off in the midst of a lookup, its answer comes first.
             return None if asked.identifier in self._turns else refusal
         at_home = home(asked.identifier, self._partitions)
-        if at_home != partition:
+        if not stays(at_home):
             return events.rekeyed(self._taken(asked, arrived_at), at_home)
         if asked.identifier in self._turns:
             return None
-        return self._lookup.at_once(asked, self._cache.partition(partition))
+        return self._lookup.at_once(asked, self._cache.holder(asked.identifier))
 
     def _taken(self, asked: Identification, arrived_at: float) -> Identification:
         used = self._clock.monotonic() - arrived_at

@@ -1,6 +1,7 @@
 """The agent that does to the cache what commands ask for, in the partition that has the entry."""
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterable, Iterable
 from typing import Any, Final
@@ -18,7 +19,6 @@ from posstream.domain.cache_maintenance import (
     Refresh,
     Replace,
 )
-from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.forgetting import (
     Forgotten,
     subject_of_customer,
@@ -26,7 +26,7 @@ from posstream.domain.forgetting import (
 )
 from posstream.lookup import CustomerLookup
 from posstream.metrics import Metrics
-from posstream.ports import EventPublisher
+from posstream.ports import EventPublisher, Record
 from posstream.resilience.clock import Clock
 from posstream.topics import CACHE_COMMANDS
 from tables.customer_cache import CachePartition, CustomerCacheTable, home
@@ -72,20 +72,14 @@ class CacheMaintenanceAgent:
     async def _handle(self, message: Any) -> None:
         number = message.partition
         command = events.read_cache_command(message.value)
-        if (
-            not isinstance(command, EvictPrefix | ForgetCustomer)
-            and home(command.identifier, self._cache.partitions) != number
-        ):
-            raise UnreadableEvent(
-                DeadLetterReason.INVALID_FIELD, "identifier belongs to another partition"
-            )
         waits = False
         while not await self._flushed(command, number):
-            # A command waits for its partition: done to half a store it would be lost.
+            # A command waits for its partition: done to half a store, or to entries that are being
+            # moved, it would be lost.
             if not self._one_by_one.is_current(message):
                 return
             if not waits:
-                log.info("a cache command waits for partition %d to be recovered", number)
+                log.info("a cache command waits until partition %d is at hand", number)
                 waits = True
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -98,28 +92,52 @@ class CacheMaintenanceAgent:
 
     async def _done(self, command: CacheCommand, number: int) -> bool:
         """Do a command; False if the partition is not at hand."""
+        if self._cache.co_partitioning.is_frozen:
+            return isinstance(command, Refresh)  # its result could not be kept
+        sent_on = self._sent_on(command, number)
+        for record in sent_on:
+            await (await self._publisher.send(record))
         partition = self._cache.partition(number)
+        if number >= self._cache.partitions or (sent_on and not isinstance(command, EvictPrefix)):
+            return True
         if not partition.at_hand:
             return False
         try:
-            match command:
-                case Evict(identifier, cause):
-                    self._remove(partition, identifier, cause)
-                case EvictPrefix(prefix):
-                    return await self._remove_all(partition, prefix)
-                case Replace():
-                    self._replace(partition, command)
-                case Refresh():
-                    self._lookup.refresh(command, partition)
-                case Forget():
-                    await self._forget(partition, command)
-                case ForgetCustomer(customer_id, after_ms):
-                    moment = self._later_than(after_ms)
-                    await self._mark([Forgotten(subject_of_customer(customer_id), moment)])
+            return await self._do(command, partition)
         except Exception:
             if self._cache.partition(number).at_hand:
                 raise
             return False
+
+    def _sent_on(self, command: CacheCommand, number: int) -> list[Record]:
+        """A command once more, where partitions were added since it was sent."""
+        partitions = self._cache.partitions
+        match command:
+            case EvictPrefix(_, sent_to):
+                missed = number == 0 and 0 < sent_to < partitions
+                return events.commanded(command, partitions)[sent_to:] if missed else []
+            case ForgetCustomer():  # it has no entry of its own: any partition will do
+                at_home = number % partitions
+            case _:
+                at_home = home(command.identifier, partitions)
+        records = events.commanded(command, partitions) if at_home != number else []
+        return [dataclasses.replace(record, partition=at_home) for record in records]
+
+    async def _do(self, command: CacheCommand, partition: CachePartition) -> bool:
+        match command:
+            case Evict(identifier, cause):
+                self._remove(partition, identifier, cause)
+            case EvictPrefix(prefix):
+                return await self._remove_all(partition, prefix)
+            case Replace():
+                self._replace(partition, command)
+            case Refresh():
+                self._lookup.refresh(command, partition)
+            case Forget():
+                await self._forget(partition, command)
+            case ForgetCustomer(customer_id, after_ms):
+                moment = self._later_than(after_ms)
+                await self._mark([Forgotten(subject_of_customer(customer_id), moment)])
         return True
 
     async def _forget(self, partition: CachePartition, command: Forget) -> None:

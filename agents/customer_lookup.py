@@ -117,7 +117,7 @@ class CustomerLookupAgent:
         order of its events, but none waits for its turn past its own deadline.
         """
         try:
-            cache = self._cache.partition(event.partition)
+            cache = self._cache.holder(asked.identifier)
             answered: Answered = await self._lookup.lookup(asked, cache, consumed_at=consumed_at)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._lookup.left(asked, consumed_at)):

@@ -26,19 +26,17 @@ from typing import Any, Final
 import aiohttp
 import orjson
 import rocksdict
-from faust.stores.rocksdb import Store
 
 from benchmarks.cache_entries import PARTITIONS, fill, identifier
 from benchmarks.conditions import conditions
 from benchmarks.progress import say
 from posstream import topics
+from posstream.streaming.store import NO_ENTRIES
 from tables.customer_cache import home
 from tests.integration.harness import ForeignClient, Scan, Tally, Worker, foreign_client
 from tests.servers import kafka
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
-#: Faust's own entry among ours: where in the changelog the store is.
-OFFSET_KEY: Final[bytes] = Store.offset_key
 #: The mock makes up a customer for any identifier.
 _API_QUERY: Final = "?generate=1"
 #: Entries that a worker writes and drops itself, besides those that are filled in.
@@ -92,9 +90,9 @@ def opened(folder: Path) -> rocksdict.Rdict:
 
 
 def pairs(folder: Path) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of one store in the order of keys, without Faust's own."""
+    """The entries of one store in the order of keys."""
     for key, value in opened(folder).items():
-        if key != OFFSET_KEY:
+        if key not in NO_ENTRIES:
             yield key, value
 
 

@@ -298,6 +298,26 @@ def forget(identifier: str, wait: float) -> None:
 
 
 @main.group()
+def topics() -> None:
+    """Work on the topics that posstream makes."""
+
+
+@topics.command("grow")
+@click.argument("partitions", type=click.IntRange(1, 1000))
+def topics_grow(partitions: int) -> None:
+    """Give the co-partitioned topics PARTITIONS partitions, and move the cache's entries.
+
+    These are the topics whose partition tells where a customer's cache entry is. Workers may go on
+    meanwhile: they answer, and keep no new customers until they are started again with
+    POSSTREAM_TOPIC_PARTITIONS=PARTITIONS. If it was ended before its time, run it again. Exits
+    with 1 if it is refused, or without a broker.
+    """
+    from posstream.commands.topics import grow
+
+    _exit(grow(_settings(), partitions))
+
+
+@main.group()
 def projection() -> None:
     """Work on the read model: the tables in SQL that GraphQL reads."""
 

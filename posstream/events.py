@@ -257,7 +257,7 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
     try:
         match command:
             case {"op": "evict", "prefix": str(prefix)}:
-                return EvictPrefix(prefix)
+                return EvictPrefix(prefix, int(command.get("sent_to", 0)))
             case {"op": "evict", "identifier": str(identifier), "cause": str(cause)}:
                 return Evict(identifier, Cause(cause))
             case {
@@ -279,7 +279,7 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
                 return Forget(identifier, tuple(map(str, ids)), clamp_ms(after_ms))
             case {"op": "forget", "customer_id": str(customer_id), "after_ms": int(after_ms)}:
                 return ForgetCustomer(customer_id, clamp_ms(after_ms))
-    except ValueError:
+    except (TypeError, ValueError):
         pass
     raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, "not a command that posstream wrote")
 
@@ -537,7 +537,7 @@ def commanded(command: CacheCommand, partitions: int) -> list[Record]:
     """
     match command:
         case EvictPrefix(prefix):
-            value = orjson.dumps({"op": "evict", "prefix": prefix})
+            value = orjson.dumps({"op": "evict", "prefix": prefix, "sent_to": partitions})
             return [
                 Record(topics.CACHE_COMMANDS, None, value, partition=number)
                 for number in range(partitions)

@@ -133,7 +133,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     )
     transaction_watch = TransactionWatch(app, CONSUMED, clock=clock)
     metrics.held_by_transactions.set_function(lambda: transaction_watch.held_back)
-    health = WorkerHealth(app, agent, dead_letters, stall_watch, transaction_watch)
+    health = WorkerHealth(
+        app, agent, dead_letters, stall_watch, transaction_watch, cache.co_partitioning
+    )
     app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
     answers = AnswerFeed(clock)
     readers = create_reading_engine(engine)

@@ -21,7 +21,7 @@ from posstream.domain.freshness import (
 )
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
-from tables.customer_cache import Stored
+from tables.customer_cache import Stored, home
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +116,9 @@ class CacheSweeper:
             entries = partition.entries(self._start, limit) or ()
             now_ms, windows = self._clock.now_ms(), self._configuration.value.windows
             for stored in entries:
-                if is_over(stored.entry, now_ms, windows) and partition.remove(stored.identifier):
-                    self._metrics.cache_removed.labels("expired").inc()
+                why = self._why_removed(stored, now_ms, windows)
+                if why is not None and partition.remove(stored.identifier):
+                    self._metrics.cache_removed.labels(why).inc()
         except StorageFailed:
             return 0  # the disk is full: what is over is not served, and goes when there is room
         except Exception:
@@ -128,6 +129,14 @@ class CacheSweeper:
         if entries:
             self._start = entries[-1].next
         return len(entries)
+
+    def _why_removed(self, stored: Stored, now_ms: int, windows: Windows) -> str | None:
+        if is_over(stored.entry, now_ms, windows):
+            return "expired"
+        # Topics were given partitions, and nobody moved the entry: nothing would find it there, not
+        # even what forgets its customer.
+        at_home = home(stored.identifier, self._cache.partitions)
+        return None if at_home == self._partition else "misplaced"
 
 
 def is_over(entry: CacheEntry | None, now_ms: int, windows: Windows) -> bool:

@@ -14,7 +14,9 @@ from typing import Any, Final
 from faust.streams import _current_event
 
 from posstream.domain.freshness import CacheEntry
+from posstream.streaming.co_partitioning import CoPartitioning
 from posstream.streaming.partitioner import partition_of
+from posstream.streaming.store import NO_ENTRIES
 from posstream.topics import (
     CACHE_CHANGELOG,
     CACHE_CHANGELOG_CONFIG,
@@ -86,6 +88,7 @@ class CustomerCacheTable:
 
     def __init__(self, app: Any, *, partitions: int) -> None:
         self.partitions = partitions
+        self.co_partitioning = CoPartitioning(app, partitions=partitions)
         self._app = app
         self._table = app.Table(
             CACHE_TABLE,
@@ -100,8 +103,19 @@ class CustomerCacheTable:
         self._parts = [CachePartition(self, number) for number in range(partitions)]
 
     def partition(self, number: int) -> "CachePartition":
-        """The part of the cache that belongs to one partition of the source topics."""
-        return self._parts[number]
+        """The part of the cache that belongs to one partition of the source topics.
+
+        One that was added to a topic since the start has a part that is never at hand.
+        """
+        return self._parts[number] if number < self.partitions else CachePartition(self, number)
+
+    def holder(self, identifier: str) -> "CachePartition":
+        """The part of the cache that has the entry of an identifier, or would have it."""
+        if self.co_partitioning.is_frozen:
+            moved = self.partition(home(identifier, self.co_partitioning.of_changelog))
+            if moved.get(identifier) is not None:
+                return moved
+        return self.partition(home(identifier, self.partitions))
 
     def owns(self, number: int) -> bool:
         """Whether this worker may touch a partition: an open store holds a lock on its files."""
@@ -136,8 +150,12 @@ class CachePartition:
 
     @property
     def at_hand(self) -> bool:
-        """Whether this worker has the partition, and has recovered it."""
-        return self._cache.owns(self._number) and self._cache.recovered
+        """Whether this worker has the partition, has recovered it and may write it."""
+        return self._may_write and self._cache.recovered
+
+    @property
+    def _may_write(self) -> bool:
+        return self._cache.owns(self._number) and not self._cache.co_partitioning.is_frozen
 
     def get(self, identifier: str) -> CacheEntry | None:
         """The entry of a normalised identifier, however old; None if the partition moved away."""
@@ -161,8 +179,8 @@ class CachePartition:
         self._table.data.check(self._number, why)
 
     def put(self, identifier: str, entry: CacheEntry) -> None:
-        """Keep an entry, unless the partition moved to another worker meanwhile."""
-        if not self._cache.owns(self._number):
+        """Keep an entry, unless the partition moved to another worker or is frozen meanwhile."""
+        if not self._may_write:
             return
         token = _current_event.set(self._current)
         try:
@@ -173,7 +191,7 @@ class CachePartition:
     def remove(self, identifier: str) -> bool:
         """Remove an entry, from the changelog too (a tombstone); whether there was one."""
         key = identifier.encode()
-        if not self._cache.owns(self._number):
+        if not self._may_write:
             return False
         token = _current_event.set(self._current)
         try:
@@ -197,7 +215,7 @@ class CachePartition:
         at = self._store.iter()
         at.seek(start)
         while len(found) < limit and at.valid():
-            if at.key() != store.offset_key:  # Faust keeps an offset among the entries
+            if at.key() not in NO_ENTRIES:
                 found.append(Stored(at.key().decode(), decode(at.value())))
             at.next()
         try:

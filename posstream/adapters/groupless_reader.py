@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS: Final = 0.5
 _POLL_MS: Final = 1000
+#: How long it may take to see partitions that were added to a topic.
+_METADATA_MS: Final = 10_000
 #: Of one fetch: whoever takes them holds the event loop for so long.
 _MOST_RECORDS: Final = 500
 
@@ -52,6 +54,7 @@ class GrouplessReader:
             isolation_level="read_committed",
             fetch_max_wait_ms=fetch_wait_ms,
             max_poll_records=_MOST_RECORDS,
+            metadata_max_age_ms=_METADATA_MS,
         )
         await consumer.start()
         self._partitions = sorted(consumer.assignment())
@@ -94,11 +97,27 @@ class GrouplessReader:
 
     async def fetch(self, *partitions: aiokafka.TopicPartition) -> list[Any]:
         """The next records, of these partitions or of all; none if there are none for a second."""
+        await self._take_added()
         fetched = await self._consumer.getmany(*partitions, timeout_ms=_POLL_MS)
         for partition, records in fetched.items():
             if records:
                 self._places[partition] = records[-1].offset + 1
         return [record for records in fetched.values() for record in records]
+
+    async def _take_added(self) -> None:
+        """Read partitions that were added to a topic, too: each from its beginning."""
+        known = {
+            aiokafka.TopicPartition(topic, number)
+            for topic in self._topics
+            for number in self._consumer.partitions_for_topic(topic) or ()
+        }
+        if known <= set(self._partitions):
+            return
+        places = {it: await self._consumer.position(it) for it in self._partitions}
+        self._partitions = sorted(known | places.keys())
+        self._consumer.assign(self._partitions)
+        for partition, place in places.items():
+            self._consumer.seek(partition, place)
 
     def forget_place(self) -> None:
         """Start anew at the next connection."""

@@ -1,6 +1,6 @@
 """What may be done to cached customers from outside: commands, and news of a customer. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from posstream.domain.customer import Customer
@@ -30,6 +30,8 @@ class EvictPrefix:
     """Remove every entry whose normalised identifier starts so; "" is every entry."""
 
     prefix: str
+    #: To how many partitions it was sent; 0 if that is not known. More may have been added since.
+    sent_to: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

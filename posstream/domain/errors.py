@@ -8,6 +8,7 @@
     ├── BrokerUnreachable    a command or a subscriber finds no broker
     ├── DatabaseUnusable     a command finds no database
     ├── WorkerUnreachable    a command finds no worker
+    ├── GrowthRefused        topics cannot be given more partitions now
     ├── StorageFailed        a store on disk takes nothing more, or was thrown away
     ├── TooManySubscribers   a worker shows its answers to no more subscribers
     ├── SubscriberTooSlow    a subscriber leaves too many answers waiting
@@ -80,6 +81,10 @@ class DatabaseUnusable(PosstreamError):
 
 class ReadModelBusy(PosstreamError):
     """The read model has no time for this. The message says what to do, and is for the caller."""
+
+
+class GrowthRefused(PosstreamError):
+    """Topics cannot be given more partitions, or not now. The message says what to do."""
 
 
 class WorkerUnreachable(PosstreamError):

@@ -18,6 +18,7 @@ from mode import Service
 from mode.utils.queues import FlowControlEvent
 
 from posstream.domain.errors import StartRefused
+from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
 from posstream.streaming.driver import Transport
 from posstream.streaming.list_path import TakesList
 from posstream.streaming.membership import Membership
@@ -189,7 +190,9 @@ class StreamingApp(faust.App):
             broker_max_poll_records=max_poll_records(partitions),
             consumer_auto_offset_reset="earliest",  # latest hangs recovery (#651)
             # A topic that was deleted and made again is found in seconds, not in five minutes.
-            consumer_metadata_max_age_ms=10_000,
+            # The same for one that was given partitions.
+            consumer_metadata_max_age_ms=METADATA_SECONDS * 1000,
+            broker_client_id=client_id(partitions),
             # aiokafka has one request to a broker under way: records gather meanwhile, no longer.
             producer_linger=0,
             producer_max_batch_size=262_144,

@@ -39,6 +39,7 @@ from posstream.streaming.batch_path import BatchPath
 from posstream.streaming.list_path import ListPath
 from posstream.streaming.producer import Producer
 from posstream.streaming.progress import Progress
+from posstream.streaming.topic_identity import topic_identity
 from posstream.topics import BEHIND_DATABASE, CACHE_COMMANDS
 
 log = logging.getLogger(__name__)
@@ -238,6 +239,19 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         except AssertionError:  # aiokafka's: it was revoked this moment
             return None, None
 
+    def topic_partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has; upstream tells what the leader of the group knows."""
+        known: set[int] | None = None
+        with contextlib.suppress(KeyError):  # renewed in the consumer's thread this moment
+            known = self._consumer and self._consumer.partitions_for_topic(topic)
+        return len(known) if known else None
+
+    async def topic_identity(self, topic: str) -> str | None:
+        """The ids of the cluster and of a topic; None if the broker has none for topics."""
+        client = self._ensure_consumer()._client  # noqa: SLF001 - no public way
+        identity: str | None = await self.call_thread(topic_identity, client, topic)
+        return identity
+
     async def _forget_beyond_end(self, commits: dict[TP, int | None]) -> None:
         """Take a commit beyond the end for none: its topic was made again, or cut.
 
@@ -373,6 +387,11 @@ class Consumer(faust_driver.Consumer):
         """Per partition the first offset that is not older; None if all are."""
         found: Mapping[TP, int | None] = await self._thread.offsets_since(since_ms, tps)
         return found
+
+    async def topic_identity(self, topic: str) -> str | None:
+        """The ids of the cluster and of a topic; see `topic_identity`."""
+        identity: str | None = await self._thread.topic_identity(topic)
+        return identity
 
     def ack(self, message: Any) -> bool:
         """Note that a message needs nothing more."""

@@ -15,6 +15,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from posstream.domain.errors import StartRefused
+from posstream.streaming.co_partitioning import misfit
 from posstream.topics import CACHE_CHANGELOG, CO_PARTITIONED, TopicSpec
 
 log = logging.getLogger(__name__)
@@ -125,11 +126,6 @@ async def _create(
 
 
 def _compare(counts: dict[str, int], expected: int) -> None:
-    for name, count in counts.items():
-        if count != expected:
-            raise StartRefused(
-                f"topic {name} has {count} partitions, but POSSTREAM_TOPIC_PARTITIONS is "
-                f"{expected}: {', '.join(CO_PARTITIONED)} must all have that many, because an "
-                "event's partition is its cache entry's partition. Set "
-                f"POSSTREAM_TOPIC_PARTITIONS={count}, or re-create the topic"
-            )
+    why = misfit(counts, expected)
+    if why is not None:
+        raise StartRefused(why)

@@ -9,6 +9,7 @@ from typing import Any
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery as FaustRecovery
 from faust.tables.recovery import ServiceStopped
+from faust.types import TP
 
 from posstream.domain.errors import BrokerUnreachable
 
@@ -25,6 +26,11 @@ class Recovery(FaustRecovery):
                     BrokerUnreachable(f"no answer within {timeout} s while tables are recovered")
                 )
             raise
+
+    def _add(self, table: Any, tp: TP, offsets: Any) -> None:
+        """Start where the store is; upstream goes on where a store was that is rebuilt by now."""
+        self.tp_to_table[tp] = table
+        offsets[tp] = table.persisted_offset(tp)
 
 
 class Tables(TableManager):

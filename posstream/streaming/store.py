@@ -1,7 +1,9 @@
 """Faust's RocksDB store, made to outlive its disk: the changelog has all of it.
 
 A store that cannot be what its changelog says is thrown away and rebuilt: upstream dies of it at
-every start (faust-streaming#158), or goes on with entries that were deleted meanwhile.
+every start (faust-streaming#158), or goes on with entries that were deleted meanwhile, or with
+those of another cluster: an offset alone does not say of which log it is. So each store notes the
+identity of its changelog before its first entry (see `topic_identity`).
 """
 
 import asyncio
@@ -9,9 +11,10 @@ import logging
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import faust
 from faust.stores import rocksdb
@@ -22,6 +25,11 @@ from posstream.domain.errors import StartRefused, StorageFailed
 from posstream.streaming.rocks import Options
 
 log = logging.getLogger(__name__)
+
+#: Where a store keeps the identity of its changelog, among the entries as Faust does its offset.
+IDENTITY_KEY: Final = b"__posstream\0changelog__"
+#: What is in a store and is no entry.
+NO_ENTRIES: Final = frozenset({rocksdb.Store.offset_key, IDENTITY_KEY})
 
 
 class Store(rocksdb.Store):
@@ -39,13 +47,61 @@ class Store(rocksdb.Store):
         #: Something was not written: the offset stays before it, so that it is read again.
         self._behind: set[int] = set()
         self._crash: asyncio.Future[None] | None = None
+        #: Assigned, but not compared with its changelog yet. A rebalance may be overtaken by the
+        #: next one, for which the partition is not new.
+        self._unchecked: set[TP] = set()
+        #: Stands for the changelog's identity where the broker has none: a store is then trusted
+        #: as long as this process has it open, and no longer.
+        self._this_process = f"process {uuid.uuid4()}"
+
+    def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
+        """Close the stores of partitions that others have now."""
+        self._unchecked -= tps
+        super().revoke_partitions(table, tps)
 
     async def assign_partitions(self, table: Any, tps: set[TP], generation_id: int = 0) -> None:
         """Open the stores of new partitions; throw away those that do not fit their changelog."""
+        self._unchecked |= {tp for tp in tps if tp.topic in table.changelog_topic.topics}
         await super().assign_partitions(table, tps, generation_id)
-        ours = [tp for tp in tps if tp.topic in table.changelog_topic.topics]
-        if not ours or generation_id != self.app.consumer_generation_id:
+        if not self._unchecked or generation_id != self.app.consumer_generation_id:
             return
+        ours = sorted(self._unchecked)
+        identity = await self.app.consumer.topic_identity(ours[0].topic) or self._this_process
+        self._bind([tp.partition for tp in ours], identity)
+        await self._compare(ours, identity)
+        self._unchecked.difference_update(ours)
+
+    def _bind(self, partitions: list[int], identity: str) -> None:
+        """Rebuild the stores that are not of this changelog."""
+        rebuilt: dict[bytes | None, list[int]] = {}
+        for partition in partitions:
+            try:
+                db = self._db_for_partition(partition)
+                noted = db.get(IDENTITY_KEY)
+                if noted == identity.encode():
+                    continue
+                if noted is None and _is_empty(db):
+                    db.put(IDENTITY_KEY, identity.encode())
+                    continue
+                rebuilt.setdefault(noted, []).append(partition)
+                self._make_anew(partition, identity)
+            except Exception as why:
+                self.check(partition, why)
+                raise
+        for noted, those in rebuilt.items():
+            numbers = ", ".join(map(str, those))
+            log.warning(
+                "%s is rebuilt, partitions %s: %s",
+                *(self.table_name, numbers, _whose(noted, identity)),
+            )
+
+    def _make_anew(self, partition: int, identity: str) -> None:
+        """Start a store without entries; after `kill -9` between the two steps it is made again."""
+        self._remove(partition)
+        self._db_for_partition(partition).put(IDENTITY_KEY, identity.encode())
+
+    async def _compare(self, ours: list[TP], identity: str) -> None:
+        """Rebuild the stores that missed what their changelog does not have any more."""
         offsets = {tp: self.persisted_offset(tp) for tp in ours}
         consumer = self.app.consumer
         starts = await consumer.earliest_offsets(*ours)
@@ -61,7 +117,7 @@ class Store(rocksdb.Store):
                     "has not all that came after",
                     *(self._name(tp.partition), offset, start, end),
                 )
-                self._remove(tp.partition)
+                self._make_anew(tp.partition, identity)
 
     def persisted_offset(self, tp: TP) -> int | None:
         """How far the store has read its changelog; None if it is empty."""
@@ -188,6 +244,19 @@ class Store(rocksdb.Store):
         return f"partition {partition} of {self.table_name}"
 
 
+def _is_empty(db: Any) -> bool:
+    at = db.iter()
+    at.seek_to_first()
+    at.status()  # at damage, too, an iterator ends
+    return not at.valid()
+
+
+def _whose(noted: bytes | None, identity: str) -> str:
+    if noted is None:
+        return "an earlier version did not note of which changelog they are"
+    return f"they are of the changelog {noted.decode()}, the broker's is {identity} (CLUSTER/TOPIC)"
+
+
 def _is_whole(db: Any) -> bool:
     """Whether each entry can be read."""
     at = db.iter()
@@ -234,6 +303,13 @@ class Table(faust.Table):
         self._unacknowledged.add(future)
         future.add_done_callback(self._unacknowledged.discard)
         return future
+
+    def _verify_source_topic_partitions(self, source_topic: str) -> None:
+        """Nothing: upstream ends the worker at its next write when a topic was given partitions.
+
+        An entry's partition is told by its key (see `customer_cache.home`), and a topic that is
+        grown is no reason to stop: see `co_partitioning`.
+        """
 
     async def acknowledged(self) -> None:
         """Wait until the broker has every change that was made so far.

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -303,8 +304,19 @@ class FakeCache:
     error: Exception | None = None
     checked: list[Exception] = field(default_factory=list)
 
+    #: Whether partitions were added to the changelog, or to the source topic alone.
+    co_partitioning: Any = field(
+        default_factory=lambda: SimpleNamespace(is_frozen=False, is_apart=False)
+    )
+
     def partition(self, _: int) -> "FakeCache":
         return self
+
+    def holder(self, _: str) -> "FakeCache":
+        return self
+
+    def owns(self, _: int) -> bool:
+        return self.at_hand
 
     def get(self, identifier: str) -> CacheEntry | None:
         return self.entries.get(identifier) if self.at_hand else None

@@ -9,6 +9,8 @@ from faust.types import TP
 
 from posstream.domain.freshness import CacheEntry
 from posstream.streaming.app import StreamingApp
+from posstream.streaming.co_partitioning import CoPartitioning
+from posstream.streaming.store import NO_ENTRIES
 from posstream.topics import CACHE_CHANGELOG
 from tables.customer_cache import CustomerCacheTable, home
 
@@ -34,6 +36,15 @@ class KeptCache:
     def assign(self, numbers: Sequence[int]) -> None:
         self.app.assignor._assignment.actives = {CACHE_CHANGELOG: list(numbers)}
 
+    def grow(self, topic: str, partitions: int) -> None:
+        """Let the consumer know of so many partitions of a topic."""
+        self.app.consumer.topic_partitions = {topic: partitions}.get
+
+    def thaw(self) -> None:
+        """Start the worker again, as far as the partitions of topics go."""
+        self.grow(CACHE_CHANGELOG, PARTITIONS)
+        self.table.co_partitioning = CoPartitioning(self.app, partitions=PARTITIONS)
+
     async def _flush(self) -> None:
         self.flushed.append(self.app.producer.buffer.size)
 
@@ -55,7 +66,7 @@ class KeptCache:
     def identifiers(self) -> set[str]:
         stores = [self._store._db_for_partition(number) for number in range(PARTITIONS)]
         keys = {key for store in stores for key in store.keys()}  # noqa: SIM118 - not a dict
-        return {key.decode() for key in keys - {self._store.offset_key}}
+        return {key.decode() for key in keys - NO_ENTRIES}
 
     @property
     def tombstones(self) -> set[tuple[int, str]]:

@@ -1,6 +1,7 @@
 """The agents of cache commands and of customer-updated, without a broker."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from posstream.domain.forgetting import (
 from posstream.domain.freshness import CacheEntry
 from posstream.metrics import Metrics
 from posstream.ports import CustomerCache, Record
+from posstream.topics import CACHE_CHANGELOG
 from tables.customer_cache import home
 from tests.component.fakes import (
     NOW_MS,
@@ -246,15 +248,82 @@ async def test_a_foreign_command_becomes_a_dead_letter(
     assert dict(letter.headers)["posstream.dlq.topic"] == topics.CACHE_COMMANDS.encode()
 
 
-async def test_a_command_in_the_wrong_partition_touches_nothing(maintenance: Maintenance) -> None:
+@pytest.mark.parametrize("elsewhere", [(home("+491", PARTITIONS) + 1) % PARTITIONS, PARTITIONS + 1])
+async def test_a_command_in_another_partition_goes_to_that_of_its_entry(
+    maintenance: Maintenance, elsewhere: int
+) -> None:
     maintenance.cache.put("+491", JOHN)
     (record,) = events.commanded(Evict("+491"), PARTITIONS)
-    elsewhere = (home("+491", PARTITIONS) + 1) % PARTITIONS
     event = event_of(record, partition=elsewhere)
     await maintenance.agent.consume(arriving(event))
     assert maintenance.cache.identifiers == {"+491"}
-    assert [letter.topic for letter in maintenance.publisher.records] == [topics.DEAD_LETTERS]
+    (sent_on,) = maintenance.publisher.records
+    assert sent_on == replace(record, partition=home("+491", PARTITIONS))
     assert event.acked
+    await maintenance.agent.consume(arriving(event_of(sent_on)))
+    assert maintenance.cache.identifiers == set()
+
+
+async def test_a_prefix_reaches_partitions_that_were_added_after_it_was_sent(
+    maintenance: Maintenance,
+) -> None:
+    for record in events.commanded(EvictPrefix("+49"), PARTITIONS - 1):
+        await maintenance.agent.consume(arriving(event_of(record)))
+    (sent_on,) = maintenance.publisher.records
+    assert (sent_on.topic, sent_on.partition) == (topics.CACHE_COMMANDS, PARTITIONS - 1)
+    await maintenance.agent.consume(arriving(event_of(sent_on)))
+    assert len(maintenance.publisher.records) == 1, "it is sent on once"
+
+
+async def test_a_prefix_in_an_added_partition_has_nothing_to_remove(
+    maintenance: Maintenance,
+) -> None:
+    maintenance.cache.put("+491", JOHN)
+    *_, record = events.commanded(EvictPrefix("+49"), PARTITIONS + 1)
+    event = event_of(record)
+    await maintenance.agent.consume(arriving(event))
+    assert (event.acked, maintenance.cache.identifiers) == (True, {"+491"})
+
+
+async def test_a_customer_is_marked_as_forgotten_whichever_partition_says_so(
+    maintenance: Maintenance,
+) -> None:
+    (record,) = events.commanded(ForgetCustomer("C-1", 5), PARTITIONS)
+    await maintenance.agent.consume(arriving(event_of(record, partition=PARTITIONS)))
+    (sent_on,) = maintenance.publisher.records
+    await maintenance.agent.consume(arriving(event_of(sent_on)))
+    assert [it.topic for it in maintenance.publisher.records[1:]] == [topics.CUSTOMER_FORGOTTEN]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [Evict("+491"), EvictPrefix("+49"), Replace("+491", JOHN), Forget("+491", (), 0)],
+)
+async def test_while_entries_are_moved_a_command_waits_and_the_cache_is_read_only(
+    maintenance: Maintenance, command: CacheCommand
+) -> None:
+    cache = maintenance.cache
+    before = CacheEntry(0, b"{}")
+    cache.put("+491", before)
+    (record, *_) = events.commanded(command, PARTITIONS)
+    event = event_of(record, partition=home("+491", PARTITIONS))
+    cache.grow(CACHE_CHANGELOG, PARTITIONS + 1)
+    doing = asyncio.ensure_future(maintenance.agent.consume(arriving(event)))
+    await asyncio.sleep(0)
+    cache.put("+491", JOHN)
+    assert (event.acked, maintenance.entry("+491")) == (False, before)
+    assert not cache.table.partition(home("+491", PARTITIONS)).remove("+491")
+    assert (maintenance.publisher.records, cache.tombstones) == ([], set())
+    cache.thaw()
+    async with asyncio.timeout(10):
+        await doing
+    assert event.acked
+
+
+async def test_while_entries_are_moved_nothing_is_refreshed(maintenance: Maintenance) -> None:
+    maintenance.cache.grow(CACHE_CHANGELOG, PARTITIONS + 1)
+    (event,) = await maintenance.do(Refresh("+491", "L-1"))
+    assert (event.acked, maintenance.lookup.refreshed) == (True, [])
 
 
 @pytest.mark.parametrize("command", [Evict("+491"), EvictPrefix("+49"), Replace("+491", JOHN)])

@@ -228,3 +228,23 @@ async def test_a_partition_that_moves_away_in_the_middle_stops_nobody() -> None:
 async def test_a_broken_store_of_our_own_is_not_passed_over() -> None:
     with pytest.raises(OSError, match="closed"):
         await sweeper_of(BrokenCache(moves=False)).sweep()
+
+
+async def test_an_entry_that_is_not_where_its_key_belongs_is_removed(tmp_path: Path) -> None:
+    cache, metrics = KeptCache(tmp_path), Metrics()
+    number = (home("+491", PARTITIONS) + 1) % PARTITIONS
+    entry = CacheEntry(ManualClock().now_ms(), b"{}")
+    cache.table.partition(number).put("+491", entry)
+    cache.put("+492", entry)
+    sweeper = CacheSweeper(
+        cache.table,
+        configuration=CurrentConfiguration(PLAN),
+        clock=ManualClock(),
+        metrics=metrics,
+    )
+    await sweeper.sweep()
+    assert cache.identifiers == {"+492"}
+    removed = metrics.registry.get_sample_value(
+        "posstream_cache_removed_total", {"why": "misplaced"}
+    )
+    assert removed == 1

@@ -382,6 +382,46 @@ async def test_an_event_of_another_partition_is_sent_on_from_the_list() -> None:
     assert bench.acked == [0]
 
 
+async def test_an_event_in_a_partition_that_was_added_goes_to_that_of_its_entry() -> None:
+    bench = Bench(partitions=3)
+    bench.cache.co_partitioning.is_apart = True
+    added = TP(topics.CUSTOMER_IDENTIFIED, 4)
+    bench.progress.begin({added: 0})
+    await bench.take(added, [Fetched(0, scan("+1"))])
+    (sent_on,) = bench.records
+    assert (sent_on.topic, sent_on.partition) == (topics.REKEYED, home("+1", 3))
+    assert bench.progress.position(added) == 1
+
+
+async def test_an_event_whose_cache_another_worker_has_goes_to_that_worker() -> None:
+    """Where the source topic alone was given partitions, it is not assigned with the cache."""
+    bench = Bench()
+    bench.cache.co_partitioning.is_apart = True
+    bench.cache.at_hand = False
+    await bench.send(scan("+1"))
+    (sent_on,) = bench.records
+    assert (sent_on.topic, sent_on.partition) == (topics.REKEYED, 0)
+    await bench.take(REKEYED, [Fetched(0, sent_on.value)])
+    await bench.until(lambda: bench.baskets() == ["b"])
+    assert bench.directory.calls == ["+1"], "wherever it comes then, it is answered"
+
+
+@pytest.mark.parametrize("topic", [topics.CUSTOMER_IDENTIFIED, topics.REKEYED])
+async def test_while_entries_are_moved_events_are_answered_where_they_are(topic: str) -> None:
+    """A worker that counts the new partitions would send them back."""
+    bench = Bench(partitions=3)
+    bench.cache.co_partitioning.is_frozen = True
+    bench.keep("+1")
+    for partition in range(5):
+        tp = TP(topic, partition)
+        bench.progress.begin({tp: 0})
+        value = rekeyed(bench, "+1") if topic == topics.REKEYED else scan("+1")
+        await bench.take(tp, [Fetched(0, value)])
+        await bench.until(lambda tp=tp: bench.progress.position(tp) == 1)
+    assert [answer["source"] for answer in bench.answers()] == ["CACHE"] * 5
+    assert {record.topic for record in bench.records} <= ANSWERS
+
+
 async def test_a_rekeyed_hit_is_answered_from_the_list() -> None:
     bench = Bench()
     bench.keep("+1")

@@ -56,7 +56,8 @@ async def test_a_prefix_or_all_goes_to_every_partition(
     assert await evicted(web, **arguments) == {"success": True, "error": None}
     sent = [(r.partition, orjson.loads(r.value or b"")) for r in web.publisher.records]
     partitions = Settings().topic_partitions
-    assert sent == [(number, {"op": "evict", "prefix": prefix}) for number in range(partitions)]
+    value = {"op": "evict", "prefix": prefix, "sent_to": partitions}
+    assert sent == [(number, value) for number in range(partitions)]
 
 
 @pytest.mark.parametrize(

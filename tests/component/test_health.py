@@ -20,6 +20,15 @@ async def test_a_healthy_worker_answers_200(web: WebView, path: str) -> None:
     assert (response.status, await response.json()) == (200, {"status": "ok", "reasons": []})
 
 
+async def test_a_degraded_worker_is_ready_and_says_what_is_wrong(web: WebView) -> None:
+    web.health.readiness = HealthReport(ok=True, reasons=("a topic was given partitions",))
+    response = await web.client.get("/health/ready")
+    assert (response.status, await response.json()) == (
+        200,
+        {"status": "degraded", "reasons": ["a topic was given partitions"]},
+    )
+
+
 async def test_a_worker_that_is_not_ready_answers_503_with_its_reasons(web: WebView) -> None:
     web.health.readiness = HealthReport(
         ok=False, reasons=("tables are being recovered",), details={"partitions": 3}

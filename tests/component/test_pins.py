@@ -9,9 +9,12 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import aiokafka
+import faust
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
+from faust.stores import rocksdb
+from faust.tables.recovery import Recovery
 from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
@@ -121,6 +124,11 @@ def test_what_we_override_is_called_as_upstream_calls_it() -> None:
     assert names(thread._fetch_records) == [
         *("consumer", "active_partitions", "timeout", "max_records"),
     ]
+    assert names(thread.topic_partitions) == ["topic"]
+    assert names(faust.Table._verify_source_topic_partitions) == ["source_topic"]
+    assert names(Recovery._add) == ["table", "tp", "offsets"]
+    assert names(rocksdb.Store.assign_partitions) == ["table", "tps", "generation_id"]
+    assert names(rocksdb.Store.revoke_partitions) == ["table", "tps"]
 
 
 async def test_the_fetch_loop_asks_for_the_next_records_where_we_take_them(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 import rocksdict
 
 from benchmarks.recovery import (
-    OFFSET_KEY,
     Measured,
     Start,
     estimated,
@@ -16,6 +15,9 @@ from benchmarks.recovery import (
     store_folders,
     table,
 )
+from posstream.streaming.store import NO_ENTRIES
+
+OFFSET, IDENTITY = sorted(NO_ENTRIES)
 
 
 def write(datadir: Path, stores: Mapping[int, Mapping[bytes, bytes]]) -> list[Path]:
@@ -31,8 +33,10 @@ def write(datadir: Path, stores: Mapping[int, Mapping[bytes, bytes]]) -> list[Pa
 
 
 def test_equal_caches_have_one_fingerprint_however_far_each_has_read(tmp_path: Path) -> None:
-    one = write(tmp_path / "one", {0: {b"a": b"1", OFFSET_KEY: b"7"}, 1: {b"b": b"2"}})
-    other = write(tmp_path / "other", {0: {b"a": b"1"}, 1: {b"b": b"2", OFFSET_KEY: b"9"}})
+    one = write(tmp_path / "one", {0: {b"a": b"1", OFFSET: b"7"}, 1: {b"b": b"2"}})
+    other = write(
+        tmp_path / "other", {0: {b"a": b"1"}, 1: {b"b": b"2", OFFSET: b"9", IDENTITY: b"c/t"}}
+    )
     assert fingerprint(one) == fingerprint(other)
     assert fingerprint(one)[0] == 2
 

@@ -10,6 +10,7 @@ from posstream.domain.errors import Stalled
 from posstream.streaming.stall import StallWatch
 from posstream.worker_health import STALLED_SECONDS, WorkerHealth
 from tests.manual_clock import ManualClock
+from web.health import HealthReport
 
 SOURCE, OTHER = TP("t", 0), TP("projected", 0)
 
@@ -38,12 +39,21 @@ class Worker:
         self.group, self.clock = Group(), ManualClock()
         self.crashes: list[BaseException] = []
         self.dead_letters = SimpleNamespace(alarm=None, report=lambda: None)
-        app: Any = SimpleNamespace(consumer=self.group, crash=self._crash, crashed=False)
+        app: Any = SimpleNamespace(
+            consumer=self.group,
+            crash=self._crash,
+            crashed=False,
+            should_stop=False,
+            rebalancing=False,
+            rebalancing_count=1,
+            tables=SimpleNamespace(actives_ready=True),
+        )
         watch = StallWatch(app, [SOURCE.topic], clock=self.clock, limit_seconds=STALLED_SECONDS)
         agent: Any = SimpleNamespace(commit_age_seconds=lambda: 0.0)
         letters: Any = self.dead_letters
         transactions: Any = SimpleNamespace(look=lambda: None, warnings=())
-        self.health = WorkerHealth(app, agent, letters, watch, transactions)
+        self.co_partitioning: Any = SimpleNamespace(misfit=None)
+        self.health = WorkerHealth(app, agent, letters, watch, transactions, self.co_partitioning)
 
     async def _crash(self, why: BaseException) -> None:
         self.crashes.append(why)
@@ -83,3 +93,15 @@ async def test_a_lag_that_moves_is_no_stall(worker: Worker) -> None:
 
 async def test_no_lag_is_no_stall_nor_is_one_behind_the_database(worker: Worker) -> None:
     assert await worker.after(STALLED_SECONDS * 2)
+
+
+async def test_a_topic_that_was_given_partitions_is_told_once_and_ends_nobody(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert worker.health.ready() == HealthReport(ok=True, details={"rebalances": 1})
+    worker.co_partitioning.misfit = "topic t has 6 partitions"
+    assert await worker.after(1)
+    assert worker.health.ready() == HealthReport(
+        ok=True, reasons=("topic t has 6 partitions",), details={"rebalances": 1}
+    )
+    assert [record.getMessage() for record in caplog.records] == ["topic t has 6 partitions"]

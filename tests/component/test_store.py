@@ -225,8 +225,16 @@ async def test_a_late_acknowledgement_does_not_open_a_store_that_moved_away(
 class Log:
     """The consumer's view of a changelog."""
 
-    def __init__(self, start: int, end: int, recent: int | None) -> None:
+    def __init__(
+        self, start: int, end: int, recent: int | None, *, identity: str | None = "prod/1"
+    ) -> None:
         self._start, self._end, self._recent = start, end, recent
+        self._identity = identity
+
+    def topic_partitions(self, _: str) -> None: ...
+
+    async def topic_identity(self, _: str) -> str | None:
+        return self._identity
 
     async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
         return dict.fromkeys(tps, self._start)
@@ -245,15 +253,108 @@ class Log:
 async def test_a_store_is_kept_only_if_its_changelog_has_what_it_missed(
     cache: KeptCache, log: Log, *, kept: bool
 ) -> None:
+    await assigned(cache, Log(0, 8, None))
     cache.put(WHO, ENTRY)
     cache.persist_offset(NUMBER, 7)
+    await assigned(cache, log)
+    assert cache.persisted_offset(NUMBER) == (7 if kept else None)
+    assert (cache.table.partition(NUMBER).get(WHO) is not None) == kept
+
+
+async def assigned(cache: KeptCache, log: Log, *, generation: int = 3) -> None:
+    """Have the partition assigned in a generation, which is current if it is 3."""
     app: Any = cache.app
     app._consumer = log
     app.consumer_generation_id = 3
     tp = TP(cache.table._table.changelog_topic.get_topic_name(), NUMBER)
-    await store_of(cache).assign_partitions(cache.table._table, {tp}, 3)
+    await store_of(cache).assign_partitions(cache.table._table, {tp}, generation)
+
+
+#: A changelog that has grown far beyond the store's offset: by offsets alone the store fits.
+GROWN = {"start": 0, "end": 900, "recent": 0}
+
+
+@pytest.mark.parametrize(
+    ("identity", "kept"),
+    [
+        ("prod/1", True),
+        ("test/1", False),  # the same topic id in a copy of the cluster
+        ("prod/2", False),  # the changelog was made anew
+        ("test/2", False),
+        (None, False),  # a broker that has no ids of topics
+    ],
+)
+async def test_a_store_of_another_changelog_is_rebuilt_with_one_line(
+    cache: KeptCache, caplog: pytest.LogCaptureFixture, identity: str | None, *, kept: bool
+) -> None:
+    await assigned(cache, Log(0, 8, None))
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 7)
+    for _ in range(2):  # as at a start, and at the next rebalance
+        await assigned(cache, Log(**GROWN, identity=identity))
     assert cache.persisted_offset(NUMBER) == (7 if kept else None)
-    assert (cache.table.partition(NUMBER).get(WHO) is not None) == kept
+    assert cache.identifiers == ({WHO} if kept else set())
+    lines = [r.getMessage() for r in caplog.records if "is rebuilt" in r.getMessage()]
+    assert len(lines) == (0 if kept else 1)
+
+
+async def test_a_store_without_a_note_of_its_changelog_is_rebuilt_once(
+    cache: KeptCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 7)
+    await assigned(cache, Log(**GROWN))
+    assert cache.persisted_offset(NUMBER) is None
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 8)
+    await assigned(cache, Log(**GROWN))
+    assert cache.persisted_offset(NUMBER) == 8
+    (line,) = [r.getMessage() for r in caplog.records]
+    assert line == (
+        f"customer-cache is rebuilt, partitions {NUMBER}: an earlier version did not note of which "
+        "changelog they are"
+    )
+
+
+async def test_a_store_that_was_killed_before_its_note_is_not_trusted(cache: KeptCache) -> None:
+    """Entries without a note can only be of a store that another process had begun."""
+    cache.put(WHO, ENTRY)
+    await assigned(cache, Log(**GROWN))
+    assert cache.identifiers == set()
+
+
+async def test_where_topics_have_no_id_a_store_is_trusted_while_its_process_lives(
+    cache: KeptCache, tmp_path: Path, crashes: list[BaseException]
+) -> None:
+    await assigned(cache, Log(**GROWN, identity=None))
+    cache.put(WHO, ENTRY)
+    cache.persist_offset(NUMBER, 7)
+    await assigned(cache, Log(**GROWN, identity=None))
+    assert cache.identifiers == {WHO}
+    store_of(cache)._this_process = "the next process"
+    await assigned(cache, Log(**GROWN, identity=None))
+    assert cache.identifiers == set()
+
+
+async def test_a_store_is_checked_in_the_next_rebalance_if_one_was_overtaken(
+    cache: KeptCache,
+) -> None:
+    await assigned(cache, Log(0, 8, None))
+    cache.put(WHO, ENTRY)
+    await assigned(cache, Log(**GROWN, identity="test/1"), generation=2)
+    assert cache.identifiers == {WHO}, "a rebalance that is over decides nothing"
+    app: Any = cache.app
+    app._consumer = Log(**GROWN, identity="test/1")
+    await store_of(cache).assign_partitions(cache.table._table, set(), 3)
+    assert cache.identifiers == set()
+
+
+async def test_the_note_is_no_entry_of_the_cache(cache: KeptCache) -> None:
+    await assigned(cache, Log(0, 8, None))
+    cache.put(WHO, ENTRY)
+    entries = cache.table.partition(NUMBER).entries(b"", 10)
+    assert entries is not None
+    assert [stored.identifier for stored in entries] == [WHO]
 
 
 @pytest.mark.parametrize(

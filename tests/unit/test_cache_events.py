@@ -173,7 +173,7 @@ def test_a_command_for_one_goes_by_its_key_and_one_for_many_to_every_partition()
     assert (one.topic, one.key, one.partition) == (topics.CACHE_COMMANDS, b"+1", None)
     many = events.commanded(EvictPrefix("+4"), 8)
     assert [record.partition for record in many] == list(range(8))
-    assert {record.value for record in many} == {b'{"op":"evict","prefix":"+4"}'}
+    assert {record.value for record in many} == {b'{"op":"evict","prefix":"+4","sent_to":8}'}
 
 
 def test_the_largest_customer_that_is_read_still_fits_in_a_command() -> None:

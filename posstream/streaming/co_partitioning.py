@@ -1,0 +1,101 @@
+"""Whether the topics that share the cache's partitions still have as many as this worker counts.
+
+Kafka lets anybody add partitions to a topic at any time, and the same key belongs to another
+partition from then on. A worker that runs meanwhile goes on with its own count:
+
+- `customer-identified` or another source grew: what comes in a partition without cache entries is
+  written once more for the partition that has them.
+- The changelog grew, which `posstream topics grow` does first: the cache is *frozen*. It is read,
+  and nothing is written, because its entries are being moved; commands for it wait in their topic
+  until workers start with the new count.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from posstream.topics import APP_ID, CACHE_CHANGELOG, CO_PARTITIONED, CUSTOMER_IDENTIFIED
+
+#: How long it may take a worker to see that partitions were added to a topic.
+METADATA_SECONDS: Final = 10
+
+
+class CoPartitioning:
+    """What the consumer of a worker knows of the topics; asks no broker.
+
+    Args:
+        app: whose consumer it is.
+        partitions: how many the worker counts, POSSTREAM_TOPIC_PARTITIONS.
+    """
+
+    def __init__(self, app: Any, *, partitions: int) -> None:
+        self._app = app
+        self._partitions = partitions
+        self._of_changelog = 0
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the cache may only be read."""
+        return self.of_changelog > self._partitions
+
+    @property
+    def of_changelog(self) -> int:
+        """How many partitions the changelog has; 0 while that is not known.
+
+        Kafka takes none away, and during an election aiokafka may not know of a topic.
+        """
+        self._of_changelog = max(self._of_changelog, self._count(CACHE_CHANGELOG))
+        return self._of_changelog
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether others may have the cache of a source partition that this worker has.
+
+        Faust assigns topics together only if they have the same number of partitions.
+        """
+        return self._count(CUSTOMER_IDENTIFIED) != self.of_changelog
+
+    @property
+    def misfit(self) -> str | None:
+        """What is wrong, and what to do; None if nothing is."""
+        counts = {topic: count for topic in CO_PARTITIONED if (count := self._count(topic))}
+        return misfit(counts, self._partitions)
+
+    def _count(self, topic: str) -> int:
+        """How many partitions a topic has; 0 while that is not known."""
+        return self._app.consumer.topic_partitions(topic) or 0
+
+
+def client_id(partitions: int) -> str:
+    """A worker's client id for its broker: it tells how many partitions the worker counts."""
+    return f"{APP_ID}-{partitions}-partitions"
+
+
+def partitions_of_client(client: str) -> int | None:
+    """How many partitions the worker of a client id counts; None if it does not tell."""
+    told = re.fullmatch(rf"{APP_ID}-(\d+)-partitions", client)
+    return None if told is None else int(told[1])
+
+
+def misfit(counts: Mapping[str, int], expected: int) -> str | None:
+    """A sentence about topics that do not have the number of partitions that a worker counts.
+
+    Args:
+        counts: topic -> partitions, of co-partitioned topics.
+        expected: POSSTREAM_TOPIC_PARTITIONS.
+    """
+    wrong = {topic: count for topic, count in counts.items() if count != expected}
+    if not wrong:
+        return None
+    topic, most = max(wrong.items(), key=lambda it: it[1])
+    said = f"topic {topic} has {most} partitions, but POSSTREAM_TOPIC_PARTITIONS is {expected}"
+    if set(counts.values()) == {most}:
+        return f"{said}. Set POSSTREAM_TOPIC_PARTITIONS={most}" + (
+            f", or run `posstream topics grow {expected}`" if expected > most else ""
+        )
+    most = max(expected, *counts.values())
+    return (
+        f"{said}: {', '.join(CO_PARTITIONED)} must all have the same number, because an event's "
+        f"partition is its cache entry's partition. Run `posstream topics grow {most}`, and start "
+        f"the workers again with POSSTREAM_TOPIC_PARTITIONS={most}"
+    )

@@ -1,0 +1,94 @@
+"""Moves entries of the cache's changelog to the partitions where their keys belong.
+
+For a changelog that was given partitions, while nobody writes to it. An entry is copied first and
+deleted in its old partition once the broker has the copy: after `kill -9` between the two it is in
+both, and the next run goes on.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from posstream.streaming.partitioner import partition_of
+
+#: Records that are on their way to the broker at once.
+BATCH: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record for the changelog; without a value it deletes the entry."""
+
+    partition: int
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Misplaced:
+    written_at_ms: int
+    value: bytes
+    partitions: frozenset[int]
+
+
+async def misplaced(
+    read: Callable[[], AsyncIterator[Any]], partitions: int
+) -> dict[bytes, _Misplaced]:
+    """The entries that lie elsewhere than their keys belong.
+
+    Args:
+        read: the changelog's records as aiokafka has them, each partition in its order.
+        partitions: how many it has.
+    """
+    found: dict[bytes, dict[int, tuple[int, bytes]]] = {}
+    async for record in read():
+        if partition_of(record.key, partitions) == record.partition:
+            continue
+        if record.value is None:
+            found.get(record.key, {}).pop(record.partition, None)
+        else:
+            places = found.setdefault(record.key, {})
+            places[record.partition] = record.timestamp, record.value
+    return {
+        key: _Misplaced(*max(places.values()), frozenset(places))
+        for key, places in found.items()
+        if places
+    }
+
+
+async def move(
+    read: Callable[[], AsyncIterator[Any]],
+    write: Callable[[list[Change]], Awaitable[None]],
+    partitions: int,
+) -> int:
+    """Move the misplaced entries.
+
+    What is in an entry's own partition already stays if it is the newer one, deletions too.
+
+    Args:
+        read: see `misplaced`.
+        write: writes changes, and returns when the broker has them all.
+        partitions: how many the changelog has.
+
+    Returns:
+        how many entries were moved.
+    """
+    found = await misplaced(read, partitions)
+    if not found:
+        return 0
+    at_home_ms: dict[bytes, int] = {}
+    async for record in read():
+        if record.key in found and partition_of(record.key, partitions) == record.partition:
+            at_home_ms[record.key] = record.timestamp
+    copies = [
+        Change(partition_of(key, partitions), key, it.value)
+        for key, it in found.items()
+        if at_home_ms.get(key, -1) < it.written_at_ms
+    ]
+    deletions = [
+        Change(partition, key, None) for key, it in found.items() for partition in it.partitions
+    ]
+    for changes in (copies, deletions):
+        for start in range(0, len(changes), BATCH):
+            await write(changes[start : start + BATCH])
+    return len(found)

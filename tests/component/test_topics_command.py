@@ -1,0 +1,93 @@
+"""`posstream topics grow` where it is refused; `tests/integration/test_growth.py` has the rest."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from posstream.commands.topics import grow
+from posstream.domain.errors import GrowthRefused
+from posstream.embedded_broker import EmbeddedBroker, free_port
+from posstream.settings import Settings
+from posstream.streaming.co_partitioning import client_id
+from posstream.streaming.growth import counted_by_workers, until_shared
+from posstream.streaming.preflight import prepare_topics
+from posstream.topics import CO_PARTITIONED, CUSTOMER_IDENTIFIED, TOPICS
+
+
+@pytest.fixture
+async def settings(tmp_path: Path) -> AsyncIterator[Settings]:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    yield Settings(broker=f"kafka://{broker.address}", datadir=tmp_path, topic_partitions=2)
+    broker.stop()
+
+
+async def made(settings: Settings) -> None:
+    await prepare_topics(settings.bootstrap_servers, TOPICS, partitions=2, replication=1)
+
+
+async def test_where_no_worker_ever_ran_there_is_nothing_to_grow(settings: Settings) -> None:
+    with pytest.raises(GrowthRefused, match="no worker ever ran on this broker"):
+        await grow(settings, 4)
+
+
+async def test_partitions_are_not_taken_away(settings: Settings) -> None:
+    await made(settings)
+    with pytest.raises(GrowthRefused, match="has 2 partitions and Kafka takes none away"):
+        await grow(settings, 1)
+
+
+async def test_a_broker_that_cannot_add_partitions_is_named(settings: Settings) -> None:
+    await made(settings)
+    with pytest.raises(GrowthRefused, match="this broker cannot add partitions"):
+        await grow(settings, 4)
+
+
+async def test_topics_that_have_as_many_are_left_alone(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await made(settings)
+    assert await grow(settings, 2) == 0
+    output = capsys.readouterr().out
+    assert "moved 0 entries" in output
+    assert [topic for topic in CO_PARTITIONED if f"{topic} has 2 partitions" not in output] == []
+
+
+def group(*members: tuple[str, Sequence[int]], error: int = 0) -> Any:
+    """An admin client for a group of workers: their client ids, and what each was assigned."""
+    told = [
+        ("member", client, "host", b"", assignment_of(partitions)) for client, partitions in members
+    ]
+    answer = SimpleNamespace(groups=[(error, "posstream", "Stable", "consumer", "p", told)])
+
+    async def describe_consumer_groups(_: list[str]) -> list[Any]:
+        return [answer]
+
+    return SimpleNamespace(describe_consumer_groups=describe_consumer_groups)
+
+
+def assignment_of(partitions: Sequence[int]) -> bytes:
+    assigned = [(CUSTOMER_IDENTIFIED, list(partitions))] if partitions else []
+    return ConsumerProtocolMemberAssignment(0, assigned, b"").encode()
+
+
+async def test_workers_tell_how_many_partitions_they_count() -> None:
+    admin = group((client_id(4), [0]), ("faust-0.15.3", [1]))
+    assert await counted_by_workers(admin) == [4, None]
+
+
+async def test_a_group_that_cannot_be_described_is_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(GroupCoordinatorNotAvailableError):
+        await counted_by_workers(group(error=15))
+
+
+@pytest.mark.parametrize("members", [[], [("a", [0, 2]), ("b", [1])]])
+async def test_partitions_are_shared_once_the_workers_have_all_or_none_runs(
+    members: list[tuple[str, list[int]]],
+) -> None:
+    await until_shared(group(*members), CUSTOMER_IDENTIFIED, 3)

@@ -10,6 +10,7 @@ import orjson
 from agents.dead_letters import DeadLetters, timestamp_ms
 from agents.one_by_one import OneByOne
 from posstream import events
+from posstream.configuration import CurrentConfiguration
 from posstream.domain.cache_maintenance import CacheCommand, Cause, CustomerUpdate, Evict, Replace
 from posstream.domain.freshness import CacheEntry
 from posstream.ports import EventPublisher, ReadModel
@@ -33,12 +34,14 @@ class CustomerUpdatesAgent:
         dead_letters: DeadLetters,
         partitions: int,
         card_guard: bool,
+        configuration: CurrentConfiguration,
     ) -> None:
         self._read_model = read_model
         self._publisher = publisher
         self._clock = clock
         self._partitions = partitions
         self._card_guard = card_guard
+        self._configuration = configuration
         self._one_by_one = OneByOne(app, dead_letters)
         source = app.raw_topic(CUSTOMER_UPDATED)
         self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
@@ -52,7 +55,10 @@ class CustomerUpdatesAgent:
 
     async def _handle(self, message: Any) -> None:
         update = events.read_customer_update(
-            message.value, timestamp_ms=timestamp_ms(message), card_guard=self._card_guard
+            message.value,
+            timestamp_ms=timestamp_ms(message),
+            card_guard=self._card_guard,
+            country_code=self._configuration.value.default_country_code,
         )
         identifiers = await self._identifiers(update, message)
         acknowledged = [

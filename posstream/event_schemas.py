@@ -156,6 +156,10 @@ _IDENTIFIED: Final = EventDescription(
         ("basket_id", "customer_identifier"),
         basket_id=_ID,
         customer_identifier=_SCANNED,
+        identifier_kind={
+            "description": "PHONE, EMAIL or CARD: read as this kind and no other. Anything else "
+            "says nothing: the identifier is read by its syntax."
+        },
         event_id=_optional(_ID),
         event_type=_optional(_type("CUSTOMER_IDENTIFIED")),
         occurred_at=_optional(_TIME),

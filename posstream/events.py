@@ -29,7 +29,7 @@ from posstream.domain.customer import Customer, InvalidCustomer, read_customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.forgetting import Forgotten
 from posstream.domain.freshness import CacheEntry
-from posstream.domain.identifier import ALLOWED, Identifier, IdentifierKind, normalise
+from posstream.domain.identifier import Identifier, IdentifierKind, is_normal, normalise
 from posstream.domain.lookup import (
     Attempt,
     CustomerFound,
@@ -37,7 +37,7 @@ from posstream.domain.lookup import (
     LookupAnswer,
     LookupFailed,
 )
-from posstream.domain.payment_card import mask_payment_cards_in_bytes
+from posstream.domain.payment_card import holds_payment_card, mask_payment_cards_in_bytes
 from posstream.domain.times import clamp_ms, iso_utc_ms, parse_utc, to_ms
 from posstream.json_input import read_json
 from posstream.ports import Record
@@ -75,6 +75,7 @@ _VARIANTS: Final = {
 }
 #: The digits of a digest that an id keeps; two are not its own.
 _GROUPS: Final = struct.Struct("8s4sx3sx3s12s").unpack_from
+_KINDS: Final = tuple(IdentifierKind)
 _SOURCE: Final = b"/posstream/customer-lookup"
 _LONGEST_TIME: Final = 18
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -114,6 +115,7 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     timestamp_ms: int,
     headers: Headers = (),
     card_guard: bool = True,
+    country_code: str | None = None,
 ) -> Identification:
     """Read one `customer-identified` message.
 
@@ -125,6 +127,7 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
         timestamp_ms: the broker's timestamp, used when `occurred_at` is absent.
         headers: Kafka headers; `traceparent` is handed on.
         card_guard: refuse payment-card numbers.
+        country_code: see `normalise`.
 
     Raises:
         UnreadableEvent: if it is no such event; the message names the field.
@@ -132,7 +135,7 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     A readable event with a refused identifier is returned with `refused` set: it gets an answer.
     """
     event = _decode(value)
-    basket_id = _id(event, "basket_id", required=True)
+    basket_id = _id(event, "basket_id", required=True, card_guard=card_guard)
     scanned = event.get("customer_identifier")
     if scanned is None:
         raise _missing("customer_identifier")
@@ -142,9 +145,9 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     if event_type is not None and event_type != "CUSTOMER_IDENTIFIED":
         raise _invalid("event_type", "must be CUSTOMER_IDENTIFIED")
     for name in ("employee_id", "terminal_id"):
-        _id(event, name, numbers=True)
+        _id(event, name, numbers=True, card_guard=card_guard)
     occurred_at = _moment_ms(event, "occurred_at")
-    found = normalise(scanned, card_guard=card_guard)
+    found = normalise(scanned, card_guard=card_guard, kind=_kind(event), country_code=country_code)
     return Identification(
         lookup_id=lookup_id(_id(event, "event_id"), topic, partition, offset),
         basket_id=basket_id or "",
@@ -175,7 +178,7 @@ def read_rekeyed(value: bytes | None) -> Identification:
                 raise _invalid(name, "must be a whole number of milliseconds")
         for name in ("refused", "traceparent"):
             _id(event, name)
-        if not ALLOWED.fullmatch(event["identifier"]):
+        if not is_normal(event["identifier"]):
             raise _invalid("identifier", "is not normalised")
         return Identification(**{**event, "kind": IdentifierKind(event["kind"])})
     except (TypeError, KeyError, ValueError) as why:
@@ -185,7 +188,11 @@ def read_rekeyed(value: bytes | None) -> Identification:
 
 
 def read_customer_update(
-    value: bytes | None, *, timestamp_ms: int, card_guard: bool = True
+    value: bytes | None,
+    *,
+    timestamp_ms: int,
+    card_guard: bool = True,
+    country_code: str | None = None,
 ) -> CustomerUpdate:
     """Read one `customer-updated` message.
 
@@ -193,6 +200,7 @@ def read_customer_update(
         value: the message as received.
         timestamp_ms: the broker's timestamp, used when `occurred_at` is absent.
         card_guard: refuse a payment-card number for an identifier, and mask those in the customer.
+        country_code: see `normalise`.
 
     Raises:
         UnreadableEvent: if it is no such event; the message names the field.
@@ -202,8 +210,10 @@ def read_customer_update(
     if event_type is not None and event_type != "CUSTOMER_UPDATED":
         raise _invalid("event_type", "must be CUSTOMER_UPDATED")
     _id(event, "event_id")
-    customer_id = _id(event, "customer_id", numbers=True)
-    identifier = _identifier(event, "customer_identifier", card_guard=card_guard)
+    customer_id = _id(event, "customer_id", numbers=True, card_guard=card_guard)
+    identifier = _identifier(
+        event, "customer_identifier", card_guard=card_guard, country_code=country_code
+    )
     if customer_id is None and identifier is None:
         raise UnreadableEvent(
             DeadLetterReason.MISSING_FIELD, "customer_id and customer_identifier are missing"
@@ -303,7 +313,12 @@ def first_written_ms(headers: Headers) -> int | None:
 
 
 def _id(
-    event: Mapping[str, Any], name: str, *, required: bool = False, numbers: bool = False
+    event: Mapping[str, Any],
+    name: str,
+    *,
+    required: bool = False,
+    numbers: bool = False,
+    card_guard: bool = False,
 ) -> str | None:
     value = event.get(name)
     if value is None:
@@ -316,17 +331,27 @@ def _id(
         raise _invalid(name, "must be text")
     if not 0 < len(value) <= MAX_ID_LENGTH or not value.isprintable() or value.isspace():
         raise _invalid(name, f"must be 1 to {MAX_ID_LENGTH} printable characters")
+    if card_guard and holds_payment_card(value):
+        raise _invalid(name, "holds a payment-card number")
     return value
 
 
-def _identifier(event: Mapping[str, Any], name: str, *, card_guard: bool) -> str | None:
+def _kind(event: Mapping[str, Any]) -> IdentifierKind | None:
+    """As what the identifier is to be read; another word than ours says nothing."""
+    said = event.get("identifier_kind")
+    return IdentifierKind(said) if said in _KINDS else None
+
+
+def _identifier(
+    event: Mapping[str, Any], name: str, *, card_guard: bool, country_code: str | None
+) -> str | None:
     """A field's identifier, normalised; None if it is absent."""
     scanned = event.get(name)
     if scanned is None:
         return None
     if not isinstance(scanned, str):
         raise _invalid(name, "must be text")
-    found = normalise(scanned, card_guard=card_guard)
+    found = normalise(scanned, card_guard=card_guard, kind=_kind(event), country_code=country_code)
     if not isinstance(found, Identifier):
         raise _invalid(name, f"{found.masked} is refused: {found.why}")
     return found.value
@@ -362,7 +387,8 @@ def _invalid(name: str, why: str) -> UnreadableEvent:
 def _traceparent(headers: Headers) -> str | None:
     for name, value in headers:
         if name == "traceparent" and value and _TRACEPARENT.fullmatch(value):
-            return value.decode()
+            text = value.decode()
+            return None if holds_payment_card(text) else text
     return None
 
 
@@ -472,9 +498,17 @@ def rekeyed(asked: Identification, partition: int) -> Record:
 
 
 def identified(
-    basket_id: str, customer_identifier: str, now_ms: int, *, event_id: str | None = None
+    basket_id: str,
+    customer_identifier: str,
+    now_ms: int,
+    *,
+    event_id: str | None = None,
+    kind: IdentifierKind | None = None,
 ) -> Record:
-    """A `customer-identified` event of our own; the id is made up unless given."""
+    """A `customer-identified` event of our own; the id is made up unless given.
+
+    `kind` is that of the identifier if the caller said it; without it, workers read its syntax.
+    """
     event_id = event_id or str(uuid.uuid4())
     value = {
         "event_id": event_id,
@@ -483,6 +517,8 @@ def identified(
         "basket_id": basket_id,
         "customer_identifier": customer_identifier,
     }
+    if kind is not None:
+        value["identifier_kind"] = kind
     return _record(
         topics.CUSTOMER_IDENTIFIED,
         basket_id,

@@ -128,6 +128,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         dead_letters=dead_letters,
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
+        configuration=configuration,
     )
     stall_watch = StallWatch(
         app, (CUSTOMER_IDENTIFIED, REKEYED), clock=clock, limit_seconds=STALLED_SECONDS
@@ -149,7 +150,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
         dead_letters=DeadLetterTopic(settings.bootstrap_servers),
         drills=drills,
-        directory_trial=DirectoryTrial(directory, card_guard=settings.payment_card_guard),
+        directory_trial=DirectoryTrial(
+            directory,
+            card_guard=settings.payment_card_guard,
+            country_code=lambda: configuration.value.default_country_code,
+        ),
         graphiql=GraphiQL.find(),
     )
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)

@@ -145,13 +145,22 @@ def scrub(value: Any, *, card_guard: bool = True) -> Any:
         }
     if isinstance(value, list):
         return [scrub(item, card_guard=card_guard) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_INT:
-        masked = scrub(int(value), card_guard=card_guard)
-        return masked if isinstance(masked, str) else value
-    if card_guard and isinstance(value, int) and not isinstance(value, bool):
-        masked = mask_payment_cards(str(value))
-        return masked if "*" in masked else value
+    if card_guard and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return _scrub_number(value)
     return value
+
+
+def _scrub_number(value: float | Decimal) -> Any:
+    """A number as it came, or a text if there is a card number before or behind its point.
+
+    The point is no separator: `36.400000000000006` would be a card number in one case of ten.
+    """
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    if not number.is_finite():
+        return value
+    parts = f"{number:f}".removesuffix(".0").split(".")
+    masked = [mask_payment_cards(part) for part in parts]
+    return value if masked == parts else ".".join(masked)
 
 
 def _text(raw: object) -> str | None:

@@ -47,7 +47,7 @@ class Lookups:
     def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
         self._pages = pages
         self._read_model = ports.read_model
-        self._card_guard = ports.card_guard
+        self._normalise = ports.normalise
 
     def routes(self) -> list[web.RouteDef]:
         """The list, and the same as a file."""
@@ -55,7 +55,7 @@ class Lookups:
 
     async def page(self, request: web.Request) -> web.Response:
         """One page of the list; 400 with a message at the field for a filter without sense."""
-        asked = read_filter(request.query, card_guard=self._card_guard)
+        asked = read_filter(request.query, normalise=self._normalise)
         found = _Page()
         if not asked.errors:
             found = await _read(
@@ -89,7 +89,7 @@ class Lookups:
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
         """The filtered list as a file, streamed; a filter without sense leads back to its page."""
-        asked = read_filter(request.query, card_guard=self._card_guard)
+        asked = read_filter(request.query, normalise=self._normalise)
         if asked.errors:
             return web.Response(status=303, headers={"Location": with_query(request, "/lookups")})
         return await answers_as_csv(request, self._read_model, asked.wanted, _reveals(request))

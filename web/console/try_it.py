@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier
 from posstream.domain.roles import Role
 from web import audit
 from web.access import caller_of
@@ -78,7 +78,7 @@ class TryIt:
     def _errors(self, typed: Mapping[str, str]) -> dict[str, str]:
         """By field: why it cannot be sent. All before the first event is written."""
         errors = {}
-        found = normalise(typed["identifier"], card_guard=self._ports.card_guard)
+        found = self._ports.normalise(typed["identifier"])
         if not typed["identifier"]:
             errors["identifier"] = "Type or choose what the till scans."
         elif not isinstance(found, Identifier):

@@ -9,6 +9,12 @@ from graphql import GraphQLError
 
 from posstream.answer_feed import AnswerFeed
 from posstream.directory_trial import DirectoryTrial
+from posstream.domain.identifier import (
+    Identifier,
+    IdentifierKind,
+    InvalidIdentifier,
+    normalise,
+)
 from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
@@ -56,6 +62,17 @@ class GraphQLContext:
     def asked_by(self, caller: Caller) -> "GraphQLContext":
         """The same ports for whoever asks: `context.asked_by(caller_of(request))`."""
         return dataclasses.replace(self, caller=caller)
+
+    def normalise(
+        self, scanned: str, kind: IdentifierKind | None = None
+    ) -> Identifier | InvalidIdentifier:
+        """An identifier as the lookup would read it."""
+        return normalise(
+            scanned,
+            card_guard=self.card_guard,
+            kind=kind,
+            country_code=self.configuration.current.value.default_country_code,
+        )
 
     def for_request(self) -> "GraphQLContext":
         """The same ports and caller with loaders of their own."""

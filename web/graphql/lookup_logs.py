@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import graphene
 
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier
 from posstream.domain.lookup import AttemptStatus
 from posstream.domain.times import iso_utc
 from posstream.ports import BasketRow, LogPosition, LookupLogRow
@@ -149,7 +149,7 @@ class LookupLogsQuery(graphene.ObjectType):  # graphene is untyped
             first=size + 1,
             after=None if after is None else _position(after),
             status=None if status is None else AttemptStatus(status.value),
-            identifier=_identifier(identifier, card_guard=context.card_guard),
+            identifier=_identifier(context, identifier),
             basket_id=_basket_id(basket_id),
         )
         return page(rows, first=size, after=after, cursor=_cursor)
@@ -170,10 +170,10 @@ def _position(after: str) -> LogPosition:
     return LogPosition(asked_at, event_id)
 
 
-def _identifier(scanned: str | None, *, card_guard: bool) -> str | None:
+def _identifier(context: GraphQLContext, scanned: str | None) -> str | None:
     if scanned is None or not scanned.strip():
         return None
-    found = normalise(scanned, card_guard=card_guard)
+    found = context.normalise(scanned)
     if not isinstance(found, Identifier):
         raise refusal("BAD_USER_INPUT", f"identifier: {found.masked} is refused: {found.why}")
     return found.value

@@ -4,7 +4,7 @@ from typing import Any
 
 import graphene
 
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier
 from posstream.ports import BasketRow, CustomerRow
 from web.graphql.breaker import BreakerQuery
 from web.graphql.configuration import ConfigurationQuery
@@ -48,7 +48,7 @@ class Query(  # graphene is untyped
     ) -> CustomerRow | None:
         """One customer by any known identifier; a refused one belongs to nobody."""
         context: GraphQLContext = info.context
-        found = normalise(identifier, card_guard=context.card_guard)
+        found = context.normalise(identifier)
         if not isinstance(found, Identifier):
             return None
         return await context.read_model.customer_by_identifier(found.value)

@@ -33,6 +33,7 @@ from web.login import LOGIN_PATH, Login
 from web.metrics import metrics_routes
 from web.middleware import add_safe_headers, errors_as_json
 from web.mock_directory import MOCK_PATHS, MockDirectory
+from web.references import References
 from web.runner import PlainRunner
 from web.session import Sessions
 
@@ -95,6 +96,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         answers=answers,
         drills=drills,
         directory_trial=directory_trial,
+        references=References.of_keys(keys),
     )
     view = GraphQLView(
         Executor(

@@ -1,9 +1,24 @@
 """How a customer's identifier, phone or e-mail address is shown to people who need not know it."""
 
+import re
 from typing import Final
+
+from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 
 _HEAD: Final = 2
 _TAIL: Final = 3
+#: A phone with its country code or trunk prefix; digits alone are more often a number of a file.
+_PHONE: Final = re.compile(r"(?:\+|00?[1-9])[0-9]{6,}")
+
+
+def is_personal(customer_id: str) -> bool:
+    """Whether a directory's id of a customer is an e-mail address or a phone."""
+    found = normalise(customer_id, card_guard=False)
+    if not isinstance(found, Identifier):
+        return False
+    if found.kind is IdentifierKind.PHONE:
+        return _PHONE.fullmatch(found.value) is not None
+    return found.kind is IdentifierKind.EMAIL
 
 
 def mask_identifier(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -11,7 +10,7 @@ from posstream.domain.roles import Role
 from web.access import caller_of
 from web.console.links import with_query
 from web.console.pages import Pages
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
+from web.graphql.context import MAX_TEXT, GraphQLContext, is_customer_id, is_sound
 from web.reveals import Reveals
 
 #: Customers on a page.
@@ -25,6 +24,7 @@ class Customers:
     def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
         self._pages = pages
         self._read_model = ports.read_model
+        self._references = ports.references
 
     def routes(self) -> list[web.RouteDef]:
         """The list."""
@@ -36,13 +36,13 @@ class Customers:
         reveals = Reveals(caller, asked=request.query.get("reveal") == "1")
         asked = {name: request.query.get(name, "").strip() for name in ("search", "tier")}
         errors = {name: _UNSOUND for name, text in asked.items() if text and not is_sound(text)}
-        after = request.query.get("after", "")
+        after = self._references.read(request.query.get("after", ""))
         rows = (
             []
             if errors
             else await self._read_model.next_customers(
                 first=PAGE_ROWS + 1,
-                after=after if is_sound(after) else None,
+                after=after if is_customer_id(after) else None,
                 tier=asked["tier"] or None,
                 search=asked["search"] or None,
                 # Who sees the rest masked could guess it piece by piece.
@@ -61,17 +61,13 @@ class Customers:
             tiers=[(tier, tier) for tier in _tiers(asked["tier"], errors)],
             rows=shown,
             first_page=with_query(request, after=None) if after else None,
-            next_page=with_query(request, after=shown[-1].customer_id) if more else None,
+            next_page=with_query(request, after=self._references.of_customer(shown[-1].customer_id))
+            if more
+            else None,
             reveal=with_query(request, reveal=None if reveals.in_full else "1"),
-            customer_path=customer_path,
         )
 
 
 def _tiers(asked: str, errors: Mapping[str, str]) -> Sequence[str]:
     """The known ones, and another one that is asked for: the directory may have it."""
     return TIERS if not asked or "tier" in errors or asked in TIERS else (*TIERS, asked)
-
-
-def customer_path(customer_id: str) -> str:
-    """The page of one customer."""
-    return f"/customers/{quote(customer_id, safe='')}"

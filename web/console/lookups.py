@@ -11,7 +11,7 @@ from posstream.ports import AnswerFilter, AnswerOutcome, AnswerRow, ReadModel
 from web.access import caller_of
 from web.console.answer_cursor import cursor_at, read_place
 from web.console.answer_filter import read_filter
-from web.console.links import basket_path, with_query
+from web.console.links import with_query
 from web.console.lookups_csv import MAX_ROWS, answers_as_csv
 from web.console.pages import Pages
 from web.console.wording import age, tag_of
@@ -84,7 +84,6 @@ class Lookups:
             reason_words=[(word, word.lower().replace("_", " ")) for word in Reason],
             tag_of=tag_of,
             age=age,
-            basket_path=basket_path,
         )
 
     async def csv(self, request: web.Request) -> web.StreamResponse:

@@ -10,7 +10,7 @@ from posstream.domain.roles import Role
 from web import audit
 from web.access import caller_of
 from web.console.basket import TRIED
-from web.console.links import basket_path
+from web.console.links import Links
 from web.console.pages import Pages
 from web.form import read_form
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
@@ -59,7 +59,7 @@ class TryIt:
         if outcome.basket_id is None or outcome.error is not None:
             why = {"": outcome.error.message if outcome.error else "nothing was sent"}
             return self._form(request, typed, why, status=503)
-        where = f"{basket_path(outcome.basket_id)}?done={TRIED}"
+        where = f"{Links(self._ports.references).basket(outcome.basket_id)}?done={TRIED}"
         return web.Response(status=303, headers={"Location": where})
 
     async def _tried(self, typed: Mapping[str, str]) -> Outcome:

@@ -23,6 +23,7 @@ from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from web.graphql.loaders import Loaders
+from web.references import References
 from web.reveals import Reveals
 
 #: Longest id or search text; no column holds a longer one.
@@ -48,6 +49,8 @@ class GraphQLContext:
     dead_letters: DeadLetterBox
     drills: OutageDrills
     directory_trial: DirectoryTrial
+    #: How ids stand in URLs and in GraphQL.
+    references: References = dataclasses.field(default_factory=lambda: References(b""))
     #: Who asks; by default somebody who may see the least and change nothing.
     caller: Caller = NOBODY
     #: The identifiers that one request shows.
@@ -90,6 +93,16 @@ class Refused:
 def is_sound(text: str) -> bool:
     """Whether a text can be an id: 1 to 256 printable characters, not only blanks."""
     return bool(text.strip()) and len(text) <= MAX_TEXT and text.isprintable()
+
+
+def is_customer_id(text: str) -> bool:
+    """Whether a text can be the id of a customer: the directory's own, of any signs."""
+    return (
+        bool(text.strip())
+        and len(text) <= MAX_TEXT
+        and "\0" not in text
+        and not any("\ud800" <= character <= "\udfff" for character in text)
+    )
 
 
 def refusal(code: str, message: str) -> GraphQLError:

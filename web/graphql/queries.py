@@ -8,7 +8,7 @@ from posstream.domain.identifier import Identifier
 from posstream.ports import BasketRow, CustomerRow
 from web.graphql.breaker import BreakerQuery
 from web.graphql.configuration import ConfigurationQuery
-from web.graphql.context import GraphQLContext, is_sound
+from web.graphql.context import GraphQLContext, is_customer_id, is_sound
 from web.graphql.customers import CustomersQuery
 from web.graphql.explain import ExplainQuery
 from web.graphql.lookup_logs import LookupLogsQuery
@@ -40,7 +40,8 @@ class Query(  # graphene is untyped
         """One customer by id."""
         context: GraphQLContext = info.context
         # What cannot be an id is not asked for: databases differ in how they choke on it.
-        return await context.loaders.customers.load(customer_id) if is_sound(customer_id) else None
+        known = context.references.read(customer_id)
+        return await context.loaders.customers.load(known) if is_customer_id(known) else None
 
     @staticmethod
     async def resolve_customer_by_identifier(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -10,7 +10,6 @@ import orjson
 from agents.dead_letters import DeadLetters, timestamp_ms
 from agents.one_by_one import OneByOne
 from posstream import events
-from posstream.configuration import CurrentConfiguration
 from posstream.domain.cache_maintenance import CacheCommand, Cause, CustomerUpdate, Evict, Replace
 from posstream.domain.freshness import CacheEntry
 from posstream.ports import EventPublisher, ReadModel
@@ -34,14 +33,14 @@ class CustomerUpdatesAgent:
         dead_letters: DeadLetters,
         partitions: int,
         card_guard: bool,
-        configuration: CurrentConfiguration,
+        country_code: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._read_model = read_model
         self._publisher = publisher
         self._clock = clock
         self._partitions = partitions
         self._card_guard = card_guard
-        self._configuration = configuration
+        self._country_code = country_code
         self._one_by_one = OneByOne(app, dead_letters)
         source = app.raw_topic(CUSTOMER_UPDATED)
         self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
@@ -58,7 +57,7 @@ class CustomerUpdatesAgent:
             message.value,
             timestamp_ms=timestamp_ms(message),
             card_guard=self._card_guard,
-            country_code=self._configuration.value.default_country_code,
+            country_code=self._country_code(),
         )
         identifiers = await self._identifiers(update, message)
         acknowledged = [

@@ -133,10 +133,8 @@ def json_schema(defaults: PluginConfiguration) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for key, (title, description) in _WORDS.items():
         default = getattr(defaults, key)
-        known: dict[str, Any] = {"title": title, "description": description}
+        known: dict[str, Any] = {"title": title, "description": description, "default": default}
         properties[key] = known
-        if default is not None:
-            known["default"] = default
         if key in RANGES:
             known["type"] = "integer" if key in _WHOLE else "number"
             known["minimum"], known["maximum"] = RANGES[key]

@@ -67,6 +67,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         **options,
     )
     configuration = CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint))
+
+    def country_code() -> str | None:
+        return configuration.value.default_country_code
+
     publisher = FaustPublisher(app)
     directory = HttpDirectory(
         clock=clock,
@@ -128,7 +132,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         dead_letters=dead_letters,
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
-        configuration=configuration,
+        country_code=country_code,
     )
     stall_watch = StallWatch(
         app, (CUSTOMER_IDENTIFIED, REKEYED), clock=clock, limit_seconds=STALLED_SECONDS
@@ -153,7 +157,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         directory_trial=DirectoryTrial(
             directory,
             card_guard=settings.payment_card_guard,
-            country_code=lambda: configuration.value.default_country_code,
+            country_code=country_code,
         ),
         graphiql=GraphiQL.find(),
     )

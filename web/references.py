@@ -56,7 +56,11 @@ class References:
         if not reference.startswith(MARK):
             return reference
         try:
-            sealed = base64.b64decode(reference[len(MARK) :] + "==", b"-_", validate=True)
+            sealed = base64.b64decode(
+                reference[len(MARK) :] + "=" * (-(len(reference) - len(MARK)) % 4),
+                b"-_",
+                validate=True,
+            )
             tag, hidden = sealed[:_TAG_BYTES], sealed[_TAG_BYTES:]
             plain = self._masked(tag, hidden)
             if hmac.compare_digest(tag, self._tag(plain)):

@@ -19,8 +19,8 @@ from web.mock_faults import BadFault, Body, Faults, read_faults
 
 #: With and without the trailing slash.
 MOCK_PATHS: Final = (
-    "/api/mock-customer-lookup/{identifier}/",
-    "/api/mock-customer-lookup/{identifier}",
+    "/api/mock-customer-lookup/{identifier:[^/]+}/",
+    "/api/mock-customer-lookup/{identifier:[^/]+}",
 )
 #: How long `body=slow` takes and in how many pieces.
 SLOW_SECONDS: Final = 10.0

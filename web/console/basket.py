@@ -27,7 +27,7 @@ class Basket:
 
     def routes(self) -> list[web.RouteDef]:
         """The search and the page."""
-        return [web.get("/baskets", self.search), web.get("/baskets/{basket_id}", self.page)]
+        return [web.get("/baskets", self.search), web.get("/baskets/{basket_id:[^/]+}", self.page)]
 
     async def search(self, request: web.Request) -> web.Response:
         """Lead to the basket that was typed, or ask for one."""

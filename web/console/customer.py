@@ -43,7 +43,7 @@ class CustomerPage:
 
     def routes(self) -> list[web.RouteDef]:
         """The page, and what its buttons ask for."""
-        path = "/customers/{customer_id}"
+        path = "/customers/{customer_id:[^/]+}"
         return [
             web.get(path, self.page),
             web.post(f"{path}/refresh", self.refresh),

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, default_field_resolver
 
+from posstream.domain.masking import is_personal
 from web.graphql.context import GraphQLContext
 
 #: Fields of any type that hold identifiers, or lists of them.
@@ -58,8 +59,10 @@ def _wrap(field: GraphQLField, show: Callable[[GraphQLContext, Any], Any]) -> No
 
 
 def _customer_id(context: GraphQLContext, value: Any) -> Any:
-    if value is None or context.reveals.in_full:
-        return value if value is None else context.reveals.show_customer_id(str(value))
+    if value is None or not is_personal(str(value)):
+        return value
+    if context.reveals.in_full:
+        return context.reveals.show(str(value))
     return context.references.of_customer(str(value))
 
 

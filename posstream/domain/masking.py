@@ -7,8 +7,10 @@ from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 
 _HEAD: Final = 2
 _TAIL: Final = 3
-#: A phone with its country code or trunk prefix; digits alone are more often a number of a file.
+#: A phone with its country code or trunk prefix, without what is written between its digits.
+#: Digits alone, and those filled up with zeros, are more often the number of a file.
 _PHONE: Final = re.compile(r"(?:\+|00?[1-9])[0-9]{6,}")
+_NOISE: Final = str.maketrans("", "", " ().-/")
 
 
 def is_personal(customer_id: str) -> bool:
@@ -17,7 +19,9 @@ def is_personal(customer_id: str) -> bool:
     if not isinstance(found, Identifier):
         return False
     if found.kind is IdentifierKind.PHONE:
-        return _PHONE.fullmatch(found.value) is not None
+        digits = customer_id.strip().translate(_NOISE)
+        # Digits of other scripts, and signs that nobody sees, are in none but a phone.
+        return not digits.isascii() or _PHONE.fullmatch(digits) is not None
     return found.kind is IdentifierKind.EMAIL
 
 

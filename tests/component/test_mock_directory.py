@@ -8,10 +8,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from posstream.adapters.directory_http import customer_url
 from posstream.domain.customer import Customer, read_customer
-from web.mock_directory import CUSTOMERS, MockDirectory
+from posstream.domain.identifier import known
+from web.mock_directory import CUSTOMERS, MockDirectory, made_up_customer
 
 JOHN = "/api/mock-customer-lookup/+1234567890/"
+MOCK_PATH = "/api/mock-customer-lookup/"
 NOBODY = "/api/mock-customer-lookup/+999/"
 
 
@@ -219,3 +222,23 @@ async def test_a_bad_parameter_is_refused_by_name(mock: Mock, parameter: str, va
     error = (await response.json())["error"]
     assert (response.status, error["code"]) == (400, "BAD_PARAMETER")
     assert error["message"].startswith(f"{parameter} must be ")
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "o'brien@example.com",
+        "a/b?c#d%e@x.de",
+        "a{b}|c@x.de",
+        "+4930123456",
+        "~a@x.de",
+        "a&b=c@x.de",
+    ],
+)
+async def test_every_normalised_identifier_comes_whole_through_the_url(
+    mock: Mock, identifier: str
+) -> None:
+    url = customer_url(str(mock.client.make_url(MOCK_PATH)) + "?generate=1", identifier)
+    response = await mock.client.session.get(url)
+    assert response.status == 200
+    assert (await response.json()) == made_up_customer(known(identifier))

@@ -40,6 +40,8 @@ _LENGTHS: Final = {
     for digit in b"23456"
 }
 _ZERO: Final = ord("0")
+#: Further signs are rare: remembered, they would only take memory.
+_MOST_REMEMBERED: Final = 0xFFFF
 #: Each digit of a Luhn sum's doubled places: 2n, less 9 if that has two digits.
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
 
@@ -80,7 +82,8 @@ class _Folding(dict[int, str]):
             folded = str(digit)
         else:
             folded = "x" if sign.isalpha() else " "
-        self[code] = folded
+        if code <= _MOST_REMEMBERED:
+            self[code] = folded
         return folded
 
 

@@ -123,6 +123,7 @@ class AtOnce:
             timestamp_ms=record.timestamp,
             headers=record.headers,
             card_guard=self._card_guard,
+            country_code=self._lookup.plan.default_country_code,
         )
 
     def _stays(self, tp: TP) -> Callable[[int], bool]:

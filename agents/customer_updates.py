@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any
 
 from agents.dead_letters import DeadLetters, place, timestamp_ms
@@ -32,12 +32,14 @@ class CustomerUpdatesAgent:
         dead_letters: DeadLetters,
         partitions: int,
         card_guard: bool,
+        country_code: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._read_model = read_model
         self._publisher = publisher
         self._clock = clock
         self._partitions = partitions
         self._card_guard = card_guard
+        self._country_code = country_code
         self._one_by_one = OneByOne(app, dead_letters)
         source = app.raw_topic(CUSTOMER_UPDATED)
         self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
@@ -51,7 +53,10 @@ class CustomerUpdatesAgent:
 
     async def _handle(self, message: Any) -> None:
         update = events.read_customer_update(
-            message.value, timestamp_ms=timestamp_ms(message), card_guard=self._card_guard
+            message.value,
+            timestamp_ms=timestamp_ms(message),
+            card_guard=self._card_guard,
+            country_code=self._country_code(),
         )
         if update.customer_id is None and update.identifier is None:
             log.info("%s names nobody who could be in the cache", place(message))

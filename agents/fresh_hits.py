@@ -18,7 +18,8 @@ from murmurhash2 import murmurhash2
 from posstream import events
 from posstream.domain import times
 from posstream.domain.freshness import MAX_SKEW_MS, never_refreshed_ms
-from posstream.domain.identifier import NORMAL, IdentifierKind
+from posstream.domain.identifier import IdentifierKind, normal_for
+from posstream.domain.payment_card import may_hold_payment_card
 from posstream.domain.times import clamp_ms, iso_utc_ms
 from posstream.lookup import CustomerLookup
 from posstream.streaming.batch_path import Outbox
@@ -27,7 +28,8 @@ from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
 from tables.customer_cache import HEADER, KNOWN
 
 #: Text that JSON writes as it is: no quote, no backslash, nothing outside printable ASCII.
-_PLAIN: Final = re.compile(r"[!#-\[\]-~][ !#-\[\]-~]{0,255}").fullmatch
+#: Neither `%` nor `&`: they may begin an escape, with a digit of a payment card behind.
+_PLAIN: Final = re.compile(r"[!#$'-\[\]-~][ !#$'-\[\]-~]{0,255}").fullmatch
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 ).fullmatch
@@ -38,9 +40,12 @@ _MOST_BYTES: Final = 2 * 250
 _KINDS: Final = {kind.value: kind.value.encode() for kind in IdentifierKind}
 _MILLISECONDS: Final = [b"%03d" % number for number in range(1000)]
 #: Fields that are checked, and not used.
-_CHECKED: Final = frozenset({"employee_id", "terminal_id", "deadline_ms"})
+_CHECKED: Final = frozenset({"employee_id", "terminal_id", "deadline_ms", "identifier_kind"})
 #: Headers that mean something.
 _MEANT: Final = frozenset({"traceparent", events.FIRST_WRITTEN})
+#: So many digits are too few for a payment card.
+_FEW: Final = 12
+_FEW_DIGITS: Final = 10**_FEW
 _EVENT_TYPE: Final = "CUSTOMER_DATA_FETCHED"
 _ASKED: Final = "CUSTOMER_IDENTIFIED"
 #: What the event's type may be.
@@ -108,7 +113,8 @@ class FreshHits:
             "", _EVENT_TYPE, now_ms, ""
         )
         add = outbox.to(CUSTOMER_DATA_FETCHED)
-        normal, derived, unpack = NORMAL.fullmatch, events.derived_bytes, HEADER.unpack_from
+        normal = normal_for(plan.default_country_code)
+        derived, unpack = events.derived_bytes, HEADER.unpack_from
         turns, partitions = self._turns, self._partitions
         answered = 0
         for record in records:
@@ -128,6 +134,7 @@ class FreshHits:
                 or identifier in turns
                 or type(basket_id := event.get("basket_id")) is not str
                 or not _PLAIN(basket_id)
+                or may_hold_payment_card(subject := basket_id.encode())
             ):
                 otherwise(record)
                 continue
@@ -144,7 +151,7 @@ class FreshHits:
                 otherwise(record)
                 continue
             if event.get("event_type", _ASKED) not in _ASKED_AS or (
-                not _CHECKED.isdisjoint(event) and not _is_plain(event)
+                not _CHECKED.isdisjoint(event) and not _is_plain(event, kind.lastgroup)
             ):
                 otherwise(record)
                 continue
@@ -170,7 +177,6 @@ class FreshHits:
             stale_s, stale_ms = divmod(fetched_at_ms + fresh_ms, 1000)
             lookup_id = derived(event_id.encode())
             answer_id = derived(lookup_id + b"/answer")
-            subject = basket_id.encode()
             answer = (
                 b'{"event_id":"', answer_id, head, lookup_id,
                 b'","basket_id":"', subject,
@@ -217,11 +223,17 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _is_plain(event: dict[str, Any]) -> bool:
+def _is_plain(event: dict[str, Any], kind: str | None) -> bool:
     """Whether the fields that are checked, and not used here, are as they should be."""
     for name in ("employee_id", "terminal_id"):
         it = event.get(name)
-        if it is not None and type(it) is not int and not (type(it) is str and _PLAIN(it)):
+        if it is None or (type(it) is int and abs(it) < _FEW_DIGITS):
+            continue
+        if type(it) is not str or not _PLAIN(it):
             return False
+        if len(it) > _FEW and may_hold_payment_card(it.encode()):
+            return False
+    if event.get("identifier_kind", kind) not in (kind, None):
+        return False
     deadline = event.get("deadline_ms")
     return deadline is None or (type(deadline) is int and deadline >= 1)

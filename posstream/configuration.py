@@ -5,6 +5,7 @@ an edit with one bad key changes nothing.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from posstream.domain.addresses import REFUSED, is_refused
 from posstream.domain.configuration_version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 from posstream.domain.freshness import Windows
+from posstream.domain.payment_card import holds_payment_card, mask_payment_cards
 
 PLUGIN: Final = "customer_lookup"
 #: No window may outlive the changelog's retention (`topics.CACHE_RETENTION_MS`).
@@ -34,6 +36,9 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "deadline_seconds": (0.1, 300),
     "max_concurrent_lookups": (1, 10_000),
 }
+#: Keys whose values are text, also when it is made of digits.
+TEXTS: Final = frozenset({"api_endpoint", "default_country_code"})
+_COUNTRY_CODE: Final = re.compile(r"[1-9][0-9]{0,2}")
 _WHOLE: Final = frozenset({"retry_attempts", "max_concurrent_lookups"})
 
 
@@ -51,6 +56,8 @@ class PluginConfiguration:
     negative_ttl_seconds: float = 60
     deadline_seconds: float = 12
     max_concurrent_lookups: int = 100
+    #: In the place of a national phone number's trunk 0, behind a `+`; None: it stays.
+    default_country_code: str | None = None
     enabled: bool = True
     #: 0 = the defaults, never edited.
     version: int = 0
@@ -110,6 +117,10 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "deadline_seconds": ("Deadline", "Seconds after which every event has its answer."),
     "max_concurrent_lookups": ("Calls at a time", "API calls in flight per worker."),
+    "default_country_code": (
+        "Country code of national phones",
+        "Digits; a phone number with a trunk 0 becomes + and these. Empty: it stays as it is.",
+    ),
 }
 
 
@@ -122,12 +133,15 @@ def json_schema(defaults: PluginConfiguration) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for key, (title, description) in _WORDS.items():
         default = getattr(defaults, key)
-        properties[key] = known = {"title": title, "description": description, "default": default}
+        known: dict[str, Any] = {"title": title, "description": description, "default": default}
+        properties[key] = known
         if key in RANGES:
             known["type"] = "integer" if key in _WHOLE else "number"
             known["minimum"], known["maximum"] = RANGES[key]
         elif isinstance(default, bool):
             known["type"] = "boolean"
+        elif key == "default_country_code":
+            known |= {"type": "string", "pattern": f"^{_COUNTRY_CODE.pattern}$"}
         else:
             known |= {"type": "string", "format": "uri", "maxLength": MAX_ENDPOINT}
     return {
@@ -213,6 +227,8 @@ def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one sentence e
         return "must not carry a user name or password: credentials belong in the settings"
     if parts.fragment or any(c.isspace() or not c.isprintable() for c in url):
         return "must have no fragment and no blank"
+    if holds_payment_card(url):
+        return "must hold no payment-card number"
     try:
         wire_host = urlsplit(wire_endpoint(url)).hostname or ""
     except ValueError:
@@ -250,8 +266,12 @@ def _check(key: str, value: object) -> None:
         if not isinstance(value, bool):
             raise InvalidConfiguration(key, "must be true or false")
         return
+    if key == "default_country_code":
+        if value is not None and not (isinstance(value, str) and _COUNTRY_CODE.fullmatch(value)):
+            raise InvalidConfiguration(key, "must be 1 to 3 digits as text, the first no 0")
+        return
     if key not in RANGES:
-        raise InvalidConfiguration(key, "is not a key of this configuration")
+        raise InvalidConfiguration(mask_payment_cards(key), "is not a key of this configuration")
     lowest, highest = RANGES[key]
     whole = key in _WHOLE
     kinds = (int,) if whole else (int, float)

@@ -7,6 +7,7 @@ import orjson
 
 from posstream.domain.configuration_version import ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
+from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.printable import is_clean, is_id
 from posstream.domain.times import iso_utc, parse_utc
 from posstream.json_input import whole_number
@@ -76,6 +77,9 @@ def check_note(updated_by: str | None, description: str) -> None:
     """
     if updated_by is not None and not is_id(updated_by, MAX_NAME):
         raise InvalidConfiguration("updated_by", f"must be 1 to {MAX_NAME} printable characters")
+    for key, text in (("updated_by", updated_by or ""), ("description", description)):
+        if holds_payment_card(text):
+            raise InvalidConfiguration(key, "must hold no payment-card number")
     if not is_clean(description) or len(description) > MAX_DESCRIPTION:
         raise InvalidConfiguration(
             "description", f"must be at most {MAX_DESCRIPTION} printable characters"

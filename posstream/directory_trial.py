@@ -1,5 +1,6 @@
 """One call to a directory by hand, before it goes live or to see what is wrong, and each cure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,6 +45,7 @@ class DirectoryTrial:
     Args:
         directory: asked once per trial.
         card_guard: refuse payment-card numbers.
+        country_code: the one in force; see `normalise`.
         timeout_seconds: for each call.
     """
 
@@ -52,10 +54,12 @@ class DirectoryTrial:
         directory: CustomerDirectory,
         *,
         card_guard: bool,
+        country_code: Callable[[], str | None] = lambda: None,
         timeout_seconds: float = TRIAL_TIMEOUT_SECONDS,
     ) -> None:
         self._directory = directory
         self._card_guard = card_guard
+        self._country_code = country_code
         self._timeout_seconds = timeout_seconds
 
     async def __call__(self, identifier: str, endpoint: str) -> Tried | NotTried:
@@ -64,7 +68,9 @@ class DirectoryTrial:
         why = check_endpoint(endpoint)
         if why is not None:
             errors["api_endpoint"] = why
-        found = normalise(identifier, card_guard=self._card_guard)
+        found = normalise(
+            identifier, card_guard=self._card_guard, country_code=self._country_code()
+        )
         if isinstance(found, InvalidIdentifier):
             errors["identifier"] = found.why
         if errors or isinstance(found, InvalidIdentifier):

@@ -187,8 +187,8 @@ _IDENTIFIED: Final = EventDescription(
         basket_id=_KEY,
         customer_identifier=_SCANNED,
         identifier_kind={
-            "description": "PHONE, EMAIL or CARD: how the identifier is read. Anything else counts "
-            "as absent.",
+            "description": "PHONE, EMAIL or CARD: read as this kind and no other. Anything else "
+            "counts as absent: the identifier is read by its syntax.",
             "examples": ["CARD"],
         },
         event_id=_optional(_KEY),

@@ -31,7 +31,7 @@ from posstream.domain.customer import Customer, InvalidCustomer, read_customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.forgetting import Forgotten
 from posstream.domain.freshness import CacheEntry
-from posstream.domain.identifier import ALLOWED, Identifier, IdentifierKind, normalise
+from posstream.domain.identifier import Identifier, IdentifierKind, is_normal, normalise
 from posstream.domain.lookup import (
     Attempt,
     CustomerFound,
@@ -39,7 +39,7 @@ from posstream.domain.lookup import (
     LookupAnswer,
     LookupFailed,
 )
-from posstream.domain.payment_card import mask_payment_cards_in_bytes
+from posstream.domain.payment_card import holds_payment_card, mask_payment_cards_in_bytes
 from posstream.domain.printable import is_id
 from posstream.domain.times import clamp_ms, iso_utc_ms, parse_utc, to_ms
 from posstream.json_input import read_json, read_json_exactly, whole_number
@@ -83,6 +83,8 @@ _VARIANTS: Final = {
 }
 #: The digits of a digest that an id keeps; two are not its own.
 _GROUPS: Final = struct.Struct("8s4sx3sx3s12s").unpack_from
+_KINDS: Final = tuple(IdentifierKind)
+_HOLDS_CARD: Final = "holds a payment-card number"
 _SOURCE: Final = b"/posstream/customer-lookup"
 _LONGEST_TIME: Final = 18
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -128,6 +130,7 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     timestamp_ms: int,
     headers: Headers = (),
     card_guard: bool = True,
+    country_code: str | None = None,
 ) -> Identification:
     """Read one `customer-identified` message.
 
@@ -141,6 +144,7 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
             or, of a replayed message, when the message was first written.
         headers: Kafka headers; `traceparent` is handed on.
         card_guard: refuse payment-card numbers.
+        country_code: see `normalise`.
 
     Raises:
         UnreadableEvent: if it is no such event; the message names the field.
@@ -148,7 +152,7 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     A readable event with a refused identifier is returned with `refused` set: it gets an answer.
     """
     event = _decode(value)
-    basket_id = _id(event, "basket_id", required=True)
+    basket_id = _id(event, "basket_id", required=True, card_guard=card_guard)
     scanned = event.get("customer_identifier")
     if scanned is None:
         raise _missing("customer_identifier")
@@ -157,10 +161,14 @@ def read_identification(  # noqa: PLR0913 - a message is its bytes and its coord
     event_type = event.get("event_type")
     if event_type is not None and event_type != "CUSTOMER_IDENTIFIED":
         raise _invalid("event_type", "must be CUSTOMER_IDENTIFIED")
+    if card_guard:
+        for name in ("employee_id", "terminal_id"):
+            if holds_payment_card(str(event.get(name))):
+                raise _invalid(name, _HOLDS_CARD)
     occurred_at = _moment_ms(event, "occurred_at")
     if occurred_at is None:
         occurred_at = clamp_ms(written_ms(timestamp_ms, headers))
-    found = normalise(scanned, card_guard=card_guard)
+    found = normalise(scanned, card_guard=card_guard, kind=_kind(event), country_code=country_code)
     return Identification(
         lookup_id=lookup_id(_id(event, "event_id"), topic, partition, offset, timestamp_ms),
         basket_id=basket_id or "",
@@ -191,7 +199,7 @@ def read_rekeyed(value: bytes | None) -> Identification:
                 raise _invalid(name, "must be a whole number of milliseconds")
         for name in ("refused", "traceparent"):
             _id(event, name)
-        if not ALLOWED.fullmatch(event["identifier"]):
+        if not is_normal(event["identifier"]):
             raise _invalid("identifier", "is not normalised")
         return Identification(**{**event, "kind": IdentifierKind(event["kind"])})
     except (TypeError, KeyError, ValueError) as why:
@@ -201,7 +209,11 @@ def read_rekeyed(value: bytes | None) -> Identification:
 
 
 def read_customer_update(
-    value: bytes | None, *, timestamp_ms: int, card_guard: bool = True
+    value: bytes | None,
+    *,
+    timestamp_ms: int,
+    card_guard: bool = True,
+    country_code: str | None = None,
 ) -> CustomerUpdate:
     """Read one `customer-updated` message.
 
@@ -213,6 +225,7 @@ def read_customer_update(
         value: the message as received.
         timestamp_ms: the broker's timestamp, used when `occurred_at` is absent.
         card_guard: refuse a payment-card number for an identifier, and mask those in the customer.
+        country_code: see `normalise`.
 
     Raises:
         UnreadableEvent: if it is no such event; the message names the field.
@@ -221,7 +234,7 @@ def read_customer_update(
     event_type = event.get("event_type")
     if event_type is not None and event_type != "CUSTOMER_UPDATED":
         raise _invalid("event_type", "must be CUSTOMER_UPDATED")
-    customer_id = _id(event, "customer_id", numbers=True)
+    customer_id = _id(event, "customer_id", numbers=True, card_guard=card_guard)
     scanned = event.get("customer_identifier")
     if scanned is not None and not isinstance(scanned, str):
         raise _invalid("customer_identifier", "must be text")
@@ -233,7 +246,11 @@ def read_customer_update(
     customer = _customer(event, card_guard=card_guard)
     if customer is not None and customer_id not in {None, customer.customer_id}:
         customer = None
-    found = None if scanned is None else normalise(scanned, card_guard=card_guard)
+    found = None
+    if scanned is not None:
+        found = normalise(
+            scanned, card_guard=card_guard, kind=_kind(event), country_code=country_code
+        )
     return CustomerUpdate(
         customer_id=customer_id if customer is None else customer.customer_id,
         identifier=found.value if isinstance(found, Identifier) else None,
@@ -332,7 +349,12 @@ def written_ms(timestamp_ms: int, headers: Headers) -> int:
 
 
 def _id(
-    event: Mapping[str, Any], name: str, *, required: bool = False, numbers: bool = False
+    event: Mapping[str, Any],
+    name: str,
+    *,
+    required: bool = False,
+    numbers: bool = False,
+    card_guard: bool = False,
 ) -> str | None:
     value = event.get(name)
     if value is None:
@@ -345,7 +367,15 @@ def _id(
         raise _invalid(name, "must be text")
     if not is_id(value, MAX_ID_LENGTH):
         raise _invalid(name, f"must be 1 to {MAX_ID_LENGTH} printable characters")
+    if card_guard and holds_payment_card(value):
+        raise _invalid(name, _HOLDS_CARD)
     return value
+
+
+def _kind(event: Mapping[str, Any]) -> IdentifierKind | None:
+    """As what the identifier is to be read; another word than ours says nothing."""
+    said = event.get("identifier_kind")
+    return IdentifierKind(said) if said in _KINDS else None
 
 
 def _moment_ms(event: Mapping[str, Any], name: str) -> int | None:
@@ -376,7 +406,8 @@ def _invalid(name: str, why: str) -> UnreadableEvent:
 def _traceparent(headers: Headers) -> str | None:
     for name, value in headers:
         if name == "traceparent" and value and _TRACEPARENT.fullmatch(value):
-            return value.decode()
+            text = value.decode()
+            return None if holds_payment_card(text) else text
     return None
 
 
@@ -486,9 +517,17 @@ def rekeyed(asked: Identification, partition: int) -> Record:
 
 
 def identified(
-    basket_id: str, customer_identifier: str, now_ms: int, *, event_id: str | None = None
+    basket_id: str,
+    customer_identifier: str,
+    now_ms: int,
+    *,
+    event_id: str | None = None,
+    kind: IdentifierKind | None = None,
 ) -> Record:
-    """A `customer-identified` event of our own; the id is made up unless given."""
+    """A `customer-identified` event of our own; the id is made up unless given.
+
+    `kind` is that of the identifier if the caller said it; without it, workers read its syntax.
+    """
     event_id = event_id or str(uuid.uuid4())
     value = {
         "event_id": event_id,
@@ -497,6 +536,8 @@ def identified(
         "basket_id": basket_id,
         "customer_identifier": customer_identifier,
     }
+    if kind is not None:
+        value["identifier_kind"] = kind
     return _record(
         topics.CUSTOMER_IDENTIFIED,
         basket_id,

@@ -70,6 +70,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         **options,
     )
     configuration = CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint))
+
+    def country_code() -> str | None:
+        return configuration.value.default_country_code
+
     publisher = FaustPublisher(app)
     directory = HttpDirectory.of(settings, clock=clock)
     engine = create_engine(settings.database_url)
@@ -127,6 +131,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         dead_letters=dead_letters,
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
+        country_code=country_code,
     )
     stall_watch = StallWatch(
         app, (CUSTOMER_IDENTIFIED, REKEYED), clock=clock, limit_seconds=STALLED_SECONDS
@@ -152,7 +157,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
         dead_letters=DeadLetterTopic(settings.bootstrap_servers),
         drills=drills,
-        directory_trial=DirectoryTrial(directory, card_guard=settings.payment_card_guard),
+        directory_trial=DirectoryTrial(
+            directory,
+            card_guard=settings.payment_card_guard,
+            country_code=country_code,
+        ),
         graphiql=GraphiQL.find(),
     )
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)

@@ -25,7 +25,7 @@ from posstream.domain.freshness import (
     judge,
     refresh_due,
 )
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import known
 from posstream.domain.lookup import (
     Attempt,
     CustomerFound,
@@ -162,8 +162,8 @@ class CustomerLookup:
         A call that is under way is as good.
         """
         plan = self._configuration.value
-        found = normalise(command.identifier, card_guard=False)
-        if not plan.enabled or not isinstance(found, Identifier):
+        found = known(command.identifier)
+        if not plan.enabled or found is None:
             return
         now_ms = self._clock.now_ms()
         asked = Identification(command.lookup_id, "", found.value, found.kind, now_ms)

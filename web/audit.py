@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
+from posstream.domain.masking import is_personal
 from posstream.domain.payment_card import mask, mask_payment_cards
 from posstream.domain.roles import Caller
 
@@ -78,7 +79,9 @@ def _who(caller: Caller) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    if name in _IDENTIFIERS and isinstance(value, str):
+    if isinstance(value, str) and (
+        name in _IDENTIFIERS or (name == "customer_id" and is_personal(value))
+    ):
         return mask(value)
     if isinstance(value, Enum):
         return value.name

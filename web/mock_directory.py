@@ -19,11 +19,9 @@ from posstream.settings import MOCK_PATH, is_loopback
 from web.json_answer import error_answer, json_answer
 from web.mock_faults import BadFault, Body, Faults, read_faults
 
-#: With and without the trailing slash.
-MOCK_PATHS: Final = (
-    f"{MOCK_PATH}{{identifier}}/",
-    f"{MOCK_PATH}{{identifier}}",
-)
+_IDENTIFIER: Final = "{identifier}"
+#: With and without the trailing slash, as aiohttp names the routes.
+MOCK_PATHS: Final = (f"{MOCK_PATH}{_IDENTIFIER}/", f"{MOCK_PATH}{_IDENTIFIER}")
 #: How long `body=slow` takes and in how many pieces.
 SLOW_SECONDS: Final = 10.0
 SLOW_PIECES: Final = 100
@@ -123,7 +121,9 @@ class MockDirectory:
 
     def routes(self) -> list[web.RouteDef]:
         """The endpoint, with and without its trailing slash."""
-        return [web.get(path, self.answer) for path in MOCK_PATHS]
+        # Braces may be in an e-mail address; without a pattern of its own aiohttp takes none.
+        pattern = "{identifier:[^/]+}"
+        return [web.get(path.replace(_IDENTIFIER, pattern), self.answer) for path in MOCK_PATHS]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One customer or 404, unless the query string asks for trouble."""

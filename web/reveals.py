@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from posstream.domain.masking import mask_identifier
+from posstream.domain.masking import is_personal, mask_identifier
+from posstream.domain.printable import printable
 from posstream.domain.roles import Caller, Role
 from posstream.domain.sent_number import SentNumber
 from posstream.timeline import Entry
@@ -43,6 +44,10 @@ class Reveals:
         self._count += bool(text)
         return text
 
+    def show_customer_id(self, customer_id: str) -> str:
+        """A customer's id as this caller may see it: it may be a phone or an e-mail address."""
+        return self.show(customer_id) if is_personal(customer_id) else printable(customer_id)
+
     def show_document(self, value: Any, *, names: frozenset[str] | None = None) -> Any:
         """A JSON value as this caller may see it, its keys as they are.
 
@@ -66,7 +71,13 @@ class Reveals:
         The timeline masks for the log, which shows more than a viewer sees and less than others.
         """
         shown = {} if entry.identifier is None else {"identifier": self.show(entry.identifier)}
-        return [(name, shown.get(name, value)) for name, value in entry.detail]
+        return [
+            (
+                name,
+                self.show_customer_id(value) if name == "customer id" else shown.get(name, value),
+            )
+            for name, value in entry.detail
+        ]
 
     def log(self, where: str) -> None:
         """Write one line if anything was shown in full; call it once the answer is made.
@@ -79,10 +90,17 @@ class Reveals:
             audit.revealed(self.caller, where, self._count)
 
 
+def _names(key: str, item: Any) -> bool:
+    """Whether a field of a record is the id of a customer that is a phone or an e-mail address."""
+    return key == "customer_id" and isinstance(item, str) and is_personal(item)
+
+
 def _masked(value: Any, names: frozenset[str] | None) -> Any:
     if isinstance(value, Mapping):
         return {
-            key: _masked(item, None if names is None or key in names else names)
+            key: _masked(
+                item, None if names is None or key in names or _names(key, item) else names
+            )
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):

@@ -36,6 +36,7 @@ from web.login import LOGIN_PATH, Login
 from web.metrics import metrics_routes
 from web.middleware import add_safe_headers, errors_as_json
 from web.mock_directory import MOCK_PATHS, MockDirectory, points_at_mock
+from web.references import References
 from web.runner import PlainRunner
 from web.session import Sessions
 
@@ -107,6 +108,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         drills=drills,
         directory_trial=directory_trial,
         budget=LookupBudget(clock, metrics, per_minute=settings.lookups_per_minute),
+        references=References.of_keys(keys),
     )
     view = GraphQLView(
         Executor(

@@ -7,7 +7,8 @@ import uuid
 from dataclasses import dataclass
 
 from posstream.domain.errors import PublishFailed
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier, IdentifierKind
+from posstream.domain.payment_card import holds_payment_card
 from posstream.events import basket_started, identified
 from posstream.ports import Record
 from web.graphql.context import MAX_TEXT, GraphQLContext, Refused, is_sound
@@ -26,23 +27,25 @@ class Outcome:
 
 async def start_basket(ports: GraphQLContext, employee_id: int, terminal_id: str) -> Outcome:
     """Write `basket-started` under a new basket id."""
-    if not is_sound(terminal_id):
-        return refused("INVALID_TERMINAL_ID", _unsound("terminalId"))
+    if why := _unfit(ports, "terminalId", terminal_id):
+        return refused("INVALID_TERMINAL_ID", why)
     basket_id = f"basket_{uuid.uuid4().hex[:12]}"
     record = basket_started(basket_id, employee_id, terminal_id, ports.clock.now_ms())
     return await _published(ports, record, basket_id)
 
 
-async def identify_customer(ports: GraphQLContext, basket_id: str, scanned: str) -> Outcome:
+async def identify_customer(
+    ports: GraphQLContext, basket_id: str, scanned: str, kind: IdentifierKind | None = None
+) -> Outcome:
     """Write `customer-identified` with the normalised identifier."""
-    if not is_sound(basket_id):
-        return refused("INVALID_BASKET_ID", _unsound("basketId"))
-    found = normalise(scanned, card_guard=ports.card_guard)
+    if why := _unfit(ports, "basketId", basket_id):
+        return refused("INVALID_BASKET_ID", why)
+    found = ports.normalise(scanned, kind)
     if not isinstance(found, Identifier):
         return refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
     if not ports.budget.allows(ports.caller, "identifyCustomer", scan=True):
         return refused("TOO_MANY_LOOKUPS", TOO_MANY_LOOKUPS)
-    record = identified(basket_id, found.value, ports.clock.now_ms())
+    record = identified(basket_id, found.value, ports.clock.now_ms(), kind=kind)
     return await _published(ports, record)
 
 
@@ -67,5 +70,10 @@ async def _published(
     return Outcome(success=True, basket_id=basket_id, event_id=event_id)
 
 
-def _unsound(name: str) -> str:
-    return f"{name} must be 1 to {MAX_TEXT} printable characters"
+def _unfit(ports: GraphQLContext, name: str, text: str) -> str | None:
+    """Why a text cannot be an id on a topic."""
+    if not is_sound(text):
+        return f"{name} must be 1 to {MAX_TEXT} printable characters"
+    if ports.card_guard and holds_payment_card(text):
+        return f"{name} must hold no payment-card number"
+    return None

@@ -31,7 +31,7 @@ from posstream.domain.customer import (
     read_customer_id,
     scrub,
 )
-from posstream.domain.identifier import ALLOWED
+from posstream.domain.identifier import is_normal
 from posstream.domain.lookup import Attempt, AttemptStatus, Reason
 from posstream.domain.response_mapping import ResponseMapping
 from posstream.events import MAX_RESPONSE_DATA
@@ -339,7 +339,7 @@ def customer_url(endpoint: str, identifier: str) -> URL:
         ValueError: for an identifier that was not normalised; `.` and `..` would climb out of
             the path, because URL libraries resolve them.
     """
-    if not ALLOWED.fullmatch(identifier) or identifier in {".", ".."}:
+    if not is_normal(identifier):
         raise ValueError("not a normalised identifier")
     parts = urlsplit(wire_endpoint(endpoint))
     path = f"{parts.path.rstrip('/')}/{quote(identifier, safe='')}/"

@@ -14,7 +14,7 @@ from posstream.adapters.configuration_topic import ConfigurationReader, KafkaCon
 from posstream.adapters.sql.configuration_store import SqlConfigurationStore
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
-from posstream.configuration import KEYS, PLUGIN, CurrentConfiguration, PluginConfiguration
+from posstream.configuration import KEYS, PLUGIN, TEXTS, CurrentConfiguration, PluginConfiguration
 from posstream.configuration_follower import ConfigurationFollower
 from posstream.domain.configuration_version import ConfigurationChange
 from posstream.domain.times import iso_utc
@@ -103,7 +103,7 @@ async def history(settings: Settings, limit: int) -> int:
 
 
 def parse_values(assignments: Sequence[str]) -> dict[str, Any]:
-    """`KEY=VALUE` pairs; a value is JSON if it can be, else text.
+    """`KEY=VALUE` pairs; a value is JSON if it can be, else text; digits of a text are text.
 
     Raises:
         ValueError: for what is no such pair, or a key that comes twice.
@@ -116,9 +116,10 @@ def parse_values(assignments: Sequence[str]) -> dict[str, Any]:
         if key in values:
             raise ValueError(f"{key} comes twice")
         try:
-            values[key] = json.loads(value)
+            read = json.loads(value)
         except (ValueError, RecursionError):
-            values[key] = value
+            read = value
+        values[key] = value if key in TEXTS and isinstance(read, int) else read
     return values
 
 

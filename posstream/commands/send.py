@@ -6,6 +6,7 @@ import uuid
 from posstream import events
 from posstream.commands.topic_client import topic_client
 from posstream.domain.identifier import InvalidIdentifier, normalise
+from posstream.domain.payment_card import holds_payment_card
 from posstream.json_output import write_json
 from posstream.settings import Settings
 
@@ -24,6 +25,9 @@ async def send(settings: Settings, basket_id: str, identifier: str, wait_seconds
         return 1
     if not basket_id.strip() or len(basket_id) > events.MAX_ID_LENGTH:
         print(f"not sent: the basket's id must have 1 to {events.MAX_ID_LENGTH} characters")
+        return 1
+    if settings.payment_card_guard and holds_payment_card(basket_id):
+        print("not sent: the basket's id holds a payment-card number")
         return 1
     event_id = str(uuid.uuid4())
     record = events.identified(

@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from posstream.domain.customer import Customer
 from posstream.domain.freshness import CacheEntry
-from posstream.domain.identifier import ALLOWED, Identifier, InvalidIdentifier, normalise
-from posstream.domain.payment_card import is_payment_card, mask
+from posstream.domain.identifier import PREFIX, Identifier, InvalidIdentifier, normalise
+from posstream.domain.payment_card import holds_payment_card, mask
 
 
 class Cause(StrEnum):
@@ -98,7 +98,12 @@ class InvalidEviction:
 
 
 def eviction(
-    *, identifier: str | None, prefix: str | None, everything: bool, card_guard: bool
+    *,
+    identifier: str | None,
+    prefix: str | None,
+    everything: bool,
+    card_guard: bool,
+    country_code: str | None = None,
 ) -> Evict | EvictPrefix | InvalidEviction:
     """Judge what somebody wants evicted: exactly one of the three.
 
@@ -107,6 +112,7 @@ def eviction(
         prefix: the start of normalised identifiers, not empty.
         everything: every entry.
         card_guard: refuse payment-card numbers.
+        country_code: see `normalise`.
     """
     given = (identifier is not None) + (prefix is not None) + everything
     if given != 1:
@@ -114,7 +120,7 @@ def eviction(
             "INVALID_ARGUMENTS", "give one of these: an identifier, a prefix, or all"
         )
     if identifier is not None:
-        found = normalise(identifier, card_guard=card_guard)
+        found = normalise(identifier, card_guard=card_guard, country_code=country_code)
         if isinstance(found, Identifier):
             return Evict(found.value)
         return _refused("INVALID_IDENTIFIER", found)
@@ -124,10 +130,10 @@ def eviction(
 
 
 def _prefix(prefix: str, *, card_guard: bool) -> EvictPrefix | InvalidEviction:
-    if card_guard and is_payment_card(prefix):
-        why = "it is a payment-card number"
-    elif not ALLOWED.fullmatch(prefix):
-        why = "it is not 1 to 128 letters, digits or + @ . _ -, as normalised identifiers start"
+    if card_guard and holds_payment_card(prefix):
+        why = "it holds a payment-card number"
+    elif not PREFIX.fullmatch(prefix):
+        why = "normalised identifiers are 1 to 254 signs of ASCII without blanks"
     else:
         return EvictPrefix(prefix)
     return _refused("INVALID_PREFIX", InvalidIdentifier(mask(prefix), why))

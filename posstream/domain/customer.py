@@ -154,17 +154,29 @@ def scrub(value: Any, *, card_guard: bool = True) -> Any:
         }
     if isinstance(value, list):
         return [scrub(item, card_guard=card_guard) for item in value]
-    if card_guard and isinstance(value, int | float | SentNumber) and not isinstance(value, bool):
-        return _masked_number(value)
+    if card_guard and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return _scrub_number(value)
     return value
 
 
-def _masked_number(value: float | SentNumber) -> Any:
-    """A number, or text if it is a payment-card number, however that is written."""
-    number = Decimal(str(value))
-    text = str(int(number)) if number.is_finite() and _is_whole(number) else str(value)
-    masked = mask_payment_cards(text)
-    return masked if "*" in masked else value
+def _scrub_number(value: float | Decimal) -> Any:
+    """A number as it came, or a text if there is a card number before or behind its point.
+
+    The point is no separator: `36.400000000000006` would be a card number in one case of ten.
+    """
+    sent = str(value)
+    number = Decimal(sent)
+    if not number.is_finite():
+        return value
+    texts = [sent]
+    if abs(number.adjusted()) < _MAX_DIGITS:  # written out, 1e999999 has a million digits
+        texts = [str(int(number)) if _is_whole(number) else f"{number:f}", sent]
+    for text in texts:
+        parts = text.split(".")
+        masked = [mask_payment_cards(part) for part in parts]
+        if masked != parts:
+            return ".".join(masked)
+    return value
 
 
 def _is_absent(raw: object, *, of_date: bool) -> bool:

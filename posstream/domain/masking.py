@@ -1,9 +1,28 @@
 """How a customer's identifier, phone or e-mail address is shown to people who need not know it."""
 
+import re
 from typing import Final
+
+from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 
 _HEAD: Final = 2
 _TAIL: Final = 3
+#: A phone with its country code or trunk prefix, without what is written between its digits.
+#: Digits alone, and those filled up with zeros, are more often the number of a file.
+_PHONE: Final = re.compile(r"(?:\+|00?[1-9])[0-9]{6,}")
+_NOISE: Final = str.maketrans("", "", " ().-/")
+
+
+def is_personal(customer_id: str) -> bool:
+    """Whether a directory's id of a customer is an e-mail address or a phone."""
+    found = normalise(customer_id, card_guard=False)
+    if not isinstance(found, Identifier):
+        return False
+    if found.kind is IdentifierKind.PHONE:
+        digits = customer_id.strip().translate(_NOISE)
+        # Digits of other scripts, and signs that nobody sees, are in none but a phone.
+        return not digits.isascii() or _PHONE.fullmatch(digits) is not None
+    return found.kind is IdentifierKind.EMAIL
 
 
 def mask_identifier(text: str) -> str:

@@ -1,47 +1,93 @@
 """The payment-card guard: find and mask card numbers (PANs). Pure text work.
 
-Networks, prefixes and lengths are the contract's; the check digit is Luhn's (ISO/IEC 7812-1
-annex B); first six and last four digits may stay visible (PCI DSS 3.4.1).
+One definition for what is refused and for what is masked (contract, "Payment cards"): groups of
+digits with anything between them that is neither letter nor digit, Luhn-valid, of a prefix and
+length of a network. A text is read as it stands, and with its escapes decoded. Networks, prefixes
+and lengths are the contract's; the check digit is Luhn's (ISO/IEC 7812-1 annex B); first six and
+last four digits may stay visible (PCI DSS 3.4.1).
 """
 
 import re
-from itertools import accumulate
-from typing import Final
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, zip_longest
+from typing import Final, NamedTuple
+
+from posstream.domain.escapes import Reading, has_escapes, readings
 
 #: (first prefix, last prefix, allowed lengths) of each payment network.
 _NETWORKS: Final = (
-    ("4", "4", frozenset({13, 16, 19})),  # Visa
-    ("51", "55", frozenset({16})),  # Mastercard
-    ("2221", "2720", frozenset({16})),  # Mastercard, second range
-    ("34", "34", frozenset({15})),  # American Express
-    ("37", "37", frozenset({15})),
-    ("300", "305", frozenset(range(14, 20))),  # Diners Club
-    ("36", "36", frozenset(range(14, 20))),
-    ("38", "39", frozenset(range(14, 20))),
-    ("6011", "6011", frozenset(range(16, 20))),  # Discover
-    ("644", "649", frozenset(range(16, 20))),
-    ("65", "65", frozenset(range(16, 20))),
-    ("3528", "3589", frozenset(range(16, 20))),  # JCB
-    ("62", "62", frozenset(range(16, 20))),  # UnionPay
+    (b"4", b"4", frozenset({13, 16, 19})),  # Visa
+    (b"51", b"55", frozenset({16})),  # Mastercard
+    (b"2221", b"2720", frozenset({16})),  # Mastercard, second range
+    (b"34", b"34", frozenset({15})),  # American Express
+    (b"37", b"37", frozenset({15})),
+    (b"300", b"305", frozenset(range(14, 20))),  # Diners Club
+    (b"36", b"36", frozenset(range(14, 20))),
+    (b"38", b"39", frozenset(range(14, 20))),
+    (b"6011", b"6011", frozenset(range(16, 20))),  # Discover
+    (b"644", b"649", frozenset(range(16, 20))),
+    (b"65", b"65", frozenset(range(16, 20))),
+    (b"3528", b"3589", frozenset(range(16, 20))),  # JCB
+    (b"62", b"62", frozenset(range(16, 20))),  # UnionPay
 )
 _MIN_DIGITS: Final = 13
-_MAX_DIGITS: Final = 19
-#: Which lengths a number with this first digit may have: few runs need a closer look.
+#: Which lengths a number with this first digit may have: few groups need a closer look.
 _LENGTHS: Final = {
     digit: sorted(
         {n for first, last, lengths in _NETWORKS for n in lengths if first[0] <= digit <= last[0]}
     )
-    for digit in "23456"
+    for digit in b"23456"
 }
 _ZERO: Final = ord("0")
+#: Further signs are rare: remembered, they would only take memory.
+_MOST_REMEMBERED: Final = 0xFFFF
 #: Each digit of a Luhn sum's doubled places: 2n, less 9 if that has two digits.
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
 
-_SEPARATORS: Final = re.compile(r"[^0-9A-Za-z@]")
-#: A run of digits, alone or in groups divided as people and UTF-16 divide them.
-_RUN: Final = re.compile(r"(?<![0-9+])[0-9](?:[ ./\x00\xa0\xc2-]*[0-9]){12,}")
-_GROUP: Final = re.compile(r"[0-9]+")
-_RUN_BYTES: Final = re.compile(_RUN.pattern.encode("latin-1"))
+_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SHAPE: Final = bytes.maketrans(b"123456789", b"0" * 9)
+_SEPARATORS: Final = bytes(set(range(128)) - set(b"0123456789" + _LETTERS))
+_SHORTEST: Final = b"0" * _MIN_DIGITS
+#: From a digit up to the next letter: every card number lies within one of these.
+_STRETCH: Final = re.compile(rb"[0-9][^A-Za-z]*")
+_GROUP: Final = re.compile(rb"[0-9]+")
+#: Digits that are no card number, whatever they look like: those of a UUID (RFC 9562; of 3,000
+#: random ones, one would pass for a card) and of a text that is a phone in international form.
+_NO_CARD: Final = re.compile(
+    rb"(?<![0-9A-Za-z])(?=[0-9-]*[A-Fa-f])"
+    rb"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[1-8][0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}"
+    rb"(?![0-9A-Za-z])"
+    rb'|(?:\A|(?<="))[ ]*(?:\+|\([ ]*00[ ]*\)|00)(?:[ ().\-/]*[0-9]){1,15}[ ().\-/]*(?:\Z|(?="))'
+)
+#: What was masked can stand beside other digits: only then is there more to mask.
+_MOST_PASSES: Final = 4
+
+
+class _Card(NamedTuple):
+    """A card number in a text: the places of its digits."""
+
+    places: Sequence[int]
+
+
+class _Folding(dict[int, str]):
+    """Unicode -> ASCII, sign by sign: digits of all scripts, `x` for a letter, else a blank."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        digit = unicodedata.digit(sign, None)
+        if code < 128:  # noqa: PLR2004 - ASCII
+            folded = sign
+        elif digit is not None:
+            folded = str(digit)
+        else:
+            folded = "x" if sign.isalpha() else " "
+        if code <= _MOST_REMEMBERED:
+            self[code] = folded
+        return folded
+
+
+_FOLDING: Final = _Folding()
 
 
 def luhn_valid(digits: str) -> bool:
@@ -51,16 +97,21 @@ def luhn_valid(digits: str) -> bool:
     return total % 10 == 0
 
 
-def is_payment_card(text: str) -> bool:
-    """Whether an identifier as scanned is a payment-card number.
+def may_hold_payment_card(ascii_text: bytes) -> bool:
+    """Whether enough digits stand between two letters. Cheap: every event is looked at."""
+    # The count is the cheaper half, and enough for most.
+    return ascii_text.translate(_SHAPE).count(
+        b"0"
+    ) >= _MIN_DIGITS and _SHORTEST in ascii_text.translate(_SHAPE, _SEPARATORS)
 
-    Wider than the contract in one way, on purpose: any punctuation is taken for a separator,
-    so that `4111.1111.1111.1111` does not slip past as a loyalty card.
-    """
-    text = text.strip()
-    if text.startswith(("+", "00")):
+
+def holds_payment_card(text: str) -> bool:
+    """Whether there is a payment-card number in a text, or track data of one."""
+    if len(text) < _MIN_DIGITS or (
+        text.isascii() and not has_escapes(text) and not may_hold_payment_card(text.encode())
+    ):
         return False
-    return _is_card_number(_SEPARATORS.sub("", text))
+    return any(_cards(reading.text) for reading in readings(text))
 
 
 def mask(text: str) -> str:
@@ -75,40 +126,93 @@ def mask(text: str) -> str:
 
 def mask_payment_cards(text: str) -> str:
     """`text` with each payment-card number in it masked in place, its length unchanged."""
-    return _RUN.sub(lambda run: _mask_run(run.group()), text)
+    if len(text) < _MIN_DIGITS:
+        return text
+    for _ in range(_MOST_PASSES):
+        hidden = [
+            span for reading in readings(text) for span in _hidden(reading, _cards(reading.text))
+        ]
+        if not hidden:
+            break
+        characters = list(text)
+        for start, end in hidden:
+            characters[start:end] = "*" * (end - start)
+        text = "".join(characters)
+    return text
 
 
 def mask_payment_cards_in_bytes(raw: bytes) -> bytes:
-    """The same for bytes of any encoding that agrees with ASCII on digits."""
-    return _RUN_BYTES.sub(
-        lambda run: _mask_run(run.group().decode("latin-1")).encode("latin-1"), raw
+    """The same for bytes: UTF-8, UTF-16, or any encoding that agrees with ASCII on digits."""
+    masked = mask_payment_cards(raw.decode(errors="surrogateescape")).encode(
+        errors="surrogateescape"
     )
+    if masked.isascii() and b"\0" not in masked:
+        return masked
+    # In UTF-16, digits of ASCII are found by now (a NUL is a separator); those of others are not.
+    for encoding in ("utf-16-le", "utf-16-be"):
+        whole = len(masked) // 2 * 2
+        text = masked[:whole].decode(encoding, "surrogatepass")
+        masked = mask_payment_cards(text).encode(encoding, "surrogatepass") + masked[whole:]
+    return masked
 
 
-def _is_card_number(digits: str) -> bool:
-    return (
-        any(
-            len(digits) in lengths and first <= digits[: len(first)] <= last
-            for first, last, lengths in _NETWORKS
-        )
-        and digits.isascii()
-        and digits.isdigit()
-        and luhn_valid(digits)
-    )
+def _hidden(reading: Reading, cards: Sequence[_Card]) -> Iterator[tuple[int, int]]:
+    """Where the digits stand, in the text as it was, that must not be seen."""
+    for card in cards:
+        for place in card.places[6:-4]:
+            yield reading.starts[place], reading.ends[place]
 
 
-def _mask_run(run: str) -> str:
-    """Mask the card numbers in a run of digit groups; one never starts or ends inside a group.
+def _cards(text: str) -> list[_Card]:
+    folded = text.encode() if text.isascii() else text.translate(_FOLDING).encode()
+    if not may_hold_payment_card(folded):
+        return []
+    found = list(_cards_in(folded))
+    if found:
+        others, count = _NO_CARD.subn(lambda other: b"x" * len(other.group()), folded)
+        found = list(_cards_in(others)) if count else found
+    return found
+
+
+def _cards_in(folded: bytes) -> Iterator[_Card]:
+    for stretch in _STRETCH.finditer(folded):
+        groups = [group.span() for group in _GROUP.finditer(folded, *stretch.span())]
+        places = [place for start, end in groups for place in range(start, end)]
+        if len(places) >= _MIN_DIGITS:
+            yield from _cards_among(bytes(folded[place] for place in places), groups, places)
+
+
+def _cards_among(
+    digits: bytes, groups: Sequence[tuple[int, int]], places: Sequence[int]
+) -> Iterator[_Card]:
+    """The card numbers in a row of groups; one never starts or ends inside a group.
 
     Any window of digits would do too much: one long order number in three holds a valid one.
     """
-    places = [place for place, character in enumerate(run) if character.isdigit()]
-    digits = "".join(run[place] for place in places)
-    ends = set(accumulate(len(group) for group in _GROUP.findall(run)))
-    masked = list(run)
-    for start in (0, *sorted(ends)):
-        for length in _LENGTHS.get(digits[start : start + 1], ()):
-            if start + length in ends and _is_card_number(digits[start : start + length]):
-                for place in places[start + 6 : start + length - 4]:
-                    masked[place] = "*"
-    return "".join(masked)
+    ends = list(accumulate(end - start for start, end in groups))
+    doubled = digits.translate(_DOUBLED)
+    # Luhn sums up to each place, the even places doubled or the odd ones: linear in all.
+    sums = [
+        [0, *accumulate(digit - _ZERO for pair in pairs for digit in pair)]
+        for pairs in (
+            zip_longest(doubled[::2], digits[1::2], fillvalue=_ZERO),
+            zip_longest(digits[::2], doubled[1::2], fillvalue=_ZERO),
+        )
+    ]
+    known = frozenset(ends)
+    for start in (0, *ends[:-1]):
+        for length in _LENGTHS.get(digits[start], ()):
+            end = start + length
+            if (
+                end in known
+                and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0
+                and _is_of_a_network(digits[start:end])
+            ):
+                yield _Card(places[start:end])
+
+
+def _is_of_a_network(digits: bytes) -> bool:
+    return any(
+        len(digits) in lengths and first <= digits[: len(first)] <= last
+        for first, last, lengths in _NETWORKS
+    )

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from posstream.cli import main
+from posstream.commands.config import parse_values
 from posstream.embedded_broker import EmbeddedBroker
 from tests.integration.harness import free_port
 
@@ -179,3 +180,11 @@ def test_without_a_database_one_line_says_so_and_not_the_password(tmp_path: Path
     assert refused.exit_code == 1
     assert refused.stderr.startswith("error: the database cannot be used (")
     assert "secret-word" not in refused.output
+
+
+def test_the_digits_of_a_country_code_are_text() -> None:
+    assert parse_values(["default_country_code=49", "retry_attempts=3"]) == {
+        "default_country_code": "49",
+        "retry_attempts": 3,
+    }
+    assert parse_values(["default_country_code=null"]) == {"default_country_code": None}

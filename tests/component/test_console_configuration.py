@@ -265,7 +265,7 @@ async def test_an_endpoint_that_fails_shows_the_exact_reason_and_its_cure(web: W
     [
         (
             {"identifier": "4111 1111 1111 1111"},
-            {"identifier": "it is a payment-card number"},
+            {"identifier": "it holds a payment-card number"},
         ),
         (
             {"identifier": "+49301", "api_endpoint": "http://0xa9fea9fe/"},

@@ -61,6 +61,48 @@ async def test_the_seeds_customer_query_answers_john_doe(web: WebView) -> None:
 # -- mutations
 
 
+async def test_an_identifier_is_read_and_published_as_the_kind_that_was_said(web: WebView) -> None:
+    answer = await web.graphql(
+        'mutation { identifyCustomer(basketId: "b", customerIdentifier: "0012345678905", '
+        "identifierKind: CARD) { success } }"
+    )
+    assert answer == {"data": {"identifyCustomer": {"success": True}}}
+    published = web.publisher.value()
+    assert published["customer_identifier"] == "0012345678905"
+    assert published["identifier_kind"] == "CARD"
+
+
+async def test_a_national_number_is_published_with_the_country_code_in_force(web: WebView) -> None:
+    changed = await web.graphql(
+        'mutation { updatePluginConfiguration(name: "customer_lookup", '
+        'config: "{\\"default_country_code\\": \\"49\\"}") { success } }'
+    )
+    assert changed["data"]["updatePluginConfiguration"]["success"]
+    await web.graphql(IDENTIFY_ALL, basket="b", identifier="030 123")
+    assert web.publisher.value()["customer_identifier"] == "+4930123"
+
+
+@pytest.mark.parametrize("card", [VISA, "4111%201111%201111%201111", "x4111111111111111"])
+async def test_an_id_that_holds_a_payment_card_is_refused_and_not_said_again(
+    web: WebView, card: str
+) -> None:
+    for query, arguments, code in (
+        (START_ALL, {"employee": 1, "terminal": card}, "INVALID_TERMINAL_ID"),
+        (IDENTIFY_ALL, {"basket": card, "identifier": "+1"}, "INVALID_BASKET_ID"),
+    ):
+        answer = await web.graphql(query, **arguments)
+        (outcome,) = answer["data"].values()
+        assert outcome["error"]["code"] == code
+        assert card not in str(answer)
+    assert web.publisher.records == []
+
+
+async def test_an_error_does_not_say_a_payment_card_again(web: WebView) -> None:
+    answer = await web.graphql(START_ALL, employee=4111111111111111, terminal="t")
+    assert "errors" in answer
+    assert "4111111111111111" not in str(answer)
+
+
 async def test_a_started_basket_is_published_with_the_answered_ids(web: WebView) -> None:
     answer = await web.graphql(START_ALL, employee=7, terminal="till 3")
     started = answer["data"]["startBasket"]

@@ -46,6 +46,7 @@ async def test_a_configuration_that_was_never_edited_is_the_defaults(web: WebVie
         "negative_ttl_seconds": 60,
         "deadline_seconds": 12,
         "max_concurrent_lookups": 100,
+        "default_country_code": None,
     }
     assert shown == {
         "name": "customer_lookup",

@@ -271,7 +271,7 @@ async def test_a_cursor_with_no_moment_in_utc_is_refused_by_name(
 
 async def test_filters_that_cannot_be_meant_are_refused_by_name(web: WebView) -> None:
     message = await refused(web, LOGS, identifier="4111 1111 1111 1111")
-    assert message == "identifier: 4111******1111 is refused: it is a payment-card number"
+    assert message == "identifier: 4111******1111 is refused: it holds a payment-card number"
     assert (await refused(web, LOGS, basketId="b\0")).startswith("basketId must be")
     assert (await refused(web, CUSTOMERS, tier="x" * 257)).startswith("tier must be")
     assert (await refused(web, CUSTOMERS, search="\x07")).startswith("search must be")

@@ -10,12 +10,21 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from posstream.adapters.directory_http import customer_url
 from posstream.domain.customer import Customer, read_customer
+from posstream.domain.identifier import known
 from posstream.settings import Settings
 from tests.component.web_client import running_web
-from web.mock_directory import CUSTOMERS, MAX_DELAYED, MockDirectory, points_at_mock
+from web.mock_directory import (
+    CUSTOMERS,
+    MAX_DELAYED,
+    MockDirectory,
+    made_up_customer,
+    points_at_mock,
+)
 
 JOHN = "/api/mock-customer-lookup/+1234567890/"
+MOCK_PATH = "/api/mock-customer-lookup/"
 NOBODY = "/api/mock-customer-lookup/+999/"
 
 
@@ -295,3 +304,23 @@ async def test_it_answers_while_it_is_the_configured_directory() -> None:
 async def test_a_setting_decides_whatever_is_configured(*, setting: bool, status: int) -> None:
     async with running_web(Settings(mock_directory=setting)) as view:
         assert (await view.client.get(JOHN)).status == status
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "o'brien@example.com",
+        "a/b?c#d%e@x.de",
+        "a{b}|c@x.de",
+        "+4930123456",
+        "~a@x.de",
+        "a&b=c@x.de",
+    ],
+)
+async def test_every_normalised_identifier_comes_whole_through_the_url(
+    mock: Mock, identifier: str
+) -> None:
+    url = customer_url(str(mock.client.make_url(MOCK_PATH)) + "?generate=1", identifier)
+    response = await mock.client.session.get(url)
+    assert response.status == 200
+    assert (await response.json()) == made_up_customer(known(identifier))

@@ -33,6 +33,7 @@ def test_the_defaults_are_the_contract_s() -> None:
         "negative_ttl_seconds": 60,
         "deadline_seconds": 12,
         "max_concurrent_lookups": 100,
+        "default_country_code": None,
         "enabled": True,
         "version": 0,
     }
@@ -238,6 +239,7 @@ def test_the_keys_are_the_contract_s_in_its_order() -> None:
         "negative_ttl_seconds",
         "deadline_seconds",
         "max_concurrent_lookups",
+        "default_country_code",
     )
 
 
@@ -285,3 +287,41 @@ def test_an_endpoint_is_sent_encoded(endpoint: str, sent: str) -> None:
 def test_a_host_that_cannot_be_written_in_ascii_is_refused() -> None:
     why = check_endpoint(f"https://{'ä' * 300}/")
     assert why == "must name a host that can be written in ASCII"
+
+
+# -- national phones
+
+
+@pytest.mark.parametrize("code", ["1", "49", "358"])
+def test_a_country_code_is_one_to_three_digits(code: str) -> None:
+    assert PLAN.edited({"default_country_code": code}).default_country_code == code
+
+
+@pytest.mark.parametrize(
+    "code", ["", "0", "049", "+49", "1234", "4a", "\u0664\u0669", 49, True, ["49"]]
+)
+def test_anything_else_is_refused_by_name(code: object) -> None:
+    with pytest.raises(InvalidConfiguration) as refused:
+        PLAN.edited({"default_country_code": code})
+    assert refused.value.key == "default_country_code"
+
+
+def test_null_takes_the_country_code_back() -> None:
+    assert merged({"default_country_code": "49"}, {"default_country_code": None}) == {}
+
+
+# -- payment cards
+
+
+@pytest.mark.parametrize(
+    "card", ["4111111111111111", "4111-1111-1111-1111", "4111%201111%201111%201111"]
+)
+def test_an_endpoint_that_holds_a_payment_card_is_refused(card: str) -> None:
+    why = check_endpoint(f"https://directory.example/{card}/")
+    assert why == "must hold no payment-card number"
+
+
+def test_a_key_that_is_a_payment_card_is_not_said_again() -> None:
+    with pytest.raises(InvalidConfiguration) as refused:
+        merged({}, {"4111111111111111": 1})
+    assert "4111111111111111" not in str(refused.value)

@@ -69,6 +69,8 @@ def test_unknown_fields_are_ignored_and_a_note_is_optional() -> None:
         (record(updated_by=""), "updated_by"),
         (record(updated_by="a\nb"), "updated_by"),
         (record(updated_by={}), "updated_by"),
+        (record(updated_by="anna 4111111111111111"), "updated_by"),
+        (record(description="for 4111-1111-1111-1111"), "description"),
         (record(description=5), "description"),
         (record(description="\0"), "description"),
         (record(description="x" * 1001), "description"),

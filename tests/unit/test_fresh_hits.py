@@ -158,6 +158,7 @@ def at_length(setting: Setting, values: dict[bytes, bytes], record: Fetched) -> 
         timestamp_ms=record.timestamp,
         headers=headers,
         card_guard=setting.card_guard,
+        country_code=setting.plan.default_country_code,
     )
     answer = lookup.refuse(asked) or lookup.at_once(asked, Cache(values))
     assert answer is not None, "a miss"
@@ -188,7 +189,11 @@ IDENTIFIERS = (
     "1234567890123",
     "4111111111111111",
     "4111 1111 1111 1111",
+    "4111111111111111@b.example",
+    "A4111111111111111",
     "378282246310005",
+    "a@b_c",
+    "o'b@c.example",
     "card_123",
     "A@b.example",
     " 030123456 ",
@@ -207,11 +212,28 @@ IDENTIFIERS = (
     "١٢٣",
 )
 WRONG_TYPES: tuple[Any, ...] = (
-    *(None, True, False, 0, 1, -1, 17, 2**63, 2**64, 10**30, 0.5, 1.0, float("nan")),
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        17,
+        4111111111111111,
+        10**12,
+        2**63,
+        2**64,
+        10**30,
+        0.5,
+        1.0,
+        float("nan"),
+    ),
     *([], [1], {}, {"a": 1}),
 )
 ODD_IDS: tuple[Any, ...] = (
     *("", " ", " b", "b ", "a b", 'a"b', '"', "a\\b", "a/b", "a\tb", "\x00", "\x7f", "a\x7fb", "~"),
+    *("4111111111111111", "a-4111 1111/1111.1111", "4111%201111%201111%201111", "1" * 13),
     *("ä", "äb", "\u2028", "\U0001f600", "b" * 255, "b" * 256, "b" * 257, *WRONG_TYPES),
 )
 ODD_MOMENTS: tuple[Any, ...] = (
@@ -238,7 +260,10 @@ DEEP = st.integers(0, 260).map(lambda depth: json.loads("[" * depth + "]" * dept
 #: Fields as they are in nearly every event.
 ORDINARY = st.fixed_dictionaries(
     {
-        "basket_id": st.from_regex(r"[A-Za-z0-9_/:.-]{1,36}", fullmatch=True),
+        # Not so many digits that it could be a payment card.
+        "basket_id": st.from_regex(r"[A-Za-z0-9_/:.-]{1,36}", fullmatch=True).filter(
+            lambda text: sum(map(str.isdigit, text)) <= 12
+        ),
         "customer_identifier": st.sampled_from(IDENTIFIERS[:5]),
     },
     optional={
@@ -257,6 +282,7 @@ ODD: dict[str, st.SearchStrategy[Any]] = {
     "customer_identifier": st.one_of(
         st.sampled_from(IDENTIFIERS), st.sampled_from(ODD_IDS), st.text(max_size=5)
     ),
+    "identifier_kind": st.sampled_from(["PHONE", "EMAIL", "CARD", "card", *WRONG_TYPES]),
     "event_id": IDS,
     "event_type": IDS,
     "occurred_at": MOMENTS,
@@ -333,6 +359,7 @@ SETTINGS = st.builds(
         stale_ttl_seconds=st.one_of(st.just(86_400), SECONDS),
         negative_ttl_seconds=SECONDS,
         version=st.integers(0, 10**6),
+        default_country_code=st.sampled_from([None, None, "49"]),
     ),
     refresh_ahead=st.booleans(),
     card_guard=st.booleans(),
@@ -386,6 +413,8 @@ def keys_of(fetched: Sequence[Fetched]) -> list[str]:
             normal = normalise(scanned, card_guard=False)
             found[scanned] = None
             found[normal.value if isinstance(normal, Identifier) else normal.masked] = None
+            national = normalise(scanned, card_guard=False, country_code="49")
+            found[national.value if isinstance(national, Identifier) else scanned] = None
     return list(found)
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posstream.domain.payment_card import (
-    is_payment_card,
+    holds_payment_card,
     luhn_valid,
     mask,
     mask_payment_cards,
@@ -38,7 +38,7 @@ NETWORKS = {
     ],
 )
 def test_a_valid_number_of_each_network_is_a_payment_card(digits: str) -> None:
-    assert is_payment_card(digits)
+    assert holds_payment_card(digits)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_valid_number_of_each_network_is_a_payment_card(digits: str) -> None:
     ],
 )
 def test_the_published_test_numbers_are_payment_cards(digits: str) -> None:
-    assert is_payment_card(digits)
+    assert holds_payment_card(digits)
 
 
 @pytest.mark.parametrize(
@@ -97,22 +97,22 @@ def test_the_published_test_numbers_are_payment_cards(digits: str) -> None:
 def test_a_luhn_valid_number_beside_every_network_is_no_payment_card(
     prefix: str, length: int
 ) -> None:
-    assert not is_payment_card(completed(prefix, length))
+    assert not holds_payment_card(completed(prefix, length))
 
 
 @pytest.mark.parametrize("wrong_check", ["0", "2", "3", "4", "5", "6", "7", "8", "9"])
 def test_a_wrong_check_digit_is_no_payment_card(wrong_check: str) -> None:
-    assert not is_payment_card("411111111111111" + wrong_check)
+    assert not holds_payment_card("411111111111111" + wrong_check)
 
 
-@pytest.mark.parametrize("prefix", ["+", "00", " +", " 00"])
+@pytest.mark.parametrize("prefix", ["+", "00", " +", " 00", "00 ", "(00) "])
 def test_an_international_prefix_says_that_it_is_a_phone(prefix: str) -> None:
-    assert not is_payment_card(prefix + "4222222222222")
+    assert not holds_payment_card(prefix + "4222222222222")
 
 
-@pytest.mark.parametrize("text", ["", "CARD4111111111111111", "٤١١١١١١١١١١١١١١١", "4111@111"])
-def test_what_is_not_a_run_of_ascii_digits_is_no_payment_card(text: str) -> None:
-    assert not is_payment_card(text)
+@pytest.mark.parametrize("text", ["", "4111a1111a1111a1111", "4111@111"])
+def test_what_is_no_run_of_digits_is_no_payment_card(text: str) -> None:
+    assert not holds_payment_card(text)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 What makes no sense is kept as it was typed, with a message for its field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier, InvalidIdentifier
 from posstream.domain.lookup import Reason, Source
 from posstream.domain.times import parse_utc
 from posstream.ports import AnswerFilter, AnswerOutcome
@@ -17,6 +17,7 @@ from web.graphql.context import MAX_TEXT, is_sound
 
 #: The fields of the form, by their names in the URL.
 FIELDS: Final = ("outcome", "source", "reason", "identifier", "basket", "from", "to")
+Normalise = Callable[[str], Identifier | InvalidIdentifier]
 Word = TypeVar("Word", bound=StrEnum)
 
 
@@ -37,19 +38,19 @@ class AskedFilter:
         return not any(self.typed.values())
 
 
-def read_filter(query: Mapping[str, str], *, card_guard: bool) -> AskedFilter:
+def read_filter(query: Mapping[str, str], *, normalise: Normalise) -> AskedFilter:
     """The filter in the query of a URL; a blank field filters nothing.
 
     Args:
         query: its parameters.
-        card_guard: refuse payment-card numbers, as the lookup does.
+        normalise: reads an identifier, as the lookup does.
     """
     fields = _Fields({name: query.get(name, "").strip() for name in FIELDS})
     wanted = AnswerFilter(
         outcome=fields.word("outcome", AnswerOutcome),
         source=fields.word("source", Source),
         reason=fields.word("reason", Reason),
-        identifier=fields.identifier("identifier", card_guard=card_guard),
+        identifier=fields.identifier("identifier", normalise),
         basket_id=fields.basket("basket"),
         since=fields.moment("from"),
         until=fields.moment("to"),
@@ -76,10 +77,10 @@ class _Fields:
             self.errors[name] = "Choose one of the list."
             return None
 
-    def identifier(self, name: str, *, card_guard: bool) -> str | None:
+    def identifier(self, name: str, normalise: Normalise) -> str | None:
         if not self.typed[name]:
             return None
-        found = normalise(self.typed[name], card_guard=card_guard)
+        found = normalise(self.typed[name])
         if isinstance(found, Identifier):
             return found.value
         self.errors[name] = f"No lookup has this identifier: {found.why}."

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from web.access import caller_of
 from web.console.basket_view import basket_view
-from web.console.links import basket_path, with_query
+from web.console.links import Links, with_query
 from web.console.pages import Pages
 from web.console.wording import age
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
@@ -22,16 +22,18 @@ class Basket:
     def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
         self._pages = pages
         self._read_model = ports.read_model
+        self._references = ports.references
+        self._links = Links(ports.references)
 
     def routes(self) -> list[web.RouteDef]:
         """The search and the page."""
-        return [web.get("/baskets", self.search), web.get("/baskets/{basket_id}", self.page)]
+        return [web.get("/baskets", self.search), web.get("/baskets/{basket_id:[^/]+}", self.page)]
 
     async def search(self, request: web.Request) -> web.Response:
         """Lead to the basket that was typed, or ask for one."""
         typed = request.query.get("basket", "").strip()
         if is_sound(typed):
-            return web.Response(status=303, headers={"Location": basket_path(typed)})
+            return web.Response(status=303, headers={"Location": self._links.basket(typed)})
         error = f"A basket's id is 1 to {MAX_TEXT} printable characters." if typed else ""
         return self._pages.render(
             request, "baskets.html", status=400 if error else 200, typed=typed, error=error
@@ -39,7 +41,7 @@ class Basket:
 
     async def page(self, request: web.Request) -> web.Response:
         """The timeline; 404 with what to do if nothing of the basket was seen."""
-        basket_id = request.match_info["basket_id"]
+        basket_id = self._references.read(request.match_info["basket_id"])
         reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
         history = await self._read_model.basket_history(basket_id) if is_sound(basket_id) else None
         tried = request.query.get("done") == TRIED

@@ -21,6 +21,8 @@ def span(seconds: float) -> str:
 
 def worded(key: str, value: Any) -> str:
     """A value as people say it."""
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "on" if value else "off"
     return span(value) if key.endswith("_seconds") else str(value)
@@ -77,6 +79,11 @@ _EFFECTS: Final[Mapping[str, Callable[[Any], str]]] = {
     "deadline_seconds": lambda value: f"A till has its answer after {span(value)} at the latest.",
     "max_concurrent_lookups": lambda value: (
         f"Each worker makes at most {value} calls at a time; more wait."
+    ),
+    "default_country_code": lambda code: (
+        "A national phone number stays as it was scanned."
+        if code is None
+        else f"The trunk 0 of a national phone number becomes +{code}."
     ),
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from posstream.configuration import KEYS, CurrentConfiguration, json_schema, merged
+from posstream.configuration import KEYS, TEXTS, CurrentConfiguration, json_schema, merged
 from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 from web.console.configuration_effects import effect, worded
@@ -236,7 +236,9 @@ def _texts(version: ConfigurationVersion) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    """A value as it is typed."""
+    """A value as it is typed; None is a default that is empty."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return _YES if value else _NO
     if isinstance(value, float) and value.is_integer():
@@ -250,6 +252,6 @@ def _value(name: str, text: str) -> Any:
         return None
     if name in {SWITCH, "fallback_to_cache_on_error"}:
         return {_YES: True, _NO: False}.get(text, text)
-    if name != "api_endpoint" and _NUMBER.fullmatch(text):
+    if name not in TEXTS and _NUMBER.fullmatch(text):
         return float(text) if "." in text else int(text)
     return text

@@ -16,11 +16,10 @@ from posstream.ports import CustomerHistory
 from web import audit
 from web.access import caller_of
 from web.console.cache_bar import cache_bar
-from web.console.customers import customer_path
-from web.console.links import basket_path, with_query
+from web.console.links import Links, with_query
 from web.console.pages import Pages
 from web.console.wording import age, tag_of
-from web.graphql.context import GraphQLContext, is_sound
+from web.graphql.context import GraphQLContext, is_customer_id
 from web.graphql.forget import PATIENCE_SECONDS
 from web.reveals import Reveals
 
@@ -40,10 +39,11 @@ class CustomerPage:
     def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
         self._pages = pages
         self._ports = ports
+        self._links = Links(ports.references)
 
     def routes(self) -> list[web.RouteDef]:
         """The page, and what its buttons ask for."""
-        path = "/customers/{customer_id}"
+        path = "/customers/{customer_id:[^/]+}"
         return [
             web.get(path, self.page),
             web.post(f"{path}/refresh", self.refresh),
@@ -106,7 +106,7 @@ class CustomerPage:
             except PublishFailed:
                 answer = self._shown(request, history, trouble=_UNACKNOWLEDGED, status=503)
                 return "refused, BROKER_UNAVAILABLE", answer
-            where = f"{customer_path(history.customer.customer_id)}?done={what}ed"
+            where = f"{self._links.customer(history.customer.customer_id)}?done={what}ed"
             return "done", web.Response(status=303, headers={"Location": where})
 
         return await self._audited(request, what, Role.SUPPORT, send)
@@ -136,14 +136,17 @@ class CustomerPage:
             outcome, answer = await act(request, history)
             return answer
         finally:
-            customer = {"customer_id": request.match_info["customer_id"]}
+            customer = {"customer_id": self._customer_id(request)}
             audit.changed(caller, f"{what}Customer", customer, outcome)
 
     async def _history(self, request: web.Request) -> CustomerHistory | None:
-        customer_id = request.match_info["customer_id"]
-        if not is_sound(customer_id):
+        customer_id = self._customer_id(request)
+        if not is_customer_id(customer_id):
             return None
         return await self._ports.read_model.customer_history(customer_id)
+
+    def _customer_id(self, request: web.Request) -> str:
+        return self._ports.references.read(request.match_info["customer_id"])
 
     def _shown(
         self,
@@ -157,7 +160,7 @@ class CustomerPage:
         reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
         plan = self._ports.configuration.current.value
         now_ms = self._ports.clock.now_ms()
-        path = customer_path(history.customer.customer_id)
+        path = self._links.customer(history.customer.customer_id)
         return self._pages.render(
             request,
             "customer.html",
@@ -175,7 +178,6 @@ class CustomerPage:
             reveal=with_query(request, path, reveal=None if reveals.in_full else "1", done=None),
             tag_of=tag_of,
             age=age,
-            basket_path=basket_path,
         )
 
     def _asked(
@@ -192,7 +194,7 @@ class CustomerPage:
             status=status,
             customer=history.customer,
             count=len(history.identifiers),
-            here=customer_path(history.customer.customer_id),
+            here=self._links.customer(history.customer.customer_id),
             trouble=trouble,
         )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -11,7 +10,7 @@ from posstream.domain.roles import Role
 from web.access import caller_of
 from web.console.links import with_query
 from web.console.pages import Pages
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
+from web.graphql.context import MAX_TEXT, GraphQLContext, is_customer_id, is_sound
 from web.guessing import TriedIdentifiers
 from web.reveals import Reveals
 
@@ -28,6 +27,7 @@ class Customers:
         self._pages = pages
         self._read_model = ports.read_model
         self._budget = ports.budget
+        self._references = ports.references
 
     def routes(self) -> list[web.RouteDef]:
         """The list."""
@@ -46,13 +46,13 @@ class Customers:
             if not tried.allow(_PAGE):
                 return self._pages.too_many_lookups(request)
             tried.log(_PAGE)
-        after = request.query.get("after", "")
+        after = self._references.read(request.query.get("after", ""))
         rows = (
             []
             if errors
             else await self._read_model.next_customers(
                 first=PAGE_ROWS + 1,
-                after=after if is_sound(after) else None,
+                after=after if is_customer_id(after) else None,
                 tier=asked["tier"] or None,
                 search=asked["search"] or None,
                 names_only=names_only,
@@ -70,17 +70,13 @@ class Customers:
             tiers=[(tier, tier) for tier in _tiers(asked["tier"], errors)],
             rows=shown,
             first_page=with_query(request, after=None) if after else None,
-            next_page=with_query(request, after=shown[-1].customer_id) if more else None,
+            next_page=with_query(request, after=self._references.of_customer(shown[-1].customer_id))
+            if more
+            else None,
             reveal=with_query(request, reveal=None if reveals.in_full else "1"),
-            customer_path=customer_path,
         )
 
 
 def _tiers(asked: str, errors: Mapping[str, str]) -> Sequence[str]:
     """The known ones, and another one that is asked for: the directory may have it."""
     return TIERS if not asked or "tier" in errors or asked in TIERS else (*TIERS, asked)
-
-
-def customer_path(customer_id: str) -> str:
-    """The page of one customer."""
-    return f"/customers/{quote(customer_id, safe='')}"

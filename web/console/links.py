@@ -4,21 +4,33 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from web.references import References
+
 
 def with_query(request: web.Request, path: str | None = None, **changes: str | None) -> str:
     """The address of the page with some parameters of its query changed.
 
     Args:
         request: of the page that is looked at.
-        path: of another page with the same parameters.
+        path: of another page with the same parameters, quoted.
         changes: parameters by name; None leaves one out.
     """
     kept = {name: value for name, value in request.query.items() if name not in changes}
     query = kept | {name: value for name, value in changes.items() if value is not None}
-    here = request.rel_url.with_path(path) if path is not None else request.rel_url
+    here = request.rel_url.with_path(path, encoded=True) if path is not None else request.rel_url
     return str(here.with_query(query))
 
 
-def basket_path(basket_id: str) -> str:
-    """Where the timeline of a basket is. A basket may have any name."""
-    return f"/baskets/{quote(basket_id, safe='')}"
+class Links:
+    """Where the pages of baskets and customers are. An id may have any signs."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+
+    def basket(self, basket_id: str) -> str:
+        """The page of one basket."""
+        return f"/baskets/{quote(self._references.of(basket_id), safe='')}"
+
+    def customer(self, customer_id: str) -> str:
+        """The page of one customer."""
+        return f"/customers/{quote(self._references.of_customer(customer_id), safe='')}"

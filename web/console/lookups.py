@@ -11,7 +11,7 @@ from posstream.ports import AnswerFilter, AnswerOutcome, AnswerRow, ReadModel
 from web.access import caller_of
 from web.console.answer_cursor import cursor_at, read_place
 from web.console.answer_filter import AskedFilter, read_filter
-from web.console.links import basket_path, with_query
+from web.console.links import with_query
 from web.console.lookups_csv import MAX_ROWS, answers_as_csv
 from web.console.pages import Pages
 from web.console.wording import age, tag_of
@@ -48,8 +48,8 @@ class Lookups:
     def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
         self._pages = pages
         self._read_model = ports.read_model
-        self._card_guard = ports.card_guard
         self._budget = ports.budget
+        self._normalise = ports.normalise
 
     def routes(self) -> list[web.RouteDef]:
         """The list, and the same as a file."""
@@ -57,7 +57,7 @@ class Lookups:
 
     async def page(self, request: web.Request) -> web.Response:
         """One page of the list; 400 with a message at the field for a filter without sense."""
-        asked = read_filter(request.query, card_guard=self._card_guard)
+        asked = read_filter(request.query, normalise=self._normalise)
         if not self._may_ask(request, asked, "the page lookups"):
             return self._pages.too_many_lookups(request)
         found = _Page()
@@ -88,12 +88,11 @@ class Lookups:
             reason_words=[(word, word.lower().replace("_", " ")) for word in Reason],
             tag_of=tag_of,
             age=age,
-            basket_path=basket_path,
         )
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
         """The filtered list as a file, streamed; a filter without sense leads back to its page."""
-        asked = read_filter(request.query, card_guard=self._card_guard)
+        asked = read_filter(request.query, normalise=self._normalise)
         if asked.errors:
             return web.Response(status=303, headers={"Location": with_query(request, "/lookups")})
         if not self._may_ask(request, asked, "the file lookups.csv"):

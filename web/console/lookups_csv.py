@@ -37,7 +37,6 @@ _COLUMNS: Final[Sequence[tuple[str, Callable[[AnswerRow], Any]]]] = (
     ("lookup_id", lambda row: row.lookup_id),
     ("event_id", lambda row: row.event_id),
 )
-_MASKED: Final = "customer_identifier"
 _HEADERS: Final = {
     hdrs.CONTENT_TYPE: "text/csv; charset=utf-8; header=present",
     hdrs.CONTENT_DISPOSITION: 'attachment; filename="lookups.csv"',
@@ -91,8 +90,11 @@ async def _batches(
 
 
 def _cells(row: AnswerRow, reveals: Reveals) -> list[Any]:
+    shown = {"customer_identifier": reveals.show, "customer_id": reveals.show_customer_id}
     cells = ((name, value_of(row)) for name, value_of in _COLUMNS)
-    return [_cell(reveals.show(value) if name == _MASKED else value) for name, value in cells]
+    return [
+        _cell(shown[name](value) if value and name in shown else value) for name, value in cells
+    ]
 
 
 def _cell(value: Any) -> Any:

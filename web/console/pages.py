@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from posstream.domain.payment_card import mask_payment_cards
 from posstream.domain.roles import Role
 from posstream.domain.times import iso_utc
 from web.access import FORM_TOKEN, caller_of, form_token_of
@@ -37,13 +38,14 @@ NAVIGATION: Final = (
 class Pages:
     """The templates of the console."""
 
-    def __init__(self, assets: Assets) -> None:
+    def __init__(self, assets: Assets, *, card_guard: bool = True) -> None:
         self._templates = Environment(
             loader=PackageLoader("web.console"),
             autoescape=select_autoescape(),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_without_cards if card_guard else None,
         )
         self._templates.globals["asset"] = assets.url
         self._templates.filters |= {
@@ -90,6 +92,7 @@ class Pages:
             form_token=form_token_of(request),
             form_token_name=FORM_TOKEN,
             show=shown.show,
+            show_customer_id=shown.show_customer_id,
             in_full=shown.in_full,
         )
         shown.log(f"the page {template.removesuffix('.html')}")
@@ -129,6 +132,11 @@ class Pages:
         )
         answer.headers[hdrs.RETRY_AFTER] = "60"
         return answer
+
+
+def _without_cards(value: Any) -> Any:
+    """What a page says in one place, also of what somebody typed or the address says."""
+    return mask_payment_cards(value) if type(value) is str else value
 
 
 def _time(moment: datetime | None) -> str:

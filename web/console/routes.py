@@ -10,6 +10,7 @@ from web.console.customer import CustomerPage
 from web.console.customers import Customers
 from web.console.dead_letters import DeadLetterPages
 from web.console.drill import DrillPage, described
+from web.console.links import Links
 from web.console.live import LivePages
 from web.console.lookups import Lookups
 from web.console.overview import Overview
@@ -32,7 +33,9 @@ def console_routes(
         sampler: what this worker counted lately.
     """
     assets = Assets()
-    pages = Pages(assets)
+    pages = Pages(assets, card_guard=ports.card_guard)
+    links = Links(ports.references)
+    pages.share(basket_path=links.basket, customer_path=links.customer)
     pages.share(running_drill=lambda: ports.drills.running, described=described)
     return [
         *assets.routes(),

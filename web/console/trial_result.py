@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from posstream.directory_trial import Tried, cure
 from posstream.domain.customer import TIERS, Customer
 from posstream.domain.lookup import Reason
+from posstream.domain.masking import is_personal
+from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc
 
 
@@ -58,12 +60,16 @@ def trial_result(tried: Tried, show: Callable[[str], str]) -> TrialResult:
     )
 
 
+def _customer_id(customer_id: str, show: Callable[[str], str]) -> str:
+    return show(customer_id) if is_personal(customer_id) else printable(customer_id)
+
+
 def _rows(customer: Customer, tried: Tried, show: Callable[[str], str]) -> list[tuple[str, str]]:
     value = tried.identifier.value
     note = "" if customer.tier in {*TIERS, ""} else " (not in the contract: kept, and counted)"
     return [
         # Some directories use the phone or the card as the id.
-        ("customer_id", customer.customer_id.replace(value, show(value))),
+        ("customer_id", _customer_id(customer.customer_id.replace(value, show(value)), show)),
         ("name", f"{customer.first_name} {customer.last_name}".strip()),
         ("email", show(customer.email)),
         ("phone", show(customer.phone)),

@@ -5,12 +5,12 @@ from typing import Final
 
 from aiohttp import web
 
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier
 from posstream.domain.roles import Role
 from web import audit
 from web.access import caller_of
 from web.console.basket import TRIED
-from web.console.links import basket_path
+from web.console.links import Links
 from web.console.pages import Pages
 from web.form import read_form
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
@@ -59,7 +59,7 @@ class TryIt:
         if outcome.basket_id is None or outcome.error is not None:
             why = {"": outcome.error.message if outcome.error else "nothing was sent"}
             return self._form(request, typed, why, status=503)
-        where = f"{basket_path(outcome.basket_id)}?done={TRIED}"
+        where = f"{Links(self._ports.references).basket(outcome.basket_id)}?done={TRIED}"
         return web.Response(status=303, headers={"Location": where})
 
     async def _tried(self, ports: GraphQLContext, typed: Mapping[str, str]) -> Outcome:
@@ -78,7 +78,7 @@ class TryIt:
     def _errors(self, typed: Mapping[str, str]) -> dict[str, str]:
         """By field: why it cannot be sent. All before the first event is written."""
         errors = {}
-        found = normalise(typed["identifier"], card_guard=self._ports.card_guard)
+        found = self._ports.normalise(typed["identifier"])
         if not typed["identifier"]:
             errors["identifier"] = "Type or choose what the till scans."
         elif not isinstance(found, Identifier):

@@ -9,6 +9,12 @@ from graphql import GraphQLError
 
 from posstream.answer_feed import AnswerFeed
 from posstream.directory_trial import DirectoryTrial
+from posstream.domain.identifier import (
+    Identifier,
+    IdentifierKind,
+    InvalidIdentifier,
+    normalise,
+)
 from posstream.domain.printable import is_id
 from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting import CustomerForgetting
@@ -19,6 +25,7 @@ from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from web.graphql.loaders import Loaders
 from web.guessing import TOO_MANY_LOOKUPS, LookupBudget, TriedIdentifiers
+from web.references import References
 from web.reveals import Reveals
 
 #: Longest id or search text; no column holds a longer one.
@@ -46,6 +53,8 @@ class GraphQLContext:
     directory_trial: DirectoryTrial
     #: How many identifiers each key may try.
     budget: LookupBudget
+    #: How ids stand in URLs and in GraphQL.
+    references: References = dataclasses.field(default_factory=lambda: References(b""))
     #: Who asks; by default somebody who may see the least and change nothing.
     caller: Caller = NOBODY
     #: The identifiers that one request shows.
@@ -63,6 +72,17 @@ class GraphQLContext:
     def asked_by(self, caller: Caller) -> "GraphQLContext":
         """The same ports for whoever asks: `context.asked_by(caller_of(request))`."""
         return dataclasses.replace(self, caller=caller)
+
+    def normalise(
+        self, scanned: str, kind: IdentifierKind | None = None
+    ) -> Identifier | InvalidIdentifier:
+        """An identifier as the lookup would read it."""
+        return normalise(
+            scanned,
+            card_guard=self.card_guard,
+            kind=kind,
+            country_code=self.configuration.current.value.default_country_code,
+        )
 
     def for_request(self) -> "GraphQLContext":
         """The same ports and caller with loaders of their own."""
@@ -94,6 +114,16 @@ def count_lookup(context: GraphQLContext, what: str) -> None:
     """
     if not context.tried.allow(what):
         raise refusal("TOO_MANY_LOOKUPS", TOO_MANY_LOOKUPS)
+
+
+def is_customer_id(text: str) -> bool:
+    """Whether a text can be the id of a customer: the directory's own, of any signs."""
+    return (
+        bool(text.strip())
+        and len(text) <= MAX_TEXT
+        and "\0" not in text
+        and not any("\ud800" <= character <= "\udfff" for character in text)
+    )
 
 
 def refusal(code: str, message: str) -> GraphQLError:

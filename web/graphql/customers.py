@@ -95,7 +95,11 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
         """A page of customers by id."""
         context: GraphQLContext = info.context
         size = page_size(first)
-        last = None if after is None else read_cursor(_LISTED, after, length=1)[0]
+        last = (
+            None
+            if after is None
+            else context.references.read(read_cursor(_LISTED, after, length=1)[0])
+        )
         rows = await context.read_model.next_customers(
             first=size + 1,
             after=last,
@@ -104,7 +108,10 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
             names_only=not context.reveals.in_full,
         )
         return page(
-            rows, first=size, after=after, cursor=lambda row: cursor_of(_LISTED, row.customer_id)
+            rows,
+            first=size,
+            after=after,
+            cursor=lambda row: cursor_of(_LISTED, context.references.of_customer(row.customer_id)),
         )
 
 

@@ -19,6 +19,7 @@ from graphql import (
 )
 
 from posstream.domain.errors import ReadModelBusy
+from posstream.domain.payment_card import mask_payment_cards
 from web.graphql.answer_size import check_answer_size
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.documents import Documents
@@ -196,6 +197,8 @@ def _masked(error: GraphQLError) -> GraphQLError:
     """The error as a caller may see it: what a resolver did not mean to say stays in the log."""
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
+        # It may say again what was sent.
+        error.message = mask_payment_cards(error.message)
         return error
     if isinstance(original, ReadModelBusy):
         return GraphQLError(

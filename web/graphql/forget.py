@@ -8,7 +8,7 @@ from typing import Any, Final
 import graphene
 
 from posstream.domain.errors import PublishFailed
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier
 from posstream.domain.times import from_ms, iso_utc
 from posstream.forgetting import ForgetReport, Unconfirmed
 from web.graphql.context import GraphQLContext, Refused, count_lookup
@@ -127,7 +127,7 @@ class ForgetCustomer(graphene.Mutation):  # graphene is untyped
     async def mutate(_root: None, info: Any, identifier: str) -> Erased:
         """Write the commands, and wait until the workers and the read model have done them."""
         context: GraphQLContext = info.context
-        found = normalise(identifier, card_guard=context.card_guard)
+        found = context.normalise(identifier)
         if not isinstance(found, Identifier):
             return _refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
         count_lookup(context, "forgetCustomer")

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import graphene
 
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier
 from posstream.domain.lookup import AttemptStatus
 from posstream.domain.times import iso_utc
 from posstream.ports import BasketRow, LogPosition, LookupLogRow
@@ -174,7 +174,7 @@ def _position(after: str) -> LogPosition:
 def _identifier(context: GraphQLContext, scanned: str | None) -> str | None:
     if scanned is None or not scanned.strip():
         return None
-    found = normalise(scanned, card_guard=context.card_guard)
+    found = context.normalise(scanned)
     if not isinstance(found, Identifier):
         raise refusal("BAD_USER_INPUT", f"identifier: {found.masked} is refused: {found.why}")
     count_lookup(context, "lookupLogs")

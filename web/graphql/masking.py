@@ -9,12 +9,16 @@ from typing import Any, Final
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, default_field_resolver
 
-from web.reveals import Reveals
+from posstream.domain.masking import is_personal
+from web.graphql.context import GraphQLContext
 
 #: Fields of any type that hold identifiers, or lists of them.
 IDENTIFIERS: Final = frozenset(
     {"email", "phone", "identifier", "identifiers", "customerIdentifier"}
 )
+#: Fields that hold the directory's id of a customer: a phone or an e-mail address is sealed, and a
+#: viewer can still ask for the customer by it.
+CUSTOMER_IDS: Final = frozenset({"customerId"})
 #: Fields that hold what the directory wrote: anything in it may be an identifier.
 FOREIGN_DOCUMENTS: Final = frozenset({"responseData", "attributes"})
 #: Fields that hold records of ours.
@@ -29,33 +33,43 @@ def mask_fields(schema: GraphQLSchema) -> None:
         for name, field in kind.fields.items():
             if name in IDENTIFIERS:
                 _wrap(field, _identifiers)
+            elif name in CUSTOMER_IDS:
+                _wrap(field, _customer_id)
             elif name in FOREIGN_DOCUMENTS:
-                _wrap(field, Reveals.show_document)
+                _wrap(field, lambda context, value: context.reveals.show_document(value))
             elif name in RECORDS:
-                _wrap(field, Reveals.show_record)
+                _wrap(field, lambda context, value: context.reveals.show_record(value))
 
 
-def _wrap(field: GraphQLField, show: Callable[[Reveals, Any], Any]) -> None:
+def _wrap(field: GraphQLField, show: Callable[[GraphQLContext, Any], Any]) -> None:
     resolve = field.resolve or default_field_resolver
 
     def shown(source: Any, info: Any, **arguments: Any) -> Any:
-        reveals: Reveals = info.context.reveals
+        context: GraphQLContext = info.context
         found = resolve(source, info, **arguments)
         if inspect.isawaitable(found):
 
             async def later() -> Any:
-                return show(reveals, await found)
+                return show(context, await found)
 
             return later()
-        return show(reveals, found)
+        return show(context, found)
 
     field.resolve = shown
 
 
-def _identifiers(reveals: Reveals, value: Any) -> Any:
+def _customer_id(context: GraphQLContext, value: Any) -> Any:
+    if value is None or not is_personal(str(value)):
+        return value
+    if context.reveals.in_full:
+        return context.reveals.show(str(value))
+    return context.references.of_customer(str(value))
+
+
+def _identifiers(context: GraphQLContext, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, list | tuple):
-        return [reveals.show(str(item)) for item in value]
+        return [context.reveals.show(str(item)) for item in value]
     # An event of another writer may hold a number.
-    return reveals.show(str(value))
+    return context.reveals.show(str(value))

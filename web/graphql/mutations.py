@@ -6,11 +6,12 @@ import graphene
 
 from posstream.domain.cache_maintenance import InvalidEviction, eviction
 from posstream.domain.errors import PublishFailed
+from posstream.domain.identifier import IdentifierKind as Kind
 from posstream.events import commanded
 from web.graphql.breaker import ControlBreaker
 from web.graphql.configuration import UpdatePluginConfiguration
 from web.graphql.forget import ForgetCustomer
-from web.graphql.types import MutationError
+from web.graphql.types import IdentifierKind, MutationError
 from web.till import Outcome, identify_customer, refused, start_basket, unacknowledged
 
 if TYPE_CHECKING:
@@ -45,15 +46,25 @@ class IdentifyCustomer(graphene.Mutation):  # graphene is untyped
 
         basket_id = graphene.String(required=True)
         customer_identifier = graphene.String(required=True)
+        identifier_kind = IdentifierKind(
+            description="Read the identifier as this and no other; without it, by its syntax."
+        )
 
     success = graphene.Boolean(required=True)
     event_id = graphene.String()
     error = graphene.Field(MutationError)
 
     @staticmethod
-    async def mutate(_root: None, info: Any, basket_id: str, customer_identifier: str) -> Outcome:
+    async def mutate(
+        _root: None,
+        info: Any,
+        basket_id: str,
+        customer_identifier: str,
+        identifier_kind: Any = None,
+    ) -> Outcome:
         """Write `customer-identified` with the normalised identifier."""
-        return await identify_customer(info.context, basket_id, customer_identifier)
+        kind = None if identifier_kind is None else Kind(identifier_kind.value)
+        return await identify_customer(info.context, basket_id, customer_identifier, kind)
 
 
 class EvictCustomer(graphene.Mutation):  # graphene is untyped
@@ -84,6 +95,7 @@ class EvictCustomer(graphene.Mutation):  # graphene is untyped
             prefix=prefix,
             everything=bool(all),
             card_guard=context.card_guard,
+            country_code=context.configuration.current.value.default_country_code,
         )
         if isinstance(command, InvalidEviction):
             return refused(command.code, command.why)

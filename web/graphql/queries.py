@@ -4,11 +4,11 @@ from typing import Any
 
 import graphene
 
-from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.identifier import Identifier
 from posstream.ports import BasketRow, CustomerRow
 from web.graphql.breaker import BreakerQuery
 from web.graphql.configuration import ConfigurationQuery
-from web.graphql.context import GraphQLContext, count_lookup, is_sound
+from web.graphql.context import GraphQLContext, count_lookup, is_customer_id, is_sound
 from web.graphql.customers import CustomersQuery
 from web.graphql.explain import ExplainQuery
 from web.graphql.lookup_logs import LookupLogsQuery
@@ -43,7 +43,8 @@ class Query(  # graphene is untyped
             # Some directories use the phone or the e-mail address as the id.
             count_lookup(context, "customer")
         # What cannot be an id is not asked for: databases differ in how they choke on it.
-        return await context.loaders.customers.load(customer_id) if is_sound(customer_id) else None
+        known = context.references.read(customer_id)
+        return await context.loaders.customers.load(known) if is_customer_id(known) else None
 
     @staticmethod
     async def resolve_customer_by_identifier(
@@ -51,7 +52,7 @@ class Query(  # graphene is untyped
     ) -> CustomerRow | None:
         """One customer by any known identifier; a refused one belongs to nobody."""
         context: GraphQLContext = info.context
-        found = normalise(identifier, card_guard=context.card_guard)
+        found = context.normalise(identifier)
         if not isinstance(found, Identifier):
             return None
         count_lookup(context, "customerByIdentifier")

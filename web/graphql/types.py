@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import graphene
 
+from posstream.domain.identifier import IdentifierKind as Kind
 from posstream.domain.times import iso_utc
 from posstream.ports import BasketRow, CustomerRow
 from web.graphql.context import GraphQLContext, refusal
@@ -18,6 +19,13 @@ def whole(name: str, number: int) -> int:
     if not _MIN_INT <= number <= _MAX_INT:
         raise refusal("OUT_OF_RANGE", f"{name} does not fit in 32 bits")
     return number
+
+
+IdentifierKind = graphene.Enum(
+    "IdentifierKind",
+    [(kind.name, kind.value) for kind in Kind],
+    description=lambda _: "What a scanned identifier is.",
+)
 
 
 class Customer(graphene.ObjectType):  # graphene is untyped

@@ -24,6 +24,7 @@ from posstream.adapters.sql.forgotten import ForgottenSubjects, trace_of_answer,
 from posstream.adapters.sql.refusals import RowsRefused, refusals_told
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
 from posstream.domain.forgetting import Marks, Trace
+from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.printable import is_id
 from posstream.domain.sent_number import SentNumber
 from posstream.domain.times import parse_utc
@@ -60,19 +61,20 @@ class BasketStarted:
     occurred_at: datetime | None
 
 
-def read_basket_started(value: object) -> BasketStarted | None:
+def read_basket_started(value: object, *, card_guard: bool = True) -> BasketStarted | None:
     """Judge the value of a `basket-started` event; any service may have written it.
 
     Returns None for what is no such event: a field missing or of a wrong type, an id that is
-    empty, longer than 256 characters or has control characters. Ids may be whole numbers, but
-    for `basket_id`, which is a key. An `occurred_at` that cannot be read counts as absent.
+    empty, longer than 256 characters, has control characters, or holds a payment-card number. Ids
+    may be whole numbers, but for `basket_id`, which is a key. An `occurred_at` that cannot be read
+    counts as absent.
     """
     if not isinstance(value, Mapping):
         return None
     if value.get("event_type") not in (None, "BASKET_STARTED"):
         return None
     try:
-        return BasketStarted(
+        started = BasketStarted(
             basket_id=_key(value, "basket_id"),
             employee_id=_key(value, "employee_id", numbers=True),
             terminal_id=_key(value, "terminal_id", numbers=True),
@@ -80,6 +82,8 @@ def read_basket_started(value: object) -> BasketStarted | None:
         )
     except _UnusableError:
         return None
+    ids = (started.basket_id, started.employee_id, started.terminal_id)
+    return None if card_guard and any(map(holds_payment_card, ids)) else started
 
 
 class SqlProjection(Projection):

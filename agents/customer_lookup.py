@@ -86,6 +86,11 @@ class CustomerLookupAgent:
         return self._clock.monotonic() - max(oldest.arrived_at, float(self._app.committed_at))
 
     @property
+    def queued(self) -> int:
+        """How many lookups wait for a call."""
+        return self._lookup.queued
+
+    @property
     def is_stopped(self) -> bool:
         """Whether it takes no more events: there were too many dead letters."""
         return self._dead_letters.stopped is not None

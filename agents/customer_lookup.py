@@ -85,6 +85,11 @@ class CustomerLookupAgent:
             return 0.0
         return self._clock.monotonic() - max(oldest.arrived_at, float(self._app.committed_at))
 
+    @property
+    def queued(self) -> int:
+        """How many lookups wait for a call."""
+        return self._lookup.queued
+
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox, event: Callable[[Any], Event]
     ) -> None:

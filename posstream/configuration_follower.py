@@ -121,7 +121,8 @@ class ConfigurationFollower:
     async def _record_reset(self, seen: int | None) -> None:
         """Make a tombstone the next version; of several workers one does it."""
         note = Note(by=TOMBSTONE, description="reset by a tombstone", expected_version=seen)
-        await self._live.rollback(0, note=note)
+        # Also over a version that says the same: the topic does not have that any more.
+        await self._live.rollback(0, note=note, always=True)
 
     def _refuse(self, why: InvalidConfiguration) -> None:
         self._metrics.configuration_refused.inc()

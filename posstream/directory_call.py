@@ -4,8 +4,12 @@ Outcomes are values: a dead directory is an answer too.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from enum import StrEnum
 from functools import partial
+from typing import Final
 
 from posstream.configuration import PluginConfiguration
 from posstream.domain.lookup import Attempt, DirectoryAnswer, Reason
@@ -14,9 +18,24 @@ from posstream.ports import AttemptOutcome, CustomerDirectory
 from posstream.resilience.breaker import Breaker, State
 from posstream.resilience.bulkhead import Bulkhead
 from posstream.resilience.clock import Clock
+from posstream.resilience.demand import Demand
+from posstream.resilience.rate_limit import RateLimit
 from posstream.resilience.retry import Backoff, RetryBudget
 
+log = logging.getLogger(__name__)
+
 Noted = Callable[[Attempt], Awaitable[None]]
+
+#: How long the log is silent after it said why lookups are not tried again.
+_SILENT_SECONDS: Final = 60
+
+
+class _NoRetry(StrEnum):
+    """What of ours ended the attempts before `retry_attempts` were made."""
+
+    DEADLINE = "the deadline would pass before another attempt"
+    BREAKER = "the circuit breaker is open"
+    BUDGET = "the retry budget is used up, because too many lookups failed lately"
 
 
 class DirectoryCall:
@@ -35,11 +54,17 @@ class DirectoryCall:
         self._metrics = metrics
         self._backoff = backoff or Backoff()
         self._budget = RetryBudget()
-        self._bulkhead = Bulkhead()
+        self._bulkhead = Bulkhead(clock)
+        self._said = {why: RateLimit(clock, 1, per_seconds=_SILENT_SECONDS) for why in _NoRetry}
         self._breaker: tuple[str, Breaker] | None = None
         metrics.api_calls_in_flight.set_function(lambda: self._bulkhead.inside)
         metrics.api_calls_queued.set_function(lambda: self._bulkhead.queued)
         metrics.breaker_state.set_function(self._state)
+
+    @property
+    def queued(self) -> int:
+        """How many calls wait for a place."""
+        return self._bulkhead.queued
 
     def breaker(self, endpoint: str) -> Breaker:
         """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
@@ -56,49 +81,63 @@ class DirectoryCall:
             plan.max_concurrent_lookups
         )
 
+    def follow(self, plan: PluginConfiguration) -> None:
+        """Go by another version; lookups that wait for a place may have one now."""
+        self._bulkhead.resize(plan.max_concurrent_lookups)
+
     async def __call__(
         self,
         identifier: str,
-        plan: PluginConfiguration,
+        current: Callable[[], PluginConfiguration],
         noted: Noted,
+        demand: Demand,
         traceparent: str | None = None,
     ) -> DirectoryAnswer:
         """Ask until the directory knows, does not know, or `retry_attempts` are used up.
 
         Args:
             identifier: normalised.
-            plan: the configuration in force when the call started.
+            current: the configuration in force; a call may have to wait, and goes by the newest.
             noted: told of each attempt as soon as it ended (the audit trail).
+            demand: by when the answer is wanted.
             traceparent: sent along with each attempt.
         """
-        breaker = self.breaker(plan.api_endpoint)
+        plan = current()
         give_up_at = self._clock.monotonic() + plan.deadline_seconds
-        if not breaker.admits:
+        if not self.breaker(plan.api_endpoint).admits:
             return _circuit_open()
-        if not await self._bulkhead.enter(plan.max_concurrent_lookups, plan.deadline_seconds):
-            return DirectoryAnswer(
-                (), reason=Reason.OVERLOADED, error_message="too many lookups wait already"
-            )
+        if not await self._bulkhead.enter(plan.max_concurrent_lookups, demand):
+            return overloaded()
+        entered_at = self._clock.monotonic()
+        answer: DirectoryAnswer | None = None
         try:
-            return await self._attempts(identifier, plan, breaker, noted, give_up_at, traceparent)
+            answer = await self._attempts(
+                identifier, current, noted, demand, give_up_at, traceparent
+            )
+            return answer
         finally:
-            self._bulkhead.leave()
+            asked = answer is not None and answer.attempts
+            self._bulkhead.leave(self._clock.monotonic() - entered_at if asked else None)
 
     async def _attempts(  # noqa: PLR0913 - what a call is made of
         self,
         identifier: str,
-        plan: PluginConfiguration,
-        breaker: Breaker,
+        current: Callable[[], PluginConfiguration],
         noted: Noted,
+        demand: Demand,
         give_up_at: float,
         traceparent: str | None,
     ) -> DirectoryAnswer:
         attempts: list[Attempt] = []
         last: AttemptOutcome | None = None
         while True:
+            plan = current()
+            breaker = self.breaker(plan.api_endpoint)
             permit = breaker.admit()
             if permit is None:
-                return _circuit_open() if last is None else _conclude(last, tuple(attempts))
+                if last is None:
+                    return _circuit_open()
+                return _conclude(self._ended(last, _NoRetry.BREAKER), tuple(attempts))
             failed: bool | None = None
             try:
                 last = await self._directory.attempt(
@@ -111,22 +150,37 @@ class DirectoryCall:
                 failed = not last.healthy
             finally:
                 permit.settle(failed=failed)
-            attempts.append(last.attempt)
             self._metrics.api_calls.labels(last.attempt.status).inc()
             self._metrics.api_call_seconds.observe(last.attempt.duration_ms / 1000)
-            await noted(last.attempt)
-            if len(attempts) == 1:
+            number = len(attempts) + 1
+            if number == 1:
                 self._budget.earn()
-            pause = self._backoff.pause_seconds(len(attempts), last.retry_after_seconds)
-            if (
-                not last.retryable
-                or len(attempts) >= plan.retry_attempts
-                or self._clock.monotonic() + pause >= give_up_at
-                or not breaker.admits
-                or not self._may_retry()
-            ):
+            pause = self._backoff.pause_seconds(number, last.retry_after_seconds)
+            is_final = not last.retryable or number >= plan.retry_attempts
+            if not is_final:
+                over_at = max(give_up_at, demand.last)
+                why_not = self._why_not_again(breaker, pause, over_at)
+                if why_not is not None:
+                    last, is_final = self._ended(last, why_not), True
+            attempts.append(last.attempt)
+            await noted(last.attempt)
+            if is_final:
                 return _conclude(last, tuple(attempts))
             await asyncio.sleep(pause)
+
+    def _why_not_again(self, breaker: Breaker, pause: float, over_at: float) -> _NoRetry | None:
+        if self._clock.monotonic() + pause >= over_at:
+            return _NoRetry.DEADLINE
+        if not breaker.admits:
+            return _NoRetry.BREAKER
+        return None if self._may_retry() else _NoRetry.BUDGET
+
+    def _ended(self, last: AttemptOutcome, why: _NoRetry) -> AttemptOutcome:
+        """The last outcome, which says that there might have been another attempt."""
+        if self._said[why].allows():
+            log.warning("failed lookups are not tried again: %s", why)
+        said = f"{last.attempt.error_message or 'no answer'}; not tried again: {why}"
+        return replace(last, attempt=replace(last.attempt, error_message=said))
 
     def _may_retry(self) -> bool:
         may = self._budget.spend()
@@ -140,6 +194,15 @@ class DirectoryCall:
 
     def _state(self) -> int:
         return State.CLOSED.value if self._breaker is None else self._breaker[1].state.value
+
+
+def overloaded() -> DirectoryAnswer:
+    """The answer to a lookup that got no place in time."""
+    return DirectoryAnswer(
+        (),
+        reason=Reason.OVERLOADED,
+        error_message="more lookups wait than the directory can answer before their deadlines",
+    )
 
 
 def _circuit_open() -> DirectoryAnswer:

@@ -84,8 +84,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=metrics)
     drills = OutageDrills(publish=publisher.publish, clock=clock, metrics=metrics)
     drilled = DrilledDirectory(directory, running=lambda: drills.running, clock=clock)
+    call = DirectoryCall(drilled, clock=clock, metrics=metrics)
+    configuration.watch(call.follow)
     lookup = CustomerLookup(
-        call=DirectoryCall(drilled, clock=clock, metrics=metrics),
+        call=call,
         configuration=configuration,
         publisher=publisher,
         clock=clock,

@@ -37,9 +37,10 @@ class RefusalCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The new version; the broker has it."""
+    """The new version; the broker has it. Or the newest one, if it says the same already."""
 
     version: ConfigurationVersion
+    is_new: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,15 @@ class LiveConfiguration:
         switched = latest.enabled if enabled is None else enabled
         return await self._write(latest, ConfigurationVersion(0, switched, changed), note)
 
-    async def rollback(self, version: int | None = None, *, note: Note) -> Changed | Refused:
+    async def rollback(
+        self, version: int | None = None, *, note: Note, always: bool = False
+    ) -> Changed | Refused:
         """Write a new version that says what an old one said.
 
         Args:
             version: 0 for the defaults; None: the one before the newest.
             note: who and why.
+            always: write it even if the newest one says the same.
         """
         latest = await self.latest()
         if version is None:
@@ -113,7 +117,7 @@ class LiveConfiguration:
             return Refused(RefusalCode.UNKNOWN_VERSION, message, latest.version)
         if not note.description:
             note = dataclasses.replace(note, description=f"rollback to version {version}")
-        return await self._write(latest, found, note)
+        return await self._write(latest, found, note, always=always)
 
     async def history(self, limit: int = 20) -> Sequence[ConfigurationChange]:
         """The newest versions, newest first; at most `limit`, from 1 to 1,000."""
@@ -131,7 +135,12 @@ class LiveConfiguration:
         return max((version for version in recent if version < latest.version), default=0)
 
     async def _write(
-        self, latest: ConfigurationVersion, content: ConfigurationVersion, note: Note
+        self,
+        latest: ConfigurationVersion,
+        content: ConfigurationVersion,
+        note: Note,
+        *,
+        always: bool = False,
     ) -> Changed | Refused:
         if note.expected_version not in (None, latest.version):
             return _conflict(latest)
@@ -148,6 +157,9 @@ class LiveConfiguration:
             self.current.effective(new)
         except InvalidConfiguration as why:
             return _invalid(why, latest)
+        is_new = (content.enabled, content.config) != (latest.enabled, latest.config)
+        if not is_new and not always:
+            return Changed(latest, is_new=False)
         if not await self._store.add(ConfigurationChange(new, latest.enabled, latest.config)):
             return _conflict(await self.latest())
         try:

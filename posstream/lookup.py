@@ -6,14 +6,14 @@ whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
 
 import contextlib
 import dataclasses
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
 from posstream import events
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
-from posstream.directory_call import DirectoryCall
+from posstream.directory_call import DirectoryCall, overloaded
 from posstream.domain.cache_maintenance import Refresh
 from posstream.domain.customer import TIERS
 from posstream.domain.errors import StorageFailed
@@ -94,6 +94,11 @@ class CustomerLookup:
         return self._configuration.value
 
     @property
+    def queued(self) -> int:
+        """How many calls wait for a place."""
+        return self._call.queued
+
+    @property
     def refreshes_ahead(self) -> bool:
         """Whether an entry in use is fetched anew before its window ends."""
         return self._refresh_ahead
@@ -137,8 +142,10 @@ class CustomerLookup:
         if not self._call.idle(plan):
             self._metrics.refreshes.labels("skipped").inc()
             return
-        once = dataclasses.replace(plan, retry_attempts=1)
         started_at_ms = self._clock.now_ms()
+
+        def once() -> PluginConfiguration:
+            return dataclasses.replace(self.plan, retry_attempts=1)
 
         async def fetch(flight: Flight[Fetched]) -> Fetched:
             outcome = "failed"
@@ -154,7 +161,7 @@ class CustomerLookup:
                     self._leave_alone(asked.identifier)
             return fetched
 
-        self._flights.join(asked.identifier, fetch)
+        self._call_unasked(asked.identifier, fetch)
 
     def refresh(self, command: Refresh, cache: CustomerCache) -> None:
         """Fetch an identifier anew, whatever the cache has. Nobody waits for the outcome.
@@ -169,12 +176,20 @@ class CustomerLookup:
         asked = Identification(command.lookup_id, "", found.value, found.kind, now_ms)
 
         async def fetch(flight: Flight[Fetched]) -> Fetched:
-            fetched = await self._fetch(asked, cache, plan, flight, now_ms)
+            fetched = await self._fetch(asked, cache, lambda: self.plan, flight, now_ms)
             for audited in fetched.audited:
                 await audited
             return fetched
 
-        self._flights.join(asked.identifier, fetch)
+        self._call_unasked(asked.identifier, fetch)
+
+    def _call_unasked(
+        self, identifier: str, fetch: Callable[[Flight[Fetched]], Awaitable[Fetched]]
+    ) -> None:
+        """Make a call that no event waits for, unless one is under way; it gives way to theirs."""
+        flight, leads = self._flights.join(identifier, fetch)
+        if leads:
+            flight.demand.last = self._clock.monotonic() + self.plan.deadline_seconds
 
     def _leave_alone(self, identifier: str) -> None:
         # Not at every hit: these calls are a service to the directory, not a burden.
@@ -207,7 +222,6 @@ class CustomerLookup:
             cache: the part of the cache that owns its identifier.
             consumed_at: monotonic seconds at which the event was taken.
         """
-        plan = self._configuration.value
         at_once = self.refuse(asked) or self.at_once(asked, cache)
         if at_once is not None:
             return Answered(at_once)
@@ -215,33 +229,39 @@ class CustomerLookup:
         left = self.left(asked, consumed_at)
         now_ms = self._clock.now_ms()
         flight, leads = self._flights.join(
-            asked.identifier, lambda flight: self._fetch(asked, cache, plan, flight, now_ms)
+            asked.identifier,
+            lambda flight: self._fetch(asked, cache, lambda: self.plan, flight, now_ms),
         )
+        flight.demand.add(consumed_at + deadline_seconds)
         if not leads:
             self._metrics.coalesced.inc()
         try:
             fetched = await flight.result(left)
         except TimeoutError:
-            late = f"no answer from the directory within {deadline_seconds:g} s"
-            failure = DirectoryAnswer((), reason=Reason.DEADLINE, error_message=late)
-            return Answered(self._fall_back(asked, cache, failure, plan, consumed_at))
+            failure = self._late(flight, deadline_seconds)
+            return Answered(self._fall_back(asked, cache, failure, consumed_at))
         audited = fetched.audited if leads else ()
         if fetched.entry is None:
-            return Answered(
-                self._fall_back(asked, cache, fetched.answer, plan, consumed_at), audited
-            )
+            return Answered(self._fall_back(asked, cache, fetched.answer, consumed_at), audited)
         return Answered(
             _of_entry(
                 asked,
                 fetched.entry,
                 Source.API,
-                plan,
+                self.plan,
                 self._clock.now_ms(),
                 attempts=len(fetched.answer.attempts),
                 duration_ms=self._since(consumed_at),
             ),
             audited,
         )
+
+    def _late(self, flight: Flight[Fetched], deadline_seconds: float) -> DirectoryAnswer:
+        """What an event is told at its deadline: its call goes on, or never began."""
+        if not flight.demand.begun:
+            return overloaded()
+        late = f"no answer from the directory within {deadline_seconds:g} s"
+        return DirectoryAnswer((), reason=Reason.DEADLINE, error_message=late)
 
     def consumed_at(self, asked: Identification, taken_at: float) -> float:
         """From when an event's deadline counts, in monotonic seconds.
@@ -273,7 +293,7 @@ class CustomerLookup:
         self,
         asked: Identification,
         cache: CustomerCache,
-        plan: PluginConfiguration,
+        current: Callable[[], PluginConfiguration],
         flight: Flight[Fetched],
         started_at_ms: int,
     ) -> Fetched:
@@ -289,8 +309,10 @@ class CustomerLookup:
             )
             audited.append(await self._publisher.send(record))
 
-        answer = await self._call(asked.identifier, plan, noted, asked.traceparent)
-        current = self._flights.is_current(asked.identifier, flight)
+        answer = await self._call(
+            asked.identifier, current, noted, flight.demand, asked.traceparent
+        )
+        is_current = self._flights.is_current(asked.identifier, flight)
         entry = None
         if answer.customer is not None:
             document = write_json(answer.customer.as_document())
@@ -301,7 +323,7 @@ class CustomerLookup:
             self._metrics.unknown_tiers.inc()
         for name in () if answer.customer is None else answer.customer.odd_fields:
             self._metrics.odd_fields.labels(name).inc()
-        if entry is not None and current:
+        if entry is not None and is_current:
             self._keep(cache, asked.identifier, entry)
         elif entry is not None:
             # Forgotten on its way: it is from before that, though it may have asked again since.
@@ -318,10 +340,10 @@ class CustomerLookup:
         asked: Identification,
         cache: CustomerCache,
         failure: DirectoryAnswer,
-        plan: PluginConfiguration,
         consumed_at: float,
     ) -> LookupAnswer:
         """Stale-if-error (RFC 5861): the stale window if there is one, else the failure."""
+        plan = self.plan
         attempts, duration_ms = len(failure.attempts), self._since(consumed_at)
         now_ms = self._clock.now_ms()
         entry = cache.get(asked.identifier) if plan.fallback_to_cache_on_error else None

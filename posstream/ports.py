@@ -344,7 +344,7 @@ class ReadModel(Protocol):
 
         Args:
             tier: exactly this tier.
-            search: part of a name, e-mail, phone or identifier, in any case.
+            search: part of a name, e-mail, phone or identifier, in any writing.
             names_only: search names alone: whoever sees the others masked could guess them
                 piece by piece.
             limit: 1 to 1,000.

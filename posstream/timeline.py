@@ -66,7 +66,7 @@ _ANSWERED_FROM: Final = {
 }
 _HELD_BACK: Final = {
     Reason.CIRCUIT_OPEN: (Step.BREAKER, "The circuit breaker was open: no call"),
-    Reason.OVERLOADED: (Step.NO_CALL, "No call: too many lookups waited already"),
+    Reason.OVERLOADED: (Step.NO_CALL, "No call: more waited than could be served in time"),
     Reason.DEADLINE: (Step.NO_CALL, "No call ended before the deadline"),
 }
 #: A stale answer does not say which of the three it was.

@@ -168,7 +168,9 @@ async def _opened(
 
 def _told(outcome: Changed | Refused) -> int:
     if isinstance(outcome, Changed):
-        print(f"version {outcome.version.version} is on its way to every worker")
+        version = outcome.version.version
+        told = "is on its way to every worker" if outcome.is_new else "says so already"
+        print(f"version {version} {told}")
         return 0
     print(f"error: {outcome.message}", file=sys.stderr)
     return 1

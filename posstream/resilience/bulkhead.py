@@ -1,67 +1,179 @@
-"""A bulkhead: so many at a time, a bounded queue before them, and nobody waits without end."""
+"""A bulkhead: a limited number of calls at a time; the others wait as long as it makes sense.
+
+The queue has no length. A call is turned away when its last deadline comes, or before, when the
+calls of the present take so long that its turn would come too late.
+"""
 
 import asyncio
 from collections import deque
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
 from typing import Final
 
-#: Places in the queue for each place inside.
-QUEUE_PER_PLACE: Final = 10
+from posstream.resilience.clock import Clock
+from posstream.resilience.demand import Demand
+
+#: How long a crowd is watched before anybody is turned away early: its first calls open the
+#: connections, and share the event loop with the crowd that still arrives.
+LEARN_SECONDS: Final = 5.0
+#: Between two looks through the queue.
+LOOK_SECONDS: Final = 0.5
+#: The pace is that of the fastest of so many calls, the last ones that ended.
+_RECENT: Final = 20
+#: Only who would be too late at this multiple of the pace, too, is turned away early: to wait in
+#: vain costs less than to be turned away for a wrong estimate.
+DOUBT: Final = 2.0
+
+
+class _Waiting:
+    """One call in the queue."""
+
+    __slots__ = ("first", "place", "timer")
+
+    def __init__(self, demand: Demand, timer: asyncio.TimerHandle) -> None:
+        #: Whether it may go in.
+        self.place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        #: The deadline by which it is in the queue.
+        self.first = demand.first
+        self.timer = timer
 
 
 class Bulkhead:
-    """First come, first served. For one event loop; the limit may change at any time."""
+    """The earliest deadline goes first; the limit may change at any time. For one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._limit = 0
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._waiting: dict[Demand, _Waiting] = {}
+        #: A heap of (first deadline, number, whose); some are outdated.
+        self._order: list[tuple[float, int, Demand]] = []
+        self._numbers = count()
+        #: How long calls were inside that ended lately, while others waited.
+        self._recent: deque[float] = deque(maxlen=_RECENT)
+        self._crowded_since = 0.0
+        self._looked_at = 0.0
         #: How many are inside.
         self.inside = 0
 
     @property
     def queued(self) -> int:
         """How many wait."""
-        return len(self._queue)
+        return len(self._waiting)
 
-    async def enter(self, limit: int, wait_seconds: float) -> bool:
+    async def enter(self, limit: int, demand: Demand) -> bool:
         """Take a place, waiting for one in the queue.
 
+        Args:
+            limit: how many may be inside.
+            demand: by when the call's result is demand; more may be added meanwhile.
+
         Returns:
-            False if the queue is full, or no place came free in time. After True, `leave`.
+            False if no place comes free in time. After True, `leave`.
         """
+        self.resize(limit)
+        if self.inside < limit:
+            self._let_in(demand)
+            return True
+        waiting = self._queue(demand)
+        try:
+            return await waiting.place
+        except asyncio.CancelledError:
+            if self._waiting.pop(demand, None) is None and _is_granted(waiting.place):
+                self.leave()  # it was given to us in the same moment
+            raise
+        finally:
+            waiting.timer.cancel()
+
+    def resize(self, limit: int) -> None:
+        """Change how many may be inside; those who wait go in at once where there is room."""
         self._limit = limit
         self._call_in()
-        if self.inside < limit:
-            self.inside += 1
-            return True
-        if self.queued >= limit * QUEUE_PER_PLACE:
-            return False
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(place)
-        try:
-            async with asyncio.timeout(wait_seconds):
-                await place
-        except (TimeoutError, asyncio.CancelledError) as why:
-            if place in self._queue:
-                self._queue.remove(place)
-            elif not place.cancelled():
-                self.leave()  # it was given to us in the same moment
-            if isinstance(why, asyncio.CancelledError):
-                raise
-            return False
-        return True
 
     def idle(self, limit: int) -> bool:
         """Whether nobody waits and half the places are free."""
-        return not self._queue and self.inside < max(1, limit // 2)
+        return not self._waiting and self.inside < max(1, limit // 2)
 
-    def leave(self) -> None:
-        """Give the place back."""
+    def leave(self, seconds: float | None = None) -> None:
+        """Give the place back.
+
+        Args:
+            seconds: how long the call took; None if it made none.
+        """
         self.inside -= 1
+        if seconds is not None and self._waiting:
+            self._recent.append(seconds)
         self._call_in()
+        self._look_through()
+
+    def _queue(self, demand: Demand) -> _Waiting:
+        now = self._clock.monotonic()
+        if not self._waiting:
+            # What an earlier crowd met says nothing of the calls of today.
+            self._order.clear()
+            self._recent.clear()
+            self._crowded_since = self._looked_at = now
+        waiting = self._waiting[demand] = _Waiting(demand, self._timer(demand))
+        demand.moved = partial(self._moved, demand)
+        heappush(self._order, (demand.first, next(self._numbers), demand))
+        return waiting
+
+    def _timer(self, demand: Demand) -> asyncio.TimerHandle:
+        seconds = demand.last - self._clock.monotonic()
+        turn_away = partial(self._settle, demand, granted=False)
+        return asyncio.get_running_loop().call_later(seconds, turn_away)
+
+    def _moved(self, demand: Demand) -> None:
+        waiting = self._waiting.get(demand)
+        if waiting is None:
+            return
+        waiting.timer.cancel()
+        waiting.timer = self._timer(demand)
+        if demand.first < waiting.first:
+            waiting.first = demand.first
+            heappush(self._order, (demand.first, next(self._numbers), demand))
 
     def _call_in(self) -> None:
-        while self._queue and self.inside < self._limit:
-            place = self._queue.popleft()
-            if not place.done():
-                self.inside += 1
-                place.set_result(None)
+        while self._waiting and self.inside < self._limit:
+            demand = heappop(self._order)[-1]
+            if demand in self._waiting:
+                self._settle(demand, granted=not self._is_too_late(demand, ahead=0))
+
+    def _look_through(self) -> None:
+        """Turn away those whose turn would come too late."""
+        now = self._clock.monotonic()
+        if not self._waiting or now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        queue, self._order = sorted(self._order), []
+        for entry in queue:
+            first, _, demand = entry
+            waiting = self._waiting.get(demand)
+            if waiting is None or waiting.first != first:
+                continue
+            if self._is_too_late(demand, ahead=len(self._order)):
+                self._settle(demand, granted=False)
+            else:
+                self._order.append(entry)
+
+    def _is_too_late(self, demand: Demand, *, ahead: int) -> bool:
+        now = self._clock.monotonic()
+        if not self._recent or now - self._crowded_since < LEARN_SECONDS:
+            return False
+        needed = min(self._recent) * (1 + ahead / self._limit)
+        return needed > DOUBT * (demand.last - now)
+
+    def _settle(self, demand: Demand, *, granted: bool) -> None:
+        waiting = self._waiting.pop(demand, None)
+        if waiting is not None and not waiting.place.done():
+            if granted:
+                self._let_in(demand)
+            waiting.place.set_result(granted)
+
+    def _let_in(self, demand: Demand) -> None:
+        self.inside += 1
+        demand.begun = True
+
+
+def _is_granted(place: "asyncio.Future[bool]") -> bool:
+    return place.done() and not place.cancelled() and place.result()

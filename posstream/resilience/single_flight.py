@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
+from posstream.resilience.demand import Demand
+
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
@@ -14,6 +16,8 @@ class Flight(Generic[Result]):
     def __init__(self) -> None:
         #: How many share the call besides the one that started it.
         self.waiters = 0
+        #: By when they want its result; each of them adds its own.
+        self.demand = Demand()
         self._task: asyncio.Task[Result] | None = None
 
     def depart(self, call: Awaitable[Result]) -> asyncio.Task[Result]:
@@ -31,8 +35,13 @@ class Flight(Generic[Result]):
         """
         if self._task is None:
             raise RuntimeError("the flight has not departed")
-        async with asyncio.timeout(timeout_seconds):
-            return await asyncio.shield(self._task)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await asyncio.shield(self._task)
+        except TimeoutError:
+            if self._task.done() and not self._task.cancelled():
+                return self._task.result()  # it came in the same turn of the loop
+            raise
 
 
 class SingleFlight(Generic[Key, Result]):

@@ -28,10 +28,18 @@ log = logging.getLogger(__name__)
 #: How far answers may run ahead of the oldest unfinished event of their partition. After a crash
 #: as many may come twice; one slow call must not hold up a partition's tills, either.
 WINDOW: Final = 10_000
-#: Events of a partition that are begun and not finished: beyond, it waits.
+#: From so many events of a partition on that are begun and not finished, no more are fetched. What
+#: was fetched is begun at once: a deadline counts from there.
 MOST_OPEN: Final = 1000
 #: Bytes of their keys and values: what is no event may be a thousand times as large as one.
 MOST_OPEN_BYTES: Final = 4 * 1024 * 1024
+#: From so many events on that are begun and not finished, the event loop is watched.
+CROWD: Final = 500
+#: A turn of the event loop that takes longer, in the mean of the last ones, is late: this worker
+#: holds up the crowd, and not the directory.
+LATE_SECONDS: Final = 0.025
+#: What one turn counts in that mean.
+_WEIGHT: Final = 0.1
 #: How long the next list waits for the batches of this one to leave. One whose broker is frozen may
 #: not hold up all others.
 HAND_OVER_SECONDS: Final = 0.2
@@ -154,6 +162,11 @@ class Answering(Protocol):
         """The topics of its answers."""
         ...
 
+    @property
+    def queued(self) -> int:
+        """How many of its events wait for others to be answered."""
+        ...
+
     def answer(
         self,
         tp: TP,
@@ -175,7 +188,10 @@ class Answering(Protocol):
 class _Lane:
     """One partition in one generation."""
 
-    __slots__ = ("_progress", "_tp", "answered", "current", "end", "open", "open_bytes", "parked")
+    __slots__ = (
+        *("_progress", "_tp", "answered", "current", "end"),
+        *("open", "open_bytes", "parked", "parked_at"),
+    )
 
     def __init__(self, tp: TP, progress: Progress) -> None:
         self._tp = tp
@@ -191,6 +207,13 @@ class _Lane:
         self.end: int | None = None
         #: Fetched, and not taken yet.
         self.parked: Sequence[Any] = ()
+        #: Since when, in monotonic seconds.
+        self.parked_at: float | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more should be fetched for now."""
+        return len(self.open) >= MOST_OPEN or self.open_bytes >= MOST_OPEN_BYTES
 
     def finish(self, event: Event) -> None:
         if self.open.pop(event.offset, None) is None:
@@ -216,14 +239,11 @@ class _Lane:
             and not self._progress.is_finished(self._tp, record.offset)
         ]
 
-    def room(self, offset: int) -> int:
-        """How many events may be taken from an offset on."""
+    def has_room(self, offset: int) -> bool:
+        """Whether events may be taken from an offset on."""
         position = self._progress.position(self._tp)
-        if position is not None and offset - position >= WINDOW:
-            return 0
-        if self.open_bytes >= MOST_OPEN_BYTES:
-            return 0
-        return MOST_OPEN - len(self.open)
+        is_ahead = position is not None and offset - position >= WINDOW
+        return not is_ahead and not self.is_full
 
 
 class BatchPath:
@@ -239,23 +259,42 @@ class BatchPath:
         self._progress = progress
         self._lanes: dict[TP, _Lane] = {}
         self._turns: set[asyncio.Task[None]] = set()
+        #: How long a turn of the event loop takes, while events are a crowd.
+        self._lag = 0.0
+
+    async def is_late(self) -> bool:
+        """Whether a crowd of events waits for this worker itself: then nothing more is fetched.
+
+        Their deadlines count from when they are fetched, and the directory could serve them.
+        """
+        if self._open < CROWD:
+            self._lag = 0.0
+            return False
+        began = time.monotonic()
+        await asyncio.sleep(0)
+        self._lag += (time.monotonic() - began - self._lag) * _WEIGHT
+        return self._lag > LATE_SECONDS
 
     @property
     def parked(self) -> set[TP]:
         """Partitions of which nothing more should be fetched now."""
-        return {tp for tp, lane in self._lanes.items() if lane.parked}
+        return {tp for tp, lane in self._lanes.items() if lane.parked or lane.is_full}
 
     @property
     def is_ready(self) -> bool:
         """Whether something that was fetched can be taken now."""
         return any(
-            lane.parked and lane.room(lane.parked[0].offset) for lane in self._lanes.values()
+            lane.parked and lane.has_room(lane.parked[0].offset) for lane in self._lanes.values()
         )
 
     @property
     def in_flight(self) -> int:
         """Events that are not finished, and turns whose answers the broker has not confirmed."""
-        return len(self._turns) + sum(len(lane.open) for lane in self._lanes.values())
+        return len(self._turns) + self._open
+
+    @property
+    def _open(self) -> int:
+        return sum(len(lane.open) for lane in self._lanes.values())
 
     def clear(self) -> None:
         """Forget everything: what is not committed comes again, maybe to another worker."""
@@ -266,7 +305,7 @@ class BatchPath:
     def drop_parked(self) -> None:
         """Take nothing more of what was fetched."""
         for lane in self._lanes.values():
-            lane.parked = ()
+            lane.parked, lane.parked_at = (), None
 
     async def take(
         self, fetched: Mapping[TP, Sequence[Any]], generation: int | None
@@ -314,17 +353,15 @@ class BatchPath:
         self, tp: TP, records: Sequence[Any], outbox: Outbox, spans: list[tuple[_Lane, int, int]]
     ) -> None:
         lane = self._lane(tp)
-        lane.parked = ()
+        arrived_at = lane.parked_at or time.monotonic()
+        lane.parked, lane.parked_at = (), None
         records = lane.new(records)
         if not records:
             return
-        room = lane.room(records[0].offset)
-        if room < len(records):
-            records, lane.parked = records[:room], records[room:]
-        if not records:
+        if not lane.has_room(records[0].offset):
+            lane.parked, lane.parked_at = records, arrived_at
             return
         left: set[int] = set()
-        arrived_at = time.monotonic()
 
         def event(record: Any) -> Event:
             left.add(record.offset)

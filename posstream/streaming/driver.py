@@ -450,11 +450,14 @@ class Consumer(faust_driver.Consumer):
         Faust spends 100 to 200 us on each message of a recovery, whatever is in it: a million
         entries took 206 s to be read, and take 11 s so.
         """
+        is_late = await self._batch_path.is_late()
         # A copy: upstream empties the set while a fetch waits with it, and for aiokafka an empty
         # one means all partitions. Their first records were taken and dropped, those of a
         # standby's changelog for good (seen in one of four fail-overs).
         active = None if active_partitions is None else set(active_partitions)
         parked = self._batch_path.parked
+        if is_late and active is not None:
+            parked |= {tp for tp in active if tp.topic in self.app.answering}
         if self.is_full_of_lists:
             timeout = _PARKED_SECONDS
         if active is not None and parked:

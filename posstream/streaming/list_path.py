@@ -25,7 +25,8 @@ LINGER_SECONDS: Final = 0.1
 SHORT_LIST: Final = 100
 #: While lookups are behind, one such list is taken in so many seconds.
 SHARE_SECONDS: Final = 0.5
-#: So many lookups of one fetch came together because those before them took their time.
+#: So many lookups of one fetch came together because those before them took their time, and so
+#: many that wait for a call are a crowd.
 BEHIND: Final = 250
 
 #: Takes a list, and returns when it is done for good; what it raises ends the worker.
@@ -49,7 +50,7 @@ class ListPath:
         self._writer: asyncio.Task[None] | None = None
         self._taken_at = 0.0
         self._stops = False
-        #: How many lookups the last fetch brought: they come first.
+        #: How many lookups the last fetch brought, and how many wait: they come first.
         self._lookups = 0
 
     @property
@@ -71,7 +72,7 @@ class ListPath:
         """
         is_live = generation == self._app.consumer_generation_id
         left: dict[TP, Sequence[Any]] = {}
-        self._lookups = 0
+        self._lookups = max((it.queued for it in self._app.answering.values()), default=0)
         for tp, records in fetched.items():
             if tp.topic in self._app.answering:
                 self._lookups += len(records)

@@ -1,6 +1,7 @@
 """Fetched lists, answered in batches: nothing is finished too early, twice or never."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ class Answerer:
     writes = ("answers",)
 
     def __init__(self) -> None:
+        self.queued = 0
         #: The lists as they came, by offsets.
         self.lists: list[tuple[TP, list[int]]] = []
         self.begun: list[Event] = []
@@ -389,22 +391,38 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-async def test_events_behind_too_many_open_ones_wait_and_are_taken_in_their_order() -> None:
+async def test_all_that_was_fetched_is_begun_and_then_no_more_is_fetched() -> None:
     bench = Bench()
     await bench.take(SOURCE, *range(6), misses=range(6))
-    assert bench.offsets_begun() == [0, 1, 2]
-    assert (bench.path.parked, bench.path.is_ready) == ({SOURCE}, False)
-    await bench.go_on()
-    assert bench.offsets_begun() == [0, 1, 2]
-    bench.answerer.begun[1].finish()
-    assert bench.path.is_ready
-    await bench.take(OTHER, 0)  # any partition may bring the next look
-    assert bench.offsets_begun() == [0, 1, 2, 3]
-    for event in list(bench.answerer.begun):
-        event.finish()
-    await bench.go_on()
     assert bench.offsets_begun() == [0, 1, 2, 3, 4, 5]
+    for event in bench.answerer.begun[:3]:
+        assert (bench.path.parked, bench.path.is_ready) == ({SOURCE}, False)
+        event.finish()
+    bench.answerer.begun[3].finish()
     assert (bench.path.parked, bench.path.is_ready) == (set(), False)
+    await bench.take(SOURCE, 6)
+    assert (bench.position, bench.answered()) == (4, answers_of(6))
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_full_partition_holds_up_no_other() -> None:
+    bench = Bench()
+    await bench.take(SOURCE, *range(3), misses=range(3))
+    await bench.take(OTHER, 0)
+    assert (bench.path.parked, bench.answered()) == ({SOURCE}, others(0))
+
+
+@pytest.mark.usefixtures("small")
+async def test_the_deadline_of_an_event_that_had_to_wait_counts_from_when_it_was_fetched() -> None:
+    bench = Bench()
+    await bench.take(SOURCE, 0, misses=[0])
+    await bench.take(SOURCE, *range(1, 10))
+    await bench.take(SOURCE, 10, misses=[10])
+    fetched_at = time.monotonic()
+    bench.answerer.begun[0].finish()
+    await bench.go_on()
+    assert bench.offsets_begun() == [0, 10]
+    assert bench.answerer.begun[1].arrived_at <= fetched_at
 
 
 @pytest.mark.usefixtures("small")

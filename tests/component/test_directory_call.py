@@ -14,7 +14,7 @@ from posstream.domain.customer import Customer
 from posstream.domain.lookup import Attempt, DirectoryAnswer, Reason
 from posstream.metrics import Metrics
 from posstream.resilience.breaker import State
-from posstream.resilience.bulkhead import QUEUE_PER_PLACE
+from posstream.resilience.demand import Demand
 from posstream.resilience.retry import Backoff
 from tests.component.fakes import FakeDirectory, a_customer
 from tests.manual_clock import ManualClock
@@ -48,7 +48,9 @@ class Bench:
         )
 
     async def ask(self, plan: PluginConfiguration | None = None) -> DirectoryAnswer:
-        return await self.call("+1", plan or self.plan, self._note)
+        demand = Demand()
+        demand.add(self.clock.monotonic() + (plan or self.plan).deadline_seconds)
+        return await self.call("+1", lambda: plan or self.plan, self._note, demand)
 
     async def ask_in_turn(self, times: int) -> list[DirectoryAnswer]:
         return [await self.ask() for _ in range(times)]
@@ -120,6 +122,9 @@ async def test_a_pause_that_would_pass_the_deadline_is_not_begun() -> None:
     async with asyncio.timeout(10):
         answer = await bench.ask()
     assert (answer.reason, len(answer.attempts)) == (Reason.API_ERROR, 1)
+    assert answer.error_message == (
+        "API_ERROR; not tried again: the deadline would pass before another attempt"
+    )
 
 
 # -- the breaker
@@ -189,6 +194,8 @@ async def test_a_lookup_whose_second_attempt_finds_the_breaker_open_ends_with_it
     assert bench.state is State.OPEN
     assert (answer.reason, len(answer.attempts)) == (Reason.TIMEOUT, 1)
     assert len(bench.directory.calls) == 10
+    assert answer.error_message == "TIMEOUT; not tried again: the circuit breaker is open"
+    assert bench.noted[-1].error_message == answer.error_message, "the audit says it, too"
 
 
 async def test_a_cancelled_probe_gives_both_its_places_back() -> None:
@@ -237,19 +244,57 @@ async def test_never_more_calls_than_configured_are_in_flight_for_a_thousand_cal
     assert (len(bench.directory.calls), bench.directory.most_at_once) == (1000, 100)
 
 
-async def test_whoever_finds_the_queue_full_is_answered_overloaded_at_once() -> None:
-    bench = Bench(max_concurrent_lookups=2)
+async def test_4_000_callers_at_once_are_all_served_while_there_is_time() -> None:
+    bench = Bench(max_concurrent_lookups=100)
+    answers = await served(bench, 4000, seconds=0.05)
+    assert reasons(answers) == {None: 4000}
+    assert bench.directory.most_at_once == 100
+
+
+async def test_a_slow_directory_serves_as_many_as_it_can_and_the_others_are_told_in_time() -> None:
+    bench = Bench(max_concurrent_lookups=100, timeout_seconds=60)
+    answers = await served(bench, 4000, seconds=5)
+    assert reasons(answers) == {None: 200, Reason.OVERLOADED: 3800}
+    assert {it.attempts for it in answers if it.reason is Reason.OVERLOADED} == {()}
+    assert bench.clock.monotonic() <= bench.plan.deadline_seconds
+
+
+async def test_a_raised_limit_lets_those_who_wait_in_at_once() -> None:
+    bench = Bench(max_concurrent_lookups=1)
     bench.directory.gate = asyncio.Event()
-    room = 2 + 2 * QUEUE_PER_PLACE
-    asked = bench.ask_at_once(1000)
-    await bench.until(lambda: sum(task.done() for task in asked) == 1000 - room)
-    assert not any(task.done() for task in asked[:room]), "the first ones are kept"
-    assert len(bench.directory.calls) == 2
+    asked = bench.ask_at_once(10)
+    await bench.until(lambda: len(bench.directory.calls) == 1)
+    bench.call.follow(dataclasses.replace(bench.plan, max_concurrent_lookups=10))
+    await bench.until(lambda: len(bench.directory.calls) == 10)
     bench.directory.gate.set()
-    answers = await asyncio.gather(*asked)
-    assert reasons(answers) == {None: room, Reason.OVERLOADED: 1000 - room}
-    assert {answer.attempts for answer in answers[room:]} == {()}
-    assert bench.directory.most_at_once == 2
+    assert reasons(await asyncio.gather(*asked)) == {None: 10}
+
+
+async def test_whoever_waited_for_a_place_goes_by_the_configuration_of_that_moment() -> None:
+    bench = Bench(max_concurrent_lookups=1)
+    bench.directory.gate = asyncio.Event()
+    asked = bench.ask_at_once(2)
+    await bench.until(lambda: len(bench.directory.calls) == 1)
+    bench.plan = dataclasses.replace(bench.plan, api_endpoint="http://other/")
+    bench.directory.gate.set()
+    first, second = await asyncio.gather(*asked)
+    endpoints = [answer.attempts[0].api_endpoint for answer in (first, second)]
+    assert endpoints == [ENDPOINT, "http://other/"]
+
+
+async def served(bench: Bench, callers: int, *, seconds: float) -> list[DirectoryAnswer]:
+    """What callers who come at once hear of a directory each of whose answers takes so long."""
+    directory = bench.directory
+    directory.gate = asyncio.Event()
+    asked = bench.ask_at_once(callers)
+    while True:
+        for _ in range(10):  # until nobody has anything more to do
+            await asyncio.sleep(0)
+        if all(task.done() for task in asked):
+            return [task.result() for task in asked]
+        gate, directory.gate = directory.gate, asyncio.Event()
+        bench.clock.advance(seconds)
+        gate.set()
 
 
 async def test_whoever_waits_until_the_deadline_is_answered_overloaded() -> None:
@@ -291,12 +336,8 @@ async def test_whoever_queued_before_the_breaker_opened_is_spared_the_directory(
 
 async def test_an_overload_is_no_failure_of_the_directory() -> None:
     bench = Bench(max_concurrent_lookups=1)
-    bench.directory.gate = asyncio.Event()
-    asked = bench.ask_at_once(100)
-    await bench.until(lambda: any(task.done() for task in asked))
-    assert bench.state is State.CLOSED
-    bench.directory.gate.set()
-    await asyncio.gather(*asked)
+    answers = await served(bench, 100, seconds=3)
+    assert reasons(answers)[Reason.OVERLOADED] > 90
     assert bench.state is State.CLOSED
 
 
@@ -330,6 +371,52 @@ async def test_in_an_outage_extra_attempts_stay_within_the_budget(attempts: int)
     extra = len(bench.directory.calls) - 1000
     assert 195 <= extra <= 205
     assert bench.counted("retries_total", outcome="made") == extra
+
+
+BUDGET = "the retry budget is used up, because too many lookups failed lately"
+
+
+async def test_an_answer_and_its_audit_say_that_the_budget_ended_the_attempts() -> None:
+    bench = Bench(retry_attempts=10)
+    bench.call.breaker(ENDPOINT).close()
+    bench.directory.outcome = always(Reason.API_ERROR)
+    answer = await bench.ask()
+    assert (answer.reason, len(answer.attempts)) == (Reason.API_ERROR, 6)
+    assert answer.error_message == f"API_ERROR; not tried again: {BUDGET}"
+    assert [it.error_message for it in bench.noted] == ["API_ERROR"] * 5 + [answer.error_message]
+
+
+@pytest.mark.parametrize("reason", [Reason.API_ERROR, Reason.NOT_FOUND, Reason.INVALID_RESPONSE])
+async def test_an_answer_after_all_attempts_or_a_final_one_is_the_directory_s_alone(
+    reason: Reason,
+) -> None:
+    bench = Bench(retry_attempts=2)
+    bench.directory.outcome = always(reason)
+    assert (await bench.ask()).error_message == reason
+
+
+async def test_a_breaker_that_opens_in_the_pause_before_a_retry_is_named_in_the_answer() -> None:
+    bench = Bench(retry_attempts=2)
+    bench.directory.outcome = always(Reason.API_ERROR)
+    (asked,) = bench.ask_at_once(1)
+    await bench.until(lambda: len(bench.noted) == 1)
+    bench.call.breaker(ENDPOINT).open()
+    answer = await asked
+    assert answer.error_message == "API_ERROR; not tried again: the circuit breaker is open"
+
+
+async def test_the_log_says_once_a_minute_what_ends_the_attempts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(retry_attempts=10)
+    bench.call.breaker(ENDPOINT).close()
+    bench.directory.outcome = always(Reason.API_ERROR)
+    await bench.ask_in_turn(100)
+    line = f"failed lookups are not tried again: {BUDGET}"
+    assert caplog.messages == [line]
+    bench.clock.advance(60)
+    await bench.ask_in_turn(100)
+    assert caplog.messages == [line, line]
 
 
 # -- what it counts

@@ -554,6 +554,7 @@ class Answerer:
     """Answers every record of its topic."""
 
     writes = ("answers",)
+    queued = 0
 
     def __init__(self) -> None:
         self.offsets: list[int] = []
@@ -601,11 +602,11 @@ class Fetching:
 
     def fill(self) -> None:
         """Let there be no room for another event."""
-        self._patch.setattr(batch_path, "MOST_OPEN", 0)
+        self._patch.setattr(batch_path, "WINDOW", 0)
 
     def empty(self) -> None:
         """Let there be room again."""
-        self._patch.setattr(batch_path, "MOST_OPEN", 1000)
+        self._patch.setattr(batch_path, "WINDOW", 10_000)
 
     def own(self, *tps: TP) -> None:
         self.consumer.assignment = lambda: set(tps)
@@ -732,6 +733,26 @@ async def test_what_is_parked_is_not_fetched_and_the_others_are(fetching: Fetchi
     await fetching.fetch(source=[1], rows=[0])
     assert fetching.asked == [{SOURCE, ROWS}, {ROWS}]
     assert fetching.taken == [0]
+
+
+@pytest.mark.parametrize(("late_seconds", "fetched_next"), [(0, {ROWS}), (3600, {SOURCE, ROWS})])
+async def test_a_crowd_that_waits_for_the_event_loop_grows_no_further(
+    fetching: Fetching,
+    monkeypatch: pytest.MonkeyPatch,
+    late_seconds: float,
+    fetched_next: set[TP],
+) -> None:
+    monkeypatch.setattr(batch_path, "CROWD", 2)
+    monkeypatch.setattr(batch_path, "LATE_SECONDS", late_seconds)
+    fetching.answerer.leaves = True
+    await fetching.fetch(source=[0])
+    await fetching.fetch(source=[1])
+    await fetching.fetch()
+    assert fetching.asked == [{SOURCE, ROWS}, {SOURCE, ROWS}, fetched_next]
+    for event in fetching.answerer.events:
+        event.finish()
+    await fetching.fetch()
+    assert fetching.asked[-1] == {SOURCE, ROWS}
 
 
 async def test_a_fetch_does_not_wait_long_while_what_is_taken_in_lists_is_paused(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -143,21 +144,22 @@ async def test_more_than_a_list_is_handed_over_in_several(bench: Bench) -> None:
 
 
 def lookups(count: int) -> dict[TP, list[Fetched]]:
-    return {TP("asked", 0): [Fetched(offset) for offset in range(count)]}
+    return {TP("asked", 0): [Fetched(offset) for offset in range(count)]} if count else {}
 
 
 @pytest.mark.usefixtures("at_once")
 async def test_while_there_are_lookups_lists_are_short(bench: Bench) -> None:
-    bench.app.answer_lists(["asked"], None)
+    bench.app.answer_lists(["asked"], SimpleNamespace(queued=0))
     rows = {LISTED: [Fetched(offset) for offset in range(LIST)]}
     bench.path.take({**rows, **lookups(1)}, 1)
     await soon(lambda: bench.positions() == (LIST, 0))
     assert {len(it) for it in bench.taker.lists} == {SHORT_LIST}
 
 
+@pytest.mark.parametrize(("fetched", "queued"), [(BEHIND, 0), (0, BEHIND)])
 @pytest.mark.usefixtures("at_once")
 async def test_while_lookups_are_behind_a_list_is_taken_now_and_then(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fetched: int, queued: int
 ) -> None:
     pauses: list[float] = []
     sleep = asyncio.sleep
@@ -168,9 +170,9 @@ async def test_while_lookups_are_behind_a_list_is_taken_now_and_then(
         await sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", noted)
-    bench.app.answer_lists(["asked"], None)
+    bench.app.answer_lists(["asked"], SimpleNamespace(queued=queued))
     rows = {LISTED: [Fetched(offset) for offset in range(3 * SHORT_LIST)]}
-    bench.path.take({**rows, **lookups(BEHIND)}, 1)
+    bench.path.take({**rows, **lookups(fetched)}, 1)
     await soon(lambda: bench.positions() == (3 * SHORT_LIST, 0))
     assert len([it for it in pauses if 0 < it <= SHARE_SECONDS]) == 2, "but for the first"
 

@@ -118,7 +118,62 @@ async def test_an_edit_that_the_broker_does_not_take_leaves_nothing_behind() -> 
     assert worker.store.changes == {}
     assert worker.current.in_force is UNEDITED
     worker.topic.down = False
-    assert isinstance(await worker.live.edit({}, note=Note(by="b", expected_version=0)), Changed)
+    again = await worker.live.edit({"retry_attempts": 3}, note=Note(by="b", expected_version=0))
+    assert isinstance(again, Changed)
+
+
+@pytest.mark.parametrize(
+    ("config", "enabled"),
+    [
+        (None, None),
+        ({}, False),
+        ({"retry_attempts": 3}, None),
+        ({"timeout_seconds": None}, None),
+        ({"deadline_seconds": 2.0}, None),
+    ],
+)
+async def test_an_edit_that_changes_nothing_makes_no_version(
+    config: object, *, enabled: bool | None
+) -> None:
+    worker = Worker()
+    given = {"retry_attempts": 3, "deadline_seconds": 2}
+    first = await worker.live.edit(given, enabled=False, note=ANNA)
+    assert isinstance(first, Changed)
+    outcome = await worker.live.edit(config, enabled=enabled, note=Note(by="b", description="x"))
+    assert outcome == Changed(first.version, is_new=False)
+    assert (worker.topic.published, list(worker.store.changes)) == ([first.version], [1])
+    assert worker.current.in_force == first.version
+
+
+async def test_the_first_edit_of_all_that_sets_nothing_leaves_the_defaults_unedited() -> None:
+    worker = Worker()
+    outcome = await worker.live.edit({"retry_attempts": None}, enabled=True, note=ANNA)
+    assert outcome == Changed(UNEDITED, is_new=False)
+    assert (worker.topic.published, worker.store.changes) == ([], {})
+
+
+async def test_an_edit_that_changes_nothing_of_another_version_than_expected_is_a_conflict() -> (
+    None
+):
+    worker = Worker(stored(a_version(1, retry_attempts=3)))
+    late = Note(by="ben", expected_version=0)
+    outcome = await worker.live.edit({"retry_attempts": 3}, note=late)
+    assert isinstance(outcome, Refused)
+    assert outcome.code is RefusalCode.CONFLICT
+
+
+async def test_a_rollback_to_what_is_in_force_makes_no_version() -> None:
+    worker = Worker(stored(a_version(1, retry_attempts=3), a_version(2, retry_attempts=3)))
+    outcome = await worker.live.rollback(1, note=ANNA)
+    assert isinstance(outcome, Changed)
+    assert (outcome.version.version, outcome.is_new, worker.topic.published) == (2, False, [])
+
+
+async def test_a_tombstone_over_the_defaults_is_a_version_on_the_topic_again() -> None:
+    worker = Worker()
+    await worker.follower.follow(write_record(a_version(1)))
+    await worker.follower.follow(None)
+    assert [(it.version, it.config) for it in worker.topic.published] == [(2, {})]
 
 
 async def test_an_edit_counts_on_from_what_is_in_force_when_the_store_was_lost() -> None:

@@ -26,7 +26,6 @@ from posstream.events import answered
 from posstream.json_input import read_json_exactly
 from posstream.lookup import Answered, CustomerLookup
 from posstream.metrics import Metrics
-from posstream.resilience.bulkhead import QUEUE_PER_PLACE
 from posstream.resilience.retry import Backoff
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher
 from tests.manual_clock import ManualClock
@@ -95,6 +94,10 @@ class Bench:
             self.directory.gate.set()
         await asyncio.gather(*self.others)
         await self.lookup.drain()
+
+    def edit(self, **changes: Any) -> None:
+        """Put another configuration in force."""
+        self.configuration.value = dataclasses.replace(self.configuration.value, **changes)
 
     async def known(self, *, age: float) -> CacheEntry:
         """The entry of a customer who was fetched so many seconds ago."""
@@ -413,11 +416,12 @@ async def the_breaker_is_open(bench: Bench) -> None:
     bench.call.breaker(ENDPOINT).open()
 
 
-async def the_queue_is_full(bench: Bench) -> None:
-    """Others hold the one place that there is and wait for it."""
+async def no_place_comes_free(bench: Bench) -> None:
+    """Another call holds the one place that there is past the deadline."""
     bench.directory.gate = asyncio.Event()
-    bench.others = [asyncio.create_task(bench.ask(f"+2{n}")) for n in range(1 + QUEUE_PER_PLACE)]
+    bench.others = [asyncio.create_task(bench.ask("+2"))]
     await bench.until(lambda: len(bench.directory.calls) == 1)
+    bench.edit(deadline_seconds=0.01)
 
 
 Trouble = Callable[[Bench], Awaitable[None]]
@@ -426,7 +430,7 @@ TROUBLES = [
     pytest.param(the_api_is_silent, Reason.TIMEOUT, id="TIMEOUT"),
     pytest.param(the_api_talks_nonsense, Reason.INVALID_RESPONSE, id="INVALID_RESPONSE"),
     pytest.param(the_breaker_is_open, Reason.CIRCUIT_OPEN, id="CIRCUIT_OPEN"),
-    pytest.param(the_queue_is_full, Reason.OVERLOADED, id="OVERLOADED"),
+    pytest.param(no_place_comes_free, Reason.OVERLOADED, id="OVERLOADED"),
 ]
 
 
@@ -495,6 +499,43 @@ async def test_nothing_beyond_the_stale_window_is_served(trouble: Trouble, reaso
     assert isinstance(answer, LookupFailed)
     assert answer.reason is reason
     await bench.end()
+
+
+async def test_an_event_whose_call_is_under_way_at_its_deadline_is_told_so() -> None:
+    bench = Bench(max_concurrent_lookups=1, deadline_seconds=0.01)
+    bench.directory.gate = asyncio.Event()
+    under_way, waiting = await asyncio.gather(bench.ask("+1"), bench.ask("+2"))
+    reasons = [it.reason for it in (under_way, waiting) if isinstance(it, LookupFailed)]
+    assert reasons == [Reason.DEADLINE, Reason.OVERLOADED]
+    await bench.end()
+    assert bench.directory.calls == ["+1"], "nobody waits for the other any more"
+
+
+async def test_an_answer_goes_by_the_configuration_that_is_in_force_when_it_leaves() -> None:
+    bench = Bench()
+    await bench.known(age=STALE - 1)
+    task = await bench.asking()
+    bench.edit(version=7, fallback_to_cache_on_error=False)
+    bench.directory.outcome = failing(Reason.INVALID_RESPONSE)
+    bench.open_gate()
+    answer = await task
+    assert isinstance(answer, LookupFailed)
+    assert (answer.reason, answer.config_version) == (Reason.INVALID_RESPONSE, 7)
+
+
+async def test_a_refresh_gives_way_to_events_and_an_event_that_joins_it_brings_it_forward() -> None:
+    bench = Bench(max_concurrent_lookups=1)
+    holder = await bench.asking("+1")
+    for identifier in ("+2", "+3"):
+        bench.lookup.refresh(Refresh(identifier, "by-hand"), bench.cache)
+        await asyncio.sleep(0)
+    others = [asyncio.create_task(bench.ask(identifier)) for identifier in ("+4", "+3")]
+    await asyncio.sleep(0)
+    bench.open_gate()
+    await asyncio.gather(holder, *others)
+    await bench.end()
+    assert (bench.directory.calls[0], bench.directory.calls[-1]) == ("+1", "+2")
+    assert sorted(bench.directory.calls) == ["+1", "+2", "+3", "+4"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Customers and baskets are read back as they were projected."""
 
+import unicodedata
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.projection import SqlProjection
 from posstream.adapters.sql.read_model import SqlReadModel
+from posstream.adapters.sql.schema import CUSTOMERS
 from posstream.domain.times import iso_utc
 from posstream.ports import BasketRow, CustomerRow
 from tests.component.sql_databases import DATABASES, JOHN, at, database, found, started
@@ -164,6 +166,71 @@ async def test_a_search_of_names_alone_finds_nobody_by_anything_else(
     model: SqlReadModel, search: str, expected: list[str]
 ) -> None:
     assert await ids(model, search=search, names_only=True) == expected
+
+
+@pytest.fixture
+async def zoe(engine: AsyncEngine, model: SqlReadModel) -> str:
+    """Somebody from a system that writes names in NFD and phones for people."""
+    customer = {
+        **JOHN,
+        "customer_id": "CUST_005",
+        "first_name": unicodedata.normalize("NFD", "Zoë"),
+        "last_name": "IŞIK",
+        "email": "zoe@example.org",
+        "phone": "+49 (151) 23-45 67",
+    }
+    await SqlProjection(engine).apply([found("e5", identifier="CARD_5", customer=customer)])
+    return "CUST_005"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    "search",
+    [
+        "Zoë",
+        "zoË \N{LATIN SMALL LETTER DOTLESS I}ş\N{LATIN SMALL LETTER DOTLESS I}k",
+        "ZOË IŞIK",
+        "oË\N{NO-BREAK SPACE} işik",
+    ],
+)
+@pytest.mark.parametrize("names_only", [True, False])
+async def test_a_name_is_found_in_every_unicode_form_and_case(
+    model: SqlReadModel, zoe: str, search: str, form: str, *, names_only: bool
+) -> None:
+    typed = unicodedata.normalize(form, search)
+    assert await ids(model, search=typed, names_only=names_only) == [zoe]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("names_only", [True, False])
+async def test_a_name_is_found_in_a_row_that_an_earlier_release_wrote(
+    engine: AsyncEngine, model: SqlReadModel, zoe: str, form: str, *, names_only: bool
+) -> None:
+    before = unicodedata.normalize("NFD", "Zoë Straße\n\n").casefold()
+    async with engine.begin() as connection:
+        await connection.execute(
+            update(CUSTOMERS).where(CUSTOMERS.c.customer_id == zoe).values(search_text=before)
+        )
+    typed = unicodedata.normalize(form, "zoë STRASSE")
+    assert await ids(model, search=typed, names_only=names_only) == [zoe]
+
+
+@pytest.mark.parametrize(
+    "search", ["+491512345", "+49 151 2345", "0049-151.2345", "(151) 23-45 67"]
+)
+async def test_a_phone_is_found_in_any_writing(model: SqlReadModel, zoe: str, search: str) -> None:
+    assert await ids(model, search=search) == [zoe]
+    assert await ids(model, search=search, names_only=True) == []
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [("+1 (234) 567-890", "CUST_001"), ("card_7 7", "CUST_003"), ("JOHN@Example.com", "CUST_001")],
+)
+async def test_an_identifier_is_found_in_any_writing(
+    model: SqlReadModel, search: str, expected: str
+) -> None:
+    assert await ids(model, search=search) == [expected]
 
 
 async def test_a_line_break_in_a_field_does_not_make_it_a_name(

@@ -6,6 +6,7 @@ One worker with a directory in the hands of the tests. Time is judged by ratios 
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -108,6 +109,37 @@ async def test_600_slow_misses_run_side_by_side_up_to_the_bulkhead(
     print(f"{took / ideal:.2f} of the ideal time")  # noqa: T201 - a figure, not a judgement
     assert {answer["source"] for answer in answers} == {"API"}
     assert directory.most_at_once == 100
+
+
+async def test_4_000_cold_customers_at_once_are_all_answered_by_the_directory(
+    client: ForeignClient, tally: Tally, worker: Worker
+) -> None:
+    # Time enough on a busy machine, too: how many wait is what must not matter.
+    config = {"deadline_seconds": 120, "timeout_seconds": 60}
+    mock = f"{worker.url}/api/mock-customer-lookup/?generate=1&delay_ms=50"
+    await worker.configure(api_endpoint=mock, **config)
+    those = scans(4000)
+    await produce(client, those)
+    answers = await tally.all_of(those, seconds=150)
+    slowest = max(answer["duration_ms"] for answer in answers)
+    print(f"the last one after {slowest} ms")  # noqa: T201 - a figure, not a judgement
+    await worker.configure(api_endpoint=None, **dict.fromkeys(config))
+    assert Counter(it.get("reason") or it["source"] for it in answers) == {"API": 4000}
+
+
+async def test_each_of_4_000_events_is_answered_though_the_directory_is_too_slow(
+    directory: Directory, client: ForeignClient, tally: Tally, worker: Worker
+) -> None:
+    await worker.configure(deadline_seconds=6, timeout_seconds=60)
+    directory.delay_seconds = 4
+    those = scans(4000)
+    await produce(client, those)
+    answers = await tally.all_of(those, seconds=120)
+    await worker.configure(deadline_seconds=None, timeout_seconds=None)
+    counts = Counter(answer.get("reason") or answer["source"] for answer in answers)
+    print(f"the last one after {max(it['duration_ms'] for it in answers)} ms: {counts}")  # noqa: T201
+    assert counts["OVERLOADED"] > 2000
+    assert not set(counts) - {"API", "OVERLOADED", "DEADLINE", "STALE_CACHE"}
 
 
 async def test_hits_are_not_delayed_by_slow_misses_before_them(

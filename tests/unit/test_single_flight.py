@@ -130,6 +130,16 @@ async def test_a_cancelled_waiter_never_cancels_the_call_of_the_others() -> None
     assert not call.cancelled
 
 
+async def test_a_result_that_comes_in_the_same_moment_as_the_end_of_time_is_taken() -> None:
+    flights: SingleFlight[str, str] = SingleFlight()
+    come = asyncio.get_running_loop().create_future()
+    flight, _ = flights.join("k", lambda _: come)
+    asking = asyncio.ensure_future(flight.result(0))
+    await asyncio.sleep(0)  # its time ends in the next turn of the loop
+    come.set_result("in time")
+    assert await asking == "in time"
+
+
 async def test_a_waiter_out_of_time_leaves_the_call_running() -> None:
     flights = SingleFlight[str, str]()
     call = Call()

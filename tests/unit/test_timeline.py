@@ -161,7 +161,12 @@ def test_the_state_of_the_cache_follows_from_the_source(
     ("source", "reason", "step", "title"),
     [
         (None, "CIRCUIT_OPEN", Step.BREAKER, "The circuit breaker was open: no call"),
-        (None, "OVERLOADED", Step.NO_CALL, "No call: too many lookups waited already"),
+        (
+            None,
+            "OVERLOADED",
+            Step.NO_CALL,
+            "No call: more waited than could be served in time",
+        ),
         (None, "DEADLINE", Step.NO_CALL, "No call ended before the deadline"),
         (
             "STALE_CACHE",

@@ -42,6 +42,7 @@ _BREAKER: Final = {"open": "breaker-open", "close": "breaker-closed", "reset": "
 _DONE: Final = {
     "saved": "Saved. Every worker goes by it within 2 seconds.",
     "rolled-back": "Rolled back, as a new version. Every worker goes by it within 2 seconds.",
+    "same": "Nothing changed: the newest version says so already.",
     "breaker-open": "This worker's breaker is held open: no call leaves this worker.",
     "breaker-closed": "This worker's breaker is held closed: every call goes out.",
     "breaker-auto": "This worker's breaker goes by its rules again.",
@@ -128,7 +129,7 @@ class ConfigurationPage:
         outcome = await self._live.edit(edit.config, enabled=edit.enabled, note=note)
         _log(caller, "updatePluginConfiguration", edit.config, _outcome(outcome))
         if isinstance(outcome, Changed):
-            raise web.HTTPSeeOther(f"{PATH}?done=saved")
+            raise web.HTTPSeeOther(f"{PATH}?done={'saved' if outcome.is_new else 'same'}")
         newest = await self._live.latest()
         errors, problem = _told(outcome)
         meanwhile = await self._since(typed.version, newest)
@@ -191,7 +192,7 @@ class ConfigurationPage:
         outcome = await self._live.rollback(number, note=note)
         audit.changed(caller, "rollback", {"to": number}, _outcome(outcome))
         if isinstance(outcome, Changed):
-            raise web.HTTPSeeOther(f"{PATH}?done=rolled-back")
+            raise web.HTTPSeeOther(f"{PATH}?done={'rolled-back' if outcome.is_new else 'same'}")
         return await self._rollback_page(
             request, to, problem=outcome.message, status=_STATUS[outcome.code]
         )

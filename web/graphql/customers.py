@@ -23,7 +23,7 @@ MAX_CUSTOMERS: Final = 1000
 _LISTED: Final = "customers"
 _TIER: Final = "Exactly this tier."
 _SEARCH: Final = (
-    "Part of a name, e-mail, phone or identifier, in any case; for viewers of a name alone."
+    "Part of a name, e-mail, phone or identifier, in any writing; for viewers of a name alone."
 )
 
 

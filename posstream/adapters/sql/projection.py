@@ -24,8 +24,10 @@ from posstream.adapters.sql.forgotten import ForgottenSubjects, trace_of_answer,
 from posstream.adapters.sql.refusals import RowsRefused, refusals_told
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
 from posstream.domain.forgetting import Marks, Trace
+from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.printable import is_id
+from posstream.domain.search import folded
 from posstream.domain.sent_number import SentNumber
 from posstream.domain.times import parse_utc
 from posstream.json_input import whole_number
@@ -373,9 +375,12 @@ def _customer_row(
 
 
 def search_text(customer: Customer) -> str:
-    """What `search` looks through, case-folded: three lines, so that each is told apart."""
-    lines = (f"{customer.first_name} {customer.last_name}", customer.email, customer.phone)
-    return "\n".join(line.replace("\n", " ") for line in lines).casefold()
+    """What `search` looks through, folded: three lines, so that each is told apart."""
+    phone, normal = customer.phone, normalise(customer.phone, card_guard=False)
+    if isinstance(normal, Identifier) and normal.kind is IdentifierKind.PHONE:
+        phone = phone if normal.value == phone else f"{phone} {normal.value}"
+    lines = (f"{customer.first_name} {customer.last_name}", customer.email, phone)
+    return "\n".join(folded(line) for line in lines)
 
 
 def _answer_row(value: Mapping[str, Any], customer_id: str | None) -> _Row:

@@ -1,6 +1,7 @@
 """Read the read model: customers, baskets and lookups for the web view, in a few statements."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -21,7 +22,9 @@ from posstream.adapters.sql.lookup_logs import has, is_older_than, newest_attemp
 from posstream.adapters.sql.lookup_statistics import lookup_statistics
 from posstream.adapters.sql.reading import reading
 from posstream.adapters.sql.schema import BASKETS, CUSTOMER_IDENTIFIERS, CUSTOMERS
+from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.lookup import AttemptStatus
+from posstream.domain.search import folded
 from posstream.ports import (
     AnswerFilter,
     AnswerPosition,
@@ -119,7 +122,7 @@ class SqlReadModel(ReadModel):
 
         Args:
             tier: exactly this tier.
-            search: part of a name, e-mail, phone or identifier, in any case; blank = all.
+            search: part of a name, e-mail, phone or identifier, in any writing; blank = all.
             names_only: search names alone.
             limit: 1 to 1,000; what is outside counts as the nearer end.
         """
@@ -152,9 +155,8 @@ class SqlReadModel(ReadModel):
             conditions.append(CUSTOMERS.c.customer_id > after)
         if tier is not None:
             conditions.append(CUSTOMERS.c.tier == tier)
-        part = (search or "").strip().casefold()
-        if part:
-            conditions.append(_is_named(part) if names_only else _is_found_by(part))
+        if search and folded(search):
+            conditions.append(_is_named(search) if names_only else _is_found_by(search))
         return await self._customers(*conditions, limit=_bounded(first))
 
     async def customer_history(self, customer_id: str) -> CustomerHistory | None:
@@ -314,26 +316,40 @@ async def _identifiers(
     return found
 
 
-def _is_found_by(part: str) -> ColumnElement[bool]:
-    """Whose name, e-mail, phone or identifier has this part, which is case-folded."""
+def _is_found_by(search: str) -> ColumnElement[bool]:
+    """Who has this as a part of a name, an e-mail, a phone or an identifier."""
+    parts = _spellings(search)
     # A normalised identifier is in one case throughout: that is twice as fast as folding each.
-    identifier = CUSTOMER_IDENTIFIERS.c.identifier
+    identifiers = {*parts, *(part.upper() for part in parts)}
+    normal = normalise(search, card_guard=False)
+    if isinstance(normal, Identifier):
+        parts.add(normal.value.casefold())
+        identifiers.add(normal.value)
     aliases = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
-        or_(*(identifier.contains(one, autoescape=True) for one in {part, part.upper()}))
+        _contains(CUSTOMER_IDENTIFIERS.c.identifier, identifiers)
     )
-    return or_(
-        CUSTOMERS.c.search_text.contains(part, autoescape=True),
-        CUSTOMERS.c.customer_id.in_(aliases),
-    )
+    return or_(_contains(CUSTOMERS.c.search_text, parts), CUSTOMERS.c.customer_id.in_(aliases))
 
 
-def _is_named(part: str) -> ColumnElement[bool]:
-    """Whose name has this part, which is case-folded.
+def _is_named(search: str) -> ColumnElement[bool]:
+    """Who has this as a part of the name.
 
     The name is the first of the three lines that are searched: two more come after it.
     """
-    escaped = re.sub(r"([/%_])", r"/\1", part.replace("\n", " "))
-    return CUSTOMERS.c.search_text.like(f"%{escaped}%\n%\n%", escape="/")
+    escaped = (re.sub(r"([/%_])", r"/\1", part) for part in _spellings(search))
+    text = CUSTOMERS.c.search_text
+    return or_(*(text.like(f"%{part}%\n%\n%", escape="/") for part in sorted(escaped)))
+
+
+def _spellings(search: str) -> set[str]:
+    """What rows may have for a text: it is folded; rows of earlier releases only case-folded."""
+    text = " ".join(search.split())
+    before = {unicodedata.normalize(form, text).casefold() for form in ("NFC", "NFD")}
+    return {folded(text), *before}
+
+
+def _contains(column: ColumnElement[str], parts: Iterable[str]) -> ColumnElement[bool]:
+    return or_(*(column.contains(part, autoescape=True) for part in sorted(parts)))
 
 
 def _asked(ids: Iterable[str]) -> list[str]:

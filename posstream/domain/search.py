@@ -1,0 +1,24 @@
+"""What two spellings of one name have in common, for searches. Pure."""
+
+import unicodedata
+from typing import Final
+
+#: In Turkish, I and i are two letters in either case; elsewhere a name is typed with one of them.
+_ONE_I: Final = {ord("İ"): "i", ord("\N{LATIN SMALL LETTER DOTLESS I}"): "i"}
+_DOTTED: Final = "i\N{COMBINING DOT ABOVE}"
+
+
+def folded(text: str) -> str:
+    """A text without what differs by keyboard, system and habit.
+
+    That is: case, the Unicode form (NFC or NFD), width and ligatures (NFKC), characters that
+    cannot be seen (Cf), and how many blanks of which kind there are. Accents stay.
+    """
+    if not text.isascii():
+        seen = (c for c in text if unicodedata.category(c) != "Cf")
+        text = unicodedata.normalize("NFKC", "".join(seen)).translate(_ONE_I)
+        # Twice (Unicode's definition D146): folding can bring forth what is to be composed.
+        for _ in range(2):
+            text = unicodedata.normalize("NFKC", text.casefold())
+        text = text.replace(_DOTTED, "i")
+    return " ".join(text.casefold().split())

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from posstream.domain.errors import ReadModelBusy
+from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from web.access import is_https, route_of
 from web.json_answer import error_answer
 
@@ -30,6 +30,8 @@ SAFE_HEADERS: Final = {
 #: For a year, and only said over TLS: a browser must not be sent where nobody listens (RFC 6797).
 _TRANSPORT_SECURITY: Final = "max-age=31536000"
 _BAD_REQUEST: Final = 400
+#: What a caller is told while the database is away; the reason is the operator's, in the log.
+AWAY: Final = "the database is away: tills are answered, try again later"
 
 
 async def add_safe_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -52,6 +54,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _http_error(answer)
     except ReadModelBusy as why:
         return error_answer(503, "BUSY", str(why))
+    except DatabaseAway as why:
+        logger.warning("%s: the database is away: %s", route_of(request), why)
+        return error_answer(503, "DATABASE_AWAY", AWAY)
     except Exception:
         reference = new_reference()
         # The route and not the path: a path can hold a customer's identifier.

@@ -15,10 +15,11 @@ from posstream.adapters.sql.opening import DatabaseOpening
 from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.domain.errors import BrokerUnreachable, StartRefused
 from posstream.lookup import CustomerLookup
+from posstream.preflight import Start, check_start, unusable
 from posstream.settings import Settings
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
 from posstream.streaming.membership import Membership
-from posstream.streaming.preflight import prepare_topics, tombstones_kept_ms
+from posstream.streaming.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
 from posstream.topics import TOPICS
 from web.server import WebServer
 
@@ -62,6 +63,15 @@ class Runtime:
             StartRefused: with a sentence that says what to do.
         """
         settings = self._settings
+        conf: Any = self._app.conf
+        await check_start(
+            Start(
+                settings=settings,
+                membership=self._membership,
+                web=(conf.web_bind, conf.web_port) if conf.web_enabled else None,
+                patience_seconds=PATIENCE_SECONDS,
+            )
+        )
         name = self._membership.claim()
         cluster = await prepare_topics(
             settings.bootstrap_servers,
@@ -95,10 +105,7 @@ class Runtime:
         try:
             await self._database.open()
         except Exception as why:
-            raise StartRefused(
-                f"the read model cannot be opened ({type(why).__name__}): "
-                "check POSSTREAM_DATABASE_URL"
-            ) from why
+            raise StartRefused(unusable(why)) from why
         await self._directory.open()
 
     async def _open_database(self) -> None:

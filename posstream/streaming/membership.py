@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from posstream.domain.errors import StartRefused
+from posstream.writable_folder import folder_refusal
 
 
 class Membership:
@@ -30,14 +31,14 @@ class Membership:
         Raises:
             StartRefused: if another process has it.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a+")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._path.open("a+")
+        except OSError as why:
+            raise StartRefused(self._unusable(why.strerror)) from why
         if not _lock(file):
             file.close()
-            raise StartRefused(
-                f"another worker uses the data directory {self._path.parent}: "
-                "give each its own by POSSTREAM_DATADIR"
-            )
+            raise StartRefused(self._taken())
         self._file = file
         file.seek(0)
         name: str = file.read().strip()
@@ -46,6 +47,36 @@ class Membership:
             file.write(name)
             file.flush()
         return name
+
+    def ask(self) -> None:
+        """Look whether `claim` would succeed. Nothing is made.
+
+        Raises:
+            StartRefused: as `claim`.
+        """
+        if self._file is not None:
+            return
+        try:
+            why = folder_refusal(self._path.parent)
+            if why is None and self._path.exists():
+                with self._path.open("r+") as file:
+                    if not _lock(file):
+                        raise StartRefused(self._taken())
+        except OSError as error:
+            why = error.strerror
+        if why is not None:
+            raise StartRefused(self._unusable(why))
+
+    def _unusable(self, why: str | None) -> str:
+        return (
+            f"the data directory {self._path.parent} cannot be used ({why}): see POSSTREAM_DATADIR"
+        )
+
+    def _taken(self) -> str:
+        return (
+            f"another worker uses the data directory {self._path.parent}: "
+            "give each its own by POSSTREAM_DATADIR"
+        )
 
     def release(self) -> None:
         """Let another process have the directory."""

@@ -43,6 +43,7 @@ def sqlite_error(code: int) -> sqlite3.Error:
         psycopg.OperationalError(FAILED + "FATAL:  session is read-only"),
         psycopg.OperationalError(FAILED + "FATAL:  server login has been failing, try again later"),
         psycopg.OperationalError(FAILED + "FATAL:  no more connections allowed (max_client_conn)"),
+        psycopg.OperationalError("failed to resolve host 'x': Name or service not known"),
         psycopg.errors.ConnectionTimeout("connection timeout expired"),
         sqlite_error(sqlite3.SQLITE_BUSY),
         sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT),

@@ -34,8 +34,26 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
         await connection.run_sync(_upgrade, revision)
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
-    config = Config(attributes={"connection": connection})
+async def rehearse(engine: AsyncEngine) -> None:
+    """Run the missing migrations and take them back.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: from the database.
+    """
+    async with engine.connect() as connection:
+        await connection.run_sync(_upgrade, "head")
+        await connection.rollback()
+
+
+def configuration() -> Config:
+    """Alembic's configuration, without a connection."""
+    config = Config()
     config.set_main_option("script_location", SCRIPT_LOCATION)
     config.set_main_option("path_separator", "os")
+    return config
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = configuration()
+    config.attributes["connection"] = connection
     command.upgrade(config, revision)

@@ -40,9 +40,10 @@ async def rehearse(engine: AsyncEngine) -> None:
     Raises:
         sqlalchemy.exc.DBAPIError: from the database.
     """
-    async with engine.connect() as connection:
+    # Begun here, or Alembic begins and commits.
+    async with engine.connect() as connection, connection.begin() as transaction:
         await connection.run_sync(_upgrade, "head")
-        await connection.rollback()
+        await transaction.rollback()
 
 
 def configuration() -> Config:

@@ -63,7 +63,8 @@ _STATES: Final = tuple(
 )
 #: A failed connection of which the server, or libpq itself, will say the same next time.
 _LASTING: Final = re.compile(
-    r"FATAL|SSL(?! SYSCALL)|certificate|GSS|authentication|password|definition of service|service file|invalid|not supported"
+    r"FATAL|SSL(?! SYSCALL)|certificate|GSS|authentication|password|of service|service file"
+    r"|invalid|not supported"
 )
 _DECORATION: Final = re.compile(
     r"connection (failed|is bad): |connection to server at .*? failed: |FATAL:\s+|ERROR:\s+"

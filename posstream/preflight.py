@@ -4,6 +4,7 @@ Each step asks and changes nothing, so that a start which is refused has done no
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Start:
     membership: Membership
     #: Host and port of the web view; None = the worker has none.
     web: tuple[str, int] | None
+    #: A worker may run on the same data directory, and then has the port.
+    beside_worker: bool = False
     #: How long the broker may take to come up.
     patience_seconds: float
 
@@ -92,16 +95,20 @@ def unusable(why: BaseException) -> str:
 
 async def _data_directory(start: Start) -> Outcome:
     try:
-        start.membership.ask()
+        taken = start.membership.ask(beside_worker=start.beside_worker)
     except StartRefused as why:
         return Refusal(str(why))
-    return Passed(f"data directory {start.settings.datadir}")
+    used = ", which a running worker uses" if taken else ""
+    return Passed(f"data directory {start.settings.datadir}{used}")
 
 
 async def _web_port(start: Start) -> Outcome:
     if start.web is None:
         return Passed("no web view")
     host, port = start.web
+    with contextlib.suppress(StartRefused):  # the data directory's step has said it
+        if start.membership.ask(beside_worker=start.beside_worker):
+            return Passed(f"port {port} on {host}, of the running worker")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

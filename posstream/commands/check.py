@@ -37,6 +37,7 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[Line]:
         settings=settings,
         membership=Membership(settings.datadir),
         web=(settings.web_host, settings.web_port),
+        beside_worker=True,
         patience_seconds=0,
     )
     async for outcome in outcomes(start):

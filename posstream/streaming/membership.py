@@ -48,24 +48,34 @@ class Membership:
             file.flush()
         return name
 
-    def ask(self) -> None:
+    def ask(self, *, beside_worker: bool = False) -> bool:
         """Look whether `claim` would succeed. Nothing is made.
+
+        Args:
+            beside_worker: that another process has it is no refusal.
+
+        Returns:
+            whether another process has it.
 
         Raises:
             StartRefused: as `claim`.
         """
         if self._file is not None:
-            return
+            return False
         try:
             why = folder_refusal(self._path.parent)
-            if why is None and self._path.exists():
-                with self._path.open("r+") as file:
-                    if not _lock(file):
-                        raise StartRefused(self._taken())
+            taken = why is None and self._path.exists() and self._is_locked()
         except OSError as error:
-            why = error.strerror
+            raise StartRefused(self._unusable(error.strerror)) from error
         if why is not None:
             raise StartRefused(self._unusable(why))
+        if taken and not beside_worker:
+            raise StartRefused(self._taken())
+        return taken
+
+    def _is_locked(self) -> bool:
+        with self._path.open("r+") as file:
+            return not _lock(file)
 
     def _unusable(self, why: str | None) -> str:
         return (

@@ -25,6 +25,7 @@ from posstream.adapters.sql import schema
 from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.projection import SqlProjection
+from posstream.domain.errors import DatabaseAway
 from posstream.ports import ProjectedEvent, Projection
 from posstream.streaming import list_path
 from posstream.streaming.list_path import ListPath
@@ -216,7 +217,7 @@ async def test_a_lock_timeout_is_waited_out(url: str, engine: AsyncEngine) -> No
             ProjectionAgent(ListApp(), projection=projection).project(batch)
         )
         for _ in range(3):
-            assert isinstance(await projection.error(), DBAPIError)
+            assert isinstance(await projection.error(), DBAPIError | DatabaseAway)
     await asyncio.wait_for(projecting, SOON_SECONDS)
     await impatient.dispose()
     assert await ids(engine) == ["e1", "e2"]
@@ -387,8 +388,8 @@ async def test_what_only_the_server_refuses_is_skipped_alone_too(
             )
         assert await ids(engine) == ["e1"]
         assert [re.findall(r"\(.*\)", line) for line in caplog.messages] == [
-            ["(DBAPIError 22021)"],
-            ["(DBAPIError 22001)"],
+            ["(DataError 22P05)"],
+            ["(DataError 22001)"],
         ]
         assert "SECRET" not in caplog.text
         await engine.dispose()
@@ -411,7 +412,7 @@ async def test_a_table_that_is_missing_is_no_reason_to_skip(engine: AsyncEngine)
 
 async def test_a_database_that_is_away_is_no_reason_to_skip() -> None:
     gone = create_engine("postgresql://127.0.0.1:1/none")
-    with pytest.raises(OSError, match="1"):
+    with pytest.raises(DatabaseAway, match="Connection refused"):
         await SqlProjection(gone).apply([found("e1")])
     await gone.dispose()
 

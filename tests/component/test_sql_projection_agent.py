@@ -291,10 +291,13 @@ class Way:
             self._passing.add(asyncio.create_task(self._carry(source, sink)))
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while piece := await source.read(65_536):
-            await self.passable.wait()
-            sink.write(piece)
-        sink.close()
+        try:
+            while piece := await source.read(65_536):
+                await self.passable.wait()
+                sink.write(piece)
+        finally:
+            sink.close()
+            await sink.wait_closed()
 
     async def close(self) -> None:
         for task in self._passing:
@@ -309,7 +312,7 @@ async def test_a_connection_that_died_without_a_word_is_given_up(tmp_path: Path)
         way = Way(address.host or "", address.port or 0)
         server = await asyncio.start_server(way.take, "127.0.0.1", 0)
         by_way = address.set(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
-        engine = create_engine(by_way)
+        engine = create_engine(by_way.render_as_string(hide_password=False))
         await upgrade(engine)
         projection = Watched(SqlProjection(engine, patience_seconds=0.5))
         await projection.apply([found("e1")])

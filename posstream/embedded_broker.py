@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from posstream.domain.errors import StartRefused
+from posstream.topics import EMBEDDED_CLUSTER
 
 #: By this cluster id a worker knows the broker, and fits its settings to it.
-CLUSTER_ID: Final = "posstream-embedded"
+CLUSTER_ID: Final = EMBEDDED_CLUSTER
 _READY_SECONDS: Final = 10
 _STOP_SECONDS: Final = 3
 _PR_SET_PDEATHSIG: Final = 1

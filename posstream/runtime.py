@@ -17,10 +17,11 @@ from posstream.configuration import CurrentConfiguration, PluginConfiguration
 from posstream.domain.errors import BrokerUnreachable, StartRefused
 from posstream.lookup import CustomerLookup
 from posstream.open_files import raise_open_files
+from posstream.preflight import Start, check_start, unusable
 from posstream.private_files import keep_private
-from posstream.settings import Settings
+from posstream.settings import Settings, without_brackets
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
-from posstream.streaming.preflight import prepare_topics, tombstones_kept_ms
+from posstream.streaming.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
 from posstream.topics import TOPICS
 from web.server import WebServer
 
@@ -66,6 +67,15 @@ class Runtime:
         """
         settings = self._settings
         raise_open_files()
+        conf: Any = self._app.conf
+        await check_start(
+            Start(
+                settings=settings,
+                membership=self._app.membership,
+                web=(without_brackets(conf.web_bind), conf.web_port) if conf.web_enabled else None,
+                patience_seconds=PATIENCE_SECONDS,
+            )
+        )
         name = self._app.membership.claim()
         was_open = keep_private(settings.datadir)
         if was_open is not None:
@@ -102,10 +112,7 @@ class Runtime:
         try:
             await self._database.open()
         except Exception as why:
-            raise StartRefused(
-                f"the read model cannot be opened ({type(why).__name__}): "
-                "check POSSTREAM_DATABASE_URL"
-            ) from why
+            raise StartRefused(unusable(why)) from why
         await self._directory.open()
 
     async def _open_database(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from posstream.configuration import check_endpoint, wire_endpoint
+from posstream.database_address import read_address, sqlite_url
 from posstream.domain.access_key import AccessKey, clash, read_access_keys
 from posstream.domain.addresses import REFUSED, is_refused
 from posstream.domain.credentials import Credentials, OAuthClient, read_authorization
@@ -51,7 +52,6 @@ _PROXY_FORM: Final = "must look like http://host:port or http://user:password@ho
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 #: Where each worker serves its mock of a directory.
 MOCK_PATH: Final = "/api/mock-customer-lookup/"
-_DATABASE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 _SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
@@ -136,7 +136,7 @@ class Settings:
         """The URL of the read model."""
         if self.explicit_database_url is not None:
             return self.explicit_database_url
-        return f"sqlite+aiosqlite:///{self.datadir.absolute() / 'posstream.sqlite3'}"
+        return sqlite_url(self.datadir.absolute() / "posstream.sqlite3")
 
     @property
     def bootstrap_servers(self) -> list[str]:
@@ -275,15 +275,7 @@ def _broker(raw: str) -> str:
 
 
 def _database_url(raw: str) -> str:
-    scheme = raw.partition("://")[0]
-    if scheme not in _DATABASE_SCHEMES or "://" not in raw:
-        raise ValueError(
-            "must start with " + " or ".join(f"{scheme}://" for scheme in _DATABASE_SCHEMES)
-        )
-    try:
-        _ = urlsplit(raw).port
-    except ValueError:
-        raise ValueError("is not a URL") from None
+    read_address(raw)
     return raw
 
 

@@ -7,6 +7,9 @@ from typing import Final
 #: The Faust app id: the consumer group, and the prefix of internal topics.
 APP_ID: Final = "posstream"
 
+#: The id of the embedded broker's cluster: by it a worker knows that broker.
+EMBEDDED_CLUSTER: Final = f"{APP_ID}-embedded"
+
 CUSTOMER_IDENTIFIED: Final = "customer-identified"
 CUSTOMER_DATA_FETCHED: Final = "customer-data-fetched"
 CUSTOMER_LOOKUP_FAILED: Final = "customer-lookup-failed"

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from posstream.domain.errors import ReadModelBusy
+from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from web.access import is_https, route_of
 from web.json_answer import error_answer
 
@@ -33,6 +33,8 @@ _BAD_REQUEST: Final = 400
 #: How a body may be encoded; the parser decodes it.
 _ENCODINGS: Final = frozenset({"identity", "gzip", "deflate"})
 UNREADABLE_BODY: Final = "the body is not encoded as its headers say"
+#: What a caller is told while the database is away; the reason is the operator's, in the log.
+AWAY: Final = "the database is away: tills are answered, try again later"
 
 
 async def add_safe_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -57,8 +59,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _http_error(answer)
     except web.RequestPayloadError:
         return error_answer(400, "BAD_REQUEST", UNREADABLE_BODY)
-    except ReadModelBusy as why:
-        return error_answer(503, "BUSY", str(why))
+    except (ReadModelBusy, DatabaseAway) as why:
+        return _unavailable(request, why)
     except Exception as why:
         if isinstance(why, ConnectionError) and request.transport is None:
             raise  # the client has gone, maybe with half of its body unsent
@@ -81,6 +83,13 @@ def unsupported_encoding() -> web.Response:
 def new_reference() -> str:
     """An id that stands both in an answer and in the log."""
     return uuid.uuid4().hex[:12]
+
+
+def _unavailable(request: web.Request, why: ReadModelBusy | DatabaseAway) -> web.Response:
+    if isinstance(why, ReadModelBusy):
+        return error_answer(503, "BUSY", str(why))
+    logger.warning("%s: the database is away: %s", route_of(request), why)
+    return error_answer(503, "DATABASE_AWAY", AWAY)
 
 
 def _http_error(answer: web.HTTPException) -> web.Response:

@@ -198,18 +198,23 @@ class WebServer:
             await site.start()
         except OSError as why:
             await self.stop()
-            if why.errno == errno.EADDRINUSE:
-                raise StartRefused(
-                    f"port {self._port} on {self._host} is in use: "
-                    "stop the program that has it or set POSSTREAM_WEB_PORT"
-                ) from why
-            raise StartRefused(
-                f"cannot listen on port {self._port} of {self._host} "
-                f"({errno.errorcode.get(why.errno or 0, type(why).__name__)}): "
-                "set POSSTREAM_WEB_HOST and POSSTREAM_WEB_PORT"
-            ) from why
+            raise StartRefused(no_port(self._host, self._port, why)) from why
 
     async def stop(self) -> None:
         """Stop listening and give open requests a moment; more than once is fine."""
         self._connections.stop()
         await self._runner.cleanup()
+
+
+def no_port(host: str, port: int, why: OSError) -> str:
+    """The sentence for an address that cannot be listened on."""
+    if why.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} on {host} is in use: stop the program that has it or set "
+            "POSSTREAM_WEB_PORT"
+        )
+    name = errno.errorcode.get(why.errno or 0, type(why).__name__)
+    return (
+        f"cannot listen on port {port} of {host} ({name}: {why.strerror}): "
+        "set POSSTREAM_WEB_HOST and POSSTREAM_WEB_PORT"
+    )

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
-from posstream.domain.errors import DatabaseUnusable
+from posstream.adapters.sql.refusals import kind
+from posstream.domain.errors import DatabaseAway, DatabaseUnusable
 from posstream.settings import Settings
 
 
@@ -25,10 +26,14 @@ async def opened(settings: Settings) -> AsyncIterator[AsyncEngine]:
     try:
         await upgrade(engine)
         yield engine
-    except (SQLAlchemyError, CommandError, OSError, TypeError) as why:
+    except DatabaseAway as why:
         raise DatabaseUnusable(
-            f"the database cannot be used ({type(why).__name__}): check POSSTREAM_DATABASE_URL "
-            "and that the database is up"
+            f"the database cannot be used ({why}): check POSSTREAM_DATABASE_URL and that the "
+            "database is up"
+        ) from why
+    except (SQLAlchemyError, CommandError) as why:
+        raise DatabaseUnusable(
+            f"the database cannot be used ({kind(why)}): check POSSTREAM_DATABASE_URL"
         ) from why
     finally:
         await engine.dispose()

@@ -16,6 +16,7 @@ from posstream.adapters.sql.tables import ReadModelTables
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
 from posstream.commands.topic_reader import TopicReader, topic_reader
+from posstream.domain.errors import DatabaseAway
 from posstream.ports import ProjectedEvent
 from posstream.resilience.retry import growing_pauses
 from posstream.settings import Settings
@@ -105,7 +106,7 @@ async def _apply(projection: SqlProjection, batch: Sequence[ProjectedEvent]) -> 
     for pause in islice(growing_pauses(), _PAUSES):
         try:
             await projection.apply(batch)
-        except (SQLAlchemyError, OSError):
+        except (SQLAlchemyError, DatabaseAway, OSError):
             await asyncio.sleep(pause)
         else:
             return

@@ -7,6 +7,7 @@
     ├── StartRefused         the worker must not start; the message says what to do
     ├── BrokerUnreachable    a command or a subscriber finds no broker
     ├── DatabaseUnusable     a command finds no database
+    ├── DatabaseAway         the database cannot be used now; the message gives its reason
     ├── WorkerUnreachable    a command finds no worker
     ├── GrowthRefused        topics cannot be given more partitions now
     ├── StorageFailed        a store on disk takes nothing more, or was thrown away
@@ -77,6 +78,19 @@ class BrokerUnreachable(PosstreamError):
 
 class DatabaseUnusable(PosstreamError):
     """The database does not answer or is not ours. The message says what to check."""
+
+
+class DatabaseAway(PosstreamError):
+    """The database cannot be used now. The message is the database's own reason.
+
+    Args:
+        reason: the database's words, and its code for them; it names no password.
+        passes: waiting may help. Else the database refuses us and somebody must change something.
+    """
+
+    def __init__(self, reason: str, *, passes: bool) -> None:
+        super().__init__(reason)
+        self.passes = passes
 
 
 class ReadModelBusy(PosstreamError):

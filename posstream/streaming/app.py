@@ -277,7 +277,7 @@ def install_event_loop() -> None:
     # Python looks for cycles after every 700 new objects, a tenth of all CPU; a list has more.
     gc.set_threshold(50_000, 20, 50)
     # A tenth of all CPU goes into aiokafka's debug lines; those of the others hold customers.
-    for name in ("aiokafka", "aiosqlite", "asyncpg", "faust.topics", "faust.transport"):
+    for name in ("aiokafka", "aiosqlite", "psycopg", "faust.topics", "faust.transport"):
         logging.getLogger(name).setLevel(logging.INFO)
 
 

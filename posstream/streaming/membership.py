@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from posstream.domain.errors import StartRefused
+from posstream.writable_folder import folder_refusal
 
 
 class Membership:
@@ -35,14 +36,14 @@ class Membership:
         """
         if self._file is not None:
             return self._name
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a+")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._path.open("a+")
+        except OSError as why:
+            raise StartRefused(self._unusable(why.strerror)) from why
         if not _lock(file):
             file.close()
-            raise StartRefused(
-                f"another worker uses the data directory {self._path.parent}: "
-                "give each its own by POSSTREAM_DATADIR"
-            )
+            raise StartRefused(self._taken())
         self._file = file
         file.seek(0)
         self._name = file.read().strip()
@@ -51,6 +52,46 @@ class Membership:
             file.write(self._name)
             file.flush()
         return self._name
+
+    def ask(self, *, beside_worker: bool = False) -> bool:
+        """Look whether `claim` would succeed. Nothing is made.
+
+        Args:
+            beside_worker: that another process has it is no refusal.
+
+        Returns:
+            whether another process has it.
+
+        Raises:
+            StartRefused: as `claim`.
+        """
+        if self._file is not None:
+            return False
+        try:
+            why = folder_refusal(self._path.parent)
+            taken = why is None and self._path.exists() and self._is_locked()
+        except OSError as error:
+            raise StartRefused(self._unusable(error.strerror)) from error
+        if why is not None:
+            raise StartRefused(self._unusable(why))
+        if taken and not beside_worker:
+            raise StartRefused(self._taken())
+        return taken
+
+    def _is_locked(self) -> bool:
+        with self._path.open("r+") as file:
+            return not _lock(file)
+
+    def _unusable(self, why: str | None) -> str:
+        return (
+            f"the data directory {self._path.parent} cannot be used ({why}): see POSSTREAM_DATADIR"
+        )
+
+    def _taken(self) -> str:
+        return (
+            f"another worker uses the data directory {self._path.parent}: "
+            "give each its own by POSSTREAM_DATADIR"
+        )
 
     def release(self) -> None:
         """Let another process have the directory."""

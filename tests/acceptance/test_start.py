@@ -177,7 +177,7 @@ def test_without_a_running_worker_faust_reset_deletes_the_tables(tmp_path: Path)
 def test_check_says_what_is_missing(tmp_path: Path) -> None:
     checked = posstream("check", datadir=tmp_path, broker=f"kafka://127.0.0.1:{free_port()}")
     assert checked.returncode == 1
-    assert "FAILED   broker at 127.0.0.1:" in checked.stdout
+    assert "FAILED   no Kafka broker answers at 127.0.0.1:" in checked.stdout
     assert "ok       read model on sqlite" in checked.stdout
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from posstream.commands import check, check_directory
+from posstream.preflight import Outcome, Passed, Start
 from posstream.settings import Settings
 from tests.component.directory_server import serving
 
@@ -192,14 +194,10 @@ async def test_a_silent_directory_leads_to_the_firewall(monkeypatch: pytest.Monk
 async def test_the_exit_code_is_the_worst_of_the_lines(
     status: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def there(_: Settings) -> tuple[bool, str]:
-        return True, "there"
+    async def there(_: Start) -> AsyncIterator[Outcome]:
+        yield Passed("there")
 
-    async def stored(_: Settings) -> tuple[tuple[bool, str], None]:
-        return (True, "stored"), None
-
-    monkeypatch.setattr(check, "_broker", there)
-    monkeypatch.setattr(check, "_read_model", stored)
+    monkeypatch.setattr(check, "outcomes", there)
 
     async def handler(request: web.Request) -> web.Response:
         return web.json_response({"customer_id": "C"}, status=status)

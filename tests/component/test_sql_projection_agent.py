@@ -25,6 +25,7 @@ from posstream.adapters.sql import schema
 from posstream.adapters.sql.engine import create_engine
 from posstream.adapters.sql.migrate import upgrade
 from posstream.adapters.sql.projection import SqlProjection
+from posstream.domain.errors import DatabaseAway
 from posstream.ports import ProjectedEvent, Projection
 from posstream.streaming import list_path
 from posstream.streaming.list_path import ListPath
@@ -216,7 +217,7 @@ async def test_a_lock_timeout_is_waited_out(url: str, engine: AsyncEngine) -> No
             ProjectionAgent(ListApp(), projection=projection).project(batch)
         )
         for _ in range(3):
-            assert isinstance(await projection.error(), DBAPIError)
+            assert isinstance(await projection.error(), DBAPIError | DatabaseAway)
     await asyncio.wait_for(projecting, SOON_SECONDS)
     await impatient.dispose()
     assert await ids(engine) == ["e1", "e2"]
@@ -290,10 +291,13 @@ class Way:
             self._passing.add(asyncio.create_task(self._carry(source, sink)))
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while piece := await source.read(65_536):
-            await self.passable.wait()
-            sink.write(piece)
-        sink.close()
+        try:
+            while piece := await source.read(65_536):
+                await self.passable.wait()
+                sink.write(piece)
+        finally:
+            sink.close()
+            await sink.wait_closed()
 
     async def close(self) -> None:
         for task in self._passing:
@@ -308,7 +312,7 @@ async def test_a_connection_that_died_without_a_word_is_given_up(tmp_path: Path)
         way = Way(address.host or "", address.port or 0)
         server = await asyncio.start_server(way.take, "127.0.0.1", 0)
         by_way = address.set(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
-        engine = create_engine(by_way)
+        engine = create_engine(by_way.render_as_string(hide_password=False))
         await upgrade(engine)
         projection = Watched(SqlProjection(engine, patience_seconds=0.5))
         await projection.apply([found("e1")])
@@ -387,8 +391,8 @@ async def test_what_only_the_server_refuses_is_skipped_alone_too(
             )
         assert await ids(engine) == ["e1"]
         assert [re.findall(r"\(.*\)", line) for line in caplog.messages] == [
-            ["(DBAPIError 22021)"],
-            ["(DBAPIError 22001)"],
+            ["(DataError 22P05)"],
+            ["(DataError 22001)"],
         ]
         assert "SECRET" not in caplog.text
         await engine.dispose()
@@ -411,7 +415,7 @@ async def test_a_table_that_is_missing_is_no_reason_to_skip(engine: AsyncEngine)
 
 async def test_a_database_that_is_away_is_no_reason_to_skip() -> None:
     gone = create_engine("postgresql://127.0.0.1:1/none")
-    with pytest.raises(OSError, match="1"):
+    with pytest.raises(DatabaseAway, match="Connection refused"):
         await SqlProjection(gone).apply([found("e1")])
     await gone.dispose()
 

@@ -94,8 +94,7 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         ):
             engine = create_engine(url)
             await upgrade(engine)
-            address = engine.url.render_as_string(hide_password=False)  # with the driver
-            yield Shop(broker.address, address, engine, producer)
+            yield Shop(broker.address, url, engine, producer)
             await engine.dispose()
     finally:
         broker.stop()

@@ -94,8 +94,12 @@ class Server(ServerProcess):
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
-    """A server that is started; `ready` waits for it. It is gone afterwards."""
+def server(*, tls: bool = False) -> Iterator[Server]:
+    """A server that is started; `ready` waits for it. It is gone afterwards.
+
+    Args:
+        tls: it has a certificate of its own making, `server.crt` in its folder, for `localhost`.
+    """
     binaries = _binaries()
     assert binaries is not None
     # PostgreSQL refuses to run as root; Debian's package brings this user.
@@ -113,6 +117,8 @@ def server() -> Iterator[Server]:
             cwd=folder,
             stdout=subprocess.DEVNULL,
         )
+        if tls:
+            _certify(folder, user)
         (port,) = lasting_ports(1)
         made = Server(binaries, folder, port, user)
         try:
@@ -120,6 +126,24 @@ def server() -> Iterator[Server]:
             yield made
         finally:
             made.end()
+
+
+def _certify(folder: Path, user: str | None) -> None:
+    certificate, key = folder / "server.crt", folder / "server.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    for path in (certificate, key):
+        shutil.chown(path, user or getpass.getuser())
+    key.chmod(0o600)
+    folder.chmod(0o755)
+    with (folder / "data" / "postgresql.conf").open("a") as settings:
+        settings.write(f"ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'\n")
 
 
 @contextlib.contextmanager

@@ -18,14 +18,14 @@ from graphql import (
     get_operation_ast,
 )
 
-from posstream.domain.errors import ReadModelBusy
+from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.domain.payment_card import mask_payment_cards
 from web.graphql.answer_size import check_answer_size
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.documents import Documents
 from web.graphql.patience import QUERY_SECONDS, in_time
 from web.graphql.request import Parameters
-from web.middleware import new_reference
+from web.middleware import AWAY, new_reference
 
 logger = logging.getLogger(__name__)
 
@@ -203,6 +203,11 @@ def _masked(error: GraphQLError) -> GraphQLError:
     if isinstance(original, ReadModelBusy):
         return GraphQLError(
             str(original), nodes=error.nodes, path=error.path, extensions={"code": "BUSY"}
+        )
+    if isinstance(original, DatabaseAway):
+        logger.warning("GraphQL was not answered, the database is away: %s", original)
+        return GraphQLError(
+            AWAY, nodes=error.nodes, path=error.path, extensions={"code": "DATABASE_AWAY"}
         )
     reference = new_reference()
     logger.error(

@@ -1,30 +1,56 @@
 """Open the database: one async engine for SQLite or PostgreSQL, with the traps closed."""
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, event
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
+from sqlalchemy import Connection, Table, bindparam, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
+from posstream.adapters.sql.refusals import tell_absences
+from posstream.database_address import SqliteFile, read_address
 from posstream.domain.errors import DatabaseUnusable
 from posstream.json_input import read_json_exactly
 from posstream.json_output import write_json
 
 #: How long a SQLite connection waits for another one's write, in milliseconds.
 BUSY_TIMEOUT_MS: Final = 5_000
-_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-#: The engine option of connections that only read.
-READ_ONLY: Final = "posstream_read_only"
+#: Options of an engine: how its transactions begin, and how long a statement may take.
+_BEGINS: Final = "posstream_begins"
+_STATEMENT_SECONDS: Final = "posstream_statement_seconds"
+#: The parameter that is a list of rows.
+_ROWS: Final = "rows_to_insert"
 _PAUSE_SECONDS: Final = 0.02
-#: A server that hangs takes connections all the same, and never greets.
-_CONNECT_SECONDS: Final = 5
+#: What holds for a PostgreSQL connection unless the URL says otherwise.
+_CONNECTION: Final = {
+    # A server that hangs takes connections all the same, and never greets.
+    "connect_timeout": "5",
+    "client_encoding": "UTF8",
+    "fallback_application_name": "posstream",
+}
+#: What libpq reads of the environment beside the defaults of its options.
+_MORE_OF_LIBPQ: Final = ("PGGEQO", "PGREQUIRESSL", "PGLOCALEDIR")
+#: Where service files are: read if the URL names a service.
+_SERVICE_FILES: Final = frozenset({"PGSERVICEFILE", "PGSYSCONFDIR"})
+#: How a session writes times. Names of the environment, for PgBouncer refuses other ways to say it.
+_SESSION: Final = {"PGTZ": "UTC", "PGDATESTYLE": "ISO"}
+
+#: psycopg's own transactions and prepared statements belong to a session; see `_begin_postgresql`.
+_POSTGRESQL: Final[Mapping[str, Any]] = {
+    "pool_pre_ping": True,
+    "use_native_hstore": False,
+    "connect_args": {"autocommit": True, "prepare_threshold": None},
+}
 
 #: Numbers of others stay as they were sent.
 _JSON: Final[Mapping[str, Any]] = {
@@ -37,45 +63,38 @@ _JSON: Final[Mapping[str, Any]] = {
 Insert = postgresql.Insert | sqlite.Insert
 
 
-def create_engine(url: str | URL, **pool: float) -> AsyncEngine:
-    """An engine for `url`; nothing is opened yet, but for SQLite the folder is made.
+def create_engine(
+    url: str | URL, *, statement_seconds: float | None = None, **pool: float
+) -> AsyncEngine:
+    """An engine for `url`; nothing is opened yet.
 
     Args:
-        url: `sqlite…` or `postgresql…`; without a driver ours is taken.
+        url: as `database_address` reads it, or the URL of another engine.
+        statement_seconds: after which PostgreSQL gives a statement up.
         pool: SQLAlchemy's options for the pool, if not its own.
 
     Raises:
         DatabaseUnusable: with a sentence; the address is not repeated (it may hold a password).
     """
-    try:
-        return _engine(make_url(url), pool)
-    except (ArgumentError, OSError) as why:
-        raise DatabaseUnusable(
-            f"the database cannot be opened ({type(why).__name__}): see POSSTREAM_DATABASE_URL "
-            "and POSSTREAM_DATADIR"
-        ) from why
-
-
-def _engine(address: URL, pool: Mapping[str, Any]) -> AsyncEngine:
-    driver = _DRIVERS.get(address.get_backend_name())
-    if driver is None:
-        raise DatabaseUnusable("the database must be sqlite or postgresql")
-    address = address.set(drivername=driver)
-    if address.get_backend_name() == "postgresql":
-        return create_async_engine(
-            address,
-            pool_pre_ping=True,
-            hide_parameters=True,
-            connect_args={"timeout": _CONNECT_SECONDS},
-            **_JSON,
-            **pool,
-        )
-    if address.database and address.database != ":memory:":
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    # Parameters are customers: they stay out of error messages, and so out of the log.
-    engine = create_async_engine(address, hide_parameters=True, **_JSON, **pool)
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    if isinstance(url, str):
+        url = _engine_url(url)
+    on_postgresql = url.get_backend_name() == "postgresql"
+    engine = create_async_engine(
+        url,
+        # Parameters are customers: they stay out of error messages, and so out of the log.
+        hide_parameters=True,
+        execution_options={_STATEMENT_SECONDS: statement_seconds},
+        **_JSON,
+        **(_POSTGRESQL if on_postgresql else {}),
+        **pool,
+    )
+    tell_absences(engine)
+    if on_postgresql:
+        event.listen(engine.sync_engine, "begin", _begin_postgresql)
+    else:
+        event.listen(engine.sync_engine, "do_connect", _make_folder)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -84,9 +103,12 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
 
     On SQLite they take no write lock; on PostgreSQL the server refuses their writes.
     """
-    if engine.dialect.name == "postgresql":
-        return engine.execution_options(postgresql_readonly=True)
-    return engine.execution_options(**{READ_ONLY: True})
+    return engine.execution_options(**{_BEGINS: "READ ONLY"})
+
+
+def snapshots(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine and pool, for transactions that see one state and write no lasting table."""
+    return engine.execution_options(**{_BEGINS: "ISOLATION LEVEL REPEATABLE READ"})
 
 
 def insert_into(engine: AsyncEngine, table: Table) -> Insert:
@@ -94,6 +116,85 @@ def insert_into(engine: AsyncEngine, table: Table) -> Insert:
     if engine.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def insert_rows_into(engine: AsyncEngine, table: Table, names: Sequence[str]) -> Insert:
+    """The same for a list of rows, to be executed with `as_parameters`.
+
+    PostgreSQL takes them as one document: one statement to plan and one message, whatever their
+    number (see docs/decisions/0014-psycopg-for-postgresql.md).
+    """
+    insert = insert_into(engine, table)
+    if engine.dialect.name != "postgresql":
+        return insert
+    document = func.jsonb_populate_recordset(
+        text(f"NULL::{table.name}"), bindparam(_ROWS, type_=postgresql.JSONB)
+    ).table_valued(*names, name="rows")
+    return insert.from_select(names, select(*(document.c[name] for name in names)))
+
+
+def as_parameters(engine: AsyncEngine, rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows as `insert_rows_into` takes them."""
+    if engine.dialect.name != "postgresql":
+        return rows
+    return {_ROWS: [{str(name): _in_json(value) for name, value in row.items()} for row in rows]}
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def _engine_url(url: str) -> URL:
+    try:
+        address = read_address(url)
+    except ValueError as why:
+        raise DatabaseUnusable(f"POSSTREAM_DATABASE_URL {why}") from why
+    if isinstance(address, SqliteFile):
+        return URL.create("sqlite+aiosqlite", database=str(address.path or ":memory:"))
+    # libpq's own connection string: it knows more of hosts, TLS and services than SQLAlchemy.
+    parameters = dict(address.parameters)
+    _close_environment(service="service" in parameters)
+    password = parameters.pop("password", None)
+    conninfo = make_conninfo(**{**_CONNECTION, **parameters})
+    return URL.create("postgresql+psycopg", password=password, query={"conninfo": conninfo})
+
+
+def _close_environment(*, service: bool) -> None:
+    """Leave libpq nothing to read in this process's environment: settings begin with POSSTREAM_."""
+    read = [it.envvar.decode() for it in Conninfo.get_defaults() if it.envvar]
+    for name in {*read, *_MORE_OF_LIBPQ, *_SERVICE_FILES}:
+        if not (service and name in _SERVICE_FILES):
+            os.environ.pop(name, None)
+    os.environ.update(_SESSION)
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # One message for all of it. A pooler in between may give each transaction another session, so
+    # nothing may be set for longer; nor are there prepared statements.
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    seconds = options.get(_STATEMENT_SECONDS)
+    limit = "" if seconds is None else f"; SET LOCAL statement_timeout = {seconds * 1000:.0f}"
+    connection.exec_driver_sql(
+        f"BEGIN {options.get(_BEGINS, '')}{limit}", execution_options={"no_parameters": True}
+    )
+
+
+def _make_folder(_dialect: object, _record: object, arguments: Any, _options: object) -> None:
+    (path, *_) = arguments
+    if path == ":memory:":
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as why:
+        raise DatabaseUnusable(
+            f"the folder of the database, {Path(path).parent}, cannot be made "
+            f"({why.strerror or type(why).__name__}): see POSSTREAM_DATABASE_URL and "
+            "POSSTREAM_DATADIR"
+        ) from why
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -124,5 +225,5 @@ def _switch_to_wal(cursor: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A plain BEGIN takes the write lock at the first write, after the row to change was read.
-    only_reads = connection.get_execution_options().get(READ_ONLY)
+    only_reads = connection.get_execution_options().get(_BEGINS)
     connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")

@@ -34,8 +34,27 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
         await connection.run_sync(_upgrade, revision)
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
-    config = Config(attributes={"connection": connection})
+async def rehearse(engine: AsyncEngine) -> None:
+    """Run the missing migrations and take them back.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: from the database.
+    """
+    # Begun here, or Alembic begins and commits.
+    async with engine.connect() as connection, connection.begin() as transaction:
+        await connection.run_sync(_upgrade, "head")
+        await transaction.rollback()
+
+
+def configuration() -> Config:
+    """Alembic's configuration, without a connection."""
+    config = Config()
     config.set_main_option("script_location", SCRIPT_LOCATION)
     config.set_main_option("path_separator", "os")
+    return config
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = configuration()
+    config.attributes["connection"] = connection
     command.upgrade(config, revision)

@@ -5,15 +5,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
-
+from posstream.adapters.sql.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
 from posstream.resilience.tasks import stop_task
 
 log = logging.getLogger(__name__)
 
-#: The classes of SQLSTATE for a server that is out of reach, full, or starting or stopping.
-_AWAY: Final = ("08", "53", "57P")
 #: How long a start waits. What is under way then, maybe a migration, is not cut.
 _PATIENCE_SECONDS: Final = 2
 
@@ -40,15 +37,13 @@ class DatabaseOpening:
         """
         first = asyncio.ensure_future(self._steps())
         await asyncio.wait([first], timeout=_PATIENCE_SECONDS)
-        why = first.exception() if first.done() else TimeoutError()
+        why = first.exception() if first.done() else TimeoutError("no answer yet")
         if why is None:
             return
-        if not is_away(why):
+        away = absence(why)
+        if away is None or not away.passes:
             raise why
-        log.warning(
-            "the database does not answer (%s): tills are answered, rows will follow",
-            type(why).__name__,
-        )
+        log.warning("the database is away (%s): tills are answered, rows will follow", away)
         self._task = asyncio.create_task(self._go_on(first), name="database")
 
     async def close(self) -> None:
@@ -61,19 +56,9 @@ class DatabaseOpening:
             try:
                 await steps
             except Exception as why:  # noqa: BLE001 - nothing watches this task but us
-                log.warning("the database is not open yet (%s)", type(why).__name__)
+                log.warning("the database is not open yet (%s)", absence(why) or kind(why))
             else:
                 log.info("the database is open")
                 return
             await asyncio.sleep(pause)
             steps = asyncio.ensure_future(self._steps())
-
-
-def is_away(why: BaseException) -> bool:
-    """Whether a database cannot be reached now; not that it is there and refuses us."""
-    if isinstance(why, OSError):  # timeouts are among them
-        return True
-    raised = why.orig if isinstance(why, DBAPIError) else why
-    if isinstance(raised, OSError):
-        return True
-    return str(getattr(raised, "sqlstate", None)).startswith(_AWAY)

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Table, and_, case, or_
+from sqlalchemy import ColumnElement, Table, and_, case, or_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream import topics
 from posstream.adapters.sql import schema
-from posstream.adapters.sql.engine import Insert, insert_into
+from posstream.adapters.sql.engine import Insert, as_parameters, insert_rows_into
 from posstream.adapters.sql.forgotten import ForgottenSubjects, trace_of_answer, trace_of_attempt
 from posstream.adapters.sql.refusals import RowsRefused, refusals_told
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
@@ -111,7 +111,8 @@ class SqlProjection(Projection):
         # Every transaction takes the tables in their order and the rows by key: two workers
         # cannot wait for each other.
         self._upserts = [
-            (table, upserts[table](insert_into(engine, table))) for table in schema.READ_MODEL
+            (table, upserts[table](insert_rows_into(engine, table, _written(table))))
+            for table in schema.READ_MODEL
         ]
 
     async def apply(self, events: Sequence[ProjectedEvent]) -> None:
@@ -151,7 +152,7 @@ class SqlProjection(Projection):
                 for table, upsert in self._upserts:
                     if rows := batch.of(table):
                         ordered = [row for _, row in sorted(rows.items())]
-                        await connection.execute(upsert, ordered)
+                        await connection.execute(upsert, as_parameters(self._engine, ordered))
 
 
 def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]]:
@@ -544,9 +545,9 @@ def _upsert_last(insert: Insert, key: str, *, tie: str, earliest: str) -> Insert
     )
     earlier = new[earliest] < old[earliest]
     changes = {
-        column.name: _either(newer, new, old, column.name)
-        for column in _written(insert)
-        if column.name not in {key, earliest}
+        name: _either(newer, new, old, name)
+        for name in _written(_table(insert))
+        if name not in {key, earliest}
     }
     changes[earliest] = _either(earlier, new, old, earliest)
     return insert.on_conflict_do_update(
@@ -613,11 +614,7 @@ def _upsert_first(
     new = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=["event_id"],
-        set_={
-            column.name: new[column.name]
-            for column in _written(insert)
-            if column.name != "event_id"
-        },
+        set_={name: new[name] for name in _written(_table(insert)) if name != "event_id"},
         where=better(new, _table(insert).c),
     )
 
@@ -647,8 +644,8 @@ def _either(
     return case((wins, new[name]), else_=old[name])
 
 
-def _written(insert: Insert) -> list[Column[Any]]:
-    return [column for column in _table(insert).columns if column.name != "id"]
+def _written(table: Table) -> list[str]:
+    return [column.name for column in table.columns if column.name != "id"]
 
 
 def _table(insert: Insert) -> Table:

@@ -4,7 +4,6 @@ However many ask at once, the projection and the agents have a pool of their own
 """
 
 import math
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.adapters.sql.engine import create_engine
+from posstream.adapters.sql.refusals import was_given_up
 from posstream.domain.errors import ReadModelBusy
 
 #: How long one statement may take. A query of GraphQL may take as long in all.
@@ -27,8 +27,6 @@ _TURN_SECONDS: Final = 3.0
 #: Steps of SQLite's virtual machine from one look at the time to the next: about a millisecond.
 _STEPS: Final = 10_000
 _ENDS_AT: Final = "posstream_ends_at"
-#: PostgreSQL's SQLSTATE `query_canceled`.
-_CANCELED: Final = "57014"
 
 
 def create_reading_engine(
@@ -43,11 +41,13 @@ def create_reading_engine(
     if isinstance(beside.pool, StaticPool):
         return beside
     engine = create_engine(
-        beside.url, pool_size=READERS, max_overflow=0, pool_timeout=_TURN_SECONDS
+        beside.url,
+        statement_seconds=statement_seconds,
+        pool_size=READERS,
+        max_overflow=0,
+        pool_timeout=_TURN_SECONDS,
     )
-    if engine.dialect.name == "postgresql":
-        _limit_postgresql(engine, statement_seconds)
-    else:
+    if engine.dialect.name == "sqlite":
         _limit_sqlite(engine, statement_seconds)
     return engine
 
@@ -58,6 +58,7 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
     Raises:
         ReadModelBusy: if none is free, or a statement took too long.
+        DatabaseAway: if the database cannot be used.
     """
     try:
         async with engine.connect() as connection:
@@ -65,17 +66,9 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     except PoolExhausted as why:
         raise ReadModelBusy("too many read at once: try again later") from why
     except DBAPIError as why:
-        if not _was_given_up(why.orig):
+        if not was_given_up(why.orig):
             raise
         raise ReadModelBusy("the answer took too long: ask for less") from why
-
-
-def _limit_postgresql(engine: AsyncEngine, seconds: float) -> None:
-    def prepare(connection: Any, _record: object) -> None:
-        setting = f"SET statement_timeout = {seconds * 1000:.0f}"
-        connection.run_async(lambda driver: driver.execute(setting))
-
-    event.listen(engine.sync_engine, "connect", prepare)
 
 
 def _limit_sqlite(engine: AsyncEngine, seconds: float) -> None:
@@ -91,9 +84,3 @@ def _limit_sqlite(engine: AsyncEngine, seconds: float) -> None:
 
     event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "before_cursor_execute", begin)
-
-
-def _was_given_up(why: BaseException | None) -> bool:
-    if isinstance(why, sqlite3.Error):
-        return getattr(why, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
-    return getattr(why, "sqlstate", None) == _CANCELED

@@ -1,16 +1,74 @@
-"""Which errors of a database are about the rows themselves and come again however long one waits.
+"""What an error of the database means: about the rows, away for now, or a refusal; and its reason.
 
-All others may pass: no connection, a lock, a deadlock, a full disk, a missing table or grant.
+The only module that reads SQLSTATEs, SQLite's codes and libpq's messages.
 """
 
+import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import psycopg
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from posstream.domain.errors import DatabaseAway
 
 #: The classes of SQLSTATE for data that does not fit, and for more than PostgreSQL can hold.
 _ABOUT_ROWS: Final = ("22", "54")
+#: A server that is out of reach, full, starting, stopping, or takes no writes for now; its disk.
+_AWAY: Final = ("08", "53", "57P", "58030", "25006", "25P03")
+#: PostgreSQL's SQLSTATE `query_canceled`.
+_CANCELED: Final = "57014"
+#: SQLite's primary codes for a file that cannot be had now, and for one that waiting won't mend.
+_SQLITE_AWAY: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_SQLITE_REFUSES: Final = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+#: The SQLSTATE of a connection that failed, by its message: libpq keeps the code to itself.
+_STATES: Final = tuple(
+    (state, re.compile(pattern))
+    for state, pattern in (
+        ("53300", r"too many|connection slots are reserved|no more connections allowed"),
+        ("57P03", r"starting up|shutting down|in recovery|not yet accept|not accepting"),
+        (
+            "08006",
+            r"server.login.(retry|has been)|_timeout|server down|connect failed|crash",
+        ),
+        ("25006", r"session is read-only|in hot standby mode"),
+        ("28P01", r"(password|SASL|SCRAM) authentication failed|wrong password"),
+        ("28000", r"role .* does not exist|no such user|pg_hba\.conf|not permitted to log in"),
+        ("3D000", r"database .* does not exist|no such database"),
+        ("42501", r"permission denied"),
+    )
+)
+#: A failed connection of which the server, or libpq itself, will say the same next time.
+_LASTING: Final = re.compile(
+    r"FATAL|SSL(?! SYSCALL)|certificate|GSS|authentication|password|of service|service file"
+    r"|invalid|not supported"
+)
+_DECORATION: Final = re.compile(
+    r"connection (failed|is bad): |connection to server at .*? failed: |FATAL:\s+|ERROR:\s+"
+)
 
 
 class RowsRefused(Exception):
@@ -29,23 +87,87 @@ def refusals_told() -> Iterator[None]:
     except (StatementError, ValueError, OverflowError) as why:
         if not _is_about_rows(why):
             raise
-        raise RowsRefused(f"the database refuses its rows ({_name(why)})") from why
+        raise RowsRefused(f"the database refuses its rows ({kind(why)})") from why
+
+
+def tell_absences(engine: AsyncEngine) -> None:
+    """Have every use of the engine raise `DatabaseAway` where the database cannot be used."""
+
+    def tell(context: ExceptionContext) -> None:
+        if context.is_pre_ping:  # the pool connects anew
+            return
+        away = absence(context.original_exception)
+        if away is not None:
+            raise away from context.original_exception
+
+    event.listen(engine.sync_engine, "handle_error", tell)
+
+
+def absence(why: BaseException) -> DatabaseAway | None:
+    """What an error says of the database's absence; None for an error about something else."""
+    if isinstance(why, DatabaseAway):
+        return why
+    if isinstance(why, OSError | PoolExhausted):  # timeouts are among them
+        return DatabaseAway(str(why) or type(why).__name__, passes=True)
+    if isinstance(why, sqlite3.Error):
+        code = getattr(why, "sqlite_errorcode", 0) & 0xFF
+        away, passes = code in _SQLITE_AWAY | _SQLITE_REFUSES, code in _SQLITE_AWAY
+    elif isinstance(why, psycopg.OperationalError | psycopg.InterfaceError) and not why.sqlstate:
+        away, passes = True, not _is_refused(why)
+    else:
+        away = passes = state_of(why).startswith(_AWAY)
+    return DatabaseAway(reason(why), passes=passes) if away else None
+
+
+def was_given_up(why: BaseException | None) -> bool:
+    """Whether a statement ended because of a limit on its time."""
+    if isinstance(why, sqlite3.Error):
+        return getattr(why, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+    return state_of(why) == _CANCELED
+
+
+def reason(why: BaseException) -> str:
+    """The database's own words, and its code for them.
+
+    Only for errors that are about no rows: others quote them.
+    """
+    error = why.orig if isinstance(why, DBAPIError) and why.orig is not None else why
+    if isinstance(error, sqlite3.Error):
+        return f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
+    words = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    words = words or _DECORATION.sub("", str(error)).strip().partition("\n")[0]
+    words = words or type(error).__name__
+    state = state_of(error)
+    return f"SQLSTATE {state}: {words}" if state else words
+
+
+def kind(why: BaseException) -> str:
+    """An error by its type and code, without its words: those may quote a row."""
+    state = state_of(why)
+    return f"{type(why).__name__} {state}" if state else type(why).__name__
+
+
+def state_of(why: BaseException | None) -> str:
+    """The SQLSTATE of an error of PostgreSQL; empty where there is none."""
+    if isinstance(why, DBAPIError):
+        why = why.orig
+    if not isinstance(why, psycopg.Error):
+        return ""
+    if why.sqlstate is not None:
+        return why.sqlstate
+    return next((state for state, words in _STATES if words.search(str(why))), "")
+
+
+def _is_refused(why: psycopg.Error) -> bool:
+    # Of several hosts each has its lines; a password that one of them refuses stays wrong.
+    return any(
+        _LASTING.search(line) is not None
+        and not next((s for s, words in _STATES if words.search(line)), "").startswith(_AWAY)
+        for line in str(why).splitlines()
+    )
 
 
 def _is_about_rows(why: Exception) -> bool:
     if not isinstance(why, DBAPIError):
         return True  # a value that cannot even be sent
-    if isinstance(why, DataError) or str(_sqlstate(why)).startswith(_ABOUT_ROWS):
-        return True
-    # What asyncpg cannot encode is to SQLAlchemy like any misuse of a connection.
-    return why.orig is not None and isinstance(why.orig.__cause__, ValueError)
-
-
-def _sqlstate(why: DBAPIError) -> str | None:
-    state: str | None = getattr(why.orig, "sqlstate", None)
-    return state
-
-
-def _name(why: Exception) -> str:
-    state = _sqlstate(why) if isinstance(why, DBAPIError) else None
-    return f"{type(why).__name__} {state}" if state else type(why).__name__
+    return isinstance(why, DataError) or state_of(why).startswith(_ABOUT_ROWS)

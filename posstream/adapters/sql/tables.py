@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Column, MetaData, String, Table, delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from posstream.adapters.sql.engine import insert_into, read_only
+from posstream.adapters.sql.engine import as_parameters, insert_rows_into, read_only, snapshots
 from posstream.adapters.sql.projection import row_keys
 from posstream.adapters.sql.schema import CUSTOMERS, READ_MODEL
 from posstream.ports import ProjectedEvent
@@ -47,8 +47,9 @@ class ReadModelTables:
         The rows are those of the beginning; events that were projected before must be among the
         batches, or their rows count as lost.
         """
-        insert = insert_into(self._engine, _ACCOUNTED).on_conflict_do_nothing()
-        async with _snapshots(self._engine).connect() as connection:
+        names = _ACCOUNTED.columns.keys()
+        insert = insert_rows_into(self._engine, _ACCOUNTED, names).on_conflict_do_nothing()
+        async with snapshots(self._engine).connect() as connection:
             await _count(connection, READ_MODEL[0])  # the first look fixes what the others see
             await connection.run_sync(_ACCOUNTED.create)
             async for batch in batches:
@@ -58,7 +59,7 @@ class ReadModelTables:
                     for key in keys
                 ]
                 if rows:
-                    await connection.execute(insert, rows)
+                    await connection.execute(insert, as_parameters(self._engine, rows))
             counts = {
                 table.name: await _count(connection, table, lost=True) for table in READ_MODEL
             }
@@ -90,10 +91,3 @@ async def _count(connection: AsyncConnection, table: Table, *, lost: bool = Fals
 def _key_column(table: Table) -> Column[Any]:
     """The column of the projection's key: a number that only counts rows is none."""
     return next(column for column in table.columns if column.name != "id")
-
-
-def _snapshots(engine: AsyncEngine) -> AsyncEngine:
-    """The same engine, for transactions that see one state and write temporary tables only."""
-    if engine.dialect.name == "postgresql":
-        return engine.execution_options(isolation_level="REPEATABLE READ")
-    return read_only(engine)

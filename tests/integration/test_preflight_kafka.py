@@ -1,0 +1,76 @@
+"""What Apache Kafka refuses is known before a worker starts, in Kafka's own words."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from posstream.domain.errors import StartRefused
+from posstream.streaming.preflight import ask_topics, prepare_topics
+from posstream.topics import CUSTOMER_IDENTIFIED, PLUGIN_CONFIGURATION, TOPICS
+from tests.servers import kafka
+from tests.servers.needed import need
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[kafka.Cluster]:
+    need(kafka)
+    with kafka.cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def admin(started: kafka.Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
+    await started.ready()
+    admin = AIOKafkaAdminClient(bootstrap_servers=started.servers)
+    await admin.start()
+    yield admin
+    async with asyncio.timeout(30):
+        while names := await admin.list_topics():
+            await admin.delete_topics(names)
+            await asyncio.sleep(0.1)
+    await admin.close()
+
+
+async def both_refuse(cluster: kafka.Cluster, *, replication: int = 1) -> str:
+    sentences = []
+    for step in (ask_topics, prepare_topics):
+        with pytest.raises(StartRefused) as refused:
+            await step(cluster.servers, TOPICS, partitions=2, replication=replication)
+        sentences.append(str(refused.value))
+    asked, prepared = sentences
+    assert asked == prepared
+    return asked
+
+
+async def test_asking_creates_no_topic(started: kafka.Cluster, admin: AIOKafkaAdminClient) -> None:
+    missing = await ask_topics(started.servers, TOPICS, partitions=2, replication=1)
+    assert list(missing) == [spec.name for spec in TOPICS]
+    assert await admin.list_topics() == []
+    await prepare_topics(started.servers, TOPICS, partitions=2, replication=1)
+    assert await ask_topics(started.servers, TOPICS, partitions=2, replication=1) == []
+
+
+async def test_more_copies_than_brokers(started: kafka.Cluster, admin: AIOKafkaAdminClient) -> None:
+    sentence = await both_refuse(started, replication=3)
+    assert sentence.startswith(
+        "topic customer-identified cannot be created: INVALID_REPLICATION_FACTOR: "
+    )
+
+
+@pytest.mark.parametrize(
+    ("topic", "policy", "right"),
+    [(CUSTOMER_IDENTIFIED, "compact", "delete"), (PLUGIN_CONFIGURATION, "delete", "compact")],
+)
+async def test_a_topic_that_would_lose_records(
+    started: kafka.Cluster, admin: AIOKafkaAdminClient, topic: str, policy: str, right: str
+) -> None:
+    partitions = 1 if topic == PLUGIN_CONFIGURATION else 2
+    made = NewTopic(topic, partitions, 1, topic_configs={"cleanup.policy": policy})
+    await admin.create_topics([made])
+    sentence = await both_refuse(started)
+    assert sentence.startswith(f"topic {topic} has cleanup.policy={policy}, and Kafka would drop")
+    assert f"set cleanup.policy={right}" in sentence

@@ -127,10 +127,10 @@ class AtOnce:
         )
 
     def _stays(self, tp: TP) -> Callable[[int], bool]:
-        """Whether an identification is answered here, by the partition of its cache entry.
+        """A test on a cache entry's partition: does this worker answer the identification itself?
 
-        While the cache is frozen all are, by whoever has them: workers with another count of
-        partitions may run besides, and would send them back.
+        While the cache is frozen, a worker answers every identification that it reads: a worker
+        that counts other partitions might send one back.
         """
         if self._cache.co_partitioning.is_frozen:
             return lambda _: True

@@ -74,12 +74,12 @@ class CacheMaintenanceAgent:
         command = events.read_cache_command(message.value)
         waits = False
         while not await self._flushed(command, number):
-            # A command waits for its partition: done to half a store, or to entries that are being
-            # moved, it would be lost.
+            # A command waits until its partition is recovered and not frozen: what it does to half
+            # a store, or to entries that are being moved, would be lost.
             if not self._one_by_one.is_current(message):
                 return
             if not waits:
-                log.info("a cache command waits until partition %d is at hand", number)
+                log.info("a cache command waits until cache partition %d can be written", number)
                 waits = True
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -110,13 +110,13 @@ class CacheMaintenanceAgent:
             return False
 
     def _sent_on(self, command: CacheCommand, number: int) -> list[Record]:
-        """A command once more, where partitions were added since it was sent."""
+        """The records that send a command again, if partitions were added since it was sent."""
         partitions = self._cache.partitions
         match command:
             case EvictPrefix(_, sent_to):
                 missed = number == 0 and 0 < sent_to < partitions
                 return events.commanded(command, partitions)[sent_to:] if missed else []
-            case ForgetCustomer():  # it has no entry of its own: any partition will do
+            case ForgetCustomer():  # names no cache entry: any partition will do
                 at_home = number % partitions
             case _:
                 at_home = home(command.identifier, partitions)

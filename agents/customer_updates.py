@@ -59,7 +59,10 @@ class CustomerUpdatesAgent:
             country_code=self._country_code(),
         )
         if update.customer_id is None and update.identifier is None:
-            log.info("%s names nobody who could be in the cache", place(message))
+            log.info(
+                "%s is skipped: its customer_identifier is refused, so no entry has it",
+                place(message),
+            )
         identifiers = await self._identifiers(update, message)
         acknowledged = [
             await self._publisher.send(record)

@@ -1,6 +1,6 @@
-"""Where messages go that cannot be read, and the alarm when there are many of them.
+"""Writes a dead letter for each unreadable message, and raises an alarm when there are many.
 
-However many come, they are set aside, and what can be read is answered.
+Their number stops nothing: readable messages are answered all the same.
 """
 
 import asyncio
@@ -19,11 +19,12 @@ from posstream.resilience.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
-#: Dead letters under way to the broker: a flood of them may take neither memory nor the loop.
+#: Dead letters on their way to the broker at once: a flood of them may neither fill the memory nor
+#: block the event loop.
 MOST_UNDER_WAY: Final = 500
-#: In a larger message the search for card numbers takes longer than the event loop has time.
+#: In a larger message the search for card numbers would block the event loop: a thread does it.
 _LARGE_BYTES: Final = 2048
-#: Large ones that are searched at once.
+#: Large messages that are searched at the same time.
 _MOST_SEARCHED: Final = 2
 _ALARM_SECONDS: Final = 60
 
@@ -35,8 +36,8 @@ class DeadLetters:
         publish: writes a dead letter and waits for the broker's acknowledgement; raises
             PublishFailed if the broker will never take it.
         clock: time.
-        metrics: counts them.
-        per_minute: more than so many in a minute are an alarm.
+        metrics: counts the dead letters.
+        per_minute: more dead letters than this in a minute raise the alarm.
     """
 
     def __init__(
@@ -52,14 +53,15 @@ class DeadLetters:
         self._metrics = metrics
         self._under_way = asyncio.Semaphore(MOST_UNDER_WAY)
         self._searched = asyncio.Semaphore(_MOST_SEARCHED)
-        #: When the newest were set aside, in monotonic seconds: one more than is no alarm.
+        #: When the newest dead letters were set aside, in monotonic seconds; one more than is
+        #: allowed in a minute.
         self._newest: deque[float] = deque(maxlen=per_minute + 1)
         self._topic = ""
         self._repeats: Repeats[str] = Repeats(clock)
 
     @property
     def alarm(self) -> str | None:
-        """What is wrong, if there were too many in the last minute."""
+        """A sentence if there were too many dead letters in the last minute; else None."""
         newest, most = self._newest, self._newest.maxlen or 0
         if len(newest) < most or self._clock.monotonic() - newest[0] >= _ALARM_SECONDS:
             return None
@@ -69,7 +71,7 @@ class DeadLetters:
         )
 
     def report(self) -> None:
-        """Say how many more there were of each kind, once a minute; to be called often."""
+        """Log how many more dead letters of each kind came, once a minute; call this often."""
         for kind, count in self._repeats.due():
             log.warning("dead letters: %d more in a minute: %s", count, kind)
 
@@ -77,7 +79,7 @@ class DeadLetters:
         """Write a dead letter and wait until the broker has it, or will never take it.
 
         Raises:
-            Exception: what nobody foresaw; then nothing is known of the letter.
+            Exception: any unforeseen error; whether the letter was written is then unknown.
         """
         self._note(message, why)
         async with self._under_way:

@@ -28,7 +28,7 @@ from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
 from tables.customer_cache import HEADER, KNOWN
 
 #: Text that JSON writes as it is: no quote, no backslash, nothing outside printable ASCII.
-#: Neither `%` nor `&`: they may begin an escape, with a digit of a payment card behind.
+#: Without `%` and `&`: they may begin an escape that stands for a digit of a payment card.
 _PLAIN: Final = re.compile(r"[!#$'-\[\]-~][ !#$'-\[\]-~]{0,255}").fullmatch
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
@@ -43,7 +43,7 @@ _MILLISECONDS: Final = [b"%03d" % number for number in range(1000)]
 _CHECKED: Final = frozenset({"employee_id", "terminal_id", "deadline_ms", "identifier_kind"})
 #: Headers that mean something.
 _MEANT: Final = frozenset({"traceparent", events.FIRST_WRITTEN})
-#: So many digits are too few for a payment card.
+#: A payment card has more digits than this.
 _FEW: Final = 12
 _FEW_DIGITS: Final = 10**_FEW
 _EVENT_TYPE: Final = "CUSTOMER_DATA_FETCHED"

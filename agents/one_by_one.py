@@ -10,7 +10,7 @@ from posstream.domain.errors import UnreadableEvent
 
 log = logging.getLogger(__name__)
 
-#: Dead letters of one agent under way: what can be read does not wait for each of them.
+#: Dead letters that one agent writes at once: readable messages need not wait for each.
 _MOST_ASIDE: Final = 200
 
 
@@ -34,7 +34,7 @@ class OneByOne:
     async def consume(
         self, arriving: AsyncIterable[Any], handle: Callable[[Any], Awaitable[None]]
     ) -> None:
-        """Handle each message and acknowledge it; those that cannot be read hold nobody up.
+        """Handle each message and acknowledge it; unreadable ones do not hold up the others.
 
         Args:
             arriving: events without acknowledgement.
@@ -68,7 +68,7 @@ class OneByOne:
     async def _set_aside(self, event: Any, why: UnreadableEvent) -> None:
         try:
             await self._dead_letters.set_aside(event.message, why)
-        except Exception as unforeseen:  # noqa: BLE001 - nothing watches this task but us
+        except Exception as unforeseen:  # noqa: BLE001 - nobody awaits this task
             await self._crash(event.message, unforeseen)
         else:
             self._finish(event)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _app() -> "StreamingApp":
-    # Imported here, when the process is ours.
+    # Imported here, after `own_process`.
     from posstream.domain.errors import PosstreamError
     from posstream.factory import create_app
     from posstream.settings import Settings, unknown_settings
@@ -33,9 +33,9 @@ def _app() -> "StreamingApp":
 
 
 def _options() -> dict[str, Any]:
-    """The settings that options of Faust's stand in for.
+    """The settings that options of Faust's command line override.
 
-    Faust gives them to an app that is made already, or by the environment, which ours is not given.
+    Faust itself would set them on the finished app, or in the environment, which our app ignores.
     """
     parser = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, exit_on_error=False, argument_default=argparse.SUPPRESS

@@ -26,7 +26,7 @@ them. In production run workers with: faust -A posstream.app worker -l info
 
 
 class _Commands(click.Group):
-    """The commands, each in a process of ours."""
+    """The group of commands: each one first sets up its process (`own_process`)."""
 
     def make_context(
         self,
@@ -309,8 +309,8 @@ def topics_grow(partitions: int) -> None:
 
     These are the topics whose partition tells where a customer's cache entry is. Workers may go on
     meanwhile: they answer, and keep no new customers until they are started again with
-    POSSTREAM_TOPIC_PARTITIONS=PARTITIONS. If it was ended before its time, run it again. Exits
-    with 1 if it is refused, or without a broker.
+    POSSTREAM_TOPIC_PARTITIONS=PARTITIONS. If the command is interrupted, run it again. Exits with 1
+    if it is refused, or without a broker.
     """
     from posstream.commands.topics import grow
 

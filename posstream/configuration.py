@@ -36,7 +36,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "deadline_seconds": (0.1, 300),
     "max_concurrent_lookups": (1, 10_000),
 }
-#: Keys whose values are text, also when it is made of digits.
+#: Keys whose values are text, also if that is digits only.
 TEXTS: Final = frozenset({"api_endpoint", "default_country_code"})
 _COUNTRY_CODE: Final = re.compile(r"[1-9][0-9]{0,2}")
 _WHOLE: Final = frozenset({"retry_attempts", "max_concurrent_lookups"})
@@ -56,7 +56,7 @@ class PluginConfiguration:
     negative_ttl_seconds: float = 60
     deadline_seconds: float = 12
     max_concurrent_lookups: int = 100
-    #: In the place of a national phone number's trunk 0, behind a `+`; None: it stays.
+    #: Replaces the trunk 0 of a national phone number, with a `+` before; None: the 0 stays.
     default_country_code: str | None = None
     enabled: bool = True
     #: 0 = the defaults, never edited.
@@ -233,7 +233,7 @@ def check_endpoint(url: object) -> str | None:  # noqa: PLR0911 - one sentence e
         wire_host = urlsplit(wire_endpoint(url)).hostname or ""
     except ValueError:
         return "must name a host that can be written in ASCII"
-    # Judged as it is called: 169\u3002254\u3002169\u3002254 is an address, too.
+    # Checked in the form that is called: 169\u3002254\u3002169\u3002254 is an address, too.
     return REFUSED if is_refused(wire_host) else None
 
 

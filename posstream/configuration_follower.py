@@ -121,7 +121,7 @@ class ConfigurationFollower:
     async def _record_reset(self, seen: int | None) -> None:
         """Make a tombstone the next version; of several workers one does it."""
         note = Note(by=TOMBSTONE, description="reset by a tombstone", expected_version=seen)
-        # Also over a version that says the same: the topic does not have that any more.
+        # Written even if the newest version has the same content: the topic has lost that version.
         await self._live.rollback(0, note=note, always=True)
 
     def _refuse(self, why: InvalidConfiguration) -> None:

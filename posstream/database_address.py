@@ -14,7 +14,7 @@ _SQLITE: Final = frozenset({"sqlite", "sqlite+aiosqlite"})
 _POSTGRESQL: Final = frozenset(
     {"postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg"}
 )
-#: Options that SQLAlchemy's asyncpg took; psycopg keeps no prepared statements here.
+#: Options for asyncpg that are ignored: psycopg keeps no prepared statements here.
 _WITHOUT_MEANING: Final = frozenset(
     {"prepared_statement_cache_size", "statement_cache_size", "prepared_statement_name_func"}
 )
@@ -52,7 +52,7 @@ def read_address(url: str) -> SqliteFile | PostgresServer:
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of a file, whatever signs its path has."""
+    """The URL of a SQLite file; special characters of its path are quoted."""
     return f"sqlite+aiosqlite:///{quote(os.fsencode(path))}"
 
 
@@ -86,13 +86,13 @@ def _postgresql(rest: str) -> PostgresServer:
 
 
 def _as_libpq_writes(rest: str) -> str:
-    """The URL without the scheme, its options as libpq spells what SQLAlchemy's asyncpg took."""
+    """The URL without its scheme, with asyncpg's options renamed to those of libpq."""
     place, question, query = rest.partition("?")
     if not question:
         return rest
     options: dict[str, str] = {}
     hosts: list[str] = []
-    spelled = query.replace("+", "%2B")  # a blank in a form, but itself in libpq
+    spelled = query.replace("+", "%2B")  # parse_qsl reads + as a blank, libpq does not
     for name, value in parse_qsl(spelled, keep_blank_values=True, strict_parsing=True):
         if name == "host":
             hosts.append(value)

@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 
 Noted = Callable[[Attempt], Awaitable[None]]
 
-#: How long the log is silent after it said why lookups are not tried again.
+#: Least time between two log lines with one reason why lookups are not tried again.
 _SILENT_SECONDS: Final = 60
 
 
 class _NoRetry(StrEnum):
-    """What of ours ended the attempts before `retry_attempts` were made."""
+    """Why posstream, not the directory, ended the attempts before `retry_attempts` were made."""
 
     DEADLINE = "the deadline would pass before another attempt"
     BREAKER = "the circuit breaker is open"
@@ -82,7 +82,7 @@ class DirectoryCall:
         )
 
     def follow(self, plan: PluginConfiguration) -> None:
-        """Go by another version; lookups that wait for a place may have one now."""
+        """Apply a new version of the configuration; calls that wait may start now."""
         self._bulkhead.resize(plan.max_concurrent_lookups)
 
     async def __call__(
@@ -97,9 +97,9 @@ class DirectoryCall:
 
         Args:
             identifier: normalised.
-            current: the configuration in force; a call may have to wait, and goes by the newest.
+            current: gives the configuration in force: a call that had to wait uses the newest one.
             noted: told of each attempt as soon as it ended (the audit trail).
-            demand: by when the answer is wanted.
+            demand: the deadlines by which the answer is wanted.
             traceparent: sent along with each attempt.
         """
         plan = current()
@@ -176,7 +176,7 @@ class DirectoryCall:
         return None if self._may_retry() else _NoRetry.BUDGET
 
     def _ended(self, last: AttemptOutcome, why: _NoRetry) -> AttemptOutcome:
-        """The last outcome, which says that there might have been another attempt."""
+        """The last outcome, with the reason added why there was no other attempt."""
         if self._said[why].allows():
             log.warning("failed lookups are not tried again: %s", why)
         said = f"{last.attempt.error_message or 'no answer'}; not tried again: {why}"
@@ -197,7 +197,7 @@ class DirectoryCall:
 
 
 def overloaded() -> DirectoryAnswer:
-    """The answer to a lookup that got no place in time."""
+    """The answer to a lookup whose call could not start in time (bulkhead)."""
     return DirectoryAnswer(
         (),
         reason=Reason.OVERLOADED,

@@ -45,7 +45,7 @@ class DirectoryTrial:
     Args:
         directory: asked once per trial.
         card_guard: refuse payment-card numbers.
-        country_code: the one in force; see `normalise`.
+        country_code: gives the `default_country_code` in force; see `normalise`.
         timeout_seconds: for each call.
     """
 

@@ -62,7 +62,7 @@ def _object(required: tuple[str, ...], **properties: Schema) -> Schema:
 
 
 def _given(name: str) -> Schema:
-    """A field that is there, and is not null."""
+    """The schema of an object that has the field, and not as null."""
     return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
@@ -96,7 +96,7 @@ _KEY_OR_NUMBER: Final[Schema] = {
     "minimum": -MAX_WHOLE,
     "maximum": MAX_WHOLE,
 }
-#: Of an input: whatever it is, the event is read.
+#: Of an input: an unreadable time does not refuse the event.
 _TIME_IF_READABLE: Final[Schema] = {
     "description": "A time of RFC 3339, in UTC if it has no offset. What is none counts as absent.",
     "examples": ["2026-01-31T08:00:00.000Z"],

@@ -64,9 +64,9 @@ MAX_RESPONSE_DATA: Final = 4096
 #: broker takes from us (`topics.DEAD_LETTER_MAX_BYTES`).
 MAX_DEAD_KEY: Final = 64 * 1024
 MAX_DEAD_VALUE: Final = 1024 * 1024 + 512 * 1024
-#: What is kept of the key and of the value of a dead letter that the broker refuses whole.
+#: Bytes that are kept of the key and of the value of a dead letter that the broker refuses whole.
 _SHORT: Final = 256
-#: On a dead letter that was cut: how many bytes its value had.
+#: The header of a dead letter that was cut: how many bytes its value had.
 _TRUNCATED: Final = "posstream.dlq.truncated"
 #: On a dead letter and its replay: when the message was first written, in milliseconds since 1970.
 FIRST_WRITTEN: Final = "posstream.dlq.timestamp"
@@ -100,8 +100,8 @@ def lookup_id(
 ) -> str:
     """The lookup's id: the same for every delivery of one input.
 
-    Without event_id the input is known by its place and its record's own timestamp. The place
-    alone comes again when a topic is made anew.
+    Without event_id the id is derived from the input's place and its record's own timestamp. The
+    place alone is not unique: a topic that is made anew begins at offset 0 again.
     """
     return derived(event_id or f"{topic}/{partition}/{offset}/{timestamp_ms}")
 
@@ -217,8 +217,8 @@ def read_customer_update(
 ) -> CustomerUpdate:
     """Read one `customer-updated` message.
 
-    A customer who cannot be believed, or is another one than the event's, counts as not given: the
-    entries are dropped, and the directory is asked again. An identifier that is refused has no
+    An invalid customer, or one with another customer_id than the event's, counts as absent: the
+    cache entries are dropped, and the directory is asked again. A refused identifier has no
     entries.
 
     Args:
@@ -373,7 +373,7 @@ def _id(
 
 
 def _kind(event: Mapping[str, Any]) -> IdentifierKind | None:
-    """As what the identifier is to be read; another word than ours says nothing."""
+    """The kind in `identifier_kind`; None if it is absent, or no kind of ours."""
     said = event.get("identifier_kind")
     return IdentifierKind(said) if said in _KINDS else None
 
@@ -526,7 +526,7 @@ def identified(
 ) -> Record:
     """A `customer-identified` event of our own; the id is made up unless given.
 
-    `kind` is that of the identifier if the caller said it; without it, workers read its syntax.
+    `kind` is the identifier's, if the caller gave one; without it, workers go by the syntax.
     """
     event_id = event_id or str(uuid.uuid4())
     value = {
@@ -669,7 +669,7 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
 
 
 def cut_short(letter: Record) -> Record:
-    """A dead letter with no more than the beginning of its key and value, which says so."""
+    """A dead letter cut to the beginning of its key and value; a header tells the full length."""
     key, value, headers = letter.key, letter.value or b"", letter.headers
     if len(value) > _SHORT and not any(name == _TRUNCATED for name, _ in headers):
         headers = ((_TRUNCATED, str(len(value)).encode()), *headers)

@@ -63,7 +63,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         datadir=settings.datadir.absolute(),
         partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replication,
-        # Faust makes URLs of it, also for `--web-port`.
+        # Faust puts the host into URLs, also for `--web-port`.
         web_host=in_url(settings.web_host),
         web_bind=settings.web_host,
         web_port=settings.web_port,

@@ -9,7 +9,7 @@ import orjson
 from posstream.domain.sent_number import read_fraction, read_whole
 from posstream.json_output import write_json
 
-#: Largest whole number that is read, and by its negative the smallest.
+#: Largest whole number that is read; the smallest is its negative.
 MAX_WHOLE: Final = 2**63 - 1
 #: As deep as a document is read without a second look: its brackets cannot nest deeper.
 _SHALLOW = 100
@@ -31,7 +31,7 @@ def read_json(raw: bytes) -> Any:
 
 
 def read_json_exactly(raw: bytes) -> Any:
-    """The same, with numbers as they were sent; `json_output.write_json` writes them so.
+    """Read JSON and keep its numbers as they were sent; `json_output.write_json` writes them so.
 
     orjson makes floats of whole numbers beyond 64 bits and of every fraction, and refuses what
     no float can hold. Those become a `SentNumber`, unless a float says the same digits.
@@ -48,7 +48,7 @@ def read_json_exactly(raw: bytes) -> Any:
 
 
 def _beyond_floats(raw: bytes, why: orjson.JSONDecodeError) -> Any:
-    """What orjson may have refused for a number alone; else its own error is raised."""
+    """Read JSON that orjson refused only for a number; for any other, raise orjson's error."""
     try:
         document = _read(raw)
         write_json([[[document]]])

@@ -1,4 +1,4 @@
-"""JSON of ours that may hold numbers of others, written as they were sent. No I/O."""
+"""Writes JSON; numbers of the directory's stay as they were sent. No I/O."""
 
 from typing import Any
 

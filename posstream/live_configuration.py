@@ -37,7 +37,7 @@ class RefusalCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The new version; the broker has it. Or the newest one, if it says the same already."""
+    """The new version, which the broker has; or the newest one, if nothing was to be changed."""
 
     version: ConfigurationVersion
     is_new: bool = True
@@ -106,7 +106,7 @@ class LiveConfiguration:
         Args:
             version: 0 for the defaults; None: the one before the newest.
             note: who and why.
-            always: write it even if the newest one says the same.
+            always: write a version even if the newest one has the same content.
         """
         latest = await self.latest()
         if version is None:

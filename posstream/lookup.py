@@ -186,7 +186,7 @@ class CustomerLookup:
     def _call_unasked(
         self, identifier: str, fetch: Callable[[Flight[Fetched]], Awaitable[Fetched]]
     ) -> None:
-        """Make a call that no event waits for, unless one is under way; it gives way to theirs."""
+        """Make a call that no event waits for, unless one runs; calls for events go first."""
         flight, leads = self._flights.join(identifier, fetch)
         if leads:
             flight.demand.last = self._clock.monotonic() + self.plan.deadline_seconds
@@ -257,7 +257,7 @@ class CustomerLookup:
         )
 
     def _late(self, flight: Flight[Fetched], deadline_seconds: float) -> DirectoryAnswer:
-        """What an event is told at its deadline: its call goes on, or never began."""
+        """The answer to an event at its deadline: its call is still under way, or never began."""
         if not flight.demand.begun:
             return overloaded()
         late = f"no answer from the directory within {deadline_seconds:g} s"

@@ -4,15 +4,15 @@ import contextlib
 import sys
 from typing import Final
 
-#: Where the system does not say: what it allows at the least.
+#: Assumed where the system does not tell its limit.
 _UNKNOWN: Final = 1024
 
 
 def raise_open_files() -> int:
-    """Raise the soft limit to the hard one; returns the limit that holds now.
+    """Raise the soft limit of open files to the hard one. Returns the limit in force.
 
     Many systems start a process with a soft limit of 1,024 for programs that use `select`, and
-    with a hard one that is far higher. More than once is fine.
+    with a hard one that is far higher. Idempotent.
     """
     if sys.platform == "win32":  # pragma: no cover - it has no such limit
         return _UNKNOWN

@@ -1,6 +1,6 @@
-"""What must hold before a worker starts: one list of steps, for a start and for `posstream check`.
+"""Checks what a worker needs before it starts: the steps of a start and of `posstream check`.
 
-Each step asks and changes nothing, so that a start which is refused has done nothing either.
+Each step asks and changes nothing, so a start that is refused has changed nothing either.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from posstream.streaming.preflight import ask_topics
 from posstream.topics import TOPICS
 from web.server import no_port
 
-#: How long the database may take to answer. A worker starts without one that does not.
+#: How long the database may take to answer. If it does not, the worker starts without it.
 _DATABASE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A start that is being asked for."""
+    """What the steps need to know of a start."""
 
     settings: Settings
     membership: Membership
     #: Host and port of the web view; None = the worker has none.
     web: tuple[str, int] | None
-    #: A worker may run on the same data directory, and then has the port.
+    #: Whether another worker may use the same data directory and port (`posstream check`).
     beside_worker: bool = False
     #: How long the broker may take to come up.
     patience_seconds: float
@@ -40,21 +40,21 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """It is as a worker needs it."""
+    """The outcome of a step that found what a worker needs."""
 
     line: str
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It is not there now. A worker starts all the same, and waits for it."""
+    """The outcome of a step that misses something for now: a worker starts and waits for it."""
 
     line: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No worker starts. The sentence has the server's own reason, and what to do."""
+    """The outcome of a step that lets no worker start: the server's own reason, and what to do."""
 
     line: str
 
@@ -64,14 +64,14 @@ Outcome = Passed | Waits | Refusal
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to ask."""
+    """One check before a start."""
 
     name: str
     ask: Callable[[Start], Awaitable[Outcome]]
 
 
 async def check_start(start: Start) -> None:
-    """Take the steps until one refuses.
+    """Run the steps until one refuses the start.
 
     Raises:
         StartRefused: with the sentence of that step.
@@ -106,7 +106,7 @@ async def _web_port(start: Start) -> Outcome:
     if start.web is None:
         return Passed("no web view")
     host, port = start.web
-    with contextlib.suppress(StartRefused):  # the data directory's step has said it
+    with contextlib.suppress(StartRefused):  # the step for the data directory has reported it
         if start.membership.ask(beside_worker=start.beside_worker):
             return Passed(f"port {port} on {host}, of the running worker")
     try:

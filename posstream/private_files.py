@@ -1,6 +1,6 @@
-"""A data directory that is there already, and was made when others could read in it.
+"""Makes a data directory private that was made when other users could read it.
 
-What a worker makes is its user's alone from the start (see `process`).
+Files that a worker makes now are private from the start (see `process`).
 """
 
 import os
@@ -16,8 +16,8 @@ def keep_private(datadir: Path) -> str | None:
     """Take the rights of all other users away from a data directory and the files in it.
 
     Returns:
-        A sentence about what was open, or that it is and belongs to another user. None if all was
-        private, and where files have no such rights.
+        A sentence for the log if other users had access, or still have it because the directory is
+        not this user's. None if all was private, or if files have no such rights.
     """
     if os.name != "posix":
         return None

@@ -25,13 +25,13 @@ _FOREIGN: Final = re.compile(
 )
 #: Faust itself sets these, from `--datadir` and `--loop`.
 _FROM_OPTIONS: Final = frozenset({"FAUST_DATADIR", "FAUST_LOOP", "F_DATADIR", "F_LOOP"})
-#: An option of Python's own that it hands on.
+#: Marks a process that was restarted, as an option `-X` of Python.
 _RESTARTED: Final = "posstream"
 _PACKAGES: Final = ("posstream", "agents", "tables", "web")
 
 
 def own_process() -> None:
-    """Make this process ours; ends it with a sentence if our packages are somebody else's.
+    """Set up this process; exit with a sentence if Python finds other packages of our names.
 
     Names of other programs leave the environment, files are made for our user alone, and the
     terminal gets a replacement for each character that it cannot show.
@@ -75,9 +75,10 @@ def _own_environment() -> None:
     foreign = foreign_names(os.environ)
     for name in foreign:
         del os.environ[name]
-    # Faust is imported before us in `faust -A posstream.app` and has read some of them by now.
+    # Faust is imported before us in `faust -A posstream.app` and has read some of these variables
+    # by now.
     restart = _is_faust(sys.argv[0]) and not _FROM_OPTIONS.issuperset(foreign)
-    # The mark is for names that Python's own start sets, as a sitecustomize may: once is enough.
+    # A second restart would not help: a sitecustomize may set such names at each start.
     if restart and _RESTARTED not in sys._xoptions and sys.platform != "win32":  # noqa: SLF001 - documented
         command = [sys.executable, "-X", _RESTARTED, *sys.orig_argv[1:]]
         os.execv(sys.executable, command)  # noqa: S606 - this same command

@@ -1,9 +1,9 @@
-"""A secret that is kept in a file, as orchestrators hand them out."""
+"""Reads a secret from a file, such as one that Docker or Kubernetes mounts."""
 
 from pathlib import Path
 from typing import Final
 
-#: A file of a secret is no longer; /dev/zero is.
+#: Most bytes that are read: a path such as /dev/zero has no end.
 _LONGEST: Final = 65_536
 
 

@@ -26,7 +26,7 @@ _PREFIX: Final = "POSSTREAM_"
 _API_KEY_NAME: Final = "api-key"
 #: Read by the test suite and by make, not by a worker; no warning for them.
 _NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER", "POSSTREAM_TEST_DATABASE_URL"})
-#: Each can come from a file, which `NAME_FILE` names.
+#: Settings that can also come from a file, which `NAME_FILE` names.
 _SECRETS: Final = frozenset(
     {
         "POSSTREAM_API_AUTH",
@@ -48,7 +48,7 @@ _OAUTH: Final = (
     "POSSTREAM_API_OAUTH_CLIENT_SECRET",
 )
 _PROXY_FORM: Final = "must look like http://host:port or http://user:password@host:port"
-#: Read by other programs, in small letters too.
+#: Proxy settings of other programs, also written in small letters.
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 #: Where each worker serves its mock of a directory.
 MOCK_PATH: Final = "/api/mock-customer-lookup/"
@@ -154,7 +154,7 @@ class Settings:
     @property
     def web_url(self) -> str:
         """Where this machine finds the web view, without a trailing slash."""
-        # `::` listens to both families, so this is right for it, too.
+        # Right for `::`, too, which also listens for IPv4.
         host = "127.0.0.1" if is_unspecified(self.web_host) else self.web_host
         return f"http://{in_url(host)}:{self.web_port}"
 
@@ -328,7 +328,7 @@ def _text(raw: str) -> str:
 
 
 def _directory_errors(environ: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the directory's settings together; a wrong value has its own line."""
+    """Errors in the directory's settings taken together; a wrong value has its own line."""
     right = [name for name, (target, _) in _READERS.items() if target in values]
 
     def is_missing(name: str) -> bool:
@@ -422,7 +422,7 @@ def without_brackets(host: str) -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that a host is, if it is none by name; one of IPv4 in IPv6 is that of IPv4."""
+    """The IP address that a host is, None for a name; an IPv4-mapped one becomes IPv4."""
     try:
         address = ipaddress.ip_address(without_brackets(host))
     except ValueError:

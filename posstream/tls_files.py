@@ -1,4 +1,4 @@
-"""The files of a client's TLS: authorities to trust, and a certificate to be known by."""
+"""The files for TLS to the directory: authorities to trust, and our own certificate and key."""
 
 import ssl
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class TlsFiles:
         return context
 
     def stamp(self) -> tuple[tuple[int, int] | None, ...]:
-        """Another value once a file has changed."""
+        """A value that changes when one of the files changes."""
         return tuple(_stamp(each) for each in (self.authorities, self.certificate, self.key))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 #: The Faust app id: the consumer group, and the prefix of internal topics.
 APP_ID: Final = "posstream"
 
-#: The id of the embedded broker's cluster: by it a worker knows that broker.
+#: The id of the embedded broker's cluster: a worker recognises that broker by it.
 EMBEDDED_CLUSTER: Final = f"{APP_ID}-embedded"
 
 CUSTOMER_IDENTIFIED: Final = "customer-identified"

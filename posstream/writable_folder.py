@@ -1,4 +1,4 @@
-"""Whether a folder can be written, or made. Only asks."""
+"""Checks whether a folder can be written or made; changes nothing."""
 
 import os
 from pathlib import Path

@@ -133,8 +133,8 @@ class CacheSweeper:
     def _why_removed(self, stored: Stored, now_ms: int, windows: Windows) -> str | None:
         if is_over(stored.entry, now_ms, windows):
             return "expired"
-        # Topics were given partitions, and nobody moved the entry: nothing would find it there, not
-        # even what forgets its customer.
+        # Partitions were added, and the entry was not moved: no lookup finds it there, and no
+        # command to forget its customer does either.
         at_home = home(stored.identifier, self._cache.partitions)
         return None if at_home == self._partition else "misplaced"
 

@@ -105,7 +105,7 @@ class CustomerCacheTable:
     def partition(self, number: int) -> "CachePartition":
         """The part of the cache that belongs to one partition of the source topics.
 
-        One that was added to a topic since the start has a part that is never at hand.
+        A partition that was added to a topic since the start has a part that is never at hand.
         """
         return self._parts[number] if number < self.partitions else CachePartition(self, number)
 

@@ -63,7 +63,7 @@ async def move(
 ) -> int:
     """Move the misplaced entries.
 
-    What is in an entry's own partition already stays if it is the newer one, deletions too.
+    A newer record in the entry's own partition stays, also if it is a deletion.
 
     Args:
         read: see `misplaced`.

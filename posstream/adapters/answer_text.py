@@ -1,4 +1,4 @@
-"""The JSON text of an HTTP answer, whatever charset the server says it has. No I/O."""
+"""Converts an HTTP answer's JSON to UTF-8 from the charset that the server names. No I/O."""
 
 import json
 from encodings import normalize_encoding
@@ -6,7 +6,7 @@ from encodings.aliases import aliases
 from functools import lru_cache
 from typing import Final
 
-#: Labels that Python does not know, or not by this name.
+#: Charset labels that Python does not know -> Python's name of the encoding.
 _LABELS: Final = {
     "cp874": "cp874",
     "koi8_u": "koi8_u",
@@ -14,7 +14,7 @@ _LABELS: Final = {
     "windows_874": "cp874",
     "x_sjis": "shift_jis",
 }
-#: Read with the second where the first does not fit: people say the one and mean the other.
+#: Encoding -> its superset, tried if the first fails: many servers name the smaller one.
 _WIDER: Final = {
     "ascii": "utf_8",
     "euc_kr": "cp949",
@@ -22,25 +22,25 @@ _WIDER: Final = {
     "gbk": "gb18030",
     "shift_jis": "cp932",
 }
-#: As `json` writes it.
+#: UTF-8 as `json.detect_encoding` spells it.
 _UTF_8: Final = "utf-8"
-#: A label that a sentence may repeat: a server wrote it.
+#: Longest label that an error message repeats: the server chose the label.
 _LONGEST_LABEL: Final = 40
 
 
 class UnreadableText(ValueError):
-    """The answer is no text; the message is a sentence that says why."""
+    """The body cannot be decoded as text; the message is a sentence that says why."""
 
 
 def utf8_of(body: bytes, charset: str | None) -> bytes:
-    """The body in UTF-8, without a byte order mark; whether it is valid UTF-8 is not looked at.
+    """Convert a JSON body to UTF-8 without a byte order mark; a UTF-8 body is not validated.
 
-    A byte order mark, and the zeros that UTF-16 and UTF-32 have in JSON, say more than a header.
-    Without them the charset of the header counts, and else UTF-8 (RFC 8259, 8.1).
+    A byte order mark, or the zero bytes of JSON in UTF-16 and UTF-32, overrule the header. Without
+    them the header's charset counts; without a header, UTF-8 (RFC 8259, 8.1).
 
     Args:
-        body: of an answer in JSON.
-        charset: what its Content-Type says.
+        body: the answer's bytes.
+        charset: the one in its Content-Type; None if there is none.
 
     Raises:
         UnreadableText: if the charset is unknown, or the body is not in it.
@@ -55,7 +55,7 @@ def utf8_of(body: bytes, charset: str | None) -> bytes:
             return body.decode(each or encoding).encode()
         except UnicodeError:
             continue
-        except LookupError:  # base64 and others that are no text
+        except LookupError:  # base64 and other codecs that are no text encoding
             break
     raise UnreadableText(f"the answer is not in its charset {_shown(charset or encoding)}")
 
@@ -64,7 +64,7 @@ def utf8_of(body: bytes, charset: str | None) -> bytes:
 def _encoding(charset: str) -> str:
     label = normalize_encoding(charset.lower()).replace(".", "_")
     known = aliases.get(label) or _LABELS.get(label)
-    # A name that is no alias is only looked up if Python has it: a lookup is remembered for ever.
+    # Look up only names that Python has: Python caches every lookup for ever, a failed one too.
     if known is None and label in aliases.values():
         known = label
     if known is None:

@@ -264,11 +264,11 @@ async def _surveyed(reader: TopicReader, selection: Selection) -> Survey:
 async def _replays(
     reader: TopicReader, survey: Survey, *, most: int | None = None
 ) -> AsyncIterator[tuple[Address, Source]]:
-    """Which of the surveyed letters were replayed before, and as what.
+    """Find the surveyed letters that were replayed before, and where each replay lies.
 
-    A replay goes to the partition that its message came from, so it lies behind it there. It has
-    the address of its letter and the time of the message: the address alone comes again when the
-    topic of the dead letters is made anew.
+    A replay goes to the partition of its message, at a later offset. It has the address of its
+    letter and the time of the message: a dead-letter topic that is made anew uses the same
+    addresses again.
 
     Raises:
         _TooManyError: if there are more than `most` records to search.

@@ -1,8 +1,8 @@
-"""Dead letters, written through a producer of their own.
+"""Writes dead letters through a producer of their own.
 
-The worker's own producer numbers its records, so that the broker writes each of them once. A
-record that the broker refuses leaves a gap in these numbers, and the worker has to start anew. What
-comes in a dead letter is for others to choose, and so is how often one is refused.
+The worker's own producer is idempotent: it numbers its records, so that the broker writes each of
+them once. A record that the broker refuses leaves a gap in these numbers, and the worker must
+restart. Other systems choose what a dead letter holds: a refused one must not restart the worker.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 _LINGER_MS: Final = 5
 _BATCH_BYTES: Final = 262_144
 _REQUEST_MS: Final = 10_000
-#: How long a stop waits for what is under way; it comes again.
+#: How long a stop waits for letters on their way; their messages are read again after the start.
 _STOP_SECONDS: Final = 5
 
 
 class DeadLetterWriter:
-    """Writes dead letters; it connects when the first one comes."""
+    """Writes dead letters; connects to the broker with the first one."""
 
     def __init__(self, servers: Sequence[str]) -> None:
         self._servers = list(servers)
@@ -42,8 +42,8 @@ class DeadLetterWriter:
     async def write(self, letter: Record) -> None:
         """Write a letter and wait for the broker's acknowledgement, for as long as that takes.
 
-        A letter that is refused is written once more without its neighbours in the batch, which
-        may be what the broker minded, and then once more, cut short.
+        A letter that is refused is written once more without its neighbours in the batch, because
+        the broker may have refused one of those, and then once more, cut short.
 
         Raises:
             PublishFailed: if the broker refuses it for good.
@@ -65,7 +65,7 @@ class DeadLetterWriter:
                     await producer.stop()
 
     async def _refusal(self, letter: Record, *, is_alone: bool) -> KafkaError | None:
-        """Write a letter; the error with which the broker refuses it, if it does."""
+        """Write a letter. Returns the broker's refusal, or None once the letter is written."""
         for pause in growing_pauses():
             try:
                 producer = await self._connected()

@@ -61,8 +61,8 @@ class HttpDirectory:
     Args:
         clock: time.
         card_guard: mask payment-card numbers in what comes back.
-        auth: sent to the origin of its own endpoint, and to no other: credentials, or a client
-            that gets tokens.
+        auth: credentials, or an OAuth client that gets tokens; sent to the origin of its own
+            endpoint, and to no other.
         mapping: where the fields of a customer are, if not under the contract's names.
         empty_means_unknown: whether an empty answer says that there is no such customer.
         proxy: see `DirectorySession`.
@@ -98,7 +98,7 @@ class HttpDirectory:
 
     @classmethod
     def of(cls, settings: Settings, *, clock: Clock) -> Self:
-        """The directory as the settings say it is called."""
+        """Build the directory's client from the settings."""
         return cls(
             clock=clock,
             card_guard=settings.payment_card_guard,
@@ -197,7 +197,7 @@ class HttpDirectory:
         with_auth = self.authorises(endpoint)
         await self._ask(url, traceparent, seen, with_auth=with_auth)
         if seen.http_status == _UNAUTHORISED and with_auth and self._tokens and seen.auth:
-            # Taken back before its time. A new one is asked for once.
+            # The token was revoked before it expired. Get a new one and ask once more.
             self._tokens.refused(seen.auth)
             seen.start_again()
             await self._ask(url, traceparent, seen, with_auth=True)
@@ -223,7 +223,7 @@ class HttpDirectory:
         if isinstance(self._auth, Credentials):
             return self._auth
         if self._tokens is None:
-            raise RuntimeError("there is nothing to be authorised by")
+            raise RuntimeError("there are no credentials for the directory")
         seen.awaits_token = True
         credentials = await self._tokens.credentials()
         seen.awaits_token = False
@@ -322,7 +322,7 @@ class _Seen:
         self.failure: _Failure | None = None
 
     def start_again(self) -> None:
-        """Forget an answer, for a second request of the same attempt."""
+        """Drop an answer: the same attempt sends a second request."""
         self.http_status, self.body, self.failure = None, b"", None
 
 
@@ -364,7 +364,7 @@ def _status_error(status: int, auth: Credentials | None) -> str:
 
 
 def _decode(body: bytes, charset: str | None) -> tuple[object, str | None]:
-    """The JSON of an answer, or why there is none."""
+    """Decode an answer: its JSON and None, or None and why it cannot be read."""
     try:
         text = utf8_of(body, charset)
         return read_json_exactly(text), None

@@ -1,4 +1,4 @@
-"""HTTP to the directory and to its token endpoint: addresses, proxy and TLS; no redirects."""
+"""The HTTP session for the directory and its token endpoint: refused addresses, proxy, TLS."""
 
 import logging
 import socket
@@ -22,18 +22,18 @@ _MAX_HEADERS: Final = 512
 
 
 class RefusedAddress(OSError):
-    """A host leads to link-local or cloud metadata addresses only."""
+    """The host is, or resolves only to, a link-local or cloud metadata address."""
 
 
 class DirectorySession:
-    """One pool of connections. Open it before use.
+    """One pool of HTTP connections, which follows no redirects. Open it before use.
 
     Args:
         proxy: `http://host:port`, with user and password if it wants them. Loopback addresses
             are called without it: they mean this machine.
-        tls: files, if the machine's own authorities are not all.
-        own: the URLs to whose origins the client certificate is shown. Whoever edits the
-            endpoint must not have it shown elsewhere.
+        tls: files with more authorities or our own certificate; None = the machine's authorities.
+        own: the client certificate is shown to the origins of these URLs only: an edit of the
+            endpoint must not send it elsewhere.
     """
 
     def __init__(
@@ -63,15 +63,16 @@ class DirectorySession:
             await self._session.close()
 
     def request(self, method: str, url: URL, **options: Any) -> Any:
-        """Call a URL: aiohttp's context manager of a response.
+        """Call a URL. Returns aiohttp's context manager of the response.
 
         Raises:
-            RefusedAddress: at once; a name that leads to one is a `ClientConnectorError`.
+            RefusedAddress: if the host is a refused address. A name that resolves to one raises
+                `ClientConnectorError` when the request is sent.
         """
         if self._session is None:
             raise RuntimeError("the directory is not open")
         host = url.raw_host or ""
-        if is_refused(host):  # a connector resolves no address
+        if is_refused(host):  # aiohttp gives no address to a resolver
             raise RefusedAddress(host)
         if self._proxy is not None and not is_loopback(host):
             options["proxy"] = self._proxy
@@ -82,7 +83,7 @@ class DirectorySession:
 
 
 class _Resolver(aiohttp.ThreadedResolver):
-    """Never leads to an address that must not be called, whatever a name stands for today."""
+    """Resolves names, and leaves out the addresses that must not be called."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -95,21 +96,22 @@ class _Resolver(aiohttp.ThreadedResolver):
 
 
 class _TlsContexts:
-    """Contexts for new connections, made anew once a file has changed (a renewed certificate)."""
+    """TLS contexts for new connections; made again when a file changed (a renewed certificate)."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._make()
 
     def context(self, *, own: bool) -> ssl.SSLContext:
-        """The context for a server, one of our own or any other."""
+        """The TLS context for a connection: with our client certificate if `own`."""
         if self._files.stamp() != self._stamp:
             try:
                 self._make()
             except ValueError:
                 log.warning(
-                    "a changed file of certificates or keys cannot be used: TLS to the directory "
-                    "stays as it was"
+                    "a changed certificate or key file cannot be used, TLS to the directory stays "
+                    "as it was: see POSSTREAM_API_CA_FILE, POSSTREAM_API_CLIENT_CERT_FILE and "
+                    "POSSTREAM_API_CLIENT_KEY_FILE"
                 )
         return self._of_own if own else self._of_others
 

@@ -91,7 +91,7 @@ class GrouplessReader:
                 take(record)
 
     async def _is_before(self, partition: aiokafka.TopicPartition, told: int) -> bool:
-        # Not the high watermark: what is behind an open transaction does not come.
+        # Not the high watermark: records behind an open transaction are not delivered.
         end = max(told, self._consumer.last_stable_offset(partition) or 0)
         return bool(await self._consumer.position(partition) < end)
 
@@ -105,7 +105,7 @@ class GrouplessReader:
         return [record for records in fetched.values() for record in records]
 
     async def _take_added(self) -> None:
-        """Read partitions that were added to a topic, too: each from its beginning."""
+        """Also read partitions that were added to a topic, each from its beginning."""
         known = {
             aiokafka.TopicPartition(topic, number)
             for topic in self._topics

@@ -1,6 +1,6 @@
-"""Access tokens by OAuth 2.0 client credentials (RFC 6749, 4.4), one at a time and kept.
+"""Gets and caches the access token by OAuth 2.0 client credentials (RFC 6749, 4.4).
 
-A token is in no log and no message, nor is what the token endpoint wrote.
+No log line and no message holds a token, or what the token endpoint wrote.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from posstream.resilience.single_flight import SingleFlight
 #: How long the token endpoint may take; an attempt may give up before.
 _TIMEOUT_SECONDS: Final = 10
 _MAX_BODY_BYTES: Final = 64 * 1024
-#: A token is renewed so long before it expires, or after half of its time if that is later.
+#: A token is renewed this long before it expires, or after half of its lifetime if that is later.
 _RENEW_BEFORE_SECONDS: Final = 30.0
-#: Of a token that does not say how long it is valid (RFC 6749, 5.1, leaves it out).
+#: Lifetime of a token whose answer has no `expires_in` (optional in RFC 6749, 5.1).
 _DEFAULT_SECONDS: Final = 300.0
 _MAX_SECONDS: Final = 86_400.0
-#: What an endpoint may say is wrong (RFC 6749, 5.2). Its other words are not repeated.
+#: The error codes of RFC 6749, 5.2. Nothing else that the endpoint wrote is repeated.
 _ERRORS: Final = frozenset(
     {
         "invalid_request",
@@ -58,7 +58,7 @@ class OAuthTokens:
     """The access token for one directory. For one event loop.
 
     Args:
-        client: who we are, and where tokens come from.
+        client: our id and secret, and the token endpoint.
         session: calls the token endpoint.
         clock: time.
     """
@@ -83,12 +83,12 @@ class OAuthTokens:
         return await flight.result()
 
     def refused(self, credentials: Credentials) -> None:
-        """Take no more of a token that the directory refused; one that came since stays."""
+        """Drop a token that the directory refused; a newer token stays."""
         if self._token is not None and self._token.credentials == credentials:
             self._token = None
 
     async def close(self) -> None:
-        """End a call that is under way."""
+        """Cancel a call to the token endpoint that is under way."""
         await self._flights.drain(0)
 
     async def _fetch(self) -> Credentials:
@@ -119,7 +119,7 @@ class OAuthTokens:
         form = {"grant_type": "client_credentials"}
         if client.scope is not None:
             form["scope"] = client.scope
-        # RFC 6749, 2.3.1: both are form-encoded first.
+        # RFC 6749, 2.3.1: id and secret are form-encoded first.
         basic = aiohttp.encode_basic_auth(
             quote_plus(client.client_id), quote_plus(client.client_secret)
         )

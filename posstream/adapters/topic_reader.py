@@ -90,7 +90,7 @@ class TopicReader:
             fetched = await self._consumer.getmany(*waiting, timeout_ms=_FETCH_MS)
             # Only a fetch tells the end: the embedded broker's `end_offsets` are too low.
             for tp in waiting:
-                # Not the high watermark: what is behind an open transaction does not come.
+                # Not the high watermark: records behind an open transaction are not delivered.
                 stable = self._consumer.last_stable_offset(tp)
                 if tp not in ends and stable is not None:
                     ends[tp] = max(told[tp], stable)

@@ -17,7 +17,7 @@ from posstream.streaming.membership import Membership
 
 
 async def check(settings: Settings, identifier: str) -> int:
-    """Print what is there and what is not: the steps of a start, and the directory.
+    """Print the outcome of each step of a start, and of one call to the directory.
 
     Returns:
         0 if a worker could start and everything would answer it, 1 otherwise.
@@ -48,7 +48,7 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[Line]:
 
 async def _live_endpoint(settings: Settings) -> str | None:
     """The endpoint of the live configuration, if the database has one."""
-    # What the database says against it is said by its step.
+    # The step for the read model has reported the database's errors.
     with contextlib.suppress(SQLAlchemyError, PosstreamError):
         engine = create_engine(settings.database_url)
         try:

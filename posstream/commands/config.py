@@ -103,7 +103,7 @@ async def history(settings: Settings, limit: int) -> int:
 
 
 def parse_values(assignments: Sequence[str]) -> dict[str, Any]:
-    """`KEY=VALUE` pairs; a value is JSON if it can be, else text; digits of a text are text.
+    """Read `KEY=VALUE` pairs: a value is JSON or else text; a text key takes digits as text.
 
     Raises:
         ValueError: for what is no such pair, or a key that comes twice.

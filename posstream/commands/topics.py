@@ -67,7 +67,7 @@ async def _grow(admin: AIOKafkaAdminClient, servers: Sequence[str], partitions: 
     if await counted_by_workers(admin):  # one may have started meanwhile
         print("waiting until the workers write to the cache no more ...", flush=True)
         await until_shared(admin, CACHE_CHANGELOG, partitions)
-        # Those that did not lead the rebalance see it when they look at the topics again.
+        # Workers that did not lead the rebalance see it when they next fetch the metadata.
         await asyncio.sleep(METADATA_SECONDS + 2)
     moved = await _move(servers, partitions)
     print(f"moved {moved} entries of the cache to the partitions of their keys")

@@ -1,7 +1,7 @@
-"""A bulkhead: a limited number of calls at a time; the others wait as long as it makes sense.
+"""Limits how many calls run at a time (bulkhead); the others wait while they can be in time.
 
-The queue has no length. A call is turned away when its last deadline comes, or before, when the
-calls of the present take so long that its turn would come too late.
+The queue has no limit. A call is turned away at its last deadline, or earlier if recent calls took
+so long that it could not end in time.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ from typing import Final
 from posstream.resilience.clock import Clock
 from posstream.resilience.demand import Demand
 
-#: How long a crowd is watched before anybody is turned away early: its first calls open the
-#: connections, and share the event loop with the crowd that still arrives.
+#: How long a queue is watched before a call is turned away early. The first calls are slow: they
+#: open connections, and share the event loop with events that still arrive.
 LEARN_SECONDS: Final = 5.0
-#: Between two looks through the queue.
+#: Time between two searches for calls that would be too late.
 LOOK_SECONDS: Final = 0.5
-#: The pace is that of the fastest of so many calls, the last ones that ended.
+#: The pace is that of the fastest of this many calls, the last ones that ended.
 _RECENT: Final = 20
-#: Only who would be too late at this multiple of the pace, too, is turned away early: to wait in
-#: vain costs less than to be turned away for a wrong estimate.
+#: A call is turned away early only if it would be too late at this multiple of the pace, too: to
+#: wait in vain costs less than to be turned away by a wrong estimate.
 DOUBT: Final = 2.0
 
 
@@ -32,9 +32,9 @@ class _Waiting:
     __slots__ = ("first", "place", "timer")
 
     def __init__(self, demand: Demand, timer: asyncio.TimerHandle) -> None:
-        #: Whether it may go in.
+        #: The result: whether the call may start.
         self.place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        #: The deadline by which it is in the queue.
+        #: The first deadline, by which the call is sorted into the queue.
         self.first = demand.first
         self.timer = timer
 
@@ -46,10 +46,10 @@ class Bulkhead:
         self._clock = clock
         self._limit = 0
         self._waiting: dict[Demand, _Waiting] = {}
-        #: A heap of (first deadline, number, whose); some are outdated.
+        #: A heap of (first deadline, number, demand); entries of calls that left are outdated.
         self._order: list[tuple[float, int, Demand]] = []
         self._numbers = count()
-        #: How long calls were inside that ended lately, while others waited.
+        #: How long the last calls took that ended while others waited, in seconds.
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._crowded_since = 0.0
         self._looked_at = 0.0
@@ -66,7 +66,7 @@ class Bulkhead:
 
         Args:
             limit: how many may be inside.
-            demand: by when the call's result is demand; more may be added meanwhile.
+            demand: the deadlines by which the call's result is wanted; more may be added meanwhile.
 
         Returns:
             False if no place comes free in time. After True, `leave`.
@@ -109,7 +109,7 @@ class Bulkhead:
     def _queue(self, demand: Demand) -> _Waiting:
         now = self._clock.monotonic()
         if not self._waiting:
-            # What an earlier crowd met says nothing of the calls of today.
+            # The pace of an earlier queue says nothing about the calls of now.
             self._order.clear()
             self._recent.clear()
             self._crowded_since = self._looked_at = now
@@ -140,7 +140,7 @@ class Bulkhead:
                 self._settle(demand, granted=not self._is_too_late(demand, ahead=0))
 
     def _look_through(self) -> None:
-        """Turn away those whose turn would come too late."""
+        """Turn away the calls that would end too late."""
         now = self._clock.monotonic()
         if not self._waiting or now - self._looked_at < LOOK_SECONDS:
             return

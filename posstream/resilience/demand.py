@@ -1,4 +1,4 @@
-"""By when those who share one result want it, and whether anybody works on it."""
+"""The deadlines of those who wait for one shared result, and whether work on it has begun."""
 
 import math
 
@@ -13,11 +13,11 @@ class Demand:
 
     def __init__(self) -> None:
         self.first = math.inf
-        #: May be set for a result that nobody waits for: until then it is worth having.
+        #: Set directly for a result that nobody waits for (a refresh): until then it is of use.
         self.last = -math.inf
         #: Whether the work on the result has begun.
         self.begun = False
-        #: Told of each new deadline.
+        #: Called at each new deadline.
         self.moved = _nobody_listens
 
     def add(self, deadline: float) -> None:

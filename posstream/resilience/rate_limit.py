@@ -23,7 +23,7 @@ class RateLimit:
 
     @property
     def wait_seconds(self) -> float:
-        """In how many seconds it may happen again; 0: now."""
+        """Seconds until the next call of `allows` succeeds; 0 = now."""
         now = self._clock.monotonic()
         while self._times and self._times[0] <= now - self._per_seconds:
             self._times.popleft()

@@ -1,4 +1,4 @@
-"""Lines of a log that would come again and again: the first of a kind, then a count a minute."""
+"""Shortens repeated log lines: the first of a kind in full, then a count once a minute."""
 
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
@@ -9,22 +9,22 @@ Kind = TypeVar("Kind", bound=Hashable)
 
 
 class Repeats(Generic[Kind]):
-    """Counts what happens by its kind. For one event loop.
+    """Counts events by their kind, for the log. For one event loop.
 
     Args:
         clock: time.
-        per_seconds: between two counts of a kind. A kind that did not happen for as long is
-            said in full again.
+        per_seconds: between two counts of a kind. A kind that did not happen for this long is
+            logged in full again.
     """
 
     def __init__(self, clock: Clock, *, per_seconds: float = 60) -> None:
         self._clock = clock
         self._per_seconds = per_seconds
-        #: By kind: when it was said last, and how often it happened since.
+        #: By kind: when it was logged last, and how often it happened since.
         self._kinds: dict[Kind, tuple[float, int]] = {}
 
     def is_first(self, kind: Kind) -> bool:
-        """Count one; whether it is to be said in full."""
+        """Count one event; True if it is to be logged in full."""
         since, count = self._kinds.get(kind, (None, 0))
         if since is None:
             self._kinds[kind] = self._clock.monotonic(), 0
@@ -33,7 +33,7 @@ class Repeats(Generic[Kind]):
         return False
 
     def due(self) -> Iterator[tuple[Kind, int]]:
-        """The kinds whose time is over, and how often each happened since it was said last."""
+        """The kinds to be logged now, and how often each happened since it was logged last."""
         now = self._clock.monotonic()
         for kind, (since, count) in list(self._kinds.items()):
             if now - since < self._per_seconds:

@@ -16,7 +16,7 @@ class Flight(Generic[Result]):
     def __init__(self) -> None:
         #: How many share the call besides the one that started it.
         self.waiters = 0
-        #: By when they want its result; each of them adds its own.
+        #: The deadlines of those who wait for the result; each of them adds its own.
         self.demand = Demand()
         self._task: asyncio.Task[Result] | None = None
 
@@ -40,7 +40,7 @@ class Flight(Generic[Result]):
                 return await asyncio.shield(self._task)
         except TimeoutError:
             if self._task.done() and not self._task.cancelled():
-                return self._task.result()  # it came in the same turn of the loop
+                return self._task.result()  # it came in the same round of the loop
             raise
 
 

@@ -176,7 +176,7 @@ class StreamingApp(faust.App):
         self.lifetimes: tuple[Service, Service] | None = None
         super().__init__(
             app_id,
-            env={},  # Faust reads some 80 names there, and each beats what is given here
+            env={},  # Faust reads some 80 names there, which override these arguments
             broker=broker,
             datadir=str(datadir / "tables"),
             store="rocksdb://",
@@ -190,7 +190,7 @@ class StreamingApp(faust.App):
             broker_max_poll_records=max_poll_records(partitions),
             consumer_auto_offset_reset="earliest",  # latest hangs recovery (#651)
             # A topic that was deleted and made again is found in seconds, not in five minutes.
-            # The same for one that was given partitions.
+            # So are partitions that were added to a topic.
             consumer_metadata_max_age_ms=METADATA_SECONDS * 1000,
             broker_client_id=client_id(partitions),
             # aiokafka has one request to a broker under way: records gather meanwhile, no longer.

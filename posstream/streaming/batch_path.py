@@ -28,17 +28,18 @@ log = logging.getLogger(__name__)
 #: How far answers may run ahead of the oldest unfinished event of their partition. After a crash
 #: as many may come twice; one slow call must not hold up a partition's tills, either.
 WINDOW: Final = 10_000
-#: From so many events of a partition on that are begun and not finished, no more are fetched. What
-#: was fetched is begun at once: a deadline counts from there.
+#: A partition with this many unfinished events is not fetched from. Fetched events begin at once,
+#: and their deadlines count from the fetch.
 MOST_OPEN: Final = 1000
-#: Bytes of their keys and values: what is no event may be a thousand times as large as one.
+#: The same in bytes of keys and values: a message that is no event may be a thousand times as
+#: large.
 MOST_OPEN_BYTES: Final = 4 * 1024 * 1024
-#: From so many events on that are begun and not finished, the event loop is watched.
+#: With this many unfinished events, the delay of the event loop is measured.
 CROWD: Final = 500
-#: A turn of the event loop that takes longer, in the mean of the last ones, is late: this worker
-#: holds up the crowd, and not the directory.
+#: If one round of the event loop takes longer than this on average, the worker itself is too slow
+#: for its events, and not the directory.
 LATE_SECONDS: Final = 0.025
-#: What one turn counts in that mean.
+#: The weight of one round in that moving average.
 _WEIGHT: Final = 0.1
 #: How long the next list waits for the batches of this one to leave. One whose broker is frozen may
 #: not hold up all others.
@@ -164,7 +165,7 @@ class Answering(Protocol):
 
     @property
     def queued(self) -> int:
-        """How many of its events wait for others to be answered."""
+        """How many of its lookups wait for a call (bulkhead)."""
         ...
 
     def answer(
@@ -207,7 +208,7 @@ class _Lane:
         self.end: int | None = None
         #: Fetched, and not taken yet.
         self.parked: Sequence[Any] = ()
-        #: Since when, in monotonic seconds.
+        #: When `parked` was filled, in monotonic seconds.
         self.parked_at: float | None = None
 
     @property
@@ -259,13 +260,13 @@ class BatchPath:
         self._progress = progress
         self._lanes: dict[TP, _Lane] = {}
         self._turns: set[asyncio.Task[None]] = set()
-        #: How long a turn of the event loop takes, while events are a crowd.
+        #: How long a round of the event loop takes on average, in seconds; 0 below CROWD.
         self._lag = 0.0
 
     async def is_late(self) -> bool:
-        """Whether a crowd of events waits for this worker itself: then nothing more is fetched.
+        """Whether the worker itself is too slow for its events: then nothing more is fetched.
 
-        Their deadlines count from when they are fetched, and the directory could serve them.
+        A deadline counts from the fetch, and the directory could serve the events in time.
         """
         if self._open < CROWD:
             self._lag = 0.0

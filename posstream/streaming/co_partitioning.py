@@ -1,4 +1,4 @@
-"""Whether the topics that share the cache's partitions still have as many as this worker counts.
+"""Watches whether co-partitioned topics still have as many partitions as this worker counts.
 
 Kafka lets anybody add partitions to a topic at any time, and the same key belongs to another
 partition from then on. A worker that runs meanwhile goes on with its own count:
@@ -21,7 +21,7 @@ METADATA_SECONDS: Final = 10
 
 
 class CoPartitioning:
-    """What the consumer of a worker knows of the topics; asks no broker.
+    """The partition counts that a worker's consumer knows; asks no broker.
 
     Args:
         app: whose consumer it is.
@@ -42,14 +42,15 @@ class CoPartitioning:
     def of_changelog(self) -> int:
         """How many partitions the changelog has; 0 while that is not known.
 
-        Kafka takes none away, and during an election aiokafka may not know of a topic.
+        The largest count stays: Kafka removes no partitions, and during an election aiokafka may
+        not know the topic.
         """
         self._of_changelog = max(self._of_changelog, self._count(CACHE_CHANGELOG))
         return self._of_changelog
 
     @property
     def is_apart(self) -> bool:
-        """Whether others may have the cache of a source partition that this worker has.
+        """Whether another worker may have the cache entries of a source partition of this worker.
 
         Faust assigns topics together only if they have the same number of partitions.
         """
@@ -57,7 +58,7 @@ class CoPartitioning:
 
     @property
     def misfit(self) -> str | None:
-        """What is wrong, and what to do; None if nothing is."""
+        """A sentence with what is wrong and what to do; None if the counts fit."""
         counts = {topic: count for topic in CO_PARTITIONED if (count := self._count(topic))}
         return misfit(counts, self._partitions)
 

@@ -11,8 +11,8 @@
 4. Whole fetches: upstream empties the set of partitions while a fetch waits with it, and what
    comes of the others then is dropped (`Consumer._getmany`).
 
-5. Read committed: without Faust's own transactions upstream reads those of others before they are
-   committed, and those that are aborted.
+5. Read committed: unless Faust writes transactions itself, upstream also reads records of
+   transactions that are still open, or were aborted.
 
 The wait for streams to finish is bounded besides: upstream it has no end. And records are read
 by `records.TolerantRecords`, and written by `producer.Producer`.
@@ -78,7 +78,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         client.install()
         consumer = super()._create_worker_consumer(transport)
         consumer._key_deserializer = records.as_read  # noqa: SLF001 - Faust takes none
-        consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust has its own opinion
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - no public way
         consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms  # noqa: SLF001 - no public way
         # One answer must get through within `client.REQUEST_SECONDS` on a slow link, too.
         consumer._fetch_max_bytes = _FETCH_BYTES  # noqa: SLF001 - no public way
@@ -220,14 +220,14 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         return {TP(*tp): at and at.offset for tp, at in found.items()}
 
     def highwater(self, tp: TP) -> int | None:
-        """Up to where a partition can be read, as the last fetch told it."""
+        """The offset up to which a partition can be read, as the last fetch told it."""
         end, stable = self._ends(tp)
         return end if stable is None else stable
 
     def held_back(self, tp: TP) -> tuple[int, int]:
-        """The offset up to which a partition can be read, and how many come behind it.
+        """The offset up to which a partition can be read, and how many records lie behind it.
 
-        Those are behind the first record of an open transaction.
+        An open transaction holds those back.
         """
         end, stable = self._ends(tp)
         return (0, 0) if end is None or stable is None else (stable, end - stable)
@@ -236,11 +236,11 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         try:
             return consumer.highwater(tp), consumer.last_stable_offset(tp)
-        except AssertionError:  # aiokafka's: it was revoked this moment
+        except AssertionError:  # aiokafka's: the partition was revoked this moment
             return None, None
 
     def topic_partitions(self, topic: str) -> int | None:
-        """How many partitions a topic has; upstream tells what the leader of the group knows."""
+        """How many partitions a topic has; upstream asks the group's leader."""
         known: set[int] | None = None
         with contextlib.suppress(KeyError):  # renewed in the consumer's thread this moment
             known = self._consumer and self._consumer.partitions_for_topic(topic)

@@ -1,4 +1,4 @@
-"""More partitions for topics that exist, and the workers that run meanwhile."""
+"""Adds partitions to existing topics, and watches the workers that run meanwhile."""
 
 import asyncio
 import time
@@ -38,7 +38,10 @@ async def add_partitions(admin: AIOKafkaAdminClient, topic: str, partitions: int
     give_up_at = time.monotonic() + _LEADERS_SECONDS
     while await _led(admin, topic) < partitions:
         if time.monotonic() > give_up_at:
-            raise GrowthRefused(f"not all {partitions} partitions of {topic} have a leader")
+            raise GrowthRefused(
+                f"not all {partitions} partitions of {topic} have a leader after "
+                f"{_LEADERS_SECONDS} s: check the brokers, and run the command again"
+            )
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -56,7 +59,7 @@ async def until_shared(admin: AIOKafkaAdminClient, topic: str, partitions: int) 
     """Wait until the workers of the group have all partitions of a topic, or none runs.
 
     Raises:
-        GrowthRefused: if they do not get there.
+        GrowthRefused: if that takes too long.
     """
     give_up_at = time.monotonic() + _SHARED_SECONDS
     wanted = {(topic, number) for number in range(partitions)}

@@ -25,8 +25,7 @@ LINGER_SECONDS: Final = 0.1
 SHORT_LIST: Final = 100
 #: While lookups are behind, one such list is taken in so many seconds.
 SHARE_SECONDS: Final = 0.5
-#: So many lookups of one fetch came together because those before them took their time, and so
-#: many that wait for a call are a crowd.
+#: Lookups are behind if one fetch brings this many, or if this many wait for a call.
 BEHIND: Final = 250
 
 #: Takes a list, and returns when it is done for good; what it raises ends the worker.

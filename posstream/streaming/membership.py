@@ -29,7 +29,7 @@ class Membership:
     def claim(self) -> str:
         """The worker's name; it stays claimed until `release` or the end of the process.
 
-        Whoever deletes something in the directory claims it before. Idempotent.
+        Claim the directory before anything in it is deleted. Idempotent.
 
         Raises:
             StartRefused: if another process has it.
@@ -54,13 +54,13 @@ class Membership:
         return self._name
 
     def ask(self, *, beside_worker: bool = False) -> bool:
-        """Look whether `claim` would succeed. Nothing is made.
+        """Check whether `claim` would succeed; makes nothing.
 
         Args:
-            beside_worker: that another process has it is no refusal.
+            beside_worker: do not refuse if another process has the directory.
 
         Returns:
-            whether another process has it.
+            whether another process has the directory.
 
         Raises:
             StartRefused: as `claim`.

@@ -47,7 +47,8 @@ async def ask_topics(
     async with _connected(servers, patience_seconds) as admin:
         cluster = await admin.describe_cluster()
         missing = await _compared(admin, cluster, list(specs), partitions)
-        # The embedded broker creates what it is asked to judge; it refuses nothing, though.
+        # The embedded broker would create the topics, for it ignores validate_only; it refuses
+        # none.
         if missing and not _is_embedded(cluster):
             await _create(admin, missing, partitions, replication, validate_only=True)
         return [spec.name for spec in missing]
@@ -61,7 +62,7 @@ async def prepare_topics(
     replication: int,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> str:
-    """Create the missing topics and check those that there are.
+    """Create the missing topics and check the existing ones.
 
     Returns:
         the cluster's id.
@@ -85,10 +86,10 @@ async def _compared(
     specs: Sequence[TopicSpec],
     partitions: int,
 ) -> Sequence[TopicSpec]:
-    """The missing topics; those that there are fit."""
+    """The missing topics; refuses a start if an existing topic does not fit."""
     existing = await partition_counts(admin, [spec.name for spec in specs])
     _compare({name: existing[name] for name in CO_PARTITIONED if name in existing}, partitions)
-    if not _is_embedded(cluster):  # it knows of no policies
+    if not _is_embedded(cluster):  # the embedded broker has no policies
         await _compare_policies(admin, [spec for spec in specs if spec.name in existing])
     return [spec for spec in specs if spec.name not in existing]
 
@@ -107,7 +108,7 @@ async def tombstones_kept_ms(servers: Sequence[str]) -> int | None:
 async def _settings_of(
     admin: AIOKafkaAdminClient, topics: Sequence[str], setting: str
 ) -> Mapping[str, str]:
-    """Topic -> its setting, for those of which the broker tells."""
+    """Topic -> the value of its setting, as far as the broker tells it."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, name, {setting: None}) for name in topics]
     return {
         topic: str(value)
@@ -169,7 +170,7 @@ async def _connected(
 
 
 def _reason(why: BaseException) -> str:
-    """Kafka's name of an error, and what it says of it."""
+    """Kafka's name of an error, and its message."""
     words = str(why).removeprefix(f"[Error {getattr(why, 'errno', '')}] ")
     words = words.removeprefix(type(why).__name__).strip(": ")
     return f"{type(why).__name__}: {words}" if words else type(why).__name__

@@ -52,7 +52,7 @@ class _Batch:
         return getattr(self._batch, name)
 
     def __next__(self) -> Any:
-        """The next record; of the marker of a transaction, aiokafka takes the only one so."""
+        """The next record; aiokafka reads the single record of a transaction's marker this way."""
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:

@@ -28,7 +28,7 @@ class Recovery(FaustRecovery):
             raise
 
     def _add(self, table: Any, tp: TP, offsets: Any) -> None:
-        """Start where the store is; upstream goes on where a store was that is rebuilt by now."""
+        """Start at the store's offset; upstream keeps an old one if the store was rebuilt."""
         self.tp_to_table[tp] = table
         offsets[tp] = table.persisted_offset(tp)
 

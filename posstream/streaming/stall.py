@@ -45,7 +45,7 @@ class StallWatch:
         return None
 
     def look(self) -> None:
-        """Compare up to where the partitions can be read with how far they are finished."""
+        """Compare how far each partition can be read with how far its events are finished."""
         consumer = self._app.consumer
         now = self._clock.monotonic()
         before, self._standing = self._standing, {}

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 #: Where a store keeps the identity of its changelog, among the entries as Faust does its offset.
 IDENTITY_KEY: Final = b"__posstream\0changelog__"
-#: What is in a store and is no entry.
+#: Keys of a store that hold no entry.
 NO_ENTRIES: Final = frozenset({rocksdb.Store.offset_key, IDENTITY_KEY})
 
 
@@ -47,15 +47,15 @@ class Store(rocksdb.Store):
         #: Something was not written: the offset stays before it, so that it is read again.
         self._behind: set[int] = set()
         self._crash: asyncio.Future[None] | None = None
-        #: Assigned, but not compared with its changelog yet. A rebalance may be overtaken by the
-        #: next one, for which the partition is not new.
+        #: Partitions that are assigned, but not compared with their changelog yet. The next
+        #: rebalance may interrupt that, and does not tell the partition as new again.
         self._unchecked: set[TP] = set()
         #: Stands for the changelog's identity where the broker has none: a store is then trusted
         #: as long as this process has it open, and no longer.
         self._this_process = f"process {uuid.uuid4()}"
 
     def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
-        """Close the stores of partitions that others have now."""
+        """Close the stores of partitions that went to other workers."""
         self._unchecked -= tps
         super().revoke_partitions(table, tps)
 
@@ -72,7 +72,7 @@ class Store(rocksdb.Store):
         self._unchecked.difference_update(ours)
 
     def _bind(self, partitions: list[int], identity: str) -> None:
-        """Rebuild the stores that are not of this changelog."""
+        """Rebuild the stores that belong to another changelog."""
         rebuilt: dict[bytes | None, list[int]] = {}
         for partition in partitions:
             try:
@@ -96,12 +96,12 @@ class Store(rocksdb.Store):
             )
 
     def _make_anew(self, partition: int, identity: str) -> None:
-        """Start a store without entries; after `kill -9` between the two steps it is made again."""
+        """Replace a store by an empty one; after `kill -9` in between, the next start does it."""
         self._remove(partition)
         self._db_for_partition(partition).put(IDENTITY_KEY, identity.encode())
 
     async def _compare(self, ours: list[TP], identity: str) -> None:
-        """Rebuild the stores that missed what their changelog does not have any more."""
+        """Rebuild the stores that missed records which their changelog has deleted since."""
         offsets = {tp: self.persisted_offset(tp) for tp in ours}
         consumer = self.app.consumer
         starts = await consumer.earliest_offsets(*ours)
@@ -247,14 +247,14 @@ class Store(rocksdb.Store):
 def _is_empty(db: Any) -> bool:
     at = db.iter()
     at.seek_to_first()
-    at.status()  # at damage, too, an iterator ends
+    at.status()  # an iterator also ends at a damaged block
     return not at.valid()
 
 
 def _whose(noted: bytes | None, identity: str) -> str:
     if noted is None:
-        return "an earlier version did not note of which changelog they are"
-    return f"they are of the changelog {noted.decode()}, the broker's is {identity} (CLUSTER/TOPIC)"
+        return "an earlier version did not note which changelog they belong to"
+    return f"they belong to changelog {noted.decode()}, the broker's is {identity} (CLUSTER/TOPIC)"
 
 
 def _is_whole(db: Any) -> bool:
@@ -305,10 +305,10 @@ class Table(faust.Table):
         return future
 
     def _verify_source_topic_partitions(self, source_topic: str) -> None:
-        """Nothing: upstream ends the worker at its next write when a topic was given partitions.
+        """Do nothing: upstream ends the worker at its next write after partitions were added.
 
-        An entry's partition is told by its key (see `customer_cache.home`), and a topic that is
-        grown is no reason to stop: see `co_partitioning`.
+        An entry's partition follows from its key (see `customer_cache.home`), and added partitions
+        are no reason to stop: see `co_partitioning`.
         """
 
     async def acknowledged(self) -> None:

@@ -1,7 +1,9 @@
-"""Which log a topic is: the cluster's id and the topic's own, which a topic made anew never has.
+"""Asks a broker for a topic's identity: the cluster's id and the topic's own.
+
+A topic that is deleted and made anew has another id.
 
 aiokafka asks for metadata in versions up to 5; brokers tell the ids of topics since version 10
-(Kafka 2.8, KIP-516). No other request is needed, so the one version is all that is here.
+(Kafka 2.8, KIP-516). This module adds that one request in that one version.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Open transactions of foreign producers, behind which nothing can be read.
+"""Watches for open transactions of other producers, behind which nothing can be read.
 
 Only what is committed is read, so a transaction whose producer hangs holds back everything that
 was written behind its first record. Kafka aborts it after its timeout, 15 minutes at most unless
@@ -16,9 +16,9 @@ from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
 
-#: An open transaction that began to hold others back so long ago is said to hang.
+#: An open transaction that has held records back for this long is said to hang.
 HANGS_SECONDS: Final = 10
-#: Partitions that are named.
+#: How many partitions `/health/ready` names.
 _MOST_NAMED: Final = 3
 
 
@@ -35,7 +35,7 @@ class _Held:
 
 
 class TransactionWatch:
-    """Looks after the partitions of some topics.
+    """Watches the partitions of some topics for transactions that hang.
 
     Args:
         app: whose consumer it is.
@@ -57,11 +57,11 @@ class TransactionWatch:
 
     @property
     def warnings(self) -> Sequence[str]:
-        """A sentence for each partition that is held up for long; the first few of them."""
+        """A sentence for each partition with a transaction that hangs; only the first few."""
         return [_sentence(tp, held) for tp, held in self._hanging()[:_MOST_NAMED]]
 
     def look(self) -> None:
-        """Compare where the partitions end with how far they can be read."""
+        """Compare the end of each partition with how far it can be read."""
         consumer = self._app.consumer
         now = self._clock.monotonic()
         before, self._held = self._held, {}

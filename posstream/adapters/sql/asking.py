@@ -1,4 +1,4 @@
-"""Ask a database whether a worker can use it; nothing is left behind."""
+"""Checks whether a worker can use a database; changes nothing in it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,11 +40,11 @@ async def ask(engine: AsyncEngine) -> bool:
         engine: from `engine.create_engine`.
 
     Returns:
-        False if it is a SQLite file that is to be made.
+        False if it is a SQLite file that does not exist yet.
 
     Raises:
-        DatabaseAway: if it does not answer, or cannot be used as it is now.
-        DatabaseUnusable: if it refuses us, with its reason.
+        DatabaseAway: if the database does not answer, or cannot be used for now.
+        DatabaseUnusable: if the database refuses the worker; the message is its reason.
     """
     path = engine.url.database if engine.dialect.name == "sqlite" else None
     if path is not None and path != ":memory:" and not _is_there(Path(path)):
@@ -62,7 +62,7 @@ async def ask(engine: AsyncEngine) -> bool:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file; if not, it can be made."""
+    """Whether the SQLite file exists; refuses one that neither exists nor can be made."""
     try:
         if path.exists():
             return True
@@ -75,7 +75,7 @@ def _is_there(path: Path) -> bool:
 
 
 async def _has_schema(connection: AsyncConnection) -> bool:
-    """Whether there is a schema of ours; it may lack the newest migrations."""
+    """Whether the database has posstream's schema; it may lack the newest migrations."""
     if connection.dialect.name == "postgresql":
         number = int(str(await connection.scalar(text("SHOW server_version_num"))))
         if number < _OLDEST:
@@ -96,7 +96,7 @@ async def _has_schema(connection: AsyncConnection) -> bool:
         foreign = list(await connection.scalars(_NOT_OURS, {"names": names}))
         if foreign:
             raise DatabaseUnusable(
-                f"SQLSTATE 42501: it is to be migrated, and {', '.join(foreign)} belong to "
+                f"SQLSTATE 42501: its tables must be migrated, but {', '.join(foreign)} belong to "
                 "another role"
             )
     return True
@@ -119,7 +119,7 @@ async def _try_tables(connection: AsyncConnection) -> None:
 
 
 def _no_change(table: Table) -> Iterator[Executable]:
-    """What a worker does to a table, to no row of it."""
+    """Statements that read and write a table as a worker does, but touch no row."""
     key = next(iter(table.primary_key))
     yield select(key).where(false())
     yield insert(table).from_select([key.name], select(key).where(false()), include_defaults=False)

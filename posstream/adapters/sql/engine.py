@@ -28,21 +28,21 @@ BUSY_TIMEOUT_MS: Final = 5_000
 #: Options of an engine: how its transactions begin, and how long a statement may take.
 _BEGINS: Final = "posstream_begins"
 _STATEMENT_SECONDS: Final = "posstream_statement_seconds"
-#: The parameter that is a list of rows.
+#: The name of the parameter that holds a list of rows.
 _ROWS: Final = "rows_to_insert"
 _PAUSE_SECONDS: Final = 0.02
 #: What holds for a PostgreSQL connection unless the URL says otherwise.
 _CONNECTION: Final = {
-    # A server that hangs takes connections all the same, and never greets.
+    # A server that hangs still accepts connections, but never answers.
     "connect_timeout": "5",
     "client_encoding": "UTF8",
     "fallback_application_name": "posstream",
 }
-#: What libpq reads of the environment beside the defaults of its options.
+#: Environment variables that libpq reads beside those of its connection options.
 _MORE_OF_LIBPQ: Final = ("PGGEQO", "PGREQUIRESSL", "PGLOCALEDIR")
 #: Where service files are: read if the URL names a service.
 _SERVICE_FILES: Final = frozenset({"PGSERVICEFILE", "PGSYSCONFDIR"})
-#: How a session writes times. Names of the environment, for PgBouncer refuses other ways to say it.
+#: How a session writes times. Environment variables: PgBouncer refuses options.
 _SESSION: Final = {"PGTZ": "UTC", "PGDATESTYLE": "ISO"}
 
 #: psycopg's own transactions and prepared statements belong to a session; see `_begin_postgresql`.
@@ -52,7 +52,7 @@ _POSTGRESQL: Final[Mapping[str, Any]] = {
     "connect_args": {"autocommit": True, "prepare_threshold": None},
 }
 
-#: Numbers of others stay as they were sent.
+#: How JSON is read and written: the directory's numbers stay as they were sent.
 _JSON: Final[Mapping[str, Any]] = {
     "json_serializer": lambda document: write_json(document).decode(),
     "json_deserializer": lambda text: read_json_exactly(
@@ -70,7 +70,7 @@ def create_engine(
 
     Args:
         url: as `database_address` reads it, or the URL of another engine.
-        statement_seconds: after which PostgreSQL gives a statement up.
+        statement_seconds: PostgreSQL cancels a statement after this time; None = no limit.
         pool: SQLAlchemy's options for the pool, if not its own.
 
     Raises:
@@ -107,7 +107,7 @@ def read_only(engine: AsyncEngine) -> AsyncEngine:
 
 
 def snapshots(engine: AsyncEngine) -> AsyncEngine:
-    """The same engine and pool, for transactions that see one state and write no lasting table."""
+    """The same engine and pool, for transactions that read one snapshot."""
     return engine.execution_options(**{_BEGINS: "ISOLATION LEVEL REPEATABLE READ"})
 
 
@@ -119,10 +119,10 @@ def insert_into(engine: AsyncEngine, table: Table) -> Insert:
 
 
 def insert_rows_into(engine: AsyncEngine, table: Table, names: Sequence[str]) -> Insert:
-    """The same for a list of rows, to be executed with `as_parameters`.
+    """An insert of a list of rows; execute it with `as_parameters`.
 
-    PostgreSQL takes them as one document: one statement to plan and one message, whatever their
-    number (see docs/decisions/0014-psycopg-for-postgresql.md).
+    PostgreSQL gets all rows in one JSON document: one statement to plan and one message (see
+    docs/decisions/0014-psycopg-for-postgresql.md).
     """
     insert = insert_into(engine, table)
     if engine.dialect.name != "postgresql":
@@ -134,7 +134,7 @@ def insert_rows_into(engine: AsyncEngine, table: Table, names: Sequence[str]) ->
 
 
 def as_parameters(engine: AsyncEngine, rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Rows as `insert_rows_into` takes them."""
+    """The parameters for a statement of `insert_rows_into`."""
     if engine.dialect.name != "postgresql":
         return rows
     return {_ROWS: [{str(name): _in_json(value) for name, value in row.items()} for row in rows]}
@@ -162,7 +162,7 @@ def _engine_url(url: str) -> URL:
 
 
 def _close_environment(*, service: bool) -> None:
-    """Leave libpq nothing to read in this process's environment: settings begin with POSSTREAM_."""
+    """Remove libpq's variables from the environment: only POSSTREAM_ names are settings."""
     read = [it.envvar.decode() for it in Conninfo.get_defaults() if it.envvar]
     for name in {*read, *_MORE_OF_LIBPQ, *_SERVICE_FILES}:
         if not (service and name in _SERVICE_FILES):
@@ -171,8 +171,8 @@ def _close_environment(*, service: bool) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    # One message for all of it. A pooler in between may give each transaction another session, so
-    # nothing may be set for longer; nor are there prepared statements.
+    # All in one message. A pooler may give each transaction another session, so settings hold for
+    # one transaction only, and there are no prepared statements.
     options = connection.get_execution_options()
     if options.get("isolation_level") == "AUTOCOMMIT":
         return

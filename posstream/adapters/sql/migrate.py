@@ -35,12 +35,12 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
 
 
 async def rehearse(engine: AsyncEngine) -> None:
-    """Run the missing migrations and take them back.
+    """Run the missing migrations in a transaction, and roll it back.
 
     Raises:
         sqlalchemy.exc.DBAPIError: from the database.
     """
-    # Begun here, or Alembic begins and commits.
+    # The transaction begins here: otherwise Alembic would begin and commit one.
     async with engine.connect() as connection, connection.begin() as transaction:
         await connection.run_sync(_upgrade, "head")
         await transaction.rollback()

@@ -55,7 +55,7 @@ class _UnusableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BasketStarted:
-    """A `basket-started` event that can be believed. `occurred_at` is None if it cannot be read."""
+    """A valid `basket-started` event. `occurred_at` is None if it cannot be read."""
 
     basket_id: str
     employee_id: str
@@ -376,7 +376,7 @@ def _customer_row(
 
 
 def search_text(customer: Customer) -> str:
-    """What `search` looks through, folded: three lines, so that each is told apart."""
+    """The text that `search` looks through, folded: name, e-mail and phone, a line each."""
     phone, normal = customer.phone, normalise(customer.phone, card_guard=False)
     if isinstance(normal, Identifier) and normal.kind is IdentifierKind.PHONE:
         phone = phone if normal.value == phone else f"{phone} {normal.value}"
@@ -465,7 +465,7 @@ def _key(value: Mapping[str, Any], name: str, *, numbers: bool = False) -> str:
     raw = value.get(name)
     if numbers and (whole := whole_number(raw)) is not None:
         return str(whole)
-    # NUL and lone surrogates, which no database takes, are in no id.
+    # `is_id` also refuses NUL and lone surrogates, which no database stores.
     if not isinstance(raw, str) or not is_id(raw, schema.MAX_TEXT):
         raise _UnusableError(f"{name} is missing or no id")
     return raw
@@ -520,7 +520,7 @@ def _plain(value: Any) -> Any:
 
 
 def _fits(number: SentNumber) -> bool:
-    """Whether PostgreSQL's `numeric` holds a number, and so its `jsonb`."""
+    """Whether a number fits into PostgreSQL's `numeric`, which `jsonb` uses, too."""
     exponent = number.as_tuple().exponent
     return number.adjusted() < _MOST_WHOLE and -int(exponent) <= _MOST_FRACTION
 

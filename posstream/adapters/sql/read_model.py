@@ -317,7 +317,7 @@ async def _identifiers(
 
 
 def _is_found_by(search: str) -> ColumnElement[bool]:
-    """Who has this as a part of a name, an e-mail, a phone or an identifier."""
+    """The condition that a name, an e-mail, a phone or an identifier contains the text."""
     parts = _spellings(search)
     # A normalised identifier is in one case throughout: that is twice as fast as folding each.
     identifiers = {*parts, *(part.upper() for part in parts)}
@@ -332,7 +332,7 @@ def _is_found_by(search: str) -> ColumnElement[bool]:
 
 
 def _is_named(search: str) -> ColumnElement[bool]:
-    """Who has this as a part of the name.
+    """The condition that the name contains the text.
 
     The name is the first of the three lines that are searched: two more come after it.
     """
@@ -342,7 +342,7 @@ def _is_named(search: str) -> ColumnElement[bool]:
 
 
 def _spellings(search: str) -> set[str]:
-    """What rows may have for a text: it is folded; rows of earlier releases only case-folded."""
+    """The spellings of a text in rows: folded, or only case-folded (rows of earlier releases)."""
     text = " ".join(search.split())
     before = {unicodedata.normalize(form, text).casefold() for form in ("NFC", "NFD")}
     return {folded(text), *before}

@@ -1,4 +1,4 @@
-"""What an error of the database means: about the rows, away for now, or a refusal; and its reason.
+"""Tells what a database error means: bad rows, database away for now, or a refusal; and why.
 
 The only module that reads SQLSTATEs, SQLite's codes and libpq's messages.
 """
@@ -44,7 +44,7 @@ _SQLITE_REFUSES: Final = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
-#: The SQLSTATE of a connection that failed, by its message: libpq keeps the code to itself.
+#: The SQLSTATE of a connection that failed, by its message: libpq does not tell the code.
 _STATES: Final = tuple(
     (state, re.compile(pattern))
     for state, pattern in (
@@ -61,7 +61,7 @@ _STATES: Final = tuple(
         ("42501", r"permission denied"),
     )
 )
-#: A failed connection of which the server, or libpq itself, will say the same next time.
+#: Messages of a failed connection that would fail in the same way again.
 _LASTING: Final = re.compile(
     r"FATAL|SSL(?! SYSCALL)|certificate|GSS|authentication|password|of service|service file"
     r"|invalid|not supported"
@@ -104,7 +104,7 @@ def tell_absences(engine: AsyncEngine) -> None:
 
 
 def absence(why: BaseException) -> DatabaseAway | None:
-    """What an error says of the database's absence; None for an error about something else."""
+    """The `DatabaseAway` for an error, if the database cannot be used; None for any other error."""
     if isinstance(why, DatabaseAway):
         return why
     if isinstance(why, OSError | PoolExhausted):  # timeouts are among them
@@ -120,16 +120,16 @@ def absence(why: BaseException) -> DatabaseAway | None:
 
 
 def was_given_up(why: BaseException | None) -> bool:
-    """Whether a statement ended because of a limit on its time."""
+    """Whether a statement was cancelled by its time limit."""
     if isinstance(why, sqlite3.Error):
         return getattr(why, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
     return state_of(why) == _CANCELED
 
 
 def reason(why: BaseException) -> str:
-    """The database's own words, and its code for them.
+    """The database's own message, with its error code.
 
-    Only for errors that are about no rows: others quote them.
+    Not for errors about rows: their messages quote the rows.
     """
     error = why.orig if isinstance(why, DBAPIError) and why.orig is not None else why
     if isinstance(error, sqlite3.Error):
@@ -159,7 +159,7 @@ def state_of(why: BaseException | None) -> str:
 
 
 def _is_refused(why: psycopg.Error) -> bool:
-    # Of several hosts each has its lines; a password that one of them refuses stays wrong.
+    # With several hosts each has its lines in the message; one lasting refusal is enough.
     return any(
         _LASTING.search(line) is not None
         and not next((s for s, words in _STATES if words.search(line)), "").startswith(_AWAY)

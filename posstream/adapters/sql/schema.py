@@ -52,7 +52,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """From the database."""
         if value is None:
             return None
-        # asyncpg, too, gives the first and the last moment of all without a zone.
+        # SQLite stores no zone: the value is in UTC.
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

@@ -45,15 +45,15 @@ def session_seconds_left(request: web.Request) -> float | None:
 def is_https(request: web.Request) -> bool:
     """Whether the browser speaks TLS, to us or to a proxy in front that says so.
 
-    No page can make a browser send this header, so it may be believed where a page is judged. A
-    client that makes it up only makes its own cookie `Secure`.
+    No page can make a browser send this header, so the check of a page's origin may trust it. A
+    client that forges the header only makes its own cookie `Secure`.
     """
     forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0]
     return request.secure or forwarded.strip().lower() == "https"
 
 
 def other_origin(request: web.Request) -> web.Response | None:
-    """The refusal of what a page of another origin sent; None for pages of ours and programs.
+    """Refuse a request from a page of another origin; None for our own pages and for programs.
 
     A request without an `Origin` is no browser's: those send one with whatever may change
     something (Fetch, "append a request Origin header"), and with every WebSocket.
@@ -112,7 +112,7 @@ def access_required(
 def _who(
     request: web.Request, sessions: Sessions, doorkeeper: Doorkeeper
 ) -> Caller | Session | web.Response:
-    """Whose key or session a request has, or the answer for whoever has none."""
+    """The caller or session of a request, or the answer that refuses the request."""
     address = request.remote or ""
     if hdrs.AUTHORIZATION in request.headers:
         key = _bearer(request)

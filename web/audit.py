@@ -51,7 +51,7 @@ def logged_out(caller: Caller) -> None:
 
 
 def key_refused(what: str, address: str, why: str) -> None:
-    """Somebody sent a key that is none, or too many.
+    """Somebody sent a wrong key, or too many of them.
 
     Args:
         what: what the key was for: "login", "request" or "session".
@@ -62,12 +62,12 @@ def key_refused(what: str, address: str, why: str) -> None:
 
 
 def looked_up(caller: Caller, where: str, count: int) -> None:
-    """Somebody tried identifiers."""
+    """Somebody looked identifiers up."""
     logger.info("%d identifiers looked up by %s by %s", count, _who(caller), where)
 
 
 def lookups_refused(caller: Caller, where: str, limit: int) -> None:
-    """Somebody tried more identifiers than their key may."""
+    """Somebody tried to look up more identifiers than their key may."""
     logger.warning(
         "look-ups of %s refused, the last by %s: more than %d identifiers in a minute",
         _who(caller), where, limit,

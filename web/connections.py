@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 OPEN_FILES_SHARE: Final = 4
 #: Answers of all connections that wait in memory for clients to read them.
 MAX_UNREAD_BYTES: Final = 64 * 1024 * 1024
-#: A client that reads this much of a long answer is given the whole time again.
+#: When a client has read this much of a long answer, its time begins again.
 PROGRESS_BYTES: Final = 64 * 1024
-#: Give way together: one of twenty, so that the search for them is rare.
+#: One in this many waiting connections gives way at a time, so that searches are rare.
 _GIVE_WAY_SHARE: Final = 20
 #: How often waiting connections are looked at, in seconds.
 _LOOK_SECONDS: Final = 1.0
-#: How long a search for those that wait is not repeated after it found none, in seconds.
+#: Time after a search that found no waiting connection until the next one, in seconds.
 _PAUSE_SECONDS: Final = 0.1
 _MINUTE: Final = 60.0
 
@@ -67,7 +67,7 @@ class ConnectionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """That a connection waits for its client: for what, since when, and how long it may."""
+    """What a connection waits for from its client, and since when."""
 
     wait: Wait
     #: In seconds of the event loop.
@@ -153,7 +153,7 @@ class Connections:
         return True
 
     def forget(self, connection: Connection) -> None:
-        """Count a connection no more; one that was not admitted is none."""
+        """Stop counting a connection; does nothing for one that was not admitted."""
         self._unread.pop(connection, None)
         network = self._open.pop(connection, None)
         if network is None:
@@ -164,13 +164,13 @@ class Connections:
         self._metrics.web_connections.set(len(self._open))
 
     def unread(self, connection: Connection) -> None:
-        """A client does not read what it asked for."""
+        """Note that a client does not read its answer; end others if too much waits in memory."""
         self._unread[connection] = connection.unread_bytes
         while sum(self._unread.values()) > self._limits.unread_bytes and len(self._unread) > 1:
             self._end(next(iter(self._unread)), Wait.READER)
 
     def read(self, connection: Connection) -> None:
-        """A client has read on."""
+        """Note that a client reads its answer again."""
         self._unread.pop(connection, None)
 
     def look(self) -> None:
@@ -223,7 +223,7 @@ def _since(item: tuple[Waiting, Connection]) -> float:
 
 
 def network_of(address: str) -> str:
-    """Whom an address is counted with: a host has 2^64 addresses of IPv6 to choose from."""
+    """The network for which an address counts: one host has 2^64 IPv6 addresses to choose from."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,6 +1,6 @@
-"""What bounds guessing on the web view: wrong keys of an address, and look-ups by a key. No HTTP.
+"""Limits guessing on the web view: wrong keys by address, and look-ups by key. No HTTP.
 
-Both are counted by minute, and both are written down by `audit`, so that nobody guesses unseen.
+Both are counted by the minute, and `audit` logs both, so that nobody guesses unseen.
 """
 
 import math
@@ -18,7 +18,7 @@ from web.session import Sessions
 
 #: Wrong keys that one address may send in a minute.
 WRONG_KEYS_PER_MINUTE: Final = 20
-#: What a viewer may look up: this part of what others may.
+#: A viewer may look up one in this many of what others may.
 VIEWERS_SHARE: Final = 10
 #: Scans by `identifyCustomer`, as a multiple of look-ups: tills write them, one for each customer.
 SCANS_FACTOR: Final = 10
@@ -41,7 +41,7 @@ class TooManyGuesses:
 
 @dataclass(slots=True)
 class _Visits:
-    """Of one address."""
+    """What is known of one address."""
 
     wrong: RateLimit
     may_log: RateLimit
@@ -50,11 +50,11 @@ class _Visits:
 
 
 class Doorkeeper:
-    """Tells whose a key is, unless its address has sent too many wrong ones.
+    """Finds the caller of a key, unless the address has sent too many wrong keys.
 
-    A right key that this address has not sent before is refused then, too: else a guess could be
-    told from a hit. One that it has sent before is let in: clients behind one proxy share its
-    address, and one of them must not shut out the others.
+    Then a right key that the address has not sent before is refused, too: the answer must not tell
+    a right guess from a wrong one. A key that the address has sent before is let in: clients behind
+    one proxy share its address, and one of them must not shut out the others.
     """
 
     def __init__(self, sessions: Sessions, clock: Clock, metrics: Metrics) -> None:
@@ -65,7 +65,7 @@ class Doorkeeper:
         self._may_log = RateLimit(clock, _MAX_LINES, per_seconds=_MINUTE)
 
     def caller(self, secret: str, address: str, what: str) -> Caller | TooManyGuesses | None:
-        """Whose key this is; None if it is nobody's.
+        """The caller of a key; None for a wrong key.
 
         Args:
             secret: the key.
@@ -80,7 +80,7 @@ class Doorkeeper:
         return self._wrong(visits, address, what)
 
     def forged(self, address: str, what: str) -> TooManyGuesses | None:
-        """Count something else that only a guess can be, such as a cookie that nobody signed."""
+        """Count a guess that is no key, such as a session cookie that nobody signed."""
         return self._wrong(self._of(address), address, what)
 
     def _wrong(self, visits: _Visits, address: str, what: str) -> TooManyGuesses | None:

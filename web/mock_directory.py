@@ -26,9 +26,9 @@ MOCK_PATHS: Final = (f"{MOCK_PATH}{_IDENTIFIER}/", f"{MOCK_PATH}{_IDENTIFIER}")
 SLOW_SECONDS: Final = 10.0
 SLOW_PIECES: Final = 100
 HUGE_BYTES: Final = 1_000_000
-#: `body=huge` is written in pieces of so many bytes: no answer holds it whole.
+#: `body=huge` is written in pieces of this many bytes: it is never whole in memory.
 _HUGE_PIECE: Final = 65_536
-#: Answers that take their time on purpose, at once; they hold connections of the web view.
+#: Delayed answers at the same time: each holds a connection of the web view.
 MAX_DELAYED: Final = 500
 
 #: Statuses whose answers have no body (RFC 9110, 6.4.1).
@@ -121,7 +121,7 @@ class MockDirectory:
 
     def routes(self) -> list[web.RouteDef]:
         """The endpoint, with and without its trailing slash."""
-        # Braces may be in an e-mail address; without a pattern of its own aiohttp takes none.
+        # An e-mail address may have braces, which aiohttp's default pattern does not take.
         pattern = "{identifier:[^/]+}"
         return [web.get(path.replace(_IDENTIFIER, pattern), self.answer) for path in MOCK_PATHS]
 
@@ -203,15 +203,15 @@ class MockDirectory:
                     await self._sleep(pause_seconds)
             await response.write_eof()
         except ConnectionError:
-            pass  # the caller had read enough, or its timeout was shorter: what this is for
+            pass  # the caller stopped reading, or its timeout passed: as the fault intends
         return response
 
 
 def points_at_mock(endpoint: str, port: int) -> bool:
     """Whether an endpoint of the configuration is, or may be, the mock of the worker at a port.
 
-    A name may be that of this machine, and a port of it may be another one outside of a
-    container. Only a loopback address with another port is surely somebody else's.
+    A host name may mean this machine, and a container may have another port outside. Only a
+    loopback address with another port is surely no mock of this worker's.
     """
     try:
         parts = urlsplit(endpoint)

@@ -1,8 +1,8 @@
 """References to ids in URLs and GraphQL: an id as it is, or sealed where it cannot stand there.
 
-An id is sealed if it is a phone or an e-mail address, which not everybody may see, and if it has
-signs that no path of a URL keeps. Every worker with the same access keys reads what another one
-sealed.
+An id is sealed if it is a phone or an e-mail address, which not everybody may see, or if it has
+characters that no path of a URL keeps. Every worker with the same access keys reads what another
+one sealed.
 """
 
 import base64
@@ -54,7 +54,7 @@ class References:
         return self._sealed(customer_id) if is_personal(customer_id) else self.of(customer_id)
 
     def read(self, reference: str) -> str:
-        """The id of a reference; what nobody sealed is an id."""
+        """The id of a reference; a text that was not sealed is an id itself."""
         if not reference.startswith(MARK):
             return reference
         try:

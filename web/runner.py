@@ -1,6 +1,6 @@
-"""aiohttp's runner with our connections: bounded in number and time, and plain in their errors.
+"""aiohttp's runner with connections that are bounded in number and time, and errors in JSON.
 
-What is no HTTP reaches no middleware, so its answers are made here.
+A request that is no HTTP reaches no middleware, so it is answered here.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ _SERVER: Final = "posstream"
 _UNREADABLE: Final = "the request is no HTTP that can be read, or its header is too long"
 #: How long open requests may finish at a stop, in seconds; the till has its own retries.
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.0
-#: What the system keeps for a client that does not read; by itself it grows to megabytes.
+#: The send buffer of a connection: the system's own grows to megabytes if a client does not read.
 _SEND_BUFFER_BYTES: Final = 128 * 1024
-#: How long a last word may take to leave, in seconds.
+#: How long the last answer before a close may take to be sent, in seconds.
 _LAST_WORD_SECONDS: Final = 1.0
 #: How long the rest of a body is read that no handler wanted.
 _LINGERING_SECONDS: Final = 2.0
@@ -75,19 +75,19 @@ class _Connection(RequestHandler):
         super().__init__(server, **options)  # type: ignore[arg-type]
         self.address = ""
         self._bounds = server.bounds
-        #: aiohttp gives its own up while answers still wait to be read.
+        #: The transport: aiohttp drops its own while answers still wait to be read.
         self._wire: asyncio.Transport | None = None
-        #: When a client was last waited for anew.
+        #: Since when the connection waits for a request.
         self._since = 0.0
-        #: When half of a header came.
+        #: When a header began that is not complete.
         self._header_since: float | None = None
         self._body: StreamReader | None = None
         self._body_since = 0.0
-        #: When the client stopped to read, and how much waited then.
+        #: When the client stopped reading, and how much waited then.
         self._stuck: tuple[float, int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Stay, or say that there is no room."""
+        """Admit the connection, or answer 503 and close it."""
         self._wire = wire = cast("asyncio.Transport", transport)
         self._since = self._loop.time()
         peer = wire.get_extra_info("peername")
@@ -101,13 +101,13 @@ class _Connection(RequestHandler):
             self._last_word(503, "the worker has too many connections; try again later")
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give the place free."""
+        """Free the place of the connection."""
         self._bounds.forget(self)
         self._wire = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read, and note how long the header has been coming."""
+        """Read data, and note when a header begins."""
         before = self._request_count
         super().data_received(data)
         if self._request_count != before:
@@ -116,13 +116,13 @@ class _Connection(RequestHandler):
             self._header_since = self._loop.time()
 
     def pause_writing(self) -> None:
-        """The client does not read."""
+        """Note that the client does not read its answer."""
         super().pause_writing()
         self._stuck = (self._loop.time(), self.unread_bytes)
         self._bounds.unread(self)
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Note that the client reads its answer again."""
         super().resume_writing()
         self._stuck = None
         self._since = self._loop.time()
@@ -187,7 +187,7 @@ class _Connection(RequestHandler):
         self._loop.call_later(_LAST_WORD_SECONDS, wire.abort)
 
     def log_exception(self, *args: object, exc_info: object = None, **more: object) -> None:
-        """Log what went wrong, but for a body that nobody can read to its end."""
+        """Log an exception, unless the client sent a broken body or has gone."""
         if not isinstance(exc_info, RequestPayloadError | ConnectionError):
             super().log_exception(*args, exc_info=exc_info, **more)
 

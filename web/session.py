@@ -96,7 +96,7 @@ class Sessions:
         return Session(signer.caller, signer.sign("form", text), seconds_left)
 
     def is_forged(self, token: str) -> bool:
-        """Whether a token was made up: one that is over, or of a key that has gone, was not."""
+        """Whether a token was forged; one that has expired, or whose key was removed, was not."""
         parts = token.split(".")
         if len(parts) != _PARTS or not token.isascii():
             return bool(token)

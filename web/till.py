@@ -71,7 +71,7 @@ async def _published(
 
 
 def _unfit(ports: GraphQLContext, name: str, text: str) -> str | None:
-    """Why a text cannot be an id on a topic."""
+    """Why a text cannot be an id on a topic; None if it can."""
     if not is_sound(text):
         return f"{name} must be 1 to {MAX_TEXT} printable characters"
     if ports.card_guard and holds_payment_card(text):

@@ -1,8 +1,7 @@
 """Judges where a directory may be: no link-local and no cloud metadata address. Pure.
 
-The directory's endpoint can be edited while workers run. An address that only the machine itself
-can ask for its cloud credentials must not become one, in none of the spellings that a resolver or
-a gateway turns into it.
+The directory's endpoint can be edited while workers run. It must never be an address that gives the
+machine its cloud credentials, in any spelling that a resolver or a gateway accepts.
 """
 
 import contextlib
@@ -13,7 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
-#: What is said of a setting with such a host.
+#: The end of an error sentence about a setting with such a host.
 REFUSED: Final = "must not be a link-local address or a cloud metadata address"
 
 _REFUSED_4: Final = (
@@ -30,7 +29,8 @@ _REFUSED_6: Final = (
     IPv6Network("fd00:42::42/128"),  # Scaleway
     IPv6Network("fd00:a9fe:a9fe::1/128"),  # Akamai
 )
-#: Names of metadata services. A resolver leads to their addresses; a proxy does not ask ours.
+#: Names of metadata services. Our resolver would find their addresses, but a proxy resolves names
+#: itself.
 _REFUSED_NAMES: Final = frozenset(
     {
         "metadata",

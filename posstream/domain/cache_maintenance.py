@@ -30,7 +30,7 @@ class EvictPrefix:
     """Remove every entry whose normalised identifier starts so; "" is every entry."""
 
     prefix: str
-    #: To how many partitions it was sent; 0 if that is not known. More may have been added since.
+    #: To how many partitions the command was sent; 0 = not known. More may have been added since.
     sent_to: int = field(default=0, compare=False)
 
 

@@ -1,4 +1,4 @@
-"""What the directory wants to see before it answers: bearer or basic credentials, OAuth. Pure."""
+"""Credentials for the directory: bearer, basic, or a client of OAuth 2.0. Pure."""
 
 import base64
 import re
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-#: How the error of an attempt begins that could not be authorised.
+#: The beginning of the error of an attempt that got no access token.
 UNAUTHORISED: Final = "no access token"
 _MAX_LENGTH: Final = 4096
-#: Tokens that name a user's groups are longer than any that a person types.
+#: Longest access token: those that list a user's groups are long.
 _MAX_TOKEN: Final = 16 * 1024
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 #: A shorter secret is not looked for in answers: it would be found in ordinary words.
@@ -36,7 +36,7 @@ class OAuthClient:
     client_id: str
     client_secret: str = field(repr=False)
     scope: str | None
-    #: The origin of this endpoint alone may see the tokens.
+    #: Tokens are sent to the origin of this endpoint only.
     endpoint: str
 
 

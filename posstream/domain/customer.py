@@ -16,10 +16,10 @@ TIERS: Final = ("BRONZE", "SILVER", "GOLD", "PLATINUM")
 MAX_TEXT: Final = 256
 _MAX_INT: Final = 2**63 - 1
 _MAX_PURCHASES: Final = Decimal(10) ** 13
-#: Before the point; longer numbers are not worked with.
+#: Digits before the point; longer numbers are not calculated with.
 _MAX_DIGITS: Final = 20
 _TEXTS: Final = ("first_name", "last_name", "email", "phone", "tier")
-#: How databases and languages that know no null begin the date of what never was.
+#: How a date begins that stands for "never" in databases and languages without null.
 _ZERO_DATES: Final = ("0000-00-00", "0001-01-01")
 #: The contract's fields of a customer; whatever else a directory returns is an attribute.
 CUSTOMER_FIELDS: Final = (
@@ -51,7 +51,7 @@ class Customer:
     last_purchase_date: datetime | None = None
     #: Every other field that the directory returned.
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    #: Fields of this class that came with a value of no use; `attributes` has it.
+    #: Fields of this class whose value had a wrong type or was out of range; `attributes` has it.
     odd_fields: tuple[str, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class InvalidCustomer:
 
 
 def read_customer(document: object, *, card_guard: bool = True) -> Customer | InvalidCustomer:
-    """Judge a customer as our topics have one: a field of a wrong type is refused by its name.
+    """Read a customer from one of our topics; a field of a wrong type is refused by its name.
 
     Args:
         document: the decoded JSON body (any JSON value).
@@ -113,8 +113,8 @@ def judge_fields(
         card_guard: refuse a payment-card number for a `customer_id`.
         strict: refuse a field of a wrong type or out of range, and take null alone for absent.
 
-    A field that is absent takes its empty value. One of a wrong type or out of range does, too,
-    and what came is kept under `attributes`: one odd field is no reason not to know a customer.
+    An absent field takes its empty value. So does a field of a wrong type or out of range, whose
+    value is kept under `attributes`: one odd field is no reason to refuse a customer.
     """
     identity = read_customer_id(customer_id)
     if identity is None:
@@ -160,7 +160,7 @@ def scrub(value: Any, *, card_guard: bool = True) -> Any:
 
 
 def _scrub_number(value: float | Decimal) -> Any:
-    """A number as it came, or a text if there is a card number before or behind its point.
+    """A number as it came, or masked as text if a card number is before or behind its point.
 
     The point is no separator: `36.400000000000006` would be a card number in one case of ten.
     """
@@ -227,7 +227,7 @@ def _date(raw: object) -> datetime | None:
     return moment if moment is None else moment.astimezone(UTC)
 
 
-#: The optional fields: each is read from what is not absent, to None if that is of no use.
+#: Optional field -> its reader, which returns None for a value that it cannot use.
 _READERS: Final[Mapping[str, Callable[[object], object]]] = dict.fromkeys(_TEXTS, _text) | {
     "loyalty_points": _points,
     "total_purchases": _money,

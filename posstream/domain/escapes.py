@@ -69,7 +69,7 @@ def _decoded(reading: Reading) -> Reading:
 
 
 def _meaning(escape: str) -> tuple[str, Sequence[int]]:
-    """What an escape stands for, and of how many characters each character of that is made."""
+    """The meaning of an escape, and how many characters write each character of the meaning."""
     if escape[0] == "&":
         meaning = _entity(escape)
     elif escape[1] == "u":

@@ -16,7 +16,7 @@ from posstream.domain.payment_card import holds_payment_card, mask
 #: E.164: an international number has at most 15 digits.
 MAX_PHONE_DIGITS: Final = 15
 MAX_EMAIL: Final = 254
-#: No scan is longer, whatever is dropped from it: what is longer is not looked at.
+#: Longest scan that is read, before anything is dropped from it.
 _MAX_SCANNED: Final = 1024
 
 #: What a normalised phone or card looks like.
@@ -46,7 +46,7 @@ _NORMAL: Final = (
     r"|(?P<CARD>[0-9_]*[A-Z][A-Z0-9_]*))"
 )
 NORMAL: Final = re.compile(_NORMAL % "00").fullmatch
-#: The same where national numbers are changed.
+#: The same while a country code replaces the trunk 0 of national numbers.
 _NORMAL_WITH_COUNTRY_CODE: Final = re.compile(_NORMAL % "0").fullmatch
 
 
@@ -96,7 +96,7 @@ def normal_for(country_code: str | None) -> Callable[[str], re.Match[str] | None
 
 
 def known(value: str) -> Identifier | None:
-    """The identifier that has this normalised value; a card may look like another kind's scan."""
+    """The identifier with this normalised value; a card's may look like a scan of another kind."""
     for kind in (None, IdentifierKind.CARD):
         found = normalise(value, card_guard=False, kind=kind)
         if isinstance(found, Identifier) and found.value == value:
@@ -117,7 +117,7 @@ def normalise(
         scanned: the text as the till sent it, of any length.
         card_guard: refuse payment-card numbers (a setting for shops whose own cards collide).
         kind: read it as this kind and no other; None: by its syntax.
-        country_code: the digits in whose place a national phone number has its trunk 0; None: it
+        country_code: its digits replace the trunk 0 of a national phone number; None: the number
             stays as it is.
     """
     normal = normal_for(country_code)(scanned)

@@ -7,8 +7,8 @@ from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 
 _HEAD: Final = 2
 _TAIL: Final = 3
-#: A phone with its country code or trunk prefix, without what is written between its digits.
-#: Digits alone, and those filled up with zeros, are more often the number of a file.
+#: A phone with its country code or trunk prefix, and without separators. Digits alone, and digits
+#: padded with zeros, are more often the number of a record.
 _PHONE: Final = re.compile(r"(?:\+|00?[1-9])[0-9]{6,}")
 _NOISE: Final = str.maketrans("", "", " ().-/")
 
@@ -20,7 +20,7 @@ def is_personal(customer_id: str) -> bool:
         return False
     if found.kind is IdentifierKind.PHONE:
         digits = customer_id.strip().translate(_NOISE)
-        # Digits of other scripts, and signs that nobody sees, are in none but a phone.
+        # Digits of other scripts and invisible characters mean a phone, not a record's number.
         return not digits.isascii() or _PHONE.fullmatch(digits) is not None
     return found.kind is IdentifierKind.EMAIL
 

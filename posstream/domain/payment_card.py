@@ -40,7 +40,7 @@ _LENGTHS: Final = {
     for digit in b"23456"
 }
 _ZERO: Final = ord("0")
-#: Further signs are rare: remembered, they would only take memory.
+#: Characters beyond are rare: a cache of them would only take memory.
 _MOST_REMEMBERED: Final = 0xFFFF
 #: Each digit of a Luhn sum's doubled places: 2n, less 9 if that has two digits.
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
@@ -60,7 +60,7 @@ _NO_CARD: Final = re.compile(
     rb"(?![0-9A-Za-z])"
     rb'|(?:\A|(?<="))[ ]*(?:\+|\([ ]*00[ ]*\)|00)(?:[ ().\-/]*[0-9]){1,15}[ ().\-/]*(?:\Z|(?="))'
 )
-#: What was masked can stand beside other digits: only then is there more to mask.
+#: How often a text is searched: what was masked can uncover a card number beside it.
 _MOST_PASSES: Final = 4
 
 
@@ -98,7 +98,7 @@ def luhn_valid(digits: str) -> bool:
 
 
 def may_hold_payment_card(ascii_text: bytes) -> bool:
-    """Whether enough digits stand between two letters. Cheap: every event is looked at."""
+    """Whether enough digits stand between two letters. Cheap, because every event is checked."""
     # The count is the cheaper half, and enough for most.
     return ascii_text.translate(_SHAPE).count(
         b"0"
@@ -157,7 +157,7 @@ def mask_payment_cards_in_bytes(raw: bytes) -> bytes:
 
 
 def _hidden(reading: Reading, cards: Sequence[_Card]) -> Iterator[tuple[int, int]]:
-    """Where the digits stand, in the text as it was, that must not be seen."""
+    """The spans of the original text whose digits must be masked."""
     for card in cards:
         for place in card.places[6:-4]:
             yield reading.starts[place], reading.ends[place]

@@ -1,4 +1,4 @@
-"""What two spellings of one name have in common, for searches. Pure."""
+"""Folds a text, so that a search finds all spellings of one name. Pure."""
 
 import unicodedata
 from typing import Final
@@ -9,7 +9,7 @@ _DOTTED: Final = "i\N{COMBINING DOT ABOVE}"
 
 
 def folded(text: str) -> str:
-    """A text without what differs by keyboard, system and habit.
+    """Fold a text: remove what differs by keyboard, system and habit.
 
     That is: case, the Unicode form (NFC or NFD), width and ligatures (NFKC), characters that
     cannot be seen (Cf), and how many blanks of which kind there are. Accents stay.
@@ -17,7 +17,7 @@ def folded(text: str) -> str:
     if not text.isascii():
         seen = (c for c in text if unicodedata.category(c) != "Cf")
         text = unicodedata.normalize("NFKC", "".join(seen)).translate(_ONE_I)
-        # Twice (Unicode's definition D146): folding can bring forth what is to be composed.
+        # Twice (Unicode's definition D146): folding can produce characters that must be composed.
         for _ in range(2):
             text = unicodedata.normalize("NFKC", text.casefold())
         text = text.replace(_DOTTED, "i")

@@ -1,4 +1,4 @@
-"""A number of somebody else's JSON that Python's own kinds would alter. Pure."""
+"""Keeps a number of the directory's JSON that Python's int or float would change. Pure."""
 
 import math
 from decimal import Decimal, InvalidOperation

@@ -68,7 +68,7 @@ def parse_utc(text: str) -> datetime | None:
 
 
 def _rare(text: str) -> datetime:
-    """What RFC 3339 allows besides: a `z`, and the leap second, which is the next one's moment."""
+    """Read the rare forms of RFC 3339: a `z`, and a leap second, which is the second after it."""
     text = text.replace("z", "Z")
     leap = _LEAP_SECOND.fullmatch(text)
     if leap is None:

@@ -39,7 +39,7 @@ class Customers:
         reveals = Reveals(caller, asked=request.query.get("reveal") == "1")
         asked = {name: request.query.get(name, "").strip() for name in ("search", "tier")}
         errors = {name: _UNSOUND for name, text in asked.items() if text and not is_sound(text)}
-        # Who sees the rest masked could guess it piece by piece.
+        # A caller who sees masked values could guess them piece by piece by searches.
         names_only = not caller.may(Role.SUPPORT)
         if asked["search"] and not names_only:
             tried = TriedIdentifiers(caller, self._budget)

@@ -22,7 +22,7 @@ def with_query(request: web.Request, path: str | None = None, **changes: str | N
 
 
 class Links:
-    """Where the pages of baskets and customers are. An id may have any signs."""
+    """The paths of the pages of baskets and customers. An id may have any characters."""
 
     def __init__(self, references: References) -> None:
         self._references = references

@@ -135,7 +135,7 @@ class Pages:
 
 
 def _without_cards(value: Any) -> Any:
-    """What a page says in one place, also of what somebody typed or the address says."""
+    """Mask card numbers in a value that a template prints, such as typed text."""
     return mask_payment_cards(value) if type(value) is str else value
 
 

@@ -117,7 +117,7 @@ def count_lookup(context: GraphQLContext, what: str) -> None:
 
 
 def is_customer_id(text: str) -> bool:
-    """Whether a text can be the id of a customer: the directory's own, of any signs."""
+    """Whether a text can be the id of a customer: the directory's own, with any characters."""
     return (
         bool(text.strip())
         and len(text) <= MAX_TEXT

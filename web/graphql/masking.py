@@ -16,8 +16,8 @@ from web.graphql.context import GraphQLContext
 IDENTIFIERS: Final = frozenset(
     {"email", "phone", "identifier", "identifiers", "customerIdentifier"}
 )
-#: Fields that hold the directory's id of a customer: a phone or an e-mail address is sealed, and a
-#: viewer can still ask for the customer by it.
+#: Fields that hold the directory's id of a customer: viewers get a phone or an e-mail address
+#: sealed (see `references`), and can still ask for the customer by that reference.
 CUSTOMER_IDS: Final = frozenset({"customerId"})
 #: Fields that hold what the directory wrote: anything in it may be an identifier.
 FOREIGN_DOCUMENTS: Final = frozenset({"responseData", "attributes"})

@@ -67,7 +67,7 @@ class DeadLetters:
             return None
         return (
             f"{most} messages or more in a minute cannot be read and become dead letters; the last "
-            f"one is of {self._topic}: see `posstream dlq list`, and mend what writes them"
+            f"one is of {self._topic}: see `posstream dlq list`, and repair the producer"
         )
 
     def report(self) -> None:
@@ -90,7 +90,10 @@ class DeadLetters:
                 self._metrics.dead_letters_refused.inc()
                 if self._repeats.is_first(f"{message.topic}: refused by the broker"):
                     log.warning(
-                        "dead letter refused: %s stays where it is: %s", place(message), refusal
+                        "the broker refused the dead letter of %s (%s): check max.message.bytes of "
+                        "its topic, and who may write there",
+                        place(message),
+                        refusal,
                     )
 
     def _note(self, message: Any, why: UnreadableEvent) -> None:

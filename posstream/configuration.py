@@ -119,7 +119,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "max_concurrent_lookups": ("Calls at a time", "API calls in flight per worker."),
     "default_country_code": (
         "Country code of national phones",
-        "Digits; a phone number with a trunk 0 becomes + and these. Empty: it stays as it is.",
+        "Digits that replace the trunk 0 of a phone number, with a + before. Empty: the 0 stays.",
     ),
 }
 

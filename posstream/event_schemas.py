@@ -98,12 +98,12 @@ _KEY_OR_NUMBER: Final[Schema] = {
 }
 #: Of an input: an unreadable time does not refuse the event.
 _TIME_IF_READABLE: Final[Schema] = {
-    "description": "A time of RFC 3339, in UTC if it has no offset. What is none counts as absent.",
+    "description": "A time of RFC 3339, UTC if it has no offset. Anything else counts as absent.",
     "examples": ["2026-01-31T08:00:00.000Z"],
 }
 _NOT_READ: Final[Schema] = {"description": "Text.", "examples": ["5b1c7a52-6d0f-4f6e"]}
 _NOT_USED: Final[Schema] = {
-    "description": "Text or a number. It changes no answer.",
+    "description": "Text or a number that changes no answer.",
     "examples": ["t1", 1],
 }
 _SCANNED: Final[Schema] = {
@@ -347,9 +347,9 @@ _UPDATED: Final = EventDescription(
         event_type=_optional(_type("CUSTOMER_UPDATED")),
         occurred_at=_TIME_IF_READABLE,
         customer={
-            "description": "As the directory describes one; only its customer_id is required. What "
-            "cannot be believed, or is another customer's, counts as absent: the cache entries are "
-            "dropped then, and the directory is asked again.",
+            "description": "As the directory describes one; only its customer_id is required. An "
+            "invalid customer, or one of another customer_id, counts as absent: the cache entries "
+            "are dropped then, and the directory is asked again.",
         },
     )
     | {"anyOf": [_given("customer_id"), _given("customer_identifier")]},

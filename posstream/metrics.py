@@ -68,7 +68,7 @@ class Metrics:
         self.web_connections_ended = counter(
             "web_connections_ended", "Connections that the web view ended.", "why"
         )
-        self.wrong_keys = counter("wrong_keys", "Keys that are nobody's.")
+        self.wrong_keys = counter("wrong_keys", "Wrong keys.")
         self.lookups_refused = counter(
             "lookups_refused", "Identifiers that a key tried beyond its budget."
         )

@@ -169,7 +169,7 @@ async def _opened(
 def _told(outcome: Changed | Refused) -> int:
     if isinstance(outcome, Changed):
         version = outcome.version.version
-        told = "is on its way to every worker" if outcome.is_new else "says so already"
+        told = "is on its way to every worker" if outcome.is_new else "has these values already"
         print(f"version {version} {told}")
         return 0
     print(f"error: {outcome.message}", file=sys.stderr)

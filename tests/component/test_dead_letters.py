@@ -36,7 +36,7 @@ async def test_more_of_them_are_an_alarm_that_names_the_topic_and_the_cure() -> 
     await bench.set_aside(4)
     assert bench.letters.alarm == (
         "4 messages or more in a minute cannot be read and become dead letters; the last "
-        "one is of customer-identified: see `posstream dlq list`, and mend what writes them"
+        "one is of customer-identified: see `posstream dlq list`, and repair the producer"
     )
 
 
@@ -75,5 +75,8 @@ async def test_one_that_the_broker_refuses_is_counted_and_said_and_nothing_ends(
     assert bench.metrics.registry.get_sample_value("posstream_dead_letters_refused_total") == 3
     assert caplog.messages == [
         "dead letter: customer-identified/0/0: NOT_JSON: the message is not JSON",
-        "dead letter refused: customer-identified/0/0 stays where it is: no broker at 10.0.0.1",
+        (
+            "the broker refused the dead letter of customer-identified/0/0 (no broker at "
+            "10.0.0.1): check max.message.bytes of its topic, and who may write there"
+        ),
     ]

@@ -42,7 +42,7 @@ _BREAKER: Final = {"open": "breaker-open", "close": "breaker-closed", "reset": "
 _DONE: Final = {
     "saved": "Saved. Every worker goes by it within 2 seconds.",
     "rolled-back": "Rolled back, as a new version. Every worker goes by it within 2 seconds.",
-    "same": "Nothing changed: the newest version says so already.",
+    "same": "Nothing changed: the newest version has these values already.",
     "breaker-open": "This worker's breaker is held open: no call leaves this worker.",
     "breaker-closed": "This worker's breaker is held closed: every call goes out.",
     "breaker-auto": "This worker's breaker goes by its rules again.",

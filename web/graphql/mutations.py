@@ -47,7 +47,7 @@ class IdentifyCustomer(graphene.Mutation):  # graphene is untyped
         basket_id = graphene.String(required=True)
         customer_identifier = graphene.String(required=True)
         identifier_kind = IdentifierKind(
-            description="Read the identifier as this and no other; without it, by its syntax."
+            description="The identifier's kind; without it, the identifier is read by its syntax."
         )
 
     success = graphene.Boolean(required=True)

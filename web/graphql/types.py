@@ -24,7 +24,7 @@ def whole(name: str, number: int) -> int:
 IdentifierKind = graphene.Enum(
     "IdentifierKind",
     [(kind.name, kind.value) for kind in Kind],
-    description=lambda _: "What a scanned identifier is.",
+    description=lambda _: "The kind of a scanned identifier.",
 )
 
 

@@ -6,7 +6,7 @@ Each step asks and changes nothing, so a start that is refused has changed nothi
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,12 +62,8 @@ class Refusal:
 Outcome = Passed | Waits | Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One check before a start."""
-
-    name: str
-    ask: Callable[[Start], Awaitable[Outcome]]
+#: One check before a start.
+Step = Callable[[Start], Awaitable[Outcome]]
 
 
 async def check_start(start: Start) -> None:
@@ -84,7 +80,7 @@ async def check_start(start: Start) -> None:
 async def outcomes(start: Start) -> AsyncIterator[Outcome]:
     """What each step found, in their order."""
     for step in STEPS:
-        yield await step.ask(start)
+        yield await step(start)
 
 
 def unusable(why: BaseException) -> str:
@@ -161,9 +157,4 @@ async def _read_model(start: Start) -> Outcome:
     return Passed(f"read model on {name}{'' if there else ', to be made at the first start'}")
 
 
-STEPS: Final = (
-    Step("data directory", _data_directory),
-    Step("web port", _web_port),
-    Step("broker and topics", _broker),
-    Step("read model", _read_model),
-)
+STEPS: Final[Sequence[Step]] = (_data_directory, _web_port, _broker, _read_model)

@@ -20,6 +20,7 @@ from posstream.adapters.directory_session import (
     RefusedAddress,
     read_at_most,
     same_origin,
+    wire_url,
 )
 from posstream.adapters.oauth_tokens import NoToken, OAuthTokens
 from posstream.configuration import wire_endpoint
@@ -90,7 +91,7 @@ class HttpDirectory:
         self._empty_means_unknown = empty_means_unknown
         own = [own_endpoint, auth.token_url if isinstance(auth, OAuthClient) else None]
         self._session = DirectorySession(
-            proxy=proxy, tls=tls, own=[_wire_url(url) for url in own if url is not None]
+            proxy=proxy, tls=tls, own=[wire_url(url) for url in own if url is not None]
         )
         self._tokens = (
             OAuthTokens(auth, self._session, clock) if isinstance(auth, OAuthClient) else None
@@ -123,7 +124,7 @@ class HttpDirectory:
     def authorises(self, endpoint: str) -> bool:
         """Whether calls to an endpoint carry credentials."""
         return self._auth is not None and same_origin(
-            _wire_url(endpoint), _wire_url(self._auth.endpoint)
+            wire_url(endpoint), wire_url(self._auth.endpoint)
         )
 
     async def attempt(
@@ -348,10 +349,6 @@ def customer_url(endpoint: str, identifier: str) -> URL:
 
 def _proxy_refused(status: int) -> str:
     return f"the proxy refused the call (HTTP {status})"
-
-
-def _wire_url(endpoint: str) -> URL:
-    return URL(wire_endpoint(endpoint), encoded=True)
 
 
 def _status_error(status: int, auth: Credentials | None) -> str:

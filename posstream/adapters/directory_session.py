@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
+from posstream.configuration import wire_endpoint
 from posstream.domain.addresses import is_refused
 from posstream.settings import is_loopback
 from posstream.tls_files import TlsFiles
@@ -120,6 +121,11 @@ class _TlsContexts:
         of_own = self._files.context(with_certificate=True)
         self._of_others = self._files.context(with_certificate=False)
         self._of_own = of_own
+
+
+def wire_url(url: str) -> URL:
+    """A URL of the settings or the configuration, encoded as it is sent."""
+    return URL(wire_endpoint(url), encoded=True)
 
 
 def same_origin(one: URL, other: URL) -> bool:

@@ -10,10 +10,8 @@ from urllib.parse import quote_plus
 
 import aiohttp
 import orjson
-from yarl import URL
 
-from posstream.adapters.directory_session import DirectorySession, read_at_most
-from posstream.configuration import wire_endpoint
+from posstream.adapters.directory_session import DirectorySession, read_at_most, wire_url
 from posstream.domain.credentials import UNAUTHORISED, Credentials, OAuthClient, is_token
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import SingleFlight
@@ -125,7 +123,7 @@ class OAuthTokens:
         )
         async with self._session.request(
             "POST",
-            URL(wire_endpoint(client.token_url), encoded=True),
+            wire_url(client.token_url),
             data=form,
             headers={"Authorization": basic},
         ) as response:

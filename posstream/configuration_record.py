@@ -55,14 +55,13 @@ def read_record(value: bytes) -> ConfigurationVersion:
         raise InvalidConfiguration("enabled", "must be true or false")
     if not isinstance(config, dict):
         raise InvalidConfiguration("config", "must be an object")
-    updated_at = record.get("updated_at")
     version = ConfigurationVersion(
         version=number,
         enabled=enabled,
         config=config,
         description=_text(record, "description") or "",
         # Nothing depends on it: a time that cannot be read counts as absent.
-        updated_at=parse_utc(updated_at) if isinstance(updated_at, str) else None,
+        updated_at=parse_utc(record.get("updated_at")),
         updated_by=_text(record, "updated_by"),
     )
     check_note(version.updated_by, version.description)

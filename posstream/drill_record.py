@@ -68,6 +68,5 @@ def _whole(record: dict[str, Any], key: str, lowest: int, highest: int) -> int |
 
 
 def _ms(record: dict[str, Any], key: str) -> int | None:
-    text = record.get(key)
-    moment = parse_utc(text) if isinstance(text, str) else None
+    moment = parse_utc(record.get(key))
     return None if moment is None else to_ms(moment)

@@ -380,8 +380,7 @@ def _kind(event: Mapping[str, Any]) -> IdentifierKind | None:
 
 def _moment_ms(event: Mapping[str, Any], name: str) -> int | None:
     """A field's time; None if it has none that can be read."""
-    value = event.get(name)
-    moment = parse_utc(value) if isinstance(value, str) else None
+    moment = parse_utc(event.get(name))
     return None if moment is None else to_ms(moment)
 
 

@@ -223,7 +223,7 @@ def _number(raw: object) -> Decimal | None:
 
 
 def _date(raw: object) -> datetime | None:
-    moment = parse_utc(raw) if isinstance(raw, str) else None
+    moment = parse_utc(raw)
     return moment if moment is None else moment.astimezone(UTC)
 
 

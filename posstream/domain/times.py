@@ -51,8 +51,10 @@ def clamp_ms(milliseconds: int) -> int:
     return max(0, min(milliseconds, _LAST_MS))
 
 
-def parse_utc(text: str) -> datetime | None:
+def parse_utc(text: object) -> datetime | None:
     """Read an ISO-8601 time; one without an offset is taken as UTC. None if it is none."""
+    if not isinstance(text, str):
+        return None
     try:
         try:
             moment = datetime.fromisoformat(text)

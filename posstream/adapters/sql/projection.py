@@ -80,7 +80,7 @@ def read_basket_started(value: object, *, card_guard: bool = True) -> BasketStar
             basket_id=_key(value, "basket_id"),
             employee_id=_key(value, "employee_id", numbers=True),
             terminal_id=_key(value, "terminal_id", numbers=True),
-            occurred_at=_moment_or_none(value, "occurred_at"),
+            occurred_at=parse_utc(value.get("occurred_at")),
         )
     except _UnusableError:
         return None
@@ -491,15 +491,10 @@ def _whole(value: Mapping[str, Any], name: str) -> int | None:
 
 
 def _moment(value: Mapping[str, Any], name: str) -> datetime | None:
-    moment = _moment_or_none(value, name)
+    moment = parse_utc(value.get(name))
     if moment is None and value.get(name) is not None:
         raise _UnusableError(f"{name} is no ISO-8601 time")
     return moment
-
-
-def _moment_or_none(value: Mapping[str, Any], name: str) -> datetime | None:
-    raw = value.get(name)
-    return parse_utc(raw) if isinstance(raw, str) else None
 
 
 def _plain(value: Any) -> Any:

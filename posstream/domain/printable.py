@@ -27,6 +27,11 @@ def is_clean(text: str) -> bool:
     return _FORBIDDEN.search(text) is None
 
 
+def is_storable(text: str) -> bool:
+    """Whether a database can hold a text: PostgreSQL takes no NUL, and UTF-8 no lone surrogate."""
+    return "\0" not in text and text == text.encode(errors="replace").decode()
+
+
 def printable(text: str, *, lines: bool = False) -> str:
     """`text` with every character that does not print as an escape.
 

@@ -15,7 +15,7 @@ from posstream.domain.identifier import (
     InvalidIdentifier,
     normalise,
 )
-from posstream.domain.printable import is_id
+from posstream.domain.printable import is_id, is_storable
 from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting import CustomerForgetting
 from posstream.live_configuration import LiveConfiguration
@@ -118,12 +118,7 @@ def count_lookup(context: GraphQLContext, what: str) -> None:
 
 def is_customer_id(text: str) -> bool:
     """Whether a text can be the id of a customer: the directory's own, with any characters."""
-    return (
-        bool(text.strip())
-        and len(text) <= MAX_TEXT
-        and "\0" not in text
-        and not any("\ud800" <= character <= "\udfff" for character in text)
-    )
+    return bool(text.strip()) and len(text) <= MAX_TEXT and is_storable(text)
 
 
 def refusal(code: str, message: str) -> GraphQLError:

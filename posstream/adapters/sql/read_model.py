@@ -24,6 +24,7 @@ from posstream.adapters.sql.reading import reading
 from posstream.adapters.sql.schema import BASKETS, CUSTOMER_IDENTIFIERS, CUSTOMERS
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.lookup import AttemptStatus
+from posstream.domain.printable import is_storable
 from posstream.domain.search import folded
 from posstream.ports import (
     AnswerFilter,
@@ -102,7 +103,7 @@ class SqlReadModel(ReadModel):
 
     async def customer_by_identifier(self, identifier: str) -> CustomerRow | None:
         """One customer by a normalised identifier, any of the known ones."""
-        if not _storable(identifier):
+        if not is_storable(identifier):
             return None
         owner = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
             CUSTOMER_IDENTIFIERS.c.identifier == identifier
@@ -148,7 +149,7 @@ class SqlReadModel(ReadModel):
             search: as in `all_customers`.
             names_only: as in `all_customers`.
         """
-        if not all(_storable(text or "") for text in (after, tier, search)):
+        if not all(is_storable(text or "") for text in (after, tier, search)):
             return []
         conditions: list[ColumnElement[bool]] = []
         if after is not None:
@@ -161,7 +162,7 @@ class SqlReadModel(ReadModel):
 
     async def customer_history(self, customer_id: str) -> CustomerHistory | None:
         """One customer with identifiers and the newest answers; None if there is none."""
-        if not _storable(customer_id):
+        if not is_storable(customer_id):
             return None
         one = select(*_CUSTOMER).where(CUSTOMERS.c.customer_id == customer_id)
         async with reading(self._engine) as connection:
@@ -197,7 +198,7 @@ class SqlReadModel(ReadModel):
             basket_id: those of the lookups of this basket.
         """
         place = "" if after is None else after.event_id
-        if not all(_storable(text or "") for text in (place, identifier, basket_id)):
+        if not all(is_storable(text or "") for text in (place, identifier, basket_id)):
             return []
         conditions = has(status=status, identifier=identifier, basket_id=basket_id)
         if after is not None:
@@ -228,7 +229,7 @@ class SqlReadModel(ReadModel):
         """
         place = older_than or newer_than
         named = ("" if place is None else place.event_id, wanted.identifier, wanted.basket_id)
-        if not all(_storable(text or "") for text in named):
+        if not all(is_storable(text or "") for text in named):
             return []
         async with reading(self._engine) as connection:
             return await answers_beside(
@@ -260,7 +261,7 @@ class SqlReadModel(ReadModel):
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
-        if not _storable(basket_id):
+        if not is_storable(basket_id):
             return None
         async with reading(self._engine) as connection:
             basket = (await _baskets(connection, [basket_id])).get(basket_id)
@@ -354,13 +355,8 @@ def _contains(column: ColumnElement[str], parts: Iterable[str]) -> ColumnElement
 
 def _asked(ids: Iterable[str]) -> list[str]:
     """Each id once, without those that no database could hold."""
-    return sorted({one for one in ids if _storable(one)})
+    return sorted({one for one in ids if is_storable(one)})
 
 
 def _bounded(first: int) -> int:
     return max(1, min(first, MAX_LIMIT))
-
-
-def _storable(text: str) -> bool:
-    """Whether a database could hold it: no NUL, no lone surrogate. What it cannot, is not there."""
-    return "\0" not in text and text == text.encode(errors="replace").decode()

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+#: The port of a URL that names none, by its scheme.
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MEDIA_STREAM: Final = "text/event-stream"
 
 
@@ -53,4 +54,4 @@ def _origin(text: str) -> tuple[str, str, int | None] | None:
     if not host or parts.username is not None or parts.path or parts.query or parts.fragment:
         return None
     scheme = parts.scheme.lower()
-    return scheme, host, port or _DEFAULT_PORTS.get(scheme)
+    return scheme, host, port or DEFAULT_PORTS.get(scheme)

@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.settings import MOCK_PATH, is_loopback
+from web.headers import DEFAULT_PORTS
 from web.json_answer import error_answer, json_answer
 from web.mock_faults import BadFault, Body, Faults, read_faults
 
@@ -33,7 +34,6 @@ MAX_DELAYED: Final = 500
 
 #: Statuses whose answers have no body (RFC 9110, 6.4.1).
 _WITHOUT_BODY: Final = frozenset({204, 304})
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _OFF: Final = (
     "the mock directory answers only while it is the configured api_endpoint, "
     "or with POSSTREAM_MOCK_DIRECTORY=on"
@@ -215,7 +215,7 @@ def points_at_mock(endpoint: str, port: int) -> bool:
     """
     try:
         parts = urlsplit(endpoint)
-        host, found = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        host, found = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
         return False
     is_mock = f"{parts.path.rstrip('/')}/" == MOCK_PATH

@@ -27,7 +27,8 @@ _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _EMAIL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
 #: What a normalised identifier may start with.
 PREFIX: Final = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~@.-]{{1,{MAX_EMAIL}}}")
-_PHONE_NOISE: Final = str.maketrans("", "", " ().-/")
+#: Removes what people write between the digits of a phone.
+PHONE_NOISE: Final = str.maketrans("", "", " ().-/")
 _CARD_NOISE: Final = str.maketrans("", "", " -")
 _PHONE: Final = re.compile(r"(\+|00)?([0-9]+)")
 #: `+49 (0) 30`: the trunk prefix that is not dialled from abroad.
@@ -156,7 +157,7 @@ def _read(text: str, kind: IdentifierKind | None, country_code: str | None) -> I
     if kind is IdentifierKind.EMAIL or (kind is None and "@" in text):
         return _email(text)
     if kind is not IdentifierKind.CARD:
-        phone = _PHONE.fullmatch(_TRUNK_IN_PARENTHESES.sub(r"\1", text).translate(_PHONE_NOISE))
+        phone = _PHONE.fullmatch(_TRUNK_IN_PARENTHESES.sub(r"\1", text).translate(PHONE_NOISE))
         if phone is None and kind is IdentifierKind.PHONE:
             return "it is no phone number: digits, maybe behind + or 00"
         if phone is not None:

@@ -3,14 +3,13 @@
 import re
 from typing import Final
 
-from posstream.domain.identifier import Identifier, IdentifierKind, normalise
+from posstream.domain.identifier import PHONE_NOISE, Identifier, IdentifierKind, normalise
 
 _HEAD: Final = 2
 _TAIL: Final = 3
 #: A phone with its country code or trunk prefix, and without separators. Digits alone, and digits
 #: padded with zeros, are more often the number of a record.
 _PHONE: Final = re.compile(r"(?:\+|00?[1-9])[0-9]{6,}")
-_NOISE: Final = str.maketrans("", "", " ().-/")
 
 
 def is_personal(customer_id: str) -> bool:
@@ -19,7 +18,7 @@ def is_personal(customer_id: str) -> bool:
     if not isinstance(found, Identifier):
         return False
     if found.kind is IdentifierKind.PHONE:
-        digits = customer_id.strip().translate(_NOISE)
+        digits = customer_id.strip().translate(PHONE_NOISE)
         # Digits of other scripts and invisible characters mean a phone, not a record's number.
         return not digits.isascii() or _PHONE.fullmatch(digits) is not None
     return found.kind is IdentifierKind.EMAIL

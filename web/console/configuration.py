@@ -156,7 +156,7 @@ class ConfigurationPage:
             audit.changed(caller, "tryDirectory", arguments, "refused")
             return await self._page(request, Shown(typed=typed, errors=tried.errors))
         audit.changed(caller, "tryDirectory", arguments, tried.outcome.attempt.status)
-        result = trial_result(tried, Reveals(caller, asked=False).show)
+        result = trial_result(tried, Reveals(caller, asked=False))
         return await self._page(request, Shown(typed=typed, trial=result))
 
     async def _breaker(self, request: web.Request) -> web.Response:

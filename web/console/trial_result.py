@@ -1,14 +1,13 @@
 """What one call to a directory by hand gave, as a page tells it. Identifiers are masked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posstream.directory_trial import Tried, cure
 from posstream.domain.customer import TIERS, Customer
 from posstream.domain.lookup import Reason
-from posstream.domain.masking import is_personal
-from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc
+from web.reveals import Reveals
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,12 @@ class TrialResult:
     customer: Sequence[tuple[str, str]]
 
 
-def trial_result(tried: Tried, show: Callable[[str], str]) -> TrialResult:
+def trial_result(tried: Tried, reveals: Reveals) -> TrialResult:
     """What to show.
 
     Args:
         tried: the call.
-        show: an identifier, phone or e-mail address as the caller may see it.
+        reveals: shows identifiers, phones and e-mail addresses as the caller may see them.
     """
     outcome, attempt = tried.outcome, tried.outcome.attempt
     tone, status, reason, advice = "good", "found", "", ""
@@ -46,10 +45,10 @@ def trial_result(tried: Tried, show: Callable[[str], str]) -> TrialResult:
         tone, status = "bad", attempt.status.lower()
         reason = attempt.error_message or "the directory could not answer"
         advice = cure(outcome, "the address")
-    rows = [] if outcome.customer is None else _rows(outcome.customer, tried, show)
+    rows = [] if outcome.customer is None else _rows(outcome.customer, tried, reveals)
     return TrialResult(
         endpoint=tried.endpoint,
-        identifier=show(tried.identifier.value),
+        identifier=reveals.show(tried.identifier.value),
         tone=tone,
         status=status,
         http_status=attempt.http_status,
@@ -60,16 +59,12 @@ def trial_result(tried: Tried, show: Callable[[str], str]) -> TrialResult:
     )
 
 
-def _customer_id(customer_id: str, show: Callable[[str], str]) -> str:
-    return show(customer_id) if is_personal(customer_id) else printable(customer_id)
-
-
-def _rows(customer: Customer, tried: Tried, show: Callable[[str], str]) -> list[tuple[str, str]]:
-    value = tried.identifier.value
+def _rows(customer: Customer, tried: Tried, reveals: Reveals) -> list[tuple[str, str]]:
+    value, show = tried.identifier.value, reveals.show
     note = "" if customer.tier in {*TIERS, ""} else " (not in the contract: kept, and counted)"
     return [
         # Some directories use the phone or the card as the id.
-        ("customer_id", _customer_id(customer.customer_id.replace(value, show(value)), show)),
+        ("customer_id", reveals.show_customer_id(customer.customer_id.replace(value, show(value)))),
         ("name", f"{customer.first_name} {customer.last_name}".strip()),
         ("email", show(customer.email)),
         ("phone", show(customer.phone)),

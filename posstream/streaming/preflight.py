@@ -69,8 +69,7 @@ async def prepare_topics(
 
     Raises:
         StartRefused: if no broker answers, a topic cannot be created or seen, the source topics
-            and the cache's changelog differ in partitions, or a topic would lose records that
-            posstream needs.
+            and the cache's changelog differ in partitions, or a topic would lose events.
     """
     async with _connected(servers, patience_seconds) as admin:
         cluster = await admin.describe_cluster()
@@ -123,17 +122,11 @@ async def _compare_policies(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpe
     policies = await _settings_of(admin, [spec.name for spec in specs], _POLICY)
     for spec in specs:
         policy = policies.get(spec.name, spec.cleanup_policy)
-        if ("compact" in policy) == ("compact" in spec.cleanup_policy):
-            continue
-        lost = (
-            "Kafka would drop the newest record of a key with its age"
-            if "compact" in spec.cleanup_policy
-            else "Kafka would drop all events of a key but the newest"
-        )
-        raise StartRefused(
-            f"topic {spec.name} has {_POLICY}={policy}, and {lost}: set "
-            f"{_POLICY}={spec.cleanup_policy} with kafka-configs.sh"
-        )
+        if "compact" in policy and "compact" not in spec.cleanup_policy:
+            raise StartRefused(
+                f"topic {spec.name} has {_POLICY}={policy}, and Kafka would drop all events of a "
+                f"key but the newest: set {_POLICY}={spec.cleanup_policy} with kafka-configs.sh"
+            )
 
 
 @asynccontextmanager

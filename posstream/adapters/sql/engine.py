@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 from sqlalchemy import Connection, Table, bindparam, event, func, select, text
@@ -52,15 +53,19 @@ _POSTGRESQL: Final[Mapping[str, Any]] = {
     "connect_args": {"autocommit": True, "prepare_threshold": None},
 }
 
-#: How JSON is read and written: the directory's numbers stay as they were sent.
-_JSON: Final[Mapping[str, Any]] = {
-    "json_serializer": lambda document: write_json(document).decode(),
-    "json_deserializer": lambda text: read_json_exactly(
-        text.encode() if isinstance(text, str) else text
-    ),
-}
-
 Insert = postgresql.Insert | sqlite.Insert
+
+
+def _written(document: Any) -> str:
+    """A document for a JSON column; numbers of others stay as they were sent."""
+    try:
+        return write_json(document).decode()
+    except orjson.JSONEncodeError as why:  # a TypeError, which no driver expects of a value
+        raise ValueError(str(why)) from why
+
+
+def _read(text: str | bytes) -> Any:
+    return read_json_exactly(text.encode() if isinstance(text, str) else text)
 
 
 def create_engine(
@@ -84,7 +89,8 @@ def create_engine(
         # Parameters are customers: they stay out of error messages, and so out of the log.
         hide_parameters=True,
         execution_options={_STATEMENT_SECONDS: statement_seconds},
-        **_JSON,
+        json_serializer=_written,
+        json_deserializer=_read,
         **(_POSTGRESQL if on_postgresql else {}),
         **pool,
     )

@@ -1,4 +1,4 @@
-"""Checks whether a folder can be written or made; changes nothing."""
+"""Whether a folder can be written, or made. Only asks."""
 
 import os
 from pathlib import Path

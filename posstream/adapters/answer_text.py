@@ -6,7 +6,7 @@ from encodings.aliases import aliases
 from functools import lru_cache
 from typing import Final
 
-#: Charset labels that Python does not know -> Python's name of the encoding.
+#: Labels that Python does not know, or not by this name.
 _LABELS: Final = {
     "cp874": "cp874",
     "koi8_u": "koi8_u",
@@ -14,7 +14,7 @@ _LABELS: Final = {
     "windows_874": "cp874",
     "x_sjis": "shift_jis",
 }
-#: Encoding -> its superset, tried if the first fails: many servers name the smaller one.
+#: Read with the second where the first does not fit: people say the one and mean the other.
 _WIDER: Final = {
     "ascii": "utf_8",
     "euc_kr": "cp949",
@@ -64,7 +64,7 @@ def utf8_of(body: bytes, charset: str | None) -> bytes:
 def _encoding(charset: str) -> str:
     label = normalize_encoding(charset.lower()).replace(".", "_")
     known = aliases.get(label) or _LABELS.get(label)
-    # Look up only names that Python has: Python caches every lookup for ever, a failed one too.
+    # A name that is no alias is only looked up if Python has it: a lookup is remembered for ever.
     if known is None and label in aliases.values():
         known = label
     if known is None:

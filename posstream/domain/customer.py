@@ -19,7 +19,7 @@ _MAX_PURCHASES: Final = Decimal(10) ** 13
 #: Digits before the point; longer numbers are not calculated with.
 _MAX_DIGITS: Final = 20
 _TEXTS: Final = ("first_name", "last_name", "email", "phone", "tier")
-#: How a date begins that stands for "never" in databases and languages without null.
+#: How databases and languages that know no null begin the date of what never was.
 _ZERO_DATES: Final = ("0000-00-00", "0001-01-01")
 #: The contract's fields of a customer; whatever else a directory returns is an attribute.
 CUSTOMER_FIELDS: Final = (

@@ -197,7 +197,7 @@ def _masked(error: GraphQLError) -> GraphQLError:
     """The error as a caller may see it: what a resolver did not mean to say stays in the log."""
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
-        # The message may repeat what the caller sent.
+        # It may say again what was sent.
         error.message = mask_payment_cards(error.message)
         return error
     if isinstance(original, ReadModelBusy):

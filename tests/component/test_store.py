@@ -311,8 +311,8 @@ async def test_a_store_without_a_note_of_its_changelog_is_rebuilt_once(
     assert cache.persisted_offset(NUMBER) == 8
     (line,) = [r.getMessage() for r in caplog.records]
     assert line == (
-        f"customer-cache is rebuilt, partitions {NUMBER}: an earlier version did not note of which "
-        "changelog they are"
+        f"customer-cache is rebuilt, partitions {NUMBER}: an earlier version did not note which "
+        "changelog they belong to"
     )
 
 

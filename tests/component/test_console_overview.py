@@ -43,6 +43,16 @@ async def next_part(response: ClientResponse) -> dict[str, str]:
     return part
 
 
+async def test_no_search_for_payment_cards_masks_the_points_of_a_drawing() -> None:
+    async with running_web(sample_seconds=0.001) as view:
+        response = await view.client.get("/console/live")
+        drawn: list[str] = []
+        while max((len(points.split()) for points in drawn), default=0) < 60:
+            html = (await next_part(response)).get("html", "")
+            drawn = re.findall(r'points="([^"]*)"', html)
+    assert {character for points in drawn for character in points} <= set("0123456789., ")
+
+
 async def test_a_browser_gets_the_page_and_anybody_else_the_list_of_paths() -> None:
     async with running_web() as view:
         assert "This worker" in await page(view)

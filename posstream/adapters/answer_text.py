@@ -6,6 +6,8 @@ from encodings.aliases import aliases
 from functools import lru_cache
 from typing import Final
 
+from posstream.domain.payment_card import holds_payment_card
+
 #: Labels that Python does not know, or not by this name.
 _LABELS: Final = {
     "cp874": "cp874",
@@ -74,4 +76,5 @@ def _encoding(charset: str) -> str:
 
 def _shown(label: str) -> str:
     plain = label.isascii() and label.isprintable() and len(label) <= _LONGEST_LABEL
-    return label if plain else "that its Content-Type says"
+    shown = plain and not holds_payment_card(label)
+    return label if shown else "that its Content-Type says"

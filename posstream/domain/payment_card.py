@@ -58,7 +58,7 @@ _NO_CARD: Final = re.compile(
     rb"(?<![0-9A-Za-z])(?=[0-9-]*[A-Fa-f])"
     rb"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[1-8][0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}"
     rb"(?![0-9A-Za-z])"
-    rb'|(?:\A|(?<="))[ ]*(?:\+|\([ ]*00[ ]*\)|00)(?:[ ().\-/]*[0-9]){1,15}[ ().\-/]*(?:\Z|(?="))'
+    rb'|(?:\A|(?<="))[ ().\-/]*(?:\+|0[ ().\-/]*0)(?:[ ().\-/]*[0-9]){1,15}[ ().\-/]*(?:\Z|(?="))'
 )
 #: How often a text is searched: what was masked can uncover a card number beside it.
 _MOST_PASSES: Final = 4

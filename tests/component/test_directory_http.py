@@ -214,6 +214,14 @@ async def test_an_unknown_charset_is_an_invalid_response_with_its_name() -> None
     assert outcome.attempt.error_message == error
 
 
+@pytest.mark.parametrize("card", ["4111111111111111", "x-4111-1111-1111-1111"])
+async def test_a_payment_card_for_a_charset_is_not_said_again(card: str) -> None:
+    headers = {"Content-Type": f"application/json; charset={card}"}
+    outcome = await answer_to(json.dumps(JOHN).encode(), headers=headers)
+    error = "the charset that its Content-Type says of the answer is unknown"
+    assert error == outcome.attempt.error_message
+
+
 @pytest.mark.parametrize(
     ("status", "body", "mapping"),
     [

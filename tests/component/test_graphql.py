@@ -103,6 +103,23 @@ async def test_an_error_does_not_say_a_payment_card_again(web: WebView) -> None:
     assert "4111111111111111" not in str(answer)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ 4111111111111111 }",
+        '{ customer(customerId: "1", "4111 1111 1111 1111") { tier } }',
+        "{ lookupStats(windowSeconds: 4111111111111111) { total } }",
+        "{ customerByIdentifier(identifier: 4111111111111111) { tier } }",
+    ],
+)
+async def test_an_error_in_a_query_does_not_say_its_payment_card_again(
+    web: WebView, query: str
+) -> None:
+    answer = await web.graphql(query)
+    assert "errors" in answer
+    assert "11111111" not in str(answer)
+
+
 async def test_a_started_basket_is_published_with_the_answered_ids(web: WebView) -> None:
     answer = await web.graphql(START_ALL, employee=7, terminal="till 3")
     started = answer["data"]["startBasket"]

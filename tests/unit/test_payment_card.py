@@ -105,9 +105,14 @@ def test_a_wrong_check_digit_is_no_payment_card(wrong_check: str) -> None:
     assert not holds_payment_card("411111111111111" + wrong_check)
 
 
-@pytest.mark.parametrize("prefix", ["+", "00", " +", " 00", "00 ", "(00) "])
+@pytest.mark.parametrize("prefix", ["+", "00", " +", " 00", "00 ", "(00) ", "(+) ", "0 0 "])
 def test_an_international_prefix_says_that_it_is_a_phone(prefix: str) -> None:
     assert not holds_payment_card(prefix + "4222222222222")
+
+
+@pytest.mark.parametrize("prefix", ["(+42) ", "(0042) ", "(00 42)-", "(+ 42)/"])
+def test_a_country_code_in_parentheses_says_that_it_is_a_phone(prefix: str) -> None:
+    assert not holds_payment_card(prefix + "222 2222-2222")
 
 
 @pytest.mark.parametrize("text", ["", "4111a1111a1111a1111", "4111@111"])

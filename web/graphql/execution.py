@@ -169,8 +169,8 @@ def _label(document: DocumentNode, parameters: Parameters) -> str:
 
 
 def formatted(errors: RequestErrors) -> list[Any]:
-    """Errors as the specification writes them."""
-    return [error.formatted for error in errors]
+    """Errors as the specification writes them; they may say again what was sent."""
+    return [{**error.formatted, "message": mask_payment_cards(error.message)} for error in errors]
 
 
 def _judged(result: ExecutionResult) -> Answer | RequestErrors:
@@ -197,8 +197,6 @@ def _masked(error: GraphQLError) -> GraphQLError:
     """The error as a caller may see it: what a resolver did not mean to say stays in the log."""
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
-        # It may say again what was sent.
-        error.message = mask_payment_cards(error.message)
         return error
     if isinstance(original, ReadModelBusy):
         return GraphQLError(

@@ -1,7 +1,8 @@
-"""Whether a folder can be written, or made. Only asks."""
+"""Whether a folder can be written, or made. Leaves nothing behind."""
 
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 def folder_refusal(folder: Path) -> str | None:
@@ -17,5 +18,9 @@ def folder_refusal(folder: Path) -> str | None:
             return f"{found} is a file"
         if not os.access(found, os.W_OK | os.X_OK):
             return f"{found} cannot be written by this user"
+        try:
+            TemporaryFile(dir=found).close()
+        except OSError as why:  # such as /proc, of which the superuser hears that it can be written
+            return f"{found} takes no files: {why.strerror}"
         return None
     return None

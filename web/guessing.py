@@ -148,6 +148,18 @@ class LookupBudget:
             audit.lookups_refused(caller, what, spent.limit)
         return False
 
+    def allows_page(self, caller: Caller, where: str) -> bool:
+        """The same for a page or file that tries one; if so there is a line about it, too.
+
+        Args:
+            caller: who asks.
+            where: the page or file.
+        """
+        tried = TriedIdentifiers(caller, self)
+        allowed = tried.allow(where)
+        tried.log(where)
+        return allowed
+
     def _limit(self, caller: Caller, *, scan: bool) -> int:
         if scan:
             return self._per_minute * SCANS_FACTOR

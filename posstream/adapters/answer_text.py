@@ -1,6 +1,7 @@
 """Converts an HTTP answer's JSON to UTF-8 from the charset that the server names. No I/O."""
 
 import json
+import re
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 from functools import lru_cache
@@ -8,20 +9,30 @@ from typing import Final
 
 from posstream.domain.payment_card import holds_payment_card
 
-#: Labels that Python does not know, or not by this name.
+#: Labels that Python does not know, or not by this name or on every system.
 _LABELS: Final = {
+    "ansi": "cp1252",
     "cp874": "cp874",
+    "iso_8859_8_e": "iso8859_8",
+    "iso_8859_8_i": "iso8859_8",
     "koi8_u": "koi8_u",
+    "unicode_1_1_utf_8": "utf_8",
+    "utf8mb3": "utf_8",
+    "utf8mb4": "utf_8",
+    "utf_8_sig": "utf_8",
     "windows_31j": "cp932",
-    "windows_874": "cp874",
-    "x_sjis": "shift_jis",
 }
+#: What may stand before a number or name that Python knows, and what that means.
+_PREFIXES: Final = (("x_", ""), ("windows_", "cp"))
+#: Signs of cp1252 that are control characters in Latin-1, which no text in JSON has.
+_NOT_IN_LATIN_1: Final = re.compile(rb"[\x80-\x9f]")
 #: Read with the second where the first does not fit: people say the one and mean the other.
 _WIDER: Final = {
     "ascii": "utf_8",
     "euc_kr": "cp949",
     "gb2312": "gb18030",
     "gbk": "gb18030",
+    "latin_1": "cp1252",
     "shift_jis": "cp932",
 }
 #: UTF-8 as `json.detect_encoding` spells it.
@@ -48,11 +59,12 @@ def utf8_of(body: bytes, charset: str | None) -> bytes:
         UnreadableText: if the charset is unknown, or the body is not in it.
     """
     seen = json.detect_encoding(body)
-    said = _UTF_8 if charset is None else _encoding(charset)
-    encoding = said if seen == _UTF_8 else seen
+    encoding = _encoding(charset) if seen == _UTF_8 and charset is not None else seen
     if encoding == _UTF_8:
         return body
     for each in (encoding, _WIDER.get(encoding)):
+        if each == "latin_1" and _NOT_IN_LATIN_1.search(body):
+            continue
         try:
             return body.decode(each or encoding).encode()
         except UnicodeError:
@@ -65,7 +77,10 @@ def utf8_of(body: bytes, charset: str | None) -> bytes:
 @lru_cache(maxsize=64)  # each answer asks
 def _encoding(charset: str) -> str:
     label = normalize_encoding(charset.lower()).replace(".", "_")
-    known = aliases.get(label) or _LABELS.get(label)
+    for prefix, meant in _PREFIXES:
+        if label not in aliases and label not in _LABELS and label.startswith(prefix):
+            label = meant + label.removeprefix(prefix)
+    known = _LABELS.get(label) or aliases.get(label)
     # A name that is no alias is only looked up if Python has it: a lookup is remembered for ever.
     if known is None and label in aliases.values():
         known = label

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
+from urllib.parse import unquote
 
 #: The end of an error sentence about a setting with such a host.
 REFUSED: Final = "must not be a link-local address or a cloud metadata address"
@@ -64,9 +65,10 @@ def is_refused(host: str) -> bool:
 
     Args:
         host: a name, or an address in any spelling that a resolver takes: `0xa9fea9fe`,
-            `2852039166`, `169.254.43518`, with dots at the end, in IPv6 with a zone.
+            `2852039166`, `169.254.43518`, percent-encoded, with dots at the end, in IPv6 with a
+            zone.
     """
-    host = host.strip("[]").rstrip(".").lower()
+    host = unquote(host).strip("[]").rstrip(".").lower()  # a proxy may decode it, too
     if host in _REFUSED_NAMES:
         return True
     with contextlib.suppress(ValueError):

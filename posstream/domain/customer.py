@@ -19,8 +19,11 @@ _MAX_PURCHASES: Final = Decimal(10) ** 13
 #: Digits before the point; longer numbers are not calculated with.
 _MAX_DIGITS: Final = 20
 _TEXTS: Final = ("first_name", "last_name", "email", "phone", "tier")
-#: How databases and languages that know no null begin the date of what never was.
-_ZERO_DATES: Final = ("0000-00-00", "0001-01-01")
+#: How databases and languages that know no null begin the date of what never was; PHP counts
+#: on from month 0 of year 0.
+_ZERO_DATES: Final = ("0001-01-01", "-0001-11-30")
+#: A date that has nothing else is none, in whatever order it is written.
+_ZEROS: Final = "0-/.:TZ+ "
 #: The contract's fields of a customer; whatever else a directory returns is an attribute.
 CUSTOMER_FIELDS: Final = (
     "customer_id",
@@ -181,8 +184,11 @@ def _scrub_number(value: float | Decimal) -> Any:
 
 def _is_absent(raw: object, *, of_date: bool) -> bool:
     """Whether a value stands for none, as PHP, MySQL, .NET and others write it."""
+    if of_date and isinstance(raw, int | str):
+        text = str(raw).strip()
+        return raw is False or not text.strip(_ZEROS) or text.startswith(_ZERO_DATES)
     if isinstance(raw, str):
-        return not raw.strip() or (of_date and raw.strip().startswith(_ZERO_DATES))
+        return not raw.strip()
     return raw is False or raw in ([], {})
 
 

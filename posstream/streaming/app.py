@@ -6,7 +6,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,6 +95,14 @@ EMBEDDED_TUNING: Final = Tuning(
 )
 
 
+@contextmanager
+def _ends_if_refused() -> Iterator[None]:
+    try:
+        yield
+    except StartRefused as why:
+        sys.exit(f"error: {why}")
+
+
 class LifetimeService(Service):
     """Opens what the worker needs before the first event flows and closes it after the last.
 
@@ -115,10 +124,8 @@ class LifetimeService(Service):
 
     async def on_start(self) -> None:
         """Open, or end the worker with one line that says why not."""
-        try:
+        with _ends_if_refused():
             await self._opens()
-        except StartRefused as why:
-            sys.exit(f"error: {why}")
 
     async def on_stop(self) -> None:
         """Close."""
@@ -209,7 +216,9 @@ class StreamingApp(faust.App):
         )
 
     async def on_first_start(self) -> None:
-        """Make the data directory; Faust makes only its last part."""
+        """Make the data directory if it can be; Faust makes only its last part."""
+        with _ends_if_refused():
+            self.membership.ask()
         Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at start
         await super().on_first_start()
 

@@ -14,6 +14,7 @@ from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web
 from tests.manual_clock import ManualClock
 from web.access import COOKIE
+from web.graphql.connections import cursor_of
 from web.guessing import WRONG_KEYS_PER_MINUTE, Doorkeeper, LookupBudget, TooManyGuesses
 from web.session import Sessions
 
@@ -211,6 +212,8 @@ async def test_one_key_does_not_use_up_another_s(web: WebView) -> None:
         '{ customers(search: "+49") { edges { cursor } } }',
         '{ lookupLogs(identifier: "+491701234567") { edges { cursor } } }',
         '{ customer(customerId: "+491701234567") { tier } }',
+        '{ customer(customerId: "00491701234567") { tier } }',
+        '{ customer(customerId: "0170 1234567") { tier } }',
         'mutation { forgetCustomer(identifier: "+491701234567") { success } }',
     ],
 )
@@ -220,15 +223,43 @@ async def test_every_way_to_try_an_identifier_counts(web: WebView, query: str) -
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["TOO_MANY_LOOKUPS"]
 
 
+async def test_a_place_in_the_list_of_customers_that_nobody_gave_out_counts(web: WebView) -> None:
+    await ask(web, aliases(20), OPERATOR)
+    query = "query ($after: String) { customers(after: $after) { edges { cursor } } }"
+    for place, codes in (("+491701234567", ["TOO_MANY_LOOKUPS"]), ("C-1", [])):
+        answer = await ask(web, query, OPERATOR, after=cursor_of("customers", place))
+        errors = (await answer.json()).get("errors", [])
+        assert [error["extensions"]["code"] for error in errors] == codes
+
+
 @pytest.mark.parametrize(
     "path",
-    ["/customers?search=%2B49", "/lookups?identifier=%2B491701", "/lookups.csv?identifier=%2B491"],
+    [
+        "/customers?search=%2B49",
+        "/customers?after=%2B491701234567",
+        "/customers/%2B491701234567",
+        "/customers/ann%40example.com?reveal=1",
+        "/customers/0170-1234567/forget",
+        "/lookups?identifier=%2B491701",
+        "/lookups.csv?identifier=%2B491",
+    ],
 )
 async def test_the_pages_count_too(web: WebView, path: str) -> None:
-    await ask(web, aliases(20), SUPPORT)
-    response = await web.client.get(path, headers={"Authorization": f"Bearer {SUPPORT}"})
+    await ask(web, aliases(20), OPERATOR)
+    response = await web.client.get(path, headers={"Authorization": f"Bearer {OPERATOR}"})
     assert (response.status, response.headers["Retry-After"]) == (429, "60")
     assert "tried too many identifiers" in await response.text()
+
+
+async def test_the_buttons_of_a_customer_s_page_count_too(
+    web: WebView, audit: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Authorization": f"Bearer {OPERATOR}"}
+    for action, outcome in (("refresh", 404), ("evict", 404), ("forget", 404)):
+        path = f"/customers/%2B491701234567/{action}"
+        assert (await web.client.post(path, headers=headers)).status == outcome
+    looked_up = "1 identifiers looked up by olga (operator) by the page customer"
+    assert lines(audit).count(looked_up) == 3
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from posstream.domain.errors import StartRefused
+from posstream.streaming.app import StreamingApp
 from posstream.streaming.membership import Membership
 
 CLAIM = """
 import sys
 from pathlib import Path
+from posstream.streaming.app import StreamingApp
 from posstream.streaming.membership import Membership
 
 membership = Membership(Path(sys.argv[1]))
@@ -57,3 +59,12 @@ def test_a_claim_that_is_held_is_given_again(tmp_path: Path) -> None:
     membership = Membership(tmp_path)
     assert membership.claim() == membership.claim()
     membership.release()
+
+
+async def test_a_worker_whose_data_directory_is_a_file_ends_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    app = StreamingApp(
+        "posstream", broker="kafka://127.0.0.1:1", datadir=tmp_path / "data", partitions=1
+    )
+    with pytest.raises(SystemExit, match=r"error: the data directory .* is a file"):
+        await app.on_first_start()

@@ -1,5 +1,6 @@
 """Check and start take the same steps; what refuses a start fails a check, by the same sentence."""
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +133,13 @@ async def test_topics_with_another_number_of_partitions(
     ("url", "reason"),
     [
         ("sqlite:///{}/file/x.db", "{}/file is a file"),
+        pytest.param(
+            "sqlite:////proc/posstream/x.db",
+            "/proc takes no files: No such file or directory",
+            marks=pytest.mark.skipif(
+                not os.access("/proc", os.W_OK), reason="/proc says that it cannot be written"
+            ),
+        ),
         ("sqlite:///{}/file", "SQLITE_NOTADB: file is not a database"),
         ("sqlite:///{}/folder", "SQLITE_CANTOPEN: unable to open database file"),
         ("postgresql:///?service=nowhere", 'definition of service "nowhere" not found'),

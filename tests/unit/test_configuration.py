@@ -253,6 +253,10 @@ def test_the_keys_are_the_contract_s_in_its_order() -> None:
         "169.254.43518",
         "[::ffff:169.254.169.254]",
         "[fe80::1]",
+        "[fe80::1%25eth0]",
+        "%31%36%39.254.169.254",
+        "169%2e254.169.254",
+        "%6Detadata.google.internal",
     ],
 )
 def test_a_link_local_endpoint_is_refused_in_every_spelling(host: str) -> None:

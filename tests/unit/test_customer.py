@@ -247,9 +247,20 @@ def test_what_stands_for_nothing_is_absent_in_every_field(absent: object) -> Non
 
 
 @pytest.mark.parametrize(
-    "date", ["0000-00-00", "0000-00-00 00:00:00", "0000-00-00T00:00:00Z", "0001-01-01T00:00:00"]
+    "date",
+    [
+        "0000-00-00",
+        "0000-00-00 00:00:00",
+        "0000-00-00T00:00:00Z",
+        "0000-00-00T00:00:00.000+00:00",
+        "0001-01-01T00:00:00",
+        "-0001-11-30T00:00:00+00:00",
+        "00/00/0000",
+        "00.00.0000",
+        0,
+    ],
 )
-def test_a_date_of_zeros_is_absent(date: str) -> None:
+def test_a_date_of_zeros_is_absent(date: object) -> None:
     assert judge(last_purchase_date=date) == judge()
 
 

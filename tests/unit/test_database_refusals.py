@@ -44,6 +44,10 @@ def sqlite_error(code: int) -> sqlite3.Error:
         psycopg.OperationalError(FAILED + "FATAL:  server login has been failing, try again later"),
         psycopg.OperationalError(FAILED + "FATAL:  no more connections allowed (max_client_conn)"),
         psycopg.OperationalError("failed to resolve host 'x': Name or service not known"),
+        psycopg.OperationalError("failed to resolve host 'db.invalid': Name or service not known"),
+        psycopg.OperationalError(
+            'connection to server at "password-db.example", port 5432 failed: Connection refused'
+        ),
         psycopg.errors.ConnectionTimeout("connection timeout expired"),
         sqlite_error(sqlite3.SQLITE_BUSY),
         sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT),

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from posstream.domain.cache_maintenance import CacheCommand, Evict, Refresh
 from posstream.domain.errors import PublishFailed
+from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
 from posstream.events import commanded
@@ -54,6 +55,8 @@ class CustomerPage:
 
     async def page(self, request: web.Request) -> web.Response:
         """The customer; 404 if nobody of this id was seen."""
+        if not self._may_ask(request):
+            return self._pages.too_many_lookups(request)
         history = await self._history(request)
         if history is None:
             return self._unknown(request)
@@ -73,6 +76,8 @@ class CustomerPage:
         """Say what forgetting does, and ask."""
         if not caller_of(request).may(Role.OPERATOR):
             return self._pages.forbidden(request, Role.OPERATOR)
+        if not self._may_ask(request):
+            return self._pages.too_many_lookups(request)
         history = await self._history(request)
         return self._unknown(request) if history is None else self._asked(request, history)
 
@@ -129,6 +134,9 @@ class CustomerPage:
             if not caller.may(needed):
                 outcome = "FORBIDDEN"
                 return self._pages.forbidden(request, needed)
+            if not self._may_ask(request):
+                outcome = "refused, TOO_MANY_LOOKUPS"
+                return self._pages.too_many_lookups(request)
             history = await self._history(request)
             if history is None:
                 outcome = "refused, UNKNOWN_CUSTOMER"
@@ -138,6 +146,15 @@ class CustomerPage:
         finally:
             customer = {"customer_id": self._customer_id(request)}
             audit.changed(caller, f"{what}Customer", customer, outcome)
+
+    def _may_ask(self, request: web.Request) -> bool:
+        """Whether the caller may try one more id, if it is a phone or an e-mail address.
+
+        Links have a sealed one: what is written out is tried.
+        """
+        if not is_personal(request.match_info["customer_id"]):
+            return True
+        return self._ports.budget.allows_page(caller_of(request), "the page customer")
 
     async def _history(self, request: web.Request) -> CustomerHistory | None:
         customer_id = self._customer_id(request)

@@ -16,7 +16,6 @@ from web.console.lookups_csv import MAX_ROWS, answers_as_csv
 from web.console.pages import Pages
 from web.console.wording import age, tag_of
 from web.graphql.context import GraphQLContext
-from web.guessing import TriedIdentifiers
 from web.reveals import Reveals
 
 #: Rows of a page.
@@ -103,10 +102,7 @@ class Lookups:
         """Whether the caller may try one more identifier, if the filter has one."""
         if asked.wanted.identifier is None:
             return True
-        tried = TriedIdentifiers(caller_of(request), self._budget)
-        allowed = tried.allow(where)
-        tried.log(where)
-        return allowed
+        return self._budget.allows_page(caller_of(request), where)
 
 
 def _reveals(request: web.Request) -> Reveals:

@@ -15,6 +15,7 @@ from posstream.domain.identifier import (
     InvalidIdentifier,
     normalise,
 )
+from posstream.domain.masking import is_personal
 from posstream.domain.printable import is_id, is_storable
 from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting import CustomerForgetting
@@ -114,6 +115,25 @@ def count_lookup(context: GraphQLContext, what: str) -> None:
     """
     if not context.tried.allow(what):
         raise refusal("TOO_MANY_LOOKUPS", TOO_MANY_LOOKUPS)
+
+
+def read_customer_id(context: GraphQLContext, reference: str, what: str) -> str:
+    """The id of a customer that a query names by a reference of ours, or tries.
+
+    Some directories use the phone or the e-mail address as the id. Ours are sealed: one that is
+    written out is tried, and counts.
+
+    Args:
+        context: of the query.
+        reference: what the query has.
+        what: the field, for the log.
+
+    Raises:
+        GraphQLError: as `count_lookup`.
+    """
+    if is_personal(reference):
+        count_lookup(context, what)
+    return context.references.read(reference)
 
 
 def is_customer_id(text: str) -> bool:

@@ -15,7 +15,7 @@ from web.graphql.connections import (
     page_size,
     read_cursor,
 )
-from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, refusal
+from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, read_customer_id, refusal
 from web.graphql.types import Customer
 
 #: Most customers in one answer of `allCustomers`; `customers` gives more, page by page.
@@ -98,7 +98,7 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
         last = (
             None
             if after is None
-            else context.references.read(read_cursor(_LISTED, after, length=1)[0])
+            else read_customer_id(context, read_cursor(_LISTED, after, length=1)[0], _LISTED)
         )
         rows = await context.read_model.next_customers(
             first=size + 1,

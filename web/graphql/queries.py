@@ -8,7 +8,13 @@ from posstream.domain.identifier import Identifier
 from posstream.ports import BasketRow, CustomerRow
 from web.graphql.breaker import BreakerQuery
 from web.graphql.configuration import ConfigurationQuery
-from web.graphql.context import GraphQLContext, count_lookup, is_customer_id, is_sound
+from web.graphql.context import (
+    GraphQLContext,
+    count_lookup,
+    is_customer_id,
+    is_sound,
+    read_customer_id,
+)
 from web.graphql.customers import CustomersQuery
 from web.graphql.explain import ExplainQuery
 from web.graphql.lookup_logs import LookupLogsQuery
@@ -39,11 +45,8 @@ class Query(  # graphene is untyped
     async def resolve_customer(_root: None, info: Any, customer_id: str) -> CustomerRow | None:
         """One customer by id."""
         context: GraphQLContext = info.context
-        if "@" in customer_id or customer_id.startswith("+"):
-            # Some directories use the phone or the e-mail address as the id.
-            count_lookup(context, "customer")
+        known = read_customer_id(context, customer_id, "customer")
         # What cannot be an id is not asked for: databases differ in how they choke on it.
-        known = context.references.read(customer_id)
         return await context.loaders.customers.load(known) if is_customer_id(known) else None
 
     @staticmethod

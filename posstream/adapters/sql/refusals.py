@@ -66,6 +66,8 @@ _LASTING: Final = re.compile(
     r"FATAL|SSL(?! SYSCALL)|certificate|GSS|authentication|password|of service|service file"
     r"|invalid|not supported"
 )
+#: The names of a host, a role, a database: `db.invalid` is no word of the server's.
+_QUOTED: Final = re.compile(r"""(['"]).*?\1""")
 _DECORATION: Final = re.compile(
     r"connection (failed|is bad): |connection to server at .*? failed: |FATAL:\s+|ERROR:\s+"
 )
@@ -161,7 +163,7 @@ def state_of(why: BaseException | None) -> str:
 def _is_refused(why: psycopg.Error) -> bool:
     # With several hosts each has its lines in the message; one lasting refusal is enough.
     return any(
-        _LASTING.search(line) is not None
+        _LASTING.search(_QUOTED.sub("", line)) is not None
         and not next((s for s, words in _STATES if words.search(line)), "").startswith(_AWAY)
         for line in str(why).splitlines()
     )

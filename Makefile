@@ -34,7 +34,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean
+.PHONY: help run test coverage test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -45,7 +45,13 @@ run: $(VENV)/.run ## embedded broker, worker and web view, until Ctrl-C
 demo: $(VENV)/.run ## the quick test end to end, with timings
 	@$(BIN)/posstream demo
 
-test: $(VENV)/.test ## the suite on the embedded broker and SQLite, with coverage
+# The second part starts workers and brokers and waits for them: side by side they would slow each
+# other down.
+test: $(VENV)/.test ## the suite on the embedded broker and SQLite
+	$(BIN)/pytest --numprocesses auto --dist loadfile tests/unit tests/component
+	$(BIN)/pytest tests/integration tests/acceptance
+
+coverage: $(VENV)/.test ## the same in one process, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report

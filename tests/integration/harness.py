@@ -53,6 +53,7 @@ class Worker:
         self.log_file = datadir / "worker.log"
         self._application = application
         datadir.mkdir(parents=True, exist_ok=True)
+        datadir.chmod(0o755)  # as most people's umask makes it; a command that ran here sets ours
         self._environment = environment(
             broker=f"kafka://{servers}",
             datadir=datadir,

@@ -142,7 +142,7 @@ def mask_payment_cards(text: str) -> str:
 
 
 def mask_payment_cards_in_bytes(raw: bytes) -> bytes:
-    """The same for bytes: UTF-8, UTF-16, or any encoding that agrees with ASCII on digits."""
+    """Mask card numbers in bytes: UTF-8, UTF-16, or an encoding with the digits of ASCII."""
     masked = mask_payment_cards(raw.decode(errors="surrogateescape")).encode(
         errors="surrogateescape"
     )

@@ -7,12 +7,12 @@ from typing import Final
 import aiokafka
 import orjson
 
+from agents.customer_lookup import topics
 from benchmarks.progress import say
-from posstream import topics
 from posstream.domain.customer import Customer
-from posstream.domain.freshness import CacheEntry
 from posstream.settings import Settings
 from tables.customer_cache import encode, home
+from tables.freshness import CacheEntry
 
 PARTITIONS: Final = Settings().topic_partitions
 

@@ -23,11 +23,11 @@ from sqlalchemy import insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.adapters.sql.schema import CUSTOMER_IDENTIFIERS, CUSTOMERS
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.schema import CUSTOMER_IDENTIFIERS, CUSTOMERS
 from posstream.domain.times import from_ms
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 
 CUSTOMERS_FILLED: Final = 100_000
 #: Rows that the console's page reads.

@@ -18,7 +18,7 @@ from typing import ClassVar, Final, cast
 import orjson
 import uvloop
 
-from posstream.embedded_broker import free_port
+from posstream.kafka.embedded_broker import free_port
 
 _READY_SECONDS: Final = 10
 _END: Final = b"\r\n\r\n"

@@ -10,6 +10,7 @@ from typing import Final
 
 from confluent_kafka import TopicPartition
 
+from agents.customer_lookup import topics
 from benchmarks import scans
 from benchmarks.cache_entries import PARTITIONS
 from benchmarks.contestants import Contestant
@@ -19,7 +20,6 @@ from benchmarks.runs import Peer, Watched, watch
 from benchmarks.stage import Stage
 from benchmarks.verdict import judge
 from benchmarks.windows import Window
-from posstream import topics
 from tests.integration.harness import Worker
 
 #: Asked for before anything is measured: connections are made then.

@@ -1,5 +1,6 @@
 """One run of anybody over a load that is there when it starts."""
 
+from agents.customer_lookup import topics
 from benchmarks import scans
 from benchmarks.cache_entries import PARTITIONS
 from benchmarks.contestants import Contestant
@@ -9,7 +10,6 @@ from benchmarks.progress import say
 from benchmarks.runs import Peer, Run, wait, watch
 from benchmarks.stage import Stage
 from benchmarks.verdict import judge
-from posstream import topics
 
 
 def told(text: str, title: str, run: Run) -> None:

@@ -27,11 +27,11 @@ import aiohttp
 import orjson
 import rocksdict
 
+from agents.customer_lookup import topics
 from benchmarks.cache_entries import PARTITIONS, fill, identifier
 from benchmarks.conditions import conditions
 from benchmarks.progress import say
-from posstream import topics
-from posstream.streaming.store import NO_ENTRIES
+from posstream.streaming.patches.store import NO_ENTRIES
 from tables.customer_cache import home
 from tests.integration.harness import ForeignClient, Scan, Tally, Worker, foreign_client
 from tests.servers import kafka

@@ -11,10 +11,10 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
+from agents.customer_lookup import topics
 from benchmarks import processes
 from benchmarks.progress import say
-from posstream import topics
-from posstream.embedded_broker import EmbeddedBroker, free_port
+from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from tests.servers import kafka
 
 #: How the answers' topic of posstream is made; those of the others are made alike.

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posstream.process import own_process
+from posstream.startup.process import own_process
 
 if TYPE_CHECKING:
     from posstream.streaming.app import StreamingApp

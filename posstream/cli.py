@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from posstream.configuration.editing import Note
 from posstream.domain.errors import DeadLetterReason, InvalidSettings, PosstreamError
 from posstream.domain.identifier import Identifier, normalise
-from posstream.live_configuration import Note
-from posstream.process import own_process
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings, unknown_settings
+from posstream.startup.process import own_process
 
 if TYPE_CHECKING:
-    from posstream.domain.dead_letter import Address
+    from posstream.dead_letters.letter import Address
 
 _REASON: Final = click.Choice([str(reason) for reason in DeadLetterReason], case_sensitive=False)
 _EPILOG = """
@@ -85,7 +85,7 @@ def demo() -> None:
     an unknown one, and shows each answer as it arrives on the topics, then the customer from
     GraphQL. Exits with 0 if everything was right.
     """
-    from posstream.commands.demo import demo as run
+    from agents.customer_lookup.commands.demo import demo as run
 
     _exit(run())
 
@@ -117,7 +117,7 @@ def send(basket_id: str, identifier: str, wait: float) -> None:
     Sends one customer-identified event as a till would. Exits with 0 if the customer was found,
     1 if not, 2 if no answer came in time.
     """
-    from posstream.commands.send import send as run
+    from agents.customer_lookup.commands.send import send as run
 
     _exit(run(_settings(), basket_id, identifier, wait))
 
@@ -130,7 +130,7 @@ def breaker(action: str | None) -> None:
     open lets no call to the directory through, close lets all through whatever fails, and reset
     goes by the rules again. It is this worker's breaker only; each worker has its own.
     """
-    from posstream.commands.breaker import breaker as run
+    from agents.customer_lookup.commands.breaker import breaker as run
 
     _exit(run(_settings(), action))
 
@@ -143,7 +143,7 @@ def explain(basket_id: str) -> None:
     Reads the database alone. Exits with 1 if nothing of the basket was seen, or without a
     database.
     """
-    from posstream.commands.explain import explain as run
+    from agents.customer_lookup.commands.explain import explain as run
 
     _exit(run(_settings(), basket_id))
 
@@ -173,8 +173,8 @@ def dlq() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 def dlq_list(reason: str | None, since: str | None, limit: int, *, as_json: bool) -> None:
     """List the newest dead letters, the newest last, and count them by reason."""
-    from posstream.commands.dead_letters import parse_since
     from posstream.commands.dlq import list_letters
+    from posstream.dead_letters.since import parse_since
 
     since_ms = None if since is None else parse_since(since, SystemClock().now_ms())
     if since is not None and since_ms is None:
@@ -217,8 +217,8 @@ def dlq_replay(  # noqa: PLR0913 - one for each option
     Helps after a fix of settings or code; the same message that still cannot be read becomes a
     dead letter again. Exits with 0 if each was replayed, now or before, 1 if one was not.
     """
-    from posstream.adapters.dead_letter_topic import Selection
     from posstream.commands.dlq import replay
+    from posstream.dead_letters.box import Selection
 
     if [bool(addresses), reason is not None, everything].count(True) != 1:
         raise click.UsageError("give addresses, or --reason, or --all")
@@ -233,7 +233,7 @@ def dlq_replay(  # noqa: PLR0913 - one for each option
 
 
 def _addresses(given: Sequence[str]) -> "list[Address]":
-    from posstream.domain.dead_letter import Address
+    from posstream.dead_letters.letter import Address
 
     read = []
     for text in given:
@@ -259,8 +259,8 @@ def cache_evict(identifier: str | None, prefix: str | None, *, everything: bool,
 
     The next scan asks the directory again. Exits with 0 once the broker has the command.
     """
-    from posstream.commands.cache import evict
-    from posstream.domain.cache_maintenance import InvalidEviction, eviction
+    from agents.customer_lookup.cache_commands import InvalidEviction, eviction
+    from agents.customer_lookup.commands.cache import evict
 
     settings = _settings()
     command = eviction(

@@ -5,42 +5,44 @@ from typing import Any
 
 from aiohttp.web import Application
 
-from agents.cache_maintenance import CacheMaintenanceAgent
-from agents.customer_lookup import CustomerLookupAgent
-from agents.customer_updates import CustomerUpdatesAgent
-from agents.dead_letters import DeadLetters
-from agents.projection import ProjectionAgent
-from posstream.adapters.answer_topics import AnswerReader
-from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
-from posstream.adapters.dead_letter_topic import DeadLetterTopic
-from posstream.adapters.dead_letter_writer import DeadLetterWriter
-from posstream.adapters.directory_http import HttpDirectory
-from posstream.adapters.drilled_directory import DrilledDirectory
-from posstream.adapters.publisher import FaustPublisher
-from posstream.adapters.sql.configuration_store import SqlConfigurationStore
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.erasure import SqlErasure
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.adapters.sql.reading import create_reading_engine
-from posstream.answer_feed import AnswerFeed
-from posstream.configuration import PLUGIN, CurrentConfiguration, PluginConfiguration
-from posstream.configuration_follower import ConfigurationFollower
-from posstream.directory_call import DirectoryCall
-from posstream.directory_trial import DirectoryTrial
-from posstream.forgetting import CustomerForgetting
-from posstream.live_configuration import LiveConfiguration
-from posstream.lookup import CustomerLookup
+from agents.customer_lookup.agent import CustomerLookupAgent
+from agents.customer_lookup.answer_feed import AnswerFeed
+from agents.customer_lookup.answer_topics import AnswerReader
+from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
+from agents.customer_lookup.configuration import PLUGIN, PluginConfiguration
+from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
+from agents.customer_lookup.directory.call import DirectoryCall
+from agents.customer_lookup.directory.http import HttpDirectory
+from agents.customer_lookup.directory.trial import DirectoryTrial
+from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
+from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.read_model.erasure import SqlErasure
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.topics import CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.follower import ConfigurationFollower
+from posstream.configuration.store import SqlConfigurationStore
+from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
+from posstream.dead_letters.box import DeadLetterTopic
+from posstream.dead_letters.setting_aside import DeadLetters
+from posstream.dead_letters.writer import DeadLetterWriter
+from posstream.forgetting.forgetting import CustomerForgetting
+from posstream.health import STALLED_SECONDS, WorkerHealth
+from posstream.kafka.topics import APP_ID
 from posstream.metrics import Metrics
-from posstream.outage_drill import OutageDrills
+from posstream.read_model.engine import create_engine
+from posstream.read_model.projector import ProjectionAgent
+from posstream.read_model.reading import create_reading_engine
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.runtime import Runtime
 from posstream.settings import Settings, in_url
 from posstream.streaming.app import LifetimeService, StreamingApp
+from posstream.streaming.publisher import FaustPublisher
 from posstream.streaming.stall import LOOK_SECONDS, StallWatch
 from posstream.streaming.transactions import TransactionWatch
-from posstream.topics import APP_ID, CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
-from posstream.worker_health import STALLED_SECONDS, WorkerHealth
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
 from web.graphql.graphiql import GraphiQL
@@ -72,7 +74,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     configuration = CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint))
 
     def country_code() -> str | None:
-        return configuration.value.default_country_code
+        code: str | None = configuration.value.default_country_code
+        return code
 
     publisher = FaustPublisher(app)
     directory = HttpDirectory.of(settings, clock=clock)

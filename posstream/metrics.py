@@ -5,12 +5,28 @@ may scrape.
 """
 
 from bisect import bisect_left
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 #: Seconds: a hit takes under a millisecond, a till gives up after some 12 seconds.
 _SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a plugin declares a metric; `posstream_` goes before its name."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+#: The metrics of one plugin by their declared name.
+PluginMetrics = Mapping[str, Any]
 
 
 class _Histogram(Histogram):

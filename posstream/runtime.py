@@ -7,22 +7,23 @@ from typing import Any, Final
 from aiohttp.web import Application
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream import embedded_broker
-from posstream.adapters.configuration_topic import ConfigurationReader
-from posstream.adapters.dead_letter_writer import DeadLetterWriter
-from posstream.adapters.directory_http import HttpDirectory
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.opening import DatabaseOpening
-from posstream.configuration import CurrentConfiguration, PluginConfiguration
+from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.directory.http import HttpDirectory
+from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.topics import TOPICS
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.topic import ConfigurationReader
+from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, StartRefused
-from posstream.lookup import CustomerLookup
-from posstream.open_files import raise_open_files
-from posstream.preflight import Start, check_start, unusable
-from posstream.private_files import keep_private
+from posstream.kafka import embedded_broker
+from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.opening import DatabaseOpening
 from posstream.settings import Settings, without_brackets
+from posstream.startup.open_files import raise_open_files
+from posstream.startup.preflight import Start, check_start, unusable
+from posstream.startup.private_files import keep_private
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
-from posstream.streaming.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
-from posstream.topics import TOPICS
 from web.server import WebServer
 
 log = logging.getLogger(__name__)

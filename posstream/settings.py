@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from posstream.configuration import check_endpoint, wire_endpoint
-from posstream.database_address import read_address, sqlite_url
+from agents.customer_lookup.directory.credentials import (
+    Credentials,
+    OAuthClient,
+    read_authorization,
+)
+from agents.customer_lookup.directory.endpoint import check_endpoint, wire_endpoint
+from agents.customer_lookup.directory.response_mapping import ResponseMapping
 from posstream.domain.access_key import AccessKey, clash, read_access_keys
 from posstream.domain.addresses import REFUSED, is_refused
-from posstream.domain.credentials import Credentials, OAuthClient, read_authorization
 from posstream.domain.errors import InvalidSettings
-from posstream.domain.response_mapping import ResponseMapping
 from posstream.domain.roles import Caller, Role
-from posstream.secret_file import read_secret
-from posstream.tls_files import TlsFiles
+from posstream.read_model.address import read_address, sqlite_url
+from posstream.startup.secret_file import read_secret
+from posstream.startup.tls_files import TlsFiles
 
 _PREFIX: Final = "POSSTREAM_"
 #: Who the key of POSSTREAM_API_KEY is, in the log.

@@ -9,9 +9,12 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from posstream.configuration import CurrentConfiguration
+from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.errors import StorageFailed
-from posstream.domain.freshness import (
+from posstream.metrics import Metrics
+from posstream.resilience.clock import Clock
+from tables.customer_cache import Stored, home
+from tables.freshness import (
     MAX_SKEW_MS,
     CacheEntry,
     Freshness,
@@ -19,9 +22,6 @@ from posstream.domain.freshness import (
     age_ms,
     judge,
 )
-from posstream.metrics import Metrics
-from posstream.resilience.clock import Clock
-from tables.customer_cache import Stored, home
 
 log = logging.getLogger(__name__)
 

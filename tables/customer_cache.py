@@ -13,16 +13,16 @@ from typing import Any, Final
 
 from faust.streams import _current_event
 
-from posstream.domain.freshness import CacheEntry
-from posstream.streaming.co_partitioning import CoPartitioning
-from posstream.streaming.partitioner import partition_of
-from posstream.streaming.store import NO_ENTRIES
-from posstream.topics import (
+from agents.customer_lookup.topics import (
     CACHE_CHANGELOG,
     CACHE_CHANGELOG_CONFIG,
     CACHE_TABLE,
     CUSTOMER_IDENTIFIED,
 )
+from posstream.kafka.partitioner import partition_of
+from posstream.streaming.co_partitioning import CoPartitioning
+from posstream.streaming.patches.store import NO_ENTRIES
+from tables.freshness import CacheEntry
 
 #: Layout version, 1 = known or 0 = unknown, fetched_at in ms; the customer's JSON follows.
 HEADER: Final = struct.Struct(">BBq")

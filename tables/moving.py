@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from posstream.streaming.partitioner import partition_of
+from posstream.kafka.partitioner import partition_of
 
 #: Records that are on their way to the broker at once.
 BATCH: Final = 1_000

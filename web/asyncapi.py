@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from posstream.asyncapi import document
+from posstream.events.asyncapi import document
 from web.json_answer import json_answer
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agents.customer_lookup.timeline import Entry
 from posstream.domain.masking import is_personal, mask_identifier
 from posstream.domain.printable import printable
 from posstream.domain.roles import Caller, Role
-from posstream.domain.sent_number import SentNumber
-from posstream.timeline import Entry
+from posstream.json.sent_number import SentNumber
 from web import audit
 
 #: The keys of our records under which identifiers stand, or what the directory wrote.

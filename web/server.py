@@ -6,23 +6,26 @@ from typing import Final
 
 from aiohttp import web
 
-from posstream.answer_feed import AnswerFeed
-from posstream.directory_trial import DirectoryTrial
+from agents.customer_lookup.answer_feed import AnswerFeed
+from agents.customer_lookup.directory.mock import MOCK_PATHS, MockDirectory, points_at_mock
+from agents.customer_lookup.directory.trial import DirectoryTrial
+from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS, Sampler
+from agents.customer_lookup.ports import ReadModel
+from posstream.configuration.editing import LiveConfiguration
+from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.errors import StartRefused
-from posstream.forgetting import CustomerForgetting
-from posstream.live_configuration import LiveConfiguration
+from posstream.forgetting.forgetting import CustomerForgetting
+from posstream.kafka.record import EventPublisher
 from posstream.metrics import Metrics
-from posstream.open_files import raise_open_files
-from posstream.outage_drill import OutageDrills
-from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.settings import Settings, is_loopback, without_brackets
+from posstream.startup.open_files import raise_open_files
 from web.access import access_required, known_host_required, same_origin_only
 from web.asyncapi import asyncapi_routes
 from web.connections import ConnectionLimits, Connections
 from web.console.routes import console_routes
-from web.console.sampler import SAMPLE_SECONDS, Sampler
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import Executor
 from web.graphql.graphiql import GraphiQL
@@ -35,7 +38,6 @@ from web.health import Health, health_routes
 from web.login import LOGIN_PATH, Login
 from web.metrics import metrics_routes
 from web.middleware import add_safe_headers, errors_as_json
-from web.mock_directory import MOCK_PATHS, MockDirectory, points_at_mock
 from web.references import References
 from web.runner import PlainRunner
 from web.session import Sessions

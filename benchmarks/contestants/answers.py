@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from posstream.domain.times import iso_utc_ms
-from posstream.events import _NAMESPACE
+from posstream.events.ids import _NAMESPACE
 
 FRESH_MS: Final = 3_600_000
 _VALUE: Final = (

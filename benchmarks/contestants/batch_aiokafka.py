@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 
 from benchmarks.contestants.answers import Headers, Known, Moment, bare
 from benchmarks.contestants.job import COMMIT_SECONDS, PARTITIONS, Job, job
-from posstream.streaming.partitioner import partition_of
+from posstream.kafka.partitioner import partition_of
 
 _BATCH_BYTES: Final = 512 * 1024
 

@@ -12,7 +12,7 @@ import orjson
 from benchmarks.cache_entries import PARTITIONS
 from benchmarks.contestants.directory_client import AsyncDirectory
 from benchmarks.contestants.job import Job, job
-from posstream.events import _NAMESPACE
+from posstream.events.ids import _NAMESPACE
 
 _FRESH_SECONDS = 3600
 

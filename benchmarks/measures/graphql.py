@@ -13,8 +13,8 @@ from benchmarks.posstream_worker import Posstream
 from benchmarks.progress import say
 from benchmarks.setting import Setting
 from benchmarks.stage import stage
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from posstream.settings import Settings
 
 CUSTOMERS: Final = 10_000

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from agents.customer_lookup import topics
 from benchmarks import charts
 from benchmarks.cache_entries import PARTITIONS
 from benchmarks.contestants import BY_NAME
@@ -20,7 +21,6 @@ from benchmarks.runs import Peer
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage
 from benchmarks.windows import spread
-from posstream import topics
 
 FLOOR: Final = "no_worker"
 PLAIN: Final = "plain_aiokafka"

@@ -12,19 +12,20 @@ import orjson
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agents.customer_lookup import topics
+from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.rows import batch_of as _batch
 from benchmarks.cache_entries import document, identifier
 from benchmarks.contestants.answers import now_ms, record
 from benchmarks.customer_search import new_database
 from benchmarks.figures import figure, ratios, table
 from benchmarks.progress import say
 from benchmarks.setting import Setting
-from posstream import topics
-from posstream.adapters.sql import schema
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection, _batch
 from posstream.domain.times import iso_utc_ms
-from posstream.ports import ProjectedEvent
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.projection import ProjectedEvent
 from tests.servers import postgres
 
 BATCH: Final = 500

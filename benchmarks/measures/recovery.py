@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import aiokafka
 
+from agents.customer_lookup import topics
 from benchmarks.figures import figure, ratios, table
 from benchmarks.posstream_worker import Posstream
 from benchmarks.progress import say
 from benchmarks.recovery import Start, started
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage, total
-from posstream import topics
 from tests.integration.harness import Worker
 
 ENTRIES: Final = 100_000

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from posstream.adapters.sql.asking import ask
-from posstream.adapters.sql.configuration_store import SqlConfigurationStore
-from posstream.adapters.sql.engine import create_engine
-from posstream.commands.check_directory import Line, check_directory
-from posstream.configuration import PLUGIN
+from agents.customer_lookup.commands.check_directory import Line, check_directory
+from agents.customer_lookup.configuration import PLUGIN
+from posstream.configuration.store import SqlConfigurationStore
 from posstream.domain.errors import PosstreamError
-from posstream.preflight import Passed, Start, outcomes
+from posstream.read_model.asking import ask
+from posstream.read_model.engine import create_engine
 from posstream.settings import Settings, unknown_settings
-from posstream.streaming.membership import Membership
+from posstream.startup.membership import Membership
+from posstream.startup.preflight import Passed, Start, outcomes
 
 
 async def check(settings: Settings, identifier: str) -> int:

@@ -10,20 +10,22 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
-from posstream.adapters.sql.configuration_store import SqlConfigurationStore
+from agents.customer_lookup.configuration import KEYS, PLUGIN, TEXTS, PluginConfiguration
+from agents.customer_lookup.topics import TOPICS
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
-from posstream.configuration import KEYS, PLUGIN, TEXTS, CurrentConfiguration, PluginConfiguration
-from posstream.configuration_follower import ConfigurationFollower
-from posstream.domain.configuration_version import ConfigurationChange
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.editing import Changed, LiveConfiguration, Note, Refused
+from posstream.configuration.follower import ConfigurationFollower
+from posstream.configuration.store import SqlConfigurationStore
+from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
+from posstream.configuration.version import ConfigurationChange
 from posstream.domain.times import iso_utc
-from posstream.live_configuration import Changed, LiveConfiguration, Note, Refused
+from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.metrics import Metrics
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings
-from posstream.streaming.preflight import prepare_topics
-from posstream.topics import PLUGIN_CONFIGURATION, TOPICS
 
 _FETCH_WAIT_MS: Final = 20
 

@@ -7,10 +7,10 @@ from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.refusals import kind
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.refusals import kind
 from posstream.settings import Settings
 
 

@@ -5,11 +5,11 @@ import logging
 import shutil
 from collections.abc import Iterator
 
-from posstream.embedded_broker import EmbeddedBroker
+from agents.customer_lookup.directory.mock import points_at_mock
 from posstream.factory import create_app
+from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.settings import MOCK_PATH, Settings
 from posstream.streaming.app import StreamingApp, install_event_loop
-from web.mock_directory import points_at_mock
 
 
 def run(settings: Settings, loglevel: str) -> None:

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import orjson
 
-from posstream.adapters.dead_letter_topic import DeadLetterTopic, Selection, Survey
 from posstream.commands.terminal import print_table, printable
-from posstream.domain.dead_letter import Address, Letter, Replayed, Source
+from posstream.dead_letters.box import DeadLetterTopic, Selection, Survey
+from posstream.dead_letters.letter import Address, Letter, Replayed, Source
 from posstream.domain.payment_card import mask
 from posstream.domain.times import iso_utc_ms
 from posstream.settings import Settings
-from posstream.streaming import records
+from posstream.streaming.patches import records
 
 #: How much of a value is shown: of text in characters, of anything else in bytes.
 _SHOWN_TEXT: Final = 64 * 1024

@@ -4,17 +4,18 @@ import sys
 
 import aiokafka
 
-from posstream.adapters.answering import answering
-from posstream.adapters.sql.erasure import SqlErasure
-from posstream.commands.broker import partitions_of
+from agents.customer_lookup.read_model.erasure import SqlErasure
+from agents.customer_lookup.topics import CACHE_COMMANDS
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
 from posstream.domain.identifier import Identifier
 from posstream.domain.times import iso_utc_ms
-from posstream.forgetting import CustomerForgetting, ForgetReport, Unconfirmed
-from posstream.ports import Record
+from posstream.forgetting.forgetting import CustomerForgetting, ForgetReport, Unconfirmed
+from posstream.kafka.answering import answering
+from posstream.kafka.partition_counts import partitions_of
+from posstream.kafka.record import Record
+from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 from posstream.settings import Settings
-from posstream.topics import CACHE_COMMANDS, CUSTOMER_FORGOTTEN
 
 _DAY_MS = 86_400_000
 

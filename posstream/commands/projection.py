@@ -10,18 +10,18 @@ from typing import Final
 from faust.types import TP
 from sqlalchemy.exc import SQLAlchemyError
 
-from agents.projection import projected
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.tables import ReadModelTables
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.tables import ReadModelTables
+from agents.customer_lookup.topics import PROJECTED
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
 from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.domain.errors import DatabaseAway
-from posstream.ports import ProjectedEvent
+from posstream.read_model.projection import ProjectedEvent
+from posstream.read_model.projector import projected
 from posstream.resilience.retry import growing_pauses
 from posstream.settings import Settings
-from posstream.streaming.list_path import LIST
-from posstream.topics import PROJECTED
+from posstream.streaming.lists.list_path import LIST
 
 _PROGRESS_SECONDS: Final = 5.0
 #: Pauses between tries of one batch, some 20 s in all: a worker may hold a lock that long.

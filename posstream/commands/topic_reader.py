@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from posstream.adapters import topic_reader as adapter
-from posstream.adapters.topic_reader import TopicReader
-from posstream.streaming import records
+from posstream.kafka import topic_reader as adapter
+from posstream.kafka.topic_reader import TopicReader
+from posstream.streaming.patches import records
 
 __all__ = ["TopicReader", "topic_reader"]
 

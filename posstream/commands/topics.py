@@ -7,14 +7,14 @@ from typing import Any
 import aiokafka
 from aiokafka.admin import AIOKafkaAdminClient
 
-from posstream.adapters.answering import answering
+from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED
 from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.domain.errors import GrowthRefused
+from posstream.kafka.answering import answering
+from posstream.kafka.growth import add_partitions, counted_by_workers, until_shared
+from posstream.kafka.preflight import partition_counts
 from posstream.settings import Settings
 from posstream.streaming.co_partitioning import METADATA_SECONDS
-from posstream.streaming.growth import add_partitions, counted_by_workers, until_shared
-from posstream.streaming.preflight import partition_counts
-from posstream.topics import CACHE_CHANGELOG, CO_PARTITIONED
 from tables.moving import Change, misplaced, move
 
 

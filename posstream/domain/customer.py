@@ -7,8 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
 
 from posstream.domain.payment_card import mask_payment_cards
-from posstream.domain.sent_number import SentNumber
 from posstream.domain.times import iso_utc, parse_utc
+from posstream.json.sent_number import SentNumber
 
 #: The tiers of the contract. Another value is kept as it is: the directory knows better.
 TIERS: Final = ("BRONZE", "SILVER", "GOLD", "PLATINUM")

@@ -18,19 +18,20 @@ from faust.app.base import BootStrategy as FaustBootStrategy
 from mode import Service
 from mode.utils.queues import FlowControlEvent
 
+from agents.customer_lookup.topics import PROJECTED
 from posstream.domain.errors import StartRefused
+from posstream.kafka.partitioner import partitioner
+from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
+from posstream.startup.membership import Membership
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
-from posstream.streaming.driver import Transport
-from posstream.streaming.list_path import TakesList
-from posstream.streaming.membership import Membership
-from posstream.streaming.partitioner import partitioner
+from posstream.streaming.lists.list_path import TakesList
+from posstream.streaming.patches.driver import Transport
+from posstream.streaming.patches.recovery import Tables
+from posstream.streaming.patches.store import Table
 from posstream.streaming.pulse import Pulse
-from posstream.streaming.recovery import Tables
-from posstream.streaming.store import Table
-from posstream.topics import DEAD_LETTER_MAX_BYTES, PROJECTED
 
 if TYPE_CHECKING:
-    from posstream.streaming.batch_path import Answering
+    from posstream.streaming.lists.batch_path import Answering
 
 log = logging.getLogger(__name__)
 

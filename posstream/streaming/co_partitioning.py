@@ -14,7 +14,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from posstream.topics import APP_ID, CACHE_CHANGELOG, CO_PARTITIONED, CUSTOMER_IDENTIFIED
+from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED, CUSTOMER_IDENTIFIED
+from posstream.kafka.topics import APP_ID
 
 #: How long it may take a worker to see that partitions were added to a topic.
 METADATA_SECONDS: Final = 10

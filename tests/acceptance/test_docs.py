@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from posstream import settings, topics
-from posstream.configuration import RANGES, PluginConfiguration
+from agents.customer_lookup import topics
+from agents.customer_lookup.configuration import RANGES, PluginConfiguration
+from posstream import settings
 from tests.chaos.guarantees import PAGE, scenarios
 
 ROOT = Path(__file__).parents[2]

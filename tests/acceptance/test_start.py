@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from posstream.streaming.membership import Membership
+from posstream.startup.membership import Membership
 from tests.integration.harness import environment, free_port
 
 ROOT = Path(__file__).parents[2]

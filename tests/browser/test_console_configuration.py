@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
-from posstream.domain.drill import Drill, Fault
+from agents.customer_lookup.drills.drill import Drill, Fault
+from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from tests.browser.axe import violations
 from tests.browser.conftest import Seen
 from tests.component.fakes import NOW, NOW_MS

@@ -8,8 +8,15 @@ from urllib.parse import urlsplit
 import aiokafka
 import pytest
 
-from posstream.domain.dead_letter import Address, Letter, NotReplayed, Prospect, Source, WholeLetter
-from posstream.topics import CUSTOMER_IDENTIFIED
+from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED
+from posstream.dead_letters.letter import (
+    Address,
+    Letter,
+    NotReplayed,
+    Prospect,
+    Source,
+    WholeLetter,
+)
 from tests.browser.axe import violations
 from tests.browser.conftest import Seen
 from tests.browser.dev_worker import running_dev

@@ -11,7 +11,7 @@ import aiokafka
 import pytest
 import pytest_asyncio
 
-from posstream.topics import CUSTOMER_IDENTIFIED
+from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED
 from tests.browser.axe import violations
 from tests.browser.conftest import Seen, watched_page
 from tests.browser.dev_worker import running_dev

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
-from posstream import topics
-from posstream.adapters.sql import schema
-from posstream.adapters.sql.engine import create_engine
+from agents.customer_lookup import topics
+from agents.customer_lookup.read_model import schema
 from posstream.domain.times import parse_utc
+from posstream.read_model.engine import create_engine
 from tests.integration.directory import Directory
 from tests.integration.harness import Scan, Seen
 

@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 from sqlalchemy import select
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.schema import READ_MODEL
+from agents.customer_lookup.read_model.schema import READ_MODEL
+from posstream.read_model.engine import create_engine
 from tests.chaos.stage import Stage
 from tests.integration.harness import environment
 

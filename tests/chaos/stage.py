@@ -13,7 +13,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from posstream import topics
+from agents.customer_lookup import topics
 from tests.chaos.ledger import Count, Ledger, missing_rows
 from tests.integration.directory import Directory
 from tests.integration.harness import ForeignClient, Scan, Worker, foreign_client

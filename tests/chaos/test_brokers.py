@@ -7,7 +7,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from posstream import topics
+from agents.customer_lookup import topics
+from posstream.kafka.topics import APP_ID
 from tests.chaos.checks import Publish, nothing_lost
 from tests.chaos.stage import SESSION_SECONDS, Stage, Till
 from tests.chaos.supervisor import Supervisor, supervised
@@ -33,7 +34,7 @@ async def caught_up(till: Till) -> float:
 async def coordinator(cluster: Cluster) -> Node:
     """The node that coordinates posstream's consumer group."""
     code = 0
-    for letter in topics.APP_ID:  # Java's String.hashCode
+    for letter in APP_ID:  # Java's String.hashCode
         code = (31 * code + ord(letter)) & 0xFFFFFFFF
     # `offsets.topic.num.partitions` of the test clusters.
     return await cluster.leader_of("__consumer_offsets", (code & 0x7FFFFFFF) % 6)

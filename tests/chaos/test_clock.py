@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from posstream.topics import CUSTOMER_LOOKUP_LOGGED
+from agents.customer_lookup.topics import CUSTOMER_LOOKUP_LOGGED
 from tests.chaos.checks import Publish, nothing_lost, restarted
 from tests.chaos.ledger import ANSWERS
 from tests.chaos.stage import Stage, Till

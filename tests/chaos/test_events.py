@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import orjson
 import pytest
 
-from posstream import events, topics
+from agents.customer_lookup import events, topics
 from posstream.domain.times import iso_utc_ms
+from posstream.events.ids import input_id
 from posstream.settings import Settings
 from tables.customer_cache import home
 from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
@@ -112,7 +113,7 @@ class Nameless(Scan):
 
     @property
     def lookup_id(self) -> str:
-        return events.lookup_id(
+        return input_id(
             None, topics.CUSTOMER_IDENTIFIED, self.partition, self.offset, self.timestamp_ms
         )
 

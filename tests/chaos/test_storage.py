@@ -15,8 +15,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from agents.customer_lookup import topics
 from benchmarks.recovery import fingerprint, store_folders
-from posstream import topics
+from posstream.kafka.topics import APP_ID
 from posstream.settings import Settings
 from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
 from tests.chaos.stage import Stage, Till
@@ -401,7 +402,7 @@ async def test_the_changelog_is_deleted_under_a_running_worker(
 async def committed_far_ahead(stage: Stage) -> None:
     """Let the group's offsets of the source topic lie beyond its end."""
     consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=stage.servers, group_id=topics.APP_ID, enable_auto_commit=False
+        bootstrap_servers=stage.servers, group_id=APP_ID, enable_auto_commit=False
     )
     tps = partitions(topics.CUSTOMER_IDENTIFIED)
     consumer.assign(tps)

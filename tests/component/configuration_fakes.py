@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from posstream.configuration import CurrentConfiguration, PluginConfiguration
-from posstream.domain.configuration_version import (
+from agents.customer_lookup.configuration import PluginConfiguration
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.version import (
     UNEDITED,
     ConfigurationChange,
     ConfigurationVersion,
 )
 from posstream.domain.errors import PublishFailed
-from posstream.live_configuration import LiveConfiguration
 from tests.component.fakes import FixedClock
 
 DEFAULTS = PluginConfiguration(api_endpoint="http://directory.test/")

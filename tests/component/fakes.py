@@ -10,22 +10,8 @@ from typing import Any
 
 import orjson
 
-from agents.dead_letters import DeadLetters
-from posstream.domain.customer import Customer, read_customer
-from posstream.domain.dead_letter import (
-    Address,
-    LetterList,
-    NotReplayed,
-    Prospect,
-    Replayed,
-    WholeLetter,
-)
-from posstream.domain.errors import PublishFailed
-from posstream.domain.forgetting import Forgotten, Trail
-from posstream.domain.freshness import CacheEntry
-from posstream.domain.lookup import Attempt, AttemptStatus, Reason
-from posstream.metrics import Metrics
-from posstream.ports import (
+from agents.customer_lookup.answers import Attempt, AttemptStatus, Reason
+from agents.customer_lookup.ports import (
     AnswerFilter,
     AnswerRow,
     AnswerWindow,
@@ -37,10 +23,24 @@ from posstream.ports import (
     LookupLogRow,
     LookupStatistics,
     MarkedAttempts,
-    Record,
 )
+from posstream.dead_letters.letter import (
+    Address,
+    LetterList,
+    NotReplayed,
+    Prospect,
+    Replayed,
+    WholeLetter,
+)
+from posstream.dead_letters.setting_aside import DeadLetters
+from posstream.domain.customer import Customer, read_customer
+from posstream.domain.errors import PublishFailed
+from posstream.forgetting.marks import Forgotten, Trail
+from posstream.kafka.record import Record
+from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from tables.customer_cache import encode
+from tables.freshness import CacheEntry
 from web.health import HealthReport
 
 NOW = datetime(2026, 1, 31, 8, 0, 0, tzinfo=UTC)

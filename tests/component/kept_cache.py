@@ -7,12 +7,12 @@ from typing import Any
 
 from faust.types import TP
 
-from posstream.domain.freshness import CacheEntry
+from agents.customer_lookup.topics import CACHE_CHANGELOG
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.co_partitioning import CoPartitioning
-from posstream.streaming.store import NO_ENTRIES
-from posstream.topics import CACHE_CHANGELOG
+from posstream.streaming.patches.store import NO_ENTRIES
 from tables.customer_cache import CustomerCacheTable, home
+from tables.freshness import CacheEntry
 
 PARTITIONS = 3
 

@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from posstream.ports import Record
+from posstream.kafka.record import Record
 from posstream.streaming.app import Tuning
 
 

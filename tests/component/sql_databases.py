@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from posstream import topics
-from posstream.adapters.sql.engine import create_engine
-from posstream.ports import ProjectedEvent
+from agents.customer_lookup import topics
+from posstream.read_model.engine import create_engine
+from posstream.read_model.projection import ProjectedEvent
 
 SERVER = os.environ.get("POSSTREAM_TEST_DATABASE_URL")
 DATABASES = ("sqlite", "postgresql") if SERVER else ("sqlite",)

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.adapters.sql.reading import create_reading_engine
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.reading import create_reading_engine
 from posstream.settings import Settings
 from tests.component.html_page import HtmlPage
 from tests.component.web_client import WebView, running_web

@@ -8,12 +8,12 @@ import aiokafka
 import orjson
 import pytest
 
-from posstream.adapters.answer_topics import AnswerReader
-from posstream.answer_feed import LINGER_SECONDS, AnswerFeed, AnswerSubscription
+from agents.customer_lookup.answer_feed import LINGER_SECONDS, AnswerFeed, AnswerSubscription
+from agents.customer_lookup.answer_topics import AnswerReader
+from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, TOPICS
 from posstream.domain.errors import BrokerUnreachable
-from posstream.embedded_broker import EmbeddedBroker
-from posstream.streaming.preflight import prepare_topics
-from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, TOPICS
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.preflight import prepare_topics
 from tests.integration.harness import free_port
 from tests.manual_clock import ManualClock
 

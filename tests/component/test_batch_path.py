@@ -14,10 +14,10 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.ports import Record
-from posstream.streaming import batch_path
-from posstream.streaming.batch_path import BatchPath, Event, Outbox
-from posstream.streaming.progress import Progress
+from posstream.kafka.record import Record
+from posstream.streaming.lists import batch_path
+from posstream.streaming.lists.batch_path import BatchPath, Event, Outbox
+from posstream.streaming.lists.progress import Progress
 from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while, records_of, soon
 
 SOURCE, OTHER = TP("source", 0), TP("source", 1)

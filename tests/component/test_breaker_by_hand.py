@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from posstream.commands.breaker import breaker
+from agents.customer_lookup.commands.breaker import breaker
 from posstream.domain.errors import WorkerUnreachable
 from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web

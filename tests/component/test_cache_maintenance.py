@@ -8,10 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.cache_maintenance import CacheMaintenanceAgent
-from agents.customer_updates import CustomerUpdatesAgent
-from posstream import events, topics
-from posstream.domain.cache_maintenance import (
+from agents.customer_lookup import events, topics
+from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
     Evict,
@@ -21,16 +19,21 @@ from posstream.domain.cache_maintenance import (
     Refresh,
     Replace,
 )
-from posstream.domain.forgetting import (
+from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
+from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
+from agents.customer_lookup.ports import CustomerCache
+from agents.customer_lookup.topics import CACHE_CHANGELOG
+from posstream.forgetting.marks import (
     Forgotten,
     subject_of_customer,
     subject_of_identifier,
 )
-from posstream.domain.freshness import CacheEntry
+from posstream.forgetting.record import forgotten
+from posstream.kafka.record import Record
+from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 from posstream.metrics import Metrics
-from posstream.ports import CustomerCache, Record
-from posstream.topics import CACHE_CHANGELOG
 from tables.customer_cache import home
+from tables.freshness import CacheEntry
 from tests.component.fakes import (
     NOW_MS,
     FakePublisher,
@@ -154,8 +157,8 @@ async def test_forgetting_removes_the_entry_and_then_marks_who_it_was(
     assert maintenance.lookup.forgotten == ["+491"]
     assert (event.acked, maintenance.removed("forgotten")) == (True, 1)
     assert maintenance.publisher.records == [
-        events.forgotten(Forgotten(subject_of_identifier("+491"), NOW_MS, 1)),
-        events.forgotten(Forgotten(subject_of_customer("CUST_001"), NOW_MS)),
+        forgotten(Forgotten(subject_of_identifier("+491"), NOW_MS, 1)),
+        forgotten(Forgotten(subject_of_customer("CUST_001"), NOW_MS)),
     ]
     assert maintenance.cache.flushed, "the changelog had the tombstone when it was marked"
 
@@ -167,7 +170,7 @@ async def test_forgetting_nobody_is_marked_too_and_later_than_the_last_time(
     assert maintenance.lookup.forgotten == ["+491"]
     assert event.acked
     subject = subject_of_identifier("+491")
-    assert maintenance.publisher.records == [events.forgotten(Forgotten(subject, NOW_MS + 8))]
+    assert maintenance.publisher.records == [forgotten(Forgotten(subject, NOW_MS + 8))]
 
 
 async def test_a_customer_to_whom_no_identifier_leads_is_marked_in_whatever_partition(
@@ -179,8 +182,8 @@ async def test_a_customer_to_whom_no_identifier_leads_is_marked_in_whatever_part
         assert event.acked
     assert maintenance.cache.identifiers == {"+491"}
     assert maintenance.publisher.records == [
-        events.forgotten(Forgotten(subject_of_customer("CUST_001"), NOW_MS)),
-        events.forgotten(Forgotten(subject_of_customer("C2"), NOW_MS + 8)),
+        forgotten(Forgotten(subject_of_customer("CUST_001"), NOW_MS)),
+        forgotten(Forgotten(subject_of_customer("C2"), NOW_MS + 8)),
     ]
 
 
@@ -292,7 +295,7 @@ async def test_a_customer_is_marked_as_forgotten_whichever_partition_says_so(
     await maintenance.agent.consume(arriving(event_of(record, partition=PARTITIONS)))
     (sent_on,) = maintenance.publisher.records
     await maintenance.agent.consume(arriving(event_of(sent_on)))
-    assert [it.topic for it in maintenance.publisher.records[1:]] == [topics.CUSTOMER_FORGOTTEN]
+    assert [it.topic for it in maintenance.publisher.records[1:]] == [CUSTOMER_FORGOTTEN]
 
 
 @pytest.mark.parametrize(

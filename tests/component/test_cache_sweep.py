@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from posstream.configuration import CurrentConfiguration, PluginConfiguration
-from posstream.domain.freshness import MAX_SKEW_MS, CacheEntry
+from agents.customer_lookup.configuration import PluginConfiguration
+from posstream.configuration.current import CurrentConfiguration
 from posstream.metrics import Metrics
 from tables.cache_sweep import MARGIN_MS, CacheSweeper, is_over
 from tables.customer_cache import Stored, home
+from tables.freshness import MAX_SKEW_MS, CacheEntry
 from tests.component.fakes import NOW_MS
 from tests.component.kept_cache import PARTITIONS, KeptCache
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from posstream.commands import check, check_directory
-from posstream.preflight import Outcome, Passed, Start
+from agents.customer_lookup.commands import check_directory
+from posstream.commands import check
 from posstream.settings import Settings
+from posstream.startup.preflight import Outcome, Passed, Start
 from tests.component.directory_server import serving
 
 IDENTIFIER = "+49 30 1234567"

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from posstream.cli import main
 from posstream.commands.config import parse_values
-from posstream.embedded_broker import EmbeddedBroker
+from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests.integration.harness import free_port
 
 

@@ -10,16 +10,17 @@ from typing import Any
 import aiokafka
 import pytest
 
-from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
-from posstream.configuration_follower import ConfigurationFollower
-from posstream.configuration_record import write_record
-from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
+from agents.customer_lookup.topics import TOPICS
+from posstream.configuration.editing import LiveConfiguration, Note
+from posstream.configuration.follower import ConfigurationFollower
+from posstream.configuration.record import write_record
+from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
+from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
-from posstream.embedded_broker import EmbeddedBroker
-from posstream.live_configuration import LiveConfiguration, Note
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.metrics import Metrics
-from posstream.streaming.preflight import prepare_topics
-from posstream.topics import PLUGIN_CONFIGURATION, TOPICS
 from tests.component.configuration_fakes import FakeStore, live_configuration
 from tests.component.fakes import NOW
 from tests.integration.harness import free_port

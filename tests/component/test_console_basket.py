@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from posstream.json_input import read_json_exactly
+from posstream.json.reading import read_json_exactly
 from tests.component.sql_databases import at, failed, found, logged, started
 from tests.component.sql_web import SqlWebView, running_sql_web
 from tests.component.test_console_lookups import KEYED, SUPPORT, VIEWER, bearer

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from posstream.configuration import KEYS, RANGES
+from agents.customer_lookup.answers import Reason
+from agents.customer_lookup.configuration import KEYS, RANGES
+from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.addresses import REFUSED
-from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.customer import Customer
-from posstream.domain.lookup import Reason
 from posstream.resilience.breaker import State
 from posstream.settings import Settings
 from tests.component.configuration_fakes import DEFAULTS

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from posstream.domain.access_key import read_access_keys
-from posstream.domain.forgetting import Trail
+from posstream.forgetting.marks import Trail
 from posstream.settings import Settings
 from tests.component.html_page import HtmlPage
 from tests.component.sql_databases import JOHN, at, failed, found, logged

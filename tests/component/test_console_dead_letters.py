@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from posstream.domain.access_key import read_access_keys
-from posstream.domain.dead_letter import (
+from posstream.dead_letters.letter import (
     Address,
     Letter,
     LetterList,
@@ -16,6 +15,7 @@ from posstream.domain.dead_letter import (
     Source,
     WholeLetter,
 )
+from posstream.domain.access_key import read_access_keys
 from posstream.domain.errors import BrokerUnreachable
 from posstream.settings import Settings
 from tests.component.fakes import NOW_MS

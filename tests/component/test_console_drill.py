@@ -8,11 +8,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from agents.customer_lookup.drills.drill import Drill, Fault
+from agents.customer_lookup.drills.record import drill_record
+from agents.customer_lookup.topics import OUTAGE_DRILLS
 from posstream.domain.access_key import read_access_keys
-from posstream.domain.drill import Drill, Fault
-from posstream.drill_record import drill_record
 from posstream.settings import Settings
-from posstream.topics import OUTAGE_DRILLS
 from tests.component.fakes import NOW, NOW_MS
 from tests.component.html_page import HtmlPage
 from tests.component.sql_databases import failed, found, logged

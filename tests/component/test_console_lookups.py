@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import ClientPayloadError
 
+from agents.customer_lookup.ports import AnswerFilter, AnswerRow
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.payment_card import mask_payment_cards
-from posstream.ports import AnswerFilter, AnswerRow
 from posstream.settings import Settings
 from tests.component.fakes import FakeReadModel
 from tests.component.sql_databases import at, failed, found

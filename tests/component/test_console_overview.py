@@ -10,13 +10,13 @@ import orjson
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse
 
+from agents.customer_lookup.pages import all_workers, live
+from agents.customer_lookup.ports import LookupStatistics
 from posstream.domain.times import from_ms
-from posstream.ports import LookupStatistics
 from posstream.settings import Settings
 from tests.component.fakes import NOW_MS
 from tests.component.web_client import WebView, running_web
 from tests.manual_clock import ManualClock
-from web.console import all_workers, live
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 KEY = "a-key-of-some-length"

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from posstream import topics
+from agents.customer_lookup import topics
+from agents.customer_lookup.directory.mock import CUSTOMERS
 from posstream.domain.errors import PublishFailed
 from posstream.domain.payment_card import mask_payment_cards
 from posstream.settings import Settings
 from tests.component.html_page import HtmlPage
 from tests.component.test_console_lookups import KEYED, SUPPORT, VIEWER, bearer
 from tests.component.web_client import WebView, running_web
-from web.mock_directory import CUSTOMERS
 
 FORM = {"identifier": "+1 (234) 567-890", "employee": "7", "terminal": "till 3"}
 

@@ -11,21 +11,23 @@ import orjson
 import pytest
 from faust.types import TP
 
-from agents.customer_lookup import CustomerLookupAgent
-from agents.dead_letters import MOST_UNDER_WAY, DeadLetters
-from posstream import events, topics
-from posstream.configuration import CurrentConfiguration, PluginConfiguration
-from posstream.directory_call import DirectoryCall
-from posstream.domain.freshness import CacheEntry
-from posstream.domain.lookup import Reason
-from posstream.lookup import CustomerLookup
+from agents.customer_lookup import events, topics
+from agents.customer_lookup.agent import CustomerLookupAgent
+from agents.customer_lookup.answers import Reason
+from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.directory.call import DirectoryCall
+from agents.customer_lookup.lookup import CustomerLookup
+from posstream.configuration.current import CurrentConfiguration
+from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
+from posstream.events.ids import input_id
+from posstream.kafka.record import Record
 from posstream.metrics import Metrics
-from posstream.ports import Record
 from posstream.resilience.clock import Clock, SystemClock
-from posstream.streaming import batch_path
-from posstream.streaming.batch_path import BatchPath
-from posstream.streaming.progress import Progress
+from posstream.streaming.lists import batch_path
+from posstream.streaming.lists.batch_path import BatchPath
+from posstream.streaming.lists.progress import Progress
 from tables.customer_cache import home
+from tables.freshness import CacheEntry
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher, a_customer
 from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while
 from tests.manual_clock import ManualClock
@@ -427,7 +429,7 @@ async def test_a_rekeyed_hit_is_answered_from_the_list() -> None:
     bench.keep("+1")
     await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
     (answer,) = at_once(bench)
-    lookup_id = events.lookup_id(None, "t", 0, 0, 1)
+    lookup_id = input_id(None, "t", 0, 0, 1)
     assert (answer["source"], answer["lookup_id"]) == ("CACHE", lookup_id)
     assert bench.progress.position(REKEYED) == 1
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from posstream.adapters.sql import engine as module
 from posstream.domain.errors import DatabaseAway
+from posstream.read_model import engine as module
 from tests.component.sql_web import SqlWebView, running_sql_web
 
 QUERY = '{ customer(customerId: "CUST_001") { tier } }'

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from posstream import events, topics
-from posstream.adapters import dead_letter_topic
-from posstream.adapters.dead_letter_topic import DeadLetterTopic
-from posstream.domain.dead_letter import Address, NotReplayed, Prospect, Replayed, Source
+from agents.customer_lookup import topics
+from posstream.dead_letters import box as dead_letter_topic
+from posstream.dead_letters.box import DeadLetterTopic
+from posstream.dead_letters.letter import Address, NotReplayed, Prospect, Replayed, Source
+from posstream.dead_letters.record import MAX_DEAD_VALUE
 from posstream.domain.errors import BrokerUnreachable
-from posstream.ports import Record
+from posstream.kafka.record import Record
 from tests.component.test_dlq import KEY, REPLAYED_FROM, Shop, letter, running_shop
 from tests.integration.harness import free_port
 
@@ -77,7 +78,7 @@ async def test_a_replay_is_foretold_done_and_found_again(shop: Shop, box: DeadLe
 
 
 async def test_what_cannot_be_replayed_says_why(shop: Shop, box: DeadLetterTopic) -> None:
-    await shop.write(letter(b"x" * (events.MAX_DEAD_VALUE + 1)))
+    await shop.write(letter(b"x" * (MAX_DEAD_VALUE + 1)))
     for judged in (await box.prospect(Address(0, 0)), await box.replay(Address(0, 0))):
         assert isinstance(judged, NotReplayed)
         assert "its value was cut" in judged.why

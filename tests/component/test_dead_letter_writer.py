@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
-from posstream import events, topics
-from posstream.adapters import dead_letter_writer
-from posstream.adapters.dead_letter_writer import DeadLetterWriter
+from agents.customer_lookup import topics
+from posstream.dead_letters import writer as dead_letter_writer
+from posstream.dead_letters.record import dead_letter
+from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import DeadLetterReason, PublishFailed, UnreadableEvent
-from posstream.ports import Record
+from posstream.kafka.record import Record
 
 
 def letter(value: bytes | None, key: bytes | None = b"k") -> Record:
-    return events.dead_letter(
+    return dead_letter(
         key,
         value,
         topic=topics.CUSTOMER_IDENTIFIED,

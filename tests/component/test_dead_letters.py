@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents.dead_letters import DeadLetters
-from posstream import topics
+from agents.customer_lookup import topics
+from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.metrics import Metrics
 from tests.component.fakes import FakePublisher

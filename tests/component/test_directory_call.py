@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from posstream.configuration import PluginConfiguration
-from posstream.directory_call import DirectoryCall
+from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Reason
+from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.directory.call import DirectoryCall
 from posstream.domain.customer import Customer
-from posstream.domain.lookup import Attempt, DirectoryAnswer, Reason
 from posstream.metrics import Metrics
 from posstream.resilience.breaker import State
 from posstream.resilience.demand import Demand

@@ -12,15 +12,18 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from posstream import events, topics
+from agents.customer_lookup import topics
 from posstream.cli import main
 from posstream.commands.topic_reader import topic_reader
+from posstream.dead_letters.record import MAX_DEAD_VALUE, dead_letter
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.times import iso_utc_ms
-from posstream.embedded_broker import EmbeddedBroker
-from posstream.ports import Record
+from posstream.events.envelope import FIRST_WRITTEN
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.record import Record
+from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.resilience.clock import SystemClock
-from posstream.streaming.preflight import prepare_topics
 from tests.integration.harness import free_port, send_with_header
 
 HOUR_MS = 3_600_000
@@ -110,7 +113,7 @@ def letter(
     age_ms: int = 0,
     at: int = 0,
 ) -> Record:
-    made = events.dead_letter(
+    made = dead_letter(
         key,
         value,
         topic=topic,
@@ -270,10 +273,10 @@ async def test_a_value_that_is_no_text_is_shown_in_hex(shop: Shop) -> None:
 
 
 async def test_a_letter_without_value_or_with_a_cut_one_says_so(shop: Shop) -> None:
-    await shop.write(letter(None), letter(b"x" * (events.MAX_DEAD_VALUE + 5)))
+    await shop.write(letter(None), letter(b"x" * (MAX_DEAD_VALUE + 5)))
     assert (await shop.run("show", "0/0")).output.endswith("value    none\n")
     shown = (await shop.run("show", "0/1")).output
-    assert f"{events.MAX_DEAD_VALUE} bytes, cut from {events.MAX_DEAD_VALUE + 5}\n" in shown
+    assert f"{MAX_DEAD_VALUE} bytes, cut from {MAX_DEAD_VALUE + 5}\n" in shown
     assert len(shown) < 70_000
 
 
@@ -332,7 +335,7 @@ async def test_a_replay_of_another_letter_that_lay_at_the_same_address_does_not_
     shop: Shop,
 ) -> None:
     await shop.set_aside(b"1")
-    headers = [(REPLAYED_FROM, b"0/0"), (events.FIRST_WRITTEN, b"1700000000000")]
+    headers = [(REPLAYED_FROM, b"0/0"), (FIRST_WRITTEN, b"1700000000000")]
     await shop.write(Record(topics.CUSTOMER_IDENTIFIED, KEY, b"0", headers, partition=1))
     replayed = await shop.run("replay", "0/0")
     assert (replayed.exit_code, replayed.output) == (
@@ -377,9 +380,9 @@ async def test_what_cannot_be_replayed_is_refused_with_a_sentence_and_the_rest_g
     shop: Shop,
 ) -> None:
     await shop.write(
-        letter(b"x" * (events.MAX_DEAD_VALUE + 5)),
+        letter(b"x" * (MAX_DEAD_VALUE + 5)),
         letter(topic=topics.REKEYED),
-        letter(topic=topics.PLUGIN_CONFIGURATION),
+        letter(topic=PLUGIN_CONFIGURATION),
         letter(None, reason=DeadLetterReason.TOMBSTONE),
         letter(source=(2, 0)),
         letter(b"good"),
@@ -387,7 +390,7 @@ async def test_what_cannot_be_replayed_is_refused_with_a_sentence_and_the_rest_g
     replayed = await shop.run("replay", "--all")
     assert replayed.exit_code == 1
     lines = replayed.output.splitlines()
-    most, size = events.MAX_DEAD_VALUE, events.MAX_DEAD_VALUE + 5
+    most, size = MAX_DEAD_VALUE, MAX_DEAD_VALUE + 5
     takes = "replays go to customer-identified and customer-updated"
     assert lines == [
         f"0/0 is not replayed: its value was cut: {most} of {size} bytes are left",
@@ -398,7 +401,7 @@ async def test_what_cannot_be_replayed_is_refused_with_a_sentence_and_the_rest_g
         "0/5 replayed as customer-identified/1/0",
     ]
     assert await shop.replays() == [(1, KEY, b"good", "0/5")]
-    assert await shop.read(topics.PLUGIN_CONFIGURATION) == []
+    assert await shop.read(PLUGIN_CONFIGURATION) == []
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,16 @@ from typing import Any
 import aiokafka
 import pytest
 
-from posstream.adapters.configuration_topic import ConfigurationReader, KafkaConfigurationTopic
-from posstream.configuration_follower import ConfigurationFollower
-from posstream.domain.drill import Drill, Fault
-from posstream.drill_record import drill_record
-from posstream.embedded_broker import EmbeddedBroker
+from agents.customer_lookup.drills.drill import Drill, Fault
+from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.drills.record import drill_record
+from agents.customer_lookup.topics import OUTAGE_DRILLS, TOPICS
+from posstream.configuration.follower import ConfigurationFollower
+from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.record import Record
 from posstream.metrics import Metrics
-from posstream.outage_drill import OutageDrills
-from posstream.ports import Record
-from posstream.streaming.preflight import prepare_topics
-from posstream.topics import OUTAGE_DRILLS, TOPICS
 from tests.component.configuration_fakes import FakeStore, live_configuration
 from tests.component.fakes import NOW_MS
 from tests.integration.harness import free_port

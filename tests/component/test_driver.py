@@ -18,11 +18,12 @@ from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 
+from agents.customer_lookup.topics import CACHE_COMMANDS, PROJECTED, TOPICS
 from posstream.domain.errors import StartRefused
-from posstream.embedded_broker import EmbeddedBroker
-from posstream.ports import Record
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.record import Record
 from posstream.settings import Settings
-from posstream.streaming import batch_path, list_path
 from posstream.streaming.app import (
     BUFFER_MAXSIZE,
     EMBEDDED_TUNING,
@@ -30,11 +31,10 @@ from posstream.streaming.app import (
     Tuning,
     max_poll_records,
 )
-from posstream.streaming.batch_path import Event, Outbox
-from posstream.streaming.driver import Consumer, ConsumerThread
-from posstream.streaming.list_path import LIST
-from posstream.streaming.preflight import prepare_topics
-from posstream.topics import CACHE_COMMANDS, PROJECTED, TOPICS
+from posstream.streaming.lists import batch_path, list_path
+from posstream.streaming.lists.batch_path import Event, Outbox
+from posstream.streaming.lists.list_path import LIST
+from posstream.streaming.patches.driver import Consumer, ConsumerThread
 from tests.component.list_fakes import FakeProducer, Fetched, a_while
 from tests.integration.harness import free_port
 

@@ -9,10 +9,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from click.testing import CliRunner, Result
 
+from agents.customer_lookup.cache_commands import Evict
+from agents.customer_lookup.commands.cache import evict
 from posstream.cli import main
-from posstream.commands.cache import evict
-from posstream.domain.cache_maintenance import Evict
-from posstream.embedded_broker import EmbeddedBroker
+from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web
 from tests.integration.harness import free_port

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
+from agents.customer_lookup.read_model.projection import SqlProjection
 from posstream.cli import main
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from tests.component.sql_databases import at, found, logged, started
 
 

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from posstream import events
+from agents.customer_lookup import events
+from agents.customer_lookup.cache_commands import Forget, ForgetCustomer
+from agents.customer_lookup.topics import HOLDING_CUSTOMERS
 from posstream.cli import main
 from posstream.commands.forget import forget
-from posstream.domain.cache_maintenance import Forget, ForgetCustomer
 from posstream.domain.errors import PublishFailed
-from posstream.domain.forgetting import Trail
 from posstream.domain.identifier import Identifier, IdentifierKind
-from posstream.embedded_broker import EmbeddedBroker
-from posstream.forgetting import CustomerForgetting, ForgetReport, Unconfirmed
-from posstream.ports import Record
+from posstream.forgetting.forgetting import CustomerForgetting, ForgetReport, Unconfirmed
+from posstream.forgetting.marks import Trail
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.record import Record
 from posstream.settings import Settings
-from posstream.topics import HOLDING_CUSTOMERS
 from tests.component.fakes import NOW_MS, FakeErasure, FakePublisher
 from tests.component.web_client import WebView, running_web
 from tests.integration.harness import free_port

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agents.customer_lookup.ports import BasketRow
 from posstream.domain.errors import PublishFailed
-from posstream.ports import BasketRow
 from tests.component.fakes import NOW, NOW_MS, john
 from tests.component.web_client import WebView, running_web
 

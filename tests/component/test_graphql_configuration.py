@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
+from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from tests.component.web_client import WebView, running_web
 
 SHOW = """{ pluginConfiguration {

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.json_input import read_json_exactly
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from posstream.json.reading import read_json_exactly
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from tests.component.sql_databases import JOHN, at, database, failed, found, logged, started
 from tests.component.web_client import WebView, running_web
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from posstream.adapters.groupless_reader import GrouplessReader
+from posstream.kafka.groupless_reader import GrouplessReader
 
 OLD, NEW = TopicPartition("t", 0), TopicPartition("t", 1)
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from posstream.streaming import list_path
-from posstream.streaming.list_path import BEHIND, LIST, SHARE_SECONDS, SHORT_LIST, ListPath
-from posstream.streaming.progress import Progress
+from posstream.streaming.lists import list_path
+from posstream.streaming.lists.list_path import BEHIND, LIST, SHARE_SECONDS, SHORT_LIST, ListPath
+from posstream.streaming.lists.progress import Progress
 from tests.component.list_fakes import Fetched, ListApp, a_while, soon
 
 LISTED, SECOND, OTHER = TP("listed", 0), TP("listed", 1), TP("else", 0)

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from posstream.configuration_follower import TOMBSTONE, ConfigurationFollower
-from posstream.configuration_record import write_record
-from posstream.domain.configuration_version import (
+from posstream.configuration.editing import Changed, Note, RefusalCode, Refused
+from posstream.configuration.follower import TOMBSTONE, ConfigurationFollower
+from posstream.configuration.record import write_record
+from posstream.configuration.version import (
     UNEDITED,
     ConfigurationChange,
     ConfigurationVersion,
 )
-from posstream.live_configuration import Changed, Note, RefusalCode, Refused
 from posstream.metrics import Metrics
 from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration
 from tests.component.fakes import NOW

@@ -8,12 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from posstream.configuration import CurrentConfiguration, PluginConfiguration
-from posstream.directory_call import DirectoryCall
-from posstream.domain.cache_maintenance import Refresh
-from posstream.domain.customer import Customer
-from posstream.domain.freshness import CacheEntry
-from posstream.domain.lookup import (
+from agents.customer_lookup.answers import (
     CustomerFound,
     Identification,
     LookupAnswer,
@@ -21,12 +16,18 @@ from posstream.domain.lookup import (
     Reason,
     Source,
 )
+from agents.customer_lookup.cache_commands import Refresh
+from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.directory.call import DirectoryCall
+from agents.customer_lookup.events import answered
+from agents.customer_lookup.lookup import Answered, CustomerLookup
+from posstream.configuration.current import CurrentConfiguration
+from posstream.domain.customer import Customer
 from posstream.domain.times import iso_utc_ms
-from posstream.events import answered
-from posstream.json_input import read_json_exactly
-from posstream.lookup import Answered, CustomerLookup
+from posstream.json.reading import read_json_exactly
 from posstream.metrics import Metrics
 from posstream.resilience.retry import Backoff
+from tables.freshness import CacheEntry
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher
 from tests.manual_clock import ManualClock
 

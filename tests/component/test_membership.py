@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from posstream.domain.errors import StartRefused
+from posstream.startup.membership import Membership
 from posstream.streaming.app import StreamingApp
-from posstream.streaming.membership import Membership
 
 CLAIM = """
 import sys
 from pathlib import Path
 from posstream.streaming.app import StreamingApp
-from posstream.streaming.membership import Membership
+from posstream.startup.membership import Membership
 
 membership = Membership(Path(sys.argv[1]))
 print(membership.claim(), flush=True)

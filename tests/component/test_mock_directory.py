@@ -10,18 +10,18 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from posstream.adapters.directory_http import customer_url
-from posstream.domain.customer import Customer, read_customer
-from posstream.domain.identifier import known
-from posstream.settings import Settings
-from tests.component.web_client import running_web
-from web.mock_directory import (
+from agents.customer_lookup.directory.http import customer_url
+from agents.customer_lookup.directory.mock import (
     CUSTOMERS,
     MAX_DELAYED,
     MockDirectory,
     made_up_customer,
     points_at_mock,
 )
+from posstream.domain.customer import Customer, read_customer
+from posstream.domain.identifier import known
+from posstream.settings import Settings
+from tests.component.web_client import running_web
 
 JOHN = "/api/mock-customer-lookup/+1234567890/"
 MOCK_PATH = "/api/mock-customer-lookup/"

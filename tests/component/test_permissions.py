@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
+from agents.customer_lookup.ports import BasketHistory, BasketRow, LookupLogRow
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.roles import Caller, Role
-from posstream.json_input import read_json_exactly
-from posstream.ports import BasketHistory, BasketRow, LookupLogRow
+from posstream.json.reading import read_json_exactly
 from posstream.settings import Settings
 from tests.component.fakes import NOW, john
 from tests.component.test_graphql_websocket import initialised, next_message, publish, stands

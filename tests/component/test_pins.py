@@ -20,13 +20,18 @@ from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 from prometheus_client import Histogram
 
-from posstream.embedded_broker import EmbeddedBroker
-from posstream.ports import Record
-from posstream.streaming import records
+from agents.customer_lookup.topics import (
+    CUSTOMER_DATA_FETCHED,
+    CUSTOMER_IDENTIFIED,
+    PROJECTED,
+    TOPICS,
+)
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.record import Record
 from posstream.streaming.app import StreamingApp
-from posstream.streaming.batch_path import Outbox
-from posstream.streaming.preflight import prepare_topics
-from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED, PROJECTED, TOPICS
+from posstream.streaming.lists.batch_path import Outbox
+from posstream.streaming.patches import records
 from tests.component.list_fakes import records_of
 from tests.component.test_driver import app_for, consumer_of, thread_of
 from tests.integration.harness import free_port

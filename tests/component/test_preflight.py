@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
+from agents.customer_lookup.topics import TOPICS
 from posstream.commands.check import check
 from posstream.domain.errors import StartRefused
-from posstream.embedded_broker import EmbeddedBroker
-from posstream.preflight import STEPS, Passed, Refusal, Start, check_start, outcomes
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.preflight import prepare_topics
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from posstream.settings import Settings
-from posstream.streaming.membership import Membership
-from posstream.streaming.preflight import prepare_topics
-from posstream.topics import TOPICS
+from posstream.startup.membership import Membership
+from posstream.startup.preflight import STEPS, Passed, Refusal, Start, check_start, outcomes
 from tests.integration.harness import free_port
 
 IDENTIFIER = "+1234567890"

@@ -21,13 +21,13 @@ from aiokafka.errors import (
 from aiokafka.protocol.group import HeartbeatRequest
 from faust.transport.drivers import aiokafka as upstream
 
-from posstream.adapters.publisher import FaustPublisher
 from posstream.domain.errors import PublishFailed
-from posstream.ports import Record
-from posstream.streaming import client, driver, producer
+from posstream.kafka.record import Record
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning
-from posstream.streaming.client import Client
-from posstream.streaming.driver import ConsumerThread
+from posstream.streaming.patches import client, driver, producer
+from posstream.streaming.patches.client import Client
+from posstream.streaming.patches.driver import ConsumerThread
+from posstream.streaming.publisher import FaustPublisher
 
 RECORD = Record("t", b"k", b"v", headers=())
 SOURCE = TopicPartition("t", 0)

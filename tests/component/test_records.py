@@ -11,8 +11,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
-from posstream.streaming import records as module
-from posstream.streaming.records import TolerantRecords, as_read, consumer_record
+from posstream.streaming.patches import records as module
+from posstream.streaming.patches.records import TolerantRecords, as_read, consumer_record
 
 NAMES = (b"plain", b"caf\xe9", b"plain")
 

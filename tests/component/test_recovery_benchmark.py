@@ -15,7 +15,7 @@ from benchmarks.recovery import (
     store_folders,
     table,
 )
-from posstream.streaming.store import NO_ENTRIES
+from posstream.streaming.patches.store import NO_ENTRIES
 
 OFFSET, IDENTITY = sorted(NO_ENTRIES)
 

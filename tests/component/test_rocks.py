@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from faust.stores import rocksdb
 
-from posstream.streaming.rocks import CACHE_BYTES, UNWRITTEN_BYTES, Options
+from posstream.streaming.patches.rocks import CACHE_BYTES, UNWRITTEN_BYTES, Options
 
 MEBIBYTE = 1024 * 1024
 CAPACITY, USAGE = "rocksdb.block-cache-capacity", "rocksdb.block-cache-usage"

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from posstream.adapters.sql.asking import ask
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable
-from posstream.preflight import Passed, Refusal, Start, Waits, outcomes
+from posstream.read_model.asking import ask
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from posstream.settings import Settings
-from posstream.streaming.membership import Membership
+from posstream.startup.membership import Membership
+from posstream.startup.preflight import Passed, Refusal, Start, Waits, outcomes
 from tests.component.sql_databases import SERVER
 from tests.integration.harness import free_port
 from tests.servers import postgres

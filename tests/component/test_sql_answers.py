@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.domain.lookup import Reason, Source
-from posstream.ports import AnswerFilter, AnswerOutcome, AnswerPosition, AnswerRow
+from agents.customer_lookup.answers import Reason, Source
+from agents.customer_lookup.ports import AnswerFilter, AnswerOutcome, AnswerPosition, AnswerRow
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from tests.component.sql_databases import DATABASES, at, database, failed, found
 
 DAY = datetime(2026, 1, 31, 8, tzinfo=UTC)

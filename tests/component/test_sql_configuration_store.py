@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.configuration_store import SqlConfigurationStore
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.configuration import CurrentConfiguration
-from posstream.domain.configuration_version import (
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.editing import Changed, LiveConfiguration, Note, RefusalCode, Refused
+from posstream.configuration.store import SqlConfigurationStore
+from posstream.configuration.version import (
     UNEDITED,
     ConfigurationChange,
     ConfigurationVersion,
 )
-from posstream.live_configuration import Changed, LiveConfiguration, Note, RefusalCode, Refused
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from tests.component.configuration_fakes import DEFAULTS, FakeTopic
 from tests.component.fakes import FixedClock
 from tests.component.sql_databases import DATABASES, database

@@ -11,19 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream import events, topics
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.erasure import SqlErasure
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.domain.forgetting import (
+from agents.customer_lookup.read_model.erasure import SqlErasure
+from agents.customer_lookup.read_model.projection import SqlProjection
+from posstream.domain.times import parse_utc, to_ms
+from posstream.forgetting.marks import (
     Forgotten,
     Trail,
     subject_of_customer,
     subject_of_identifier,
 )
-from posstream.domain.times import parse_utc, to_ms
-from posstream.ports import ProjectedEvent
+from posstream.forgetting.record import forgotten
+from posstream.kafka.topics import CUSTOMER_FORGOTTEN
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.projection import ProjectedEvent
 from tests.component.sql_databases import (
     DATABASES,
     JOHN,
@@ -50,8 +51,8 @@ def second(number: int) -> int:
 
 def mark(subject: str, when: int = FORGOTTEN, cache_entries: int = 0) -> ProjectedEvent:
     """A mark as the owner of the cache entry writes it."""
-    record = events.forgotten(Forgotten(subject, second(when), cache_entries))
-    return ProjectedEvent(topics.CUSTOMER_FORGOTTEN, orjson.loads(record.value or b""))
+    record = forgotten(Forgotten(subject, second(when), cache_entries))
+    return ProjectedEvent(CUSTOMER_FORGOTTEN, orjson.loads(record.value or b""))
 
 
 def marks(when: int = FORGOTTEN, trail: Trail = TRAIL) -> list[ProjectedEvent]:
@@ -216,7 +217,7 @@ async def test_a_mark_that_cannot_be_read_is_skipped(
     engine: AsyncEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = ({}, {"subject": "s"}, {"forgotten_at": at(1)}, {"subject": 7, "forgotten_at": at(1)})
-    given = [ProjectedEvent(topics.CUSTOMER_FORGOTTEN, value) for value in bad]
+    given = [ProjectedEvent(CUSTOMER_FORGOTTEN, value) for value in bad]
     rows = await project(engine, *given, started())
     assert len(rows["baskets"]) == 1
     assert len(caplog.records) == len(bad)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.domain.lookup import AttemptStatus
+from agents.customer_lookup.answers import AttemptStatus
+from agents.customer_lookup.ports import LogPosition, LookupLogRow, LookupStatistics
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.domain.times import iso_utc
-from posstream.ports import LogPosition, LookupLogRow, LookupStatistics
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from tests.component.sql_databases import (
     DATABASES,
     JOHN,

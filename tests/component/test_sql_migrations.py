@@ -13,10 +13,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine, read_only
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.schema import CUSTOMER_LOOKUP_LOGS, METADATA
+from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, METADATA
 from posstream.domain.errors import DatabaseUnusable
+from posstream.read_model.engine import create_engine, read_only
+from posstream.read_model.migrate import upgrade
 from tests.component.sql_databases import DATABASES, database
 
 

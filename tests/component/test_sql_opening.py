@@ -7,11 +7,11 @@ from itertools import repeat
 
 import pytest
 
-from posstream.adapters.sql import opening as module
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.opening import DatabaseOpening
 from posstream.domain.errors import DatabaseAway
+from posstream.read_model import opening as module
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.opening import DatabaseOpening
 from tests.integration.harness import free_port
 
 AWAY = DatabaseAway("Connection refused", passes=True)

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from posstream.adapters.sql.asking import ask
-from posstream.adapters.sql.configuration_store import SqlConfigurationStore
-from posstream.adapters.sql.engine import create_engine, read_only
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.adapters.sql.reading import READERS, create_reading_engine, reading
-from posstream.adapters.sql.tables import ReadModelTables
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.tables import ReadModelTables
+from posstream.configuration.store import SqlConfigurationStore
 from posstream.domain.errors import DatabaseAway, ReadModelBusy
+from posstream.read_model.asking import ask
+from posstream.read_model.engine import create_engine, read_only
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.reading import READERS, create_reading_engine, reading
 from tests.component.sql_databases import JOHN, SERVER, found
 from tests.servers import pgbouncer, postgres
 from tests.servers.needed import need

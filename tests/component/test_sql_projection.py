@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql import schema
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import BasketStarted, SqlProjection, read_basket_started
+from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.rows import BasketStarted, read_basket_started
 from posstream.domain.times import iso_utc
-from posstream.json_input import read_json_exactly
-from posstream.json_output import write_json
-from posstream.ports import ProjectedEvent
+from posstream.json.reading import read_json_exactly
+from posstream.json.writing import write_json
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.projection import ProjectedEvent
 from tests.component.sql_databases import (
     DATABASES,
     JOHN,

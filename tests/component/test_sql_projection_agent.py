@@ -17,19 +17,19 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents import projection as agent_module
-from agents.projection import ProjectionAgent
-from posstream import topics
-from posstream.adapters.sql import projection as sql_module
-from posstream.adapters.sql import schema
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
+from agents.customer_lookup import topics
+from agents.customer_lookup.read_model import projection as sql_module
+from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.projection import SqlProjection
 from posstream.domain.errors import DatabaseAway
-from posstream.ports import ProjectedEvent, Projection
-from posstream.streaming import list_path
-from posstream.streaming.list_path import ListPath
-from posstream.streaming.progress import Progress
+from posstream.read_model import projector as agent_module
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.projection import ProjectedEvent, Projection
+from posstream.read_model.projector import ProjectionAgent
+from posstream.streaming.lists import list_path
+from posstream.streaming.lists.list_path import ListPath
+from posstream.streaming.lists.progress import Progress
 from tests.component.list_fakes import Fetched, ListApp, soon
 from tests.component.sql_databases import DATABASES, JOHN, database, found, logged, started
 

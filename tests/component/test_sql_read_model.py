@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import event, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.adapters.sql.schema import CUSTOMERS
+from agents.customer_lookup.ports import BasketRow, CustomerRow
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.schema import CUSTOMERS
 from posstream.domain.times import iso_utc
-from posstream.ports import BasketRow, CustomerRow
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from tests.component.sql_databases import DATABASES, JOHN, at, database, found, started
 
 JANE = {

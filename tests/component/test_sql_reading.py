@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql import reading as module
-from posstream.adapters.sql.engine import create_engine, read_only
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.read_model import SqlReadModel
-from posstream.adapters.sql.reading import READERS, create_reading_engine, reading
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.domain.errors import ReadModelBusy
+from posstream.read_model import reading as module
+from posstream.read_model.engine import create_engine, read_only
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.reading import READERS, create_reading_engine, reading
 from tests.component.sql_databases import DATABASES, database, found
 from tests.component.sql_web import SqlWebView, running_sql_web
 

@@ -13,19 +13,19 @@ from click.testing import CliRunner, Result
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream import topics
-from posstream.adapters.sql import schema
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.migrate import upgrade
-from posstream.adapters.sql.projection import SqlProjection
-from posstream.adapters.sql.tables import ReadModelTables
+from agents.customer_lookup import topics
+from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.tables import ReadModelTables
 from posstream.cli import main
 from posstream.commands.topic_reader import TopicReader
-from posstream.domain.forgetting import Forgotten, Trail
-from posstream.embedded_broker import EmbeddedBroker
-from posstream.events import forgotten
-from posstream.ports import ProjectedEvent
-from posstream.streaming.preflight import prepare_topics
+from posstream.forgetting.marks import Forgotten, Trail
+from posstream.forgetting.record import forgotten
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.preflight import prepare_topics
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.projection import ProjectedEvent
 from tests.component.sql_databases import (
     DATABASES,
     JOHN,

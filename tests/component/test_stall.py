@@ -7,8 +7,8 @@ import pytest
 from faust.types import TP
 
 from posstream.domain.errors import Stalled
+from posstream.health import STALLED_SECONDS, WorkerHealth
 from posstream.streaming.stall import StallWatch
-from posstream.worker_health import STALLED_SECONDS, WorkerHealth
 from tests.manual_clock import ManualClock
 from web.health import HealthReport
 

@@ -11,11 +11,11 @@ import aiokafka
 import pytest
 from faust.types import TP
 
+from agents.customer_lookup.topics import CACHE_CHANGELOG
 from posstream.domain.errors import StorageFailed
-from posstream.domain.freshness import CacheEntry
-from posstream.streaming.store import fits, is_damage
-from posstream.topics import CACHE_CHANGELOG
+from posstream.streaming.patches.store import fits, is_damage
 from tables.customer_cache import encode, home
+from tables.freshness import CacheEntry
 from tests.component.kept_cache import PARTITIONS, KeptCache
 
 ENTRY = CacheEntry(1_000, b"{}")

@@ -13,9 +13,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from posstream.embedded_broker import CLUSTER_ID, EmbeddedBroker, free_port
-from posstream.streaming import topic_identity as module
-from posstream.streaming.topic_identity import topic_identity
+from posstream.kafka import topic_identity as module
+from posstream.kafka.embedded_broker import CLUSTER_ID, EmbeddedBroker, free_port
+from posstream.kafka.topic_identity import topic_identity
 
 
 @pytest.fixture

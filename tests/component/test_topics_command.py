@@ -9,14 +9,14 @@ import pytest
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
+from agents.customer_lookup.topics import CO_PARTITIONED, CUSTOMER_IDENTIFIED, TOPICS
 from posstream.commands.topics import grow
 from posstream.domain.errors import GrowthRefused
-from posstream.embedded_broker import EmbeddedBroker, free_port
+from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
+from posstream.kafka.growth import counted_by_workers, until_shared
+from posstream.kafka.preflight import prepare_topics
 from posstream.settings import Settings
 from posstream.streaming.co_partitioning import client_id
-from posstream.streaming.growth import counted_by_workers, until_shared
-from posstream.streaming.preflight import prepare_topics
-from posstream.topics import CO_PARTITIONED, CUSTOMER_IDENTIFIED, TOPICS
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.customer_lookup.answers import Reason
 from posstream.domain.customer import Customer
-from posstream.domain.lookup import Reason
 from posstream.resilience.clock import SystemClock
 from tests.component.test_customer_lookup_agent import Bench, scan
 

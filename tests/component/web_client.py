@@ -9,12 +9,13 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
-from posstream.answer_feed import AnswerFeed
-from posstream.directory_trial import DirectoryTrial
-from posstream.forgetting import CustomerForgetting
+from agents.customer_lookup.answer_feed import AnswerFeed
+from agents.customer_lookup.directory.trial import DirectoryTrial
+from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS
+from agents.customer_lookup.ports import ReadModel
+from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
-from posstream.outage_drill import OutageDrills
-from posstream.ports import ReadModel
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
@@ -29,7 +30,6 @@ from tests.component.fakes import (
     FixedClock,
     john,
 )
-from web.console.sampler import SAMPLE_SECONDS
 from web.graphql.graphiql import GraphiQL
 from web.graphql.patience import QUERY_SECONDS
 from web.server import create_web

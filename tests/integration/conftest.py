@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from posstream.embedded_broker import EmbeddedBroker
+from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests.integration.harness import ForeignClient, Worker, foreign_client, free_port
 
 

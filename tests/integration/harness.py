@@ -22,8 +22,9 @@ import orjson
 from aiokafka.record.util import calc_crc32c
 from prometheus_client.parser import text_string_to_metric_families
 
-from posstream import events, topics
-from posstream.embedded_broker import free_port
+from agents.customer_lookup import topics
+from posstream.events.ids import derived
+from posstream.kafka.embedded_broker import free_port
 
 READY_SECONDS = 60
 
@@ -246,7 +247,7 @@ class Scan:
 
     @property
     def lookup_id(self) -> str:
-        return events.derived(self.event_id)
+        return derived(self.event_id)
 
     deadline_ms: int | None = None
     occurred_at: str | None = None

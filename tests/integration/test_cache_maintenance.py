@@ -13,10 +13,10 @@ import aiokafka
 import orjson
 import pytest
 
-from posstream import topics
-from posstream.domain.freshness import CacheEntry
+from agents.customer_lookup import topics
 from posstream.domain.times import iso_utc_ms
 from tables.customer_cache import decode
+from tables.freshness import CacheEntry
 from tests.integration.harness import ForeignClient, Scan, Worker, environment, produce
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from posstream.embedded_broker import EmbeddedBroker, free_port
+from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from tests.integration.harness import Scan, Tally, Worker, foreign_client
 
 SHOPPERS = [f"+4930{number:05}" for number in range(12)]

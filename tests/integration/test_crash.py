@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from posstream import topics
-from posstream.embedded_broker import EmbeddedBroker
+from agents.customer_lookup import topics
+from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests.integration.harness import Seen, Worker, foreign_client, free_port, mixed_scans, produce
 
 ANSWERS = (topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED)

@@ -10,8 +10,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from posstream import events, topics
+from agents.customer_lookup import topics
 from posstream.domain.errors import DeadLetterReason
+from posstream.events.ids import input_id
+from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
 from tests.integration.harness import ForeignClient, Scan, Tally, Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -97,7 +99,7 @@ async def test_an_event_without_an_id_is_known_by_the_place_and_the_time_of_its_
 
     await client.read_until(answered)
     place = (topics.CUSTOMER_IDENTIFIED, sent.partition, sent.offset)
-    assert answered(client.seen) == [events.lookup_id(None, *place, sent.timestamp)]
+    assert answered(client.seen) == [input_id(None, *place, sent.timestamp)]
 
 
 @pytest.mark.parametrize("topic", [topics.CUSTOMER_UPDATED, topics.REKEYED, topics.CACHE_COMMANDS])
@@ -131,7 +133,7 @@ async def test_a_dead_letter_that_the_broker_refuses_is_written_cut_and_stops_no
 
         await client.read_until(lambda seen: len(values(seen, key)) == 3)
     finally:
-        await limit_dead_letters(servers, topics.DEAD_LETTER_MAX_BYTES)
+        await limit_dead_letters(servers, DEAD_LETTER_MAX_BYTES)
     assert sorted(values(client.seen, key)) == sorted(
         [(b"large " * 1000)[:256], b"small", (b"{" * 1400)[:256]]
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from posstream.embedded_broker import EmbeddedBroker
+from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests.integration.harness import Scan, Tally, Worker, foreign_client, free_port, produce
 
 #: As Celery, a build, Kubernetes, gunicorn, Django or a shell for PostgreSQL have set them, and

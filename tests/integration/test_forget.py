@@ -12,11 +12,11 @@ import pytest_asyncio
 from click.testing import CliRunner, Result
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.adapters.sql.engine import create_engine
-from posstream.adapters.sql.erasure import SqlErasure
+from agents.customer_lookup.read_model.erasure import SqlErasure
 from posstream.cli import main
-from posstream.domain.forgetting import Trail
-from posstream.embedded_broker import EmbeddedBroker
+from posstream.forgetting.marks import Trail
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.read_model.engine import create_engine
 from posstream.settings import Settings
 from tables.customer_cache import home
 from tests.component.test_sql_projection import everything

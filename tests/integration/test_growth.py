@@ -16,8 +16,8 @@ import aiokafka
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
-from posstream import topics
-from posstream.streaming.partitioner import partition_of
+from agents.customer_lookup import topics
+from posstream.kafka.partitioner import partition_of
 from tests.integration.harness import (
     ForeignClient,
     Scan,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from posstream import topics
+from agents.customer_lookup import topics
+from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from tests.integration.harness import ForeignClient, Scan, Worker, produce
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -100,7 +101,7 @@ async def test_a_version_that_another_writer_puts_on_the_topic_is_in_force_withi
     good = {"version": version, "enabled": True, "config": {"retry_attempts": 4}}
     for record in (bad, good):
         await client.producer.send_and_wait(
-            topics.PLUGIN_CONFIGURATION, json.dumps(record).encode(), key=b"customer_lookup"
+            PLUGIN_CONFIGURATION, json.dumps(record).encode(), key=b"customer_lookup"
         )
     give_up_at = time.monotonic() + LIVE_SECONDS
     shown = await configuration(restored)

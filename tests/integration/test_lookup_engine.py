@@ -14,8 +14,8 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from posstream import topics
-from posstream.embedded_broker import EmbeddedBroker
+from agents.customer_lookup import topics
+from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.resilience.breaker import Rules
 from tests.integration.directory import Directory, running_directory
 from tests.integration.harness import (

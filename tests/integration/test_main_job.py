@@ -11,7 +11,8 @@ import aiokafka
 import orjson
 import pytest
 
-from posstream import events, topics
+from agents.customer_lookup import topics
+from posstream.dead_letters.record import MAX_DEAD_VALUE
 from tests.integration.harness import (
     ForeignClient,
     Scan,
@@ -158,7 +159,7 @@ async def test_a_compressed_message_larger_than_any_dead_letter_is_cut_and_set_a
     await client.read_until(lambda seen: bool(letters(seen) and answers_to(seen, [good])), 30)
     (letter,) = letters(client.seen)
     assert dict(letter.headers)["posstream.dlq.truncated"] == str(size).encode()
-    assert letter.value == (b"4 " * size)[: events.MAX_DEAD_VALUE]
+    assert letter.value == (b"4 " * size)[:MAX_DEAD_VALUE]
     assert worker.running
 
 

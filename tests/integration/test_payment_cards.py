@@ -12,9 +12,9 @@ import orjson
 import pytest
 from aiohttp import web
 
-from posstream import topics
+from agents.customer_lookup import topics
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
-from posstream.embedded_broker import EmbeddedBroker
+from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests.integration.harness import Worker, foreign_client, free_port
 
 PAN = "4111111111111111"

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, TOPICS
 from posstream.domain.errors import StartRefused
-from posstream.streaming.preflight import ask_topics, prepare_topics
-from posstream.topics import CUSTOMER_IDENTIFIED, TOPICS
+from posstream.kafka.preflight import ask_topics, prepare_topics
 from tests.servers import kafka
 from tests.servers.needed import need
 

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 import pytest
 
-from posstream import topics
+from agents.customer_lookup import topics
 from tests.integration.harness import ForeignClient, Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -10,7 +10,7 @@ import aiohttp
 import aiokafka
 import pytest
 
-from posstream import topics
+from agents.customer_lookup import topics
 from tests.integration.harness import ForeignClient, Scan, Tally, Worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]

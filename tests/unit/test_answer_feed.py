@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from posstream.answer_feed import (
+from agents.customer_lookup.answer_feed import (
     LINGER_SECONDS,
     MAX_SUBSCRIBERS,
     MAX_WAITING,
@@ -15,7 +15,7 @@ from posstream.answer_feed import (
     AnswerSubscription,
 )
 from posstream.domain.errors import BrokerUnreachable, SubscriberTooSlow, TooManySubscribers
-from posstream.json_output import write_json
+from posstream.json.writing import write_json
 from tests.manual_clock import ManualClock
 
 

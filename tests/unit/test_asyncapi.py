@@ -6,13 +6,8 @@ import orjson
 import pytest
 from jsonschema import Draft7Validator, FormatChecker
 
-from posstream import events, topics
-from posstream.asyncapi import document
-from posstream.configuration_record import read_record, write_record
-from posstream.domain.configuration_version import ConfigurationVersion
-from posstream.domain.customer import Customer
-from posstream.domain.identifier import IdentifierKind
-from posstream.domain.lookup import (
+from agents.customer_lookup import events, topics
+from agents.customer_lookup.answers import (
     Attempt,
     AttemptStatus,
     CustomerFound,
@@ -21,9 +16,15 @@ from posstream.domain.lookup import (
     Reason,
     Source,
 )
+from agents.customer_lookup.event_schemas import EVENTS
+from posstream.configuration.record import read_record, write_record
+from posstream.configuration.version import ConfigurationVersion
+from posstream.domain.customer import Customer
+from posstream.domain.identifier import IdentifierKind
 from posstream.domain.times import from_ms
-from posstream.event_schemas import EVENTS
-from posstream.ports import Record
+from posstream.events.asyncapi import document
+from posstream.kafka.record import Record
+from posstream.kafka.topics import APP_ID, PLUGIN_CONFIGURATION
 
 NOW = 1_769_846_400_000
 DOCUMENT = document()
@@ -58,7 +59,7 @@ WRITTEN = [
     events.identified("basket_1", "+1234567890", NOW),
     events.basket_started("basket_1", 1, "t1", NOW),
     Record(
-        topics.PLUGIN_CONFIGURATION,
+        PLUGIN_CONFIGURATION,
         b"customer_lookup",
         write_record(
             ConfigurationVersion(1, config={"timeout_seconds": 2.5}, updated_at=from_ms(NOW))
@@ -96,7 +97,7 @@ def test_what_posstream_reads_is_read() -> None:
     assert (read.identifier, read.deadline_ms) == ("+1234567890", 3000)
     updated = orjson.dumps(EXAMPLES[topics.CUSTOMER_UPDATED])
     assert events.read_customer_update(updated, timestamp_ms=NOW).customer_id == "CUST_001"
-    assert read_record(orjson.dumps(EXAMPLES[topics.PLUGIN_CONFIGURATION])).version == 3
+    assert read_record(orjson.dumps(EXAMPLES[PLUGIN_CONFIGURATION])).version == 3
 
 
 @pytest.mark.parametrize("value", [{}, {"basket_id": "b"}, {"customer_identifier": "+1"}, []])
@@ -107,7 +108,7 @@ def test_what_posstream_refuses_is_not_as_described(value: Any) -> None:
 def test_there_is_a_channel_for_each_topic_that_is_not_internal() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
     assert addresses == {
-        spec.name for spec in topics.TOPICS if not spec.name.startswith(f"{topics.APP_ID}-")
+        spec.name for spec in topics.TOPICS if not spec.name.startswith(f"{APP_ID}-")
     }
 
 

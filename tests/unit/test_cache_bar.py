@@ -2,9 +2,9 @@
 
 import pytest
 
-from posstream.domain.freshness import Windows
+from agents.customer_lookup.pages.cache_bar import CacheBar, cache_bar
 from posstream.domain.times import from_ms
-from web.console.cache_bar import CacheBar, cache_bar
+from tables.freshness import Windows
 
 FETCHED = 1_700_000_000_000
 HOUR = 3_600_000

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream import events, topics
-from posstream.domain.cache_maintenance import (
+from agents.customer_lookup import events, topics
+from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
     CustomerUpdate,
@@ -23,8 +23,9 @@ from posstream.domain.cache_maintenance import (
 )
 from posstream.domain.customer import Customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
-from posstream.domain.freshness import CacheEntry
-from posstream.json_output import write_json
+from posstream.events.reading import MAX_EVENT_BYTES
+from posstream.json.writing import write_json
+from tables.freshness import CacheEntry
 
 NOW = 1_700_000_000_000
 R = DeadLetterReason
@@ -85,7 +86,7 @@ def test_a_customer_id_as_a_number_is_the_same_as_text() -> None:
         (b"{", R.NOT_JSON, "JSON"),
         (b"\xff", R.NOT_UTF8, "UTF-8"),
         (b"[]", R.NOT_AN_OBJECT, "object"),
-        (b'{"a":"' + b"x" * events.MAX_EVENT_BYTES + b'"}', R.TOO_LARGE, "bytes"),
+        (b'{"a":"' + b"x" * MAX_EVENT_BYTES + b'"}', R.TOO_LARGE, "bytes"),
         (b"{}", R.MISSING_FIELD, "customer_id and customer_identifier"),
         (b'{"customer":{"customer_id":"C1"}}', R.MISSING_FIELD, "customer_id"),
         (b'{"customer_id":""}', R.INVALID_FIELD, "customer_id"),
@@ -178,7 +179,7 @@ def test_a_command_for_one_goes_by_its_key_and_one_for_many_to_every_partition()
 
 def test_the_largest_customer_that_is_read_still_fits_in_a_command() -> None:
     frame = len(json.dumps({"customer_id": "C", "customer": {"customer_id": "C", "note": ""}}))
-    note = "x" * (events.MAX_EVENT_BYTES - frame)
+    note = "x" * (MAX_EVENT_BYTES - frame)
     update = read(customer_id="C", customer={"customer_id": "C", "note": note})
     assert update.customer is not None
     entry = CacheEntry(NOW, json.dumps(update.customer.as_document()).encode())

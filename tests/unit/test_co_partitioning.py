@@ -5,13 +5,18 @@ from typing import Any
 
 import pytest
 
+from agents.customer_lookup.topics import (
+    CACHE_CHANGELOG,
+    CO_PARTITIONED,
+    CUSTOMER_IDENTIFIED,
+    REKEYED,
+)
 from posstream.streaming.co_partitioning import (
     CoPartitioning,
     client_id,
     misfit,
     partitions_of_client,
 )
-from posstream.topics import CACHE_CHANGELOG, CO_PARTITIONED, CUSTOMER_IDENTIFIED, REKEYED
 
 FOUR = dict.fromkeys(CO_PARTITIONED, 4)
 

@@ -4,20 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream import topics
-from posstream.configuration import (
-    KEYS,
-    MAX_TTL_SECONDS,
-    RANGES,
-    CurrentConfiguration,
-    PluginConfiguration,
-    check_endpoint,
-    merged,
-    wire_endpoint,
-)
-from posstream.domain.configuration_version import UNEDITED, ConfigurationVersion
+from agents.customer_lookup import topics
+from agents.customer_lookup.configuration import KEYS, MAX_TTL_SECONDS, RANGES, PluginConfiguration
+from agents.customer_lookup.directory.endpoint import check_endpoint, wire_endpoint
+from posstream.configuration.current import CurrentConfiguration, merged
+from posstream.configuration.version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
-from posstream.domain.freshness import Windows
+from tables.freshness import Windows
 
 PLAN = PluginConfiguration("http://127.0.0.1:8000/api/")
 
@@ -202,7 +195,7 @@ def test_a_watcher_is_told_what_is_in_force_and_what_comes() -> None:
 def test_an_edit_sets_some_keys_resets_others_and_leaves_the_rest() -> None:
     config = {"retry_attempts": 4, "deadline_seconds": 3, "timeout_seconds": 1}
     changes = {"retry_attempts": 5, "deadline_seconds": None, "cache_ttl_seconds": 7}
-    assert merged(config, changes) == {
+    assert merged(config, changes, PLAN) == {
         "retry_attempts": 5,
         "timeout_seconds": 1,
         "cache_ttl_seconds": 7,
@@ -224,7 +217,7 @@ def test_an_edit_sets_some_keys_resets_others_and_leaves_the_rest() -> None:
 )
 def test_an_edit_with_a_bad_key_is_refused_by_name(changes: object, key: str) -> None:
     with pytest.raises(InvalidConfiguration) as refused:
-        merged({}, changes)
+        merged({}, changes, PLAN)
     assert key == refused.value.key
 
 
@@ -311,7 +304,7 @@ def test_anything_else_is_refused_by_name(code: object) -> None:
 
 
 def test_null_takes_the_country_code_back() -> None:
-    assert merged({"default_country_code": "49"}, {"default_country_code": None}) == {}
+    assert merged({"default_country_code": "49"}, {"default_country_code": None}, PLAN) == {}
 
 
 # -- payment cards
@@ -327,5 +320,5 @@ def test_an_endpoint_that_holds_a_payment_card_is_refused(card: str) -> None:
 
 def test_a_key_that_is_a_payment_card_is_not_said_again() -> None:
     with pytest.raises(InvalidConfiguration) as refused:
-        merged({}, {"4111111111111111": 1})
+        merged({}, {"4111111111111111": 1}, PLAN)
     assert "4111111111111111" not in str(refused.value)

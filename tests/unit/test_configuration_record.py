@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.configuration_record import MAX_VERSION, check_note, read_record, write_record
-from posstream.domain.configuration_version import ConfigurationVersion
+from posstream.configuration.record import MAX_VERSION, check_note, read_record, write_record
+from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 
 VERSION = ConfigurationVersion(

@@ -2,13 +2,13 @@
 
 import pytest
 
-from posstream.domain.lookup_split import LookupSplit
+from agents.customer_lookup.lookup_split import LookupSplit
+from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
+from agents.customer_lookup.pages.samples import Between, read_sample
 from posstream.metrics import Metrics
 from tests.manual_clock import ManualClock
 from web.console import numbers
 from web.console.drawing import HEIGHT, WIDTH, segments, sparkline
-from web.console.sampler import MAX_STEPS, Sampler
-from web.console.samples import Between, read_sample
 
 
 def test_between_two_samples_is_what_was_counted_in_that_time() -> None:

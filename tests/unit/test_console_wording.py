@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from agents.customer_lookup.pages.wording import Tag, age, offset, tag_of
 from tests.unit.test_timeline import ANSWER, FAILURE
-from web.console.wording import Tag, age, offset, tag_of
 
 
 @pytest.mark.parametrize(

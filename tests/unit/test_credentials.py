@@ -1,6 +1,6 @@
 import pytest
 
-from posstream.domain.credentials import Credentials, read_authorization
+from agents.customer_lookup.directory.credentials import Credentials, read_authorization
 
 ENDPOINT = "https://crm.example/"
 

@@ -15,7 +15,7 @@ from posstream.domain.customer import (
     read_customer,
     scrub,
 )
-from posstream.domain.sent_number import SentNumber
+from posstream.json.sent_number import SentNumber
 
 JOHN = {
     "customer_id": "CUST_001",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from posstream.database_address import PostgresServer, SqliteFile, read_address, sqlite_url
+from posstream.read_model.address import PostgresServer, SqliteFile, read_address, sqlite_url
 from posstream.settings import Settings
 
 PATHS = ["a b.db", "100%.db", "a%20b.db", "what?.db", "#1.db", "größe.db", "日本.db", "a\udcffb.db"]

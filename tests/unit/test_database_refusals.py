@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 
-from posstream.adapters.sql.refusals import absence, kind, reason, state_of
+from posstream.read_model.refusals import absence, kind, reason, state_of
 
 FAILED = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
 

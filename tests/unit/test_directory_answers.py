@@ -1,7 +1,7 @@
 import pytest
 
-from posstream.adapters.answer_text import UnreadableText, utf8_of
-from posstream.adapters.directory_http import _decode
+from agents.customer_lookup.directory.answer_text import UnreadableText, utf8_of
+from agents.customer_lookup.directory.http import _decode
 
 TEXT = '{"last_name": "Müller", "price": "€", "city": "山"}'
 

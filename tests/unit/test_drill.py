@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from posstream.domain.drill import Drill, InvalidDrill, plan_drill
-from posstream.drill_record import drill_record, read_drill
-from posstream.topics import OUTAGE_DRILLS
+from agents.customer_lookup.drills.drill import Drill, InvalidDrill, plan_drill
+from agents.customer_lookup.drills.record import drill_record, read_drill
+from agents.customer_lookup.topics import OUTAGE_DRILLS
 
 NOW_MS = 1_769_846_400_000
 PLAN: dict[str, Any] = {

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream import events, topics
-from posstream.domain.errors import DeadLetterReason, UnreadableEvent
-from posstream.domain.identifier import IdentifierKind
-from posstream.domain.lookup import (
+from agents.customer_lookup import events, topics
+from agents.customer_lookup.answers import (
     Attempt,
     AttemptStatus,
     CustomerFound,
@@ -22,8 +20,14 @@ from posstream.domain.lookup import (
     Reason,
     Source,
 )
+from posstream.dead_letters.record import MAX_DEAD_KEY, MAX_DEAD_VALUE, dead_letter
+from posstream.domain.errors import DeadLetterReason, UnreadableEvent
+from posstream.domain.identifier import IdentifierKind
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
-from posstream.ports import Record
+from posstream.events.envelope import FIRST_WRITTEN, Headers, first_written_ms
+from posstream.events.ids import derived, derived_bytes, input_id
+from posstream.events.reading import MAX_EVENT_BYTES
+from posstream.kafka.record import Record
 
 NOW = 1_700_000_000_000
 NOW_ISO = "2023-11-14T22:13:20.000Z"
@@ -38,7 +42,7 @@ def read_raw(
     partition: int = 3,
     offset: int = 42,
     timestamp_ms: int = NOW,
-    headers: events.Headers = (),
+    headers: Headers = (),
     card_guard: bool = True,
 ) -> Identification:
     return events.read_identification(
@@ -90,7 +94,7 @@ def an_attempt(number: int = 1) -> Attempt:
 
 def test_two_fields_are_enough() -> None:
     expected = Identification(
-        lookup_id=events.lookup_id(None, "customer-identified", 3, 42, NOW),
+        lookup_id=input_id(None, "customer-identified", 3, 42, NOW),
         basket_id="basket_1",
         identifier="+1234567890",
         kind=IdentifierKind.PHONE,
@@ -101,7 +105,7 @@ def test_two_fields_are_enough() -> None:
 
 def test_every_field_of_the_contract_is_read() -> None:
     expected = Identification(
-        lookup_id=events.derived("e-1"),
+        lookup_id=derived("e-1"),
         basket_id="basket_1",
         identifier="john@example.com",
         kind=IdentifierKind.EMAIL,
@@ -199,7 +203,7 @@ def unreadable(value: bytes | None) -> tuple[DeadLetterReason, str]:
         (None, R.TOMBSTONE),
         (b"", R.EMPTY),
         (b" \r\n\t", R.EMPTY),
-        (b" " * (events.MAX_EVENT_BYTES + 1) + b"x", R.TOO_LARGE),
+        (b" " * (MAX_EVENT_BYTES + 1) + b"x", R.TOO_LARGE),
         (b"\xff\xfe\x00", R.NOT_UTF8),
         (b'{"basket_id":"\xe9"}', R.NOT_UTF8),
         (b"basket_1", R.NOT_JSON),
@@ -414,13 +418,13 @@ def test_the_same_place_in_a_topic_made_anew_has_another_lookup_id() -> None:
 def test_an_event_id_makes_the_lookup_id_whenever_the_message_was_written() -> None:
     value = json.dumps({**EVENT, "event_id": "e-1"}).encode()
     ids = {read_raw(value, timestamp_ms=ms).lookup_id for ms in (NOW, NOW + 1)}
-    assert {events.derived("e-1")} == ids
+    assert {derived("e-1")} == ids
 
 
 def test_a_replayed_message_is_known_by_its_own_time_and_happened_when_it_was_first_written() -> (
     None
 ):
-    headers = [(events.FIRST_WRITTEN, b"1700000000000")]
+    headers = [(FIRST_WRITTEN, b"1700000000000")]
     again = read_raw(json.dumps(EVENT).encode(), headers=headers)
     assert (read().lookup_id, 1_700_000_000_000) == (again.lookup_id, again.identified_at_ms)
 
@@ -436,7 +440,7 @@ def test_the_ids_of_an_answer_are_the_same_for_a_redelivered_input(
 ) -> None:
     ids = set()
     for later in (0, 1, 60_000):
-        lookup_id = events.lookup_id(event_id, "customer-identified", partition, offset, NOW)
+        lookup_id = input_id(event_id, "customer-identified", partition, offset, NOW)
         asked = Identification(lookup_id, "b", "+1", IdentifierKind.PHONE, NOW)
         record = events.answered(failed(asked), NOW + later)
         ids.add((lookup_id, value_of(record)["event_id"], dict(record.headers)["ce_id"]))
@@ -578,7 +582,7 @@ def test_an_own_identification_can_be_read_back() -> None:
     assert asked.basket_id == "basket_1"
     assert asked.identifier == "+1234"
     assert asked.identified_at_ms == NOW + 5
-    assert asked.lookup_id == events.derived("e-1")
+    assert asked.lookup_id == derived("e-1")
 
 
 def test_a_started_basket_is_written_as_the_contract_says() -> None:
@@ -620,7 +624,7 @@ def test_a_rekeyed_record_of_somebody_else_is_unreadable(value: bytes | None) ->
 
 
 def dead(key: bytes | None, value: bytes | None) -> Record:
-    return events.dead_letter(
+    return dead_letter(
         key,
         value,
         topic="customer-identified",
@@ -690,8 +694,8 @@ def test_the_times_of_the_tests_are_what_they_say() -> None:
 
 
 def test_a_dead_letter_too_long_for_its_topic_is_cut_and_says_so() -> None:
-    value = b"x" * (events.MAX_DEAD_VALUE - 10) + b"4111111111111111" + b"x" * 100
-    record = events.dead_letter(
+    value = b"x" * (MAX_DEAD_VALUE - 10) + b"4111111111111111" + b"x" * 100
+    record = dead_letter(
         b"k" * 100_000,
         value,
         topic="t",
@@ -701,8 +705,8 @@ def test_a_dead_letter_too_long_for_its_topic_is_cut_and_says_so() -> None:
         error=UnreadableEvent(DeadLetterReason.TOO_LARGE, "too large"),
     )
     assert dict(record.headers)["posstream.dlq.truncated"] == str(len(value)).encode()
-    assert record.value == b"x" * (events.MAX_DEAD_VALUE - 10) + b"411111****"
-    assert record.key == b"k" * events.MAX_DEAD_KEY
+    assert record.value == b"x" * (MAX_DEAD_VALUE - 10) + b"411111****"
+    assert record.key == b"k" * MAX_DEAD_KEY
 
 
 @pytest.mark.parametrize(
@@ -756,7 +760,7 @@ def test_an_event_nested_too_deep_is_unreadable(depth: int) -> None:
 def test_only_a_replay_says_when_it_was_first_written(
     headers: list[tuple[str, bytes]], found: int | None
 ) -> None:
-    assert events.first_written_ms(headers) == found
+    assert first_written_ms(headers) == found
 
 
 # -- ids
@@ -767,17 +771,17 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:posstream")
 @given(st.text())
 def test_a_derived_id_is_a_uuid_of_version_5(name: str) -> None:
     expected = str(uuid.uuid5(NAMESPACE, name))
-    assert events.derived(name) == expected
-    assert events.derived_bytes(name.encode()) == expected.encode()
+    assert derived(name) == expected
+    assert derived_bytes(name.encode()) == expected.encode()
 
 
 def test_ids_are_the_same_on_a_python_without_its_own_sha1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "_sha1", None)
-    spec = importlib.util.find_spec("posstream.events")
+    spec = importlib.util.find_spec("agents.customer_lookup.events")
     assert spec is not None
     assert spec.loader is not None
     again = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(again)
     assert again.sha1 is hashlib.sha1
     for name in ("", "e-1", "customer-identified/3/42", "\U0001f600"):
-        assert again.derived(name) == events.derived(name) == str(uuid.uuid5(NAMESPACE, name))
+        assert again.derived(name) == derived(name) == str(uuid.uuid5(NAMESPACE, name))

@@ -11,17 +11,20 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.fresh_hits import FreshHits
-from posstream import events
-from posstream.configuration import CurrentConfiguration, PluginConfiguration
-from posstream.domain.freshness import MAX_SKEW_MS, CacheEntry, Windows, never_refreshed_ms
+from agents.customer_lookup import events
+from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.hits import FreshHits
+from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
+from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.identifier import Identifier, normalise
-from posstream.lookup import CustomerLookup
+from posstream.events.envelope import FIRST_WRITTEN
+from posstream.events.reading import MAX_EVENT_BYTES
+from posstream.kafka.record import Record
 from posstream.metrics import Metrics
-from posstream.ports import Record
-from posstream.streaming.batch_path import Outbox
-from posstream.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
+from posstream.streaming.lists.batch_path import Outbox
 from tables.customer_cache import HEADER, decode, home
+from tables.freshness import MAX_SKEW_MS, CacheEntry, Windows, never_refreshed_ms
 
 NOW_MS = 1_769_846_400_000
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -336,9 +339,9 @@ ODD_HEADERS: tuple[tuple[str, bytes | None], ...] = (
     ("traceparent", TRACE),
     ("traceparent", b"x"),
     ("traceparent", None),
-    (events.FIRST_WRITTEN, b"1700000000000"),
-    (events.FIRST_WRITTEN, b"yesterday"),
-    (events.FIRST_WRITTEN, None),
+    (FIRST_WRITTEN, b"1700000000000"),
+    (FIRST_WRITTEN, b"yesterday"),
+    (FIRST_WRITTEN, None),
     ("ce_id", b"1"),
     ("other", None),
 )
@@ -576,7 +579,7 @@ def test_an_event_of_another_partition_or_behind_a_lookup_is_left() -> None:
     assert agrees(Setting(), CACHE, {"7"}, [Fetched(0, orjson.dumps(EVENT))]) == [0]
 
 
-@pytest.mark.parametrize("spaces", [0, 1, 450, 500, events.MAX_EVENT_BYTES])
+@pytest.mark.parametrize("spaces", [0, 1, 450, 500, MAX_EVENT_BYTES])
 @pytest.mark.parametrize("depth", [0, 150, 220, 247, 248, 249, 252, 300, 1100])
 def test_a_long_or_deep_event_is_answered_as_at_length_or_left(depth: int, spaces: int) -> None:
     raw = orjson.dumps(EVENT)[:-1] + b',"x":' + (b"[" * depth + b"]" * depth or b"0") + b"}"
@@ -586,6 +589,6 @@ def test_a_long_or_deep_event_is_answered_as_at_length_or_left(depth: int, space
 def test_what_is_too_long_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compressed it was a thousandth; read, it may be gigabytes."""
     read: list[bytes] = []
-    monkeypatch.setattr("agents.fresh_hits.orjson.loads", read.append)
+    monkeypatch.setattr("agents.customer_lookup.hits.orjson.loads", read.append)
     assert shortly(Setting(), {}, set(), [Fetched(0, b"[" * 10_000)]) == [0]
     assert read == []

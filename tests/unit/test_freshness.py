@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.domain.freshness import (
+from tables.freshness import (
     MAX_SKEW_MS,
     CacheEntry,
     Freshness,

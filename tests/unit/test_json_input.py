@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.domain.sent_number import SentNumber
-from posstream.json_input import read_json, read_json_exactly
-from posstream.json_output import write_json
+from posstream.json.reading import read_json, read_json_exactly
+from posstream.json.sent_number import SentNumber
+from posstream.json.writing import write_json
 
 #: What orjson writes, less the three levels of our own envelopes.
 DEEPEST = 251

@@ -1,6 +1,6 @@
 """What answers were, in five words."""
 
-from posstream.domain.lookup_split import LookupSplit, split
+from agents.customer_lookup.lookup_split import LookupSplit, split
 
 
 def test_each_answer_is_of_one_kind_and_a_remembered_unknown_is_a_hit() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from posstream.streaming.partitioner import partition_of
+from posstream.kafka.partitioner import partition_of
 from tables.moving import Change, move
 
 OLD, NEW = 4, 6

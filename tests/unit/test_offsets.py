@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.streaming.offsets import Offsets
+from posstream.streaming.lists.offsets import Offsets
 
 RANGES = st.tuples(st.integers(0, 60), st.integers(1, 9)).map(lambda r: (r[0], r[0] + r[1]))
 

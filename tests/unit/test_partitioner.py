@@ -4,7 +4,7 @@ from aiokafka.partitioner import DefaultPartitioner, murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.streaming.partitioner import partition_of, partitioner
+from posstream.kafka.partitioner import partition_of, partitioner
 
 KEYS = st.one_of(st.binary(max_size=80), st.text(max_size=20).map(str.encode))
 PARTITIONS = st.lists(st.integers(0, 1000), min_size=1, max_size=100, unique=True)

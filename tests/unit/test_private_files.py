@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from posstream.private_files import keep_private
+from posstream.startup.private_files import keep_private
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="files have no such rights here")
 

@@ -9,8 +9,8 @@ import pytest
 from faust.types.settings import Settings as FaustSettings
 
 from posstream.factory import create_app
-from posstream.process import foreign_names, foreign_package
 from posstream.settings import Settings
+from posstream.startup.process import foreign_names, foreign_package
 
 #: Of these, which names they read; the rest reads none.
 LIBRARIES = [

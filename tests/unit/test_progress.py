@@ -4,7 +4,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.streaming.progress import Progress
+from posstream.streaming.lists.progress import Progress
 
 SOURCE = TP("t", 0)
 

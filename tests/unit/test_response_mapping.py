@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.customer_lookup.directory.response_mapping import MappedDocument, ResponseMapping
 from posstream.domain.customer import CUSTOMER_FIELDS
-from posstream.domain.response_mapping import MappedDocument, ResponseMapping
 
 
 def mapped(mapping: str, document: dict[str, Any]) -> MappedDocument:

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from posstream.domain.credentials import OAuthClient
+from agents.customer_lookup.directory.credentials import OAuthClient
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
 from posstream.settings import _READERS, _SECRETS, Settings, unknown_settings
-from posstream.tls_files import TlsFiles
+from posstream.startup.tls_files import TlsFiles
 
 KEY = "0123456789abcdef"
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from posstream.ports import AnswerRow, BasketHistory, BasketRow, LookupLogRow
-from posstream.timeline import Entry, Step, timeline
+from agents.customer_lookup.ports import AnswerRow, BasketHistory, BasketRow, LookupLogRow
+from agents.customer_lookup.timeline import Entry, Step, timeline
 
 T0 = datetime(2026, 1, 31, 8, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-from posstream.topics import TOPICS
+from agents.customer_lookup.topics import TOPICS
 
 
 def test_retention_never_goes_by_a_clock_of_another_machine() -> None:

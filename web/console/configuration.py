@@ -7,22 +7,22 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from posstream.configuration import json_schema
-from posstream.directory_trial import NotTried
-from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
+from agents.customer_lookup.configuration import json_schema
+from agents.customer_lookup.directory.trial import NotTried
+from agents.customer_lookup.pages.configuration_effects import breaker_rules
+from agents.customer_lookup.pages.trial_result import TrialResult, trial_result
+from posstream.configuration.editing import Changed, Note, RefusalCode, Refused
+from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.roles import Caller, Role
 from posstream.domain.times import from_ms
-from posstream.live_configuration import Changed, Note, RefusalCode, Refused
 from posstream.resilience.breaker import Rules
 from web import audit
 from web.access import caller_of
 from web.console import configuration_form as form
-from web.console.configuration_effects import breaker_rules
 from web.console.configuration_form import Difference, Edit, Typed
 from web.console.configuration_history import editions, failed_ratio, find, numbers
 from web.console.numbers import percent
 from web.console.pages import Pages
-from web.console.trial_result import TrialResult, trial_result
 from web.form import read_form
 from web.graphql.context import GraphQLContext
 from web.json_answer import json_answer

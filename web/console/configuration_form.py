@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from posstream.configuration import KEYS, TEXTS, CurrentConfiguration, json_schema, merged
-from posstream.domain.configuration_version import ConfigurationChange, ConfigurationVersion
+from agents.customer_lookup.configuration import KEYS, TEXTS, PluginConfiguration, json_schema
+from agents.customer_lookup.pages.configuration_effects import effect, worded
+from posstream.configuration.current import CurrentConfiguration, merged
+from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
-from web.console.configuration_effects import effect, worded
 
 #: The switch of the plugin: a field like the others, though no key of the schema.
 SWITCH: Final = "enabled"
@@ -116,7 +117,7 @@ def read_edit(typed: Typed) -> Edit:
             continue
         try:
             if value is not None:
-                merged({}, {name: value})
+                merged({}, {name: value}, PluginConfiguration(api_endpoint=""))
             edit.config[name] = value
         except InvalidConfiguration as why:
             edit.errors[name] = why.why

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from posstream.configuration import CurrentConfiguration
-from posstream.domain.configuration_version import (
+from agents.customer_lookup.lookup_split import LookupSplit, split
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.version import (
     UNEDITED,
     ConfigurationChange,
     ConfigurationVersion,
 )
-from posstream.domain.lookup_split import LookupSplit, split
 from web.console.configuration_form import Difference, differences
 
 Answers = Mapping[tuple[str | None, str | None], int]

@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
-from posstream.dead_letters import OWN_HEADERS
-from posstream.domain.dead_letter import Address, Letter, NotReplayed, Prospect, WholeLetter
+from posstream.dead_letters.letter import Address, Letter, NotReplayed, Prospect, WholeLetter
+from posstream.dead_letters.reading import OWN_HEADERS
 from posstream.domain.errors import BrokerUnreachable
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms

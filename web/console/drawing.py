@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from posstream.domain.lookup_split import LookupSplit
+from agents.customer_lookup.lookup_split import LookupSplit
 
 #: The size of the drawing, in its own units; the page stretches it.
 WIDTH: Final = 300.0

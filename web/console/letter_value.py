@@ -10,8 +10,8 @@ import orjson
 from posstream.domain.masking import mask_identifier
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
 from posstream.domain.printable import printable
-from posstream.json_input import read_json_exactly
-from posstream.json_output import write_json
+from posstream.json.reading import read_json_exactly
+from posstream.json.writing import write_json
 from web.reveals import Reveals
 
 #: How much is shown: of text in characters, of anything else in bytes.

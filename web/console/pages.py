@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import hdrs, web
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from posstream.domain.payment_card import mask_payment_cards
@@ -40,7 +40,9 @@ class Pages:
 
     def __init__(self, assets: Assets, *, card_guard: bool = True) -> None:
         self._templates = Environment(
-            loader=PackageLoader("web.console"),
+            loader=ChoiceLoader(
+                [PackageLoader("web.console"), PackageLoader("agents.customer_lookup.pages")]
+            ),
             autoescape=select_autoescape(),
             undefined=StrictUndefined,
             trim_blocks=True,

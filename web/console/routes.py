@@ -2,21 +2,21 @@
 
 from aiohttp import web
 
+from agents.customer_lookup.pages.basket import Basket
+from agents.customer_lookup.pages.customer import CustomerPage
+from agents.customer_lookup.pages.customers import Customers
+from agents.customer_lookup.pages.drill import DrillPage, described
+from agents.customer_lookup.pages.live import LivePages
+from agents.customer_lookup.pages.lookups import Lookups
+from agents.customer_lookup.pages.overview import Overview
+from agents.customer_lookup.pages.sampler import Sampler
+from agents.customer_lookup.pages.try_it import TryIt
 from posstream.metrics import Metrics
 from web.console.assets import Assets
-from web.console.basket import Basket
 from web.console.configuration import ConfigurationPage
-from web.console.customer import CustomerPage
-from web.console.customers import Customers
 from web.console.dead_letters import DeadLetterPages
-from web.console.drill import DrillPage, described
 from web.console.links import Links
-from web.console.live import LivePages
-from web.console.lookups import Lookups
-from web.console.overview import Overview
 from web.console.pages import Pages
-from web.console.sampler import Sampler
-from web.console.try_it import TryIt
 from web.graphql.context import GraphQLContext
 from web.graphql.streams import OpenStreams
 

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import graphene
 
-from posstream.configuration import KEYS, PLUGIN, CurrentConfiguration
+from agents.customer_lookup.configuration import KEYS, PLUGIN
+from agents.customer_lookup.graphql.types import MutationError
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.editing import Changed, Note
 from posstream.domain.times import iso_utc
-from posstream.live_configuration import Changed, Note
 from web.graphql.context import GraphQLContext, Refused, refusal
 from web.graphql.json_string import JSONString
-from web.graphql.types import MutationError
 
 #: Who an edit is by, in the history, where no key says it.
 EDITOR: Final = "graphql"

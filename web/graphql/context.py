@@ -7,8 +7,13 @@ from typing import Final
 
 from graphql import GraphQLError
 
-from posstream.answer_feed import AnswerFeed
-from posstream.directory_trial import DirectoryTrial
+from agents.customer_lookup.answer_feed import AnswerFeed
+from agents.customer_lookup.directory.trial import DirectoryTrial
+from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.graphql.loaders import Loaders
+from agents.customer_lookup.ports import ReadModel
+from posstream.configuration.editing import LiveConfiguration
+from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.identifier import (
     Identifier,
     IdentifierKind,
@@ -18,13 +23,10 @@ from posstream.domain.identifier import (
 from posstream.domain.masking import is_personal
 from posstream.domain.printable import is_id, is_storable
 from posstream.domain.roles import NOBODY, Caller
-from posstream.forgetting import CustomerForgetting
-from posstream.live_configuration import LiveConfiguration
-from posstream.outage_drill import OutageDrills
-from posstream.ports import DeadLetterBox, EventPublisher, ReadModel
+from posstream.forgetting.forgetting import CustomerForgetting
+from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
-from web.graphql.loaders import Loaders
 from web.guessing import TOO_MANY_LOOKUPS, LookupBudget, TriedIdentifiers
 from web.references import References
 from web.reveals import Reveals

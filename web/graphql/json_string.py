@@ -6,7 +6,7 @@ from typing import Any
 import graphene
 from graphql import GraphQLError, StringValueNode
 
-from posstream.json_output import write_json
+from posstream.json.writing import write_json
 
 
 class JSONString(graphene.JSONString):  # graphene is untyped

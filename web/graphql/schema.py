@@ -3,11 +3,11 @@
 import graphene
 from graphql import GraphQLSchema
 
+from agents.customer_lookup.graphql.mutations import Mutation
+from agents.customer_lookup.graphql.queries import Query
+from agents.customer_lookup.graphql.subscriptions import Subscription
 from web.graphql.masking import mask_fields
-from web.graphql.mutations import Mutation
 from web.graphql.permissions import guard_mutations
-from web.graphql.queries import Query
-from web.graphql.subscriptions import Subscription
 
 
 def build_schema() -> GraphQLSchema:

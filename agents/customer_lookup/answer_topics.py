@@ -1,0 +1,53 @@
+"""The two answer topics on Kafka, read for the subscribers of this worker.
+
+Without a group: each worker needs every answer, because any till may have subscribed to any worker.
+Without Faust: an agent would read them for nobody, too, and start where it was last.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from agents.customer_lookup.answer_feed import AnswerFeed
+from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED
+from posstream.kafka.groupless_reader import GrouplessReader
+from posstream.resilience.tasks import stop_task
+
+
+class AnswerReader:
+    """Reads while somebody wants the answers, from the moment at which they do."""
+
+    def __init__(self, servers: Sequence[str], feed: AnswerFeed) -> None:
+        self._reader = GrouplessReader(servers, CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)
+        self._feed = feed
+        self._fetch_wait_ms = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self, *, fetch_wait_ms: int) -> None:
+        """Be there for subscribers. A broker that is away is waited for.
+
+        Args:
+            fetch_wait_ms: how long the broker may hold a fetch back.
+        """
+        self._fetch_wait_ms = fetch_wait_ms
+        self._task = asyncio.create_task(self._reader.repeat(self._read), name="answers")
+
+    async def close(self) -> None:
+        """Read no more. Idempotent."""
+        task, self._task = self._task, None
+        await stop_task(task)
+        await self._reader.disconnect()
+
+    async def _read(self) -> None:
+        if not self._feed.is_wanted:
+            self._feed.pause()
+            await self._reader.disconnect()
+            await self._feed.wanted()
+        if not self._reader.is_connected:
+            if not self._feed.flows:
+                self._reader.forget_place()
+            await self._reader.connect(fetch_wait_ms=self._fetch_wait_ms)
+        if not self._feed.flows:
+            await self._reader.skip_to_the_end()
+            self._feed.begin()
+        for record in await self._reader.fetch():
+            self._feed.take(record.key, record.value)

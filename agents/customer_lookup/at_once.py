@@ -1,0 +1,171 @@
+"""Which identifications can be answered without waiting, and their answers."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Final
+
+from faust.types import TP
+
+from agents.customer_lookup import events
+from agents.customer_lookup.answers import Identification, LookupAnswer, LookupFailed, Source
+from agents.customer_lookup.hits import FreshHits
+from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.topics import (
+    CUSTOMER_DATA_FETCHED,
+    CUSTOMER_IDENTIFIED,
+    CUSTOMER_LOOKUP_FAILED,
+    REKEYED,
+)
+from posstream.domain.errors import UnreadableEvent
+from posstream.kafka.record import Record
+from posstream.metrics import Metrics
+from posstream.resilience.clock import Clock
+from posstream.streaming.lists.batch_path import Outbox
+from tables.customer_cache import CustomerCacheTable, home
+
+
+class AtOnce:
+    """Answers what needs no call. One per app.
+
+    Args:
+        turns: identifiers with a lookup under way; no answer may overtake theirs.
+    """
+
+    #: The topics of what it can answer.
+    writes: Final = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, REKEYED)
+
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
+        self,
+        *,
+        lookup: CustomerLookup,
+        cache: CustomerCacheTable,
+        clock: Clock,
+        metrics: Metrics,
+        partitions: int,
+        card_guard: bool,
+        turns: Container[str],
+    ) -> None:
+        self._lookup = lookup
+        self._cache = cache
+        self._clock = clock
+        self._metrics = metrics
+        self._partitions = partitions
+        self._card_guard = card_guard
+        self._turns = turns
+        self._fresh_hits = FreshHits(lookup, partitions=partitions, turns=turns)
+
+    def answer(
+        self,
+        tp: TP,
+        records: Sequence[Any],
+        outbox: Outbox,
+        leave: Callable[[Any, Identification | UnreadableEvent], None],
+    ) -> None:
+        """Answer what can be answered at once; see `batch_path.Answering`.
+
+        Args:
+            tp: where the records come from.
+            records: in the order of their offsets.
+            outbox: takes the answers.
+            leave: takes each other record, in its turn, as it was read or with what is wrong.
+        """
+        topic, partition = tp
+        stays = self._stays(tp)
+        began = self._clock.monotonic()
+        counts: Counter[tuple[str | None, str]] = Counter()
+
+        def otherwise(record: Any) -> None:
+            try:
+                asked = self._read(tp, record)
+            except UnreadableEvent as why:
+                leave(record, why)
+                return
+            outcome = self._outcome(asked, began, stays)
+            if outcome is None:
+                leave(record, asked)
+            elif isinstance(outcome, Record):
+                outbox.add(outcome)
+            else:
+                outbox.add(events.answered(outcome, self._clock.now_ms()))
+                counts[outcome.source, reason(outcome)] += 1
+
+        cache = self._cache.partition(partition)
+        get = cache.reader() if self._lookup.plan.enabled else None
+        if get is None or topic != CUSTOMER_IDENTIFIED:
+            for record in records:
+                otherwise(record)
+        else:
+            try:
+                counts[Source.CACHE, "NONE"] += self._fresh_hits.answer(
+                    records,
+                    partition=partition,
+                    get=get,
+                    now_ms=self._clock.now_ms(),
+                    outbox=outbox,
+                    otherwise=otherwise,
+                )
+            except Exception as why:
+                cache.check(why)
+                raise
+        seconds = self._clock.monotonic() - began
+        for (source, why_not), count in counts.items():
+            self._metrics.answered(source, why_not, seconds, count)
+
+    def _read(self, tp: TP, record: Any) -> Identification:
+        if tp.topic == REKEYED:
+            return events.read_rekeyed(record.value)
+        return events.read_identification(
+            record.value,
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+            headers=record.headers,
+            card_guard=self._card_guard,
+            country_code=self._lookup.plan.default_country_code,
+        )
+
+    def _stays(self, tp: TP) -> Callable[[int], bool]:
+        """A test on a cache entry's partition: does this worker answer the identification itself?
+
+        While the cache is frozen, a worker answers every identification that it reads: a worker
+        that counts other partitions might send one back.
+        """
+        if self._cache.co_partitioning.is_frozen:
+            return lambda _: True
+        if (
+            tp.topic == CUSTOMER_IDENTIFIED
+            and self._cache.co_partitioning.is_apart
+            and not self._cache.owns(tp.partition)
+        ):
+            return lambda _: False
+        return lambda at_home: at_home == tp.partition
+
+    def _outcome(
+        self, asked: Identification, arrived_at: float, stays: Callable[[int], bool]
+    ) -> LookupAnswer | Record | None:
+        """What can be done with an identification without waiting.
+
+        Its answer; the record by which it goes to the partition, maybe of another worker, that has
+        its cache entry; or None: the directory must be asked, or others come first.
+        """
+        refusal = self._lookup.refuse(asked)
+        if refusal is not None:
+            # Switched off in the midst of a lookup, its answer comes first.
+            return None if asked.identifier in self._turns else refusal
+        at_home = home(asked.identifier, self._partitions)
+        if not stays(at_home):
+            return events.rekeyed(self._taken(asked, arrived_at), at_home)
+        if asked.identifier in self._turns:
+            return None
+        return self._lookup.at_once(asked, self._cache.holder(asked.identifier))
+
+    def _taken(self, asked: Identification, arrived_at: float) -> Identification:
+        used = self._clock.monotonic() - arrived_at
+        return dataclasses.replace(asked, taken_at_ms=self._clock.now_ms() - round(used * 1000))
+
+
+def reason(answer: LookupAnswer) -> str:
+    """Why an answer has no customer, as metrics say it."""
+    return answer.reason if isinstance(answer, LookupFailed) else "NONE"

@@ -1,0 +1,195 @@
+"""The agent that does to the cache what commands ask for, in the partition that has the entry."""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import AsyncIterable, Iterable
+from typing import Any, Final
+
+from agents.customer_lookup import events
+from agents.customer_lookup.cache_commands import (
+    CacheCommand,
+    Cause,
+    Evict,
+    EvictPrefix,
+    Forget,
+    ForgetCustomer,
+    Refresh,
+    Replace,
+)
+from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.topics import CACHE_COMMANDS
+from posstream.dead_letters.setting_aside import DeadLetters
+from posstream.forgetting.marks import (
+    Forgotten,
+    subject_of_customer,
+    subject_of_identifier,
+)
+from posstream.forgetting.record import forgotten
+from posstream.kafka.record import EventPublisher, Record
+from posstream.metrics import Metrics
+from posstream.resilience.clock import Clock
+from posstream.streaming.one_by_one import OneByOne
+from tables.customer_cache import CachePartition, CustomerCacheTable, home
+
+log = logging.getLogger(__name__)
+
+#: Entries between two turns of the event loop.
+SLICE: Final = 50
+#: How often a partition that is not at hand yet is looked for again.
+_PAUSE_SECONDS: Final = 0.1
+
+
+class CacheMaintenanceAgent:
+    """Consumes the internal topic of cache commands. One per app."""
+
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
+        self,
+        app: Any,
+        *,
+        cache: CustomerCacheTable,
+        lookup: CustomerLookup,
+        publisher: EventPublisher,
+        clock: Clock,
+        metrics: Metrics,
+        dead_letters: DeadLetters,
+    ) -> None:
+        self._cache = cache
+        self._lookup = lookup
+        self._publisher = publisher
+        self._clock = clock
+        self._metrics = metrics
+        self._one_by_one = OneByOne(app, dead_letters)
+        source = app.raw_topic(CACHE_COMMANDS)
+        self.actor = app.agent(source, name="agents.cache_maintenance")(self._consume)
+
+    async def _consume(self, stream: Any) -> None:
+        await self.consume(stream.noack().events())
+
+    async def consume(self, arriving: AsyncIterable[Any]) -> None:
+        """Do the commands in turn."""
+        await self._one_by_one.consume(arriving, self._handle)
+
+    async def _handle(self, message: Any) -> None:
+        number = message.partition
+        command = events.read_cache_command(message.value)
+        waits = False
+        while not await self._flushed(command, number):
+            # A command waits until its partition is recovered and not frozen: what it does to half
+            # a store, or to entries that are being moved, would be lost.
+            if not self._one_by_one.is_current(message):
+                return
+            if not waits:
+                log.info("a cache command waits until cache partition %d can be written", number)
+                waits = True
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _flushed(self, command: CacheCommand, number: int) -> bool:
+        """Do a command and wait until the changelog has it: then it may be acknowledged."""
+        done = await self._done(command, number)
+        if done:
+            await self._cache.flush()
+        return done
+
+    async def _done(self, command: CacheCommand, number: int) -> bool:
+        """Do a command; False if the partition is not at hand."""
+        if self._cache.co_partitioning.is_frozen:
+            return isinstance(command, Refresh)  # its result could not be kept
+        sent_on = self._sent_on(command, number)
+        for record in sent_on:
+            await (await self._publisher.send(record))
+        partition = self._cache.partition(number)
+        if number >= self._cache.partitions or (sent_on and not isinstance(command, EvictPrefix)):
+            return True
+        if not partition.at_hand:
+            return False
+        try:
+            return await self._do(command, partition)
+        except Exception:
+            if self._cache.partition(number).at_hand:
+                raise
+            return False
+
+    def _sent_on(self, command: CacheCommand, number: int) -> list[Record]:
+        """The records that send a command again, if partitions were added since it was sent."""
+        partitions = self._cache.partitions
+        match command:
+            case EvictPrefix(_, sent_to):
+                missed = number == 0 and 0 < sent_to < partitions
+                return events.commanded(command, partitions)[sent_to:] if missed else []
+            case ForgetCustomer():  # names no cache entry: any partition will do
+                at_home = number % partitions
+            case _:
+                at_home = home(command.identifier, partitions)
+        records = events.commanded(command, partitions) if at_home != number else []
+        return [dataclasses.replace(record, partition=at_home) for record in records]
+
+    async def _do(self, command: CacheCommand, partition: CachePartition) -> bool:
+        match command:
+            case Evict(identifier, cause):
+                self._remove(partition, identifier, cause)
+            case EvictPrefix(prefix):
+                return await self._remove_all(partition, prefix)
+            case Replace():
+                self._replace(partition, command)
+            case Refresh():
+                self._lookup.refresh(command, partition)
+            case Forget():
+                await self._forget(partition, command)
+            case ForgetCustomer(customer_id, after_ms):
+                moment = self._later_than(after_ms)
+                await self._mark([Forgotten(subject_of_customer(customer_id), moment)])
+        return True
+
+    async def _forget(self, partition: CachePartition, command: Forget) -> None:
+        """Remove the entry, then tell the read model, by marks of this very moment.
+
+        All calls for the identifier are this worker's, and its clock dates them: one that began
+        before is from before the mark, one that begins after the removal is not.
+        """
+        removed = self._remove(partition, command.identifier, Cause.FORGOTTEN)
+        forgotten_at_ms = self._later_than(command.after_ms)
+        await self._cache.flush()  # a mark says that the entry is gone
+        marks = [
+            Forgotten(subject_of_identifier(command.identifier), forgotten_at_ms, int(removed)),
+            *(
+                Forgotten(subject_of_customer(customer_id), forgotten_at_ms)
+                for customer_id in command.customer_ids
+            ),
+        ]
+        await self._mark(marks)
+
+    def _later_than(self, after_ms: int) -> int:
+        return max(self._clock.now_ms(), after_ms + 1)
+
+    async def _mark(self, marks: Iterable[Forgotten]) -> None:
+        for mark in marks:
+            await (await self._publisher.send(forgotten(mark)))
+
+    def _remove(self, partition: CachePartition, identifier: str, cause: Cause) -> bool:
+        # First: a call that is under way may have asked before the customer changed.
+        self._lookup.forget(identifier)
+        removed = partition.remove(identifier)
+        if removed:
+            self._metrics.cache_removed.labels(cause).inc()
+        return removed
+
+    async def _remove_all(self, partition: CachePartition, prefix: str) -> bool:
+        self._lookup.forget_prefix(prefix)
+        start = prefix.encode()
+        while (entries := partition.entries(start, SLICE)) is not None:
+            for stored in entries:
+                if not stored.identifier.startswith(prefix):
+                    return True
+                self._remove(partition, stored.identifier, Cause.EVICTED)
+            if len(entries) < SLICE:
+                return True
+            start = entries[-1].next
+            await self._cache.flush()  # a bounded number of tombstones under way
+        return False
+
+    def _replace(self, partition: CachePartition, command: Replace) -> None:
+        present = partition.get(command.identifier)
+        if present is None or present.fetched_at_ms <= command.entry.fetched_at_ms:
+            self._lookup.forget(command.identifier)
+            partition.put(command.identifier, command.entry)

@@ -1,0 +1,45 @@
+"""`posstream explain`: why a till got its answer, from the read model alone."""
+
+import sys
+from collections.abc import Iterator
+
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.timeline import Entry, timeline
+from posstream.commands.database import opened
+from posstream.commands.terminal import printable
+from posstream.domain.times import iso_utc
+from posstream.settings import Settings
+
+#: Where no time is known: as wide as one.
+_NO_TIME = "-".ljust(len("2026-01-31T08:00:00.000Z"))
+
+
+async def explain(settings: Settings, basket_id: str) -> int:
+    """Print the timeline of a basket.
+
+    Returns:
+        0, or 1 if nothing of the basket was seen.
+
+    Raises:
+        DatabaseUnusable: without a database.
+    """
+    async with opened(settings) as engine:
+        history = await SqlReadModel(engine).basket_history(basket_id)
+    if history is None:
+        print(
+            f"error: nothing is known of basket {printable(basket_id)}: it was never seen, or the "
+            "read model is behind the topics",
+            file=sys.stderr,
+        )
+        return 1
+    for entry in timeline(history):
+        for line in _lines(entry):
+            print(line)
+    return 0
+
+
+def _lines(entry: Entry) -> Iterator[str]:
+    yield f"{iso_utc(entry.at) or _NO_TIME}  {printable(entry.title)}"
+    indent = " " * (len(_NO_TIME) + 4)
+    for key, value in entry.detail:
+        yield f"{indent}{key}: {printable(value)}"

@@ -1,0 +1,114 @@
+"""The agent of `customer-updated`: news of a customer become commands for its cache entries."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Callable, Sequence
+from typing import Any
+
+from agents.customer_lookup import events
+from agents.customer_lookup.cache_commands import (
+    CacheCommand,
+    Cause,
+    CustomerUpdate,
+    Evict,
+    Replace,
+)
+from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.topics import CUSTOMER_UPDATED
+from posstream.dead_letters.setting_aside import DeadLetters, place, timestamp_ms
+from posstream.json.writing import write_json
+from posstream.kafka.record import EventPublisher
+from posstream.resilience.clock import Clock
+from posstream.resilience.retry import growing_pauses
+from posstream.streaming.one_by_one import OneByOne
+from tables.freshness import CacheEntry
+
+log = logging.getLogger(__name__)
+
+
+class CustomerUpdatesAgent:
+    """Consumes `customer-updated`. One per app."""
+
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
+        self,
+        app: Any,
+        *,
+        read_model: ReadModel,
+        publisher: EventPublisher,
+        clock: Clock,
+        dead_letters: DeadLetters,
+        partitions: int,
+        card_guard: bool,
+        country_code: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._read_model = read_model
+        self._publisher = publisher
+        self._clock = clock
+        self._partitions = partitions
+        self._card_guard = card_guard
+        self._country_code = country_code
+        self._one_by_one = OneByOne(app, dead_letters)
+        source = app.raw_topic(CUSTOMER_UPDATED)
+        self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
+
+    async def _consume(self, stream: Any) -> None:
+        await self.consume(stream.noack().events())
+
+    async def consume(self, arriving: AsyncIterable[Any]) -> None:
+        """Pass the news on in turn."""
+        await self._one_by_one.consume(arriving, self._handle)
+
+    async def _handle(self, message: Any) -> None:
+        update = events.read_customer_update(
+            message.value,
+            timestamp_ms=timestamp_ms(message),
+            card_guard=self._card_guard,
+            country_code=self._country_code(),
+        )
+        if update.customer_id is None and update.identifier is None:
+            log.info(
+                "%s is skipped: its customer_identifier is refused, so no entry has it",
+                place(message),
+            )
+        identifiers = await self._identifiers(update, message)
+        acknowledged = [
+            await self._publisher.send(record)
+            for identifier in identifiers
+            for record in events.commanded(self._command(update, identifier), self._partitions)
+        ]
+        for each in acknowledged:
+            await each
+
+    async def _identifiers(self, update: CustomerUpdate, message: Any) -> Sequence[str]:
+        """The given identifier and all known ones of the customer; none if it is not our turn."""
+        for pause in growing_pauses():
+            if not self._one_by_one.is_current(message):
+                break
+            try:
+                return await self._known(update)
+            except Exception as why:
+                log.warning(
+                    "the read model cannot say whose cache entries changed (%s); again in %g s",
+                    type(why).__name__,
+                    pause,
+                    exc_info=log.isEnabledFor(logging.DEBUG),
+                )
+                await asyncio.sleep(pause)
+        return ()
+
+    async def _known(self, update: CustomerUpdate) -> Sequence[str]:
+        row, given = None, update.identifier
+        if update.customer_id is not None:
+            row = await self._read_model.customer(update.customer_id)
+        elif given is not None:
+            row = await self._read_model.customer_by_identifier(given)
+        known = set(row.identifiers if row is not None else ())
+        return sorted(known if given is None else known | {given})
+
+    def _command(self, update: CustomerUpdate, identifier: str) -> CacheCommand:
+        if update.customer is None:
+            return Evict(identifier, Cause.UPDATED)
+        # An entry from the future would be served by nobody.
+        fetched_at_ms = min(update.occurred_at_ms, self._clock.now_ms())
+        document = write_json(update.customer.as_document())
+        return Replace(identifier, CacheEntry(fetched_at_ms, document))

@@ -1,0 +1,1 @@
+"""The retailer's customer system: calls, credentials, answers, and the mock of one."""

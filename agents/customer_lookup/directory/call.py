@@ -1,0 +1,223 @@
+"""One call to the directory: breaker, bulkhead, then attempts until one is final. No I/O.
+
+Outcomes are values: a dead directory is an answer too.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Reason
+from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
+from posstream.metrics import Metrics
+from posstream.resilience.breaker import Breaker, State
+from posstream.resilience.bulkhead import Bulkhead
+from posstream.resilience.clock import Clock
+from posstream.resilience.demand import Demand
+from posstream.resilience.rate_limit import RateLimit
+from posstream.resilience.retry import Backoff, RetryBudget
+
+log = logging.getLogger(__name__)
+
+Noted = Callable[[Attempt], Awaitable[None]]
+
+#: Least time between two log lines with one reason why lookups are not tried again.
+_SILENT_SECONDS: Final = 60
+
+
+class _NoRetry(StrEnum):
+    """Why posstream, not the directory, ended the attempts before `retry_attempts` were made."""
+
+    DEADLINE = "the deadline would pass before another attempt"
+    BREAKER = "the circuit breaker is open"
+    BUDGET = "the retry budget is used up, because too many lookups failed lately"
+
+
+class DirectoryCall:
+    """Calls to the directory under the rules that spare it."""
+
+    def __init__(
+        self,
+        directory: CustomerDirectory,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._metrics = metrics
+        self._backoff = backoff or Backoff()
+        self._budget = RetryBudget()
+        self._bulkhead = Bulkhead(clock)
+        self._said = {why: RateLimit(clock, 1, per_seconds=_SILENT_SECONDS) for why in _NoRetry}
+        self._breaker: tuple[str, Breaker] | None = None
+        metrics.api_calls_in_flight.set_function(lambda: self._bulkhead.inside)
+        metrics.api_calls_queued.set_function(lambda: self._bulkhead.queued)
+        metrics.breaker_state.set_function(self._state)
+
+    @property
+    def queued(self) -> int:
+        """How many calls wait for a place."""
+        return self._bulkhead.queued
+
+    def breaker(self, endpoint: str) -> Breaker:
+        """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
+        if self._breaker is None or self._breaker[0] != endpoint:
+            self._breaker = (
+                endpoint,
+                Breaker(self._clock, changed=partial(self._changed, endpoint)),
+            )
+        return self._breaker[1]
+
+    def idle(self, plan: PluginConfiguration) -> bool:
+        """Whether a call that nobody waits for may be made now."""
+        return self.breaker(plan.api_endpoint).state is State.CLOSED and self._bulkhead.idle(
+            plan.max_concurrent_lookups
+        )
+
+    def follow(self, plan: PluginConfiguration) -> None:
+        """Apply a new version of the configuration; calls that wait may start now."""
+        self._bulkhead.resize(plan.max_concurrent_lookups)
+
+    async def __call__(
+        self,
+        identifier: str,
+        current: Callable[[], PluginConfiguration],
+        noted: Noted,
+        demand: Demand,
+        traceparent: str | None = None,
+    ) -> DirectoryAnswer:
+        """Ask until the directory knows, does not know, or `retry_attempts` are used up.
+
+        Args:
+            identifier: normalised.
+            current: gives the configuration in force: a call that had to wait uses the newest one.
+            noted: told of each attempt as soon as it ended (the audit trail).
+            demand: the deadlines by which the answer is wanted.
+            traceparent: sent along with each attempt.
+        """
+        plan = current()
+        give_up_at = self._clock.monotonic() + plan.deadline_seconds
+        if not self.breaker(plan.api_endpoint).admits:
+            return _circuit_open()
+        if not await self._bulkhead.enter(plan.max_concurrent_lookups, demand):
+            return overloaded()
+        entered_at = self._clock.monotonic()
+        answer: DirectoryAnswer | None = None
+        try:
+            answer = await self._attempts(
+                identifier, current, noted, demand, give_up_at, traceparent
+            )
+            return answer
+        finally:
+            asked = answer is not None and answer.attempts
+            self._bulkhead.leave(self._clock.monotonic() - entered_at if asked else None)
+
+    async def _attempts(  # noqa: PLR0913 - what a call is made of
+        self,
+        identifier: str,
+        current: Callable[[], PluginConfiguration],
+        noted: Noted,
+        demand: Demand,
+        give_up_at: float,
+        traceparent: str | None,
+    ) -> DirectoryAnswer:
+        attempts: list[Attempt] = []
+        last: AttemptOutcome | None = None
+        while True:
+            plan = current()
+            breaker = self.breaker(plan.api_endpoint)
+            permit = breaker.admit()
+            if permit is None:
+                if last is None:
+                    return _circuit_open()
+                return _conclude(self._ended(last, _NoRetry.BREAKER), tuple(attempts))
+            failed: bool | None = None
+            try:
+                last = await self._directory.attempt(
+                    identifier,
+                    endpoint=plan.api_endpoint,
+                    timeout_seconds=plan.timeout_seconds,
+                    number=len(attempts) + 1,
+                    traceparent=traceparent,
+                )
+                failed = not last.healthy
+            finally:
+                permit.settle(failed=failed)
+            self._metrics.api_calls.labels(last.attempt.status).inc()
+            self._metrics.api_call_seconds.observe(last.attempt.duration_ms / 1000)
+            number = len(attempts) + 1
+            if number == 1:
+                self._budget.earn()
+            pause = self._backoff.pause_seconds(number, last.retry_after_seconds)
+            is_final = not last.retryable or number >= plan.retry_attempts
+            if not is_final:
+                over_at = max(give_up_at, demand.last)
+                why_not = self._why_not_again(breaker, pause, over_at)
+                if why_not is not None:
+                    last, is_final = self._ended(last, why_not), True
+            attempts.append(last.attempt)
+            await noted(last.attempt)
+            if is_final:
+                return _conclude(last, tuple(attempts))
+            await asyncio.sleep(pause)
+
+    def _why_not_again(self, breaker: Breaker, pause: float, over_at: float) -> _NoRetry | None:
+        if self._clock.monotonic() + pause >= over_at:
+            return _NoRetry.DEADLINE
+        if not breaker.admits:
+            return _NoRetry.BREAKER
+        return None if self._may_retry() else _NoRetry.BUDGET
+
+    def _ended(self, last: AttemptOutcome, why: _NoRetry) -> AttemptOutcome:
+        """The last outcome, with the reason added why there was no other attempt."""
+        if self._said[why].allows():
+            log.warning("failed lookups are not tried again: %s", why)
+        said = f"{last.attempt.error_message or 'no answer'}; not tried again: {why}"
+        return replace(last, attempt=replace(last.attempt, error_message=said))
+
+    def _may_retry(self) -> bool:
+        may = self._budget.spend()
+        self._metrics.retries.labels("made" if may else "refused").inc()
+        return may
+
+    def _changed(self, endpoint: str, state: State) -> None:
+        # A breaker that was dropped still hears of its last calls.
+        if state is State.OPEN and self._breaker is not None and self._breaker[0] == endpoint:
+            self._metrics.breaker_opened.inc()
+
+    def _state(self) -> int:
+        return State.CLOSED.value if self._breaker is None else self._breaker[1].state.value
+
+
+def overloaded() -> DirectoryAnswer:
+    """The answer to a lookup whose call could not start in time (bulkhead)."""
+    return DirectoryAnswer(
+        (),
+        reason=Reason.OVERLOADED,
+        error_message="more lookups wait than the directory can answer before their deadlines",
+    )
+
+
+def _circuit_open() -> DirectoryAnswer:
+    return DirectoryAnswer(
+        (),
+        reason=Reason.CIRCUIT_OPEN,
+        error_message="the directory failed too often and is left alone for a moment",
+    )
+
+
+def _conclude(outcome: AttemptOutcome, attempts: tuple[Attempt, ...]) -> DirectoryAnswer:
+    if outcome.customer is not None:
+        return DirectoryAnswer(attempts, customer=outcome.customer)
+    return DirectoryAnswer(
+        attempts,
+        reason=outcome.reason or Reason.API_ERROR,
+        error_message=outcome.attempt.error_message,
+    )

@@ -1,0 +1,378 @@
+"""The customer directory by HTTP: one aiohttp session per worker, each answer judged.
+
+Whatever the API does (404, HTML, a megabyte, silence) becomes an `AttemptOutcome`; no exception
+of aiohttp leaves this module.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import aiohttp
+import orjson
+from aiohttp.http_exceptions import ContentEncodingError
+from yarl import URL
+
+from agents.customer_lookup.answers import Attempt, AttemptStatus, Reason
+from agents.customer_lookup.directory.answer_text import UnreadableText, utf8_of
+from agents.customer_lookup.directory.credentials import Credentials, OAuthClient
+from agents.customer_lookup.directory.endpoint import wire_endpoint
+from agents.customer_lookup.directory.oauth_tokens import NoToken, OAuthTokens
+from agents.customer_lookup.directory.response_mapping import ResponseMapping
+from agents.customer_lookup.directory.session import (
+    DirectorySession,
+    RefusedAddress,
+    read_at_most,
+    same_origin,
+    wire_url,
+)
+from agents.customer_lookup.events import MAX_RESPONSE_DATA
+from agents.customer_lookup.ports import AttemptOutcome
+from posstream.domain.customer import (
+    Customer,
+    InvalidCustomer,
+    judge_fields,
+    read_customer_id,
+    scrub,
+)
+from posstream.domain.identifier import is_normal
+from posstream.json.reading import read_json_exactly
+from posstream.json.writing import write_json
+from posstream.resilience.clock import Clock
+from posstream.resilience.retry import RETRYABLE_STATUSES, retry_after_seconds
+from posstream.settings import Settings
+from posstream.startup.tls_files import TlsFiles
+
+#: Largest body that is read; a customer is under 2 KB.
+MAX_BODY_BYTES: Final = 64 * 1024
+_OK: Final = 200
+_NO_CONTENT: Final = 204
+_UNAUTHORISED: Final = 401
+_NOT_FOUND: Final = 404
+_REFUSED: Final = frozenset({401, 403})
+_PROXY_REFUSED: Final = 407
+_FIRST_ERROR: Final = 400
+_FIRST_SERVER_ERROR: Final = 500
+
+
+class HttpDirectory:
+    """`CustomerDirectory` over aiohttp. Open it before use, close it last.
+
+    Args:
+        clock: time.
+        card_guard: mask payment-card numbers in what comes back.
+        auth: credentials, or an OAuth client that gets tokens; sent to the origin of its own
+            endpoint, and to no other.
+        mapping: where the fields of a customer are, if not under the contract's names.
+        empty_means_unknown: whether an empty answer says that there is no such customer.
+        proxy: see `DirectorySession`.
+        tls: see `DirectorySession`; the certificate is shown to `own_endpoint` and the token
+            endpoint.
+        own_endpoint: the endpoint of the settings.
+    """
+
+    def __init__(  # noqa: PLR0913 - directories differ in all of this
+        self,
+        *,
+        clock: Clock,
+        card_guard: bool,
+        auth: Credentials | OAuthClient | None = None,
+        mapping: ResponseMapping | None = None,
+        empty_means_unknown: bool = True,
+        proxy: str | None = None,
+        tls: TlsFiles | None = None,
+        own_endpoint: str | None = None,
+    ) -> None:
+        self._clock = clock
+        self._card_guard = card_guard
+        self._auth = auth
+        self._mapping = mapping or ResponseMapping()
+        self._empty_means_unknown = empty_means_unknown
+        own = [own_endpoint, auth.token_url if isinstance(auth, OAuthClient) else None]
+        self._session = DirectorySession(
+            proxy=proxy, tls=tls, own=[wire_url(url) for url in own if url is not None]
+        )
+        self._tokens = (
+            OAuthTokens(auth, self._session, clock) if isinstance(auth, OAuthClient) else None
+        )
+
+    @classmethod
+    def of(cls, settings: Settings, *, clock: Clock) -> Self:
+        """Build the directory's client from the settings."""
+        return cls(
+            clock=clock,
+            card_guard=settings.payment_card_guard,
+            auth=settings.credentials or settings.oauth,
+            mapping=settings.api_mapping,
+            empty_means_unknown=settings.empty_means_unknown,
+            proxy=settings.api_proxy,
+            tls=settings.tls,
+            own_endpoint=settings.explicit_api_endpoint,
+        )
+
+    async def open(self) -> None:
+        """Make the pool of connections."""
+        await self._session.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._tokens is not None:
+            await self._tokens.close()
+        await self._session.close()
+
+    def authorises(self, endpoint: str) -> bool:
+        """Whether calls to an endpoint carry credentials."""
+        return self._auth is not None and same_origin(
+            wire_url(endpoint), wire_url(self._auth.endpoint)
+        )
+
+    async def attempt(
+        self,
+        identifier: str,
+        *,
+        endpoint: str,
+        timeout_seconds: float,
+        number: int,
+        traceparent: str | None = None,
+    ) -> AttemptOutcome:
+        """Ask once; see `CustomerDirectory.attempt`."""
+        requested_at_ms, started = self._clock.now_ms(), self._clock.monotonic()
+        seen = _Seen()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._get(customer_url(endpoint, identifier), endpoint, traceparent, seen)
+        except TimeoutError:
+            seen.failure = (
+                _Failure(str(NoToken(f"the token endpoint took more than {timeout_seconds:g} s")))
+                if seen.awaits_token
+                else _Failure(f"no answer within {timeout_seconds:g} s", Reason.TIMEOUT)
+            )
+        except NoToken as why:
+            seen.failure = _Failure(str(why))
+        except aiohttp.ClientHttpProxyError as why:
+            seen.failure = _Failure(_proxy_refused(why.status))
+        except aiohttp.ClientPayloadError as why:
+            undecodable = isinstance(why.__cause__, ContentEncodingError)
+            seen.failure = _UNDECODABLE if undecodable else _BROKEN_OFF
+        except aiohttp.ClientResponseError:
+            seen.failure = _UNDECODABLE
+        except (aiohttp.ClientError, OSError, ValueError) as why:
+            if isinstance(getattr(why, "os_error", why), RefusedAddress):
+                seen.failure = _REFUSED_ADDRESS
+            else:
+                # The text of some aiohttp errors holds the URL, and so the identifier.
+                seen.failure = _Failure(f"cannot reach the directory ({type(why).__name__})")
+        duration_ms = round((self._clock.monotonic() - started) * 1000)
+
+        def made(status: AttemptStatus, error: str | None, response: object = None) -> Attempt:
+            return Attempt(
+                number=number,
+                api_endpoint=endpoint,
+                requested_at_ms=requested_at_ms,
+                responded_at_ms=self._clock.now_ms(),
+                duration_ms=duration_ms,
+                status=status,
+                http_status=seen.http_status,
+                response_data=response,
+                error_message=error,
+                customer_id=seen.customer_id,
+            )
+
+        failure = seen.failure
+        if failure is None or (
+            # A status that is no success says it all, whatever became of the body.
+            seen.http_status not in {None, _OK} and failure.reason is not Reason.TIMEOUT
+        ):
+            return self._judge(seen, made)
+        timed_out = failure.reason is Reason.TIMEOUT
+        status = AttemptStatus.TIMEOUT if timed_out else AttemptStatus.FAILED
+        return AttemptOutcome(
+            made(status, failure.error),
+            reason=failure.reason,
+            retryable=failure.retryable,
+            healthy=False,
+        )
+
+    async def _get(self, url: URL, endpoint: str, traceparent: str | None, seen: "_Seen") -> None:
+        with_auth = self.authorises(endpoint)
+        await self._ask(url, traceparent, seen, with_auth=with_auth)
+        if seen.http_status == _UNAUTHORISED and with_auth and self._tokens and seen.auth:
+            # The token was revoked before it expired. Get a new one and ask once more.
+            self._tokens.refused(seen.auth)
+            seen.start_again()
+            await self._ask(url, traceparent, seen, with_auth=True)
+
+    async def _ask(
+        self, url: URL, traceparent: str | None, seen: "_Seen", *, with_auth: bool
+    ) -> None:
+        headers = {} if traceparent is None else {"traceparent": traceparent}
+        if with_auth:
+            seen.auth = await self._credentials(seen)
+            headers["Authorization"] = seen.auth.authorization
+        async with self._session.request("GET", url, headers=headers) as response:
+            seen.http_status = response.status
+            seen.retry_after = response.headers.get("Retry-After")
+            seen.charset = response.charset
+            body = await read_at_most(response, MAX_BODY_BYTES)
+            if body is None:
+                seen.failure = _TOO_LONG
+            else:
+                seen.body = body
+
+    async def _credentials(self, seen: "_Seen") -> Credentials:
+        if isinstance(self._auth, Credentials):
+            return self._auth
+        if self._tokens is None:
+            raise RuntimeError("there are no credentials for the directory")
+        seen.awaits_token = True
+        credentials = await self._tokens.credentials()
+        seen.awaits_token = False
+        return credentials
+
+    def _judge(self, seen: "_Seen", made: "_MakeAttempt") -> AttemptOutcome:
+        document, unreadable = _decode(seen.body, seen.charset)
+        if seen.auth is not None:
+            document = seen.auth.redacted(document)
+        clean = scrub(document, card_guard=self._card_guard)
+        shown = _shown(clean)
+        if isinstance(clean, dict):
+            seen.customer_id = read_customer_id(self._mapping.find(clean, "customer_id"))
+        status = seen.http_status or 0
+        is_empty = status == _NO_CONTENT or (
+            status == _OK and unreadable is None and self._mapping.is_empty(document)
+        )
+        if status == _NOT_FOUND or (is_empty and self._empty_means_unknown):
+            attempt = made(AttemptStatus.NOT_FOUND, None, shown)
+            return AttemptOutcome(attempt, reason=Reason.NOT_FOUND)
+        if status != _OK:
+            attempt = made(AttemptStatus.FAILED, _status_error(status, seen.auth), shown)
+            return AttemptOutcome(
+                attempt,
+                reason=Reason.API_ERROR if status >= _FIRST_ERROR else Reason.INVALID_RESPONSE,
+                retryable=status in RETRYABLE_STATUSES,
+                retry_after_seconds=retry_after_seconds(seen.retry_after, self._clock.now_ms()),
+                healthy=_FIRST_ERROR <= status < _FIRST_SERVER_ERROR
+                and status not in RETRYABLE_STATUSES,
+            )
+        if unreadable is not None:
+            attempt = made(AttemptStatus.FAILED, unreadable)
+            return AttemptOutcome(attempt, reason=Reason.INVALID_RESPONSE, healthy=False)
+        customer = self._read(document, clean)
+        if isinstance(customer, InvalidCustomer):
+            attempt = made(AttemptStatus.FAILED, f"invalid answer: {customer.why}", shown)
+            return AttemptOutcome(attempt, reason=Reason.INVALID_RESPONSE, healthy=False)
+        return AttemptOutcome(made(AttemptStatus.SUCCESS, None, shown), customer=customer)
+
+    def _read(self, document: object, clean: object) -> Customer | InvalidCustomer:
+        if not isinstance(clean, dict):
+            return InvalidCustomer("the body is not a JSON object")
+        mapped = self._mapping.apply(clean)
+        customer_id = self._mapping.find(document, "customer_id")
+        return judge_fields(customer_id, mapped.fields, mapped.extra, card_guard=self._card_guard)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why there is no whole answer."""
+
+    error: str
+    reason: Reason = Reason.API_ERROR
+    retryable: bool = True
+
+
+_BROKEN_OFF: Final = _Failure("the connection broke off in the middle of the answer")
+_TOO_LONG: Final = _Failure(
+    f"the answer is longer than {MAX_BODY_BYTES} bytes", Reason.INVALID_RESPONSE, retryable=False
+)
+_UNDECODABLE: Final = _Failure(
+    "the answer is not HTTP, has a header of more than 32 KB, or is in a content encoding that "
+    "nobody asked for",
+    Reason.INVALID_RESPONSE,
+    retryable=False,
+)
+_REFUSED_ADDRESS: Final = _Failure(
+    "the directory is at a link-local or cloud metadata address", retryable=False
+)
+
+
+class _Seen:
+    """What one request has shown so far."""
+
+    __slots__ = (
+        "auth",
+        "awaits_token",
+        "body",
+        "charset",
+        "customer_id",
+        "failure",
+        "http_status",
+        "retry_after",
+    )
+
+    def __init__(self) -> None:
+        #: The credentials that were sent.
+        self.auth: Credentials | None = None
+        self.awaits_token = False
+        self.http_status: int | None = None
+        self.retry_after: str | None = None
+        self.charset: str | None = None
+        self.body = b""
+        #: Of whom the body tells, with a payment-card number masked.
+        self.customer_id: str | None = None
+        self.failure: _Failure | None = None
+
+    def start_again(self) -> None:
+        """Drop an answer: the same attempt sends a second request."""
+        self.http_status, self.body, self.failure = None, b"", None
+
+
+class _MakeAttempt(Protocol):
+    def __call__(
+        self, status: AttemptStatus, error: str | None, response: object = None
+    ) -> Attempt: ...
+
+
+def customer_url(endpoint: str, identifier: str) -> URL:
+    """The URL of one customer: the quoted identifier and `/` appended to the endpoint's path.
+
+    Raises:
+        ValueError: for an identifier that was not normalised; `.` and `..` would climb out of
+            the path, because URL libraries resolve them.
+    """
+    if not is_normal(identifier):
+        raise ValueError("not a normalised identifier")
+    parts = urlsplit(wire_endpoint(endpoint))
+    path = f"{parts.path.rstrip('/')}/{quote(identifier, safe='')}/"
+    return URL(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")), encoded=True)
+
+
+def _proxy_refused(status: int) -> str:
+    return f"the proxy refused the call (HTTP {status})"
+
+
+def _status_error(status: int, auth: Credentials | None) -> str:
+    if status == _PROXY_REFUSED:
+        return _proxy_refused(status)
+    if status in _REFUSED:
+        none_sent = "" if auth else ": none were sent"
+        return f"the directory refused our credentials (HTTP {status}){none_sent}"
+    return f"the directory answered with HTTP status {status}"
+
+
+def _decode(body: bytes, charset: str | None) -> tuple[object, str | None]:
+    """Decode an answer: its JSON and None, or None and why it cannot be read."""
+    try:
+        text = utf8_of(body, charset)
+        return read_json_exactly(text), None
+    except UnreadableText as why:
+        return None, str(why)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None, "the answer is not JSON"
+
+
+def _shown(document: object) -> object:
+    """The answer for the audit trail, if it is short enough."""
+    if len(write_json(document)) <= MAX_RESPONSE_DATA:
+        return document
+    return {"truncated": True}

@@ -1,0 +1,268 @@
+"""The mock external customer API: the seed's customers, and faults on demand for drills and tests.
+
+Its data is made up and its faults are query parameters, so a configured `api_endpoint` can
+carry them. A worker with a directory of its own has no use for it, and does not serve it.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import hdrs, web
+
+from agents.customer_lookup.directory.mock_faults import BadFault, Body, Faults, read_faults
+from posstream.domain.identifier import Identifier, IdentifierKind, normalise
+from posstream.settings import MOCK_PATH, is_loopback
+from web.headers import DEFAULT_PORTS
+from web.json_answer import error_answer, json_answer
+
+_IDENTIFIER: Final = "{identifier}"
+#: With and without the trailing slash, as aiohttp names the routes.
+MOCK_PATHS: Final = (f"{MOCK_PATH}{_IDENTIFIER}/", f"{MOCK_PATH}{_IDENTIFIER}")
+#: How long `body=slow` takes and in how many pieces.
+SLOW_SECONDS: Final = 10.0
+SLOW_PIECES: Final = 100
+HUGE_BYTES: Final = 1_000_000
+#: `body=huge` is written in pieces of this many bytes: it is never whole in memory.
+_HUGE_PIECE: Final = 65_536
+#: Delayed answers at the same time: each holds a connection of the web view.
+MAX_DELAYED: Final = 500
+
+#: Statuses whose answers have no body (RFC 9110, 6.4.1).
+_WITHOUT_BODY: Final = frozenset({204, 304})
+_OFF: Final = (
+    "the mock directory answers only while it is the configured api_endpoint, "
+    "or with POSSTREAM_MOCK_DIRECTORY=on"
+)
+_TIERS: Final = ("BRONZE", "SILVER", "GOLD", "PLATINUM")
+_FIRST_NAMES: Final = ("Ada", "Ben", "Chloe", "Dev", "Emma", "Femi", "Gita", "Hugo")
+_LAST_NAMES: Final = ("Adams", "Baker", "Costa", "Dunn", "Evans", "Fox", "Green", "Hill")
+
+
+def _customer(  # noqa: PLR0913 - one row of the seed's table
+    customer_id: str,
+    name: str,
+    tier: str,
+    points: int,
+    email: str,
+    phone: str,
+    total_purchases: str,
+    last_purchase_date: str,
+) -> Mapping[str, Any]:
+    first_name, last_name = name.split()
+    return {
+        "customer_id": customer_id,
+        "first_name": first_name,
+        "last_name": last_name,
+        "email": email,
+        "phone": phone,
+        "loyalty_points": points,
+        "tier": tier,
+        "total_purchases": total_purchases,
+        "last_purchase_date": last_purchase_date,
+    }
+
+
+_JOHN: Final = _customer(
+    "CUST_001", "John Doe", "GOLD", 1250,
+    "john@example.com", "+1234567890", "1234.50", "2026-01-15T10:30:00.000Z",
+)  # fmt: skip
+_JANE: Final = _customer(
+    "CUST_002", "Jane Smith", "PLATINUM", 5000,
+    "jane@example.com", "+0987654321", "9876.00", "2026-01-20T14:45:00.000Z",
+)  # fmt: skip
+_BOB: Final = _customer(
+    "CUST_003", "Bob Wilson", "SILVER", 500,
+    "bob@example.com", "+1112223333", "456.75", "2025-12-10T09:15:00.000Z",
+)  # fmt: skip
+_ALICE: Final = _customer(
+    "CUST_004", "Alice Johnson", "BRONZE", 250,
+    "alice@example.com", "+5555555555", "125.25", "2025-11-05T16:20:00.000Z",
+)  # fmt: skip
+
+#: Normalised identifier -> customer: five identifiers, four people, to the letter of the seed.
+CUSTOMERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "+1234567890": _JOHN,
+    "+0987654321": _JANE,
+    "john@example.com": _JOHN,
+    "CARD_123456": _BOB,
+    "+5555555555": _ALICE,
+}
+
+
+class MockDirectory:
+    """The mock API's one endpoint."""
+
+    def __init__(
+        self,
+        *,
+        is_on: Callable[[], bool] = lambda: True,
+        card_guard: bool = True,
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Make one.
+
+        Args:
+            is_on: whether it answers now; asked at every request.
+            card_guard: refuse payment-card numbers, as the worker does.
+            sleep: waits so many seconds.
+            chance: evenly spread in [0, 1).
+        """
+        self._is_on = is_on
+        self._card_guard = card_guard
+        self._sleep = sleep
+        self._delayed = 0
+        self._chance = chance
+
+    def routes(self) -> list[web.RouteDef]:
+        """The endpoint, with and without its trailing slash."""
+        # An e-mail address may have braces, which aiohttp's default pattern does not take.
+        pattern = "{identifier:[^/]+}"
+        return [web.get(path.replace(_IDENTIFIER, pattern), self.answer) for path in MOCK_PATHS]
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """One customer or 404, unless the query string asks for trouble."""
+        if not self._is_on():
+            return error_answer(404, "MOCK_DIRECTORY_OFF", _OFF)
+        faults = read_faults(request.query)
+        if isinstance(faults, BadFault):
+            return error_answer(400, "BAD_PARAMETER", f"{faults.parameter} {faults.why}")
+        if not faults.take_time:
+            return await self._answer(request, faults)
+        if self._delayed >= MAX_DELAYED:
+            return error_answer(503, "TOO_MANY_DELAYED", "too many answers are delayed already")
+        self._delayed += 1
+        try:
+            return await self._answer(request, faults)
+        finally:
+            self._delayed -= 1
+
+    async def _answer(self, request: web.Request, faults: Faults) -> web.StreamResponse:
+        delay_ms = faults.delay_ms + faults.jitter_ms * self._chance()
+        if delay_ms:
+            await self._sleep(delay_ms / 1000)
+        failing = self._failing_status(faults)
+        headers = {}
+        if faults.retry_after is not None and failing is not None:
+            headers["Retry-After"] = str(faults.retry_after)
+        status, document = self._look_up(request.match_info["identifier"], faults)
+        if failing is not None:
+            status, document = failing, _error("MOCK_FAULT", "a failure that was asked for")
+        if faults.body is None:
+            return json_answer(document, status=status, headers=headers)
+        if faults.body is Body.SLOW:
+            body = orjson.dumps(document)
+            size = -(-len(body) // SLOW_PIECES)
+            pause = SLOW_SECONDS / -(-len(body) // size)
+            pieces = (body[start : start + size] for start in range(0, len(body), size))
+            return await self._stream(request, status, headers, pieces, pause)
+        status = 200 if failing is None else failing
+        if faults.body is Body.HUGE:
+            return await self._stream(request, status, headers, _huge())
+        return _broken(faults.body, status, headers)
+
+    def _failing_status(self, faults: Faults) -> int | None:
+        status = 503 if faults.status is None else faults.status
+        if faults.error_rate is not None:
+            return status if self._chance() < faults.error_rate else None
+        return status if faults.status is not None or faults.retry_after is not None else None
+
+    def _look_up(self, scanned: str, faults: Faults) -> tuple[int, Mapping[str, Any]]:
+        identifier = normalise(scanned, card_guard=self._card_guard)
+        if isinstance(identifier, Identifier):
+            customer = CUSTOMERS.get(identifier.value)
+            if customer is None and faults.generate:
+                customer = made_up_customer(identifier)
+            if customer is not None:
+                return 200, customer
+        return 404, _error("NOT_FOUND", "no customer has this identifier")
+
+    async def _stream(
+        self,
+        request: web.Request,
+        status: int,
+        headers: Mapping[str, str],
+        pieces: Iterable[bytes],
+        pause_seconds: float = 0,
+    ) -> web.StreamResponse:
+        if request.method == hdrs.METH_HEAD or status in _WITHOUT_BODY:
+            return web.Response(status=status, headers=headers)
+        response = web.StreamResponse(
+            status=status, headers={**headers, "Content-Type": "application/json; charset=utf-8"}
+        )
+        try:
+            await response.prepare(request)
+            for piece in pieces:
+                await response.write(piece)
+                if pause_seconds:
+                    await self._sleep(pause_seconds)
+            await response.write_eof()
+        except ConnectionError:
+            pass  # the caller stopped reading, or its timeout passed: as the fault intends
+        return response
+
+
+def points_at_mock(endpoint: str, port: int) -> bool:
+    """Whether an endpoint of the configuration is, or may be, the mock of the worker at a port.
+
+    A host name may mean this machine, and a container may have another port outside. Only a
+    loopback address with another port is surely no mock of this worker's.
+    """
+    try:
+        parts = urlsplit(endpoint)
+        host, found = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return False
+    is_mock = f"{parts.path.rstrip('/')}/" == MOCK_PATH
+    return is_mock and (found == port or not is_loopback(host))
+
+
+def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:
+    """A customer derived from the identifier alone: the same in every worker and every run."""
+    digest = hashlib.sha256(identifier.value.encode()).digest()
+    first_name = _FIRST_NAMES[digest[0] % len(_FIRST_NAMES)]
+    last_name = _LAST_NAMES[digest[1] % len(_LAST_NAMES)]
+    cents = int.from_bytes(digest[2:5], "big") % 1_000_000
+    is_email = identifier.kind is IdentifierKind.EMAIL
+    is_phone = identifier.kind is IdentifierKind.PHONE
+    made_up_phone = "+999" + str(int.from_bytes(digest[16:20], "big")).zfill(10)
+    return _customer(
+        f"GEN_{digest[5:11].hex().upper()}",
+        f"{first_name} {last_name}",
+        _TIERS[digest[11] % len(_TIERS)],
+        int.from_bytes(digest[12:14], "big") % 10_000,
+        identifier.value if is_email else f"{first_name}.{last_name}@example.com".lower(),
+        identifier.value if is_phone else made_up_phone,
+        f"{cents // 100}.{cents % 100:02d}",
+        f"2026-01-{1 + digest[14] % 28:02d}T{digest[15] % 24:02d}:00:00.000Z",
+    )
+
+
+def _broken(body: Body, status: int, headers: Mapping[str, str]) -> web.Response:
+    if body is Body.INVALID:
+        return web.Response(
+            body=b'{"customer_id": "CUST_001", "first_name": ',
+            status=status,
+            headers=headers,
+            content_type="application/json",
+        )
+    page = "<!doctype html><title>Maintenance</title><p>We will be back soon.</p>"
+    return web.Response(text=page, status=status, headers=headers, content_type="text/html")
+
+
+def _huge() -> Iterator[bytes]:
+    yield orjson.dumps({**_JOHN, "padding": ""}).removesuffix(b'"}')
+    left = HUGE_BYTES
+    while left > 0:
+        yield b"x" * min(left, _HUGE_PIECE)
+        left -= _HUGE_PIECE
+    yield b'"}'
+
+
+def _error(code: str, message: str) -> Mapping[str, Any]:
+    return {"error": {"code": code, "message": message}}

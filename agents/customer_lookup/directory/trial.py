@@ -1,0 +1,112 @@
+"""One call to a directory by hand, before it goes live or to see what is wrong, and each cure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from agents.customer_lookup.answers import Reason
+from agents.customer_lookup.directory.credentials import UNAUTHORISED
+from agents.customer_lookup.directory.endpoint import check_endpoint
+from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
+from posstream.domain.identifier import Identifier, InvalidIdentifier, normalise
+
+#: Longer, and whoever tries has given up.
+TRIAL_TIMEOUT_SECONDS: Final = 5
+#: HTTP status -> what to do about it.
+_CURES: Final = {
+    400: "the path or query of {endpoint} may be wrong",
+    401: "see POSSTREAM_API_AUTH",
+    403: "see POSSTREAM_API_AUTH, and whether this user may read customers",
+    407: "see the user and the password in POSSTREAM_API_PROXY",
+    405: "it must answer a GET; see {endpoint}",
+    429: "it limits our calls; ask its owner for more, or try later",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What one call gave."""
+
+    identifier: Identifier
+    endpoint: str
+    outcome: AttemptOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class NotTried:
+    """What was wrong with the question, by field: `api_endpoint` or `identifier`."""
+
+    errors: dict[str, str]
+
+
+class DirectoryTrial:
+    """Calls beside all lookups: no cache, no breaker, no drill, nothing written.
+
+    Args:
+        directory: asked once per trial.
+        card_guard: refuse payment-card numbers.
+        country_code: gives the `default_country_code` in force; see `normalise`.
+        timeout_seconds: for each call.
+    """
+
+    def __init__(
+        self,
+        directory: CustomerDirectory,
+        *,
+        card_guard: bool,
+        country_code: Callable[[], str | None] = lambda: None,
+        timeout_seconds: float = TRIAL_TIMEOUT_SECONDS,
+    ) -> None:
+        self._directory = directory
+        self._card_guard = card_guard
+        self._country_code = country_code
+        self._timeout_seconds = timeout_seconds
+
+    async def __call__(self, identifier: str, endpoint: str) -> Tried | NotTried:
+        """Ask an endpoint for an identifier, in any spelling."""
+        errors = {}
+        why = check_endpoint(endpoint)
+        if why is not None:
+            errors["api_endpoint"] = why
+        found = normalise(
+            identifier, card_guard=self._card_guard, country_code=self._country_code()
+        )
+        if isinstance(found, InvalidIdentifier):
+            errors["identifier"] = found.why
+        if errors or isinstance(found, InvalidIdentifier):
+            return NotTried(errors)
+        outcome = await self._directory.attempt(
+            found.value, endpoint=endpoint, timeout_seconds=self._timeout_seconds, number=1
+        )
+        return Tried(found, endpoint, outcome)
+
+
+def cure(outcome: AttemptOutcome, endpoint: str) -> str:  # noqa: PLR0911 - one cure each
+    """What to do about a failed call.
+
+    Args:
+        outcome: of a call that gave no customer, though not because there is none.
+        endpoint: how whoever reads it calls what they set the address by.
+    """
+    status, reason = outcome.attempt.http_status, outcome.reason
+    if reason is Reason.TIMEOUT:
+        return "is it up, and does no firewall swallow the call?"
+    if (outcome.attempt.error_message or "").startswith(UNAUTHORISED):
+        return "see POSSTREAM_API_OAUTH_TOKEN_URL, its client and its secret"
+    if status is None and reason is Reason.INVALID_RESPONSE:
+        return f"is the port of {endpoint} that of a web service, by the right scheme?"
+    if status is None:
+        return (
+            f"see host, port and scheme of {endpoint}, and the certificate; for networks of your "
+            "own there are POSSTREAM_API_PROXY and POSSTREAM_API_CA_FILE"
+        )
+    if 300 <= status < 400:  # noqa: PLR2004
+        return f"redirects are not followed: put the final address into {endpoint}"
+    if reason is Reason.INVALID_RESPONSE:
+        return (
+            "it must be one customer in JSON, in at most 64 KB and in the charset that it says; "
+            "POSSTREAM_API_MAPPING says where the fields are"
+        )
+    if status in _CURES:
+        return _CURES[status].format(endpoint=endpoint)
+    return "ask its owner" if status < 500 else "it is in trouble itself; try later"  # noqa: PLR2004

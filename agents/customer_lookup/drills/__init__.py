@@ -1,0 +1,1 @@
+"""Outage drills: calls to the directory fail for a while, on purpose."""

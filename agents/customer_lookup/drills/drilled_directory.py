@@ -1,0 +1,102 @@
+"""The directory with an outage drill before it: some calls go wrong on purpose, and say so."""
+
+import asyncio
+import dataclasses
+import random
+from collections.abc import Awaitable, Callable
+
+from agents.customer_lookup.answers import Attempt, AttemptStatus, Reason
+from agents.customer_lookup.drills.drill import DRILL_MARK, Drill, Fault
+from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
+from posstream.resilience.clock import Clock
+
+_UNAVAILABLE = 503
+
+
+class DrilledDirectory:
+    """`CustomerDirectory` that does to calls what a drill says, and else what the real one does.
+
+    Args:
+        directory: the real one; it is asked unless the drill makes a call fail.
+        running: the drill that runs now.
+        clock: time.
+        chance: draws a number from 0 up to but not including 1.
+        sleep: waits some seconds.
+    """
+
+    def __init__(
+        self,
+        directory: CustomerDirectory,
+        *,
+        running: Callable[[], Drill | None],
+        clock: Clock,
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._directory = directory
+        self._running = running
+        self._clock = clock
+        self._chance = chance
+        self._sleep = sleep
+
+    async def attempt(
+        self,
+        identifier: str,
+        *,
+        endpoint: str,
+        timeout_seconds: float,
+        number: int,
+        traceparent: str | None = None,
+    ) -> AttemptOutcome:
+        """Ask once; see `CustomerDirectory.attempt`."""
+        started_at_ms, started = self._clock.now_ms(), self._clock.monotonic()
+
+        def failed(status: AttemptStatus, reason: Reason, error: str) -> AttemptOutcome:
+            return AttemptOutcome(
+                Attempt(
+                    number=number,
+                    api_endpoint=endpoint,
+                    requested_at_ms=started_at_ms,
+                    responded_at_ms=self._clock.now_ms(),
+                    duration_ms=self._since(started),
+                    status=status,
+                    http_status=_UNAVAILABLE if status is AttemptStatus.FAILED else None,
+                    error_message=DRILL_MARK + error,
+                ),
+                reason=reason,
+                retryable=True,
+                healthy=False,
+            )
+
+        drill = self._running()
+        late_seconds = 0.0
+        if drill is not None and drill.strikes(started_at_ms, self._chance()):
+            if drill.fault is Fault.ERRORS:
+                error = f"HTTP status {_UNAVAILABLE}"
+                return failed(AttemptStatus.FAILED, Reason.API_ERROR, error)
+            late_seconds = drill.milliseconds / 1000
+            if drill.fault is Fault.TIMEOUTS or late_seconds >= timeout_seconds:
+                await self._sleep(timeout_seconds)
+                error = f"no answer within {timeout_seconds:g} s"
+                return failed(AttemptStatus.TIMEOUT, Reason.TIMEOUT, error)
+            await self._sleep(late_seconds)
+        outcome = await self._directory.attempt(
+            identifier,
+            endpoint=endpoint,
+            timeout_seconds=timeout_seconds - late_seconds,
+            number=number,
+            traceparent=traceparent,
+        )
+        if not late_seconds:
+            return outcome
+        cause = outcome.attempt.error_message
+        marked = dataclasses.replace(
+            outcome.attempt,
+            # To whoever waits the delay is a part of the call; the time of asking stays.
+            duration_ms=self._since(started),
+            error_message=f"{DRILL_MARK}{late_seconds:g} s late" + (f"; {cause}" if cause else ""),
+        )
+        return dataclasses.replace(outcome, attempt=marked)
+
+    def _since(self, started: float) -> int:
+        return round((self._clock.monotonic() - started) * 1000)

@@ -1,0 +1,85 @@
+"""The outage drill as one worker sees it: the newest record of the topic says what runs.
+
+Every worker follows the topic, so a drill runs everywhere or nowhere; each ends it by its clock.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Awaitable, Callable
+
+from agents.customer_lookup.drills.drill import Drill
+from agents.customer_lookup.drills.record import drill_record, read_drill
+from posstream.kafka.record import Record
+from posstream.metrics import Metrics
+from posstream.resilience.clock import Clock
+
+log = logging.getLogger(__name__)
+
+
+class OutageDrills:
+    """The newest drill, its start and its end.
+
+    Args:
+        publish: writes a record and waits for the broker; raises PublishFailed.
+        clock: time.
+        metrics: `drill_active` is 1 while one runs.
+    """
+
+    def __init__(
+        self, *, publish: Callable[[Record], Awaitable[None]], clock: Clock, metrics: Metrics
+    ) -> None:
+        self._publish = publish
+        self._clock = clock
+        #: The newest drill, over or not; None if there never was one.
+        self.newest: Drill | None = None
+        metrics.drill_active.set_function(lambda: float(self.running is not None))
+
+    @property
+    def running(self) -> Drill | None:
+        """The drill that runs now."""
+        drill = self.newest
+        return drill if drill is not None and drill.runs(self._clock.now_ms()) else None
+
+    def take(self, value: bytes | None) -> None:
+        """Go by a record that arrived; one that is not usable ends whatever runs."""
+        self.newest = None if value is None else read_drill(value)
+        if value is not None and self.newest is None:
+            log.warning("a record of the outage drills is not usable: no drill runs")
+        elif self.running is not None:
+            log.warning("an outage drill runs: %s", _described(self.running))
+
+    async def start(self, drill: Drill) -> bool:
+        """Begin a drill on every worker; False if one runs already.
+
+        Raises:
+            PublishFailed: if the broker did not take it.
+        """
+        if self.running is not None:
+            return False
+        await self._write(drill)
+        return True
+
+    async def stop(self, by: str) -> Drill | None:
+        """End the newest drill on every worker; None if it is over.
+
+        One that did not begin here may run on a worker whose clock is ahead.
+
+        Raises:
+            PublishFailed: if the broker did not take it; it ends by itself in time.
+        """
+        drill, now_ms = self.newest, self._clock.now_ms()
+        if drill is None or drill.is_over(now_ms):
+            return None
+        ended_at_ms = max(drill.started_at_ms, now_ms)
+        ended = dataclasses.replace(drill, ends_at_ms=ended_at_ms, stopped_by=by)
+        await self._write(ended)
+        return ended
+
+    async def _write(self, drill: Drill) -> None:
+        await self._publish(drill_record(drill))
+        # The reader would do it in a moment; whoever asked may rely on it now.
+        self.newest = drill
+
+
+def _described(drill: Drill) -> str:
+    return f"{drill.fault} in {drill.percent} % of the calls, by {drill.started_by}"

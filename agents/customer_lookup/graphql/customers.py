@@ -1,0 +1,130 @@
+"""The lists of customers: all of them at once, or page by page."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import graphene
+
+from agents.customer_lookup.graphql.types import Customer
+from agents.customer_lookup.ports import CustomerRow
+from web.graphql.connections import (
+    Page,
+    PageInfo,
+    connection_arguments,
+    cursor_of,
+    page,
+    page_size,
+    read_cursor,
+)
+from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, read_customer_id, refusal
+
+#: Most customers in one answer of `allCustomers`; `customers` gives more, page by page.
+MAX_CUSTOMERS: Final = 1000
+_LISTED: Final = "customers"
+_TIER: Final = "Exactly this tier."
+_SEARCH: Final = (
+    "Part of a name, e-mail, phone or identifier, in any writing; for viewers of a name alone."
+)
+
+
+class CustomerEdge(graphene.ObjectType):  # graphene is untyped
+    """A customer in a list."""
+
+    node = graphene.Field(Customer, required=True)
+    cursor = graphene.String(required=True)
+
+
+class CustomerConnection(graphene.ObjectType):  # graphene is untyped
+    """A page of customers."""
+
+    edges = graphene.List(graphene.NonNull(CustomerEdge), required=True)
+    page_info = graphene.Field(PageInfo, required=True)
+
+
+class CustomersQuery(graphene.ObjectType):  # graphene is untyped
+    """The part of `Query` that lists customers."""
+
+    all_customers = graphene.List(
+        graphene.NonNull(Customer),
+        required=True,
+        tier=graphene.String(description=_TIER),
+        search=graphene.String(description=_SEARCH),
+        limit=graphene.Int(default_value=100, description=f"1 to {MAX_CUSTOMERS}."),
+        description="Customers by customerId.",
+    )
+    customers = graphene.Field(
+        CustomerConnection,
+        required=True,
+        **connection_arguments(),
+        tier=graphene.String(description=_TIER),
+        search=graphene.String(description=_SEARCH),
+        description="Customers by customerId, page by page.",
+    )
+
+    @staticmethod
+    async def resolve_all_customers(
+        _root: None,
+        info: Any,
+        tier: str | None = None,
+        search: str | None = None,
+        limit: int | None = 100,
+    ) -> Sequence[CustomerRow]:
+        """Customers by id; an explicit null is the default."""
+        context: GraphQLContext = info.context
+        if limit is None:
+            limit = 100
+        if not 1 <= limit <= MAX_CUSTOMERS:
+            raise refusal("BAD_USER_INPUT", f"limit must be from 1 to {MAX_CUSTOMERS}")
+        return await context.read_model.all_customers(
+            tier=_filter("tier", tier),
+            search=_search(context, search),
+            names_only=not context.reveals.in_full,
+            limit=limit,
+        )
+
+    @staticmethod
+    async def resolve_customers(
+        _root: None,
+        info: Any,
+        *,
+        first: int | None = None,
+        after: str | None = None,
+        tier: str | None = None,
+        search: str | None = None,
+    ) -> Page[CustomerRow]:
+        """A page of customers by id."""
+        context: GraphQLContext = info.context
+        size = page_size(first)
+        last = (
+            None
+            if after is None
+            else read_customer_id(context, read_cursor(_LISTED, after, length=1)[0], _LISTED)
+        )
+        rows = await context.read_model.next_customers(
+            first=size + 1,
+            after=last,
+            tier=_filter("tier", tier),
+            search=_search(context, search),
+            names_only=not context.reveals.in_full,
+        )
+        return page(
+            rows,
+            first=size,
+            after=after,
+            cursor=lambda row: cursor_of(_LISTED, context.references.of_customer(row.customer_id)),
+        )
+
+
+def _search(context: GraphQLContext, search: str | None) -> str | None:
+    """What is searched for. A viewer's search reads names alone, and tries no identifier."""
+    text = _filter("search", search)
+    if text is not None and context.reveals.in_full:
+        count_lookup(context, "search")
+    return text
+
+
+def _filter(name: str, text: str | None) -> str | None:
+    """The text of a filter; a blank one filters nothing."""
+    if text and (len(text) > MAX_TEXT or not text.isprintable()):
+        raise refusal("BAD_USER_INPUT", f"{name} must be at most {MAX_TEXT} printable characters")
+    return (text or "").strip() or None

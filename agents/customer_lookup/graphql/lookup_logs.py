@@ -1,0 +1,189 @@
+"""The audit of the directory's calls: one entry per HTTP attempt."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import graphene
+
+from agents.customer_lookup.answers import AttemptStatus
+from agents.customer_lookup.graphql.types import Basket, whole
+from agents.customer_lookup.ports import BasketRow, LogPosition, LookupLogRow
+from posstream.domain.identifier import Identifier
+from posstream.domain.times import iso_utc
+from web.graphql.connections import (
+    Page,
+    PageInfo,
+    bad_cursor,
+    connection_arguments,
+    cursor_of,
+    page,
+    page_size,
+    read_cursor,
+)
+from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, is_sound, refusal
+from web.graphql.json_string import JSONString
+
+_LISTED: Final = "lookupLogs"
+_STATUSES: Final = {
+    "SUCCESS": "The directory knows the customer.",
+    "NOT_FOUND": "It does not: a right answer, no failure.",
+    "FAILED": "No connection, an error status, or a body that makes no sense.",
+    "TIMEOUT": "No answer in time.",
+}
+LookupStatus = graphene.Enum(
+    "LookupStatus",
+    [(status.name, status.value) for status in AttemptStatus],
+    description=lambda status: _STATUSES[status.name] if status else "How an attempt ended.",
+)
+
+
+class LookupLog(graphene.ObjectType):  # graphene is untyped
+    """One HTTP attempt at the directory, as on the topic `customer-lookup-logged`."""
+
+    event_id = graphene.ID(required=True)
+    lookup_id = graphene.ID()
+    attempt = graphene.Int(description="1 for the first attempt of its lookup.")
+    waiters = graphene.Int(description="How many other events waited for this call.")
+    basket_id = graphene.ID(description="The basket whose event led the call.")
+    basket = graphene.Field(Basket, description="The same, once anything else of it was seen.")
+    customer_identifier = graphene.String(required=True, description="Normalised.")
+    identifier_kind = graphene.String(description="PHONE, EMAIL or CARD.")
+    api_endpoint = graphene.String(description="Without the identifier.")
+    call_started_at = graphene.String(description="When its call began. ISO-8601, UTC.")
+    request_timestamp = graphene.String(required=True, description="ISO-8601, UTC.")
+    response_timestamp = graphene.String(description="ISO-8601, UTC.")
+    status = graphene.Field(LookupStatus)
+    http_status = graphene.Int(description="Null if no response came.")
+    response_data = JSONString(description="What came back, cut to a bounded size.")
+    error_message = graphene.String()
+    duration_ms = graphene.Int()
+
+    @staticmethod
+    async def resolve_basket(row: LookupLogRow, info: Any) -> BasketRow | None:
+        """The basket, with those of all other entries in one statement."""
+        context: GraphQLContext = info.context
+        return None if row.basket_id is None else await context.loaders.baskets.load(row.basket_id)
+
+    @staticmethod
+    def resolve_attempt(row: LookupLogRow, _info: Any) -> int | None:
+        """The number, if GraphQL can say it."""
+        return None if row.attempt is None else whole("attempt", row.attempt)
+
+    @staticmethod
+    def resolve_waiters(row: LookupLogRow, _info: Any) -> int | None:
+        """The number, if GraphQL can say it."""
+        return None if row.waiters is None else whole("waiters", row.waiters)
+
+    @staticmethod
+    def resolve_http_status(row: LookupLogRow, _info: Any) -> int | None:
+        """The number, if GraphQL can say it."""
+        return None if row.http_status is None else whole("httpStatus", row.http_status)
+
+    @staticmethod
+    def resolve_duration_ms(row: LookupLogRow, _info: Any) -> int | None:
+        """The number, if GraphQL can say it."""
+        return None if row.duration_ms is None else whole("durationMs", row.duration_ms)
+
+    @staticmethod
+    def resolve_status(row: LookupLogRow, _info: Any) -> str | None:
+        """One of the contract's; what another writer made up is null."""
+        return row.status if row.status in _STATUSES else None
+
+    @staticmethod
+    def resolve_call_started_at(row: LookupLogRow, _info: Any) -> str | None:
+        """As the contract writes times."""
+        return iso_utc(row.call_started_at)
+
+    @staticmethod
+    def resolve_request_timestamp(row: LookupLogRow, _info: Any) -> str:
+        """As the contract writes times."""
+        return iso_utc(row.request_timestamp)
+
+    @staticmethod
+    def resolve_response_timestamp(row: LookupLogRow, _info: Any) -> str | None:
+        """As the contract writes times."""
+        return iso_utc(row.response_timestamp)
+
+
+class LookupLogEdge(graphene.ObjectType):  # graphene is untyped
+    """An attempt in a list."""
+
+    node = graphene.Field(LookupLog, required=True)
+    cursor = graphene.String(required=True)
+
+
+class LookupLogConnection(graphene.ObjectType):  # graphene is untyped
+    """A page of attempts."""
+
+    edges = graphene.List(graphene.NonNull(LookupLogEdge), required=True)
+    page_info = graphene.Field(PageInfo, required=True)
+
+
+class LookupLogsQuery(graphene.ObjectType):  # graphene is untyped
+    """The part of `Query` that lists attempts."""
+
+    lookup_logs = graphene.Field(
+        LookupLogConnection,
+        required=True,
+        **connection_arguments(),
+        status=LookupStatus(),
+        identifier=graphene.String(description="Phone, e-mail or card number, in any spelling."),
+        basket_id=graphene.ID(description="Only the calls that this basket led."),
+        description="The attempts at the directory, newest first, page by page.",
+    )
+
+    @staticmethod
+    async def resolve_lookup_logs(  # noqa: PLR0913 - one for each argument
+        _root: None,
+        info: Any,
+        *,
+        first: int | None = None,
+        after: str | None = None,
+        status: Any = None,
+        identifier: str | None = None,
+        basket_id: str | None = None,
+    ) -> Page[LookupLogRow]:
+        """A page of attempts; a blank filter filters nothing."""
+        context: GraphQLContext = info.context
+        size = page_size(first)
+        rows = await context.read_model.lookup_logs(
+            first=size + 1,
+            after=None if after is None else _position(after),
+            status=None if status is None else AttemptStatus(status.value),
+            identifier=_identifier(context, identifier),
+            basket_id=_basket_id(basket_id),
+        )
+        return page(rows, first=size, after=after, cursor=_cursor)
+
+
+def _cursor(row: LookupLogRow) -> str:
+    return cursor_of(_LISTED, row.request_timestamp.isoformat(), row.event_id)
+
+
+def _position(after: str) -> LogPosition:
+    moment, event_id = read_cursor(_LISTED, after, length=2)
+    try:
+        asked_at = datetime.fromisoformat(moment)
+    except ValueError:
+        raise bad_cursor(_LISTED) from None
+    if asked_at.utcoffset() is None or asked_at.utcoffset():
+        raise bad_cursor(_LISTED)
+    return LogPosition(asked_at, event_id)
+
+
+def _identifier(context: GraphQLContext, scanned: str | None) -> str | None:
+    if scanned is None or not scanned.strip():
+        return None
+    found = context.normalise(scanned)
+    if not isinstance(found, Identifier):
+        raise refusal("BAD_USER_INPUT", f"identifier: {found.masked} is refused: {found.why}")
+    count_lookup(context, "lookupLogs")
+    return found.value
+
+
+def _basket_id(basket_id: str | None) -> str | None:
+    if basket_id is None or not basket_id.strip(" "):
+        return None
+    if not is_sound(basket_id):
+        raise refusal("BAD_USER_INPUT", f"basketId must be 1 to {MAX_TEXT} printable characters")
+    return basket_id

@@ -1,0 +1,68 @@
+"""The queries: each one call of the read model. Lists, counts and timelines have their modules."""
+
+from typing import Any
+
+import graphene
+
+from agents.customer_lookup.graphql.breaker import BreakerQuery
+from agents.customer_lookup.graphql.customers import CustomersQuery
+from agents.customer_lookup.graphql.explain import ExplainQuery
+from agents.customer_lookup.graphql.lookup_logs import LookupLogsQuery
+from agents.customer_lookup.graphql.statistics import StatisticsQuery
+from agents.customer_lookup.graphql.types import Basket, Customer
+from agents.customer_lookup.ports import BasketRow, CustomerRow
+from posstream.domain.identifier import Identifier
+from web.graphql.configuration import ConfigurationQuery
+from web.graphql.context import (
+    GraphQLContext,
+    count_lookup,
+    is_customer_id,
+    is_sound,
+    read_customer_id,
+)
+
+
+class Query(  # graphene is untyped
+    CustomersQuery,
+    LookupLogsQuery,
+    StatisticsQuery,
+    ExplainQuery,
+    ConfigurationQuery,
+    BreakerQuery,
+    graphene.ObjectType,
+):
+    """What posstream knows."""
+
+    customer = graphene.Field(Customer, customer_id=graphene.ID(required=True))
+    customer_by_identifier = graphene.Field(
+        Customer,
+        identifier=graphene.String(required=True),
+        description="By phone, e-mail or card number, in any spelling.",
+    )
+    basket = graphene.Field(Basket, basket_id=graphene.ID(required=True))
+
+    @staticmethod
+    async def resolve_customer(_root: None, info: Any, customer_id: str) -> CustomerRow | None:
+        """One customer by id."""
+        context: GraphQLContext = info.context
+        known = read_customer_id(context, customer_id, "customer")
+        # What cannot be an id is not asked for: databases differ in how they choke on it.
+        return await context.loaders.customers.load(known) if is_customer_id(known) else None
+
+    @staticmethod
+    async def resolve_customer_by_identifier(
+        _root: None, info: Any, identifier: str
+    ) -> CustomerRow | None:
+        """One customer by any known identifier; a refused one belongs to nobody."""
+        context: GraphQLContext = info.context
+        found = context.normalise(identifier)
+        if not isinstance(found, Identifier):
+            return None
+        count_lookup(context, "customerByIdentifier")
+        return await context.read_model.customer_by_identifier(found.value)
+
+    @staticmethod
+    async def resolve_basket(_root: None, info: Any, basket_id: str) -> BasketRow | None:
+        """One basket by id."""
+        context: GraphQLContext = info.context
+        return await context.loaders.baskets.load(basket_id) if is_sound(basket_id) else None

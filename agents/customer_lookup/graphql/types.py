@@ -1,0 +1,111 @@
+"""The object types of the schema, resolved from rows of the read model."""
+
+from typing import Any, Final
+
+import graphene
+
+from agents.customer_lookup.ports import BasketRow, CustomerRow
+from posstream.domain.identifier import IdentifierKind as Kind
+from posstream.domain.times import iso_utc
+from web.graphql.context import GraphQLContext, refusal
+
+#: GraphQL's Int has 32 bits; the read model has 64.
+_MAX_INT: Final = 2**31 - 1
+_MIN_INT: Final = -(2**31)
+
+
+def whole(name: str, number: int) -> int:
+    """A number, if GraphQL can say it; else an error that names the field."""
+    if not _MIN_INT <= number <= _MAX_INT:
+        raise refusal("OUT_OF_RANGE", f"{name} does not fit in 32 bits")
+    return number
+
+
+IdentifierKind = graphene.Enum(
+    "IdentifierKind",
+    [(kind.name, kind.value) for kind in Kind],
+    description=lambda _: "The kind of a scanned identifier.",
+)
+
+
+class Customer(graphene.ObjectType):  # graphene is untyped
+    """A customer as the directory last described one."""
+
+    customer_id = graphene.ID(required=True)
+    identifiers = graphene.List(
+        graphene.NonNull(graphene.String),
+        required=True,
+        description="Every identifier that ever led to this customer.",
+    )
+    first_name = graphene.String(required=True)
+    last_name = graphene.String(required=True)
+    email = graphene.String(required=True)
+    phone = graphene.String(required=True)
+    loyalty_points = graphene.Int(description="Null with an error beyond 32 bits.")
+    tier = graphene.String(required=True)
+    total_purchases = graphene.String(required=True, description="Money with two places.")
+    last_purchase_date = graphene.String(description="ISO-8601, UTC.")
+    created_at = graphene.String(required=True, description="ISO-8601, UTC.")
+    updated_at = graphene.String(required=True, description="ISO-8601, UTC.")
+
+    @staticmethod
+    def resolve_loyalty_points(row: CustomerRow, _info: Any) -> int:
+        """The points, if GraphQL can say the number."""
+        return whole("loyaltyPoints", row.loyalty_points)
+
+    @staticmethod
+    def resolve_total_purchases(row: CustomerRow, _info: Any) -> str:
+        """A string: a float would lose cents."""
+        return f"{row.total_purchases:.2f}"
+
+    @staticmethod
+    def resolve_last_purchase_date(row: CustomerRow, _info: Any) -> str | None:
+        """As the contract writes times."""
+        return iso_utc(row.last_purchase_date)
+
+    @staticmethod
+    def resolve_created_at(row: CustomerRow, _info: Any) -> str:
+        """As the contract writes times."""
+        return iso_utc(row.created_at)
+
+    @staticmethod
+    def resolve_updated_at(row: CustomerRow, _info: Any) -> str:
+        """As the contract writes times."""
+        return iso_utc(row.updated_at)
+
+
+class Basket(graphene.ObjectType):  # graphene is untyped
+    """A basket at a till; what has not been seen yet is null."""
+
+    basket_id = graphene.ID(required=True)
+    employee_id = graphene.String()
+    terminal_id = graphene.String()
+    customer_id = graphene.ID()
+    customer = graphene.Field(Customer)
+    started_at = graphene.String(description="ISO-8601, UTC.")
+    identified_at = graphene.String(description="ISO-8601, UTC.")
+
+    @staticmethod
+    async def resolve_customer(row: BasketRow, info: Any) -> CustomerRow | None:
+        """The customer of the last identification, once the read model has it."""
+        if row.customer_id is None:
+            return None
+        context: GraphQLContext = info.context
+        return await context.loaders.customers.load(row.customer_id)
+
+    @staticmethod
+    def resolve_started_at(row: BasketRow, _info: Any) -> str | None:
+        """As the contract writes times."""
+        return iso_utc(row.started_at)
+
+    @staticmethod
+    def resolve_identified_at(row: BasketRow, _info: Any) -> str | None:
+        """As the contract writes times."""
+        return iso_utc(row.identified_at)
+
+
+class MutationError(graphene.ObjectType):  # graphene is untyped
+    """Why a mutation was refused."""
+
+    code = graphene.String(required=True)
+    message = graphene.String(required=True)

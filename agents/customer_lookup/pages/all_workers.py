@@ -1,0 +1,117 @@
+"""What all workers answered, as the read model has it: read seldom, and never waited for long."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from agents.customer_lookup.answers import AttemptStatus, Reason
+from agents.customer_lookup.lookup_split import LookupSplit, split
+from agents.customer_lookup.ports import LookupStatistics, ReadModel
+from posstream.domain.times import from_ms
+from posstream.resilience.clock import Clock
+from web.graphql.patience import in_time
+
+logger = logging.getLogger(__name__)
+
+#: The windows, each with its name.
+WINDOWS: Final = (
+    ("last 5 minutes", timedelta(minutes=5)),
+    ("last hour", timedelta(hours=1)),
+)
+#: How long what was read serves every page that is open, in seconds.
+KEPT_SECONDS: Final = 10.0
+#: How long a page waits for the database, in seconds; the rest of it does not need one.
+PATIENCE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was counted in one of the windows."""
+
+    name: str
+    seconds: float
+    counted: LookupStatistics
+
+    @property
+    def split(self) -> LookupSplit:
+        """What was answered."""
+        return split(self.counted.answers)
+
+    @property
+    def per_second(self) -> float:
+        """Lookups per second."""
+        return self.split.lookups / self.seconds
+
+    @property
+    def attempts(self) -> int:
+        """HTTP attempts."""
+        return sum(self.counted.attempts.values())
+
+    @property
+    def failures(self) -> int:
+        """Those that ended FAILED or TIMEOUT."""
+        attempts = self.counted.attempts
+        return attempts.get(AttemptStatus.FAILED, 0) + attempts.get(AttemptStatus.TIMEOUT, 0)
+
+    @property
+    def reasons(self) -> Sequence[tuple[str, int]]:
+        """Why lookups failed, the most frequent reason first."""
+        counts: dict[str, int] = {}
+        for (_, reason), count in self.counted.answers.items():
+            if reason not in {None, Reason.NOT_FOUND}:
+                counts[str(reason)] = counts.get(str(reason), 0) + count
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """The windows, as they were at one moment."""
+
+    read_at: datetime
+    windows: Sequence[Window]
+
+
+class AllWorkers:
+    """The read model's counts, shared by every page that is open."""
+
+    def __init__(self, read_model: ReadModel, clock: Clock) -> None:
+        self._read_model = read_model
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._asked_at: float | None = None
+        self._known: Overall | None = None
+
+    async def latest(self) -> Overall | None:
+        """The counts of a moment ago; None if the read model does not answer."""
+        async with self._turn:
+            now = self._clock.monotonic()
+            # Also after a failure: a database in trouble is not asked by every page in turn.
+            if self._asked_at is None or now - self._asked_at >= KEPT_SECONDS:
+                self._known = await self._ask()
+                self._asked_at = self._clock.monotonic()
+            return self._known
+
+    async def _ask(self) -> Overall | None:
+        try:
+            answer = await in_time(self._read(), PATIENCE_SECONDS)
+        except Exception as why:  # noqa: BLE001 - the database's own, whichever it is
+            logger.warning("the console cannot read the read model (%s)", type(why).__name__)
+            return None
+        if answer is None:
+            logger.warning("the read model did not answer the console in %g s", PATIENCE_SECONDS)
+        return answer
+
+    async def _read(self) -> Overall:
+        until = from_ms(self._clock.now_ms())
+        windows = [
+            Window(
+                name,
+                length.total_seconds(),
+                await self._read_model.lookup_statistics(until - length),
+            )
+            for name, length in WINDOWS
+        ]
+        return Overall(until, windows)

@@ -1,0 +1,62 @@
+"""The page of one basket: why its till got this answer."""
+
+from typing import Final
+
+from aiohttp import web
+
+from agents.customer_lookup.pages.basket_view import basket_view
+from agents.customer_lookup.pages.wording import age
+from web.access import caller_of
+from web.console.links import Links, with_query
+from web.console.pages import Pages
+from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
+from web.reveals import Reveals
+
+#: `?done=` of whoever comes from *Try it*.
+TRIED: Final = "tried"
+
+
+class Basket:
+    """`/baskets/<basket_id>`, and `/baskets?basket=` for the search box."""
+
+    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+        self._pages = pages
+        self._read_model = ports.read_model
+        self._references = ports.references
+        self._links = Links(ports.references)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The search and the page."""
+        return [web.get("/baskets", self.search), web.get("/baskets/{basket_id:[^/]+}", self.page)]
+
+    async def search(self, request: web.Request) -> web.Response:
+        """Lead to the basket that was typed, or ask for one."""
+        typed = request.query.get("basket", "").strip()
+        if is_sound(typed):
+            return web.Response(status=303, headers={"Location": self._links.basket(typed)})
+        error = f"A basket's id is 1 to {MAX_TEXT} printable characters." if typed else ""
+        return self._pages.render(
+            request, "baskets.html", status=400 if error else 200, typed=typed, error=error
+        )
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The timeline; 404 with what to do if nothing of the basket was seen."""
+        basket_id = self._references.read(request.match_info["basket_id"])
+        reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
+        history = await self._read_model.basket_history(basket_id) if is_sound(basket_id) else None
+        tried = request.query.get("done") == TRIED
+        return self._pages.render(
+            request,
+            "basket.html",
+            reveals=reveals,
+            # Whoever just tried it knows that there will be something.
+            status=200 if history or tried else 404,
+            basket_id=basket_id,
+            view=None if history is None else basket_view(history, reveals),
+            tried=tried,
+            reveal=with_query(request, reveal=None if reveals.in_full else "1"),
+            again=with_query(request),
+            age=age,
+            typed="",
+            error="",
+        )

@@ -1,0 +1,224 @@
+"""The page of one customer: fields, cached entries, answers, and what can be done about them."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from agents.customer_lookup.cache_commands import CacheCommand, Evict, Refresh
+from agents.customer_lookup.events import commanded
+from agents.customer_lookup.pages.cache_bar import cache_bar
+from agents.customer_lookup.pages.wording import age, tag_of
+from agents.customer_lookup.ports import CustomerHistory
+from posstream.domain.errors import PublishFailed
+from posstream.domain.masking import is_personal
+from posstream.domain.roles import Role
+from posstream.domain.times import from_ms
+from posstream.forgetting.forgetting import Unconfirmed
+from web import audit
+from web.access import caller_of
+from web.console.links import Links, with_query
+from web.console.pages import Pages
+from web.graphql.context import GraphQLContext, is_customer_id
+from web.graphql.forget import PATIENCE_SECONDS
+from web.reveals import Reveals
+
+#: `?done=` -> what was done.
+_DONE: Final[Mapping[str, str]] = {
+    "refreshed": "The workers ask the directory about every identifier now. Reload in a moment: "
+    "the bars start again once it answered, the fields below follow with the next scan.",
+    "evicted": "The workers drop the cached entries now, and the next scan asks the directory. "
+    "The bars still say when each was last fetched.",
+}
+_UNACKNOWLEDGED: Final = "The broker did not acknowledge it. Nothing is lost: try again."
+
+
+class CustomerPage:
+    """`/customers/<customer_id>` and its buttons."""
+
+    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+        self._pages = pages
+        self._ports = ports
+        self._links = Links(ports.references)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The page, and what its buttons ask for."""
+        path = "/customers/{customer_id:[^/]+}"
+        return [
+            web.get(path, self.page),
+            web.post(f"{path}/refresh", self.refresh),
+            web.post(f"{path}/evict", self.evict),
+            web.get(f"{path}/forget", self.confirm),
+            web.post(f"{path}/forget", self.forget),
+        ]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The customer; 404 if nobody of this id was seen."""
+        if not self._may_ask(request):
+            return self._pages.too_many_lookups(request)
+        history = await self._history(request)
+        if history is None:
+            return self._unknown(request)
+        return self._shown(request, history, done=_DONE.get(request.query.get("done", ""), ""))
+
+    async def refresh(self, request: web.Request) -> web.Response:
+        """Have the directory asked anew about each identifier."""
+        return await self._command(
+            request, "refresh", lambda identifier: Refresh(identifier, str(uuid.uuid4()))
+        )
+
+    async def evict(self, request: web.Request) -> web.Response:
+        """Have the entry of each identifier removed."""
+        return await self._command(request, "evict", Evict)
+
+    async def confirm(self, request: web.Request) -> web.Response:
+        """Say what forgetting does, and ask."""
+        if not caller_of(request).may(Role.OPERATOR):
+            return self._pages.forbidden(request, Role.OPERATOR)
+        if not self._may_ask(request):
+            return self._pages.too_many_lookups(request)
+        history = await self._history(request)
+        return self._unknown(request) if history is None else self._asked(request, history)
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Forget the customer, and show the report: the customer's page is gone by then."""
+        return await self._audited(request, "forget", Role.OPERATOR, self._forget)
+
+    async def _forget(
+        self, request: web.Request, history: CustomerHistory
+    ) -> tuple[str, web.Response]:
+        try:
+            outcome = await self._ports.forgetting.forget_customer(
+                history.customer.customer_id, patience_seconds=PATIENCE_SECONDS
+            )
+        except PublishFailed:
+            answer = self._asked(request, history, trouble=_UNACKNOWLEDGED, status=503)
+            return "refused, BROKER_UNAVAILABLE", answer
+        if isinstance(outcome, Unconfirmed):
+            answer = self._asked(request, history, trouble=outcome.why, status=504)
+            return "refused, UNCONFIRMED", answer
+        return "done", self._pages.render(
+            request, "customer_forgotten.html", report=outcome, from_ms=from_ms
+        )
+
+    async def _command(
+        self, request: web.Request, what: str, command: Callable[[str], CacheCommand]
+    ) -> web.Response:
+        async def send(request: web.Request, history: CustomerHistory) -> tuple[str, web.Response]:
+            try:
+                await self._publish(command(it.identifier) for it in history.identifiers)
+            except PublishFailed:
+                answer = self._shown(request, history, trouble=_UNACKNOWLEDGED, status=503)
+                return "refused, BROKER_UNAVAILABLE", answer
+            where = f"{self._links.customer(history.customer.customer_id)}?done={what}ed"
+            return "done", web.Response(status=303, headers={"Location": where})
+
+        return await self._audited(request, what, Role.SUPPORT, send)
+
+    async def _publish(self, commands: Iterable[CacheCommand]) -> None:
+        for command in commands:
+            for record in commanded(command, self._ports.partitions):
+                await self._ports.publisher.publish(record)
+
+    async def _audited(
+        self,
+        request: web.Request,
+        what: str,
+        needed: Role,
+        act: Callable[[web.Request, CustomerHistory], Awaitable[tuple[str, web.Response]]],
+    ) -> web.Response:
+        """Do something to a customer if the caller may, and write it down."""
+        caller, outcome = caller_of(request), "failed"
+        try:
+            if not caller.may(needed):
+                outcome = "FORBIDDEN"
+                return self._pages.forbidden(request, needed)
+            if not self._may_ask(request):
+                outcome = "refused, TOO_MANY_LOOKUPS"
+                return self._pages.too_many_lookups(request)
+            history = await self._history(request)
+            if history is None:
+                outcome = "refused, UNKNOWN_CUSTOMER"
+                return self._unknown(request)
+            outcome, answer = await act(request, history)
+            return answer
+        finally:
+            customer = {"customer_id": self._customer_id(request)}
+            audit.changed(caller, f"{what}Customer", customer, outcome)
+
+    def _may_ask(self, request: web.Request) -> bool:
+        """Whether the caller may try one more id, if it is a phone or an e-mail address.
+
+        Links have a sealed one: what is written out is tried.
+        """
+        if not is_personal(request.match_info["customer_id"]):
+            return True
+        return self._ports.budget.allows_page(caller_of(request), "the page customer")
+
+    async def _history(self, request: web.Request) -> CustomerHistory | None:
+        customer_id = self._customer_id(request)
+        if not is_customer_id(customer_id):
+            return None
+        return await self._ports.read_model.customer_history(customer_id)
+
+    def _customer_id(self, request: web.Request) -> str:
+        return self._ports.references.read(request.match_info["customer_id"])
+
+    def _shown(
+        self,
+        request: web.Request,
+        history: CustomerHistory,
+        *,
+        done: str = "",
+        trouble: str = "",
+        status: int = 200,
+    ) -> web.Response:
+        reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
+        plan = self._ports.configuration.current.value
+        now_ms = self._ports.clock.now_ms()
+        path = self._links.customer(history.customer.customer_id)
+        return self._pages.render(
+            request,
+            "customer.html",
+            reveals=reveals,
+            status=status,
+            customer=history.customer,
+            entries=[
+                (it, cache_bar(it.fetched_at, now_ms, plan.windows)) for it in history.identifiers
+            ],
+            serves_stale=plan.fallback_to_cache_on_error,
+            answers=history.answers,
+            done=done,
+            trouble=trouble,
+            here=path,
+            reveal=with_query(request, path, reveal=None if reveals.in_full else "1", done=None),
+            tag_of=tag_of,
+            age=age,
+        )
+
+    def _asked(
+        self,
+        request: web.Request,
+        history: CustomerHistory,
+        *,
+        trouble: str = "",
+        status: int = 200,
+    ) -> web.Response:
+        return self._pages.render(
+            request,
+            "customer_forget.html",
+            status=status,
+            customer=history.customer,
+            count=len(history.identifiers),
+            here=self._links.customer(history.customer.customer_id),
+            trouble=trouble,
+        )
+
+    def _unknown(self, request: web.Request) -> web.Response:
+        return self._pages.missing(
+            request,
+            "No such customer",
+            "Nobody of this id was seen, or the customer was forgotten.",
+            ("/customers", "All customers"),
+        )

@@ -1,0 +1,156 @@
+"""The first page: how this worker and all workers do, now and lately."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from agents.customer_lookup.lookup_split import LookupSplit
+from agents.customer_lookup.pages.all_workers import AllWorkers
+from agents.customer_lookup.pages.live import LivePages
+from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
+from agents.customer_lookup.pages.samples import value_of
+from posstream.domain.times import from_ms
+from posstream.metrics import Metrics
+from posstream.resilience.breaker import State
+from web.console.drawing import Segment, Sparkline, segments, sparkline
+from web.console.pages import Pages
+from web.graphql.context import GraphQLContext
+from web.headers import wants_html
+
+#: What "now" means of a rate, in seconds: a single step jumps about.
+NOW_SECONDS: Final = 10.0
+#: Paths for whoever is no browser.
+_INDEX: Final = """\
+posstream
+
+/                                            the operator console, for browsers
+/graphql/                                    GraphQL over HTTP
+/api/mock-customer-lookup/<identifier>/      the mock customer directory
+/asyncapi.json                               the topics, as an AsyncAPI 3 document
+/health/live                                 whether the worker lives
+/health/ready                                whether the worker can answer
+/metrics                                     what the worker counts, for Prometheus
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFigures:
+    """What this worker shows. Counts are those of the last `seconds`."""
+
+    seconds: float
+    lookups_per_second: float | None
+    lookups_line: Sparkline
+    split: LookupSplit
+    segments: list[Segment]
+    hit_ratio_line: Sparkline
+    p50_ms: float | None
+    p95_ms: float | None
+    attempts: int
+    failures: int
+    attempts_line: Sparkline
+    failures_line: Sparkline
+    coalesced: int
+    breaker: State
+    breaker_held: bool
+    breaker_opened: int
+    endpoint_host: str
+    events_in_flight: int
+    in_flight_line: Sparkline
+    calls_in_flight: int
+    calls_queued: int
+    commit_age_ms: float
+
+
+class Overview:
+    """`/` and its live updates."""
+
+    def __init__(
+        self,
+        pages: Pages,
+        ports: GraphQLContext,
+        metrics: Metrics,
+        sampler: Sampler,
+        live: LivePages,
+    ) -> None:
+        self._pages = pages
+        self._ports = ports
+        self._metrics = metrics
+        self._sampler = sampler
+        self._live = live
+        self._all_workers = AllWorkers(ports.read_model, ports.clock)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The page, and the stream that keeps it up to date."""
+        return [web.get("/", self._page), web.get("/console/live", self._follow)]
+
+    async def _page(self, request: web.Request) -> web.Response:
+        if not wants_html(request.headers.get(hdrs.ACCEPT)):
+            return web.Response(text=_INDEX, headers={hdrs.VARY: hdrs.ACCEPT})
+        response = self._pages.render(
+            request,
+            "overview.html",
+            this_worker=self._this_worker(),
+            all_workers=await self._every_worker(),
+        )
+        response.headers[hdrs.VARY] = hdrs.ACCEPT
+        return response
+
+    async def _follow(self, request: web.Request) -> web.StreamResponse:
+        return await self._live.stream(
+            request,
+            {"this-worker": self._this_worker_soon, "all-workers": self._every_worker},
+            self._sampler.next,
+        )
+
+    async def _this_worker_soon(self) -> str:
+        return self._this_worker()
+
+    def _this_worker(self) -> str:
+        now = from_ms(self._ports.clock.now_ms())
+        return self._pages.part("overview_this_worker.html", worker=self._figures(), now=now)
+
+    async def _every_worker(self) -> str:
+        overall = await self._all_workers.latest()
+        drawn = [segments(window.split) for window in overall.windows] if overall else []
+        return self._pages.part("overview_all_workers.html", overall=overall, segments=drawn)
+
+    def _figures(self) -> WorkerFigures:
+        sampler, metrics = self._sampler, self._metrics
+        lately, now, steps = sampler.since(), sampler.since(NOW_SECONDS), sampler.steps
+        endpoint, breaker = self._ports.breaker()
+        attempts = [step.per_second(step.attempts) for step in steps]
+        busiest = max((rate for rate in attempts if rate is not None), default=0.0)
+        return WorkerFigures(
+            seconds=lately.seconds,
+            lookups_per_second=now.per_second(now.split.lookups),
+            lookups_line=sparkline(
+                [step.per_second(step.split.lookups) for step in steps], most=MAX_STEPS
+            ),
+            split=lately.split,
+            segments=segments(lately.split),
+            hit_ratio_line=sparkline(
+                [step.split.hit_ratio for step in steps], most=MAX_STEPS, top=1.0
+            ),
+            p50_ms=lately.duration_ms(0.5),
+            p95_ms=lately.duration_ms(0.95),
+            attempts=lately.attempts,
+            failures=lately.failures,
+            attempts_line=sparkline(attempts, most=MAX_STEPS),
+            failures_line=sparkline(
+                [step.per_second(step.failures) for step in steps], most=MAX_STEPS, top=busiest
+            ),
+            coalesced=lately.coalesced,
+            breaker=breaker.state,
+            breaker_held=breaker.held,
+            breaker_opened=int(value_of(metrics.breaker_opened, "_total")),
+            endpoint_host=urlsplit(endpoint).netloc,
+            events_in_flight=int(value_of(metrics.events_in_flight)),
+            in_flight_line=sparkline(
+                [float(step.last.events_in_flight) for step in steps], most=MAX_STEPS
+            ),
+            calls_in_flight=int(value_of(metrics.api_calls_in_flight)),
+            calls_queued=int(value_of(metrics.api_calls_queued)),
+            commit_age_ms=value_of(metrics.commit_age_seconds) * 1000,
+        )

@@ -1,0 +1,129 @@
+"""What a worker had counted at a moment, and what happened between two of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.samples import Sample as Series
+
+from agents.customer_lookup.answers import AttemptStatus
+from agents.customer_lookup.lookup_split import LookupSplit, split
+from posstream.metrics import Metrics
+
+_API_FAILURES: Final = (AttemptStatus.FAILED, AttemptStatus.TIMEOUT)
+#: Of the label of an answer: there is no source, or no reason.
+_NONE: Final = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The counts of one worker since its start, and its gauges."""
+
+    #: Monotonic seconds.
+    taken_at: float
+    #: Answers by (source, reason), as `split` takes them.
+    answers: Mapping[tuple[str | None, str | None], int]
+    #: HTTP attempts by status.
+    attempts: Mapping[str, int]
+    #: How many attempts took at most so many seconds, ascending, the last one without a bound.
+    durations: Sequence[tuple[float, int]]
+    coalesced: int
+    events_in_flight: int
+
+
+def read_sample(metrics: Metrics, taken_at: float) -> Sample:
+    """What is counted now."""
+    return Sample(
+        taken_at=taken_at,
+        answers={
+            (_label(series, "source"), _label(series, "reason")): int(series.value)
+            for series in _series(metrics.answers, "_total")
+        },
+        attempts={
+            series.labels["status"]: int(series.value)
+            for series in _series(metrics.api_calls, "_total")
+        },
+        durations=[
+            (float(series.labels["le"]), int(series.value))
+            for series in _series(metrics.api_call_seconds, "_bucket")
+        ],
+        coalesced=int(value_of(metrics.coalesced, "_total")),
+        events_in_flight=int(value_of(metrics.events_in_flight)),
+    )
+
+
+def value_of(metric: MetricWrapperBase, suffix: str = "") -> float:
+    """The value of a metric without labels."""
+    return next(_series(metric, suffix)).value
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """What happened on a worker from one sample to a later one."""
+
+    first: Sample
+    last: Sample
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.last.taken_at - self.first.taken_at
+
+    @property
+    def split(self) -> LookupSplit:
+        """What was answered."""
+        before = self.first.answers
+        return split({key: count - before.get(key, 0) for key, count in self.last.answers.items()})
+
+    @property
+    def attempts(self) -> int:
+        """HTTP attempts that ended."""
+        return sum(self.last.attempts.values()) - sum(self.first.attempts.values())
+
+    @property
+    def failures(self) -> int:
+        """Those that ended FAILED or TIMEOUT; a 404 is an answer."""
+        return sum(
+            self.last.attempts.get(status, 0) - self.first.attempts.get(status, 0)
+            for status in _API_FAILURES
+        )
+
+    @property
+    def coalesced(self) -> int:
+        """Lookups that shared the call of another one."""
+        return self.last.coalesced - self.first.coalesced
+
+    def per_second(self, count: int) -> float | None:
+        """A count of it as a rate; None if no time has passed."""
+        return count / self.seconds if self.seconds > 0 else None
+
+    def duration_ms(self, share: float) -> float | None:
+        """What this share of the attempts took at most; None without attempts.
+
+        Estimated from the histogram as Prometheus does (`histogram_quantile`): within a bucket
+        the durations are taken to be spread evenly, and beyond the last bound nothing is known.
+        """
+        before = dict(self.first.durations)
+        reached = [(bound, count - before.get(bound, 0)) for bound, count in self.last.durations]
+        rank = share * reached[-1][1]
+        low, below = 0.0, 0
+        for bound, count in reached:
+            if count >= rank > 0:
+                # The last bucket, and an empty step, have no width to divide.
+                width = 0.0 if bound == float("inf") else bound - low
+                return 1000 * (low + width * (rank - below) / max(count - below, 1))
+            low, below = bound, count
+        return None
+
+
+def _series(metric: MetricWrapperBase, suffix: str) -> Iterator[Series]:
+    for family in metric.collect():
+        for series in family.samples:
+            if series.name == family.name + suffix:
+                yield series
+
+
+def _label(series: Series, name: str) -> str | None:
+    value = series.labels[name]
+    return None if value == _NONE else value

@@ -1,0 +1,1 @@
+"""The plugin's SQL tables, their migrations, projection and queries."""

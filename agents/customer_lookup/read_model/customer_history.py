@@ -1,0 +1,78 @@
+"""Read what leads to one customer, and what tills were told."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Final
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from agents.customer_lookup.answers import AttemptStatus
+from agents.customer_lookup.ports import AnswerRow, IdentifierRow
+from agents.customer_lookup.read_model.schema import (
+    CUSTOMER_IDENTIFIERS,
+    CUSTOMER_LOOKUP_LOGS,
+    LOOKUP_ANSWERS,
+)
+
+#: Most answers that are shown.
+MAX_ANSWERS: Final = 50
+#: Most identifiers; people have a few.
+MAX_IDENTIFIERS: Final = 100
+
+_IDENTIFIERS: Final = CUSTOMER_IDENTIFIERS.c
+_LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
+_ANSWERS: Final = LOOKUP_ANSWERS.c
+_COLUMNS: Final = tuple(_ANSWERS[field.name] for field in fields(AnswerRow))
+
+
+async def identifiers_of(connection: AsyncConnection, customer_id: str) -> Sequence[IdentifierRow]:
+    """The identifiers that lead to a customer now, sorted."""
+    # A refresh brings no answer, only an attempt: an entry is as old as the newest good one.
+    asked_at = (
+        select(func.max(_LOGS.request_timestamp))
+        .where(
+            _LOGS.customer_identifier == _IDENTIFIERS.identifier,
+            _LOGS.status == AttemptStatus.SUCCESS,
+        )
+        .scalar_subquery()
+    )
+    statement = (
+        select(
+            _IDENTIFIERS.identifier,
+            _IDENTIFIERS.kind,
+            _IDENTIFIERS.first_seen_at,
+            _IDENTIFIERS.fetched_at,
+            asked_at.label("asked_at"),
+        )
+        .where(_IDENTIFIERS.customer_id == customer_id)
+        .order_by(_IDENTIFIERS.identifier)
+        .limit(MAX_IDENTIFIERS)
+    )
+    return [
+        IdentifierRow(
+            identifier=row.identifier,
+            kind=row.kind,
+            first_seen_at=row.first_seen_at,
+            fetched_at=max(row.fetched_at, row.asked_at or row.fetched_at),
+        )
+        for row in await connection.execute(statement)
+    ]
+
+
+async def answers_to(
+    connection: AsyncConnection, customer_id: str, identifiers: Sequence[str]
+) -> Sequence[AnswerRow]:
+    """The newest answers for these identifiers, newest first; none with another customer."""
+    if not identifiers:
+        return []
+    statement = (
+        select(*_COLUMNS)
+        .where(
+            _ANSWERS.customer_identifier.in_(identifiers),
+            or_(_ANSWERS.customer_id == customer_id, _ANSWERS.customer_id.is_(None)),
+        )
+        .order_by(_ANSWERS.occurred_at.desc(), _ANSWERS.event_id.desc())
+        .limit(MAX_ANSWERS)
+    )
+    return [AnswerRow(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - public in SQLAlchemy

@@ -1,0 +1,115 @@
+"""What SQL knows of a customer who is to be forgotten: names, rows, and the marks that there are.
+
+It only reads: the rows go when the projection gets the marks (`forgotten`).
+"""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from agents.customer_lookup.read_model.schema import (
+    BASKET_IDENTIFICATIONS,
+    BASKETS,
+    CUSTOMER_IDENTIFIERS,
+    CUSTOMER_LOOKUP_LOGS,
+    CUSTOMERS,
+    FORGOTTEN_SUBJECTS,
+    LOOKUP_ANSWERS,
+    READ_MODEL,
+)
+from posstream.domain.times import to_ms
+from posstream.forgetting.marks import Forgotten, Trail
+from posstream.forgetting.ports import Erasure
+from posstream.read_model.engine import read_only
+
+
+class SqlErasure(Erasure):
+    """The read model in SQLite or PostgreSQL; every method may raise the database's errors.
+
+    Args:
+        engine: from `engine.create_engine`, migrated.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = read_only(engine)
+
+    async def trail(self, identifier: str) -> Trail:
+        """The customer of a normalised identifier, with all identifiers that lead there now.
+
+        The given identifier is the last one. One that nobody knows is all there is.
+        """
+        columns = CUSTOMER_IDENTIFIERS.c
+        owner = select(columns.customer_id).where(columns.identifier == identifier)
+        async with self._engine.connect() as connection:
+            customer_ids = tuple(await connection.scalars(owner))
+            aliases = await connection.scalars(
+                select(columns.identifier)
+                .where(columns.customer_id.in_(customer_ids), columns.identifier != identifier)
+                .order_by(columns.identifier)
+            )
+            return Trail((*aliases, identifier), customer_ids)
+
+    async def trail_of_customer(self, customer_id: str) -> Trail:
+        """A customer with all identifiers that lead there now; there may be none."""
+        columns = CUSTOMER_IDENTIFIERS.c
+        statement = (
+            select(columns.identifier)
+            .where(columns.customer_id == customer_id)
+            .order_by(columns.identifier)
+        )
+        async with self._engine.connect() as connection:
+            return Trail(tuple(await connection.scalars(statement)), (customer_id,))
+
+    async def rows(self, trail: Trail) -> Mapping[str, int]:
+        """How many rows of each table tell of a customer; of baskets, how many refer to them."""
+        conditions = _conditions(trail)
+        async with self._engine.connect() as connection:
+            return {
+                table.name: await connection.scalar(
+                    select(func.count()).select_from(table).where(conditions[table.name])
+                )
+                or 0
+                for table in READ_MODEL
+            }
+
+    async def marks(self, subjects: Collection[str]) -> Mapping[str, Forgotten]:
+        """The marks that there are, by their subject."""
+        columns = FORGOTTEN_SUBJECTS.c
+        statement = select(columns.subject, columns.forgotten_at, columns.cache_entries).where(
+            columns.subject.in_(sorted(subjects))
+        )
+        async with self._engine.connect() as connection:
+            return {
+                subject: Forgotten(subject, to_ms(forgotten_at), cache_entries)
+                for subject, forgotten_at, cache_entries in await connection.execute(statement)
+            }
+
+
+def _conditions(trail: Trail) -> Mapping[str, ColumnElement[bool]]:
+    identifiers, customer_ids = trail.identifiers, trail.customer_ids
+    answers = LOOKUP_ANSWERS.c
+    told = or_(answers.customer_identifier.in_(identifiers), answers.customer_id.in_(customer_ids))
+    found = select(answers.event_id).where(and_(told, answers.customer_id.is_not(None)))
+    identifications = BASKET_IDENTIFICATIONS.c
+    return {
+        CUSTOMERS.name: or_(
+            CUSTOMERS.c.customer_id.in_(customer_ids), CUSTOMERS.c.identifier.in_(identifiers)
+        ),
+        CUSTOMER_IDENTIFIERS.name: or_(
+            CUSTOMER_IDENTIFIERS.c.identifier.in_(identifiers),
+            CUSTOMER_IDENTIFIERS.c.customer_id.in_(customer_ids),
+        ),
+        BASKETS.name: or_(
+            BASKETS.c.customer_id.in_(customer_ids), BASKETS.c.identified_by.in_(found)
+        ),
+        BASKET_IDENTIFICATIONS.name: or_(
+            identifications.customer_identifier.in_(identifiers),
+            identifications.customer_id.in_(customer_ids),
+        ),
+        CUSTOMER_LOOKUP_LOGS.name: or_(
+            CUSTOMER_LOOKUP_LOGS.c.customer_identifier.in_(identifiers),
+            CUSTOMER_LOOKUP_LOGS.c.customer_id.in_(customer_ids),
+        ),
+        LOOKUP_ANSWERS.name: told,
+    }

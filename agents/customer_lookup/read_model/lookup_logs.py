@@ -1,0 +1,55 @@
+"""Read the audit: the attempts, page by page, newest first."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from agents.customer_lookup.ports import LogPosition, LookupLogRow
+from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS
+
+_LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
+_COLUMNS: Final = tuple(_LOGS[field.name] for field in fields(LookupLogRow))
+#: The event_id breaks ties: unlike the number of a row it outlives a rebuild.
+_NEWEST_FIRST: Final = (_LOGS.request_timestamp.desc(), _LOGS.event_id.desc())
+
+
+async def newest_attempts(
+    connection: AsyncConnection, *conditions: ColumnElement[bool], first: int
+) -> Sequence[LookupLogRow]:
+    """The newest attempts that meet all conditions, newest first, at most `first`."""
+    statement = select(*_COLUMNS).where(*conditions).order_by(*_NEWEST_FIRST).limit(first)
+    return [LookupLogRow(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - public in SQLAlchemy
+
+
+def is_older_than(position: LogPosition) -> ColumnElement[bool]:
+    """What comes after `position` in the list: a row value, which an index can start at."""
+    return tuple_(_LOGS.request_timestamp, _LOGS.event_id) < tuple_(
+        literal(position.request_timestamp, _LOGS.request_timestamp.type),
+        literal(position.event_id, _LOGS.event_id.type),
+    )
+
+
+def has(
+    *, status: str | None = None, identifier: str | None = None, basket_id: str | None = None
+) -> list[ColumnElement[bool]]:
+    """The conditions of those that are given."""
+    wanted = (
+        (_LOGS.status, status),
+        (_LOGS.customer_identifier, identifier),
+        (_LOGS.basket_id, basket_id),
+    )
+    return [column == value for column, value in wanted if value is not None]
+
+
+def made_one_of(calls: Iterable[tuple[str, datetime]]) -> ColumnElement[bool]:
+    """The attempts for an identifier that were asked at a moment, for any of the pairs."""
+    return or_(
+        *(
+            and_(_LOGS.customer_identifier == identifier, _LOGS.request_timestamp == asked_at)
+            for identifier, asked_at in calls
+        )
+    )

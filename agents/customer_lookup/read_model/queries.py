@@ -1,0 +1,366 @@
+"""Read the read model: customers, baskets and lookups for the web view, in a few statements."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from agents.customer_lookup.answers import AttemptStatus
+from agents.customer_lookup.ports import (
+    AnswerFilter,
+    AnswerPosition,
+    AnswerRow,
+    AnswerWindow,
+    BasketHistory,
+    BasketRow,
+    CustomerHistory,
+    CustomerRow,
+    LogPosition,
+    LookupLogRow,
+    LookupStatistics,
+    MarkedAttempts,
+    ReadModel,
+)
+from agents.customer_lookup.read_model.answer_windows import (
+    answer_window,
+    answers_by_version,
+    marked_attempts,
+)
+from agents.customer_lookup.read_model.basket_history import (
+    attempts_for,
+    newest_answers,
+    origins_of,
+)
+from agents.customer_lookup.read_model.customer_history import answers_to, identifiers_of
+from agents.customer_lookup.read_model.lookup_answers import answers_beside
+from agents.customer_lookup.read_model.lookup_logs import has, is_older_than, newest_attempts
+from agents.customer_lookup.read_model.lookup_statistics import lookup_statistics
+from agents.customer_lookup.read_model.schema import BASKETS, CUSTOMER_IDENTIFIERS, CUSTOMERS
+from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.printable import is_storable
+from posstream.domain.search import folded
+from posstream.read_model.engine import read_only
+from posstream.read_model.reading import reading
+
+#: Most rows that one call returns.
+MAX_LIMIT: Final = 1_000
+
+_CUSTOMER: Final = (
+    CUSTOMERS.c.customer_id,
+    CUSTOMERS.c.identifier,
+    CUSTOMERS.c.first_name,
+    CUSTOMERS.c.last_name,
+    CUSTOMERS.c.email,
+    CUSTOMERS.c.phone,
+    CUSTOMERS.c.loyalty_points,
+    CUSTOMERS.c.tier,
+    CUSTOMERS.c.total_purchases,
+    CUSTOMERS.c.last_purchase_date,
+    CUSTOMERS.c.created_at,
+    CUSTOMERS.c.updated_at,
+)
+_BASKET: Final = (
+    BASKETS.c.basket_id,
+    BASKETS.c.employee_id,
+    BASKETS.c.terminal_id,
+    BASKETS.c.customer_id,
+    BASKETS.c.started_at,
+    BASKETS.c.identified_at,
+)
+
+
+class SqlReadModel(ReadModel):
+    """The read model in SQLite or PostgreSQL; every method may raise the database's errors.
+
+    And `ReadModelBusy`, where too many read at once or one asks too much.
+
+    Args:
+        engine: from `engine.create_engine`, migrated.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = read_only(engine)
+
+    async def customer(self, customer_id: str) -> CustomerRow | None:
+        """One customer by id; None if there is none."""
+        return (await self.customers_by_ids([customer_id])).get(customer_id)
+
+    async def customers_by_ids(self, ids: Iterable[str]) -> Mapping[str, CustomerRow]:
+        """The customers among `ids` that exist, by id; for a data loader."""
+        asked = _asked(ids)
+        if not asked:
+            return {}
+        found = await self._customers(CUSTOMERS.c.customer_id.in_(asked), limit=len(asked))
+        return {row.customer_id: row for row in found}
+
+    async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
+        """The baskets among `ids` of which anything was seen, by id; for a data loader."""
+        asked = _asked(ids)
+        if not asked:
+            return {}
+        async with reading(self._engine) as connection:
+            return await _baskets(connection, asked)
+
+    async def customer_by_identifier(self, identifier: str) -> CustomerRow | None:
+        """One customer by a normalised identifier, any of the known ones."""
+        if not is_storable(identifier):
+            return None
+        owner = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
+            CUSTOMER_IDENTIFIERS.c.identifier == identifier
+        )
+        found = await self._customers(CUSTOMERS.c.customer_id.in_(owner), limit=1)
+        return found[0] if found else None
+
+    async def all_customers(
+        self,
+        *,
+        tier: str | None = None,
+        search: str | None = None,
+        names_only: bool = False,
+        limit: int = 100,
+    ) -> Sequence[CustomerRow]:
+        """Customers by customer_id, at most `limit`.
+
+        Args:
+            tier: exactly this tier.
+            search: part of a name, e-mail, phone or identifier, in any writing; blank = all.
+            names_only: search names alone.
+            limit: 1 to 1,000; what is outside counts as the nearer end.
+        """
+        return await self.next_customers(
+            first=limit, tier=tier, search=search, names_only=names_only
+        )
+
+    async def next_customers(
+        self,
+        *,
+        first: int,
+        after: str | None = None,
+        tier: str | None = None,
+        search: str | None = None,
+        names_only: bool = False,
+    ) -> Sequence[CustomerRow]:
+        """The next customers by customer_id, at most `first` of them.
+
+        Args:
+            first: 1 to 1,000; what is outside counts as the nearer end.
+            after: only those whose customer_id is greater.
+            tier: as in `all_customers`.
+            search: as in `all_customers`.
+            names_only: as in `all_customers`.
+        """
+        if not all(is_storable(text or "") for text in (after, tier, search)):
+            return []
+        conditions: list[ColumnElement[bool]] = []
+        if after is not None:
+            conditions.append(CUSTOMERS.c.customer_id > after)
+        if tier is not None:
+            conditions.append(CUSTOMERS.c.tier == tier)
+        if search and folded(search):
+            conditions.append(_is_named(search) if names_only else _is_found_by(search))
+        return await self._customers(*conditions, limit=_bounded(first))
+
+    async def customer_history(self, customer_id: str) -> CustomerHistory | None:
+        """One customer with identifiers and the newest answers; None if there is none."""
+        if not is_storable(customer_id):
+            return None
+        one = select(*_CUSTOMER).where(CUSTOMERS.c.customer_id == customer_id)
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(one)).one_or_none()
+            if row is None:
+                return None
+            identifiers = await identifiers_of(connection, customer_id)
+            names = tuple(it.identifier for it in identifiers)
+            answers = await answers_to(connection, customer_id, names)
+        customer = CustomerRow(**row._mapping, identifiers=names)  # noqa: SLF001 - public in SQLAlchemy
+        return CustomerHistory(customer, identifiers, answers)
+
+    async def basket(self, basket_id: str) -> BasketRow | None:
+        """One basket by id; None if nothing of it was seen."""
+        return (await self.baskets_by_ids([basket_id])).get(basket_id)
+
+    async def lookup_logs(
+        self,
+        *,
+        first: int,
+        after: LogPosition | None = None,
+        status: AttemptStatus | None = None,
+        identifier: str | None = None,
+        basket_id: str | None = None,
+    ) -> Sequence[LookupLogRow]:
+        """The next attempts, newest first, at most `first` of them.
+
+        Args:
+            first: 1 to 1,000; what is outside counts as the nearer end.
+            after: only those that come after this one in the list, so are older.
+            status: exactly this one.
+            identifier: exactly this one, normalised.
+            basket_id: those of the lookups of this basket.
+        """
+        place = "" if after is None else after.event_id
+        if not all(is_storable(text or "") for text in (place, identifier, basket_id)):
+            return []
+        conditions = has(status=status, identifier=identifier, basket_id=basket_id)
+        if after is not None:
+            conditions.append(is_older_than(after))
+        async with reading(self._engine) as connection:
+            return await newest_attempts(connection, *conditions, first=_bounded(first))
+
+    async def lookup_statistics(self, since: datetime) -> LookupStatistics:
+        """What was counted from `since` on, answers and attempts each by their own time."""
+        async with reading(self._engine) as connection:
+            return await lookup_statistics(connection, since)
+
+    async def lookup_answers(
+        self,
+        wanted: AnswerFilter,
+        *,
+        first: int,
+        older_than: AnswerPosition | None = None,
+        newer_than: AnswerPosition | None = None,
+    ) -> Sequence[AnswerRow]:
+        """The terminal answers next to a place, newest first, at most `first` of them.
+
+        Args:
+            wanted: all of its conditions hold.
+            first: 1 to 1,000; what is outside counts as the nearer end.
+            older_than: those that come right after this one in the list.
+            newer_than: those that come right before it; not together with `older_than`.
+        """
+        place = older_than or newer_than
+        named = ("" if place is None else place.event_id, wanted.identifier, wanted.basket_id)
+        if not all(is_storable(text or "") for text in named):
+            return []
+        async with reading(self._engine) as connection:
+            return await answers_beside(
+                connection,
+                wanted,
+                first=_bounded(first),
+                older_than=older_than,
+                newer_than=newer_than,
+            )
+
+    async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
+        """The answers from `since` up to but not including `until`."""
+        async with reading(self._engine) as connection:
+            return await answer_window(connection, since, until)
+
+    async def marked_attempts(
+        self, since: datetime, until: datetime, *, mark: str
+    ) -> MarkedAttempts:
+        """The attempts of a window that were told apart by the start of their error message."""
+        async with reading(self._engine) as connection:
+            return await marked_attempts(connection, since, until, mark)
+
+    async def answers_by_version(
+        self, versions: Collection[int], since: datetime
+    ) -> Mapping[int, Mapping[tuple[str | None, str | None], int]]:
+        """The answers from `since` on by version of the configuration; one statement."""
+        async with reading(self._engine) as connection:
+            return await answers_by_version(connection, versions, since)
+
+    async def basket_history(self, basket_id: str) -> BasketHistory | None:
+        """All that is known of one basket; None if nothing of it was seen."""
+        if not is_storable(basket_id):
+            return None
+        async with reading(self._engine) as connection:
+            basket = (await _baskets(connection, [basket_id])).get(basket_id)
+            answers = await newest_answers(connection, basket_id)
+            attempts = await attempts_for(connection, basket_id)
+            origins = await origins_of(connection, answers)
+        if basket is None and not answers and not attempts:
+            return None
+        known = None if basket is None else basket.customer_id
+        return BasketHistory(
+            basket_id=basket_id,
+            basket=basket,
+            answers=answers,
+            attempts=attempts,
+            origins=origins,
+            customer=None if known is None else await self.customer(known),
+        )
+
+    async def _customers(self, *conditions: ColumnElement[bool], limit: int) -> list[CustomerRow]:
+        statement = (
+            select(*_CUSTOMER).where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
+        )
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(statement)).all()
+            identifiers = await _identifiers(connection, [row.customer_id for row in rows])
+        return [
+            CustomerRow(**row._mapping, identifiers=tuple(identifiers.get(row.customer_id, ())))  # noqa: SLF001 - public in SQLAlchemy
+            for row in rows
+        ]
+
+
+async def _baskets(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, BasketRow]:
+    """The baskets that were seen, by id."""
+    statement = select(*_BASKET).where(BASKETS.c.basket_id.in_(ids))
+    rows = await connection.execute(statement)
+    return {row.basket_id: BasketRow(**row._mapping) for row in rows}  # noqa: SLF001 - public in SQLAlchemy
+
+
+async def _identifiers(
+    connection: AsyncConnection, customer_ids: Sequence[str]
+) -> dict[str, list[str]]:
+    """The identifiers of each customer, sorted, in one statement for all of them."""
+    found: dict[str, list[str]] = {}
+    if not customer_ids:
+        return found
+    statement = (
+        select(CUSTOMER_IDENTIFIERS.c.customer_id, CUSTOMER_IDENTIFIERS.c.identifier)
+        .where(CUSTOMER_IDENTIFIERS.c.customer_id.in_(customer_ids))
+        .order_by(CUSTOMER_IDENTIFIERS.c.identifier)
+    )
+    for customer_id, identifier in await connection.execute(statement):
+        found.setdefault(customer_id, []).append(identifier)
+    return found
+
+
+def _is_found_by(search: str) -> ColumnElement[bool]:
+    """The condition that a name, an e-mail, a phone or an identifier contains the text."""
+    parts = _spellings(search)
+    # A normalised identifier is in one case throughout: that is twice as fast as folding each.
+    identifiers = {*parts, *(part.upper() for part in parts)}
+    normal = normalise(search, card_guard=False)
+    if isinstance(normal, Identifier):
+        parts.add(normal.value.casefold())
+        identifiers.add(normal.value)
+    aliases = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
+        _contains(CUSTOMER_IDENTIFIERS.c.identifier, identifiers)
+    )
+    return or_(_contains(CUSTOMERS.c.search_text, parts), CUSTOMERS.c.customer_id.in_(aliases))
+
+
+def _is_named(search: str) -> ColumnElement[bool]:
+    """The condition that the name contains the text.
+
+    The name is the first of the three lines that are searched: two more come after it.
+    """
+    escaped = (re.sub(r"([/%_])", r"/\1", part) for part in _spellings(search))
+    text = CUSTOMERS.c.search_text
+    return or_(*(text.like(f"%{part}%\n%\n%", escape="/") for part in sorted(escaped)))
+
+
+def _spellings(search: str) -> set[str]:
+    """The spellings of a text in rows: folded, or only case-folded (rows of earlier releases)."""
+    text = " ".join(search.split())
+    before = {unicodedata.normalize(form, text).casefold() for form in ("NFC", "NFD")}
+    return {folded(text), *before}
+
+
+def _contains(column: ColumnElement[str], parts: Iterable[str]) -> ColumnElement[bool]:
+    return or_(*(column.contains(part, autoescape=True) for part in sorted(parts)))
+
+
+def _asked(ids: Iterable[str]) -> list[str]:
+    """Each id once, without those that no database could hold."""
+    return sorted({one for one in ids if is_storable(one)})
+
+
+def _bounded(first: int) -> int:
+    return max(1, min(first, MAX_LIMIT))

@@ -1,0 +1,375 @@
+"""Events into rows: of all events for one row the same one wins, whatever their order."""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Table
+
+from agents.customer_lookup import topics
+from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.fields import (
+    Row,
+    UnusableEventError,
+    key_of,
+    moment_of,
+    plain,
+    text_of,
+    whole_of,
+)
+from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
+from posstream.domain.identifier import Identifier, IdentifierKind, normalise
+from posstream.domain.payment_card import holds_payment_card
+from posstream.domain.search import folded
+from posstream.domain.times import parse_utc
+from posstream.forgetting.forgotten import trace_of_answer, trace_of_attempt
+from posstream.forgetting.marks import Marks, Trace
+from posstream.kafka.topics import CUSTOMER_FORGOTTEN
+from posstream.read_model.projection import ProjectedEvent
+
+_log = logging.getLogger(__name__)
+
+_MAX_MONEY: Final = Decimal(10) ** 13
+
+
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class BasketStarted:
+    """A valid `basket-started` event. `occurred_at` is None if it cannot be read."""
+
+    basket_id: str
+    employee_id: str
+    terminal_id: str
+    occurred_at: datetime | None
+
+
+def read_basket_started(value: object, *, card_guard: bool = True) -> BasketStarted | None:
+    """Judge the value of a `basket-started` event; any service may have written it.
+
+    Returns None for what is no such event: a field missing or of a wrong type, an id that is
+    empty, longer than 256 characters, has control characters, or holds a payment-card number. Ids
+    may be whole numbers, but for `basket_id`, which is a key. An `occurred_at` that cannot be read
+    counts as absent.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    if value.get("event_type") not in (None, "BASKET_STARTED"):
+        return None
+    try:
+        started = BasketStarted(
+            basket_id=key_of(value, "basket_id"),
+            employee_id=key_of(value, "employee_id", numbers=True),
+            terminal_id=key_of(value, "terminal_id", numbers=True),
+            occurred_at=parse_utc(value.get("occurred_at")),
+        )
+    except UnusableEventError:
+        return None
+    ids = (started.basket_id, started.employee_id, started.terminal_id)
+    return None if card_guard and any(map(holds_payment_card, ids)) else started
+
+
+def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]]:
+    """The keys of the rows that events become, for each table of the read model."""
+    batch = Batch()
+    for event in events:
+        batch.take(event)
+    return {table: batch.of(table).keys() for table in schema.READ_MODEL}
+
+
+def log_skipped(event: ProjectedEvent, why: str) -> None:
+    """Log that an event leaves no row, without its content."""
+    _log.warning("skipped an event of %s: %s", event.place or event.topic, why)
+
+
+@dataclass(slots=True)
+class Batch:
+    """The rows of a batch by their key, one for each: the winner among its events."""
+
+    #: Whoever is covered by them leaves no row.
+    marks: Marks = field(default_factory=Marks)
+    #: Of every event that tells of a person.
+    traces: list[Trace] = field(default_factory=list)
+    #: New marks, by their subject.
+    forgotten: dict[str, Row] = field(default_factory=dict)
+    customers: dict[str, Row] = field(default_factory=dict)
+    identifiers: dict[str, Row] = field(default_factory=dict)
+    baskets: dict[str, Row] = field(default_factory=dict)
+    identifications: dict[str, Row] = field(default_factory=dict)
+    logs: dict[str, Row] = field(default_factory=dict)
+    answers: dict[str, Row] = field(default_factory=dict)
+
+    def of(self, table: Table) -> Mapping[str, Row]:
+        """The rows of one table by their key."""
+        rows: Mapping[Table, Mapping[str, Row]] = {
+            schema.CUSTOMERS: self.customers,
+            schema.CUSTOMER_IDENTIFIERS: self.identifiers,
+            schema.BASKETS: self.baskets,
+            schema.BASKET_IDENTIFICATIONS: self.identifications,
+            schema.CUSTOMER_LOOKUP_LOGS: self.logs,
+            schema.LOOKUP_ANSWERS: self.answers,
+        }
+        return rows[table]
+
+    def take(self, event: ProjectedEvent) -> str | None:
+        """Take one event in, wholly or not at all; then the result says why not."""
+        try:
+            self._add(event)
+        except UnusableEventError as why:
+            return str(why)
+        except Exception as why:  # noqa: BLE001 - one bad event must never fail a batch
+            # The message of a foreign exception may quote the event.
+            return type(why).__name__
+        return None
+
+    def _add(self, event: ProjectedEvent) -> None:
+        if event.topic == topics.BASKET_STARTED:
+            started = read_basket_started(event.value)
+            if started is None:
+                raise UnusableEventError("it is no basket-started event")
+            self._start(started)
+        elif event.topic == topics.CUSTOMER_DATA_FETCHED:
+            self._found(event.value)
+        elif event.topic == topics.CUSTOMER_LOOKUP_FAILED:
+            answer = _answer_row(event.value, None)
+            if not self._is_over(trace_of_answer(answer)):
+                self._answer(answer)
+        elif event.topic == topics.CUSTOMER_LOOKUP_LOGGED:
+            row = _log_row(event.value)
+            if not self._is_over(trace_of_attempt(row)):
+                _keep_first(self.logs, row, lambda row: row["request_timestamp"])
+        elif event.topic == CUSTOMER_FORGOTTEN:
+            self._forget(_mark_row(event.value))
+        else:
+            raise UnusableEventError("the topic is not projected")
+
+    def _start(self, started: BasketStarted) -> None:
+        row = self._basket(started.basket_id)
+        if row["employee_id"] is None or _start_rank(
+            started.occurred_at, started.employee_id, started.terminal_id
+        ) < _start_rank(row["started_at"], row["employee_id"], row["terminal_id"]):
+            row["employee_id"] = started.employee_id
+            row["terminal_id"] = started.terminal_id
+            row["started_at"] = started.occurred_at
+
+    def _found(self, value: Mapping[str, Any]) -> None:
+        customer = _customer(value)
+        answer = _answer_row(value, customer.customer_id)
+        identifier, fetched_at = answer["customer_identifier"], answer["fetched_at"]
+        if fetched_at is None:
+            raise UnusableEventError("fetched_at is missing")
+        customer_row = _customer_row(customer, value, identifier, fetched_at)
+        if self._is_over(trace_of_answer(answer)):
+            return
+        self._answer(answer)
+        _keep_last(
+            self.customers,
+            customer.customer_id,
+            customer_row,
+            rank=("fetched_at", "identifier"),
+            earliest="created_at",
+        )
+        _keep_last(
+            self.identifiers,
+            identifier,
+            {
+                "identifier": identifier,
+                "customer_id": customer.customer_id,
+                "kind": answer["identifier_kind"],
+                "first_seen_at": fetched_at,
+                "fetched_at": fetched_at,
+            },
+            rank=("fetched_at", "customer_id"),
+            earliest="first_seen_at",
+        )
+        identified = {
+            "identified_at": answer["identified_at"],
+            "identified_by": answer["event_id"],
+            "customer_id": customer.customer_id,
+        }
+        basket = self._basket(answer["basket_id"])
+        if basket["identified_at"] is None or tuple(identified.values()) > tuple(
+            basket[name] for name in identified
+        ):
+            basket.update(identified)
+
+    def _answer(self, row: Row) -> None:
+        def rank(row: Row) -> tuple[bool, datetime]:
+            return row["reason"] is not None, row["occurred_at"]
+
+        _keep_first(self.answers, row, rank)
+        columns = schema.BASKET_IDENTIFICATIONS.columns.keys()
+        _keep_first(self.identifications, {name: row[name] for name in columns}, rank)
+
+    def _is_over(self, trace: Trace) -> bool:
+        """Whether an event is from before its customer was forgotten."""
+        self.traces.append(trace)
+        return self.marks.cover(trace)
+
+    def _forget(self, row: Row) -> None:
+        def rank(row: Row) -> tuple[datetime, int]:
+            return row["forgotten_at"], row["cache_entries"]
+
+        known = self.forgotten.setdefault(row["subject"], row)
+        if rank(row) > rank(known):
+            self.forgotten[row["subject"]] = row
+
+    def _basket(self, basket_id: str) -> Row:
+        return self.baskets.setdefault(
+            basket_id,
+            dict.fromkeys(schema.BASKETS.columns.keys()) | {"basket_id": basket_id},
+        )
+
+
+def batch_of(events: Iterable[ProjectedEvent]) -> Batch:
+    """The rows of some events; an unusable event is logged and skipped."""
+    batch = Batch()
+    for event in events:
+        why_not = batch.take(event)
+        if why_not is not None:
+            log_skipped(event, why_not)
+    return batch
+
+
+def _start_rank(
+    occurred_at: datetime | None, employee_id: str, terminal_id: str
+) -> tuple[datetime, bool, str, str]:
+    return occurred_at or _END_OF_TIME, occurred_at is None, employee_id, terminal_id
+
+
+def _keep_first(rows: dict[str, Row], row: Row, rank: Callable[[Row], Any]) -> None:
+    known = rows.setdefault(row["event_id"], row)
+    if rank(row) < rank(known):
+        rows[row["event_id"]] = row
+
+
+def _keep_last(
+    rows: dict[str, Row], key: str, row: Row, *, rank: Iterable[str], earliest: str
+) -> None:
+    known = rows.setdefault(key, row)
+    first = min(row[earliest], known[earliest])
+    if [row[name] for name in rank] > [known[name] for name in rank]:
+        rows[key] = row
+    rows[key][earliest] = first
+
+
+def _customer(value: Mapping[str, Any]) -> Customer:
+    document = value.get("customer")
+    # The guard on payment cards did its work before the event was written.
+    customer = read_customer(plain(document), card_guard=False)
+    if isinstance(customer, InvalidCustomer):
+        raise UnusableEventError(f"customer: {customer.why}")
+    if abs(customer.total_purchases) >= _MAX_MONEY:
+        raise UnusableEventError("customer: total_purchases is out of range")
+    return customer
+
+
+def _customer_row(
+    customer: Customer, value: Mapping[str, Any], identifier: str, fetched_at: datetime
+) -> Row:
+    attributes = plain(value["customer"].get("attributes"))
+    return {
+        "customer_id": customer.customer_id,
+        "identifier": identifier,
+        "first_name": customer.first_name,
+        "last_name": customer.last_name,
+        "email": customer.email,
+        "phone": customer.phone,
+        "loyalty_points": customer.loyalty_points,
+        "tier": customer.tier,
+        "total_purchases": customer.total_purchases,
+        "last_purchase_date": customer.last_purchase_date,
+        # Of the data, not of the clock: a replay tomorrow must give today's rows.
+        "created_at": fetched_at,
+        "updated_at": fetched_at,
+        "attributes": attributes if isinstance(attributes, dict) else {},
+        "fetched_at": fetched_at,
+        "search_text": search_text(customer),
+    }
+
+
+def search_text(customer: Customer) -> str:
+    """The text that `search` looks through, folded: name, e-mail and phone, a line each."""
+    phone, normal = customer.phone, normalise(customer.phone, card_guard=False)
+    if isinstance(normal, Identifier) and normal.kind is IdentifierKind.PHONE:
+        phone = phone if normal.value == phone else f"{phone} {normal.value}"
+    lines = (f"{customer.first_name} {customer.last_name}", customer.email, phone)
+    return "\n".join(folded(line) for line in lines)
+
+
+def _answer_row(value: Mapping[str, Any], customer_id: str | None) -> Row:
+    fetched_at = moment_of(value, "fetched_at")
+    occurred_at = moment_of(value, "occurred_at") or fetched_at
+    identified_at = moment_of(value, "identified_at") or occurred_at
+    if occurred_at is None or identified_at is None:
+        raise UnusableEventError("occurred_at is missing")
+    found = customer_id is not None
+    return {
+        "event_id": key_of(value, "event_id"),
+        "lookup_id": text_of(value, "lookup_id"),
+        "event_type": "CUSTOMER_DATA_FETCHED" if found else "CUSTOMER_LOOKUP_FAILED",
+        "basket_id": key_of(value, "basket_id"),
+        "customer_identifier": key_of(value, "customer_identifier"),
+        "identifier_kind": text_of(value, "identifier_kind"),
+        "customer_id": customer_id,
+        "source": text_of(value, "source"),
+        # Never empty on a failure: it is what tells one from an answer with a customer.
+        "reason": None if found else text_of(value, "reason") or "UNKNOWN",
+        "error_message": None if found else text_of(value, "error_message", limit=None),
+        "attempts": whole_of(value, "attempts"),
+        "duration_ms": whole_of(value, "duration_ms"),
+        "age_ms": whole_of(value, "age_ms"),
+        "config_version": whole_of(value, "config_version"),
+        "fetched_at": fetched_at,
+        "fresh_until": moment_of(value, "fresh_until"),
+        "identified_at": identified_at,
+        "occurred_at": occurred_at,
+    }
+
+
+def _log_row(value: Mapping[str, Any]) -> Row:
+    requested_at = moment_of(value, "request_timestamp")
+    if requested_at is None:
+        raise UnusableEventError("request_timestamp is missing")
+    response = plain(value.get("response_data"))
+    return {
+        "event_id": key_of(value, "event_id"),
+        "lookup_id": text_of(value, "lookup_id"),
+        "attempt": whole_of(value, "attempt"),
+        "waiters": whole_of(value, "waiters"),
+        "basket_id": text_of(value, "basket_id"),
+        "customer_identifier": key_of(value, "customer_identifier"),
+        "identifier_kind": text_of(value, "identifier_kind"),
+        "api_endpoint": text_of(value, "api_endpoint", limit=None),
+        "call_started_at": moment_of(value, "call_started_at"),
+        "request_timestamp": requested_at,
+        "response_timestamp": moment_of(value, "response_timestamp"),
+        "status": text_of(value, "status"),
+        "http_status": whole_of(value, "http_status"),
+        "response_data": response,
+        "error_message": text_of(value, "error_message", limit=None),
+        "duration_ms": whole_of(value, "duration_ms"),
+        "customer_id": _customer_told_of(value, response),
+    }
+
+
+def _customer_told_of(value: Mapping[str, Any], response: Any) -> str | None:
+    if (named := read_customer_id(plain(value.get("customer_id")))) is not None:
+        return named
+    # Older events do not name the customer beside the response.
+    return read_customer_id(response.get("customer_id")) if isinstance(response, dict) else None
+
+
+def _mark_row(value: Mapping[str, Any]) -> Row:
+    forgotten_at = moment_of(value, "forgotten_at")
+    if forgotten_at is None:
+        raise UnusableEventError("forgotten_at is missing")
+    return {
+        "subject": key_of(value, "subject"),
+        "forgotten_at": forgotten_at,
+        "cache_entries": whole_of(value, "cache_entries") or 0,
+    }

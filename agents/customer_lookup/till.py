@@ -1,0 +1,79 @@
+"""What a till tells posstream: a basket starts, a customer is scanned. Each is one event.
+
+GraphQL's mutations and the console's page *Try it* both speak through it.
+"""
+
+import uuid
+from dataclasses import dataclass
+
+from agents.customer_lookup.events import basket_started, identified
+from posstream.domain.errors import PublishFailed
+from posstream.domain.identifier import Identifier, IdentifierKind
+from posstream.domain.payment_card import holds_payment_card
+from posstream.kafka.record import Record
+from web.graphql.context import MAX_TEXT, GraphQLContext, Refused, is_sound
+from web.guessing import TOO_MANY_LOOKUPS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of it; `success` means that the broker acknowledged the event."""
+
+    success: bool
+    basket_id: str | None = None
+    event_id: str | None = None
+    error: Refused | None = None
+
+
+async def start_basket(ports: GraphQLContext, employee_id: int, terminal_id: str) -> Outcome:
+    """Write `basket-started` under a new basket id."""
+    if why := _unfit(ports, "terminalId", terminal_id):
+        return refused("INVALID_TERMINAL_ID", why)
+    basket_id = f"basket_{uuid.uuid4().hex[:12]}"
+    record = basket_started(basket_id, employee_id, terminal_id, ports.clock.now_ms())
+    return await _published(ports, record, basket_id)
+
+
+async def identify_customer(
+    ports: GraphQLContext, basket_id: str, scanned: str, kind: IdentifierKind | None = None
+) -> Outcome:
+    """Write `customer-identified` with the normalised identifier."""
+    if why := _unfit(ports, "basketId", basket_id):
+        return refused("INVALID_BASKET_ID", why)
+    found = ports.normalise(scanned, kind)
+    if not isinstance(found, Identifier):
+        return refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
+    if not ports.budget.allows(ports.caller, "identifyCustomer", scan=True):
+        return refused("TOO_MANY_LOOKUPS", TOO_MANY_LOOKUPS)
+    record = identified(basket_id, found.value, ports.clock.now_ms(), kind=kind)
+    return await _published(ports, record)
+
+
+def refused(code: str, message: str) -> Outcome:
+    """The outcome of a refusal."""
+    return Outcome(success=False, error=Refused(code, message))
+
+
+def unacknowledged() -> Outcome:
+    """The outcome of an event that the broker may not have."""
+    return refused("BROKER_UNAVAILABLE", "the broker did not acknowledge the event; try again")
+
+
+async def _published(
+    ports: GraphQLContext, record: Record, basket_id: str | None = None
+) -> Outcome:
+    try:
+        await ports.publisher.publish(record)
+    except PublishFailed:
+        return unacknowledged()
+    event_id = dict(record.headers)["ce_id"].decode()
+    return Outcome(success=True, basket_id=basket_id, event_id=event_id)
+
+
+def _unfit(ports: GraphQLContext, name: str, text: str) -> str | None:
+    """Why a text cannot be an id on a topic; None if it can."""
+    if not is_sound(text):
+        return f"{name} must be 1 to {MAX_TEXT} printable characters"
+    if ports.card_guard and holds_payment_card(text):
+        return f"{name} must hold no payment-card number"
+    return None

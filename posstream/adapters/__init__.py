@@ -1,1 +1,0 @@
-"""The outside world behind the ports: the directory by HTTP, topics, SQL."""

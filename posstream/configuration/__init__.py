@@ -1,0 +1,1 @@
+"""The live configuration of every plugin: versions, records, topic, store, follower."""

@@ -1,0 +1,134 @@
+"""What a worker makes of the records of `plugin-configuration`: in force, and kept in the store.
+
+The topic says what is in force, in its own order, so all workers agree. A record that is not
+usable changes nothing. A store that is down costs its copy, never the configuration.
+"""
+
+import logging
+from typing import Final
+
+from posstream.configuration.editing import LiveConfiguration, Note
+from posstream.configuration.ports import ConfigurationPublisher, ConfigurationStore
+from posstream.configuration.record import read_record
+from posstream.configuration.version import (
+    UNEDITED,
+    ConfigurationChange,
+    ConfigurationVersion,
+)
+from posstream.domain.errors import InvalidConfiguration, PublishFailed
+from posstream.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+#: Who resets the configuration when the topic holds a tombstone.
+TOMBSTONE: Final = "tombstone"
+_LONGEST_REASON: Final = 200
+
+
+class ConfigurationFollower:
+    """Follows one topic on one worker: `take` the records that are there, `settle`, `follow`."""
+
+    def __init__(
+        self,
+        *,
+        live: LiveConfiguration,
+        store: ConfigurationStore,
+        topic: ConfigurationPublisher,
+        metrics: Metrics,
+    ) -> None:
+        self._live = live
+        self._current = live.current
+        self._store = store
+        self._topic = topic
+        self._metrics = metrics
+        self._reset = False
+
+    def take(self, value: bytes | None) -> bool:
+        """Put a record in force, unless it is older, the same or unusable.
+
+        Of two records with one number the later one counts, on every worker alike.
+
+        Returns:
+            whether it changed what is in force.
+        """
+        before = self._current.in_force
+        if value is None:
+            self._reset = True
+            self._current.put_in_force(UNEDITED)
+            return before.version != 0
+        try:
+            version = read_record(value)
+            if version.version < before.version or version == before:
+                return False
+            self._current.put_in_force(version)
+        except InvalidConfiguration as why:
+            self._refuse(why)
+            return False
+        self._reset = False
+        return True
+
+    async def settle(self) -> None:
+        """Reconcile the topic, read to its end, with the store: the newer one counts.
+
+        An embedded broker forgets the topic; a store may have been lost, or be one of several.
+
+        Raises:
+            Exception: whatever the database raises.
+        """
+        stored = await self._store.latest()
+        in_force = self._current.in_force
+        if self._reset:
+            if stored.version:
+                await self._record_reset(None)
+        elif stored.version > in_force.version:
+            await self._restore(stored)
+        elif in_force.version:
+            await self._mirror(in_force, stored)
+
+    async def follow(self, value: bytes | None) -> None:
+        """Put a record that just arrived in force and keep it in the store."""
+        before = self._current.in_force
+        if not self.take(value):
+            return
+        version = self._current.in_force
+        try:
+            if version.version == 0:
+                await self._record_reset(before.version)
+            else:
+                await self._mirror(version, before)
+        except Exception as why:  # noqa: BLE001 - the copy can wait for the next start
+            log.warning(
+                "configuration version %d is in force, but the database has no copy (%s)",
+                version.version,
+                type(why).__name__,
+            )
+
+    async def _mirror(self, version: ConfigurationVersion, before: ConfigurationVersion) -> None:
+        await self._store.mirror(ConfigurationChange(version, before.enabled, before.config))
+
+    async def _restore(self, stored: ConfigurationVersion) -> None:
+        try:
+            self._current.put_in_force(stored)
+        except InvalidConfiguration as why:
+            self._refuse(why)
+            return
+        log.info("configuration version %d comes from the database", stored.version)
+        try:
+            await self._topic.publish(stored)
+        except PublishFailed as why:
+            log.warning("configuration version %d is not on the topic: %s", stored.version, why)
+
+    async def _record_reset(self, seen: int | None) -> None:
+        """Make a tombstone the next version; of several workers one does it."""
+        note = Note(by=TOMBSTONE, description="reset by a tombstone", expected_version=seen)
+        # Written even if the newest version has the same content: the topic has lost that version.
+        await self._live.rollback(0, note=note, always=True)
+
+    def _refuse(self, why: InvalidConfiguration) -> None:
+        self._metrics.configuration_refused.inc()
+        # A stranger's key may hold anything: shown as a literal, it stays on its line.
+        log.warning(
+            "configuration version %d stays in force; refused: %r",
+            self._current.in_force.version,
+            str(why)[:_LONGEST_REASON],
+        )

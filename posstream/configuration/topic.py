@@ -1,0 +1,145 @@
+"""The topic `plugin-configuration` on Kafka: written with acks=all, read without a group.
+
+Without Faust: a table would be recovered from it on every rebalance, and every worker needs
+every record, from before its first event on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiokafka
+from aiokafka.errors import KafkaError
+
+from agents.customer_lookup.configuration import PLUGIN
+from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.topics import OUTAGE_DRILLS
+from posstream.configuration.follower import ConfigurationFollower
+from posstream.configuration.ports import ConfigurationPublisher
+from posstream.configuration.record import write_record
+from posstream.configuration.version import ConfigurationVersion
+from posstream.domain.errors import BrokerUnreachable, PublishFailed
+from posstream.kafka.groupless_reader import GrouplessReader
+from posstream.kafka.topics import PLUGIN_CONFIGURATION
+from posstream.resilience.tasks import stop_task
+
+_KEY: Final = PLUGIN.encode()
+#: How long a broker may take to acknowledge an edit, or to let the topic be read to its end.
+_PATIENCE_SECONDS: Final = 10
+
+
+class KafkaConfigurationTopic(ConfigurationPublisher):
+    """The topic, written. Edits are rare: each one has a producer of its own."""
+
+    def __init__(self, servers: Sequence[str]) -> None:
+        self._servers = list(servers)
+
+    async def publish(self, version: ConfigurationVersion) -> None:
+        """Write a version and wait for the acknowledgement of all in-sync replicas.
+
+        Raises:
+            PublishFailed: if the broker did not take it in time.
+        """
+        producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            acks="all",
+            request_timeout_ms=_PATIENCE_SECONDS * 1000,
+        )
+        try:
+            await producer.start()
+            await producer.send_and_wait(
+                PLUGIN_CONFIGURATION, write_record(version), key=_KEY, partition=0
+            )
+        except (KafkaError, OSError) as why:
+            raise PublishFailed(f"{PLUGIN_CONFIGURATION}: {why!r}") from why
+        finally:
+            await producer.stop()
+
+
+class ConfigurationReader:
+    """The topic, read: to its end at the start, and then for as long as the worker runs."""
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        follower: ConfigurationFollower,
+        drills: OutageDrills | None = None,
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            servers: host:port of the brokers.
+            follower: takes the records of `plugin-configuration`.
+            drills: takes those of the outage drills, which come along on the same connection.
+        """
+        also = () if drills is None else (OUTAGE_DRILLS,)
+        self._reader = GrouplessReader(servers, PLUGIN_CONFIGURATION, *also)
+        self._follower = follower
+        self._drills = drills
+        self._fetch_wait_ms = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, *, fetch_wait_ms: int) -> None:
+        """Have the topic's version in force, and follow the topic from there; then `settle`.
+
+        Args:
+            fetch_wait_ms: how long the broker may hold a fetch back.
+
+        Raises:
+            BrokerUnreachable: if the topic cannot be read.
+        """
+        await self._read(fetch_wait_ms)
+        self._task = asyncio.create_task(
+            self._reader.repeat(self._follow), name="plugin-configuration"
+        )
+
+    async def settle(self) -> None:
+        """Reconcile the topic with the store, which may be away for a while after `open`.
+
+        Raises:
+            Exception: whatever the database raises; call it again.
+        """
+        await self._follower.settle()
+
+    async def catch_up(self, *, fetch_wait_ms: int) -> None:
+        """Read the topic to its end and reconcile it with the store; follow nothing."""
+        await self._read(fetch_wait_ms)
+        try:
+            await self.settle()
+        except BaseException:
+            await self._reader.disconnect()
+            raise
+
+    async def _read(self, fetch_wait_ms: int) -> None:
+        self._fetch_wait_ms = fetch_wait_ms
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._reader.connect(fetch_wait_ms=fetch_wait_ms)
+                await self._reader.read_to_the_end(self._take)
+        except (KafkaError, OSError) as why:
+            await self._reader.disconnect()
+            raise BrokerUnreachable(
+                f"topic {PLUGIN_CONFIGURATION} cannot be read ({type(why).__name__}): "
+                "see POSSTREAM_BROKER"
+            ) from why
+
+    async def close(self) -> None:
+        """Stop following. Idempotent."""
+        task, self._task = self._task, None
+        await stop_task(task)
+        await self._reader.disconnect()
+
+    def _take(self, record: Any) -> None:
+        if self._drills is not None and record.topic == OUTAGE_DRILLS:
+            self._drills.take(record.value)
+        elif record.key == _KEY:
+            self._follower.take(record.value)
+
+    async def _follow(self) -> None:
+        if not self._reader.is_connected:
+            await self._reader.connect(fetch_wait_ms=self._fetch_wait_ms)
+        for record in await self._reader.fetch():
+            if self._drills is not None and record.topic == OUTAGE_DRILLS:
+                self._drills.take(record.value)
+            elif record.key == _KEY:
+                await self._follower.follow(record.value)

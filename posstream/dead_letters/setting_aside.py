@@ -1,0 +1,139 @@
+"""Writes a dead letter for each unreadable message, and raises an alarm when there are many.
+
+Their number stops nothing: readable messages are answered all the same.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from posstream.dead_letters.record import dead_letter
+from posstream.domain.errors import PublishFailed, UnreadableEvent
+from posstream.events.envelope import written_ms
+from posstream.kafka.record import Record
+from posstream.metrics import Metrics
+from posstream.resilience.clock import Clock
+from posstream.resilience.repeats import Repeats
+
+log = logging.getLogger(__name__)
+
+#: Dead letters on their way to the broker at once: a flood of them may neither fill the memory nor
+#: block the event loop.
+MOST_UNDER_WAY: Final = 500
+#: In a larger message the search for card numbers would block the event loop: a thread does it.
+_LARGE_BYTES: Final = 2048
+#: Large messages that are searched at the same time.
+_MOST_SEARCHED: Final = 2
+_ALARM_SECONDS: Final = 60
+
+
+class DeadLetters:
+    """Sets messages aside, for all agents of a worker together.
+
+    Args:
+        publish: writes a dead letter and waits for the broker's acknowledgement; raises
+            PublishFailed if the broker will never take it.
+        clock: time.
+        metrics: counts the dead letters.
+        per_minute: more dead letters than this in a minute raise the alarm.
+    """
+
+    def __init__(
+        self,
+        *,
+        publish: Callable[[Record], Awaitable[None]],
+        clock: Clock,
+        metrics: Metrics,
+        per_minute: int,
+    ) -> None:
+        self._publish = publish
+        self._clock = clock
+        self._metrics = metrics
+        self._under_way = asyncio.Semaphore(MOST_UNDER_WAY)
+        self._searched = asyncio.Semaphore(_MOST_SEARCHED)
+        #: When the newest dead letters were set aside, in monotonic seconds; one more than is
+        #: allowed in a minute.
+        self._newest: deque[float] = deque(maxlen=per_minute + 1)
+        self._topic = ""
+        self._repeats: Repeats[str] = Repeats(clock)
+
+    @property
+    def alarm(self) -> str | None:
+        """A sentence if there were too many dead letters in the last minute; else None."""
+        newest, most = self._newest, self._newest.maxlen or 0
+        if len(newest) < most or self._clock.monotonic() - newest[0] >= _ALARM_SECONDS:
+            return None
+        return (
+            f"{most} messages or more in a minute cannot be read and become dead letters; the last "
+            f"one is of {self._topic}: see `posstream dlq list`, and repair the producer"
+        )
+
+    def report(self) -> None:
+        """Log how many more dead letters of each kind came, once a minute; call this often."""
+        for kind, count in self._repeats.due():
+            log.warning("dead letters: %d more in a minute: %s", count, kind)
+
+    async def set_aside(self, message: Any, why: UnreadableEvent) -> None:
+        """Write a dead letter and wait until the broker has it, or will never take it.
+
+        Raises:
+            Exception: any unforeseen error; whether the letter was written is then unknown.
+        """
+        self._note(message, why)
+        async with self._under_way:
+            letter = await self._letter(message, why)
+            try:
+                await self._publish(letter)
+            except PublishFailed as refusal:
+                self._metrics.dead_letters_refused.inc()
+                if self._repeats.is_first(f"{message.topic}: refused by the broker"):
+                    log.warning(
+                        "the broker refused the dead letter of %s (%s): check max.message.bytes of "
+                        "its topic, and who may write there",
+                        place(message),
+                        refusal,
+                    )
+
+    def _note(self, message: Any, why: UnreadableEvent) -> None:
+        self._metrics.dead_letters.labels(why.reason).inc()
+        self._newest.append(self._clock.monotonic())
+        self._topic = message.topic
+        if self._repeats.is_first(f"{message.topic}: {why.reason}"):
+            log.warning("dead letter: %s: %s: %s", place(message), why.reason, why)
+
+    async def _letter(self, message: Any, why: UnreadableEvent) -> Record:
+        if len(message.value or b"") + len(message.key or b"") <= _LARGE_BYTES:
+            return _letter(message, why)
+        async with self._searched:
+            return await asyncio.to_thread(_letter, message, why)
+
+
+def _letter(message: Any, why: UnreadableEvent) -> Record:
+    return dead_letter(
+        message.key,
+        message.value,
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=timestamp_ms(message),
+        error=why,
+    )
+
+
+def place(message: Any) -> str:
+    """Where a message lies: topic/partition/offset."""
+    return f"{message.topic}/{message.partition}/{message.offset}"
+
+
+def headers(message: Any) -> list[tuple[str, bytes]]:
+    """The headers of a message; Faust has them as pairs, as a mapping or not at all."""
+    found = message.headers or ()
+    return list(found.items() if isinstance(found, dict) else found)
+
+
+def timestamp_ms(message: Any) -> int:
+    """When a message of Faust's was written; see `written_ms`."""
+    return written_ms(round((message.timestamp or time.time()) * 1000), headers(message))

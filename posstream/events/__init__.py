@@ -1,0 +1,1 @@
+"""What events of all plugins share: envelope, derived ids, AsyncAPI."""

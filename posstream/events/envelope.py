@@ -1,0 +1,77 @@
+"""The Kafka headers of an event: CloudEvents 1.0, the trace context, when it was first written."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from posstream.domain.payment_card import holds_payment_card
+from posstream.domain.times import iso_utc_ms
+from posstream.kafka.record import Record
+
+#: On a dead letter and its replay: when the message was first written, in milliseconds since 1970.
+FIRST_WRITTEN: Final = "posstream.dlq.timestamp"
+
+
+_LONGEST_TIME: Final = 18
+
+
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+Headers = Iterable[tuple[str, bytes]]
+
+
+def first_written_ms(headers: Headers) -> int | None:
+    """When a replayed message was first written, in milliseconds since 1970; None if it is none."""
+    for name, value in headers:
+        if name == FIRST_WRITTEN and value and value.isdigit() and len(value) <= _LONGEST_TIME:
+            return int(value)
+    return None
+
+
+def written_ms(timestamp_ms: int, headers: Headers) -> int:
+    """When a message was written, in milliseconds since 1970; of a replay, the first time."""
+    first = first_written_ms(headers)
+    return timestamp_ms if first is None else first
+
+
+def traceparent(headers: Headers) -> str | None:
+    """The W3C trace context in the headers; None if there is none that can be handed on."""
+    for name, value in headers:
+        if name == "traceparent" and value and _TRACEPARENT.fullmatch(value):
+            text = value.decode()
+            return None if holds_payment_card(text) else text
+    return None
+
+
+def event_record(  # noqa: PLR0913 - one place that knows how CloudEvents ride on Kafka headers
+    topic: str,
+    subject: str,
+    event_id: str,
+    event_type: str,
+    now_ms: int,
+    value: bytes,
+    traceparent: str | None = None,
+    *,
+    source: bytes,
+    key: str | None = None,
+) -> Record:
+    """An event as a record: CloudEvents attributes and the trace context are its headers."""
+    headers = ce_headers(event_id, event_type, now_ms, subject, source=source)
+    if traceparent is not None:
+        headers.append(("traceparent", traceparent.encode()))
+    return Record(topic, (key or subject).encode(), value, headers)
+
+
+def ce_headers(
+    event_id: str, event_type: str, now_ms: int, subject: str, *, source: bytes
+) -> list[tuple[str, bytes]]:
+    """The CloudEvents attributes of a record (Kafka protocol binding, binary mode)."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_source", source),
+        ("ce_type", event_type.encode()),
+        ("ce_time", iso_utc_ms(now_ms).encode()),
+        ("ce_subject", subject.encode()),
+    ]

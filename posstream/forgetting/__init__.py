@@ -1,0 +1,1 @@
+"""Erases a customer: commands, marks, and the rows that marks cover."""

@@ -1,0 +1,1 @@
+"""Reads and writes JSON with every number as it was sent."""

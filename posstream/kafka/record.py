@@ -1,0 +1,36 @@
+"""A message for a topic, and what writes it."""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(slots=True)  # not frozen: see `domain.lookup.Identification`
+class Record:
+    """One message for a topic. `partition` None: by the key, as Kafka's clients do."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int | None = None
+
+
+class EventPublisher(Protocol):
+    """The topics, written."""
+
+    async def send(self, record: Record) -> Awaitable[None]:
+        """Hand a record over; the result completes when the broker acknowledged it (acks=all).
+
+        Raises:
+            PublishFailed: from either await, when the broker did not take it.
+        """
+        ...
+
+    async def publish(self, record: Record) -> None:
+        """Hand a record over and wait for the broker's acknowledgement, for a caller in a hurry.
+
+        Raises:
+            PublishFailed: when the broker did not take it in time; in rare cases it does later.
+        """
+        ...

@@ -1,0 +1,51 @@
+"""Topics: how one is declared and created, and those of posstream itself. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+#: The Faust app id: the consumer group, and the prefix of internal topics.
+APP_ID: Final = "posstream"
+
+
+#: The id of the embedded broker's cluster: a worker recognises that broker by it.
+EMBEDDED_CLUSTER: Final = f"{APP_ID}-embedded"
+
+
+PLUGIN_CONFIGURATION: Final = "plugin-configuration"
+
+
+#: Internal: who was forgotten and when, by hashes; it outlasts the events that it is about.
+CUSTOMER_FORGOTTEN: Final = f"{APP_ID}-customer-forgotten"
+
+
+DAY_MS: Final = 86_400_000
+
+
+#: A dead letter is its message and some headers; the largest message (1 MiB) must still fit.
+DEAD_LETTER_MAX_BYTES: Final = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """How one topic is created. `partitions` None = POSSTREAM_TOPIC_PARTITIONS."""
+
+    name: str
+    key: str
+    value: str
+    retention_ms: int
+    cleanup_policy: str = "delete"
+    partitions: int | None = None
+    extra: Mapping[str, str] | None = None
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The topic's configuration as Kafka names it."""
+        return {
+            "cleanup.policy": self.cleanup_policy,
+            "retention.ms": str(self.retention_ms),
+            # Retention goes by the timestamp. Of a till whose clock is a year slow, the broker
+            # would drop an event before anybody read it; of one that is fast, refuse it.
+            "message.timestamp.type": "LogAppendTime",
+            **(self.extra or {}),
+        }

@@ -1,0 +1,133 @@
+"""The plugin contract: what a plugin declares, and what the platform hands to it.
+
+A plugin is one frozen value: data, and one function that builds its agents. It is `PLUGIN` in the
+`__init__.py` of a folder in `agents/`, or what an entry point of the group `posstream.plugins`
+names. Everything that posstream lists (topics, schemas, settings, commands, pages, what erasure
+touches) is folded from the plugins that are found.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from posstream.kafka.topics import APP_ID, TopicSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import click
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from posstream.configuration.current import CurrentConfiguration
+    from posstream.dead_letters.setting_aside import DeadLetters
+    from posstream.events.model import EventModel
+    from posstream.forgetting.part import ForgettingPart
+    from posstream.kafka.record import EventPublisher
+    from posstream.metrics import Metric, PluginMetrics
+    from posstream.read_model.part import ReadModelPart
+    from posstream.resilience.clock import Clock
+    from posstream.settings import Settings
+    from posstream.startup.settings_part import SettingsPart
+    from posstream.streaming.app import StreamingApp
+    from posstream.streaming.table_spec import TableSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """What one plugin is. Parts that need heavy imports are functions, called when they are used.
+
+    Imports of `graphql`, `pages` and `commands` happen in the function: only these modules of a
+    plugin know `web` and `click`.
+    """
+
+    #: Lower case, digits and `_`; the key of its live configuration, and its name in metrics.
+    name: str
+    #: One sentence for people.
+    description: str
+    #: Builds its agents on the kit's app; called once for each start of that app.
+    build: "Callable[[Kit], Built]"
+    #: Meant where a command or a query names no plugin. Of those found the first one counts.
+    is_default: bool = False
+    #: Kafka consumer group, and the Faust app's id; by default `posstream-NAME`.
+    group: str | None = None
+    #: Topics that it owns: created at the start, and claimed by no other plugin.
+    topics: tuple[TopicSpec, ...] = ()
+    #: Topics whose events its agents read, its own or those of others.
+    consumes: tuple[str, ...] = ()
+    #: Where its unreadable messages go: the name of one of its topics.
+    dead_letters: str | None = None
+    #: Topics out of `consumes` to which a dead letter may be replayed.
+    replayable: tuple[str, ...] = ()
+    #: One typed model for each event that others may rely on.
+    events: "tuple[EventModel, ...]" = ()
+    #: Its settings in the environment, if it has any.
+    settings: "SettingsPart | None" = None
+    #: The typed model of its live configuration; None = it has none.
+    configuration: Any = None
+    #: Its Faust tables.
+    tables: "tuple[TableSpec, ...]" = ()
+    #: Its SQL tables, migrations and projection.
+    read_model: "ReadModelPart | None" = None
+    #: What it erases and exports of a customer.
+    forgetting: "ForgettingPart | None" = None
+    metrics: "tuple[Metric, ...]" = ()
+    #: Makes its `web.graphql.part.GraphQLPart`.
+    graphql: Callable[[], Any] | None = None
+    #: Makes its `web.console.part.ConsolePart`.
+    pages: Callable[[], Any] | None = None
+    #: Its commands of `posstream`.
+    commands: "Callable[[], Sequence[click.Command]] | None" = None
+
+    @property
+    def consumer_group(self) -> str:
+        """The Kafka consumer group of its agents."""
+        return self.group or f"{APP_ID}-{self.name.replace('_', '-')}"
+
+    @property
+    def projection_group(self) -> str:
+        """The Kafka consumer group of its projection."""
+        return f"{APP_ID}-{self.name.replace('_', '-')}-projection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """What the platform hands to a plugin's `build`."""
+
+    plugin: Plugin
+    #: The Faust app of this plugin alone: its consumer group, its producer, its tables.
+    app: "StreamingApp"
+    settings: "Settings"
+    #: What the plugin's own `SettingsPart` read.
+    own_settings: Any
+    datadir: "Path"
+    clock: "Clock"
+    #: Its declared metrics by their name without `posstream_`.
+    metrics: "PluginMetrics"
+    publisher: "EventPublisher"
+    dead_letters: "DeadLetters"
+    #: The version in force; None if the plugin has no live configuration.
+    configuration: "CurrentConfiguration | None"
+    #: The read model, for changes and for reading.
+    engine: "AsyncEngine"
+    readers: "AsyncEngine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """What is opened before the first event and closed after the last one."""
+
+    name: str
+    open: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A plugin that runs: what its GraphQL, its pages and the platform ask."""
+
+    #: What its own GraphQL and pages use; nobody else looks inside.
+    ports: Any = None
+    #: Opened in this order, closed in reverse.
+    lifetimes: tuple[Lifetime, ...] = ()
+    #: What is wrong though it runs: a sentence each, for `/health/ready` and the console.
+    warnings: Callable[[], Sequence[str]] = field(default=tuple)

@@ -1,0 +1,1 @@
+"""Finds plugins, folds what they declare, and runs each apart from the others."""

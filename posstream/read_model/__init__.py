@@ -1,0 +1,1 @@
+"""The SQL kit: engine, opening, migrations, projector."""

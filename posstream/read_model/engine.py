@@ -1,0 +1,235 @@
+"""Open the database: one async engine for SQLite or PostgreSQL, with the traps closed."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
+from sqlalchemy import Connection, Table, bindparam, event, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
+
+from posstream.domain.errors import DatabaseUnusable
+from posstream.json.reading import read_json_exactly
+from posstream.json.writing import write_json
+from posstream.read_model.address import SqliteFile, read_address
+from posstream.read_model.refusals import tell_absences
+
+#: How long a SQLite connection waits for another one's write, in milliseconds.
+BUSY_TIMEOUT_MS: Final = 5_000
+#: Options of an engine: how its transactions begin, and how long a statement may take.
+_BEGINS: Final = "posstream_begins"
+_STATEMENT_SECONDS: Final = "posstream_statement_seconds"
+#: The name of the parameter that holds a list of rows.
+_ROWS: Final = "rows_to_insert"
+_PAUSE_SECONDS: Final = 0.02
+#: What holds for a PostgreSQL connection unless the URL says otherwise.
+_CONNECTION: Final = {
+    # A server that hangs still accepts connections, but never answers.
+    "connect_timeout": "5",
+    "client_encoding": "UTF8",
+    "fallback_application_name": "posstream",
+}
+#: Environment variables that libpq reads beside those of its connection options.
+_MORE_OF_LIBPQ: Final = ("PGGEQO", "PGREQUIRESSL", "PGLOCALEDIR")
+#: Where service files are: read if the URL names a service.
+_SERVICE_FILES: Final = frozenset({"PGSERVICEFILE", "PGSYSCONFDIR"})
+#: How a session writes times. Environment variables: PgBouncer refuses options.
+_SESSION: Final = {"PGTZ": "UTC", "PGDATESTYLE": "ISO"}
+
+#: psycopg's own transactions and prepared statements belong to a session; see `_begin_postgresql`.
+_POSTGRESQL: Final[Mapping[str, Any]] = {
+    "pool_pre_ping": True,
+    "use_native_hstore": False,
+    "connect_args": {"autocommit": True, "prepare_threshold": None},
+}
+
+Insert = postgresql.Insert | sqlite.Insert
+
+
+def _written(document: Any) -> str:
+    """A document for a JSON column; numbers of others stay as they were sent."""
+    try:
+        return write_json(document).decode()
+    except orjson.JSONEncodeError as why:  # a TypeError, which no driver expects of a value
+        raise ValueError(str(why)) from why
+
+
+def _read(text: str | bytes) -> Any:
+    return read_json_exactly(text.encode() if isinstance(text, str) else text)
+
+
+def create_engine(
+    url: str | URL, *, statement_seconds: float | None = None, **pool: float
+) -> AsyncEngine:
+    """An engine for `url`; nothing is opened yet.
+
+    Args:
+        url: as `database_address` reads it, or the URL of another engine.
+        statement_seconds: PostgreSQL cancels a statement after this time; None = no limit.
+        pool: SQLAlchemy's options for the pool, if not its own.
+
+    Raises:
+        DatabaseUnusable: with a sentence; the address is not repeated (it may hold a password).
+    """
+    if isinstance(url, str):
+        url = _engine_url(url)
+    on_postgresql = url.get_backend_name() == "postgresql"
+    engine = create_async_engine(
+        url,
+        # Parameters are customers: they stay out of error messages, and so out of the log.
+        hide_parameters=True,
+        execution_options={_STATEMENT_SECONDS: statement_seconds},
+        json_serializer=_written,
+        json_deserializer=_read,
+        **(_POSTGRESQL if on_postgresql else {}),
+        **pool,
+    )
+    tell_absences(engine)
+    if on_postgresql:
+        event.listen(engine.sync_engine, "begin", _begin_postgresql)
+    else:
+        event.listen(engine.sync_engine, "do_connect", _make_folder)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def read_only(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine and pool, for transactions that only read.
+
+    On SQLite they take no write lock; on PostgreSQL the server refuses their writes.
+    """
+    return engine.execution_options(**{_BEGINS: "READ ONLY"})
+
+
+def snapshots(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine and pool, for transactions that read one snapshot."""
+    return engine.execution_options(**{_BEGINS: "ISOLATION LEVEL REPEATABLE READ"})
+
+
+def insert_into(engine: AsyncEngine, table: Table) -> Insert:
+    """An INSERT of the database's own kind: only those know what to do on a conflict."""
+    if engine.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def insert_rows_into(engine: AsyncEngine, table: Table, names: Sequence[str]) -> Insert:
+    """An insert of a list of rows; execute it with `as_parameters`.
+
+    PostgreSQL gets all rows in one JSON document: one statement to plan and one message (see
+    docs/decisions/0014-psycopg-for-postgresql.md).
+    """
+    insert = insert_into(engine, table)
+    if engine.dialect.name != "postgresql":
+        return insert
+    document = func.jsonb_populate_recordset(
+        text(f"NULL::{table.name}"), bindparam(_ROWS, type_=postgresql.JSONB)
+    ).table_valued(*names, name="rows")
+    return insert.from_select(names, select(*(document.c[name] for name in names)))
+
+
+def as_parameters(engine: AsyncEngine, rows: Sequence[Mapping[str, Any]]) -> Any:
+    """The parameters for a statement of `insert_rows_into`."""
+    if engine.dialect.name != "postgresql":
+        return rows
+    return {_ROWS: [{str(name): _in_json(value) for name, value in row.items()} for row in rows]}
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def _engine_url(url: str) -> URL:
+    try:
+        address = read_address(url)
+    except ValueError as why:
+        raise DatabaseUnusable(f"POSSTREAM_DATABASE_URL {why}") from why
+    if isinstance(address, SqliteFile):
+        return URL.create("sqlite+aiosqlite", database=str(address.path or ":memory:"))
+    # libpq's own connection string: it knows more of hosts, TLS and services than SQLAlchemy.
+    parameters = dict(address.parameters)
+    _close_environment(service="service" in parameters)
+    password = parameters.pop("password", None)
+    conninfo = make_conninfo(**{**_CONNECTION, **parameters})
+    return URL.create("postgresql+psycopg", password=password, query={"conninfo": conninfo})
+
+
+def _close_environment(*, service: bool) -> None:
+    """Remove libpq's variables from the environment: only POSSTREAM_ names are settings."""
+    read = [it.envvar.decode() for it in Conninfo.get_defaults() if it.envvar]
+    for name in {*read, *_MORE_OF_LIBPQ, *_SERVICE_FILES}:
+        if not (service and name in _SERVICE_FILES):
+            os.environ.pop(name, None)
+    os.environ.update(_SESSION)
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # All in one message. A pooler may give each transaction another session, so settings hold for
+    # one transaction only, and there are no prepared statements.
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    seconds = options.get(_STATEMENT_SECONDS)
+    limit = "" if seconds is None else f"; SET LOCAL statement_timeout = {seconds * 1000:.0f}"
+    connection.exec_driver_sql(
+        f"BEGIN {options.get(_BEGINS, '')}{limit}", execution_options={"no_parameters": True}
+    )
+
+
+def _make_folder(_dialect: object, _record: object, arguments: Any, _options: object) -> None:
+    (path, *_) = arguments
+    if path == ":memory:":
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as why:
+        raise DatabaseUnusable(
+            f"the folder of the database, {Path(path).parent}, cannot be made "
+            f"({why.strerror or type(why).__name__}): see POSSTREAM_DATABASE_URL and "
+            "POSSTREAM_DATADIR"
+        ) from why
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Transactions are ours (`_begin_sqlite`): the driver's own begin late, and the lock that
+    # they then ask for is refused without waiting.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        _switch_to_wal(cursor)
+        cursor.execute("PRAGMA synchronous = NORMAL")
+    finally:
+        cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    # The one statement that does not heed busy_timeout while the file is new.
+    for pauses_left in range(int(BUSY_TIMEOUT_MS / 1000 / _PAUSE_SECONDS), -1, -1):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if not pauses_left:
+                raise
+            await_only(asyncio.sleep(_PAUSE_SECONDS))
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A plain BEGIN takes the write lock at the first write, after the row to change was read.
+    only_reads = connection.get_execution_options().get(_BEGINS)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")

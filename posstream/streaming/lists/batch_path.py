@@ -1,0 +1,429 @@
+"""Events handed over in the lists in which they were fetched, and answered in batches.
+
+Faust spends about 100 us on each message on its way to an agent: a queue, an event, four tasks. And
+it clears the queue at every stop and rebalance; of what waited there nothing may be committed, nor
+of what was answered behind it. Here a fetched list goes straight to a function that answers what it
+can without waiting, and begins with what is left; the answers leave in batches.
+
+An event is finished (`progress`) once the broker has its answer, whether all answers of its turn or
+its own; the commit never passes one that is not.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from faust.types import TP
+from murmurhash2 import murmurhash2
+
+from posstream.kafka.partitioner import POSITIVE, SEED, partition_of
+from posstream.kafka.record import Record
+from posstream.streaming.lists.offsets import Offsets
+from posstream.streaming.lists.progress import Progress
+
+log = logging.getLogger(__name__)
+
+#: How far answers may run ahead of the oldest unfinished event of their partition. After a crash
+#: as many may come twice; one slow call must not hold up a partition's tills, either.
+WINDOW: Final = 10_000
+#: A partition with this many unfinished events is not fetched from. Fetched events begin at once,
+#: and their deadlines count from the fetch.
+MOST_OPEN: Final = 1000
+#: The same in bytes of keys and values: a message that is no event may be a thousand times as
+#: large.
+MOST_OPEN_BYTES: Final = 4 * 1024 * 1024
+#: With this many unfinished events, the delay of the event loop is measured.
+CROWD: Final = 500
+#: If one round of the event loop takes longer than this on average, the worker itself is too slow
+#: for its events, and not the directory.
+LATE_SECONDS: Final = 0.025
+#: The weight of one round in that moving average.
+_WEIGHT: Final = 0.1
+#: How long the next list waits for the batches of this one to leave. One whose broker is frozen may
+#: not hold up all others.
+HAND_OVER_SECONDS: Final = 0.2
+
+
+class Outbox:
+    """The records of one turn, in batches of the producer.
+
+    Args:
+        new_batch: makes an empty `aiokafka` batch builder.
+        now_ms: the records' timestamp.
+        partitions: how many partitions each topic has.
+    """
+
+    def __init__(
+        self, new_batch: Callable[[], Any], now_ms: int, partitions: Mapping[str, int]
+    ) -> None:
+        self._new_batch = new_batch
+        self._now_ms = now_ms
+        self._partitions = partitions
+        #: By topic, the batch of each partition that takes records.
+        self._open: dict[str, dict[int, _Batch]] = {}
+        self._begun: list[tuple[str, int, _Batch]] = []
+
+    def add(self, record: Record) -> None:
+        """Put a record in; it has a key or a partition."""
+        partition = record.partition
+        if partition is None:
+            partition = partition_of(record.key or b"", self._partitions[record.topic])
+        self._put(record.topic, partition, record.key, record.value, list(record.headers))
+
+    def to(self, topic: str) -> Callable[[bytes, bytes, list[tuple[str, bytes]]], None]:
+        """What puts in records of one topic: key, value, headers."""
+        batches = self._open.setdefault(topic, {})
+        partitions, now_ms = self._partitions[topic], self._now_ms
+
+        def add(key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+            partition = (murmurhash2(key, SEED) & POSITIVE) % partitions
+            batch = batches.get(partition)
+            if batch is not None and batch.append(batch.count, now_ms, key, value, headers):
+                batch.count += 1
+            else:
+                self._put(topic, partition, key, value, headers)
+
+        return add
+
+    def _put(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+    ) -> None:
+        batches = self._open.setdefault(topic, {})
+        batch = batches.get(partition)
+        if batch is None or not batch.append(batch.count, self._now_ms, key, value, headers):
+            batch = batches[partition] = _Batch(self._new_batch())
+            batch.append(0, self._now_ms, key, value, headers)
+            self._begun.append((topic, partition, batch))
+        batch.count += 1
+
+    def batches(self) -> Sequence[tuple[str, int, Any]]:
+        """Topic, partition and aiokafka's builder, in the order in which they were begun."""
+        return [(topic, partition, batch.closed()) for topic, partition, batch in self._begun]
+
+
+class _Batch:
+    """aiokafka's batch builder without the Python around its compiled part: half the time."""
+
+    __slots__ = ("_builder", "append", "count")
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+        #: Takes offset, timestamp, key, value, headers; gives nothing if the batch is full.
+        self.append = builder._builder.append  # noqa: SLF001 - no public way
+        self.count = 0
+
+    def closed(self) -> Any:
+        """The builder, complete, for the producer."""
+        self._builder._relative_offset = self.count  # noqa: SLF001 - no public way
+        self._builder.close()  # it leaves at once
+        return self._builder
+
+
+class Event:
+    """A record that needs more than a look: a call, a dead letter."""
+
+    __slots__ = (
+        *("topic", "partition", "offset", "key", "value", "headers", "timestamp"),
+        *("arrived_at", "size", "_lane"),
+    )
+
+    def __init__(self, tp: TP, record: Any, arrived_at: float, lane: "_Lane") -> None:
+        self.topic, self.partition = tp
+        self.offset: int = record.offset
+        self.key: bytes | None = record.key
+        self.value: bytes | None = record.value
+        self.headers: Sequence[tuple[str, bytes]] = record.headers
+        #: In seconds since 1970, as Faust's messages have it.
+        self.timestamp: float = record.timestamp / 1000
+        #: When it came to this worker, in monotonic seconds: deadlines count from here.
+        self.arrived_at = arrived_at
+        #: Bytes of key and value.
+        self.size = len(self.key or b"") + len(self.value or b"")
+        self._lane = lane
+        lane.open[self.offset] = self
+        lane.open_bytes += self.size
+
+    def finish(self) -> None:
+        """It needs nothing more: its answer is with the broker."""
+        self._lane.finish(self)
+
+
+class Answering(Protocol):
+    """What answers a topic's events."""
+
+    @property
+    def writes(self) -> Sequence[str]:
+        """The topics of its answers."""
+        ...
+
+    @property
+    def queued(self) -> int:
+        """How many of its lookups wait for a call (bulkhead)."""
+        ...
+
+    def answer(
+        self,
+        tp: TP,
+        records: Sequence[Any],
+        outbox: Outbox,
+        event: Callable[[Any], Event],
+    ) -> None:
+        """Answer what can be answered at once, and begin with the others; without waiting.
+
+        Args:
+            tp: where the records come from.
+            records: aiokafka's, in the order of their offsets.
+            outbox: takes the answers.
+            event: makes the event of a record that is not answered.
+        """
+        ...
+
+
+class _Lane:
+    """One partition in one generation."""
+
+    __slots__ = (
+        *("_progress", "_tp", "answered", "current", "end"),
+        *("open", "open_bytes", "parked", "parked_at"),
+    )
+
+    def __init__(self, tp: TP, progress: Progress) -> None:
+        self._tp = tp
+        self._progress = progress
+        #: False after a rebalance: its events come again, maybe to another worker.
+        self.current = True
+        #: Offsets answered and not below the position of `Progress`.
+        self.answered = Offsets()
+        #: Events begun and not finished, by offset.
+        self.open: dict[int, Event] = {}
+        self.open_bytes = 0
+        #: The offset after the last one that was taken; None before the first.
+        self.end: int | None = None
+        #: Fetched, and not taken yet.
+        self.parked: Sequence[Any] = ()
+        #: When `parked` was filled, in monotonic seconds.
+        self.parked_at: float | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more should be fetched for now."""
+        return len(self.open) >= MOST_OPEN or self.open_bytes >= MOST_OPEN_BYTES
+
+    def finish(self, event: Event) -> None:
+        if self.open.pop(event.offset, None) is None:
+            return
+        self.open_bytes -= event.size
+        if self.current:
+            self._progress.finish(self._tp, event.offset)
+
+    def settle(self, start: int, stop: int) -> None:
+        """The broker has the answers to `[start, stop)`."""
+        if self.current:
+            self._progress.finish(self._tp, start, stop)
+
+    def new(self, records: Sequence[Any]) -> Sequence[Any]:
+        """Those that were not taken before: a seek brings some again."""
+        if self.end is None or records[0].offset >= self.end:
+            return records
+        return [
+            record
+            for record in records
+            if record.offset not in self.open
+            and record.offset not in self.answered
+            and not self._progress.is_finished(self._tp, record.offset)
+        ]
+
+    def has_room(self, offset: int) -> bool:
+        """Whether events may be taken from an offset on."""
+        position = self._progress.position(self._tp)
+        is_ahead = position is not None and offset - position >= WINDOW
+        return not is_ahead and not self.is_full
+
+
+class BatchPath:
+    """The lanes of one consumer. For one event loop.
+
+    Args:
+        app: whose producer it is, and which it ends when answers cannot be sent.
+        progress: counts what is finished.
+    """
+
+    def __init__(self, app: Any, progress: Progress) -> None:
+        self._app = app
+        self._progress = progress
+        self._lanes: dict[TP, _Lane] = {}
+        self._turns: set[asyncio.Task[None]] = set()
+        #: How long a round of the event loop takes on average, in seconds; 0 below CROWD.
+        self._lag = 0.0
+
+    async def is_late(self) -> bool:
+        """Whether the worker itself is too slow for its events: then nothing more is fetched.
+
+        A deadline counts from the fetch, and the directory could serve the events in time.
+        """
+        if self._open < CROWD:
+            self._lag = 0.0
+            return False
+        began = time.monotonic()
+        await asyncio.sleep(0)
+        self._lag += (time.monotonic() - began - self._lag) * _WEIGHT
+        return self._lag > LATE_SECONDS
+
+    @property
+    def parked(self) -> set[TP]:
+        """Partitions of which nothing more should be fetched now."""
+        return {tp for tp, lane in self._lanes.items() if lane.parked or lane.is_full}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether something that was fetched can be taken now."""
+        return any(
+            lane.parked and lane.has_room(lane.parked[0].offset) for lane in self._lanes.values()
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Events that are not finished, and turns whose answers the broker has not confirmed."""
+        return len(self._turns) + self._open
+
+    @property
+    def _open(self) -> int:
+        return sum(len(lane.open) for lane in self._lanes.values())
+
+    def clear(self) -> None:
+        """Forget everything: what is not committed comes again, maybe to another worker."""
+        for lane in self._lanes.values():
+            lane.current = False
+        self._lanes.clear()
+
+    def drop_parked(self) -> None:
+        """Take nothing more of what was fetched."""
+        for lane in self._lanes.values():
+            lane.parked, lane.parked_at = (), None
+
+    async def take(
+        self, fetched: Mapping[TP, Sequence[Any]], generation: int | None
+    ) -> dict[TP, Sequence[Any]]:
+        """Take the lists of the topics that are answered so.
+
+        Args:
+            fetched: records by partition.
+            generation: the group's in which partitions were sought before they were fetched. What
+                an older one fetched is not taken: it comes again, from where the group goes on.
+                The present one's will not: while the flow is stopped it is kept.
+
+        Returns:
+            what is for others.
+        """
+        lists = {tp: lane.parked for tp, lane in self._lanes.items() if lane.parked}
+        others: dict[TP, Sequence[Any]] = {}
+        for tp, records in fetched.items():
+            if tp.topic in self._app.answering:
+                lists[tp] = [*lists.get(tp, ()), *records]
+            else:
+                others[tp] = records
+        if not lists:
+            return others
+        producer = self._app.producer
+        topics = {topic for tp in lists for topic in self._app.answering[tp.topic].writes}
+        partitions = {topic: await producer.partitions_of(topic) for topic in topics}
+        # Nothing is awaited from here until everything is noted.
+        if generation != self._app.consumer_generation_id:
+            return others
+        if not self._app.consumer.flow_active:
+            for tp, records in lists.items():
+                self._lane(tp).parked = records
+            return others
+        self._app.pulse.check()
+        outbox = Outbox(producer.new_batch, time.time_ns() // 1_000_000, partitions)
+        spans: list[tuple[_Lane, int, int]] = []
+        for tp, records in lists.items():
+            self._answer(tp, records, outbox, spans)
+        if spans:
+            await self._hand_over(outbox.batches(), spans)
+        return others
+
+    def _answer(
+        self, tp: TP, records: Sequence[Any], outbox: Outbox, spans: list[tuple[_Lane, int, int]]
+    ) -> None:
+        lane = self._lane(tp)
+        arrived_at = lane.parked_at or time.monotonic()
+        lane.parked, lane.parked_at = (), None
+        records = lane.new(records)
+        if not records:
+            return
+        if not lane.has_room(records[0].offset):
+            lane.parked, lane.parked_at = records, arrived_at
+            return
+        left: set[int] = set()
+
+        def event(record: Any) -> Event:
+            left.add(record.offset)
+            return Event(tp, record, arrived_at, lane)
+
+        self._app.answering[tp.topic].answer(tp, records, outbox, event)
+        lane.end = max(lane.end or 0, records[-1].offset + 1)
+        lane.answered.forget_below(self._progress.position(tp) or 0)
+        for start, stop in _spans(records, left):
+            lane.answered.add(start, stop)
+            spans.append((lane, start, stop))
+
+    def _lane(self, tp: TP) -> _Lane:
+        return self._lanes.setdefault(tp, _Lane(tp, self._progress))
+
+    async def _hand_over(
+        self,
+        batches: Sequence[tuple[str, int, Any]],
+        spans: Sequence[tuple[_Lane, int, int]],
+    ) -> None:
+        """Give the batches to the producer; a cancelled caller leaves none of them behind."""
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn = asyncio.ensure_future(self._finish(batches, spans, given))
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
+        await asyncio.wait([given], timeout=HAND_OVER_SECONDS)
+
+    async def _finish(
+        self,
+        batches: Sequence[tuple[str, int, Any]],
+        spans: Sequence[tuple[_Lane, int, int]],
+        given: "asyncio.Future[None]",
+    ) -> None:
+        try:
+            try:
+                send = self._app.producer.send_batch
+                written = await asyncio.gather(*(send(*batch) for batch in batches))
+            finally:
+                given.set_result(None)
+            async with asyncio.timeout(self._app.tuning.delivery_seconds):
+                for each in written:
+                    await each
+        except Exception as why:  # unconfirmed: a restart answers them again
+            log.critical("answers could not be sent: %r", why, exc_info=why)
+            await self._app.crash(why)
+            return
+        for lane, start, stop in spans:
+            lane.settle(start, stop)
+
+
+def _spans(records: Sequence[Any], left_out: set[int]) -> list[tuple[int, int]]:
+    """The offsets of records as ranges `[start, stop)`, without those that were left out."""
+    spans: list[tuple[int, int]] = []
+    if not left_out and records[-1].offset - records[0].offset + 1 == len(records):
+        return [(records[0].offset, records[-1].offset + 1)]
+    for record in records:
+        offset = record.offset
+        if offset in left_out:
+            continue
+        if spans and spans[-1][1] == offset:
+            spans[-1] = spans[-1][0], offset + 1
+        else:
+            spans.append((offset, offset + 1))
+    return spans

@@ -1,0 +1,139 @@
+"""A producer that waits while brokers are away, and writes each record once.
+
+aiokafka gives a batch no longer than one request may take, and what it sends again after a lost
+acknowledgement is written twice. Here a request may take some seconds, so that a frozen broker is
+noticed, and a batch waits until it is written, so that a restart of brokers or an election is
+waited out. Whoever needs an acknowledgement says how long (see `adapters.publisher`). A batch that
+was given up would leave a gap in the numbers by which the broker knows repeats, and it would
+refuse all later ones.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from aiokafka.errors import KafkaTimeoutError
+from faust.transport.drivers import aiokafka as faust_driver
+
+from posstream.kafka.partitioner import partition_of
+
+#: Between two questions for the leader of a partition that has none.
+_METADATA_PAUSE_SECONDS: Final = 0.1
+#: What a flush may take. Events are acknowledged after their answers are, so only changelog
+#: records (a cache) can be left.
+_FLUSH_SECONDS: Final = 5
+
+
+class Producer(faust_driver.Producer):
+    """The producer of the worker."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: In whose order batches and records of a partition leave.
+        self._gates: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        #: Batches that wait there.
+        self._leaving = 0
+
+    def _settings_extra(self) -> dict[str, Any]:
+        return {"enable_idempotence": self.app.tuning.idempotent}
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        # What a record may wait for a place in a batch, and the batch until it is written.
+        producer._request_timeout_ms = self.app.tuning.delivery_seconds * 1000  # noqa: SLF001 - no public way
+        producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 - no public way
+        client = producer.client
+        client.force_metadata_update = partial(_after_a_pause, client.force_metadata_update)
+        return producer
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        *args: Any,
+        **options: Any,
+    ) -> Any:
+        """Hand a record over; a batch that the broker refuses for good ends the worker.
+
+        It leaves a gap in the numbers by which the broker knows repeats, and every later batch of
+        its partition would be refused: until a restart, nothing would be written there.
+
+        It waits behind the batches of its partition that were given before it.
+        """
+        if self._leaving:
+            if partition is None:
+                partition = partition_of(key or b"", await self.partitions_of(topic))
+            async with self._gates[topic, partition]:
+                written = await super().send(topic, key, value, partition, *args, **options)
+        else:
+            written = await super().send(topic, key, value, partition, *args, **options)
+        written.add_done_callback(self._check)
+        return written
+
+    async def partitions_of(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return len(await self._ensure_producer().partitions_for(topic))
+
+    def new_batch(self) -> Any:
+        """An empty batch, for `send_batch`."""
+        return self._ensure_producer().create_batch()
+
+    async def send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
+        """Hand a batch over; see `send`. It waits while the one before it has not left."""
+        self._leaving += 1
+        try:
+            async with self._gates[topic, partition]:
+                written = await self._send_batch(topic, partition, batch)
+        finally:
+            self._leaving -= 1
+        written.add_done_callback(self._check)
+        return written
+
+    async def _send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
+        give_up_at = time.monotonic() + self.app.tuning.delivery_seconds
+        while True:
+            try:
+                written: asyncio.Future[Any]
+                written = await self._ensure_producer().send_batch(
+                    batch, topic, partition=partition
+                )
+            except KafkaTimeoutError:
+                # Too early: aiokafka counts each of its waits once more in the next one.
+                if time.monotonic() >= give_up_at:
+                    raise
+            else:
+                return written
+
+    def _check(self, written: "asyncio.Future[Any]") -> None:
+        if not written.cancelled() and (why := written.exception()) is not None:
+            self._crash = asyncio.ensure_future(self.app.crash(why))
+
+    async def flush(self) -> None:
+        """Wait for what is on its way, but not for as long as brokers may be away."""
+        await _briefly(super().flush)
+
+    async def on_stop(self) -> None:
+        """Stop, whether or not brokers are there to take the rest."""
+        await _briefly(super().on_stop)
+
+
+def _after_a_pause(ask: Callable[[], Awaitable[bool]]) -> "asyncio.Future[bool]":
+    # aiokafka's sender asks again at once: some 500 times a second while there is no leader.
+    async def pause_and_ask() -> bool:
+        await asyncio.sleep(_METADATA_PAUSE_SECONDS)
+        return await ask()
+
+    return asyncio.ensure_future(pause_and_ask())
+
+
+async def _briefly(what: Callable[[], Awaitable[None]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FLUSH_SECONDS):
+            await what()

@@ -3,11 +3,17 @@
 from typing import Final
 
 from agents.customer_lookup import topics
+from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.metrics import METRICS
+from agents.customer_lookup.settings import SETTINGS
+from posstream.configuration.part import ConfigurationPart
 from posstream.plugin import Built, Kit, Plugin
 
 
 def _build(kit: Kit) -> Built:
-    raise NotImplementedError(kit.plugin.name)
+    from agents.customer_lookup.build import build
+
+    return build(kit)
 
 
 PLUGIN: Final = Plugin(
@@ -17,12 +23,14 @@ PLUGIN: Final = Plugin(
     is_default=True,
     group="posstream",
     topics=topics.TOPICS,
-    consumes=(
-        topics.CUSTOMER_IDENTIFIED,
-        topics.REKEYED,
-        topics.CUSTOMER_UPDATED,
-        topics.CACHE_COMMANDS,
-    ),
+    consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    settings=SETTINGS,
+    configuration=ConfigurationPart(
+        model=PluginConfiguration,
+        defaults=lambda _, own: PluginConfiguration(api_endpoint=own.api_endpoint),
+    ),
+    tables=(topics.CACHE,),
+    metrics=METRICS,
 )

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.basket import Basket
 from agents.customer_lookup.pages.customer import CustomerPage
 from agents.customer_lookup.pages.customers import Customers
@@ -11,7 +12,6 @@ from agents.customer_lookup.pages.lookups import Lookups
 from agents.customer_lookup.pages.overview import Overview
 from agents.customer_lookup.pages.sampler import Sampler
 from agents.customer_lookup.pages.try_it import TryIt
-from posstream.metrics import Metrics
 from web.console.assets import Assets
 from web.console.configuration import ConfigurationPage
 from web.console.dead_letters import DeadLetterPages
@@ -22,7 +22,7 @@ from web.graphql.streams import OpenStreams
 
 
 def console_routes(
-    ports: GraphQLContext, metrics: Metrics, streams: OpenStreams, sampler: Sampler
+    ports: GraphQLContext, metrics: LookupMetrics, streams: OpenStreams, sampler: Sampler
 ) -> list[web.RouteDef]:
     """The pages, their style and their script.
 

@@ -16,6 +16,7 @@ from agents.customer_lookup.directory.http import HttpDirectory
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
 from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.graphql.ports import LookupPorts
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.read_model.erasure import SqlErasure
 from agents.customer_lookup.read_model.projection import SqlProjection
@@ -33,6 +34,9 @@ from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import STALLED_SECONDS, WorkerHealth
 from posstream.kafka.topics import APP_ID
 from posstream.metrics import Metrics
+from posstream.plugin import Built
+from posstream.plugins.discovery import find_plugins
+from posstream.plugins.status import PluginState, PluginStatus
 from posstream.read_model.engine import create_engine
 from posstream.read_model.projector import ProjectionAgent
 from posstream.read_model.reading import create_reading_engine
@@ -149,26 +153,31 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
     answers = AnswerFeed(clock)
     readers = create_reading_engine(engine)
-    web = create_web(
-        settings=settings,
+    ports = LookupPorts(
         read_model=SqlReadModel(readers),
-        publisher=publisher,
-        clock=clock,
-        health=health,
-        metrics=metrics,
         answers=answers,
-        configuration=live,
         breaker=lookup.breaker,
-        forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
-        dead_letters=DeadLetterTopic(settings.bootstrap_servers),
         drills=drills,
         directory_trial=DirectoryTrial(
             directory,
             card_guard=settings.payment_card_guard,
             country_code=country_code,
         ),
-        graphiql=GraphiQL.find(),
     )
+    running = PluginStatus(name=PLUGIN, state=PluginState.RUNNING, built=Built(ports=ports))
+    web = create_web(
+        settings=settings,
+        plugins=find_plugins(),
+        statuses=lambda: {PLUGIN: running},
+        publisher=publisher,
+        clock=clock,
+        health=health,
+        metrics=metrics,
+        configurations={PLUGIN: live},
+        forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
+        dead_letters=DeadLetterTopic(settings.bootstrap_servers),
+        graphiql=GraphiQL.find(),
+    ).application
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)
 
     async def read_answers(_: Application) -> AsyncIterator[None]:

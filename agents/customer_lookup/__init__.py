@@ -1,13 +1,29 @@
 """The plugin that answers who a scanned customer is."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup import topics
 from posstream.plugin import Built, Kit, Plugin
 
+if TYPE_CHECKING:
+    from web.console.part import ConsolePart
+    from web.graphql.part import GraphQLPart
+
 
 def _build(kit: Kit) -> Built:
     raise NotImplementedError(kit.plugin.name)
+
+
+def _graphql() -> "GraphQLPart":
+    from agents.customer_lookup.graphql.part import graphql_part
+
+    return graphql_part()
+
+
+def _pages() -> "ConsolePart":
+    from agents.customer_lookup.pages.part import console_part
+
+    return console_part()
 
 
 PLUGIN: Final = Plugin(
@@ -25,4 +41,6 @@ PLUGIN: Final = Plugin(
     ),
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    graphql=_graphql,
+    pages=_pages,
 )

@@ -1,7 +1,7 @@
 """Asks plugins for their parts of the web view; one that cannot give its part fails alone."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class PluginParts:
     failures: Mapping[str, str]
 
 
-def plugin_parts(plugins: Iterable[Plugin]) -> PluginParts:
+def plugin_parts(plugins: Sequence[Plugin]) -> PluginParts:
     """What the plugins add to GraphQL and to the console.
 
     Raises:
@@ -46,16 +46,17 @@ def plugin_parts(plugins: Iterable[Plugin]) -> PluginParts:
     for plugin in plugins:
         take(plugin.name, "GraphQL", plugin.graphql, graphql)
         take(plugin.name, "pages", plugin.pages, pages)
-    schema, misfits = _schema(graphql)
+    default = next((plugin.name for plugin in plugins if plugin.is_default), "")
+    schema, misfits = _schema(graphql, default)
     failures |= misfits
     kept = {name: part for name, part in pages.items() if name not in failures}
     return PluginParts(schema, kept, failures)
 
 
-def _schema(parts: Mapping[str, GraphQLPart]) -> tuple[Schema, Mapping[str, str]]:
+def _schema(parts: Mapping[str, GraphQLPart], default: str) -> tuple[Schema, Mapping[str, str]]:
     """The schema of all parts that can be in one, and why the others cannot."""
     try:
-        return build_schema(parts), {}
+        return build_schema(parts, default=default), {}
     except StartRefused:
         raise
     except Exception:
@@ -64,11 +65,11 @@ def _schema(parts: Mapping[str, GraphQLPart]) -> tuple[Schema, Mapping[str, str]
     failures = {}
     for name, part in parts.items():
         try:
-            build_schema({**fit, name: part})
+            build_schema({**fit, name: part}, default=default)
             fit[name] = part
         except Exception as why:  # noqa: BLE001 - graphene's own
             failures[name] = _reason(name, "GraphQL", why)
-    return build_schema(fit), failures
+    return build_schema(fit, default=default), failures
 
 
 def _reason(name: str, what: str, why: Exception) -> str:

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from posstream.plugins.status import PluginState, PluginUnavailable
 from web.console.live import LivePages
-from web.console.pages import Pages
+from web.console.pages import Pages, sentence
 from web.console.part import Panel
 from web.graphql.context import GraphQLContext
 from web.headers import wants_html
@@ -93,7 +93,7 @@ class Overview:
             reference = new_reference()
             logger.exception("a panel of %s failed, reference %s", plugin, reference)
             told = f"the panel of {plugin} cannot be shown, reference {reference}"
-        return self._pages.part("overview_trouble.html", why=f"{told[:1].upper()}{told[1:]}.")
+        return self._pages.part("overview_trouble.html", why=sentence(told))
 
     async def _states(self) -> str:
         """The state of every plugin; empty while there is one, and it runs."""

@@ -141,7 +141,7 @@ class Pages:
         return self.missing(
             request,
             "This page does not answer now",
-            f"{str(why).capitalize()}. All other plugins go on.",
+            f"{sentence(str(why))} All other plugins go on.",
             ("/", "Overview"),
             503,
         )
@@ -157,6 +157,11 @@ class Pages:
         )
         answer.headers[hdrs.RETRY_AFTER] = "60"
         return answer
+
+
+def sentence(text: str) -> str:
+    """A text with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _without_cards(value: Any) -> Any:

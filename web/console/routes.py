@@ -104,11 +104,6 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         card_guard=context.card_guard,
     )
     pages = Pages(shell)
-    own = [
-        *DeadLetterPages(pages, context).routes(),
-        *ConfigurationPage(pages, context).routes(),
-    ]
-    folded.claim("posstream", own)
     for name, part in parts.items():
         kit = ConsoleKit(
             pages=Pages(shell, part.templates),
@@ -124,6 +119,11 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         except Exception as why:
             logger.exception("the pages of %s cannot be made", name)
             folded.failures[name] = f"its pages cannot be made ({type(why).__name__}: {why})"
+    own = [
+        *DeadLetterPages(pages, context).routes(),
+        *ConfigurationPage(pages, context).routes(),
+    ]
+    folded.claim("posstream", own)
     folded.navigation.sort(key=lambda entry: entry.order)
     overview = Overview(
         pages,

@@ -128,20 +128,27 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
         )
 
 
-class ConfigurationQuery(graphene.ObjectType):  # graphene is untyped
-    """The configuration, read."""
+def configuration_query(default: str) -> type[Any]:
+    """The configuration, read: a mixin of `Query`.
 
-    plugin_configuration = graphene.Field(
-        graphene.NonNull(PluginConfiguration), name=graphene.String(default_value=PLUGIN)
-    )
+    Args:
+        default: the plugin that is meant where none is named.
+    """
 
-    @staticmethod
-    def resolve_plugin_configuration(_root: None, info: Any, name: str | None = PLUGIN) -> Shown:
-        """What is in force on this worker; an explicit null is the default."""
-        context: GraphQLContext = info.context
-        if name not in (None, PLUGIN):
-            raise refusal("UNKNOWN_PLUGIN", _unknown())
-        return Shown.of(context.configurations[PLUGIN].current)
+    class ConfigurationQuery(graphene.ObjectType):  # graphene is untyped
+        plugin_configuration = graphene.Field(
+            graphene.NonNull(PluginConfiguration), name=graphene.String(default_value=default)
+        )
+
+        @staticmethod
+        def resolve_plugin_configuration(_root: None, info: Any, name: str | None = None) -> Shown:
+            """What is in force on this worker; an explicit null is the default."""
+            context: GraphQLContext = info.context
+            if name not in (None, PLUGIN):
+                raise refusal("UNKNOWN_PLUGIN", _unknown())
+            return Shown.of(context.configurations[PLUGIN].current)
+
+    return ConfigurationQuery
 
 
 def _unknown() -> str:

@@ -12,7 +12,7 @@ from graphql import GraphQLSchema
 
 from posstream.domain.errors import StartRefused
 from posstream.domain.roles import Role
-from web.graphql.configuration import ConfigurationQuery, UpdatePluginConfiguration
+from web.graphql.configuration import UpdatePluginConfiguration, configuration_query
 from web.graphql.forget import ForgetCustomer
 from web.graphql.masking import MASKS, mask_fields
 from web.graphql.part import GraphQLPart, Mask, Permission
@@ -20,18 +20,6 @@ from web.graphql.permissions import guard_mutations
 
 #: The name under which the platform claims its fields.
 _PLATFORM: Final = "posstream"
-_OWN: Final = GraphQLPart(
-    queries=(ConfigurationQuery,),
-    mutations={
-        "update_plugin_configuration": UpdatePluginConfiguration,
-        "forget_customer": ForgetCustomer,
-    },
-    permissions={
-        "update_plugin_configuration": Role.OPERATOR,
-        "forget_customer": Role.OPERATOR,
-    },
-    masks=MASKS,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +33,17 @@ class Schema:
     examples: tuple[str, ...]
 
 
-def build_schema(plugins: Mapping[str, GraphQLPart]) -> Schema:
+def build_schema(plugins: Mapping[str, GraphQLPart], *, default: str = "") -> Schema:
     """The contract's schema (section 3) with the parts of these plugins.
 
     Args:
         plugins: parts by the name of their plugin.
+        default: the plugin that is meant where a query names none.
 
     Raises:
         StartRefused: if two plugins claim one field; both are named.
     """
-    parts = {_PLATFORM: _OWN, **plugins}
+    parts = {_PLATFORM: _own_part(default), **plugins}
     _refuse_double_claims(parts)
     made = _with_added_fields(_made(parts.values()), parts)
     schema = Schema(
@@ -71,6 +60,21 @@ def build_schema(plugins: Mapping[str, GraphQLPart]) -> Schema:
     guard_mutations(made, schema.permissions)
     mask_fields(made, schema.masks)
     return schema
+
+
+def _own_part(default: str) -> GraphQLPart:
+    return GraphQLPart(
+        queries=(configuration_query(default),),
+        mutations={
+            "update_plugin_configuration": UpdatePluginConfiguration,
+            "forget_customer": ForgetCustomer,
+        },
+        permissions={
+            "update_plugin_configuration": Role.OPERATOR,
+            "forget_customer": Role.OPERATOR,
+        },
+        masks=MASKS,
+    )
 
 
 def _refuse_double_claims(parts: Mapping[str, GraphQLPart]) -> None:

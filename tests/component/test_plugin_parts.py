@@ -16,7 +16,7 @@ from posstream.plugin import Built, Kit, Plugin
 from posstream.settings import Settings
 from tests.component.web_client import WebView, application_of, running_web, schema
 from web.console.part import ConsoleKit, ConsolePart, NavigationEntry, Panel
-from web.graphql.masking import show_document
+from web.graphql.masking import show_document, show_identifiers
 from web.graphql.part import GraphQLPart
 from web.plugin_parts import plugin_parts
 
@@ -156,7 +156,7 @@ def test_two_plugins_that_claim_one_field_are_refused_and_both_are_named(
 
 def test_a_plugin_that_adds_a_field_which_the_type_has_is_refused() -> None:
     part = GraphQLPart(fields={"Customer": {"tier": graphene.String()}})
-    with pytest.raises(StartRefused, match="tier of the GraphQL schema is claimed by toy"):
+    with pytest.raises(StartRefused, match=r"claimed by toy and by agents\.customer_lookup"):
         plugin_parts([PLUGIN, plugin(graphql=lambda: part)])
 
 
@@ -166,6 +166,14 @@ def test_a_plugin_takes_no_field_of_the_platform() -> None:
 
     with pytest.raises(StartRefused, match="claimed by posstream and by toy"):
         plugin_parts([plugin(graphql=lambda: GraphQLPart(queries=(Mine,)))])
+
+
+def test_a_plugin_unmasks_no_field_that_is_masked_everywhere() -> None:
+    part = GraphQLPart(masks={"email": visits})
+    with pytest.raises(StartRefused, match="the mask of email of the GraphQL schema is claimed"):
+        plugin_parts([plugin(graphql=lambda: part)])
+    same = GraphQLPart(masks={"email": show_identifiers})
+    assert plugin_parts([plugin(graphql=lambda: same)]).failures == {}
 
 
 async def test_the_permission_and_the_masks_of_a_plugin_hold() -> None:
@@ -302,12 +310,13 @@ def test_two_plugins_that_claim_one_page_are_refused_and_both_are_named() -> Non
     with pytest.raises(StartRefused) as refused:
         served(toys)
     assert str(refused.value) == (
-        "the page /toy is claimed by one and by other: leave one of them out with POSSTREAM_PLUGINS"
+        "the page GET /toy is claimed by one and by other: "
+        "leave one of them out with POSSTREAM_PLUGINS"
     )
 
 
 def test_a_plugin_takes_no_page_of_the_platform() -> None:
-    with pytest.raises(StartRefused, match="/dead-letters is claimed by toy and by posstream"):
+    with pytest.raises(StartRefused, match="GET /dead-letters is claimed by toy and by posstream"):
         served([plugin(pages=lambda: console(routes=page("/dead-letters")))])
 
 

@@ -14,6 +14,7 @@ from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginUnavailable
 from posstream.settings import Settings
+from web.claims import Claims
 from web.console.assets import Assets
 from web.console.configuration import ConfigurationPage
 from web.console.dead_letters import DeadLetterPages
@@ -58,17 +59,7 @@ class _Folded:
     banners: dict[str, Callable[[Caller], str]] = field(default_factory=dict)
     paths: list[tuple[str, str]] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
-    #: Method and path -> plugin.
-    owners: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def claim(self, name: str, routes: Sequence[web.RouteDef]) -> None:
-        for route in routes:
-            owner = self.owners.setdefault((route.method, route.path), name)
-            if owner != name:
-                raise StartRefused(
-                    f"the page {route.path} is claimed by {owner} and by {name}: "
-                    "leave one of them out with POSSTREAM_PLUGINS"
-                )
+    claims: Claims = field(default_factory=Claims)
 
 
 def make_console(  # noqa: PLR0913 - the wiring names everything it gives
@@ -123,7 +114,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         *DeadLetterPages(pages, context).routes(),
         *ConfigurationPage(pages, context).routes(),
     ]
-    folded.claim("posstream", own)
+    folded.claims.take("posstream", map(_named, own))
     folded.navigation.sort(key=lambda entry: entry.order)
     overview = Overview(
         pages,
@@ -151,7 +142,8 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     public_routes = part.public_routes(kit) if part.public_routes else ()
     panels = part.panels(kit) if part.panels else ()
     banner = part.banner(kit) if part.banner else None
-    folded.claim(name, [*routes, *public_routes])
+    folded.claims.take(name, map(_named, [*routes, *public_routes]))
+    folded.claims.take(name, (f"the panel {panel.name} of the overview" for panel in panels))
 
     def check() -> None:
         kit.context.ports(name)
@@ -163,6 +155,10 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     folded.paths += part.paths
     if banner is not None:
         folded.banners[name] = banner
+
+
+def _named(route: web.RouteDef) -> str:
+    return f"the page {route.method} {route.path}"
 
 
 def _banners(banners: Mapping[str, Callable[[Caller], str]], caller: Caller) -> list[str]:

@@ -10,8 +10,8 @@ from graphene.types.utils import get_field_as
 from graphene.utils.str_converters import to_camel_case
 from graphql import GraphQLSchema
 
-from posstream.domain.errors import StartRefused
 from posstream.domain.roles import Role
+from web.claims import Claims
 from web.graphql.configuration import UpdatePluginConfiguration, configuration_query
 from web.graphql.forget import ForgetCustomer
 from web.graphql.masking import MASKS, mask_fields
@@ -44,8 +44,11 @@ def build_schema(plugins: Mapping[str, GraphQLPart], *, default: str = "") -> Sc
         StartRefused: if two plugins claim one field; both are named.
     """
     parts = {_PLATFORM: _own_part(default), **plugins}
-    _refuse_double_claims(parts)
-    made = _with_added_fields(_made(parts.values()), parts)
+    claims = Claims()
+    claims.take(_PLATFORM, (f"the mask of {field} of the GraphQL schema" for field in MASKS))
+    for name, part in parts.items():
+        claims.take(name, (f"{claim} of the GraphQL schema" for claim in _claims(part)))
+    made = _with_added_fields(_made(parts.values()), parts, claims)
     schema = Schema(
         graphql=made,
         permissions={
@@ -77,15 +80,6 @@ def _own_part(default: str) -> GraphQLPart:
     )
 
 
-def _refuse_double_claims(parts: Mapping[str, GraphQLPart]) -> None:
-    owners: dict[str, str] = {}
-    for name, part in parts.items():
-        for claim in _claims(part):
-            owner = owners.setdefault(claim, name)
-            if owner != name:
-                raise _both_claim(owner, name, claim)
-
-
 def _claims(part: GraphQLPart) -> Iterator[str]:
     for root, mixins in (("Query", part.queries), ("Subscription", part.subscriptions)):
         for field in _fields(_root(root, mixins)):
@@ -96,15 +90,8 @@ def _claims(part: GraphQLPart) -> Iterator[str]:
         for field in fields:
             yield f"{kind}.{to_camel_case(field)}"
     for field, mask in part.masks.items():
-        if MASKS.get(field) is not mask:  # the same mask may be named twice
+        if MASKS.get(field) is not mask:  # a plugin may name the platform's once more
             yield f"the mask of {field}"
-
-
-def _both_claim(one: str, other: str, what: str) -> StartRefused:
-    return StartRefused(
-        f"{what} of the GraphQL schema is claimed by {one} and by {other}: "
-        "leave one of them out with POSSTREAM_PLUGINS"
-    )
 
 
 def _made(parts: Collection[GraphQLPart]) -> GraphQLSchema:
@@ -135,7 +122,9 @@ def _root(
     return type(name, (*mixins, graphene.ObjectType), {"__doc__": description, **(fields or {})})
 
 
-def _with_added_fields(made: GraphQLSchema, parts: Mapping[str, GraphQLPart]) -> GraphQLSchema:
+def _with_added_fields(
+    made: GraphQLSchema, parts: Mapping[str, GraphQLPart], claims: Claims
+) -> GraphQLSchema:
     """The schema with the fields that plugins add to types which another one brings."""
     added = [
         (name, made.type_map[kind].graphene_type, fields)  # type: ignore[attr-defined]
@@ -143,10 +132,9 @@ def _with_added_fields(made: GraphQLSchema, parts: Mapping[str, GraphQLPart]) ->
         for kind, fields in part.fields.items()
         if isinstance(made.type_map.get(kind), GrapheneObjectType)
     ]
-    for name, kind, fields in added:
-        for field in fields.keys() & _fields(kind).keys():
-            claim = f"{kind.__name__}.{to_camel_case(field)}"
-            raise _both_claim(name, kind.__module__, claim)
+    for _, kind, _ in added:
+        own = (f"{kind.__name__}.{to_camel_case(field)}" for field in _fields(kind))
+        claims.take(kind.__module__, (f"{field} of the GraphQL schema" for field in own))
     if not added:
         return made
     # A class of graphene's is one for the whole process, and a schema is one application's: the

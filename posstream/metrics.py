@@ -103,4 +103,4 @@ class Metrics:
 
     def of(self, plugin: "Plugin") -> PluginMetrics:
         """The metrics that a plugin declares."""
-        return self._of_plugins[plugin.name]
+        return self._of_plugins.get(plugin.name, {})

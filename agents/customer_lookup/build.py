@@ -103,8 +103,6 @@ def build(kit: Kit) -> Built:
         directory_trial=DirectoryTrial(
             directory, card_guard=settings.payment_card_guard, country_code=country_code
         ),
-        metrics=metrics,
-        serves_mock=_serves_mock(kit, own, configuration),
     )
     drill_reader = DrillReader(settings.bootstrap_servers, drills)
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)
@@ -129,14 +127,3 @@ def build(kit: Kit) -> Built:
             Lifetime(name="Answers", open=open_answers, close=answer_reader.close),
         ),
     )
-
-
-def _serves_mock(
-    kit: Kit, own: LookupSettings, configuration: CurrentConfiguration
-) -> Callable[[], bool]:
-    def serves_mock() -> bool:
-        if own.mock_directory is not None:
-            return own.mock_directory
-        return points_at_mock(configuration.value.api_endpoint, kit.settings.web_port)
-
-    return serves_mock

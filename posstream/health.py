@@ -4,7 +4,7 @@ import logging
 from typing import Any, Final
 
 from agents.customer_lookup.agent import CustomerLookupAgent
-from agents.customer_lookup.events import MAX_DEADLINE_MS
+from agents.customer_lookup.events.inputs import MAX_DEADLINE_MS
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import Stalled
 from posstream.streaming.co_partitioning import CoPartitioning

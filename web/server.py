@@ -18,6 +18,7 @@ from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.kafka.record import EventPublisher
 from posstream.metrics import Metrics
+from posstream.plugins.discovery import find_plugins
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.settings import Settings, is_loopback, without_brackets
@@ -124,7 +125,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     )
     application.add_routes([*view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
-    application.add_routes(asyncapi_routes())
+    application.add_routes(asyncapi_routes(find_plugins()))
     application.add_routes(console_routes(ports, metrics, streams, sampler))
     if keys:
         application.add_routes(Login(sessions, doorkeeper).routes())

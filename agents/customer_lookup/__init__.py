@@ -3,6 +3,7 @@
 from typing import Final
 
 from agents.customer_lookup import topics
+from agents.customer_lookup.events.declared import EVENTS
 from posstream.plugin import Built, Kit, Plugin
 
 
@@ -25,4 +26,5 @@ PLUGIN: Final = Plugin(
     ),
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    events=EVENTS,
 )

@@ -5,7 +5,8 @@ UTF-8 and numbers beyond every float would pass there. msgspec judges the types 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -17,7 +18,7 @@ from msgspec import inspect
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.times import parse_utc, to_ms
-from posstream.json.reading import read_json, whole_number
+from posstream.json.reading import MAX_WHOLE, read_json, whole_number
 
 #: Largest event that is read: real ones are under 1 KB.
 MAX_EVENT_BYTES: Final = 64 * 1024
@@ -96,19 +97,18 @@ def event_of(model: type[E], fields: Mapping[str, Any], *, card_guard: bool = Tr
     Raises:
         UnreadableEvent: as `read_event`.
     """
-    rules = _rules(model)
+    rules, checked = _rules(model)
     try:
         event = msgspec.convert(fields, model)
     except msgspec.ValidationError:
         # Field by field, for msgspec names the fault that stands first in the message, and takes
         # neither null for absent nor 3000.0 for a whole number.
-        read = {
-            rule.name: rule.read(fields.get(rule.name), card_guard=card_guard) for rule in rules
-        }
+        read = {rule.name: rule.read(fields.get(rule.name), card_guard) for rule in rules}
         return model(**{name: value for name, value in read.items() if value is not None})
-    for rule in rules:
-        if rule.is_checked:
-            rule.check(getattr(event, rule.name), card_guard=card_guard)
+    for rule in checked:
+        value = getattr(event, rule.name)
+        if value is not None:
+            rule.check(value, card_guard)
     return event
 
 
@@ -140,40 +140,40 @@ class _Rule:
     passes: Callable[[Any], bool] | None
     is_guarded: bool
 
-    @property
-    def is_checked(self) -> bool:
-        return self.is_guarded or self.passes is not None
-
-    def read(self, value: object, *, card_guard: bool) -> Any:
+    def read(self, value: object, card_guard: bool) -> Any:  # noqa: FBT001 - called for each event
         if value is None:
             if self.is_required:
                 raise missing(self.name)
             return None
         found = self._converted(value)
-        self.check(found, card_guard=card_guard)
+        self.check(found, card_guard)
         return found
 
-    def check(self, value: object, *, card_guard: bool) -> None:
+    def check(self, value: object, card_guard: bool) -> None:  # noqa: FBT001 - see `read`
         if self.passes is not None and not self.passes(value):
             raise invalid(self.name, f"must be {self.must_be}")
         if card_guard and self.is_guarded and holds_payment_card(str(value)):
             raise invalid(self.name, "holds a payment-card number")
 
     def _converted(self, value: object) -> Any:
-        whole = whole_number(value, most=math.inf)
-        try:
-            return msgspec.convert(value if whole is None else whole, self.kind)
-        except msgspec.ValidationError:
-            is_other = self.is_text and not isinstance(value, str)
-            raise invalid(self.name, f"must be {'text' if is_other else self.must_be}") from None
+        # A float has at most 309 digits before the point; a decimal may have a million.
+        whole = whole_number(value, most=math.inf if isinstance(value, float) else MAX_WHOLE)
+        for reading in (value, whole):
+            if reading is not None:
+                with suppress(msgspec.ValidationError):
+                    return msgspec.convert(reading, self.kind)
+        is_other = self.is_text and not isinstance(value, str)
+        raise invalid(self.name, f"must be {'text' if is_other else self.must_be}")
 
 
 @cache
-def _rules(model: type[msgspec.Struct]) -> tuple[_Rule, ...]:
+def _rules(model: type[msgspec.Struct]) -> tuple[Sequence[_Rule], Sequence[_Rule]]:
+    """The rules of all fields of a model, and those that msgspec does not see to alone."""
     described = inspect.type_info(model)
     assert isinstance(described, inspect.StructType)  # noqa: S101 - for mypy
     kinds = {field.name: field.type for field in msgspec.structs.fields(model)}
-    return tuple(_rule(field, kinds[field.name]) for field in described.fields)
+    rules = [_rule(field, kinds[field.name]) for field in described.fields]
+    return rules, [rule for rule in rules if rule.is_guarded or rule.passes is not None]
 
 
 def _rule(field: inspect.Field, kind: Any) -> _Rule:

@@ -4,6 +4,9 @@ What an answer needs is judged: a bad message becomes a dead letter that names t
 field that cannot be read counts as absent.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from agents.customer_lookup.answers import Identification
 from agents.customer_lookup.cache_commands import CustomerUpdate
 from agents.customer_lookup.events.inputs import (
@@ -19,6 +22,8 @@ from posstream.events.envelope import Headers, traceparent, written_ms
 from posstream.events.ids import input_id
 from posstream.events.reading import moment_ms, read_event
 from posstream.json.reading import read_json_exactly
+
+_KINDS: Final[Mapping[str, IdentifierKind]] = {kind.value: kind for kind in IdentifierKind}
 
 
 def read_identification(  # noqa: PLR0913 - a message is its bytes and its coordinates
@@ -133,4 +138,4 @@ def _customer(document: object, customer_id: str | None, *, card_guard: bool) ->
 
 def _kind(said: object) -> IdentifierKind | None:
     """The kind in `identifier_kind`; None if it is absent, or no kind of ours."""
-    return next((kind for kind in IdentifierKind if kind == said), None)
+    return _KINDS.get(said) if isinstance(said, str) else None

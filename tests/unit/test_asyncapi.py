@@ -1,7 +1,9 @@
 """The AsyncAPI document: whole, and true of what is written and read."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Annotated, Any
 
+import msgspec
 import orjson
 import pytest
 from jsonschema import Draft7Validator, FormatChecker
@@ -24,8 +26,10 @@ from posstream.domain.customer import Customer
 from posstream.domain.identifier import IdentifierKind
 from posstream.domain.times import from_ms
 from posstream.events.asyncapi import document, events_of
+from posstream.events.model import EventModel
 from posstream.kafka.record import Record
-from posstream.kafka.topics import APP_ID, PLUGIN_CONFIGURATION
+from posstream.kafka.topics import APP_ID, PLUGIN_CONFIGURATION, TopicSpec
+from posstream.plugin import Built, Kit, Plugin
 from posstream.plugins.discovery import find_plugins
 
 NOW = 1_769_846_400_000
@@ -125,3 +129,70 @@ def test_each_reference_leads_somewhere() -> None:
         place: Any = DOCUMENT
         for name in reference.removeprefix("#/").split("/"):
             place = place[name]
+
+
+class Pinged(msgspec.Struct):
+    """Somebody pinged."""
+
+    word: str
+
+
+class Keys(msgspec.Struct):
+    """The live configuration of a plugin."""
+
+    loudness: Annotated[int, msgspec.Meta(le=11)] = 5
+    enabled: bool = True
+    version: int = 0
+
+
+def never_built(kit: Kit) -> Built:
+    raise NotImplementedError
+
+
+TOY = Plugin(
+    name="ping_pong",
+    description="Answers a ping.",
+    build=never_built,
+    topics=(
+        TopicSpec("pinged", "anything", "Pinged", 1000),
+        TopicSpec("pinged.dlq", "as received", "as received", 1000),
+    ),
+    dead_letters="pinged.dlq",
+    events=(
+        EventModel(
+            topic="pinged",
+            name="Pinged",
+            summary="Somebody pinged.",
+            model=Pinged,
+            example={"word": "ping"},
+            received=True,
+            sent=False,
+        ),
+    ),
+    configuration=SimpleNamespace(model=Keys),
+)
+
+
+def test_the_events_and_dead_letters_of_each_plugin_are_in_the_document() -> None:
+    made = document([*find_plugins(), TOY])
+    added = made["channels"].keys() - DOCUMENT["channels"].keys()
+    assert added == {"Pinged", "PingPongDeadLetter"}
+    assert made["channels"]["PingPongDeadLetter"]["address"] == "pinged.dlq"
+    assert made["operations"].keys() - DOCUMENT["operations"].keys() == {
+        "receivePinged",
+        "sendPingPongDeadLetter",
+    }
+    assert made["components"]["messages"]["Pinged"]["payload"]["required"] == ["word"]
+
+
+def test_the_keys_of_a_plugins_configuration_are_in_the_document() -> None:
+    payload = document([TOY])["components"]["messages"]["PluginConfiguration"]["payload"]
+    (keys,) = payload["properties"]["config"]["anyOf"]
+    assert keys == {
+        "title": "ping_pong",
+        "properties": {"loudness": {"type": "integer", "maximum": 11, "default": 5}},
+    }
+
+
+def test_without_plugins_there_is_the_platforms_own_event() -> None:
+    assert list(document([])["channels"]) == ["PluginConfiguration"]

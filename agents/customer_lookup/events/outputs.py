@@ -38,7 +38,14 @@ class CustomerDocument(Struct, frozen=True, kw_only=True):
     ) = UNSET
     last_purchase_date: Time | None = None
     attributes: (
-        Annotated[dict[str, Any], Meta(description="Whatever else the directory returned.")]
+        Annotated[
+            dict[str, Any],
+            Meta(
+                description="Every other field that the directory returned, and any of the above "
+                "with a value of no use. Numbers are as they were sent: maybe longer than 64 bits "
+                "or a float can hold."
+            ),
+        ]
         | UnsetType
     ) = UNSET
 
@@ -91,8 +98,10 @@ class CustomerLookupLogged(Struct, frozen=True, kw_only=True):
     waiters: (
         Annotated[Count, Meta(description="Other events that shared the call.")] | UnsetType
     ) = UNSET
-    #: Absent after a refresh by hand: nobody scanned.
-    basket_id: KnownId | UnsetType = UNSET
+    basket_id: (
+        Annotated[KnownId, Meta(description="Absent after a refresh by hand: nobody scanned.")]
+        | UnsetType
+    ) = UNSET
     customer_identifier: _Identifier | UnsetType = UNSET
     identifier_kind: _Kind = None
     api_endpoint: str | UnsetType = UNSET

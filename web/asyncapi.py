@@ -1,6 +1,6 @@
 """`/asyncapi.json`: the topics for whoever writes or reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -9,7 +9,7 @@ from posstream.plugin import Plugin
 from web.json_answer import json_answer
 
 
-def asyncapi_routes(plugins: Sequence[Plugin]) -> list[web.RouteDef]:
+def asyncapi_routes(plugins: Iterable[Plugin]) -> list[web.RouteDef]:
     """The document, which is the same for as long as the worker runs."""
     made = document(plugins)
 

@@ -1,6 +1,6 @@
 """The event on `plugin-configuration`, described for others. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -33,7 +33,7 @@ class ConfigurationRecord(Struct, frozen=True, kw_only=True):
     updated_by: Id | None = None
 
 
-def configuration_event(plugins: Sequence[Plugin]) -> EventModel:
+def configuration_event(plugins: Iterable[Plugin]) -> EventModel:
     """The event, with the keys of every plugin that has a live configuration."""
     keys = [
         {"title": plugin.name, **_keys(plugin.configuration.model)}

@@ -1,6 +1,6 @@
 """The events of the platform and of all plugins as an AsyncAPI 3.0 document. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from posstream import __version__
@@ -15,8 +15,9 @@ _BINDING: Final = "0.5.0"
 _JSON: Final = "application/json"
 
 
-def events_of(plugins: Sequence[Plugin]) -> Sequence[EventModel]:
+def events_of(plugins: Iterable[Plugin]) -> Sequence[EventModel]:
     """Every event that others may rely on."""
+    plugins = tuple(plugins)
     return (
         *(event for plugin in plugins for event in plugin.events),
         configuration_event(plugins),
@@ -24,8 +25,9 @@ def events_of(plugins: Sequence[Plugin]) -> Sequence[EventModel]:
     )
 
 
-def document(plugins: Sequence[Plugin]) -> dict[str, Any]:
+def document(plugins: Iterable[Plugin]) -> dict[str, Any]:
     """The document, ready for JSON; operations are named from posstream's side."""
+    plugins = tuple(plugins)
     events = events_of(plugins)
     specs = {spec.name: spec for spec in PLATFORM_TOPICS}
     specs |= {spec.name: spec for plugin in plugins for spec in plugin.topics}

@@ -53,19 +53,7 @@ def event_record(  # noqa: PLR0913 - one place that knows how CloudEvents ride o
     source: bytes,
     key: str | None = None,
 ) -> Record:
-    """The record of an event, with CloudEvents attributes and the trace context as headers.
-
-    Args:
-        topic: where it goes.
-        subject: what the event is about (`ce_subject`).
-        event_id: its id (`ce_id`).
-        event_type: its type (`ce_type`).
-        now_ms: wall time, in milliseconds since 1970 (`ce_time`).
-        value: the event as JSON.
-        traceparent: the trace context of the input that caused it.
-        source: who writes it (`ce_source`).
-        key: the record's key; None: the subject.
-    """
+    """An event as a record: CloudEvents attributes and the trace context are its headers."""
     headers = ce_headers(event_id, event_type, now_ms, subject, source=source)
     if traceparent is not None:
         headers.append(("traceparent", traceparent.encode()))

@@ -19,7 +19,6 @@ from agents.customer_lookup.topics import CACHE_COMMANDS
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.times import clamp_ms
 from posstream.events.reading import MAX_EVENT_BYTES, read_object
-from posstream.events.writing import spliced
 from posstream.json.reading import read_json_exactly
 from posstream.json.writing import write_json
 from posstream.kafka.record import Record
@@ -64,7 +63,7 @@ def commanded(command: CacheCommand, partitions: int) -> list[Record]:
         case EvictPrefix(prefix):
             written = EvictPrefix(prefix, partitions)
         case Replace(identifier, entry):
-            document = spliced(entry.document or b"null")
+            document: Any = msgspec.Raw(entry.document or b"null")
             written = _Replacement(identifier, document, entry.fetched_at_ms)
     fields = {name: getattr(written, name) for name in written.__dataclass_fields__}
     value = msgspec.json.encode({"op": _OPS[type(written)], **fields})

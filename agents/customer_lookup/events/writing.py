@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.answers import Attempt, CustomerFound, Identification, LookupAnswer
@@ -19,7 +19,6 @@ from posstream.domain.identifier import IdentifierKind
 from posstream.domain.times import iso_utc_ms
 from posstream.events.envelope import event_record
 from posstream.events.ids import derived
-from posstream.events.writing import spliced
 from posstream.json.writing import write_json
 from posstream.kafka.record import Record
 
@@ -48,13 +47,13 @@ def answered(answer: LookupAnswer, now_ms: int) -> Record:
     event: CustomerDataFetched | CustomerLookupFailed
     if isinstance(answer, CustomerFound):
         topic = topics.CUSTOMER_DATA_FETCHED
+        # The cached customer is spliced in as it is: a hit never decodes it.
+        shared["customer"] = Raw(answer.document)
         event = CustomerDataFetched(
             **shared,
             fetched_at=iso_utc_ms(answer.fetched_at_ms),
             fresh_until=iso_utc_ms(answer.fresh_until_ms),
             age_ms=answer.age_ms,
-            # A hit never decodes the cached customer.
-            customer=spliced(answer.document),
         )
     else:
         topic = topics.CUSTOMER_LOOKUP_FAILED
@@ -102,7 +101,7 @@ def attempted(
         status=attempt.status,
         http_status=attempt.http_status,
         # Its numbers stay as the directory sent them.
-        response_data=spliced(write_json(attempt.response_data)),
+        response_data=Raw(write_json(attempt.response_data)),
         error_message=attempt.error_message,
         duration_ms=attempt.duration_ms,
         customer_id=UNSET if attempt.customer_id is None else attempt.customer_id,

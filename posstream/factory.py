@@ -9,7 +9,6 @@ from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.answer_topics import AnswerReader
 from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
-from agents.customer_lookup.configuration import PLUGIN, PluginConfiguration
 from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.directory.http import HttpDirectory
@@ -20,12 +19,14 @@ from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.read_model.erasure import SqlErasure
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.topics import CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
-from posstream.configuration.current import CurrentConfiguration
-from posstream.configuration.editing import LiveConfiguration
-from posstream.configuration.follower import ConfigurationFollower
-from posstream.configuration.store import SqlConfigurationStore
-from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
+from agents.customer_lookup.topics import (
+    CONSUMED,
+    CUSTOMER_IDENTIFIED,
+    OUTAGE_DRILLS,
+    REKEYED,
+)
+from posstream.configuration.configurations import Configurations
+from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.box import DeadLetterTopic
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
@@ -33,6 +34,7 @@ from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import STALLED_SECONDS, WorkerHealth
 from posstream.kafka.topics import APP_ID
 from posstream.metrics import Metrics
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.projector import ProjectionAgent
 from posstream.read_model.reading import create_reading_engine
@@ -71,7 +73,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         web_port=settings.web_port,
         **options,
     )
-    configuration = CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint))
+    engine = create_engine(settings.database_url)
+    configurations = Configurations.of(find_plugins(), settings, engine, clock)
+    configuration = configurations["customer_lookup"].current
 
     def country_code() -> str | None:
         code: str | None = configuration.value.default_country_code
@@ -79,12 +83,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
 
     publisher = FaustPublisher(app)
     directory = HttpDirectory.of(settings, clock=clock)
-    engine = create_engine(settings.database_url)
     configuration.watch(lambda value: metrics.configuration_version.set(value.version))
-    store = SqlConfigurationStore(engine, PLUGIN)
-    topic = KafkaConfigurationTopic(settings.bootstrap_servers)
-    live = LiveConfiguration(current=configuration, store=store, topic=topic, clock=clock)
-    follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=metrics)
     drills = OutageDrills(publish=publisher.publish, clock=clock, metrics=metrics)
     drilled = DrilledDirectory(directory, running=lambda: drills.running, clock=clock)
     call = DirectoryCall(drilled, clock=clock, metrics=metrics)
@@ -157,7 +156,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         health=health,
         metrics=metrics,
         answers=answers,
-        configuration=live,
+        configurations=configurations,
         breaker=lookup.breaker,
         forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
         dead_letters=DeadLetterTopic(settings.bootstrap_servers),
@@ -190,7 +189,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         lookup=lookup,
         web=web,
         configuration=configuration,
-        configuration_reader=ConfigurationReader(settings.bootstrap_servers, follower, drills),
+        configuration_reader=ConfigurationReader(
+            settings.bootstrap_servers,
+            configurations.followers(metrics),
+            {OUTAGE_DRILLS: drills.take},
+        ),
         dead_letter_writer=dead_letter_writer,
     )
     app.lifetimes = (

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp.web import Application
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.http import HttpDirectory
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.topics import TOPICS
@@ -44,7 +44,7 @@ class Runtime:
         engine: AsyncEngine,
         lookup: CustomerLookup,
         web: Application,
-        configuration: CurrentConfiguration,
+        configuration: CurrentConfiguration[LookupConfiguration],
         configuration_reader: ConfigurationReader,
         dead_letter_writer: DeadLetterWriter,
     ) -> None:
@@ -100,7 +100,7 @@ class Runtime:
         if not embedded:  # it does not know of names
             self._app.join_as(name)
 
-        def follow(value: PluginConfiguration) -> None:
+        def follow(value: LookupConfiguration) -> None:
             log.info("configuration version %d is in force", value.version)
             # Not `tune`: what else it sets was used by now.
             self._app.tuning = with_drain(tuning, value.deadline_seconds)

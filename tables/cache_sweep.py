@@ -7,7 +7,7 @@ recovery, and the changelog's retention does not reach into a worker's RocksDB.
 import contextlib
 import logging
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.errors import StorageFailed
@@ -76,7 +76,7 @@ class CacheSweeper:
         self,
         cache: SweptCache,
         *,
-        configuration: CurrentConfiguration,
+        configuration: CurrentConfiguration[Any],
         clock: Clock,
         metrics: Metrics,
         batch: int = BATCH,

@@ -12,7 +12,7 @@ from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS, Sampler
 from agents.customer_lookup.ports import ReadModel
-from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.configurations import Configurations
 from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
@@ -59,7 +59,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     health: Health,
     metrics: Metrics,
     answers: AnswerFeed,
-    configuration: LiveConfiguration,
+    configurations: Configurations,
     breaker: Callable[[], tuple[str, Breaker]],
     forgetting: CustomerForgetting,
     dead_letters: DeadLetterBox,
@@ -102,7 +102,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         clock=clock,
         card_guard=settings.payment_card_guard,
         partitions=settings.topic_partitions,
-        configuration=configuration,
+        configurations=configurations,
         breaker=breaker,
         forgetting=forgetting,
         dead_letters=dead_letters,
@@ -132,7 +132,9 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     def mock_is_on() -> bool:
         if settings.mock_directory is not None:
             return settings.mock_directory
-        return points_at_mock(configuration.current.value.api_endpoint, settings.web_port)
+        return points_at_mock(
+            configurations["customer_lookup"].current.value.api_endpoint, settings.web_port
+        )
 
     mock = MockDirectory(is_on=mock_is_on, card_guard=settings.payment_card_guard)
     application.add_routes(mock.routes())

@@ -3,6 +3,7 @@
 from typing import Final
 
 from agents.customer_lookup import topics
+from agents.customer_lookup.configuration import CONFIGURATION
 from posstream.plugin import Built, Kit, Plugin
 
 
@@ -24,5 +25,6 @@ PLUGIN: Final = Plugin(
         topics.CACHE_COMMANDS,
     ),
     dead_letters=topics.DEAD_LETTERS,
+    configuration=CONFIGURATION,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
 )

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.model import json_schema, keys_of
+from posstream.configuration.ports import ConfigurationPublisher, ConfigurationStore
 from posstream.configuration.version import (
     UNEDITED,
     ConfigurationChange,
@@ -14,7 +16,14 @@ from posstream.configuration.version import (
 from posstream.domain.errors import PublishFailed
 from tests.component.fakes import FixedClock
 
-DEFAULTS = PluginConfiguration(api_endpoint="http://directory.test/")
+DEFAULTS = LookupConfiguration(api_endpoint="http://directory.test/")
+KEYS = keys_of(LookupConfiguration)
+#: key -> (lowest, highest) of the numeric keys.
+RANGES = {
+    key: (known["minimum"], known["maximum"])
+    for key, known in json_schema(DEFAULTS, "customer_lookup")["properties"].items()
+    if "minimum" in known
+}
 
 
 @dataclass
@@ -67,8 +76,14 @@ class FakeTopic:
         self.published.append(version)
 
 
-def live_configuration(store: FakeStore, topic: FakeTopic) -> LiveConfiguration:
+def live_configuration(
+    store: ConfigurationStore, topic: ConfigurationPublisher
+) -> LiveConfiguration[LookupConfiguration]:
     """The use case of one worker on these."""
     return LiveConfiguration(
-        current=CurrentConfiguration(DEFAULTS), store=store, topic=topic, clock=FixedClock()
+        "customer_lookup",
+        current=CurrentConfiguration(DEFAULTS),
+        store=store,
+        topic=topic,
+        clock=FixedClock(),
     )

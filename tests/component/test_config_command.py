@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.cli import main
-from posstream.commands.config import parse_values
+from posstream.commands.config import read_assignments, read_values
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests.integration.harness import free_port
 
@@ -183,8 +184,10 @@ def test_without_a_database_one_line_says_so_and_not_the_password(tmp_path: Path
 
 
 def test_the_digits_of_a_country_code_are_text() -> None:
-    assert parse_values(["default_country_code=49", "retry_attempts=3"]) == {
+    texts = read_assignments(["default_country_code=49", "retry_attempts=3"])
+    assert read_values(texts, LookupConfiguration) == {
         "default_country_code": "49",
         "retry_attempts": 3,
     }
-    assert parse_values(["default_country_code=null"]) == {"default_country_code": None}
+    null = read_values({"default_country_code": "null"}, LookupConfiguration)
+    assert null == {"default_country_code": None}

@@ -10,6 +10,7 @@ from typing import Any
 import aiokafka
 import pytest
 
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.topics import TOPICS
 from posstream.configuration.editing import LiveConfiguration, Note
 from posstream.configuration.follower import ConfigurationFollower
@@ -27,6 +28,7 @@ from tests.integration.harness import free_port
 
 #: What the contract allows until every worker has a change in force.
 LIVE_SECONDS = 2
+PLUGIN = "customer_lookup"
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ async def servers(broker: EmbeddedBroker) -> list[str]:
 class Worker:
     """One worker's reader, and when it has what in force."""
 
-    live: LiveConfiguration
+    live: LiveConfiguration[LookupConfiguration]
     reader: ConfigurationReader
     store: FakeStore
 
@@ -61,11 +63,10 @@ class Worker:
 
 
 def a_worker(servers: list[str], store: FakeStore | None = None) -> Worker:
-    topic = KafkaConfigurationTopic(servers)
     store = store or FakeStore()
-    live = live_configuration(store, topic)
-    follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=Metrics())
-    return Worker(live, ConfigurationReader(servers, follower), store)
+    live = live_configuration(store, KafkaConfigurationTopic(servers, PLUGIN))
+    followers = {PLUGIN: ConfigurationFollower(live, Metrics())}
+    return Worker(live, ConfigurationReader(servers, followers), store)
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ async def test_the_following_survives_a_broker_that_is_away_for_a_moment(
     await workers[1].reaches(1)
     broker.stop()
     with pytest.raises(PublishFailed):
-        await KafkaConfigurationTopic(servers).publish(a_version(2))
+        await KafkaConfigurationTopic(servers, PLUGIN).publish(a_version(2))
     broker.start()
     await prepare_topics(servers, TOPICS, partitions=1, replication=1)
     arrived = asyncio.Event()

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from agents.customer_lookup.answers import Reason
-from agents.customer_lookup.configuration import KEYS, RANGES
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.addresses import REFUSED
 from posstream.domain.customer import Customer
 from posstream.resilience.breaker import State
 from posstream.settings import Settings
-from tests.component.configuration_fakes import DEFAULTS
+from tests.component.configuration_fakes import DEFAULTS, KEYS, RANGES
 from tests.component.fakes import NOW
 from tests.component.html_page import HtmlPage
 from tests.component.sql_databases import failed, found
@@ -87,7 +86,7 @@ async def test_the_schema_is_served_and_has_bounds_and_defaults(web: WebView) ->
         key: getattr(DEFAULTS, key) for key in KEYS
     }
     bounds = {key: (properties[key]["minimum"], properties[key]["maximum"]) for key in RANGES}
-    assert bounds == dict(RANGES)
+    assert bounds == RANGES
     assert properties["retry_attempts"]["type"] == "integer"
     assert schema["additionalProperties"] is False
 

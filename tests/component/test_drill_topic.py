@@ -76,16 +76,15 @@ class Worker:
 
 async def a_worker(servers: list[str]) -> Worker:
     metrics, clock, store = Metrics(), ManualClock(), FakeStore()
-    topic = KafkaConfigurationTopic(servers)
-    live = live_configuration(store, topic)
-    follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=metrics)
+    live = live_configuration(store, KafkaConfigurationTopic(servers, "customer_lookup"))
+    followers = {"customer_lookup": ConfigurationFollower(live, metrics)}
 
     async def publish(record: Record) -> None:
         assert (record.topic, record.partition) == (OUTAGE_DRILLS, 0)
         await write(servers, record.value)
 
     drills = WatchedDrills(publish=publish, clock=clock, metrics=metrics)
-    reader = ConfigurationReader(servers, follower, drills)
+    reader = ConfigurationReader(servers, followers, {OUTAGE_DRILLS: drills.take})
     await reader.open(fetch_wait_ms=20)
     return Worker(drills, reader, metrics, clock)
 

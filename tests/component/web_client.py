@@ -14,6 +14,7 @@ from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS
 from agents.customer_lookup.ports import ReadModel
+from posstream.configuration.configurations import Configurations
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker
@@ -76,6 +77,8 @@ class WebView:
     directory: FakeDirectory = field(default_factory=FakeDirectory)
 
     def __post_init__(self) -> None:
+        live = live_configuration(self.store, self.topic)
+        self.configurations = Configurations([live], default="customer_lookup")
         self.erasure = FakeErasure(self.publisher)
         self.drills = OutageDrills(
             publish=self.publisher.publish, clock=FixedClock(), metrics=self.metrics
@@ -110,7 +113,7 @@ def application_of(
         health=view.health,
         metrics=view.metrics,
         answers=view.answers,
-        configuration=live_configuration(view.store, view.topic),
+        configurations=view.configurations,
         breaker=lambda: ("http://directory/", view.breaker),
         forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
         dead_letters=view.dead_letters,

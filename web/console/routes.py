@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from agents.customer_lookup.pages.basket import Basket
+from agents.customer_lookup.pages.configuration_extra import LookupConfigurationExtra
 from agents.customer_lookup.pages.customer import CustomerPage
 from agents.customer_lookup.pages.customers import Customers
 from agents.customer_lookup.pages.drill import DrillPage, described
@@ -13,7 +14,7 @@ from agents.customer_lookup.pages.sampler import Sampler
 from agents.customer_lookup.pages.try_it import TryIt
 from posstream.metrics import Metrics
 from web.console.assets import Assets
-from web.console.configuration import ConfigurationPage
+from web.console.configuration import configuration_routes
 from web.console.dead_letters import DeadLetterPages
 from web.console.links import Links
 from web.console.pages import Pages
@@ -46,6 +47,8 @@ def console_routes(
         *Customers(pages, ports).routes(),
         *CustomerPage(pages, ports).routes(),
         *DeadLetterPages(pages, ports).routes(),
-        *ConfigurationPage(pages, ports).routes(),
+        *configuration_routes(
+            pages, ports, {"customer_lookup": LookupConfigurationExtra(pages, ports)}
+        ),
         *DrillPage(pages, ports).routes(),
     ]

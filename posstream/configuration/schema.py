@@ -74,12 +74,11 @@ def _words(known: Schema) -> str:
 def _bounds(lowest: float | None, highest: float | None, unit: str = "") -> str:
     if lowest is None and highest is None:
         return ""
-    of = " of" if unit else ""
     if highest is None:
-        return f"{of} at least {number(lowest or 0)}{unit}"
+        return f" of at least {number(lowest or 0)}{unit}"
     if lowest is None:
-        return f"{of} at most {number(highest)}{unit}"
-    return f"{of or ' from'} {number(lowest)} to {number(highest)}{unit}"
+        return f" of at most {number(highest)}{unit}"
+    return f" {'of' if unit else 'from'} {number(lowest)} to {number(highest)}{unit}"
 
 
 def number(value: float) -> str:

@@ -20,7 +20,7 @@ from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
-from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration
+from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration, live_rules
 from tests.component.fakes import (
     FakeDeadLetterBox,
     FakeDirectory,
@@ -70,6 +70,10 @@ class WebView:
     answers: AnswerFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
+    #: Whether there is another plugin with a configuration, `rules`.
+    two_plugins: bool = False
+    rules_store: FakeStore = field(default_factory=FakeStore)
+    rules_topic: FakeTopic = field(default_factory=FakeTopic)
     dead_letters: FakeDeadLetterBox = field(default_factory=FakeDeadLetterBox)
     breaker: Breaker = field(default_factory=lambda: Breaker(FixedClock()))
 
@@ -78,7 +82,9 @@ class WebView:
 
     def __post_init__(self) -> None:
         live = live_configuration(self.store, self.topic)
-        self.configurations = Configurations([live], default="customer_lookup")
+        rules = live_rules(self.rules_store, self.rules_topic)
+        lives = [live, rules] if self.two_plugins else [live]
+        self.configurations = Configurations(lives, default="customer_lookup")
         self.erasure = FakeErasure(self.publisher)
         self.drills = OutageDrills(
             publish=self.publisher.publish, clock=FixedClock(), metrics=self.metrics
@@ -126,9 +132,11 @@ def application_of(
 
 
 @asynccontextmanager
-async def running_web(settings: Settings | None = None, **options: Any) -> AsyncIterator[WebView]:
+async def running_web(
+    settings: Settings | None = None, *, two_plugins: bool = False, **options: Any
+) -> AsyncIterator[WebView]:
     """A served view and its client; the options are those of `application_of`."""
-    view = WebView()
+    view = WebView(two_plugins=two_plugins)
     async with TestClient(TestServer(application_of(view, settings, **options))) as client:
         view.client = client
         yield view

@@ -5,7 +5,7 @@ The keys, defaults and meanings are the contract's (section 4).
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta
 
@@ -15,6 +15,7 @@ from posstream.configuration.part import ConfigurationPart
 from tables.freshness import Windows
 
 if TYPE_CHECKING:
+    from agents.customer_lookup.settings import LookupSettings
     from posstream.settings import Settings
 
 #: No window may outlive the changelog's retention (`topics.CACHE_RETENTION_MS`).
@@ -133,8 +134,8 @@ def _windows(*seconds: float) -> Windows:
     return Windows(*(round(each * 1000) for each in seconds))
 
 
-def _defaults(settings: "Settings", _own: Any) -> LookupConfiguration:
-    return LookupConfiguration(api_endpoint=settings.api_endpoint)
+def _defaults(_: "Settings", own: "LookupSettings") -> LookupConfiguration:
+    return LookupConfiguration(api_endpoint=own.api_endpoint)
 
 
 CONFIGURATION: Final = ConfigurationPart(model=LookupConfiguration, defaults=_defaults)

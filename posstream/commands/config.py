@@ -21,7 +21,6 @@ from posstream.configuration.version import ConfigurationChange, ConfigurationVe
 from posstream.domain.errors import StartRefused
 from posstream.domain.times import iso_utc
 from posstream.kafka.topics import PLATFORM_TOPICS, PLUGIN_CONFIGURATION
-from posstream.plugins.discovery import find_plugins
 from posstream.resilience.clock import SystemClock
 
 _FETCH_WAIT_MS: Final = 20
@@ -235,7 +234,7 @@ async def _opened(
     settings = read_settings()
     servers = settings.bootstrap_servers
     async with opened(settings) as engine:
-        configurations = Configurations.of(find_plugins(), settings, engine, SystemClock())
+        configurations = Configurations.of(settings, engine, SystemClock())
         name = configurations.default if plugin is None else plugin
         if name not in configurations:
             raise StartRefused(

@@ -44,7 +44,7 @@ class CurrentConfiguration(Generic[C]):
             InvalidConfiguration: as `effective`; the old version stays in force.
         """
         self.value, self.in_force = self.effective(version), version
-        for watcher in self._watchers:
+        for watcher in [*self._watchers]:
             try:
                 watcher(self.value)
             except Exception:
@@ -56,3 +56,7 @@ class CurrentConfiguration(Generic[C]):
         """Call `watcher` with what is in force, now and whenever that changes."""
         self._watchers.append(watcher)
         watcher(self.value)
+
+    def unwatch(self, watcher: Callable[[C], None]) -> None:
+        """Call `watcher` no more."""
+        self._watchers.remove(watcher)

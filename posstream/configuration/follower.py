@@ -34,8 +34,6 @@ class ConfigurationFollower:
         self._topic = live.topic
         self._metrics = metrics
         self._reset = False
-        version = metrics.plugin_configuration_version.labels(live.plugin)
-        self._current.watch(lambda value: version.set(value.version))
 
     def take(self, value: bytes | None) -> bool:
         """Put a record in force, unless it is older, the same or unusable.

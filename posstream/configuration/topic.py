@@ -5,9 +5,7 @@ every record, from before its first event on.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import aiokafka
@@ -21,8 +19,6 @@ from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.kafka.groupless_reader import GrouplessReader
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.resilience.tasks import stop_task
-
-log = logging.getLogger(__name__)
 
 #: How long a broker may take to acknowledge an edit, or to let the topic be read to its end.
 _PATIENCE_SECONDS: Final = 10
@@ -64,7 +60,6 @@ class ConfigurationReader:
         self,
         servers: Sequence[str],
         followers: Mapping[str, ConfigurationFollower],
-        also: Mapping[str, Callable[[bytes | None], None]] = MappingProxyType({}),
     ) -> None:
         """Read nothing yet.
 
@@ -72,11 +67,9 @@ class ConfigurationReader:
             servers: host:port of the brokers.
             followers: by the name of their plugin, which is the key of its records. Records of
                 other plugins, which other workers may have, are left alone.
-            also: other compacted topics -> what takes their values, on the same connection.
         """
-        self._reader = GrouplessReader(servers, PLUGIN_CONFIGURATION, *also)
+        self._reader = GrouplessReader(servers, PLUGIN_CONFIGURATION)
         self._followers = {plugin.encode(): it for plugin, it in followers.items()}
-        self._also = also
         self._fetch_wait_ms = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -132,19 +125,12 @@ class ConfigurationReader:
         await self._reader.disconnect()
 
     def _take(self, record: Any) -> None:
-        if record.topic != PLUGIN_CONFIGURATION:
-            try:
-                self._also[record.topic](record.value)
-            except Exception:  # it stops no plugin's configuration
-                log.exception("a record of %s could not be taken", record.topic)
-        elif record.key in self._followers:
+        if record.key in self._followers:
             self._followers[record.key].take(record.value)
 
     async def _follow(self) -> None:
         if not self._reader.is_connected:
             await self._reader.connect(fetch_wait_ms=self._fetch_wait_ms)
         for record in await self._reader.fetch():
-            if record.topic == PLUGIN_CONFIGURATION and record.key in self._followers:
+            if record.key in self._followers:
                 await self._followers[record.key].follow(record.value)
-            else:
-                self._take(record)

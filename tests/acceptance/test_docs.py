@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import LookupConfiguration
 from posstream import settings
 from posstream.configuration.model import json_schema
+from posstream.plugins.discovery import find_plugins
 from tests.chaos.guarantees import PAGE, scenarios
 
 ROOT = Path(__file__).parents[2]
@@ -244,9 +244,7 @@ def test_the_reference_has_the_default_of_every_setting() -> None:
     assert expected == {name: rows[name][0] for name in expected}
 
 
-def test_the_reference_has_every_key_of_the_plugin_configuration_with_its_default_and_bounds() -> (
-    None
-):
+def test_the_reference_has_every_live_key_with_its_default_and_bounds() -> None:
     rows = table_rows(REFERENCE / "settings.md")
     keys = json_schema(LookupConfiguration(api_endpoint=""), "")["properties"]
     shown = {None: "none", "": "the worker's own mock"}
@@ -272,7 +270,7 @@ def test_the_reference_has_every_topic_as_it_is_created() -> None:
             f"`{spec.cleanup_policy}`",
             "for ever" if spec.retention_ms < 0 else f"{spec.retention_ms // 86_400_000} days",
         ]
-        for spec in topics.TOPICS
+        for spec in find_plugins().topics
     }
     described = table_rows(REFERENCE / "topics.md")
     assert declared == {name: described[name][:5] for name in described if name in declared}

@@ -11,7 +11,7 @@ import aiokafka
 import pytest
 
 from agents.customer_lookup.configuration import LookupConfiguration
-from agents.customer_lookup.topics import TOPICS
+from posstream.configuration.configurations import Configurations
 from posstream.configuration.editing import LiveConfiguration, Note
 from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.record import write_record
@@ -22,6 +22,7 @@ from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.metrics import Metrics
+from posstream.plugins.discovery import find_plugins
 from tests.component.configuration_fakes import (
     FakeStore,
     RulesConfiguration,
@@ -48,7 +49,7 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
 @pytest.fixture
 async def servers(broker: EmbeddedBroker) -> list[str]:
     servers = [broker.address]
-    await prepare_topics(servers, TOPICS, partitions=1, replication=1)
+    await prepare_topics(servers, find_plugins().topics, partitions=1, replication=1)
     return servers
 
 
@@ -178,7 +179,7 @@ async def test_the_following_survives_a_broker_that_is_away_for_a_moment(
     with pytest.raises(PublishFailed):
         await KafkaConfigurationTopic(servers, PLUGIN).publish(a_version(2))
     broker.start()
-    await prepare_topics(servers, TOPICS, partitions=1, replication=1)
+    await prepare_topics(servers, find_plugins().topics, partitions=1, replication=1)
     arrived = asyncio.Event()
     workers[1].live.current.watch(lambda value: arrived.set() if value.version > 1 else None)
     # This broker forgets: the first record takes the offset of the one that was read.
@@ -204,7 +205,7 @@ async def test_two_plugins_share_the_topic_and_neither_takes_the_other_s_records
     )
     rules = live_rules(stores["rules"], KafkaConfigurationTopic(servers, "rules"))
     metrics = Metrics()
-    followers = {live.plugin: ConfigurationFollower(live, metrics) for live in (lookup, rules)}
+    followers = Configurations([lookup, rules], default="customer_lookup").followers(metrics)
     reader = ConfigurationReader(servers, followers)
     records = [
         ("customer_lookup", write_record(a_version(1, retry_attempts=4))),
@@ -236,6 +237,7 @@ async def test_two_plugins_share_the_topic_and_neither_takes_the_other_s_records
     in_force = "posstream_plugin_configuration_version"
     assert metrics.registry.get_sample_value(in_force, {"plugin": "rules"}) == 8
     assert metrics.registry.get_sample_value(in_force, {"plugin": "customer_lookup"}) == 1
+    assert metrics.registry.get_sample_value("posstream_configuration_version") == 1
 
 
 async def test_a_watcher_that_fails_stops_neither_its_plugin_nor_another_one(

@@ -18,11 +18,12 @@ from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 
-from agents.customer_lookup.topics import CACHE_COMMANDS, PROJECTED, TOPICS
+from agents.customer_lookup.topics import CACHE_COMMANDS, PROJECTED
 from posstream.domain.errors import StartRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
+from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from posstream.streaming.app import (
     BUFFER_MAXSIZE,
@@ -225,9 +226,11 @@ async def test_a_topic_with_another_number_of_partitions_is_refused_with_a_sente
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
     try:
-        await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+        await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
         with pytest.raises(StartRefused) as refused:
-            await prepare_topics([broker.address], TOPICS, partitions=3, replication=1)
+            await prepare_topics(
+                [broker.address], find_plugins().topics, partitions=3, replication=1
+            )
         assert "topic customer-identified has 2 partitions" in str(refused.value)
         assert "POSSTREAM_TOPIC_PARTITIONS is 3" in str(refused.value)
         assert "Set POSSTREAM_TOPIC_PARTITIONS=2" in str(refused.value)
@@ -401,7 +404,7 @@ async def test_a_partition_without_a_commit_is_sought_to_its_start(
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
     try:
-        await prepare_topics([broker.address], TOPICS, partitions=1, replication=1)
+        await prepare_topics([broker.address], find_plugins().topics, partitions=1, replication=1)
         producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
         await producer.start()
         for number in range(5):
@@ -440,7 +443,9 @@ async def test_watermarks_on_the_embedded_broker_count_every_record(tmp_path: An
     broker.start()
     try:
         settings = Settings(broker=f"kafka://{broker.address}")
-        await prepare_topics(settings.bootstrap_servers, TOPICS, partitions=1, replication=1)
+        await prepare_topics(
+            settings.bootstrap_servers, find_plugins().topics, partitions=1, replication=1
+        )
         producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address, linger_ms=50)
         await producer.start()
         tp = aiokafka.TopicPartition("customer-identified", 0)

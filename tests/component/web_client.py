@@ -9,9 +9,11 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
+from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS
 from agents.customer_lookup.ports import ReadModel
 from posstream.configuration.configurations import Configurations
@@ -66,7 +68,7 @@ class WebView:
     )
     publisher: FakePublisher = field(default_factory=FakePublisher)
     health: FakeHealth = field(default_factory=FakeHealth)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics = field(default_factory=lambda: Metrics([PLUGIN]))
     answers: AnswerFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
@@ -86,8 +88,9 @@ class WebView:
         lives = [live, rules] if self.two_plugins else [live]
         self.configurations = Configurations(lives, default="customer_lookup")
         self.erasure = FakeErasure(self.publisher)
+        self.lookup_metrics = LookupMetrics(self.metrics.of(PLUGIN))
         self.drills = OutageDrills(
-            publish=self.publisher.publish, clock=FixedClock(), metrics=self.metrics
+            publish=self.publisher.publish, clock=FixedClock(), metrics=self.lookup_metrics
         )
 
     async def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
@@ -118,6 +121,7 @@ def application_of(
         clock=clock or FixedClock(),
         health=view.health,
         metrics=view.metrics,
+        lookup_metrics=view.lookup_metrics,
         answers=view.answers,
         configurations=view.configurations,
         breaker=lambda: ("http://directory/", view.breaker),

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.basket import Basket
 from agents.customer_lookup.pages.configuration_extra import LookupConfigurationExtra
 from agents.customer_lookup.pages.customer import CustomerPage
@@ -12,7 +13,6 @@ from agents.customer_lookup.pages.lookups import Lookups
 from agents.customer_lookup.pages.overview import Overview
 from agents.customer_lookup.pages.sampler import Sampler
 from agents.customer_lookup.pages.try_it import TryIt
-from posstream.metrics import Metrics
 from web.console.assets import Assets
 from web.console.configuration import configuration_routes
 from web.console.dead_letters import DeadLetterPages
@@ -23,7 +23,7 @@ from web.graphql.streams import OpenStreams
 
 
 def console_routes(
-    ports: GraphQLContext, metrics: Metrics, streams: OpenStreams, sampler: Sampler
+    ports: GraphQLContext, metrics: LookupMetrics, streams: OpenStreams, sampler: Sampler
 ) -> list[web.RouteDef]:
     """The pages, their style and their script.
 

@@ -10,9 +10,11 @@ from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.mock import MOCK_PATHS, MockDirectory, points_at_mock
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS, Sampler
 from agents.customer_lookup.ports import ReadModel
-from posstream.configuration.editing import LiveConfiguration
+from agents.customer_lookup.settings import LookupSettings
+from posstream.configuration.configurations import Configurations
 from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
@@ -59,8 +61,9 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     clock: Clock,
     health: Health,
     metrics: Metrics,
+    lookup_metrics: LookupMetrics,
     answers: AnswerFeed,
-    configuration: LiveConfiguration,
+    configurations: Configurations,
     breaker: Callable[[], tuple[str, Breaker]],
     forgetting: CustomerForgetting,
     dead_letters: DeadLetterBox,
@@ -95,7 +98,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     # Streams give way to nobody, so they may not take every place.
     streams = OpenStreams(metrics, most=min(MAX_STREAMS, settings.web_connections // 2))
     application.on_shutdown.append(streams.end)
-    sampler = Sampler(metrics, clock, sample_seconds=sample_seconds)
+    sampler = Sampler(lookup_metrics, clock, sample_seconds=sample_seconds)
     application.cleanup_ctx.append(sampler.run)
     ports = GraphQLContext(
         read_model=read_model,
@@ -103,7 +106,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         clock=clock,
         card_guard=settings.payment_card_guard,
         partitions=settings.topic_partitions,
-        configuration=configuration,
+        configurations=configurations,
         breaker=breaker,
         forgetting=forgetting,
         dead_letters=dead_letters,
@@ -126,14 +129,16 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     application.add_routes([*view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
     application.add_routes(asyncapi_routes(find_plugins()))
-    application.add_routes(console_routes(ports, metrics, streams, sampler))
+    application.add_routes(console_routes(ports, lookup_metrics, streams, sampler))
     if keys:
         application.add_routes(Login(sessions, doorkeeper).routes())
 
     def mock_is_on() -> bool:
-        if settings.mock_directory is not None:
-            return settings.mock_directory
-        return points_at_mock(configuration.current.value.api_endpoint, settings.web_port)
+        own = LookupSettings.of(settings)
+        if own.mock_directory is not None:
+            return own.mock_directory
+        endpoint = configurations["customer_lookup"].current.value.api_endpoint
+        return points_at_mock(endpoint, settings.web_port)
 
     mock = MockDirectory(is_on=mock_is_on, card_guard=settings.payment_card_guard)
     application.add_routes(mock.routes())

@@ -3,12 +3,17 @@
 from typing import Final
 
 from agents.customer_lookup import topics
+from agents.customer_lookup.configuration import CONFIGURATION
 from agents.customer_lookup.events.declared import EVENTS
+from agents.customer_lookup.metrics import METRICS
+from agents.customer_lookup.settings import SETTINGS
 from posstream.plugin import Built, Kit, Plugin
 
 
 def _build(kit: Kit) -> Built:
-    raise NotImplementedError(kit.plugin.name)
+    from agents.customer_lookup.build import build
+
+    return build(kit)
 
 
 PLUGIN: Final = Plugin(
@@ -18,13 +23,12 @@ PLUGIN: Final = Plugin(
     is_default=True,
     group="posstream",
     topics=topics.TOPICS,
-    consumes=(
-        topics.CUSTOMER_IDENTIFIED,
-        topics.REKEYED,
-        topics.CUSTOMER_UPDATED,
-        topics.CACHE_COMMANDS,
-    ),
+    consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
     events=EVENTS,
+    settings=SETTINGS,
+    configuration=CONFIGURATION,
+    tables=(topics.CACHE,),
+    metrics=METRICS,
 )

@@ -5,11 +5,12 @@ whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
+
+from msgspec import structs
 
 from agents.customer_lookup.answers import (
     Attempt,
@@ -22,9 +23,10 @@ from agents.customer_lookup.answers import (
     Source,
 )
 from agents.customer_lookup.cache_commands import Refresh
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall, overloaded
 from agents.customer_lookup.events.writing import attempted
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import TIERS
@@ -32,7 +34,6 @@ from posstream.domain.errors import StorageFailed
 from posstream.domain.identifier import known
 from posstream.json.writing import write_json
 from posstream.kafka.record import EventPublisher
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight, SingleFlight
@@ -74,10 +75,10 @@ class CustomerLookup:
         self,
         *,
         call: DirectoryCall,
-        configuration: CurrentConfiguration,
+        configuration: CurrentConfiguration[LookupConfiguration],
         publisher: EventPublisher,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         refresh_ahead: bool = True,
     ) -> None:
         self._call = call
@@ -91,10 +92,9 @@ class CustomerLookup:
         self._failed_refreshes: dict[str, float] = {}
 
     @property
-    def plan(self) -> PluginConfiguration:
+    def plan(self) -> LookupConfiguration:
         """The configuration in force."""
-        plan: PluginConfiguration = self._configuration.value
-        return plan
+        return self._configuration.value
 
     @property
     def queued(self) -> int:
@@ -134,7 +134,7 @@ class CustomerLookup:
         return _of_entry(asked, entry, Source.CACHE, plan, now_ms)
 
     def _refresh(
-        self, asked: Identification, cache: CustomerCache, plan: PluginConfiguration
+        self, asked: Identification, cache: CustomerCache, plan: LookupConfiguration
     ) -> None:
         now = self._clock.monotonic()
         if (
@@ -143,12 +143,12 @@ class CustomerLookup:
         ):
             return
         if not self._call.idle(plan):
-            self._metrics.refreshes.labels("skipped").inc()
+            self._metrics.refreshes_ahead.labels("skipped").inc()
             return
         started_at_ms = self._clock.now_ms()
 
-        def once() -> PluginConfiguration:
-            return dataclasses.replace(self.plan, retry_attempts=1)
+        def once() -> LookupConfiguration:
+            return structs.replace(self.plan, retry_attempts=1)
 
         async def fetch(flight: Flight[Fetched]) -> Fetched:
             outcome = "failed"
@@ -159,7 +159,7 @@ class CustomerLookup:
                 if fetched.entry is not None:
                     outcome = "refreshed"
             finally:
-                self._metrics.refreshes.labels(outcome).inc()
+                self._metrics.refreshes_ahead.labels(outcome).inc()
                 if outcome == "failed":
                     self._leave_alone(asked.identifier)
             return fetched
@@ -296,7 +296,7 @@ class CustomerLookup:
         self,
         asked: Identification,
         cache: CustomerCache,
-        current: Callable[[], PluginConfiguration],
+        current: Callable[[], LookupConfiguration],
         flight: Flight[Fetched],
         started_at_ms: int,
     ) -> Fetched:
@@ -386,7 +386,7 @@ def _failed(  # noqa: PLR0913 - an answer says all of this
     asked: Identification,
     reason: Reason,
     message: str,
-    plan: PluginConfiguration,
+    plan: LookupConfiguration,
     *,
     attempts: int = 0,
     duration_ms: int = 0,
@@ -407,7 +407,7 @@ def _of_entry(  # noqa: PLR0913 - an answer says all of this
     asked: Identification,
     entry: CacheEntry,
     source: Source,
-    plan: PluginConfiguration,
+    plan: LookupConfiguration,
     now_ms: int,
     *,
     attempts: int = 0,

@@ -3,18 +3,18 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 from faust.types import TP
+from msgspec import structs
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.answers import Reason
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.events.reading import read_identification
 from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
@@ -24,6 +24,7 @@ from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
 from posstream.events.ids import input_id
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
+from posstream.plugins.failures import EventFailures
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.streaming.lists import batch_path
 from posstream.streaming.lists.batch_path import BatchPath
@@ -32,6 +33,7 @@ from tables.customer_cache import home
 from tables.freshness import CacheEntry
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher, a_customer
 from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 
 ANSWERS = {topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED}
@@ -52,7 +54,7 @@ class Bench:
     ) -> None:
         self.producer = FakeProducer(partitions=1)
         self.app = ListApp(self.producer)
-        self.metrics = Metrics()
+        self.metrics = RegisteredMetrics()
         self.cache = FakeCache()
         self.clock = clock or SystemClock()
         self.directory = FakeDirectory(clock=self.clock)
@@ -61,7 +63,7 @@ class Bench:
         self.records = self.publisher.records
         self.producer.also = self.records
         self.configuration = CurrentConfiguration(
-            PluginConfiguration(api_endpoint="http://directory/", **configuration)
+            LookupConfiguration(api_endpoint="http://directory/", **configuration)
         )
         self.lookup = CustomerLookup(
             call=DirectoryCall(self.directory, clock=self.clock, metrics=self.metrics),
@@ -73,9 +75,10 @@ class Bench:
         self.dead_letters = DeadLetters(
             publish=self.publisher.publish,
             clock=self.clock,
-            metrics=self.metrics,
+            metrics=Metrics(),
             per_minute=dead_letters_per_minute,
         )
+        self.app.failures = EventFailures(self.app, self.dead_letters, self.clock)
         self.agent = CustomerLookupAgent(
             self.app,
             lookup=self.lookup,
@@ -85,7 +88,6 @@ class Bench:
             metrics=self.metrics,
             partitions=partitions,
             card_guard=True,
-            dead_letters=self.dead_letters,
         )
         self.progress = Progress()
         self.progress.begin({SOURCE: 0, REKEYED: 0})
@@ -355,7 +357,7 @@ async def test_a_plugin_that_is_switched_off_answers_behind_what_was_asked_befor
     bench = Bench()
     bench.directory.gate = asyncio.Event()
     await bench.send(scan("+1", "first"))
-    bench.configuration.value = replace(bench.configuration.value, enabled=False)
+    bench.configuration.value = structs.replace(bench.configuration.value, enabled=False)
     await bench.send(scan("+1", "second"), scan("+2", "other"))
     assert bench.baskets() == ["other"]
     bench.directory.gate.set()

@@ -9,17 +9,20 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
+from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS
 from agents.customer_lookup.ports import ReadModel
+from posstream.configuration.configurations import Configurations
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
-from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration
+from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration, live_rules
 from tests.component.fakes import (
     FakeDeadLetterBox,
     FakeDirectory,
@@ -65,10 +68,14 @@ class WebView:
     )
     publisher: FakePublisher = field(default_factory=FakePublisher)
     health: FakeHealth = field(default_factory=FakeHealth)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics = field(default_factory=lambda: Metrics([PLUGIN]))
     answers: AnswerFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
+    #: Whether there is another plugin with a configuration, `rules`.
+    two_plugins: bool = False
+    rules_store: FakeStore = field(default_factory=FakeStore)
+    rules_topic: FakeTopic = field(default_factory=FakeTopic)
     dead_letters: FakeDeadLetterBox = field(default_factory=FakeDeadLetterBox)
     breaker: Breaker = field(default_factory=lambda: Breaker(FixedClock()))
 
@@ -76,9 +83,14 @@ class WebView:
     directory: FakeDirectory = field(default_factory=FakeDirectory)
 
     def __post_init__(self) -> None:
+        live = live_configuration(self.store, self.topic)
+        rules = live_rules(self.rules_store, self.rules_topic)
+        lives = [live, rules] if self.two_plugins else [live]
+        self.configurations = Configurations(lives, default="customer_lookup")
         self.erasure = FakeErasure(self.publisher)
+        self.lookup_metrics = LookupMetrics(self.metrics.of(PLUGIN))
         self.drills = OutageDrills(
-            publish=self.publisher.publish, clock=FixedClock(), metrics=self.metrics
+            publish=self.publisher.publish, clock=FixedClock(), metrics=self.lookup_metrics
         )
 
     async def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
@@ -109,8 +121,9 @@ def application_of(
         clock=clock or FixedClock(),
         health=view.health,
         metrics=view.metrics,
+        lookup_metrics=view.lookup_metrics,
         answers=view.answers,
-        configuration=live_configuration(view.store, view.topic),
+        configurations=view.configurations,
         breaker=lambda: ("http://directory/", view.breaker),
         forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
         dead_letters=view.dead_letters,
@@ -123,9 +136,11 @@ def application_of(
 
 
 @asynccontextmanager
-async def running_web(settings: Settings | None = None, **options: Any) -> AsyncIterator[WebView]:
+async def running_web(
+    settings: Settings | None = None, *, two_plugins: bool = False, **options: Any
+) -> AsyncIterator[WebView]:
     """A served view and its client; the options are those of `application_of`."""
-    view = WebView()
+    view = WebView(two_plugins=two_plugins)
     async with TestClient(TestServer(application_of(view, settings, **options))) as client:
         view.client = client
         yield view

@@ -111,7 +111,7 @@ def test_what_posstream_refuses_is_not_as_described(value: Any) -> None:
 def test_there_is_a_channel_for_each_topic_that_is_not_internal() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
     assert addresses == {
-        spec.name for spec in topics.TOPICS if not spec.name.startswith(f"{APP_ID}-")
+        spec.name for spec in find_plugins().topics if not spec.name.startswith(f"{APP_ID}-")
     }
 
 

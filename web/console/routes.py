@@ -2,7 +2,9 @@
 
 from aiohttp import web
 
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.basket import Basket
+from agents.customer_lookup.pages.configuration_extra import LookupConfigurationExtra
 from agents.customer_lookup.pages.customer import CustomerPage
 from agents.customer_lookup.pages.customers import Customers
 from agents.customer_lookup.pages.drill import DrillPage, described
@@ -11,9 +13,8 @@ from agents.customer_lookup.pages.lookups import Lookups
 from agents.customer_lookup.pages.overview import Overview
 from agents.customer_lookup.pages.sampler import Sampler
 from agents.customer_lookup.pages.try_it import TryIt
-from posstream.metrics import Metrics
 from web.console.assets import Assets
-from web.console.configuration import ConfigurationPage
+from web.console.configuration import configuration_routes
 from web.console.dead_letters import DeadLetterPages
 from web.console.links import Links
 from web.console.pages import Pages
@@ -22,7 +23,7 @@ from web.graphql.streams import OpenStreams
 
 
 def console_routes(
-    ports: GraphQLContext, metrics: Metrics, streams: OpenStreams, sampler: Sampler
+    ports: GraphQLContext, metrics: LookupMetrics, streams: OpenStreams, sampler: Sampler
 ) -> list[web.RouteDef]:
     """The pages, their style and their script.
 
@@ -46,6 +47,8 @@ def console_routes(
         *Customers(pages, ports).routes(),
         *CustomerPage(pages, ports).routes(),
         *DeadLetterPages(pages, ports).routes(),
-        *ConfigurationPage(pages, ports).routes(),
+        *configuration_routes(
+            pages, ports, {"customer_lookup": LookupConfigurationExtra(pages, ports)}
+        ),
         *DrillPage(pages, ports).routes(),
     ]

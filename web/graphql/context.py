@@ -12,7 +12,7 @@ from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.graphql.loaders import Loaders
 from agents.customer_lookup.ports import ReadModel
-from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.configurations import Configurations
 from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.identifier import (
     Identifier,
@@ -46,7 +46,8 @@ class GraphQLContext:
     card_guard: bool
     #: Partitions of the topic of cache commands.
     partitions: int
-    configuration: LiveConfiguration
+    #: The live configuration of every plugin that has one.
+    configurations: Configurations
     answers: AnswerFeed
     #: The endpoint in force, and this worker's breaker for it.
     breaker: Callable[[], tuple[str, Breaker]]
@@ -80,11 +81,12 @@ class GraphQLContext:
         self, scanned: str, kind: IdentifierKind | None = None
     ) -> Identifier | InvalidIdentifier:
         """An identifier as the lookup would read it."""
+        configuration = self.configurations[self.configurations.default].current.value
         return normalise(
             scanned,
             card_guard=self.card_guard,
             kind=kind,
-            country_code=self.configuration.current.value.default_country_code,
+            country_code=configuration.default_country_code,
         )
 
     def for_request(self) -> "GraphQLContext":

@@ -101,7 +101,9 @@ class EvictCustomer(graphene.Mutation):  # graphene is untyped
             prefix=prefix,
             everything=bool(all),
             card_guard=context.card_guard,
-            country_code=context.configuration.current.value.default_country_code,
+            country_code=context.configurations[
+                "customer_lookup"
+            ].current.value.default_country_code,
         )
         if isinstance(command, InvalidEviction):
             return refused(command.code, command.why)

@@ -12,7 +12,7 @@ from agents.customer_lookup.graphql.statistics import StatisticsQuery
 from agents.customer_lookup.graphql.types import Basket, Customer
 from agents.customer_lookup.ports import BasketRow, CustomerRow
 from posstream.domain.identifier import Identifier
-from web.graphql.configuration import ConfigurationQuery
+from web.graphql.configuration import configuration_query
 from web.graphql.context import (
     GraphQLContext,
     count_lookup,
@@ -27,7 +27,7 @@ class Query(  # graphene is untyped
     LookupLogsQuery,
     StatisticsQuery,
     ExplainQuery,
-    ConfigurationQuery,
+    configuration_query("customer_lookup"),  # type: ignore[misc] # a class that is made
     BreakerQuery,
     graphene.ObjectType,
 ):

@@ -175,7 +175,7 @@ class CustomerPage:
         status: int = 200,
     ) -> web.Response:
         reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
-        plan = self._ports.configuration.current.value
+        plan = self._ports.configurations["customer_lookup"].current.value
         now_ms = self._ports.clock.now_ms()
         path = self._links.customer(history.customer.customer_id)
         return self._pages.render(

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from agents.customer_lookup.lookup_split import LookupSplit
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.all_workers import AllWorkers
 from agents.customer_lookup.pages.live import LivePages
 from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
 from agents.customer_lookup.pages.samples import value_of
 from posstream.domain.times import from_ms
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import State
 from web.console.drawing import Segment, Sparkline, segments, sparkline
 from web.console.pages import Pages
@@ -70,7 +70,7 @@ class Overview:
         self,
         pages: Pages,
         ports: GraphQLContext,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         sampler: Sampler,
         live: LivePages,
     ) -> None:

@@ -8,8 +8,8 @@ from typing import Final
 
 from aiohttp import web
 
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.samples import Between, Sample, read_sample
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from posstream.resilience.tasks import stop_task
 
@@ -23,7 +23,7 @@ class Sampler:
     """Reads the metrics of one worker every two seconds."""
 
     def __init__(
-        self, metrics: Metrics, clock: Clock, *, sample_seconds: float = SAMPLE_SECONDS
+        self, metrics: LookupMetrics, clock: Clock, *, sample_seconds: float = SAMPLE_SECONDS
     ) -> None:
         self._metrics = metrics
         self._clock = clock

@@ -15,6 +15,7 @@ import msgspec
 import orjson
 from msgspec import inspect
 
+from posstream.configuration.schema import demand, schema_of
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.times import parse_utc, to_ms
@@ -171,31 +172,31 @@ def _rules(model: type[msgspec.Struct]) -> tuple[Sequence[_Rule], Sequence[_Rule
     """The rules of all fields of a model, and those that msgspec does not see to alone."""
     described = inspect.type_info(model)
     assert isinstance(described, inspect.StructType)  # noqa: S101 - for mypy
-    kinds = {field.name: field.type for field in msgspec.structs.fields(model)}
-    rules = [_rule(field, kinds[field.name]) for field in described.fields]
+    extras = {field.name: _extra(field.type) for field in described.fields}
+    rules = [
+        _rule(field, demand(schema_of(model), field.name), extras[field.name])
+        for field in msgspec.structs.fields(model)
+    ]
     return rules, [rule for rule in rules if rule.is_guarded or rule.passes is not None]
 
 
-def _rule(field: inspect.Field, kind: Any) -> _Rule:
-    extra: dict[str, Any] = {}
-    is_text, must_be = False, ""
-    left = [field.type]
-    for each in left:
-        if isinstance(each, inspect.Metadata):
-            extra |= each.extra or {}
-            left.append(each.type)
-        elif isinstance(each, inspect.UnionType):
-            left.extend(each.types)
-        elif isinstance(each, inspect.StrType):
-            is_text, must_be = True, "text"
-        elif isinstance(each, inspect.LiteralType):
-            must_be = " or ".join(map(str, each.values))
+def _extra(kind: inspect.Type) -> Mapping[str, Any]:
+    """What `msgspec.Meta(extra=…)` says of a type or of its alternatives."""
+    if isinstance(kind, inspect.Metadata):
+        return {**_extra(kind.type), **(kind.extra or {})}
+    parts = kind.types if isinstance(kind, inspect.UnionType) else ()
+    return {name: value for part in parts for name, value in _extra(part).items()}
+
+
+def _rule(field: msgspec.structs.FieldInfo, demanded: str, extra: Mapping[str, Any]) -> _Rule:
+    if "," not in demanded:
+        demanded = demanded.removeprefix("one of ")
     return _Rule(
         name=field.name,
-        kind=kind,
+        kind=field.type,
         is_required=field.required,
-        is_text=is_text,
-        must_be=extra.get("must_be", must_be),
+        is_text="text" in demanded,
+        must_be=extra.get("must_be", demanded),
         passes=extra.get("check"),
         is_guarded=extra.get("guarded", False),
     )

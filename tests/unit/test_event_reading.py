@@ -91,11 +91,13 @@ def test_a_number_that_is_not_judged_stays_as_it_was_sent() -> None:
         (b'"first":7', "first must be text"),
         (b'"first":""', "first must be 1 to 256 printable characters"),
         (b'"first":"a\\u2028b"', "first must be 1 to 256 printable characters"),
-        (b'"first":"1","kind":"ping"', "kind must be PING or PONG"),
+        (b'"first":"1","kind":"ping"', "kind must be one of PING, PONG"),
         (b'"first":"1","sender":7.5', "sender must be text"),
         (b'"first":"1","sender":true', "sender must be text"),
         (b'"first":"1","sender":9223372036854775808', "sender must be text"),
         (b'"first":"1","sender":" "', "sender must be 1 to 256 printable characters"),
+        (b'"first":"1","count":-1', "count must be a whole number of at least 0"),
+        (b'"first":"1","count":"1"', "count must be a whole number of at least 0"),
         (b'"first":"1","wait_ms":true', "wait_ms must be a whole number, at least 1"),
         (b'"first":"1","wait_ms":"7"', "wait_ms must be a whole number, at least 1"),
         (b'"first":"1","sender":4111111111111111', "sender holds a payment-card number"),
@@ -108,7 +110,7 @@ def test_a_refusal_names_the_field_and_what_it_must_be(fields: bytes, why: str) 
 
 def test_of_several_wrong_fields_the_first_of_the_model_is_named() -> None:
     value = b'{"wait_ms":0,"till":"4111111111111111","kind":1,"first":"1"}'
-    assert refusal(value) == (R.INVALID_FIELD, "kind must be PING or PONG")
+    assert refusal(value) == (R.INVALID_FIELD, "kind must be one of PING, PONG")
     guarded = b'{"wait_ms":0,"till":"4111111111111111","first":"1"}'
     assert refusal(guarded) == (R.INVALID_FIELD, "till holds a payment-card number")
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.configurations import Configurations
 from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
@@ -62,7 +62,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     clock: Clock,
     health: Health,
     metrics: Metrics,
-    configurations: Mapping[str, LiveConfiguration],
+    configurations: Configurations,
     forgetting: CustomerForgetting,
     dead_letters: DeadLetterBox,
     graphiql: GraphiQL | None = None,
@@ -146,7 +146,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     )
     application.add_routes([*view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
-    application.add_routes(asyncapi_routes())
+    application.add_routes(asyncapi_routes(plugins))
     application.add_routes(console.routes)
     for route in application.add_routes(console.public_routes):
         if route.resource is not None:

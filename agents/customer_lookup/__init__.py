@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup import topics
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import CONFIGURATION
+from agents.customer_lookup.events.declared import EVENTS
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.settings import SETTINGS
-from posstream.configuration.part import ConfigurationPart
 from posstream.plugin import Built, Kit, Plugin
 
 if TYPE_CHECKING:
@@ -42,11 +42,9 @@ PLUGIN: Final = Plugin(
     consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    events=EVENTS,
     settings=SETTINGS,
-    configuration=ConfigurationPart(
-        model=PluginConfiguration,
-        defaults=lambda _, own: PluginConfiguration(api_endpoint=own.api_endpoint),
-    ),
+    configuration=CONFIGURATION,
     tables=(topics.CACHE,),
     metrics=METRICS,
     graphql=_graphql,

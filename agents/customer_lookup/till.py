@@ -6,7 +6,7 @@ GraphQL's mutations and the console's page *Try it* both speak through it.
 import uuid
 from dataclasses import dataclass
 
-from agents.customer_lookup.events import basket_started, identified
+from agents.customer_lookup.events.writing import basket_started, identified
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, IdentifierKind
 from posstream.domain.payment_card import holds_payment_card

@@ -6,9 +6,10 @@ names. Everything that posstream lists (topics, schemas, settings, commands, pag
 touches) is folded from the plugins that are found.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from posstream.kafka.topics import APP_ID, TopicSpec
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from posstream.streaming.app import StreamingApp
     from posstream.streaming.table_spec import TableSpec
 
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
@@ -40,7 +43,8 @@ class Plugin:
     plugin know `web` and `click`.
     """
 
-    #: Lower case, digits and `_`; the key of its live configuration, and its name in metrics.
+    #: That of its folder or entry point: lower case, digits and `_`. The key of its live
+    #: configuration, and its name in metrics.
     name: str
     #: One sentence for people.
     description: str
@@ -77,6 +81,17 @@ class Plugin:
     pages: Callable[[], Any] | None = None
     #: Its commands of `posstream`.
     commands: "Callable[[], Sequence[click.Command]] | None" = None
+
+    def __post_init__(self) -> None:
+        if _NAME.fullmatch(self.name) is None:
+            raise ValueError(f"the name {self.name!r} must be lower case, digits and _")
+        owned = {topic.name for topic in self.topics}
+        if self.dead_letters is not None and self.dead_letters not in owned:
+            raise ValueError(f"its topic of dead letters, {self.dead_letters}, is none of its own")
+        if self.consumes and self.dead_letters is None:
+            raise ValueError("it consumes topics, so it needs a topic of dead letters")
+        if not set(self.replayable) <= set(self.consumes):
+            raise ValueError("a topic that is replayable is none of those that it consumes")
 
     @property
     def consumer_group(self) -> str:

@@ -2,16 +2,11 @@
 
 import dataclasses
 import logging
-from typing import Any, Final
+from typing import Any
 
 from aiohttp.web import Application
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.configuration import PluginConfiguration
-from agents.customer_lookup.directory.http import HttpDirectory
-from agents.customer_lookup.lookup import CustomerLookup
-from agents.customer_lookup.topics import TOPICS
-from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, StartRefused
@@ -23,49 +18,47 @@ from posstream.settings import Settings, without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.preflight import Start, check_start, unusable
 from posstream.startup.private_files import keep_private
-from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
+from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning
+from posstream.streaming.host import HostApp
+from posstream.streaming.lifetimes import ends_if_refused
 from web.server import WebServer
 
 log = logging.getLogger(__name__)
 
-#: How long a stop waits for calls that nobody waits for.
-_LAST_CALLS_SECONDS: Final = 1.0
-
 
 class Runtime:
-    """Broker check, SQL, HTTP client and web view of one worker."""
+    """Broker check, SQL and web view of one worker: what all plugins share."""
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
+    def __init__(
         self,
         *,
-        app: StreamingApp,
+        app: HostApp,
         settings: Settings,
-        directory: HttpDirectory,
         engine: AsyncEngine,
-        lookup: CustomerLookup,
+        readers: AsyncEngine,
         web: Application,
-        configuration: CurrentConfiguration,
         configuration_reader: ConfigurationReader,
         dead_letter_writer: DeadLetterWriter,
     ) -> None:
         self._app = app
         self._settings = settings
-        self._directory = directory
         self._engine = engine
-        self._lookup = lookup
+        self._readers = readers
         self._web = web
         self._web_server: WebServer | None = None
-        self._configuration = configuration
         self._configuration_reader = configuration_reader
         self._dead_letter_writer = dead_letter_writer
         self._database = DatabaseOpening(self._open_database)
+        self._tuning = Tuning()
+        #: Under which the worker joins its groups; the embedded broker does not know of names.
+        self._name: str | None = None
 
     async def open(self) -> None:
-        """Open everything but the web view.
+        """Open everything but the web view; end the process with one line if it must not start."""
+        with ends_if_refused():
+            await self._open()
 
-        Raises:
-            StartRefused: with a sentence that says what to do.
-        """
+    async def _open(self) -> None:
         settings = self._settings
         raise_open_files()
         conf: Any = self._app.conf
@@ -81,9 +74,11 @@ class Runtime:
         was_open = keep_private(settings.datadir)
         if was_open is not None:
             log.warning("%s", was_open)
+        tables = settings.plugins.tables
         cluster = await prepare_topics(
             settings.bootstrap_servers,
-            TOPICS,
+            settings.plugins.topics,
+            tables=tables,
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
         )
@@ -93,19 +88,14 @@ class Runtime:
             tuning = dataclasses.replace(
                 tuning, session_timeout_seconds=settings.session_timeout_seconds
             )
-        kept_ms = None if embedded else await tombstones_kept_ms(settings.bootstrap_servers)
-        if kept_ms is not None:
-            tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
-        self._app.tune(tuning)
-        if not embedded:  # it does not know of names
-            self._app.join_as(name)
-
-        def follow(value: PluginConfiguration) -> None:
-            log.info("configuration version %d is in force", value.version)
-            # Not `tune`: what else it sets was used by now.
-            self._app.tuning = with_drain(tuning, value.deadline_seconds)
-
-        self._configuration.watch(follow)
+        if not embedded and tables:
+            kept_ms = await tombstones_kept_ms(
+                settings.bootstrap_servers, [table.changelog.name for table in tables]
+            )
+            if kept_ms is not None:
+                tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
+        self._tuning = tuning
+        self._name = None if embedded else name
         try:
             await self._configuration_reader.open(fetch_wait_ms=tuning.fetch_wait_ms)
         except BrokerUnreachable as why:
@@ -114,20 +104,23 @@ class Runtime:
             await self._database.open()
         except Exception as why:
             raise StartRefused(unusable(why)) from why
-        await self._directory.open()
 
     async def _open_database(self) -> None:
         await upgrade(self._engine)
         await self._configuration_reader.settle()
 
+    def prepare(self, app: StreamingApp) -> None:
+        """Fit a plugin's app to the broker, before its consumer starts."""
+        app.tune(self._tuning)
+        if self._name is not None:
+            app.join_as(self._name)
+
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
-        # Their events have been answered, or were waited for as long as a stop may take.
-        await self._lookup.drain(_LAST_CALLS_SECONDS)
         await self._dead_letter_writer.close()
-        await self._directory.close()
         await self._database.close()
         await self._configuration_reader.close()
+        await self._readers.dispose()
         await self._engine.dispose()
         self._app.membership.release()
 
@@ -135,7 +128,8 @@ class Runtime:
         """Open the web view where `faust worker` or the settings want it."""
         conf: Any = self._app.conf
         self._web_server = WebServer(self._web, host=conf.web_bind, port=conf.web_port)
-        await self._web_server.start()
+        with ends_if_refused():
+            await self._web_server.start()
 
     async def close_web(self) -> None:
         """Close the web view; open streams end at once."""

@@ -13,15 +13,10 @@ from typing import Any, Final
 
 from faust.streams import _current_event
 
-from agents.customer_lookup.topics import (
-    CACHE_CHANGELOG,
-    CACHE_CHANGELOG_CONFIG,
-    CACHE_TABLE,
-    CUSTOMER_IDENTIFIED,
-)
 from posstream.kafka.partitioner import partition_of
 from posstream.streaming.co_partitioning import CoPartitioning
 from posstream.streaming.patches.store import NO_ENTRIES
+from posstream.streaming.table_spec import TableSpec
 from tables.freshness import CacheEntry
 
 #: Layout version, 1 = known or 0 = unknown, fetched_at in ms; the customer's JSON follows.
@@ -86,16 +81,18 @@ class _StandInMessage:
 class CustomerCacheTable:
     """The table and its partitions. One per app."""
 
-    def __init__(self, app: Any, *, partitions: int) -> None:
+    def __init__(self, app: Any, spec: TableSpec, *, partitions: int) -> None:
         self.partitions = partitions
-        self.co_partitioning = CoPartitioning(app, partitions=partitions)
+        self.co_partitioning = CoPartitioning(app, spec, partitions=partitions)
+        self.source = spec.co_partitioned[0]
+        self._changelog = spec.changelog.name
         self._app = app
         self._table = app.Table(
-            CACHE_TABLE,
+            spec.name,
             key_type=bytes,
             value_type=bytes,
             partitions=partitions,
-            extra_topic_configs=dict(CACHE_CHANGELOG_CONFIG),
+            extra_topic_configs=spec.changelog.config,
             recovery_buffer_size=_REPLAY_BUFFER,
             # At once: a copy that waits for more is lost with its worker.
             standby_buffer_size=1,
@@ -122,7 +119,7 @@ class CustomerCacheTable:
         self._app.pulse.check()
         # `assigned_actives` builds a set of every partition; hits cannot afford that.
         assigned = self._app.assignor._assignment.actives  # noqa: SLF001
-        return number in assigned.get(CACHE_CHANGELOG, ())
+        return number in assigned.get(self._changelog, ())
 
     async def flush(self) -> None:
         """Wait until the broker has every change that was made: Faust writes them in its time."""
@@ -145,7 +142,7 @@ class CachePartition:
         self._cache = cache
         self._table = cache._table  # noqa: SLF001 - two classes, one table
         self._number = number
-        self._event = _StandIn(_StandInMessage(CUSTOMER_IDENTIFIED, number))
+        self._event = _StandIn(_StandInMessage(cache.source, number))
         self._current: Any = weakref.ref(self._event)
 
     @property

@@ -3,6 +3,10 @@
 from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup import topics
+from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.metrics import METRICS
+from agents.customer_lookup.settings import SETTINGS
+from posstream.configuration.part import ConfigurationPart
 from posstream.plugin import Built, Kit, Plugin
 
 if TYPE_CHECKING:
@@ -11,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def _build(kit: Kit) -> Built:
-    raise NotImplementedError(kit.plugin.name)
+    from agents.customer_lookup.build import build
+
+    return build(kit)
 
 
 def _graphql() -> "GraphQLPart":
@@ -33,14 +39,16 @@ PLUGIN: Final = Plugin(
     is_default=True,
     group="posstream",
     topics=topics.TOPICS,
-    consumes=(
-        topics.CUSTOMER_IDENTIFIED,
-        topics.REKEYED,
-        topics.CUSTOMER_UPDATED,
-        topics.CACHE_COMMANDS,
-    ),
+    consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
     graphql=_graphql,
     pages=_pages,
+    settings=SETTINGS,
+    configuration=ConfigurationPart(
+        model=PluginConfiguration,
+        defaults=lambda _, own: PluginConfiguration(api_endpoint=own.api_endpoint),
+    ),
+    tables=(topics.CACHE,),
+    metrics=METRICS,
 )

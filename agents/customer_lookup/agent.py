@@ -6,7 +6,6 @@ the broker has its answer. What can be answered at once is (`at_once`); the othe
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -17,17 +16,15 @@ from agents.customer_lookup import events
 from agents.customer_lookup.answers import Identification, LookupAnswer
 from agents.customer_lookup.at_once import AtOnce, reason
 from agents.customer_lookup.lookup import Answered, CustomerLookup
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, REKEYED
-from posstream.dead_letters.setting_aside import DeadLetters, place
-from posstream.domain.errors import UnreadableEvent
+from posstream.domain.errors import Stalled, UnreadableEvent
 from posstream.kafka.record import EventPublisher, Record
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from posstream.resilience.turns import Turn, Turns
 from posstream.streaming.lists.batch_path import Event, Outbox
+from posstream.streaming.stall import STALLED_SECONDS
 from tables.customer_cache import CustomerCacheTable
-
-log = logging.getLogger(__name__)
 
 
 class CustomerLookupAgent:
@@ -44,10 +41,9 @@ class CustomerLookupAgent:
         cache: CustomerCacheTable,
         publisher: EventPublisher,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         partitions: int,
         card_guard: bool,
-        dead_letters: DeadLetters,
     ) -> None:
         self._app = app
         self._lookup = lookup
@@ -55,7 +51,6 @@ class CustomerLookupAgent:
         self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
-        self._dead_letters = dead_letters
         metrics.events_in_flight.set_function(lambda: self.in_flight)
         metrics.commit_age_seconds.set_function(self.commit_age_seconds)
         #: Events begun and not finished, as they came.
@@ -85,6 +80,11 @@ class CustomerLookupAgent:
             return 0.0
         return self._clock.monotonic() - max(oldest.arrived_at, float(self._app.committed_at))
 
+    async def watch_commits(self) -> None:
+        """Crash the app if events wait for longer than any may take, and nothing is committed."""
+        if self.commit_age_seconds() > STALLED_SECONDS:
+            await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
+
     @property
     def queued(self) -> int:
         """How many lookups wait for a call."""
@@ -99,7 +99,7 @@ class CustomerLookupAgent:
             it = event(record)
             self._open[it] = None
             if isinstance(asked, UnreadableEvent):
-                self._spawn(it, self._set_aside(it, asked))
+                self._spawn(it, self._give_up(it, asked))
                 return
             # The turn is taken now, so that no later event is answered before this one.
             turn = self._turns.take(asked.identifier)
@@ -136,9 +136,9 @@ class CustomerLookupAgent:
             await audited
         self._finish(event)
 
-    async def _set_aside(self, event: Event, why: UnreadableEvent) -> None:
-        await self._dead_letters.set_aside(event, why)
-        self._finish(event)
+    async def _give_up(self, event: Event, why: Exception) -> None:
+        if await self._app.failures.is_set_aside(event, why):
+            self._finish(event)
 
     def _finish(self, event: Event) -> None:
         del self._open[event]
@@ -151,12 +151,5 @@ class CustomerLookupAgent:
 
     def _settled(self, event: Event, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (why := task.exception()) is not None:
-            crash = asyncio.ensure_future(self._crash(event, why))
-            self._tasks.add(crash)
-            crash.add_done_callback(self._tasks.discard)
-
-    async def _crash(self, event: Event, why: BaseException) -> None:
-        """Stop the worker, the event not finished: its supervisor starts it again."""
-        log.critical("cannot go on at %s: %r", place(event), why, exc_info=why)
-        await self._app.crash(why)
+        if not task.cancelled() and isinstance(why := task.exception(), Exception):
+            self._spawn(event, self._give_up(event, why))

@@ -11,6 +11,7 @@ from agents.customer_lookup import events
 from agents.customer_lookup.answers import Identification, LookupAnswer, LookupFailed, Source
 from agents.customer_lookup.hits import FreshHits
 from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import (
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_IDENTIFIED,
@@ -19,7 +20,6 @@ from agents.customer_lookup.topics import (
 )
 from posstream.domain.errors import UnreadableEvent
 from posstream.kafka.record import Record
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from posstream.streaming.lists.batch_path import Outbox
 from tables.customer_cache import CustomerCacheTable, home
@@ -41,7 +41,7 @@ class AtOnce:
         lookup: CustomerLookup,
         cache: CustomerCacheTable,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         partitions: int,
         card_guard: bool,
         turns: Container[str],

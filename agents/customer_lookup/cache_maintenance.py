@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from agents.customer_lookup import events
@@ -18,8 +18,8 @@ from agents.customer_lookup.cache_commands import (
     Replace,
 )
 from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CACHE_COMMANDS
-from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.forgetting.marks import (
     Forgotten,
     subject_of_customer,
@@ -27,9 +27,8 @@ from posstream.forgetting.marks import (
 )
 from posstream.forgetting.record import forgotten
 from posstream.kafka.record import EventPublisher, Record
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
-from posstream.streaming.one_by_one import OneByOne
+from posstream.streaming.one_by_one import is_current
 from tables.customer_cache import CachePartition, CustomerCacheTable, home
 
 log = logging.getLogger(__name__)
@@ -51,24 +50,16 @@ class CacheMaintenanceAgent:
         lookup: CustomerLookup,
         publisher: EventPublisher,
         clock: Clock,
-        metrics: Metrics,
-        dead_letters: DeadLetters,
+        metrics: LookupMetrics,
     ) -> None:
         self._cache = cache
         self._lookup = lookup
         self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
-        self._one_by_one = OneByOne(app, dead_letters)
-        source = app.raw_topic(CACHE_COMMANDS)
-        self.actor = app.agent(source, name="agents.cache_maintenance")(self._consume)
-
-    async def _consume(self, stream: Any) -> None:
-        await self.consume(stream.noack().events())
-
-    async def consume(self, arriving: AsyncIterable[Any]) -> None:
-        """Do the commands in turn."""
-        await self._one_by_one.consume(arriving, self._handle)
+        self._app = app
+        # A command may wait for the very rebalance that would wait for it.
+        app.consume(CACHE_COMMANDS, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
         number = message.partition
@@ -77,7 +68,7 @@ class CacheMaintenanceAgent:
         while not await self._flushed(command, number):
             # A command waits until its partition is recovered and not frozen: what it does to half
             # a store, or to entries that are being moved, would be lost.
-            if not self._one_by_one.is_current(message):
+            if not is_current(self._app, message):
                 return
             if not waits:
                 log.info("a cache command waits until cache partition %d can be written", number)

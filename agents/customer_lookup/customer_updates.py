@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from agents.customer_lookup import events
@@ -15,12 +15,12 @@ from agents.customer_lookup.cache_commands import (
 )
 from agents.customer_lookup.ports import ReadModel
 from agents.customer_lookup.topics import CUSTOMER_UPDATED
-from posstream.dead_letters.setting_aside import DeadLetters, place, timestamp_ms
+from posstream.dead_letters.setting_aside import place, timestamp_ms
 from posstream.json.writing import write_json
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.clock import Clock
 from posstream.resilience.retry import growing_pauses
-from posstream.streaming.one_by_one import OneByOne
+from posstream.streaming.one_by_one import is_current
 from tables.freshness import CacheEntry
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ class CustomerUpdatesAgent:
         read_model: ReadModel,
         publisher: EventPublisher,
         clock: Clock,
-        dead_letters: DeadLetters,
         partitions: int,
         card_guard: bool,
         country_code: Callable[[], str | None] = lambda: None,
@@ -47,16 +46,9 @@ class CustomerUpdatesAgent:
         self._partitions = partitions
         self._card_guard = card_guard
         self._country_code = country_code
-        self._one_by_one = OneByOne(app, dead_letters)
-        source = app.raw_topic(CUSTOMER_UPDATED)
-        self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
-
-    async def _consume(self, stream: Any) -> None:
-        await self.consume(stream.noack().events())
-
-    async def consume(self, arriving: AsyncIterable[Any]) -> None:
-        """Pass the news on in turn."""
-        await self._one_by_one.consume(arriving, self._handle)
+        self._app = app
+        # It waits for the database as long as it takes, and tills must not wait as well.
+        app.consume(CUSTOMER_UPDATED, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
         update = events.read_customer_update(
@@ -82,7 +74,7 @@ class CustomerUpdatesAgent:
     async def _identifiers(self, update: CustomerUpdate, message: Any) -> Sequence[str]:
         """The given identifier and all known ones of the customer; none if it is not our turn."""
         for pause in growing_pauses():
-            if not self._one_by_one.is_current(message):
+            if not is_current(self._app, message):
                 break
             try:
                 return await self._known(update)

@@ -25,6 +25,7 @@ from agents.customer_lookup.answers import (
 from agents.customer_lookup.cache_commands import Refresh
 from agents.customer_lookup.configuration import PluginConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall, overloaded
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import TIERS
@@ -32,7 +33,6 @@ from posstream.domain.errors import StorageFailed
 from posstream.domain.identifier import known
 from posstream.json.writing import write_json
 from posstream.kafka.record import EventPublisher
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight, SingleFlight
@@ -77,7 +77,7 @@ class CustomerLookup:
         configuration: CurrentConfiguration,
         publisher: EventPublisher,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         refresh_ahead: bool = True,
     ) -> None:
         self._call = call
@@ -143,7 +143,7 @@ class CustomerLookup:
         ):
             return
         if not self._call.idle(plan):
-            self._metrics.refreshes.labels("skipped").inc()
+            self._metrics.refreshes_ahead.labels("skipped").inc()
             return
         started_at_ms = self._clock.now_ms()
 
@@ -159,7 +159,7 @@ class CustomerLookup:
                 if fetched.entry is not None:
                     outcome = "refreshed"
             finally:
-                self._metrics.refreshes.labels(outcome).inc()
+                self._metrics.refreshes_ahead.labels(outcome).inc()
                 if outcome == "failed":
                     self._leave_alone(asked.identifier)
             return fetched

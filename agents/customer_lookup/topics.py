@@ -1,4 +1,4 @@
-"""Every topic of posstream, declared in one list. No I/O."""
+"""The topics of the customer lookup, declared in one list. No I/O."""
 
 from typing import Final
 
@@ -7,9 +7,9 @@ from posstream.kafka.topics import (
     CUSTOMER_FORGOTTEN,
     DAY_MS,
     DEAD_LETTER_MAX_BYTES,
-    PLUGIN_CONFIGURATION,
     TopicSpec,
 )
+from tables.cache_spec import cache_spec
 
 CUSTOMER_IDENTIFIED: Final = "customer-identified"
 CUSTOMER_DATA_FETCHED: Final = "customer-data-fetched"
@@ -24,8 +24,6 @@ REKEYED: Final = f"{APP_ID}-customer-identified-rekeyed"
 CACHE_COMMANDS: Final = f"{APP_ID}-cache-commands"
 #: Internal: the newest outage drill, for every worker.
 OUTAGE_DRILLS: Final = f"{APP_ID}-outage-drills"
-CACHE_TABLE: Final = "customer-cache"
-CACHE_CHANGELOG: Final = f"{APP_ID}-{CACHE_TABLE}-changelog"
 
 #: What the read model is made of. The forgotten ones first: a replay then makes no row of them.
 PROJECTED: Final = (
@@ -36,23 +34,11 @@ PROJECTED: Final = (
     BASKET_STARTED,
 )
 
-#: What the workers' group reads.
-CONSUMED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CUSTOMER_UPDATED, CACHE_COMMANDS, *PROJECTED)
+#: What its agents read.
+CONSUMED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CUSTOMER_UPDATED, CACHE_COMMANDS)
 
-#: Their agents wait for the database as long as it takes, and can do the same again without harm:
-#: no stop and no rebalance waits for them, for tills would wait as well.
-BEHIND_DATABASE: Final = frozenset({*PROJECTED, CUSTOMER_UPDATED})
-
-#: A day longer than the longest window (`configuration.MAX_TTL_SECONDS`): the broker may never
-#: drop an entry that could still be served.
-CACHE_RETENTION_MS: Final = 8 * DAY_MS
-
-
-_CHANGELOG: Final = TopicSpec(
-    CACHE_CHANGELOG, "identifier", "cache entry", CACHE_RETENTION_MS, "compact,delete"
-)
-#: The same for Faust, which would create the changelog if it were missing.
-CACHE_CHANGELOG_CONFIG: Final = _CHANGELOG.config
+#: An event's or a command's partition is its cache entry's partition.
+CACHE: Final = cache_spec(CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS)
 
 TOPICS: Final = (
     TopicSpec(CUSTOMER_IDENTIFIED, "anything", "CustomerIdentified", 7 * DAY_MS),
@@ -63,10 +49,6 @@ TOPICS: Final = (
     TopicSpec(BASKET_STARTED, "basket_id", "BasketStarted", 7 * DAY_MS),
     TopicSpec(CUSTOMER_UPDATED, "anything", "CustomerUpdated", 7 * DAY_MS),
     TopicSpec(CACHE_COMMANDS, "identifier", "CacheCommand (internal)", DAY_MS),
-    TopicSpec(CUSTOMER_FORGOTTEN, "subject", "CustomerForgotten (internal)", -1, "compact"),
-    TopicSpec(
-        PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
-    ),
     TopicSpec(OUTAGE_DRILLS, "fixed", "OutageDrill (internal)", -1, "compact", partitions=1),
     TopicSpec(
         DEAD_LETTERS,
@@ -75,16 +57,9 @@ TOPICS: Final = (
         30 * DAY_MS,
         extra={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)},
     ),
-    _CHANGELOG,
 )
-
-#: Topics whose partitions must be as many as the cache's changelog: an event's or a
-#: command's partition is its cache entry's partition.
-CO_PARTITIONED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS, CACHE_CHANGELOG)
 
 #: Topics that hold events of customers: nobody can take single ones out.
 HOLDING_CUSTOMERS: Final = tuple(
-    spec
-    for spec in TOPICS
-    if spec.name not in {BASKET_STARTED, PLUGIN_CONFIGURATION, OUTAGE_DRILLS, CUSTOMER_FORGOTTEN}
+    spec for spec in (*TOPICS, CACHE.changelog) if spec.name not in {BASKET_STARTED, OUTAGE_DRILLS}
 )

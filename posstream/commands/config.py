@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from agents.customer_lookup.configuration import KEYS, PLUGIN, TEXTS, PluginConfiguration
-from agents.customer_lookup.topics import TOPICS
+from agents.customer_lookup.settings import LookupSettings
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
 from posstream.configuration.current import CurrentConfiguration
@@ -22,7 +22,7 @@ from posstream.configuration.topic import ConfigurationReader, KafkaConfiguratio
 from posstream.configuration.version import ConfigurationChange
 from posstream.domain.times import iso_utc
 from posstream.kafka.preflight import prepare_topics
-from posstream.kafka.topics import PLUGIN_CONFIGURATION
+from posstream.kafka.topics import PLATFORM_TOPICS, PLUGIN_CONFIGURATION
 from posstream.metrics import Metrics
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings
@@ -148,7 +148,9 @@ async def _opened(
         store = SqlConfigurationStore(engine, PLUGIN)
         topic = KafkaConfigurationTopic(servers)
         live = LiveConfiguration(
-            current=CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint)),
+            current=CurrentConfiguration(
+                PluginConfiguration(api_endpoint=LookupSettings.of(settings).api_endpoint)
+            ),
             store=store,
             topic=topic,
             clock=SystemClock(),
@@ -156,7 +158,7 @@ async def _opened(
         if to_write:
             await prepare_topics(
                 servers,
-                [spec for spec in TOPICS if spec.name == PLUGIN_CONFIGURATION],
+                [spec for spec in PLATFORM_TOPICS if spec.name == PLUGIN_CONFIGURATION],
                 partitions=settings.topic_partitions,
                 replication=settings.topic_replication,
                 patience_seconds=0,

@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Iterator
 
 from agents.customer_lookup.directory.mock import points_at_mock
+from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.factory import create_app
 from posstream.kafka.embedded_broker import EmbeddedBroker
-from posstream.settings import MOCK_PATH, Settings
-from posstream.streaming.app import StreamingApp, install_event_loop
+from posstream.settings import Settings
+from posstream.streaming.app import install_event_loop
+from posstream.streaming.host import HostApp
 
 
 def run(settings: Settings, loglevel: str) -> None:
@@ -43,7 +45,7 @@ def _broker(settings: Settings) -> Iterator[str]:
         broker.stop()
 
 
-def _execute(app: StreamingApp, loglevel: str) -> None:
+def _execute(app: HostApp, loglevel: str) -> None:
     app.finalize()
     worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
     worker.spinner = None
@@ -67,9 +69,10 @@ Ctrl-C ends it.
 
 
 def _directory(settings: Settings) -> str:
-    served = settings.mock_directory
+    own = LookupSettings.of(settings)
+    served = own.mock_directory
     if served is None:
-        served = points_at_mock(settings.api_endpoint, settings.web_port)
+        served = points_at_mock(own.api_endpoint, settings.web_port)
     if served:
         return f"Mock API   {settings.web_url}{MOCK_PATH}+1234567890/"
-    return f"Directory  {settings.api_endpoint}"
+    return f"Directory  {own.api_endpoint}"

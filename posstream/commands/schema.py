@@ -8,4 +8,4 @@ from web.plugin_parts import plugin_parts
 
 def sdl() -> str:
     """The schema in the schema definition language; docs/reference/schema.graphql is this."""
-    return print_schema(plugin_parts(find_plugins()).schema.graphql) + "\n"
+    return print_schema(plugin_parts(find_plugins().loaded).schema.graphql) + "\n"

@@ -7,15 +7,18 @@ from typing import Any
 import aiokafka
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED
 from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.domain.errors import GrowthRefused
 from posstream.kafka.answering import answering
 from posstream.kafka.growth import add_partitions, counted_by_workers, until_shared
 from posstream.kafka.preflight import partition_counts
+from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from posstream.streaming.co_partitioning import METADATA_SECONDS
 from tables.moving import Change, misplaced, move
+
+(_TABLE,) = find_plugins().tables
+CACHE_CHANGELOG, CO_PARTITIONED = _TABLE.changelog.name, _TABLE.topics
 
 
 async def grow(settings: Settings, partitions: int) -> int:

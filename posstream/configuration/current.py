@@ -48,6 +48,10 @@ class CurrentConfiguration:
         self._watchers.append(watcher)
         watcher(self.value)
 
+    def unwatch(self, watcher: Callable[[Any], None]) -> None:
+        """Call `watcher` no more."""
+        self._watchers.remove(watcher)
+
 
 def merged(config: Mapping[str, Any], changes: object, defaults: Any) -> dict[str, Any]:
     """What is set after an edit.

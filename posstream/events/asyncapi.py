@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from agents.customer_lookup.event_schemas import EVENTS, EventDescription
-from agents.customer_lookup.topics import TOPICS
 from posstream import __version__
 from posstream.kafka.topics import TopicSpec
+from posstream.plugins.discovery import find_plugins
 
 #: Of the bindings for Kafka, in every object that has one.
 _BINDING: Final = "0.5.0"
@@ -14,7 +14,7 @@ _JSON: Final = "application/json"
 
 def document() -> dict[str, Any]:
     """The document, ready for JSON; operations are named from posstream's side."""
-    specs = {spec.name: spec for spec in TOPICS}
+    specs = {spec.name: spec for spec in find_plugins().topics}
     return {
         "asyncapi": "3.0.0",
         "info": {

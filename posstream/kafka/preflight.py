@@ -15,10 +15,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED
 from posstream.domain.errors import StartRefused
 from posstream.kafka.topics import EMBEDDED_CLUSTER, TopicSpec
 from posstream.streaming.co_partitioning import misfit
+from posstream.streaming.table_spec import TableSpec
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ async def ask_topics(
     servers: Sequence[str],
     specs: Iterable[TopicSpec],
     *,
+    tables: Iterable[TableSpec] = (),
     partitions: int,
     replication: int,
     patience_seconds: float = PATIENCE_SECONDS,
@@ -47,7 +48,7 @@ async def ask_topics(
     """
     async with _connected(servers, patience_seconds) as admin:
         cluster = await admin.describe_cluster()
-        missing = await _compared(admin, cluster, list(specs), partitions)
+        missing = await _compared(admin, cluster, list(specs), tables, partitions)
         # The embedded broker would create the topics, for it ignores validate_only; it refuses
         # none.
         if missing and not _is_embedded(cluster):
@@ -59,6 +60,7 @@ async def prepare_topics(
     servers: Sequence[str],
     specs: Iterable[TopicSpec],
     *,
+    tables: Iterable[TableSpec] = (),
     partitions: int,
     replication: int,
     patience_seconds: float = PATIENCE_SECONDS,
@@ -74,7 +76,7 @@ async def prepare_topics(
     """
     async with _connected(servers, patience_seconds) as admin:
         cluster = await admin.describe_cluster()
-        missing = await _compared(admin, cluster, list(specs), partitions)
+        missing = await _compared(admin, cluster, list(specs), tables, partitions)
         if missing:
             await _create(admin, missing, partitions, replication)
         return str(cluster.get("cluster_id"))
@@ -84,11 +86,13 @@ async def _compared(
     admin: AIOKafkaAdminClient,
     cluster: Mapping[str, Any],
     specs: Sequence[TopicSpec],
+    tables: Iterable[TableSpec],
     partitions: int,
 ) -> Sequence[TopicSpec]:
     """The missing topics; refuses a start if an existing topic does not fit."""
     existing = await partition_counts(admin, [spec.name for spec in specs])
-    _compare({name: existing[name] for name in CO_PARTITIONED if name in existing}, partitions)
+    for table in tables:
+        _compare(table.topics, existing, partitions)
     if not _is_embedded(cluster):  # the embedded broker has no policies
         await _compare_policies(admin, [spec for spec in specs if spec.name in existing])
     return [spec for spec in specs if spec.name not in existing]
@@ -98,11 +102,11 @@ def _is_embedded(cluster: Mapping[str, Any]) -> bool:
     return cluster.get("cluster_id") == EMBEDDED_CLUSTER
 
 
-async def tombstones_kept_ms(servers: Sequence[str]) -> int | None:
-    """How long the cache's changelog keeps deletions; None if the broker does not tell."""
+async def tombstones_kept_ms(servers: Sequence[str], changelogs: Sequence[str]) -> int | None:
+    """The shortest time that a changelog keeps deletions; None if the broker does not tell."""
     async with _connected(servers, PATIENCE_SECONDS) as admin:
-        told = (await _settings_of(admin, [CACHE_CHANGELOG], _TOMBSTONES)).get(CACHE_CHANGELOG)
-        return None if told is None else int(told)
+        told = await _settings_of(admin, changelogs, _TOMBSTONES)
+        return min(map(int, told.values()), default=None)
 
 
 async def _settings_of(
@@ -217,7 +221,8 @@ async def _create(
             log.info("created topic %s", name)
 
 
-def _compare(counts: dict[str, int], expected: int) -> None:
-    why = misfit(counts, expected)
+def _compare(topics: Sequence[str], existing: Mapping[str, int], expected: int) -> None:
+    counts = {name: existing[name] for name in topics if name in existing}
+    why = misfit(topics, counts, expected)
     if why is not None:
         raise StartRefused(why)

@@ -49,3 +49,12 @@ class TopicSpec:
             "message.timestamp.type": "LogAppendTime",
             **(self.extra or {}),
         }
+
+
+#: The topics that belong to no plugin.
+PLATFORM_TOPICS: Final = (
+    TopicSpec(
+        PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
+    ),
+    TopicSpec(CUSTOMER_FORGOTTEN, "subject", "CustomerForgotten (internal)", -1, "compact"),
+)

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agents.customer_lookup.topics import TOPICS
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.kafka.preflight import ask_topics
 from posstream.read_model.asking import ask
@@ -125,7 +124,8 @@ async def _broker(start: Start) -> Outcome:
     try:
         missing = await ask_topics(
             settings.bootstrap_servers,
-            TOPICS,
+            settings.plugins.topics,
+            tables=settings.plugins.tables,
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
             patience_seconds=start.patience_seconds,

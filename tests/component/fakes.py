@@ -38,6 +38,7 @@ from posstream.domain.errors import PublishFailed
 from posstream.forgetting.marks import Forgotten, Trail
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
+from posstream.plugins.failures import EventFailures
 from posstream.resilience.clock import Clock
 from tables.customer_cache import encode
 from tables.freshness import CacheEntry
@@ -393,8 +394,9 @@ def a_customer(identifier: str) -> Customer:
     return customer
 
 
-def dead_letters_of(publisher: FakePublisher, metrics: Metrics) -> DeadLetters:
-    """Where an agent under test sets messages aside."""
-    return DeadLetters(
-        publish=publisher.publish, clock=FixedClock(), metrics=metrics, per_minute=100
+def failures_of(app: Any, publisher: FakePublisher) -> EventFailures:
+    """What an agent under test does with messages that it cannot handle."""
+    letters = DeadLetters(
+        publish=publisher.publish, clock=FixedClock(), metrics=Metrics(), per_minute=100
     )
+    return EventFailures(app, letters, FixedClock())

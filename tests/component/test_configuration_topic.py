@@ -10,7 +10,6 @@ from typing import Any
 import aiokafka
 import pytest
 
-from agents.customer_lookup.topics import TOPICS
 from posstream.configuration.editing import LiveConfiguration, Note
 from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.record import write_record
@@ -21,6 +20,7 @@ from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.metrics import Metrics
+from posstream.plugins.discovery import find_plugins
 from tests.component.configuration_fakes import FakeStore, live_configuration
 from tests.component.fakes import NOW
 from tests.integration.harness import free_port
@@ -41,7 +41,7 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
 @pytest.fixture
 async def servers(broker: EmbeddedBroker) -> list[str]:
     servers = [broker.address]
-    await prepare_topics(servers, TOPICS, partitions=1, replication=1)
+    await prepare_topics(servers, find_plugins().topics, partitions=1, replication=1)
     return servers
 
 
@@ -172,7 +172,7 @@ async def test_the_following_survives_a_broker_that_is_away_for_a_moment(
     with pytest.raises(PublishFailed):
         await KafkaConfigurationTopic(servers).publish(a_version(2))
     broker.start()
-    await prepare_topics(servers, TOPICS, partitions=1, replication=1)
+    await prepare_topics(servers, find_plugins().topics, partitions=1, replication=1)
     arrived = asyncio.Event()
     workers[1].live.current.watch(lambda value: arrived.set() if value.version > 1 else None)
     # This broker forgets: the first record takes the offset of the one that was read.

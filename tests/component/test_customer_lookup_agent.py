@@ -22,6 +22,7 @@ from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
 from posstream.events.ids import input_id
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
+from posstream.plugins.failures import EventFailures
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.streaming.lists import batch_path
 from posstream.streaming.lists.batch_path import BatchPath
@@ -30,6 +31,7 @@ from tables.customer_cache import home
 from tables.freshness import CacheEntry
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher, a_customer
 from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 
 ANSWERS = {topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED}
@@ -50,7 +52,7 @@ class Bench:
     ) -> None:
         self.producer = FakeProducer(partitions=1)
         self.app = ListApp(self.producer)
-        self.metrics = Metrics()
+        self.metrics = RegisteredMetrics()
         self.cache = FakeCache()
         self.clock = clock or SystemClock()
         self.directory = FakeDirectory(clock=self.clock)
@@ -71,9 +73,10 @@ class Bench:
         self.dead_letters = DeadLetters(
             publish=self.publisher.publish,
             clock=self.clock,
-            metrics=self.metrics,
+            metrics=Metrics(),
             per_minute=dead_letters_per_minute,
         )
+        self.app.failures = EventFailures(self.app, self.dead_letters, self.clock)
         self.agent = CustomerLookupAgent(
             self.app,
             lookup=self.lookup,
@@ -83,7 +86,6 @@ class Bench:
             metrics=self.metrics,
             partitions=partitions,
             card_guard=True,
-            dead_letters=self.dead_letters,
         )
         self.progress = Progress()
         self.progress.begin({SOURCE: 0, REKEYED: 0})

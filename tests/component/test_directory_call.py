@@ -12,11 +12,11 @@ from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Reason
 from agents.customer_lookup.configuration import PluginConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from posstream.domain.customer import Customer
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import State
 from posstream.resilience.demand import Demand
 from posstream.resilience.retry import Backoff
 from tests.component.fakes import FakeDirectory, a_customer
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 
 ENDPOINT = "http://directory/"
@@ -37,7 +37,7 @@ class Bench:
     def __init__(self, *, backoff: Backoff | None = None, **configuration: Any) -> None:
         self.clock = ManualClock()
         self.directory = FakeDirectory(clock=self.clock)
-        self.metrics = Metrics()
+        self.metrics = RegisteredMetrics()
         self.noted: list[Attempt] = []
         self.plan = PluginConfiguration(api_endpoint=ENDPOINT, **configuration)
         self.call = DirectoryCall(

@@ -23,6 +23,7 @@ from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
+from posstream.plugins.discovery import find_plugins
 from posstream.resilience.clock import SystemClock
 from tests.integration.harness import free_port, send_with_header
 
@@ -87,7 +88,7 @@ async def running_shop(folder: Path) -> AsyncIterator[Shop]:
     broker = EmbeddedBroker(free_port(), log_file=folder / "broker.log")
     broker.start()
     try:
-        await prepare_topics([broker.address], topics.TOPICS, partitions=2, replication=1)
+        await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
         async with aiokafka.AIOKafkaProducer(
             bootstrap_servers=broker.address, acks="all", linger_ms=20, max_request_size=2**21
         ) as producer:

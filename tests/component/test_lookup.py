@@ -25,10 +25,10 @@ from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import Customer
 from posstream.domain.times import iso_utc_ms
 from posstream.json.reading import read_json_exactly
-from posstream.metrics import Metrics
 from posstream.resilience.retry import Backoff
 from tables.freshness import CacheEntry
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 
 ENDPOINT = "http://directory/"
@@ -46,7 +46,7 @@ class Bench:
 
     def __init__(self, *, refresh_ahead: bool = True, **configuration: Any) -> None:
         self.clock = ManualClock()
-        self.metrics = Metrics()
+        self.metrics = RegisteredMetrics()
         self.cache = FakeCache()
         self.directory = FakeDirectory(clock=self.clock)
         self.others: list[asyncio.Task[LookupAnswer]] = []

@@ -20,15 +20,11 @@ from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 from prometheus_client import Histogram
 
-from agents.customer_lookup.topics import (
-    CUSTOMER_DATA_FETCHED,
-    CUSTOMER_IDENTIFIED,
-    PROJECTED,
-    TOPICS,
-)
+from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED, PROJECTED
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
+from posstream.plugins.discovery import find_plugins
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.lists.batch_path import Outbox
 from posstream.streaming.patches import records
@@ -187,7 +183,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
     try:
-        await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+        await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
         yield broker
     finally:
         broker.stop()

@@ -121,7 +121,7 @@ async def test_a_caller_who_waits_is_told_in_time(monkeypatch: pytest.MonkeyPatc
     async def send(*_: Any) -> Any:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("posstream.adapters.publisher._PUBLISH_SECONDS", 0.01)
+    monkeypatch.setattr("posstream.streaming.publisher._PUBLISH_SECONDS", 0.01)
     with pytest.raises(PublishFailed):
         await asyncio.wait_for(publisher_by(send, Tuning()).publish(RECORD), 5)
 

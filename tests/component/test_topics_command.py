@@ -9,12 +9,13 @@ import pytest
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from agents.customer_lookup.topics import CO_PARTITIONED, CUSTOMER_IDENTIFIED, TOPICS
+from agents.customer_lookup.topics import CACHE, CUSTOMER_IDENTIFIED
 from posstream.commands.topics import grow
 from posstream.domain.errors import GrowthRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.growth import counted_by_workers, until_shared
 from posstream.kafka.preflight import prepare_topics
+from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from posstream.streaming.co_partitioning import client_id
 
@@ -28,7 +29,9 @@ async def settings(tmp_path: Path) -> AsyncIterator[Settings]:
 
 
 async def made(settings: Settings) -> None:
-    await prepare_topics(settings.bootstrap_servers, TOPICS, partitions=2, replication=1)
+    await prepare_topics(
+        settings.bootstrap_servers, find_plugins().topics, partitions=2, replication=1
+    )
 
 
 async def test_where_no_worker_ever_ran_there_is_nothing_to_grow(settings: Settings) -> None:
@@ -55,7 +58,7 @@ async def test_topics_that_have_as_many_are_left_alone(
     assert await grow(settings, 2) == 0
     output = capsys.readouterr().out
     assert "moved 0 entries" in output
-    assert [topic for topic in CO_PARTITIONED if f"{topic} has 2 partitions" not in output] == []
+    assert [topic for topic in CACHE.topics if f"{topic} has 2 partitions" not in output] == []
 
 
 def group(*members: tuple[str, Sequence[int]], error: int = 0) -> Any:

@@ -13,7 +13,8 @@ from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.graphql.ports import LookupPorts
+from agents.customer_lookup.lookup_ports import LookupPorts
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import ReadModel
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
@@ -76,7 +77,7 @@ class WebView:
     )
     publisher: FakePublisher = field(default_factory=FakePublisher)
     health: FakeHealth = field(default_factory=FakeHealth)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics = field(default_factory=lambda: Metrics([PLUGIN]))
     answers: AnswerFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
@@ -92,8 +93,9 @@ class WebView:
 
     def __post_init__(self) -> None:
         self.erasure = FakeErasure(self.publisher)
+        self.lookup_metrics = LookupMetrics(self.metrics.of(PLUGIN))
         self.drills = OutageDrills(
-            publish=self.publisher.publish, clock=FixedClock(), metrics=self.metrics
+            publish=self.publisher.publish, clock=FixedClock(), metrics=self.lookup_metrics
         )
 
     def runs(self, name: str, ports: Any = None) -> None:
@@ -132,6 +134,7 @@ def application_of(
     """
     ports = LookupPorts(
         read_model=read_model or view.read_model,
+        publisher=view.publisher,
         answers=view.answers,
         breaker=lambda: ("http://directory/", view.breaker),
         drills=view.drills,
@@ -144,7 +147,6 @@ def application_of(
         settings=settings or Settings(),
         plugins=[PLUGIN, *plugins],
         statuses=lambda: view.statuses,
-        publisher=view.publisher,
         clock=clock or FixedClock(),
         health=view.health,
         metrics=view.metrics,

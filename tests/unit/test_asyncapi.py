@@ -25,6 +25,7 @@ from posstream.domain.times import from_ms
 from posstream.events.asyncapi import document
 from posstream.kafka.record import Record
 from posstream.kafka.topics import APP_ID, PLUGIN_CONFIGURATION
+from posstream.plugins.discovery import find_plugins
 
 NOW = 1_769_846_400_000
 DOCUMENT = document()
@@ -108,7 +109,7 @@ def test_what_posstream_refuses_is_not_as_described(value: Any) -> None:
 def test_there_is_a_channel_for_each_topic_that_is_not_internal() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
     assert addresses == {
-        spec.name for spec in topics.TOPICS if not spec.name.startswith(f"{APP_ID}-")
+        spec.name for spec in find_plugins().topics if not spec.name.startswith(f"{APP_ID}-")
     }
 
 

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import KEYS, MAX_TTL_SECONDS, RANGES, PluginConfiguration
 from agents.customer_lookup.directory.endpoint import check_endpoint, wire_endpoint
 from posstream.configuration.current import CurrentConfiguration, merged
 from posstream.configuration.version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
+from tables.cache_spec import CACHE_RETENTION_MS
 from tables.freshness import Windows
 
 PLAN = PluginConfiguration("http://127.0.0.1:8000/api/")
@@ -150,7 +150,7 @@ def test_what_is_no_safe_endpoint_is_refused_by_name(url: object) -> None:
 
 
 def test_no_window_outlives_the_changelog() -> None:
-    assert MAX_TTL_SECONDS * 1000 < topics.CACHE_RETENTION_MS
+    assert MAX_TTL_SECONDS * 1000 < CACHE_RETENTION_MS
 
 
 def test_the_version_in_force_can_be_replaced() -> None:

@@ -21,10 +21,10 @@ from posstream.domain.identifier import Identifier, normalise
 from posstream.events.envelope import FIRST_WRITTEN
 from posstream.events.reading import MAX_EVENT_BYTES
 from posstream.kafka.record import Record
-from posstream.metrics import Metrics
 from posstream.streaming.lists.batch_path import Outbox
 from tables.customer_cache import HEADER, decode, home
 from tables.freshness import MAX_SKEW_MS, CacheEntry, Windows, never_refreshed_ms
+from tests.lookup_metrics import RegisteredMetrics
 
 NOW_MS = 1_769_846_400_000
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -116,7 +116,7 @@ class NotedOutbox(Outbox):
         self._done.append(Record(topic, key, value, headers, partition))
 
 
-def lookup_in(setting: Setting, metrics: Metrics) -> CustomerLookup:
+def lookup_in(setting: Setting, metrics: RegisteredMetrics) -> CustomerLookup:
     busy: Any = Busy()
     nobody: Any = None
     return CustomerLookup(
@@ -135,7 +135,7 @@ def shortly(
     """What `FreshHits` makes of each record: its answer, or the offset of one that it left."""
     done: list[Record | int] = []
     count = FreshHits(
-        lookup_in(setting, Metrics()), partitions=setting.partitions, turns=turns
+        lookup_in(setting, RegisteredMetrics()), partitions=setting.partitions, turns=turns
     ).answer(
         fetched,
         partition=setting.partition,
@@ -150,7 +150,7 @@ def shortly(
 
 def at_length(setting: Setting, values: dict[bytes, bytes], record: Fetched) -> Record:
     """The answer by the long way, which must be there, and from the cache."""
-    metrics = Metrics()
+    metrics = RegisteredMetrics()
     lookup = lookup_in(setting, metrics)
     headers: Any = record.headers
     asked = events.read_identification(

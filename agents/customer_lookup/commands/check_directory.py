@@ -17,6 +17,7 @@ from agents.customer_lookup.directory.trial import (
     cure,
 )
 from agents.customer_lookup.ports import AttemptOutcome
+from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer
 from posstream.domain.identifier import Identifier
 from posstream.domain.payment_card import mask, mask_payment_cards
@@ -40,8 +41,9 @@ async def check_directory(settings: Settings, identifier: str, live: str | None)
         identifier: in any spelling.
         live: the endpoint of the live configuration, if it names one.
     """
-    endpoint = live or settings.api_endpoint
-    directory = HttpDirectory.of(settings, clock=SystemClock())
+    own = LookupSettings.of(settings)
+    endpoint = live or own.api_endpoint
+    directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=SystemClock())
     await directory.open()
     try:
         trial = DirectoryTrial(
@@ -57,7 +59,7 @@ async def check_directory(settings: Settings, identifier: str, live: str | None)
         f"directory at {endpoint}{' (live configuration)' if live else ''}, "
         f"{'with' if directory.authorises(endpoint) else 'without'} credentials"
     )
-    own_mock = live is None and settings.explicit_api_endpoint is None
+    own_mock = live is None and own.explicit_api_endpoint is None
     return list(_judged(asked, tried.identifier, tried.outcome, own_mock=own_mock))
 
 

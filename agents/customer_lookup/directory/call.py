@@ -13,8 +13,8 @@ from typing import Final
 
 from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Reason
 from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker, State
 from posstream.resilience.bulkhead import Bulkhead
 from posstream.resilience.clock import Clock
@@ -46,7 +46,7 @@ class DirectoryCall:
         directory: CustomerDirectory,
         *,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         backoff: Backoff | None = None,
     ) -> None:
         self._directory = directory

@@ -15,8 +15,9 @@ import orjson
 from aiohttp import hdrs, web
 
 from agents.customer_lookup.directory.mock_faults import BadFault, Body, Faults, read_faults
+from agents.customer_lookup.settings import MOCK_PATH
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
-from posstream.settings import MOCK_PATH, is_loopback
+from posstream.settings import is_loopback
 from web.headers import DEFAULT_PORTS
 from web.json_answer import error_answer, json_answer
 

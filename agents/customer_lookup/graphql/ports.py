@@ -1,29 +1,11 @@
 """What the plugin's GraphQL and pages ask of the plugin as it runs on this worker."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 from agents.customer_lookup import PLUGIN
-from agents.customer_lookup.answer_feed import AnswerFeed
-from agents.customer_lookup.directory.trial import DirectoryTrial
-from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.lookup_ports import LookupPorts
 from posstream.configuration.editing import LiveConfiguration
-from posstream.resilience.breaker import Breaker
 from web.graphql.context import GraphQLContext
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookupPorts:
-    """`Built.ports` of the plugin."""
-
-    read_model: ReadModel
-    answers: AnswerFeed
-    #: The endpoint in force, and this worker's breaker for it.
-    breaker: Callable[[], tuple[str, Breaker]]
-    drills: OutageDrills
-    directory_trial: DirectoryTrial
 
 
 def lookup_ports(context: GraphQLContext) -> LookupPorts:

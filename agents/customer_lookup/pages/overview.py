@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.all_workers import AllWorkers
 from agents.customer_lookup.pages.answer_bar import Segment, segments
 from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
@@ -53,8 +55,8 @@ class OverviewPanels:
     def __init__(self, kit: ConsoleKit) -> None:
         self._pages = kit.pages
         self._context = context = kit.context
-        self._metrics = kit.metrics
-        self._sampler = Sampler(kit.metrics, context.clock)
+        self._metrics = LookupMetrics(kit.metrics.of(PLUGIN))
+        self._sampler = Sampler(self._metrics, context.clock)
         kit.live.each_beat(self._sampler.take)
         self._all_workers = AllWorkers(lambda: lookup_ports(context).read_model, context.clock)
 

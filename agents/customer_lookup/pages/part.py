@@ -15,8 +15,8 @@ from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.pages.lookups import Lookups
 from agents.customer_lookup.pages.overview import OverviewPanels
 from agents.customer_lookup.pages.try_it import TryIt
+from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.roles import Caller, Role
-from posstream.settings import MOCK_PATH
 from web.console.part import ConsoleKit, ConsolePart, NavigationEntry, Panel
 
 _NAVIGATION: Final = (
@@ -64,12 +64,12 @@ def _drill_banner(kit: ConsoleKit) -> Callable[[Caller], str]:
 
 def _mock_directory(kit: ConsoleKit) -> list[web.RouteDef]:
     """The mock directory. Workers call it as they call any directory: without a key."""
-    settings = kit.settings
+    own = LookupSettings.of(kit.settings)
 
     def is_on() -> bool:
-        if settings.mock_directory is not None:
-            return settings.mock_directory
+        if own.mock_directory is not None:
+            return own.mock_directory
         endpoint = live_configuration(kit.context).current.value.api_endpoint
-        return points_at_mock(endpoint, settings.web_port)
+        return points_at_mock(endpoint, kit.settings.web_port)
 
     return MockDirectory(is_on=is_on, card_guard=kit.context.card_guard).routes()

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.samples import Between, Sample, read_sample
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 
 #: Five minutes of steps, one each two seconds.
@@ -16,7 +16,7 @@ MAX_STEPS: Final = 150
 class Sampler:
     """The last samples of the metrics of one worker; `take` is called every two seconds."""
 
-    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, metrics: LookupMetrics, clock: Clock) -> None:
         self._metrics = metrics
         self._clock = clock
         # There is always one: whatever was counted before it is not of the last minutes.

@@ -34,7 +34,6 @@ from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as faust_driver
 from faust.types import TP
 
-from agents.customer_lookup.topics import BEHIND_DATABASE, CACHE_COMMANDS
 from posstream.kafka.topic_identity import topic_identity
 from posstream.streaming.lists.batch_path import BatchPath
 from posstream.streaming.lists.list_path import ListPath
@@ -49,8 +48,6 @@ _PROBE_SECONDS: Final = 10
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 #: Events answered in one step. It holds the event loop for some 10 ms.
 _LIST: Final = 1000
-#: What a stop or a rebalance does not wait for: it comes again, and twice does no harm.
-_NOT_WAITED_FOR: Final = BEHIND_DATABASE | {CACHE_COMMANDS}
 _GROUP_WATCH_SECONDS: Final = 1.0
 _DRAIN_POLL_SECONDS: Final = 0.02
 #: Between two looks whether a partition that has to wait may go on.
@@ -524,8 +521,9 @@ class Consumer(faust_driver.Consumer):
             commit.result()
 
     def _waited_for(self) -> int:
+        not_waited_for = self.app.listed | self.app.not_waited_for
         on_their_way = sum(
-            message.topic not in _NOT_WAITED_FOR for message in self._unacked_messages
+            message.topic not in not_waited_for for message in self._unacked_messages
         )
         return on_their_way + self._batch_path.in_flight
 

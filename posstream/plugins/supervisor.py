@@ -114,6 +114,13 @@ class Supervisor(Service):
             },
         }
 
+    def refuse(self, name: str, reason: str) -> None:
+        """Let a plugin fail before its start: a part of it cannot be made."""
+        seat = self._seats[name]
+        seat.running, seat.state, seat.reason = None, PluginState.FAILED, reason
+        self._metrics.plugin_up.labels(name).set(0)
+        log.error("plugin %s has failed: %s", name, reason)
+
     async def settled(self) -> None:
         """Wait until each plugin runs or has failed."""
         async with self._changed:

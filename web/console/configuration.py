@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from agents.customer_lookup.configuration import json_schema
+from agents.customer_lookup.configuration import PLUGIN, json_schema
 from agents.customer_lookup.directory.trial import NotTried
 from agents.customer_lookup.pages.configuration_effects import breaker_rules
 from agents.customer_lookup.pages.trial_result import TrialResult, trial_result
@@ -75,7 +75,7 @@ class ConfigurationPage:
     def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
         self._pages = pages
         self._ports = ports
-        self._live = ports.configuration
+        self._live = ports.configurations[PLUGIN]
 
     def routes(self) -> list[web.RouteDef]:
         """The page, the schema, and what its forms post to."""
@@ -151,7 +151,7 @@ class ConfigurationPage:
         if not self._ports.budget.allows(caller, "tryDirectory"):
             audit.changed(caller, "tryDirectory", arguments, "refused, TOO_MANY_LOOKUPS")
             return self._pages.too_many_lookups(request)
-        tried = await self._ports.directory_trial(typed.identifier, endpoint)
+        tried = await self._ports.ports(PLUGIN).directory_trial(typed.identifier, endpoint)
         if isinstance(tried, NotTried):
             audit.changed(caller, "tryDirectory", arguments, "refused")
             return await self._page(request, Shown(typed=typed, errors=tried.errors))
@@ -167,7 +167,7 @@ class ConfigurationPage:
         if not caller.may(Role.OPERATOR):
             audit.changed(caller, "controlBreaker", {"action": action}, "FORBIDDEN")
             return self._pages.forbidden(request, Role.OPERATOR)
-        _, breaker = self._ports.breaker()
+        _, breaker = self._ports.ports(PLUGIN).breaker()
         getattr(breaker, action)()
         audit.changed(caller, "controlBreaker", {"action": action}, "done")
         raise web.HTTPSeeOther(f"{PATH}?done={_BREAKER[action]}")
@@ -230,10 +230,10 @@ class ConfigurationPage:
         many = min(max(_number(request.query.get("versions", "")) or SHOWN, 1), MOST_SHOWN)
         history = await self._live.history(MOST_SHOWN)
         since = from_ms(self._ports.clock.now_ms()) - ANSWERS_OF
-        answers = await self._ports.read_model.answers_by_version(
+        answers = await self._ports.ports(PLUGIN).read_model.answers_by_version(
             numbers(history[: many + 1]), since
         )
-        endpoint, breaker = self._ports.breaker()
+        endpoint, breaker = self._ports.ports(PLUGIN).breaker()
         typed = shown.typed or Typed.of_version(newest)
         errors = shown.errors or {}
         return self._pages.render(

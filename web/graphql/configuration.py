@@ -8,12 +8,12 @@ from typing import Any, Final
 import graphene
 
 from agents.customer_lookup.configuration import KEYS, PLUGIN
-from agents.customer_lookup.graphql.types import MutationError
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.editing import Changed, Note
 from posstream.domain.times import iso_utc
 from web.graphql.context import GraphQLContext, Refused, refusal
 from web.graphql.json_string import JSONString
+from web.graphql.types import MutationError
 
 #: Who an edit is by, in the history, where no key says it.
 EDITOR: Final = "graphql"
@@ -117,8 +117,8 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
             return Edited(success=False, error=error)
         by = context.caller.name if context.caller.keyed else EDITOR
         note = Note(by=by, description=description or "", expected_version=expected_version)
-        outcome = await context.configuration.edit(config, enabled=enabled, note=note)
-        shown = Shown.of(context.configuration.current)
+        outcome = await context.configurations[PLUGIN].edit(config, enabled=enabled, note=note)
+        shown = Shown.of(context.configurations[PLUGIN].current)
         if isinstance(outcome, Changed):
             version = outcome.version.version
             return Edited(success=True, version=version, plugin_configuration=shown)
@@ -128,20 +128,27 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
         )
 
 
-class ConfigurationQuery(graphene.ObjectType):  # graphene is untyped
-    """The configuration, read."""
+def configuration_query(default: str) -> type[Any]:
+    """The configuration, read: a mixin of `Query`.
 
-    plugin_configuration = graphene.Field(
-        graphene.NonNull(PluginConfiguration), name=graphene.String(default_value=PLUGIN)
-    )
+    Args:
+        default: the plugin that is meant where none is named.
+    """
 
-    @staticmethod
-    def resolve_plugin_configuration(_root: None, info: Any, name: str | None = PLUGIN) -> Shown:
-        """What is in force on this worker; an explicit null is the default."""
-        context: GraphQLContext = info.context
-        if name not in (None, PLUGIN):
-            raise refusal("UNKNOWN_PLUGIN", _unknown())
-        return Shown.of(context.configuration.current)
+    class ConfigurationQuery(graphene.ObjectType):  # graphene is untyped
+        plugin_configuration = graphene.Field(
+            graphene.NonNull(PluginConfiguration), name=graphene.String(default_value=default)
+        )
+
+        @staticmethod
+        def resolve_plugin_configuration(_root: None, info: Any, name: str | None = None) -> Shown:
+            """What is in force on this worker; an explicit null is the default."""
+            context: GraphQLContext = info.context
+            if name not in (None, PLUGIN):
+                raise refusal("UNKNOWN_PLUGIN", _unknown())
+            return Shown.of(context.configurations[PLUGIN].current)
+
+    return ConfigurationQuery
 
 
 def _unknown() -> str:

@@ -1,5 +1,7 @@
 """Builds the customer lookup on one worker: the directory, the cache, the agents, the answers."""
 
+from typing import TYPE_CHECKING
+
 from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.answer_topics import AnswerReader
@@ -17,14 +19,16 @@ from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.settings import LookupSettings
 from agents.customer_lookup.topics import CACHE
-from posstream.configuration.current import CurrentConfiguration
 from posstream.plugin import Built, Kit, Lifetime
 from posstream.read_model.projector import ProjectionAgent
 from posstream.streaming.stall import LOOK_SECONDS
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
+
+if TYPE_CHECKING:
+    from agents.customer_lookup.settings import LookupSettings
+    from posstream.configuration.current import CurrentConfiguration
 
 #: How long a stop waits for calls that no event waits for any more.
 _LAST_CALLS_SECONDS = 1.0

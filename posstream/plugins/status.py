@@ -23,7 +23,7 @@ class PluginStatus:
     state: PluginState
     #: Why it has failed: a sentence; empty otherwise.
     reason: str = ""
-    #: What it built; None unless it is RUNNING.
+    #: What it built; None once it has failed.
     built: Built | None = None
 
 

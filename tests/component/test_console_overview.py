@@ -68,14 +68,14 @@ async def test_it_says_what_this_worker_counted_since_it_started() -> None:
     async with running_web(clock=clock, beat_seconds=0.01) as view:
         response = await view.client.get("/console/live")
         await next_part(response)
-        view.metrics.answers.labels("CACHE", "NONE").inc(19)
-        view.metrics.answers.labels("CACHE", "NOT_FOUND").inc()
-        view.metrics.answers.labels("NONE", "TIMEOUT").inc(5)
-        view.metrics.api_calls.labels("SUCCESS").inc(2)
-        view.metrics.api_calls.labels("TIMEOUT").inc(3)
-        view.metrics.coalesced.inc(4)
-        view.metrics.events_in_flight.set(7)
-        view.metrics.commit_age_seconds.set(42)
+        view.lookup_metrics.answers.labels("CACHE", "NONE").inc(19)
+        view.lookup_metrics.answers.labels("CACHE", "NOT_FOUND").inc()
+        view.lookup_metrics.answers.labels("NONE", "TIMEOUT").inc(5)
+        view.lookup_metrics.api_calls.labels("SUCCESS").inc(2)
+        view.lookup_metrics.api_calls.labels("TIMEOUT").inc(3)
+        view.lookup_metrics.coalesced.inc(4)
+        view.lookup_metrics.events_in_flight.set(7)
+        view.lookup_metrics.commit_age_seconds.set(42)
         clock.advance(5)
         while "25 lookups" not in (said := await page(view)):
             await next_part(response)
@@ -161,7 +161,7 @@ async def test_what_changed_is_sent_and_what_did_not_is_not() -> None:
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         first = [await next_part(response) for _ in range(2)]
         assert [part["id"] for part in first] == ["this-worker", "all-workers"]
-        view.metrics.events_in_flight.set(3)
+        view.lookup_metrics.events_in_flight.set(3)
         changed = await next_part(response)
         assert changed["id"] == "this-worker"
         assert "3 events" in text_of(changed["html"])
@@ -185,7 +185,7 @@ async def test_there_are_only_so_many_live_pages_and_each_that_is_closed_makes_r
             number = 0
             while (again := await view.client.get("/console/live")).status != 200:
                 number += 1
-                view.metrics.events_in_flight.set(number)  # whoever writes sees who has gone
+                view.lookup_metrics.events_in_flight.set(number)  # whoever writes sees who has gone
         again.close()
 
 

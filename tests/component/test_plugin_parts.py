@@ -245,7 +245,7 @@ async def test_a_failed_lookup_answers_no_query_and_leaves_the_others() -> None:
 
 
 async def test_the_mock_directory_answers_whether_the_lookup_runs_or_not() -> None:
-    async with running_web(Settings(mock_directory=True)) as view:
+    async with running_web(Settings(plugin_values={"POSSTREAM_MOCK_DIRECTORY": True})) as view:
         view.fails(PLUGIN.name, "it broke")
         status, _ = await ask(view, "/api/mock-customer-lookup/CARD_123456/")
     assert status == 200

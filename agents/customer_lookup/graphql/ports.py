@@ -3,8 +3,8 @@
 from typing import cast
 
 from agents.customer_lookup import PLUGIN
-from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.configuration import LookupConfiguration
+from agents.customer_lookup.lookup_ports import LookupPorts
 from posstream.configuration.editing import LiveConfiguration
 from web.graphql.context import GraphQLContext
 

@@ -54,8 +54,8 @@ class OverviewPanels:
     def __init__(self, kit: ConsoleKit) -> None:
         self._pages = kit.pages
         self._context = context = kit.context
-        self._metrics = metrics = LookupMetrics(kit.metrics)
-        self._sampler = Sampler(metrics, context.clock)
+        self._metrics = LookupMetrics(kit.metrics)
+        self._sampler = Sampler(self._metrics, context.clock)
         kit.live.each_beat(self._sampler.take)
         self._all_workers = AllWorkers(lambda: lookup_ports(context).read_model, context.clock)
 

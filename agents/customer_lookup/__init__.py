@@ -3,6 +3,7 @@
 from typing import Final
 
 from agents.customer_lookup import topics
+from agents.customer_lookup.read_model.part import READ_MODEL
 from posstream.plugin import Built, Kit, Plugin
 
 
@@ -17,12 +18,8 @@ PLUGIN: Final = Plugin(
     is_default=True,
     group="posstream",
     topics=topics.TOPICS,
-    consumes=(
-        topics.CUSTOMER_IDENTIFIED,
-        topics.REKEYED,
-        topics.CUSTOMER_UPDATED,
-        topics.CACHE_COMMANDS,
-    ),
+    consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    read_model=READ_MODEL,
 )

@@ -48,6 +48,7 @@ class CustomerUpdatesAgent:
         self._card_guard = card_guard
         self._country_code = country_code
         self._one_by_one = OneByOne(app, dead_letters)
+        app.not_waited_for |= {CUSTOMER_UPDATED}
         source = app.raw_topic(CUSTOMER_UPDATED)
         self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
 

@@ -9,7 +9,7 @@ from posstream.kafka.preflight import cluster_id
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projecting import Setup, Standings, run
-from posstream.read_model.projector import GroupSettings
+from posstream.read_model.projector import GroupSettings, Standing
 from posstream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,13 @@ class _Changes:
 
     def tell(self, standings: Standings) -> None:
         for name, standing in standings.items():
-            words = standing.trouble or ("behind" if standing.lag else "up to date")
+            words = standing.trouble or _words(standing)
             if self._before.get(name) != words:
                 self._before[name] = words
                 log.info("%s: %s (%d written)", name, words, standing.written)
+
+
+def _words(standing: Standing) -> str:
+    if not standing.has_partitions:
+        return "has no partitions yet"
+    return "behind" if standing.lag else "up to date"

@@ -64,6 +64,8 @@ class Standing:
     #: Events that this process has to write, of the partitions that it has.
     lag: int = 0
     written: int = 0
+    #: Whether this process has partitions; where there are more processes than those, it may not.
+    has_partitions: bool = False
     #: Why nothing is written now; None = it goes well.
     trouble: str | None = None
 
@@ -185,6 +187,7 @@ class Projector:
         if assignment == self._assignment:
             self._finished |= {tp: records[-1].offset + 1 for tp, records in fetched.items()}
             await self._commit(consumer)
+        self._standing.has_partitions = bool(consumer.assignment())
 
     async def write(self, records: Sequence[Any]) -> None:
         """Write records; returns only when they are written."""

@@ -124,7 +124,7 @@ def table_of(result: Result) -> dict[str, int]:
     """Rows removed, as printed."""
     lines = result.stdout.splitlines()
     (head,) = [at for at, line in enumerate(lines) if line.startswith("TABLE ")]
-    cells = [line.split() for line in lines[head + 1 : head + 7]]
+    cells = [line.split() for line in lines[head + 1 : head + 6]]
     return {name: int(count) for name, count in cells}
 
 

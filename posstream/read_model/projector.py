@@ -25,6 +25,7 @@ from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
+from posstream.streaming.patches import client
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ class Projector:
             while True:
                 await self._step(consumer)
         finally:
+            client.leave_at_stop(consumer)
             await consumer.stop()
             await admin.close()
 

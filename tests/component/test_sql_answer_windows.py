@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.ports import AnswerWindow, MarkedAttempts
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import AnswerWindow, MarkedAttempts
 from posstream.read_model.engine import create_engine
 from tests.component.sql_databases import DATABASES, at, database, failed, found, logged, migrate
 

@@ -10,9 +10,14 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.answers import Reason, Source
-from agents.customer_lookup.ports import AnswerFilter, AnswerOutcome, AnswerPosition, AnswerRow
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import (
+    AnswerFilter,
+    AnswerOutcome,
+    AnswerPosition,
+    AnswerRow,
+)
 from posstream.read_model.engine import create_engine
 from tests.component.sql_databases import DATABASES, at, database, failed, found, migrate
 

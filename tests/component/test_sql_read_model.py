@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import event, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.ports import BasketRow, CustomerRow
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from agents.customer_lookup.read_model.schema import CUSTOMERS
 from posstream.domain.times import iso_utc
 from posstream.read_model.engine import create_engine

@@ -1,4 +1,4 @@
-"""A database of the posstream before plugins had migrations of their own upgrades by itself.
+"""A database and a cache of the posstream before plugins had migrations of their own are kept.
 
 `data/read_model_0006.sql` is such a database, as SQLite dumps it: rows in every table and two
 versions of the configuration, with all tables in one chain of migrations, `alembic_version`.
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rocksdict
 from sqlalchemy import Table, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,6 +22,8 @@ from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import PLATFORM, chains, upgrade
 from posstream.read_model.schema import METADATA
+from tables.freshness import CacheEntry
+from tests.component.kept_cache import KeptCache
 from tests.component.sql_databases import DATABASES, database, migrate
 
 DUMP = (Path(__file__).parent / "data" / "read_model_0006.sql").read_text()
@@ -129,3 +132,26 @@ async def test_a_failed_upgrade_leaves_the_old_database_as_it_was(old: AsyncEngi
     async with old.connect() as connection:
         revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
     assert revision == "0006"
+
+
+async def test_a_cache_that_the_version_before_wrote_is_read_as_it_is(tmp_path: Path) -> None:
+    """Folder, file names, keys and values are those of that version, written without our code."""
+    tables = tmp_path / "tables" / "v1" / "tables"
+    moment = (1_769_846_400_000).to_bytes(8, "big")
+    stored = {
+        1: {b"+1234567890": b"\x01\x01" + moment + b'{"customer_id":"CUST_001"}'},
+        2: {b"+999": b"\x01\x00" + moment, b"__faust\0offset__": b"41"},
+    }
+    for number, entries in stored.items():
+        path = tables / f"customer-cache-{number}.db"
+        path.mkdir(parents=True)
+        store = rocksdict.Rdict(str(path), options=rocksdict.Options(raw_mode=True))
+        for key, value in entries.items():
+            store[key] = value
+        store.close()
+    cache = KeptCache(tmp_path)
+    assert cache.table.partition(1).get("+1234567890") == CacheEntry(
+        1_769_846_400_000, b'{"customer_id":"CUST_001"}'
+    )
+    assert cache.table.partition(2).get("+999") == CacheEntry(1_769_846_400_000, None)
+    assert cache.persisted_offset(2) == 41

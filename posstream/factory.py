@@ -129,6 +129,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         web=web.application,
         configuration_reader=configuration_reader,
         dead_letter_writer=dead_letter_writer,
+        metrics=metrics,
+        plugins=settings.plugins,
     )
     host.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from posstream.domain.access_key import AccessKey, clash, read_access_keys
 from posstream.domain.errors import InvalidSettings
@@ -31,6 +31,9 @@ _SECRETS: Final = frozenset({"POSSTREAM_API_KEY", "POSSTREAM_API_KEYS", "POSSTRE
 _FILE: Final = "_FILE"
 #: Proxy settings of other programs, also written in small letters.
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+#: POSSTREAM_PROJECTION: each worker projects, or none does.
+WORKER: Final = "worker"
+ALONE: Final = "alone"
 _SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
@@ -68,11 +71,11 @@ class Settings:
     graphql_introspection: bool = True
     #: More dead letters in a minute are an alarm.
     dead_letters_per_minute: int = 60
+    #: Where the projections run: in a child process of each worker, or as `posstream project`.
+    projection: str = WORKER
     #: How long the broker waits for a silent worker before it gives its partitions to another;
     #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
     session_timeout_seconds: int | None = None
-    #: Where the projections run: in each worker, or nowhere but in `posstream project`.
-    projection: Literal["worker", "alone"] = "worker"
     #: Those that run.
     plugins: Plugins = field(default_factory=find_plugins)
     #: The plugins' settings by name, as far as they are set; `own` makes something of them.
@@ -319,5 +322,5 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "POSSTREAM_GRAPHQL_INTROSPECTION": ("graphql_introspection", switch),
     "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", number(1, 1_000_000)),
     "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", number(6, 300)),
-    "POSSTREAM_PROJECTION": ("projection", one_of("worker", "alone")),
+    "POSSTREAM_PROJECTION": ("projection", one_of(WORKER, ALONE)),
 }

@@ -6,6 +6,7 @@ from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import CONFIGURATION
 from agents.customer_lookup.events.declared import EVENTS
 from agents.customer_lookup.metrics import METRICS
+from agents.customer_lookup.read_model.part import READ_MODEL
 from agents.customer_lookup.settings import SETTINGS
 from posstream.plugin import Built, Kit, Plugin
 
@@ -49,4 +50,5 @@ PLUGIN: Final = Plugin(
     metrics=METRICS,
     graphql=_graphql,
     pages=_pages,
+    read_model=READ_MODEL,
 )

@@ -17,11 +17,9 @@ from agents.customer_lookup.drills.reader import DrillReader
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.topics import CACHE
 from posstream.plugin import Built, Kit, Lifetime
-from posstream.read_model.projector import ProjectionAgent
 from posstream.streaming.stall import LOOK_SECONDS
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
@@ -77,7 +75,6 @@ def build(kit: Kit) -> Built:
         card_guard=settings.payment_card_guard,
     )
     app.timer(LOOK_SECONDS, name="commit watch")(agent.watch_commits)
-    ProjectionAgent(app, projection=SqlProjection(kit.engine))
     CacheMaintenanceAgent(
         app, cache=cache, lookup=lookup, publisher=publisher, clock=clock, metrics=metrics
     )

@@ -14,7 +14,7 @@ from agents.customer_lookup.cache_commands import (
 )
 from agents.customer_lookup.events.commands import commanded
 from agents.customer_lookup.events.reading import read_customer_update
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.topics import CUSTOMER_UPDATED
 from posstream.dead_letters.setting_aside import place, timestamp_ms
 from posstream.json.writing import write_json
@@ -34,7 +34,7 @@ class CustomerUpdatesAgent:
         self,
         app: Any,
         *,
-        read_model: ReadModel,
+        read_model: SqlReadModel,
         publisher: EventPublisher,
         clock: Clock,
         partitions: int,

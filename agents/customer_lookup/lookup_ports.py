@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
 
@@ -15,7 +15,7 @@ from posstream.resilience.breaker import Breaker
 class LookupPorts:
     """`Built.ports` of the plugin."""
 
-    read_model: ReadModel
+    read_model: SqlReadModel
     publisher: EventPublisher
     answers: AnswerFeed
     #: The endpoint in force, and this worker's breaker for it.

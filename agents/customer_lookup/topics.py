@@ -4,7 +4,6 @@ from typing import Final
 
 from posstream.kafka.topics import (
     APP_ID,
-    CUSTOMER_FORGOTTEN,
     DAY_MS,
     DEAD_LETTER_MAX_BYTES,
     TopicSpec,
@@ -25,9 +24,8 @@ CACHE_COMMANDS: Final = f"{APP_ID}-cache-commands"
 #: Internal: the newest outage drill, for every worker.
 OUTAGE_DRILLS: Final = f"{APP_ID}-outage-drills"
 
-#: What the read model is made of. The forgotten ones first: a replay then makes no row of them.
+#: What the plugin's SQL tables are made of, in the order of a replay.
 PROJECTED: Final = (
-    CUSTOMER_FORGOTTEN,
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_LOOKUP_FAILED,
     CUSTOMER_LOOKUP_LOGGED,

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agents.customer_lookup.commands.check_directory import Line, check_directory
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.domain.errors import PosstreamError
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.settings import Settings, unknown_settings
@@ -34,6 +35,7 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[Line]:
     yield True, "settings"
     start = Start(
         settings=settings,
+        plugins=find_plugins(),
         membership=Membership(settings.datadir),
         web=(settings.web_host, settings.web_port),
         beside_worker=True,
@@ -51,7 +53,7 @@ async def _live_endpoint(settings: Settings) -> str | None:
     with contextlib.suppress(SQLAlchemyError, PosstreamError):
         engine = create_engine(settings.database_url)
         try:
-            if not await ask(engine):
+            if not await ask(engine, find_plugins()):
                 return None
             config = (await SqlConfigurationStore(engine, "customer_lookup").latest()).config
         finally:

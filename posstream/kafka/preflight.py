@@ -82,6 +82,16 @@ async def prepare_topics(
         return str(cluster.get("cluster_id"))
 
 
+async def cluster_id(servers: Sequence[str]) -> str:
+    """The cluster's id.
+
+    Raises:
+        StartRefused: if no broker answers.
+    """
+    async with _connected(servers, PATIENCE_SECONDS) as admin:
+        return str((await admin.describe_cluster()).get("cluster_id"))
+
+
 async def _compared(
     admin: AIOKafkaAdminClient,
     cluster: Mapping[str, Any],

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from posstream.domain.errors import StartRefused
 from posstream.kafka.topics import PLATFORM_TOPICS, TopicSpec
@@ -20,7 +20,7 @@ _PLATFORM = "posstream itself"
 
 
 @dataclass(frozen=True, slots=True)
-class Plugins:
+class Plugins(Sequence[Plugin]):
     """The plugins of a process, in the order of their names.
 
     Raises:
@@ -39,6 +39,9 @@ class Plugins:
 
     def __iter__(self) -> Iterator[Plugin]:
         return iter(self.loaded)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.loaded[at]
 
     def __len__(self) -> int:
         return len(self.loaded)

@@ -199,7 +199,8 @@ class Supervisor(Service):
             await self._change(seat, PluginState.RUNNING)
         await end
         start.cancel()
-        return app.crash_reason or StartupFailed("its app was stopped")
+        reason: BaseException | None = app.crash_reason
+        return reason or StartupFailed("its app was stopped")
 
     async def _stop(self, seat: _Seat) -> None:
         """Stop a plugin's app once, and wait for its end."""

@@ -20,7 +20,6 @@ from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
 from posstream.startup.membership import Membership
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
 from posstream.streaming.lifetimes import ProcessEnd
-from posstream.streaming.lists.list_path import TakesList
 from posstream.streaming.one_by_one import OneByOne
 from posstream.streaming.patches.driver import Transport
 from posstream.streaming.patches.recovery import Tables
@@ -148,9 +147,6 @@ class StreamingApp(faust.App):
         self.pulse = Pulse()
         #: By topic, what answers its events as they are fetched (see `batch_path`).
         self.answering: dict[str, Answering] = {}
-        #: Topics whose records are taken in lists, and what takes them (see `list_path`).
-        self.listed: frozenset[str] = frozenset()
-        self.takes_list: TakesList | None = None
         #: Topics whose messages in flight no stop and no rebalance waits for: they come again.
         self.not_waited_for: frozenset[str] = frozenset()
         #: Opened before events flow, closed after them.
@@ -280,12 +276,6 @@ class StreamingApp(faust.App):
     def answer_lists(self, topics: Sequence[str], answering: "Answering") -> None:
         """Have events answered in the lists in which they are fetched; see `batch_path`."""
         self.answering |= dict.fromkeys(topics, answering)
-        self.topics.add(self.raw_topic(*topics))
-
-    def take_lists(self, topics: Sequence[str], taker: TakesList) -> None:
-        """Read topics in lists; see `list_path`."""
-        self.listed = frozenset(topics)
-        self.takes_list = taker
         self.topics.add(self.raw_topic(*topics))
 
     def _new_transport(self) -> Transport:

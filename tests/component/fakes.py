@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from agents.customer_lookup.answers import Attempt, AttemptStatus, Reason
-from agents.customer_lookup.ports import (
+from agents.customer_lookup.ports import AttemptOutcome
+from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerRow,
     AnswerWindow,
-    AttemptOutcome,
     BasketHistory,
     BasketRow,
     CustomerHistory,

@@ -15,7 +15,7 @@ from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.configuration.configurations import Configurations
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
@@ -132,7 +132,7 @@ def application_of(
     *,
     clock: Clock | None = None,
     graphiql: GraphiQL | None = None,
-    read_model: ReadModel | None = None,
+    read_model: SqlReadModel | None = None,
     plugins: Sequence[Plugin] = (),
     query_seconds: float = QUERY_SECONDS,
     beat_seconds: float = BEAT_SECONDS,

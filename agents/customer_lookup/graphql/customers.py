@@ -7,7 +7,7 @@ import graphene
 
 from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Customer
-from agents.customer_lookup.ports import CustomerRow
+from agents.customer_lookup.read_model.records import CustomerRow
 from web.graphql.connections import (
     Page,
     PageInfo,

@@ -7,7 +7,7 @@ import graphene
 
 from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket
-from agents.customer_lookup.ports import BasketHistory, BasketRow
+from agents.customer_lookup.read_model.records import BasketHistory, BasketRow
 from agents.customer_lookup.shown_records import show_detail
 from agents.customer_lookup.timeline import Entry, Step, timeline
 from posstream.domain.times import iso_utc

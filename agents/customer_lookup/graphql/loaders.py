@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from aiodataloader import DataLoader
 
 from agents.customer_lookup.graphql.ports import lookup_ports
-from agents.customer_lookup.ports import BasketRow, CustomerRow
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from web.graphql.context import GraphQLContext
 
 #: Keys in one statement; SQLite takes 32,766 parameters, and nobody asks for so many.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import graphene
 
 from agents.customer_lookup.graphql.loaders import Loaders
-from agents.customer_lookup.ports import BasketRow, CustomerRow
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from posstream.domain.identifier import IdentifierKind as Kind
 from posstream.domain.times import iso_utc
 from web.graphql.types import whole

@@ -12,7 +12,7 @@ from agents.customer_lookup.graphql.ports import live_configuration, lookup_port
 from agents.customer_lookup.pages.cache_bar import cache_bar
 from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.pages.wording import age, tag_of
-from agents.customer_lookup.ports import CustomerHistory
+from agents.customer_lookup.read_model.records import CustomerHistory
 from posstream.domain.errors import PublishFailed
 from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role

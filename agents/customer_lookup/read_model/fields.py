@@ -8,12 +8,12 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy import JSON, BigInteger, Column, String, Table, Text
 
-from agents.customer_lookup.read_model import schema
 from posstream.domain.customer import scrub
 from posstream.domain.payment_card import mask_payment_cards
 from posstream.domain.printable import is_id
 from posstream.domain.times import parse_utc
 from posstream.json.sent_number import SentNumber
+from posstream.read_model.columns import MAX_TEXT
 
 Row = dict[str, Any]
 
@@ -77,7 +77,7 @@ def key_of(value: Mapping[str, Any], name: str) -> str:
     """
     raw = value.get(name)
     # `is_id` also refuses NUL and lone surrogates, which no database stores.
-    if not isinstance(raw, str) or not is_id(raw, schema.MAX_TEXT):
+    if not isinstance(raw, str) or not is_id(raw, MAX_TEXT):
         raise UnusableEventError(f"{name} is missing or no id")
     return raw
 
@@ -85,7 +85,7 @@ def key_of(value: Mapping[str, Any], name: str) -> str:
 def text_of(value: Mapping[str, Any], name: str) -> str | None:
     """A short text, cut to its column; None if the field is no text."""
     raw = value.get(name)
-    return storable(raw)[: schema.MAX_TEXT] if isinstance(raw, str) else None
+    return storable(raw)[:MAX_TEXT] if isinstance(raw, str) else None
 
 
 def _long_text_of(value: Mapping[str, Any], name: str) -> str | None:

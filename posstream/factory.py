@@ -18,9 +18,8 @@ from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.read_model.erasure import SqlErasure
-from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.topics import CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
+from agents.customer_lookup.topics import CACHE_COMMANDS, CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.editing import LiveConfiguration
 from posstream.configuration.follower import ConfigurationFollower
@@ -34,7 +33,6 @@ from posstream.health import STALLED_SECONDS, WorkerHealth
 from posstream.kafka.topics import APP_ID
 from posstream.metrics import Metrics
 from posstream.read_model.engine import create_engine
-from posstream.read_model.projector import ProjectionAgent
 from posstream.read_model.reading import create_reading_engine
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.runtime import Runtime
@@ -97,6 +95,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         metrics=metrics,
         refresh_ahead=settings.refresh_ahead,
     )
+    app.not_waited_for = frozenset({CACHE_COMMANDS})  # they may wait for the rebalance itself
     cache = CustomerCacheTable(app, partitions=settings.topic_partitions)
     dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
     dead_letters = DeadLetters(
@@ -105,7 +104,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         metrics=metrics,
         per_minute=settings.dead_letters_per_minute,
     )
-    agent = CustomerLookupAgent(
+    CustomerLookupAgent(
         app,
         lookup=lookup,
         cache=cache,
@@ -116,7 +115,6 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         card_guard=settings.payment_card_guard,
         dead_letters=dead_letters,
     )
-    ProjectionAgent(app, projection=SqlProjection(engine))
     CacheMaintenanceAgent(
         app,
         cache=cache,
@@ -143,9 +141,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     )
     transaction_watch = TransactionWatch(app, CONSUMED, clock=clock)
     metrics.held_by_transactions.set_function(lambda: transaction_watch.held_back)
-    health = WorkerHealth(
-        app, agent, dead_letters, stall_watch, transaction_watch, cache.co_partitioning
-    )
+    health = WorkerHealth(app, dead_letters, stall_watch, transaction_watch, cache.co_partitioning)
     app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
     answers = AnswerFeed(clock)
     readers = create_reading_engine(engine)

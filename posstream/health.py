@@ -3,7 +3,6 @@
 import logging
 from typing import Any, Final
 
-from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.events import MAX_DEADLINE_MS
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import Stalled
@@ -22,10 +21,9 @@ STALLED_SECONDS: Final = MAX_DEADLINE_MS // 1000 + 30
 class WorkerHealth:
     """`web.health.Health` of one Faust app."""
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
+    def __init__(
         self,
         app: Any,
-        agent: CustomerLookupAgent,
         dead_letters: DeadLetters,
         stall_watch: StallWatch,
         transaction_watch: TransactionWatch,
@@ -36,7 +34,6 @@ class WorkerHealth:
         self._co_partitioning = co_partitioning
         self._misfit: str | None = None
         self._stall_watch = stall_watch
-        self._agent = agent
         self._dead_letters = dead_letters
 
     def live(self) -> HealthReport:
@@ -52,11 +49,11 @@ class WorkerHealth:
     def _stalled(self) -> bool:
         return (
             self._stall_watch.stalled is not None
-            or self._agent.commit_age_seconds() > STALLED_SECONDS
+            or self._app.lanes.commit_age_seconds() > STALLED_SECONDS
         )
 
     async def watch(self) -> None:
-        """Look whether it stalled, and end it then: not every supervisor asks for its health."""
+        """Stop the worker if it has stalled: some supervisors do not check health."""
         self._dead_letters.report()
         self._transaction_watch.look()
         self._stall_watch.look()

@@ -97,11 +97,6 @@ class CustomerLookup:
         return plan
 
     @property
-    def queued(self) -> int:
-        """How many calls wait for a place."""
-        return self._call.queued
-
-    @property
     def refreshes_ahead(self) -> bool:
         """Whether an entry in use is fetched anew before its window ends."""
         return self._refresh_ahead

@@ -9,6 +9,7 @@ from agents.customer_lookup.directory.mock import points_at_mock
 from posstream.factory import create_app
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.settings import MOCK_PATH, Settings
+from posstream.streaming import patches
 from posstream.streaming.app import StreamingApp, install_event_loop
 
 
@@ -19,6 +20,7 @@ def run(settings: Settings, loglevel: str) -> None:
         StartRefused: if another worker has the data directory, or the broker cannot be started.
     """
     install_event_loop()
+    patches.install()
     app = create_app(settings)
     app.membership.claim()  # before its tables are deleted
     with _broker(settings) as where:

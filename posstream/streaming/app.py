@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 import faust
 from faust.app.base import BootStrategy as FaustBootStrategy
 from mode import Service
-from mode.utils.queues import FlowControlEvent
 
 from agents.customer_lookup.topics import PROJECTED
 from posstream.domain.errors import StartRefused
@@ -24,14 +23,16 @@ from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
 from posstream.startup.membership import Membership
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
-from posstream.streaming.lists.list_path import TakesList
+from posstream.streaming.lists.lanes import Lanes
+from posstream.streaming.lists.progress import Progress
 from posstream.streaming.patches.driver import Transport
+from posstream.streaming.patches.flow_control import FlowControl
 from posstream.streaming.patches.recovery import Tables
-from posstream.streaming.patches.store import Table
+from posstream.streaming.patches.table import Table
 from posstream.streaming.pulse import Pulse
 
 if TYPE_CHECKING:
-    from posstream.streaming.lists.batch_path import Answering
+    from posstream.streaming.lists.lanes import Answering
 
 log = logging.getLogger(__name__)
 
@@ -144,21 +145,6 @@ class BootStrategy(FaustBootStrategy):
         return [before, *([web] if self.app.conf.web_enabled else []), *super().server()]
 
 
-class FlowControl(FlowControlEvent):
-    """Flow control whose `resume` keeps what the buffers hold.
-
-    Upstream clears them. At the end of a table's recovery Faust resumes the source partitions,
-    awaits a seek, and only then resumes the flow: an event that came between was thrown away,
-    and those behind it were acknowledged past it (seen once in some 20 kills: one event lost).
-    Buffers are still cleared when partitions are revoked.
-    """
-
-    def resume(self) -> None:
-        """Let events through again."""
-        self._suspend.clear()
-        self._resume.set()
-
-
 class StreamingApp(faust.App):
     """A Faust app with the driver's overrides and settings that are the same for every worker.
 
@@ -176,11 +162,14 @@ class StreamingApp(faust.App):
         #: When offsets were last committed, in monotonic seconds.
         self.committed_at = 0.0
         self.pulse = Pulse()
-        #: By topic, what answers its events as they are fetched (see `batch_path`).
+        #: By topic, what answers its events as they are fetched (see `lanes`).
         self.answering: dict[str, Answering] = {}
-        #: Topics whose records are taken in lists, and what takes them (see `list_path`).
-        self.listed: frozenset[str] = frozenset()
-        self.takes_list: TakesList | None = None
+        #: What may be committed, and the one account of the events in flight.
+        self.progress = Progress()
+        self.lanes = Lanes(self, self.progress)
+        #: Topics whose messages a stop or a rebalance does not wait for: they come again, and
+        #: twice does no harm.
+        self.not_waited_for: frozenset[str] = frozenset()
         self.lifetimes: tuple[Service, Service] | None = None
         super().__init__(
             app_id,
@@ -264,14 +253,8 @@ class StreamingApp(faust.App):
         )
 
     def answer_lists(self, topics: Sequence[str], answering: "Answering") -> None:
-        """Have events answered in the lists in which they are fetched; see `batch_path`."""
+        """Have events answered in the lists in which they are fetched; see `lanes`."""
         self.answering |= dict.fromkeys(topics, answering)
-        self.topics.add(self.raw_topic(*topics))
-
-    def take_lists(self, topics: Sequence[str], taker: TakesList) -> None:
-        """Read topics in lists; see `list_path`."""
-        self.listed = frozenset(topics)
-        self.takes_list = taker
         self.topics.add(self.raw_topic(*topics))
 
     def _new_transport(self) -> Transport:

@@ -1,14 +1,12 @@
-"""How the agents of rare events work: one message after the other, acknowledged when done."""
+"""Handles the messages of a rare topic one after the other, each acknowledged when it is done."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, Final
 
-from posstream.dead_letters.setting_aside import DeadLetters, place
+from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import UnreadableEvent
-
-log = logging.getLogger(__name__)
+from posstream.streaming.failures import Fails, Failures
 
 #: Dead letters that one agent writes at once: readable messages need not wait for each.
 _MOST_ASIDE: Final = 200
@@ -20,11 +18,18 @@ def is_current(app: Any, message: Any) -> bool:
 
 
 class OneByOne:
-    """Takes the messages of one agent in turn; what cannot be read becomes a dead letter."""
+    """Handles the messages of one agent in their order; unreadable ones become dead letters.
 
-    def __init__(self, app: Any, dead_letters: DeadLetters) -> None:
+    Args:
+        app: whose messages they are.
+        dead_letters: takes the unreadable ones.
+        fails: see `Failures`.
+    """
+
+    def __init__(self, app: Any, dead_letters: DeadLetters, fails: Fails | None = None) -> None:
         self._app = app
         self._dead_letters = dead_letters
+        self._failures = Failures(app, fails)
         self._aside: set[asyncio.Task[None]] = set()
 
     def is_current(self, message: Any) -> bool:
@@ -39,8 +44,7 @@ class OneByOne:
         Args:
             arriving: events without acknowledgement.
             handle: returns when its message needs nothing more, or is not ours any more. It may
-                raise UnreadableEvent; whatever else it raises crashes the worker, the message
-                unacknowledged.
+                raise UnreadableEvent; for any other error see `Failures`.
         """
         async for event in arriving:
             if not await self._do(event, handle):
@@ -49,7 +53,7 @@ class OneByOne:
             await asyncio.wait(self._aside)
 
     async def _do(self, event: Any, handle: Callable[[Any], Awaitable[None]]) -> bool:
-        """Handle a message; False if the worker cannot go on."""
+        """Handle a message; False if nothing behind it may be acknowledged."""
         try:
             await handle(event.message)
         except UnreadableEvent as why:
@@ -59,8 +63,9 @@ class OneByOne:
             self._aside.add(task)
             task.add_done_callback(self._aside.discard)
         except Exception as why:  # noqa: BLE001 - one that escaped would ack the event
-            await self._crash(event.message, why)
-            return False
+            if not await self._failures.take(event.message, why):
+                return False
+            self._finish(event)
         else:
             self._finish(event)
         return True
@@ -69,14 +74,10 @@ class OneByOne:
         try:
             await self._dead_letters.set_aside(event.message, why)
         except Exception as unforeseen:  # noqa: BLE001 - nobody awaits this task
-            await self._crash(event.message, unforeseen)
+            await self._failures.take(event.message, unforeseen)
         else:
             self._finish(event)
 
     def _finish(self, event: Any) -> None:
         if self.is_current(event.message):
             event.ack()
-
-    async def _crash(self, message: Any, why: Exception) -> None:
-        log.critical("cannot go on at %s: %r", place(message), why, exc_info=why)
-        await self._app.crash(why)

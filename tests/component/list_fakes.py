@@ -1,4 +1,4 @@
-"""What the paths of fetched lists need of an app, in memory; batches are aiokafka's own."""
+"""What the lanes of fetched lists need of an app, in memory; batches are aiokafka's own."""
 
 import asyncio
 import dataclasses
@@ -12,6 +12,8 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from posstream.kafka.record import Record
 from posstream.streaming.app import Tuning
+from posstream.streaming.lists.lanes import Lanes
+from posstream.streaming.lists.progress import Progress
 
 
 @dataclass
@@ -87,14 +89,16 @@ class ListApp:
     producer: FakeProducer = field(default_factory=FakeProducer)
     consumer_generation_id: int = 1
     answering: dict[str, Any] = field(default_factory=dict)
-    listed: frozenset[str] = frozenset()
-    takes_list: Any = None
     committed_at: float = 0.0
     tuning: Tuning = field(default_factory=Tuning)
     consumer: Any = field(default_factory=lambda: SimpleNamespace(flow_active=True))
     crashed: list[BaseException] = field(default_factory=list)
     #: How many batches had been handed over at each look whether the process was frozen.
     pulses: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress()
+        self.lanes = Lanes(self, self.progress)
 
     @property
     def pulse(self) -> Any:
@@ -106,9 +110,6 @@ class ListApp:
 
     def answer_lists(self, topics: Sequence[str], answering: Any) -> None:
         self.answering |= dict.fromkeys(topics, answering)
-
-    def take_lists(self, topics: Sequence[str], taker: Any) -> None:
-        self.listed, self.takes_list = frozenset(topics), taker
 
     async def crash(self, why: BaseException) -> None:
         self.crashed.append(why)

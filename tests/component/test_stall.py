@@ -47,13 +47,13 @@ class Worker:
             rebalancing=False,
             rebalancing_count=1,
             tables=SimpleNamespace(actives_ready=True),
+            lanes=SimpleNamespace(commit_age_seconds=lambda: 0.0),
         )
         watch = StallWatch(app, [SOURCE.topic], clock=self.clock, limit_seconds=STALLED_SECONDS)
-        agent: Any = SimpleNamespace(commit_age_seconds=lambda: 0.0)
         letters: Any = self.dead_letters
         transactions: Any = SimpleNamespace(look=lambda: None, warnings=())
         self.co_partitioning: Any = SimpleNamespace(misfit=None)
-        self.health = WorkerHealth(app, agent, letters, watch, transactions, self.co_partitioning)
+        self.health = WorkerHealth(app, letters, watch, transactions, self.co_partitioning)
 
     async def _crash(self, why: BaseException) -> None:
         self.crashes.append(why)

@@ -61,11 +61,6 @@ class DirectoryCall:
         metrics.api_calls_queued.set_function(lambda: self._bulkhead.queued)
         metrics.breaker_state.set_function(self._state)
 
-    @property
-    def queued(self) -> int:
-        """How many calls wait for a place."""
-        return self._bulkhead.queued
-
     def breaker(self, endpoint: str) -> Breaker:
         """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
         if self._breaker is None or self._breaker[0] != endpoint:

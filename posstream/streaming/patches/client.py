@@ -32,7 +32,7 @@ class Client(AIOKafkaClient):
     ) -> Any:
         conn = await super()._get_conn(node_id, group=group, **options)
         if conn is not None and group == ConnectionGroup.COORDINATION:
-            conn._request_timeout = self._group_seconds  # noqa: SLF001 - no public way
+            conn._request_timeout = self._group_seconds
         return conn
 
     async def send(

@@ -45,8 +45,8 @@ class Producer(faust_driver.Producer):
     def _new_producer(self, transactional_id: str | None = None) -> Any:
         producer = super()._new_producer(transactional_id)
         # What a record may wait for a place in a batch, and the batch until it is written.
-        producer._request_timeout_ms = self.app.tuning.delivery_seconds * 1000  # noqa: SLF001 - no public way
-        producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 - no public way
+        producer._request_timeout_ms = self.app.tuning.delivery_seconds * 1000
+        producer._message_accumulator._batch_ttl = math.inf
         client = producer.client
         client.force_metadata_update = partial(_after_a_pause, client.force_metadata_update)
         return producer

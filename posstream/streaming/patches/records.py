@@ -63,7 +63,7 @@ class _Batch:
         return iter(records)
 
 
-_PythonBatch: Any = default_records._DefaultRecordBatchPy  # noqa: SLF001
+_PythonBatch: Any = default_records._DefaultRecordBatchPy
 
 
 class _TolerantBatch(_PythonBatch):

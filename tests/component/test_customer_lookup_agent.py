@@ -19,10 +19,12 @@ from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.lookup import CustomerLookup
 from posstream.configuration.current import CurrentConfiguration
 from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
+from posstream.domain.errors import PublishFailed
 from posstream.events.ids import input_id
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock, SystemClock
+from posstream.streaming.failures import Fails
 from posstream.streaming.lists import lanes
 from tables.customer_cache import home
 from tables.freshness import CacheEntry
@@ -44,6 +46,7 @@ class Bench:
         clock: Clock | None = None,
         dead_letters_per_minute: int = 100,
         partitions: int = 1,
+        fails: Fails | None = None,
         **configuration: Any,
     ) -> None:
         self.producer = FakeProducer(partitions=1)
@@ -82,6 +85,7 @@ class Bench:
             partitions=partitions,
             card_guard=True,
             dead_letters=self.dead_letters,
+            fails=fails,
         )
         self.progress, self.lanes = self.app.progress, self.app.lanes
         self.progress.begin({SOURCE: 0, REKEYED: 0})
@@ -211,6 +215,83 @@ async def test_what_nobody_foresaw_crashes_the_worker_with_the_event_not_finishe
     await bench.until(lambda: bool(bench.app.crashed))
     assert bench.acked == []
     assert "cannot go on at customer-identified/0/0: PublishFailed" in caplog.text
+
+
+class Plugin:
+    """A supervisor that notes at which event the plugin's own code raised."""
+
+    def __init__(self, *, sets_aside: bool = True) -> None:
+        self.failed: list[tuple[int, str]] = []
+        self._sets_aside = sets_aside
+
+    async def fails(self, event: Any, why: Exception) -> bool:
+        self.failed.append((event.offset, repr(why)))
+        return self._sets_aside
+
+
+def break_reading(bench: Bench) -> None:
+    """Let our own code raise at every event that is not read by `hits`."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    bench.lookup.refuse = broken  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("sets_aside", [True, False])
+async def test_an_event_at_which_our_own_code_raises_is_told_and_holds_up_no_other(
+    *, sets_aside: bool
+) -> None:
+    plugin = Plugin(sets_aside=sets_aside)
+    bench = Bench(fails=plugin.fails)
+    bench.keep("+1")
+    break_reading(bench)
+    await bench.send(scan("+1", "b0"), scan("+ 2", "b1"), scan("+1", "b2"))
+    await bench.until(lambda: plugin.failed)
+    await a_while()
+    assert plugin.failed == [(1, "ZeroDivisionError('a defect')")]
+    assert bench.baskets() == ["b0", "b2"]
+    assert bench.acked == ([0, 1, 2] if sets_aside else [0, 2])
+    assert bench.app.crashed == []
+
+
+async def test_a_lookup_in_which_our_own_code_raises_is_told_and_gives_up_its_turn() -> None:
+    plugin = Plugin()
+    bench = Bench(fails=plugin.fails)
+    lookup = bench.lookup.lookup
+    broken = [True]
+
+    async def once(*args: Any, **options: Any) -> Any:
+        if broken.pop() if broken else False:
+            raise ZeroDivisionError("a defect")
+        return await lookup(*args, **options)
+
+    bench.lookup.lookup = once  # type: ignore[method-assign]
+    await bench.send(scan("+1", "first"), scan("+1", "second"))
+    await bench.until(lambda: bench.acked == [0, 1])
+    assert plugin.failed == [(0, "ZeroDivisionError('a defect')")]
+    assert bench.baskets() == ["second"]
+
+
+async def test_an_error_of_the_broker_crashes_the_app_whatever_the_plugin_wants() -> None:
+    plugin = Plugin()
+    bench = Bench(fails=plugin.fails)
+    bench.publisher.fail()
+    await bench.send(scan("+1"))
+    await bench.until(lambda: bench.app.crashed)
+    assert (plugin.failed, bench.acked) == ([], [])
+
+
+async def test_if_a_failed_event_cannot_be_told_the_app_crashes() -> None:
+    async def fails(*_: object) -> bool:
+        raise PublishFailed("no broker")
+
+    bench = Bench(fails=fails)
+    break_reading(bench)
+    await bench.send(scan("+1"))
+    await bench.until(lambda: bench.app.crashed)
+    assert [type(why) for why in bench.app.crashed] == [PublishFailed]
+    assert bench.acked == []
 
 
 @pytest.mark.parametrize("held", [*sorted(ANSWERS), topics.CUSTOMER_LOOKUP_LOGGED])

@@ -1,6 +1,6 @@
 """The customer cache: a Faust table in RocksDB with a changelog topic, keyed by identifier.
 
-The windows are not here: a value carries `fetched_at`, and `domain.freshness` judges it. Faust's
+The windows are not here: a value carries `fetched_at`, and `tables.freshness` judges it. Faust's
 windowed tables never expire after a restart (faust-streaming#385) and lose windows after a
 rebalance (#193).
 """
@@ -145,7 +145,7 @@ class CachePartition:
     def reader(self) -> Callable[[bytes], bytes | None] | None:
         """What reads stored values by key until the next await; None if the partition moved away.
 
-        Whoever uses it tells `check` of an error.
+        The caller tells `check` of an error.
         """
         if not self._cache.owns(self._number):
             return None

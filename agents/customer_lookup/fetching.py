@@ -1,7 +1,7 @@
 """Fetches a customer from the directory: single flight, audit records, the entry in the cache.
 
-Nobody's deadline is kept here: a call goes on after the last event that waited for it was answered,
-and what it brings is kept for the next one.
+A call has no deadline of its own: it goes on after the last event that waited for it was answered,
+and its result is cached for the next one.
 """
 
 import contextlib
@@ -153,7 +153,7 @@ class Fetching:
         if entry is not None and is_current:
             self._keep(cache, asked.identifier, entry)
         elif entry is not None:
-            # Forgotten on its way: it is from before that, though it may have asked again since.
+            # Forgotten meanwhile: count the entry as old as the call's start, even after a retry.
             entry = CacheEntry(started_at_ms, entry.document)
         return Fetched(answer, entry, tuple(audited))
 

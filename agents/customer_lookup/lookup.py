@@ -1,7 +1,7 @@
 """The use case: cache -> single flight -> directory -> fallback -> one terminal answer.
 
-It decides and counts nothing twice: each identification gets exactly one answer, in time, and
-whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
+Each identification gets exactly one answer, in time; every failure of the directory is an answer,
+too. No Kafka, no HTTP, no SQL.
 """
 
 from collections.abc import Awaitable
@@ -72,7 +72,7 @@ class CustomerLookup:
         return plan
 
     def refuse(self, asked: Identification) -> LookupAnswer | None:
-        """The answer that needs neither cache nor directory, if there is one."""
+        """The answer to a refused identifier or while the plugin is off; None for all others."""
         plan = self._configuration.value
         if asked.refused is not None:
             return failed(asked, Reason.INVALID_IDENTIFIER, asked.refused, plan)
@@ -142,7 +142,7 @@ class CustomerLookup:
         )
 
     def _late(self, flight: Flight[Fetched], deadline_seconds: float) -> DirectoryAnswer:
-        """The answer to an event at its deadline: its call is still under way, or never began."""
+        """The failure at an event's deadline, with its call still under way, or never begun."""
         if not flight.demand.begun:
             return overloaded()
         late = f"no answer from the directory within {deadline_seconds:g} s"

@@ -61,7 +61,8 @@ class Refreshing:
             return
 
         def once() -> PluginConfiguration:
-            return dataclasses.replace(self._configuration.value, retry_attempts=1)
+            current: PluginConfiguration = self._configuration.value
+            return dataclasses.replace(current, retry_attempts=1)
 
         def ended(brought: bool) -> None:  # noqa: FBT001 - called by position
             self._metrics.refreshes.labels("refreshed" if brought else "failed").inc()
@@ -71,7 +72,7 @@ class Refreshing:
         self._fetching.fetch_unasked(asked, cache, once, ended)
 
     def by_command(self, command: Refresh, cache: CustomerCache) -> None:
-        """Fetch an identifier anew, whatever the cache has. A call under way is as good."""
+        """Fetch an identifier anew, even if its entry is fresh; join a call that is under way."""
         plan: PluginConfiguration = self._configuration.value
         found = known(command.identifier)
         if not plan.enabled or found is None:

@@ -162,7 +162,7 @@ class Store(rocksdb.Store):
     def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
         """What reads a partition's values by key, without a stream's event to name the partition.
 
-        It is good until the next await. Whoever uses it tells `check` of an error.
+        It is good until the next await. The caller tells `check` of an error.
         """
         get: Callable[[bytes], bytes | None] = self._db_for_partition(partition).get
         return get
@@ -246,7 +246,7 @@ class Store(rocksdb.Store):
             log.error("%s cannot be written: %s", self._name(partition), why)
 
     def check(self, partition: int, why: Exception) -> None:
-        """Give a partition up if an error of its RocksDB tells of damage."""
+        """Give a partition up if an error of RocksDB means that it is damaged."""
         if is_damage(why):
             self._give_up(partition, why)
 

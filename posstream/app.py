@@ -20,9 +20,11 @@ def _app() -> "HostApp":
     from posstream.domain.errors import PosstreamError
     from posstream.factory import create_app
     from posstream.settings import Settings, unknown_settings
+    from posstream.streaming import patches
     from posstream.streaming.app import install_event_loop
 
     install_event_loop()
+    patches.install()
     for warning in unknown_settings():
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
     try:

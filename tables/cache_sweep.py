@@ -124,7 +124,7 @@ class CacheSweeper:
                 await self._cache.flush()  # a bounded number of tombstones under way
 
     def _sweep_slice(self, limit: int) -> int:
-        """Sweep one slice without a pause: nobody can renew an entry while it is judged."""
+        """Sweep one slice without a pause, so that no entry is renewed while it is judged."""
         number = self._partition
         partition = self._cache.partition(number)
         try:

@@ -1,21 +1,19 @@
 """The customer cache: a Faust table in RocksDB with a changelog topic, keyed by identifier.
 
-The windows are not here: a value carries `fetched_at`, and `domain.freshness` judges it. Faust's
+The windows are not here: a value carries `fetched_at`, and `tables.freshness` judges it. Faust's
 windowed tables never expire after a restart (faust-streaming#385) and lose windows after a
 rebalance (#193).
 """
 
 import struct
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from faust.streams import _current_event
+from faust.types import TP
 
 from posstream.kafka.partitioner import partition_of
 from posstream.streaming.co_partitioning import CoPartitioning
-from posstream.streaming.patches.store import NO_ENTRIES
 from posstream.streaming.table_spec import TableSpec
 from tables.freshness import CacheEntry
 
@@ -65,19 +63,6 @@ class Stored:
         return self.identifier.encode() + b"\0"
 
 
-@dataclass(slots=True, weakref_slot=True)
-class _StandIn:
-    """Stands for a stream's event: Faust asks it which partition of the table is meant."""
-
-    message: "_StandInMessage"
-
-
-@dataclass(slots=True)
-class _StandInMessage:
-    topic: str
-    partition: int
-
-
 class CustomerCacheTable:
     """The table and its partitions. One per app."""
 
@@ -87,7 +72,7 @@ class CustomerCacheTable:
         self.source = spec.co_partitioned[0]
         self._changelog = spec.changelog.name
         self._app = app
-        self._table = app.Table(
+        self.table = app.Table(
             spec.name,
             key_type=bytes,
             value_type=bytes,
@@ -117,13 +102,11 @@ class CustomerCacheTable:
     def owns(self, number: int) -> bool:
         """Whether this worker may touch a partition: an open store holds a lock on its files."""
         self._app.pulse.check()
-        # `assigned_actives` builds a set of every partition; hits cannot afford that.
-        assigned = self._app.assignor._assignment.actives  # noqa: SLF001
-        return number in assigned.get(self._changelog, ())
+        return bool(self.table.is_assigned(self._changelog, number))
 
     async def flush(self) -> None:
         """Wait until the broker has every change that was made: Faust writes them in its time."""
-        await self._table.acknowledged()
+        await self.table.acknowledged()
 
     @property
     def recovered(self) -> bool:
@@ -132,18 +115,13 @@ class CustomerCacheTable:
 
 
 class CachePartition:
-    """`CustomerCache` of one partition.
-
-    Faust takes the partition from the event that a stream is at, but a call may end when the
-    stream is long at another event; so each access names the partition by a stand-in event.
-    """
+    """`CustomerCache` of one partition."""
 
     def __init__(self, cache: CustomerCacheTable, number: int) -> None:
         self._cache = cache
-        self._table = cache._table  # noqa: SLF001 - two classes, one table
+        self._table = cache.table
         self._number = number
-        self._event = _StandIn(_StandInMessage(cache.source, number))
-        self._current: Any = weakref.ref(self._event)
+        self._source = TP(cache.source, number)
 
     @property
     def at_hand(self) -> bool:
@@ -164,11 +142,11 @@ class CachePartition:
     def reader(self) -> Callable[[bytes], bytes | None] | None:
         """What reads stored values by key until the next await; None if the partition moved away.
 
-        Whoever uses it tells `check` of an error.
+        The caller tells `check` of an error.
         """
         if not self._cache.owns(self._number):
             return None
-        get: Callable[[bytes], bytes | None] = self._store.get
+        get: Callable[[bytes], bytes | None] = self._table.data.reader(self._number)
         return get
 
     def check(self, why: Exception) -> None:
@@ -177,28 +155,12 @@ class CachePartition:
 
     def put(self, identifier: str, entry: CacheEntry) -> None:
         """Keep an entry, unless the partition moved to another worker or is frozen meanwhile."""
-        if not self._may_write:
-            return
-        token = _current_event.set(self._current)
-        try:
-            self._table[identifier.encode()] = encode(entry)
-        finally:
-            _current_event.reset(token)
+        if self._may_write:
+            self._table.put_at(self._source, identifier.encode(), encode(entry))
 
     def remove(self, identifier: str) -> bool:
         """Remove an entry, from the changelog too (a tombstone); whether there was one."""
-        key = identifier.encode()
-        if not self._may_write:
-            return False
-        token = _current_event.set(self._current)
-        try:
-            # Besides: Faust learns by the `get` in which partition it has to delete.
-            if self._table.get(key) is None:
-                return False
-            del self._table[key]
-        finally:
-            _current_event.reset(token)
-        return True
+        return self._may_write and self._table.remove_at(self._source, identifier.encode())
 
     def entries(self, start: bytes, limit: int) -> Sequence[Stored] | None:
         """At most `limit` entries in the order of their keys, the first one at or after `start`.
@@ -207,28 +169,9 @@ class CachePartition:
         """
         if not self.at_hand:
             return None
-        store = self._table.data
-        found: list[Stored] = []
-        at = self._store.iter()
-        at.seek(start)
-        while len(found) < limit and at.valid():
-            if at.key() not in NO_ENTRIES:
-                found.append(Stored(at.key().decode(), decode(at.value())))
-            at.next()
-        try:
-            at.status()  # at damage, too, an iterator ends
-        except Exception as why:
-            store.check(self._number, why)
-            raise
-        return found
+        found = self._table.data.entries(self._number, start, limit)
+        return [Stored(key.decode(), decode(value)) for key, value in found]
 
     def estimated(self) -> int:
         """About how many entries there are; 0 if this worker does not have the partition."""
-        if not self.at_hand:
-            return 0
-        return int(self._store.property_int_value("rocksdb.estimate-num-keys") or 0)
-
-    @property
-    def _store(self) -> Any:
-        """This partition's RocksDB."""
-        return self._table.data._db_for_partition(self._number)  # noqa: SLF001 - no public way
+        return self._table.data.estimated(self._number) if self.at_hand else 0

@@ -46,7 +46,7 @@ class CacheEntry:
 
 
 def age_ms(entry: CacheEntry, now_ms: int) -> int:
-    """The age of an entry; never negative, whatever the clocks did."""
+    """The age of an entry; never negative, even if clocks were set."""
     return max(0, now_ms - entry.fetched_at_ms)
 
 
@@ -70,7 +70,7 @@ def fresh_until_ms(entry: CacheEntry, windows: Windows) -> int:
 
 
 def never_refreshed_ms(windows: Windows) -> int:
-    """The age below which no entry is refreshed ahead, whatever its jitter."""
+    """The age below which no entry is refreshed ahead, for any jitter."""
     fresh_ms = min(windows.fresh_ms, windows.stale_ms)
     return math.floor(fresh_ms - min(fresh_ms / 2, max(fresh_ms * 0.2, _LAST_MS)))
 

@@ -67,7 +67,7 @@ def _schema(parts: Mapping[str, GraphQLPart], default: str) -> tuple[Schema, Map
         try:
             build_schema({**fit, name: part}, default=default)
             fit[name] = part
-        except Exception as why:  # noqa: BLE001 - graphene's own
+        except Exception as why:  # noqa: BLE001 - a plugin's own code
             failures[name] = _reason(name, "GraphQL", why)
     return build_schema(fit, default=default), failures
 

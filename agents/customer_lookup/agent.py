@@ -1,13 +1,12 @@
 """The agent of `customer-identified`: each message gets one terminal answer or a dead letter.
 
-Thin: it takes the lists that are fetched, hands answers to the broker, and finishes an event once
-the broker has its answer. What can be answered at once is (`at_once`); the others become tasks.
+What can be answered at once is (`at_once`); each other event becomes a task, which hands its answer
+to the broker and finishes the event once the broker has it.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 from faust.types import TP
@@ -18,11 +17,12 @@ from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.lookup import Answered, CustomerLookup
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, REKEYED
-from posstream.domain.errors import Stalled, UnreadableEvent
+from posstream.domain.errors import Stalled
 from posstream.kafka.record import EventPublisher, Record
 from posstream.resilience.clock import Clock
 from posstream.resilience.turns import Turn, Turns
-from posstream.streaming.lists.batch_path import Event, Outbox
+from posstream.streaming.lists.lanes import Event
+from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.stall import STALLED_SECONDS
 from tables.customer_cache import CustomerCacheTable
 
@@ -51,10 +51,8 @@ class CustomerLookupAgent:
         self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
-        metrics.events_in_flight.set_function(lambda: self.in_flight)
-        metrics.commit_age_seconds.set_function(self.commit_age_seconds)
-        #: Events begun and not finished, as they came.
-        self._open: dict[Event, None] = {}
+        metrics.events_in_flight.set_function(lambda: app.lanes.open)
+        metrics.commit_age_seconds.set_function(app.lanes.commit_age_seconds)
         self._turns = Turns()
         self._at_once = AtOnce(
             lookup=lookup,
@@ -68,45 +66,26 @@ class CustomerLookupAgent:
         self._tasks: set[asyncio.Task[None]] = set()
         app.answer_lists((CUSTOMER_IDENTIFIED, REKEYED), self)
 
-    @property
-    def in_flight(self) -> int:
-        """Events that wait for a call, and were not finished."""
-        return len(self._open)
-
-    def commit_age_seconds(self) -> float:
-        """How long an event has been in flight without any commit; 0 if none is."""
-        oldest = next(iter(self._open), None)
-        if oldest is None:
-            return 0.0
-        return self._clock.monotonic() - max(oldest.arrived_at, float(self._app.committed_at))
-
     async def watch_commits(self) -> None:
         """Crash the app if events wait for longer than any may take, and nothing is committed."""
-        if self.commit_age_seconds() > STALLED_SECONDS:
+        if self._app.lanes.commit_age_seconds() > STALLED_SECONDS:
             await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
 
-    @property
-    def queued(self) -> int:
-        """How many lookups wait for a call."""
-        return self._lookup.queued
-
     def answer(
-        self, tp: TP, records: Sequence[Any], outbox: Outbox, event: Callable[[Any], Event]
-    ) -> None:
-        """Answer what can be answered at once; see `batch_path.Answering`."""
+        self, tp: TP, records: Sequence[Any], outbox: Outbox
+    ) -> Iterable[tuple[Any, Identification | Exception]]:
+        """Answer what can be answered at once; see `lanes.Answering`."""
+        return self._at_once.answer(tp, records, outbox)
 
-        def leave(record: Any, asked: Identification | UnreadableEvent) -> None:
-            it = event(record)
-            self._open[it] = None
-            if isinstance(asked, UnreadableEvent):
-                self._spawn(it, self._give_up(it, asked))
-                return
+    def begin(self, event: Event, what: Identification | Exception) -> None:
+        """Begin with an event that was not answered at once; see `lanes.Answering`."""
+        if isinstance(what, Exception):
+            self._spawn(event, self._give_up(event, what))
+        else:
             # The turn is taken now, so that no later event is answered before this one.
-            turn = self._turns.take(asked.identifier)
-            consumed_at = self._lookup.consumed_at(asked, it.arrived_at)
-            self._spawn(it, self._miss(it, asked, turn, consumed_at))
-
-        self._at_once.answer(tp, records, outbox, leave)
+            turn = self._turns.take(what.identifier)
+            consumed_at = self._lookup.consumed_at(what, event.arrived_at)
+            self._spawn(event, self._miss(event, what, turn, consumed_at))
 
     def _answered(self, answer: LookupAnswer, event: Event) -> Record:
         seconds = self._clock.monotonic() - event.arrived_at
@@ -134,22 +113,20 @@ class CustomerLookupAgent:
         await acknowledged
         for audited in answered.audited:
             await audited
-        self._finish(event)
-
-    async def _give_up(self, event: Event, why: Exception) -> None:
-        if await self._app.failures.is_set_aside(event, why):
-            self._finish(event)
-
-    def _finish(self, event: Event) -> None:
-        del self._open[event]
         event.finish()
 
-    def _spawn(self, event: Event, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._settled, event))
+    async def _give_up(self, event: Event, why: Exception) -> None:
+        """Make a dead letter of an event; if the app stops instead, the event comes again."""
+        if await self._app.failures.is_set_aside(event, why):
+            event.finish()
 
-    def _settled(self, event: Event, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and isinstance(why := task.exception(), Exception):
-            self._spawn(event, self._give_up(event, why))
+    def _spawn(self, event: Event, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(self._guarded(event, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, event: Event, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as why:  # noqa: BLE001 - nobody awaits this task
+            await self._give_up(event, why)

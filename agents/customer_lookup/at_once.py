@@ -1,8 +1,8 @@
-"""Which identifications can be answered without waiting, and their answers."""
+"""Answers identifications that need no call; hands on the others."""
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, Final
 
 from faust.types import TP
@@ -20,10 +20,10 @@ from agents.customer_lookup.topics import (
     CUSTOMER_LOOKUP_FAILED,
     REKEYED,
 )
-from posstream.domain.errors import UnreadableEvent
 from posstream.kafka.record import Record
+from posstream.plugins.failures import MACHINERY
 from posstream.resilience.clock import Clock
-from posstream.streaming.lists.batch_path import Outbox
+from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import CustomerCacheTable, home
 
 
@@ -58,61 +58,59 @@ class AtOnce:
         self._fresh_hits = FreshHits(lookup, partitions=partitions, turns=turns)
 
     def answer(
-        self,
-        tp: TP,
-        records: Sequence[Any],
-        outbox: Outbox,
-        leave: Callable[[Any, Identification | UnreadableEvent], None],
-    ) -> None:
-        """Answer what can be answered at once; see `batch_path.Answering`.
+        self, tp: TP, records: Sequence[Any], outbox: Outbox
+    ) -> Iterator[tuple[Any, Identification | Exception]]:
+        """Answer what can be answered at once; see `lanes.Answering`.
 
-        Args:
-            tp: where the records come from.
-            records: in the order of their offsets.
-            outbox: takes the answers.
-            leave: takes each other record, in its turn, as it was read or with what is wrong.
+        Yields:
+            each other record in its place, as it was read, or with what is wrong: an
+            `UnreadableEvent`, or an error of our own code.
         """
-        topic, partition = tp
         stays = self._stays(tp)
         began = self._clock.monotonic()
         counts: Counter[tuple[str | None, str]] = Counter()
-
-        def otherwise(record: Any) -> None:
+        fresh_hits = len(records)
+        for record in self._without_fresh_hits(tp, records, outbox):
+            fresh_hits -= 1
             try:
                 asked = self._read(tp, record)
-            except UnreadableEvent as why:
-                leave(record, why)
-                return
-            outcome = self._outcome(asked, began, stays)
+                outcome = self._outcome(asked, began, stays)
+            except MACHINERY:
+                raise
+            except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
+                yield record, why
+                continue
             if outcome is None:
-                leave(record, asked)
+                yield record, asked
             elif isinstance(outcome, Record):
                 outbox.add(outcome)
             else:
                 outbox.add(answered(outcome, self._clock.now_ms()))
                 counts[outcome.source, reason(outcome)] += 1
-
-        cache = self._cache.partition(partition)
-        get = cache.reader() if self._lookup.plan.enabled else None
-        if get is None or topic != CUSTOMER_IDENTIFIED:
-            for record in records:
-                otherwise(record)
-        else:
-            try:
-                counts[Source.CACHE, "NONE"] += self._fresh_hits.answer(
-                    records,
-                    partition=partition,
-                    get=get,
-                    now_ms=self._clock.now_ms(),
-                    outbox=outbox,
-                    otherwise=otherwise,
-                )
-            except Exception as why:
-                cache.check(why)
-                raise
+        counts[Source.CACHE, "NONE"] += fresh_hits
         seconds = self._clock.monotonic() - began
         for (source, why_not), count in counts.items():
             self._metrics.answered(source, why_not, seconds, count)
+
+    def _without_fresh_hits(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Iterator[Any]:
+        """Answer the ordinary fresh hits; yield each other record in its place."""
+        cache = self._cache.partition(tp.partition)
+        is_source = tp.topic == CUSTOMER_IDENTIFIED
+        get = cache.reader() if is_source and self._lookup.plan.enabled else None
+        if get is None:
+            yield from records
+            return
+        try:
+            yield from self._fresh_hits.answer(
+                records,
+                partition=tp.partition,
+                get=get,
+                now_ms=self._clock.now_ms(),
+                outbox=outbox,
+            )
+        except Exception as why:
+            cache.check(why)
+            raise
 
     def _read(self, tp: TP, record: Any) -> Identification:
         if tp.topic == REKEYED:

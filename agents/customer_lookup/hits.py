@@ -1,17 +1,17 @@
-"""Ordinary events whose customer is fresh in the cache, answered by one function.
+"""Answers ordinary events whose customer is fresh in the cache: most events of a busy worker.
 
 It says what `events.read_identification`, `CustomerLookup.at_once` and `events.answered` say, byte
-for byte (`tests/unit/test_fresh_hits.py` compares them), in a third of their time: most events of a
-busy worker are of this kind, and each object made for one of them is a tenth of its cost. What is
-in any way out of the ordinary is left to them.
+for byte (`tests/unit/test_fresh_hits.py` compares them), in a quarter of their time: each object
+made for one event is a tenth of its cost. Every event out of the ordinary is left to them.
 """
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 import orjson
 from murmurhash2 import murmurhash2
 
@@ -23,17 +23,22 @@ from posstream.domain.identifier import IdentifierKind, normal_for
 from posstream.domain.payment_card import may_hold_payment_card
 from posstream.domain.times import clamp_ms, iso_utc_ms
 from posstream.events.envelope import FIRST_WRITTEN, ce_headers
+from posstream.events.fields import MAX_ID_LENGTH
 from posstream.events.ids import derived_bytes
 from posstream.kafka.partitioner import POSITIVE, SEED
-from posstream.streaming.lists.batch_path import Outbox
+from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import HEADER, KNOWN
 from tables.freshness import MAX_SKEW_MS, never_refreshed_ms
 
 #: Text that JSON writes as it is: no quote, no backslash, nothing outside printable ASCII.
 #: Without `%` and `&`: they may begin an escape that stands for a digit of a payment card.
-_PLAIN: Final = re.compile(r"[!#$'-\[\]-~][ !#$'-\[\]-~]{0,255}").fullmatch
+_PLAIN: Final = re.compile(r"[ !#$'-\[\]-~]+").fullmatch
+#: The bytes of an event whose texts are all plain: those of plain text, and quotes around it.
+_PLAIN_BYTES: Final = bytes(set(range(ord(" "), ord("~") + 1)) - set(b"\\%&"))
+#: A moment as we write it. The group holds a day that not every month has.
 _MOMENT: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
+    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8]|(29|3[01]))"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 ).fullmatch
 _DATE: Final = slice(10)
 _DOCUMENT_AT: Final = HEADER.size
@@ -41,17 +46,37 @@ _DOCUMENT_AT: Final = HEADER.size
 _MOST_BYTES: Final = 2 * 250
 _KINDS: Final = {kind.value: kind.value.encode() for kind in IdentifierKind}
 _MILLISECONDS: Final = [b"%03d" % number for number in range(1000)]
-#: Fields that are checked, and not used.
-_CHECKED: Final = frozenset({"employee_id", "terminal_id", "deadline_ms", "identifier_kind"})
 #: Headers that mean something.
 _MEANT: Final = frozenset({"traceparent", FIRST_WRITTEN})
 #: A payment card has more digits than this.
 _FEW: Final = 12
 _FEW_DIGITS: Final = 10**_FEW
 _EVENT_TYPE: Final = "CUSTOMER_DATA_FETCHED"
-_ASKED: Final = "CUSTOMER_IDENTIFIED"
-#: What the event's type may be.
-_ASKED_AS: Final = (_ASKED, None)
+
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_LENGTH)]
+_Number = Annotated[int, msgspec.Meta(gt=-_FEW_DIGITS, lt=_FEW_DIGITS)]
+
+
+class _Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """An ordinary `customer-identified`; an event that does not decode is not ordinary."""
+
+    basket_id: _Id
+    customer_identifier: str
+    event_id: _Id | None = None
+    occurred_at: str | None = None
+    event_type: Literal["CUSTOMER_IDENTIFIED"] | None = None
+    identifier_kind: str | None = None
+    employee_id: _Number | str | None = None
+    terminal_id: _Number | str | None = None
+    deadline_ms: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class _WiderEvent(_Event, forbid_unknown_fields=False):
+    """The same with fields that we do not know."""
+
+
+_decode: Final = msgspec.json.Decoder(_Event).decode
+_decode_wider: Final = msgspec.json.Decoder(_WiderEvent).decode
 
 
 class FreshHits:
@@ -75,7 +100,7 @@ class FreshHits:
         self._turns = turns
 
     # In one piece: each call to a helper would be a twentieth of what an event takes.
-    def answer(  # noqa: C901, PLR0913, PLR0915
+    def answer(  # noqa: C901, PLR0912, PLR0915
         self,
         records: Sequence[Any],
         *,
@@ -83,9 +108,11 @@ class FreshHits:
         get: Callable[[bytes], bytes | None],
         now_ms: int,
         outbox: Outbox,
-        otherwise: Callable[[Any], None],
-    ) -> int:
-        """Answer those events of a list that are of this kind.
+    ) -> Iterator[Any]:
+        """Answer the ordinary fresh hits of a list; yield each other record in its place.
+
+        The caller begins with a yielded record before it asks for the next one: so a later event
+        of the same identifier finds it in `turns`, and does not overtake it.
 
         Args:
             records: of one partition.
@@ -93,10 +120,6 @@ class FreshHits:
             get: reads the partition's store by key.
             now_ms: wall time.
             outbox: takes the answers.
-            otherwise: takes each other record, in its turn.
-
-        Returns:
-            how many were answered here.
         """
         plan = self._lookup.plan
         windows = plan.windows
@@ -116,49 +139,55 @@ class FreshHits:
         )
         add = outbox.to(CUSTOMER_DATA_FETCHED)
         normal = normal_for(plan.default_country_code)
-        derived, unpack = derived_bytes, HEADER.unpack_from
+        decode, derived, unpack = _decode, derived_bytes, HEADER.unpack_from
         turns, partitions = self._turns, self._partitions
-        answered = 0
         for record in records:
             value = record.value
-            if value is None or len(value) > _MOST_BYTES:  # not even read here
-                otherwise(record)
+            if value is None or len(value) > _MOST_BYTES:  # not even decoded here
+                yield record
                 continue
             try:
-                event = orjson.loads(value)
-            except orjson.JSONDecodeError:
-                otherwise(record)
-                continue
-            identifier = type(event) is dict and event.get("customer_identifier")
+                event = decode(value)
+            except (msgspec.MsgspecError, ValueError):
+                wider = _wider(value)
+                if wider is None:
+                    yield record
+                    continue
+                event = wider
+            identifier = event.customer_identifier
             if (
-                type(identifier) is not str
-                or (kind := normal(identifier)) is None
+                (kind := normal(identifier)) is None
                 or identifier in turns
-                or type(basket_id := event.get("basket_id")) is not str
-                or not _PLAIN(basket_id)
-                or may_hold_payment_card(subject := basket_id.encode())
+                or event.identifier_kind not in (None, kind.lastgroup)
             ):
-                otherwise(record)
+                yield record
                 continue
-            identified_at = event.get("occurred_at")
-            event_id = event.get("event_id")
+            basket_id, event_id = event.basket_id, event.event_id
+            is_plain = not value.translate(None, _PLAIN_BYTES)
+            if (
+                basket_id[0] == " "  # it may hold nothing else
+                or not (is_plain or _PLAIN(basket_id))
+                or may_hold_payment_card(subject := basket_id.encode())
+                or (type(event.terminal_id) is str and _may_hold_card(event.terminal_id))
+                or (type(event.employee_id) is str and _may_hold_card(event.employee_id))
+            ):
+                yield record
+                continue
             if event_id is None:
                 event_id = f"{CUSTOMER_IDENTIFIED}/{partition}/{record.offset}/{record.timestamp}"
-            elif type(event_id) is not str or not _PLAIN(event_id):
-                otherwise(record)
+            elif event_id[0] == " " or not (is_plain or _PLAIN(event_id)):
+                yield record
                 continue
+            identified_at = event.occurred_at
             if identified_at is None:
                 identified_at = iso_utc_ms(clamp_ms(record.timestamp))
-            elif not _is_moment(identified_at):
-                otherwise(record)
-                continue
-            if event.get("event_type", _ASKED) not in _ASKED_AS or (
-                not _CHECKED.isdisjoint(event) and not _is_plain(event, kind.lastgroup)
+            elif (moment := _MOMENT(identified_at)) is None or (
+                moment.lastindex and not _is_date(identified_at[_DATE])
             ):
-                otherwise(record)
+                yield record
                 continue
             if record.headers and any(name in _MEANT for name, _ in record.headers):
-                otherwise(record)
+                yield record
                 continue
             key = identifier.encode()
             entry = get(key)
@@ -167,13 +196,13 @@ class FreshHits:
                 or len(entry) < _DOCUMENT_AT
                 or (murmurhash2(key, SEED) & POSITIVE) % partitions != partition
             ):
-                otherwise(record)
+                yield record
                 continue
             layout, known, fetched_at_ms = unpack(entry)
             ahead_ms = fetched_at_ms - now_ms
             age_ms = max(0, -ahead_ms)
             if (layout, known) != KNOWN or ahead_ms > MAX_SKEW_MS or age_ms >= most_age_ms:
-                otherwise(record)
+                yield record
                 continue
             fetched_s, fetched_ms = divmod(fetched_at_ms, 1000)
             stale_s, stale_ms = divmod(fetched_at_ms + fresh_ms, 1000)
@@ -202,18 +231,28 @@ class FreshHits:
                     ("ce_subject", subject),
                 ],
             )
-            answered += 1
-        return answered
+
+
+def _wider(value: bytes) -> _Event | None:
+    """An ordinary event with fields that we do not know; None if there is none.
+
+    Whether those are JSON is orjson's word: msgspec passes over some that is none.
+    """
+    try:
+        orjson.loads(value)
+        return _decode_wider(value)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _may_hold_card(text: str) -> bool:
+    """Whether a text that is checked, and not used, needs the long way."""
+    return len(text) > _FEW and (not _PLAIN(text) or may_hold_payment_card(text.encode()))
 
 
 @lru_cache(maxsize=4096)
 def _iso_second(second: int) -> bytes:
     return times.iso_second(second).encode()
-
-
-def _is_moment(text: Any) -> bool:
-    """Whether a time is one, and written as we write it."""
-    return type(text) is str and _MOMENT(text) is not None and _is_date(text[_DATE])
 
 
 @lru_cache(maxsize=64)
@@ -223,19 +262,3 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_plain(event: dict[str, Any], kind: str | None) -> bool:
-    """Whether the fields that are checked, and not used here, are as they should be."""
-    for name in ("employee_id", "terminal_id"):
-        it = event.get(name)
-        if it is None or (type(it) is int and abs(it) < _FEW_DIGITS):
-            continue
-        if type(it) is not str or not _PLAIN(it):
-            return False
-        if len(it) > _FEW and may_hold_payment_card(it.encode()):
-            return False
-    if event.get("identifier_kind", kind) not in (kind, None):
-        return False
-    deadline = event.get("deadline_ms")
-    return deadline is None or (type(deadline) is int and deadline >= 1)

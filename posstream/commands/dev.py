@@ -10,6 +10,7 @@ from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.factory import create_app
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.settings import Settings
+from posstream.streaming import patches
 from posstream.streaming.app import install_event_loop
 from posstream.streaming.host import HostApp
 
@@ -21,6 +22,7 @@ def run(settings: Settings, loglevel: str) -> None:
         StartRefused: if another worker has the data directory, or the broker cannot be started.
     """
     install_event_loop()
+    patches.install()
     app = create_app(settings)
     app.membership.claim()  # before its tables are deleted
     with _broker(settings) as where:

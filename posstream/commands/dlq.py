@@ -13,7 +13,7 @@ from posstream.dead_letters.letter import Address, Letter, Replayed, Source
 from posstream.domain.payment_card import mask
 from posstream.domain.times import iso_utc_ms
 from posstream.settings import Settings
-from posstream.streaming.patches import records
+from posstream.streaming import patches
 
 #: How much of a value is shown: of text in characters, of anything else in bytes.
 _SHOWN_TEXT: Final = 64 * 1024
@@ -222,5 +222,5 @@ def _place(source: Source) -> str:
 
 
 def _box(settings: Settings) -> DeadLetterTopic:
-    records.install()  # a foreign record's header name may be no UTF-8
+    patches.install()  # a foreign record's header name may be no UTF-8
     return DeadLetterTopic(settings.bootstrap_servers)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from posstream.kafka import topic_reader as adapter
 from posstream.kafka.topic_reader import TopicReader
-from posstream.streaming.patches import records
+from posstream.streaming import patches
 
 __all__ = ["TopicReader", "topic_reader"]
 
@@ -17,6 +17,6 @@ async def topic_reader(servers: Sequence[str]) -> AsyncIterator[TopicReader]:
     Raises:
         BrokerUnreachable: if no broker answers, or it fails while it is read.
     """
-    records.install()  # a foreign record's header name may be no UTF-8
+    patches.install()  # a foreign record's header name may be no UTF-8
     async with adapter.topic_reader(servers) as reader:
         yield reader

@@ -53,7 +53,7 @@ class ConfigurationFollower:
             if version.version < before.version or version == before:
                 return False
             self._current.put_in_force(version)
-        except Exception as why:  # noqa: BLE001 - a check of the plugin's own may raise anything
+        except Exception as why:  # noqa: BLE001 - the copy can wait for the next start
             self._refuse(why)
             return False
         self._reset = False
@@ -102,7 +102,7 @@ class ConfigurationFollower:
     async def _restore(self, stored: ConfigurationVersion) -> None:
         try:
             self._current.put_in_force(stored)
-        except Exception as why:  # noqa: BLE001 - as in `take`
+        except Exception as why:  # noqa: BLE001 - the copy can wait for the next start
             self._refuse(why)
             return
         number, plugin = stored.version, self._live.plugin

@@ -1,4 +1,4 @@
-"""A circuit breaker by recent outcomes and their failure ratio, with a bounded number of probes.
+"""Circuit breaker: opens at a failure ratio of recent calls, and probes with a few calls.
 
 Own code: purgatory, aiobreaker, circuitbreaker, hyx and pybreaker all let 20 of 20 concurrent
 half-open calls through, which is what a directory that just came back needs least.
@@ -15,9 +15,9 @@ from posstream.resilience.clock import Clock
 class State(Enum):
     """Whether calls go through. The value is the one of the gauge `posstream_breaker_state`."""
 
-    CLOSED = 0  #: all do
-    HALF_OPEN = 1  #: a few, as probes
-    OPEN = 2  #: none
+    CLOSED = 0  #: all calls
+    HALF_OPEN = 1  #: a few calls, as probes
+    OPEN = 2  #: no calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Rules:
 
     #: Outcomes older than this do not count.
     window_seconds: float = 30
-    #: Nor any but the last so many: a busy hour must not outvote an outage that just began.
+    #: At most this many outcomes count: a busy hour must not outvote an outage that just began.
     recent: int = 50
     #: Fewer outcomes than this never open it.
     calls: int = 10
@@ -38,7 +38,7 @@ class Rules:
 
 
 class Permit:
-    """Leave for one call. Settle it once; one that is never settled would hold a probe's place."""
+    """Permission for one call. Settle each permit once: an unsettled one keeps a probe's place."""
 
     __slots__ = ("_breaker", "_era")
 
@@ -47,7 +47,7 @@ class Permit:
         self._era = era
 
     def settle(self, *, failed: bool | None) -> None:
-        """Say how the call ended; None if nobody knows (it was cancelled)."""
+        """Report how the call ended; None if unknown, because it was cancelled."""
         self._breaker._settled(self._era, failed)  # noqa: SLF001 - two classes, one thing
 
 
@@ -75,15 +75,15 @@ class Breaker:
 
     @property
     def state(self) -> State:
-        """The state now; an open one whose time is over counts as half open."""
+        """The state now; an open breaker becomes half open after `open_seconds`."""
         waited = self._clock.monotonic() - self._opened_at
         if self._state is State.OPEN and not self._held and waited >= self._rules.open_seconds:
-            self._turn(State.HALF_OPEN)
+            self._change_to(State.HALF_OPEN)
         return self._state
 
     @property
     def held(self) -> bool:
-        """Whether somebody holds it open or closed by hand."""
+        """Whether an operator holds the breaker open or closed."""
         return self._held
 
     @property
@@ -95,7 +95,7 @@ class Breaker:
         )
 
     def admit(self) -> Permit | None:
-        """Leave for a call, or None."""
+        """A permit for one call; None while the breaker refuses calls."""
         if not self.admits:
             return None
         if self._state is State.HALF_OPEN:
@@ -103,19 +103,19 @@ class Breaker:
         return Permit(self, self._era)
 
     def open(self) -> None:
-        """Let nothing through until `close` or `reset`."""
+        """Refuse every call until `close` or `reset`."""
         self._held = True
-        self._turn(State.OPEN)
+        self._change_to(State.OPEN)
 
     def close(self) -> None:
-        """Let everything through, whatever fails, until `open` or `reset`."""
+        """Admit every call, however many fail, until `open` or `reset`."""
         self._held = True
-        self._turn(State.CLOSED)
+        self._change_to(State.CLOSED)
 
     def reset(self) -> None:
-        """Forget what was and go by the rules again, closed."""
+        """Close the breaker, drop all outcomes, and follow the rules again."""
         self._held = False
-        self._turn(State.CLOSED)
+        self._change_to(State.CLOSED)
 
     def _settled(self, era: int, failed: bool | None) -> None:  # noqa: FBT001
         if era != self._era:
@@ -123,7 +123,7 @@ class Breaker:
         if self._state is State.HALF_OPEN:
             self._probes -= 1
             if failed is not None:
-                self._turn(State.OPEN if failed else State.CLOSED)
+                self._change_to(State.OPEN if failed else State.CLOSED)
         elif failed is not None and not self._held:
             self._count(failed=failed)
 
@@ -135,9 +135,9 @@ class Breaker:
         calls = len(self._outcomes)
         failures = sum(outcome[1] for outcome in self._outcomes)
         if calls >= self._rules.calls and failures >= calls * self._rules.failure_ratio:
-            self._turn(State.OPEN)
+            self._change_to(State.OPEN)
 
-    def _turn(self, state: State) -> None:
+    def _change_to(self, state: State) -> None:
         self._state = state
         self._era += 1
         self._probes = 0

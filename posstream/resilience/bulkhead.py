@@ -40,7 +40,10 @@ class _Waiting:
 
 
 class Bulkhead:
-    """The earliest deadline goes first; the limit may change at any time. For one event loop."""
+    """A limit of concurrent calls; the earliest deadline goes first. For one event loop.
+
+    The limit may change at any time.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -53,12 +56,12 @@ class Bulkhead:
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._crowded_since = 0.0
         self._looked_at = 0.0
-        #: How many are inside.
+        #: How many calls are inside.
         self.inside = 0
 
     @property
     def queued(self) -> int:
-        """How many wait."""
+        """How many calls wait."""
         return len(self._waiting)
 
     async def enter(self, limit: int, demand: Demand) -> bool:
@@ -80,18 +83,18 @@ class Bulkhead:
             return await waiting.place
         except asyncio.CancelledError:
             if self._waiting.pop(demand, None) is None and _is_granted(waiting.place):
-                self.leave()  # it was given to us in the same moment
+                self.leave()  # the place was given in the same moment
             raise
         finally:
             waiting.timer.cancel()
 
     def resize(self, limit: int) -> None:
-        """Change how many may be inside; those who wait go in at once where there is room."""
+        """Change how many calls may be inside; waiting calls go in at once where there is room."""
         self._limit = limit
         self._call_in()
 
     def idle(self, limit: int) -> bool:
-        """Whether nobody waits and half the places are free."""
+        """Whether no call waits and half the places are free."""
         return not self._waiting and self.inside < max(1, limit // 2)
 
     def leave(self, seconds: float | None = None) -> None:

@@ -21,8 +21,8 @@ class SystemClock:
     """The machine's clocks, whose wall time never goes back.
 
     A wall clock that is set back would make old answers look young, and serve them past their
-    window; ours goes on from where it was, at the pace of the monotonic clock. One that is set
-    forth only makes answers look older than they are.
+    window; this clock goes on from where it was, at the pace of the monotonic clock. A wall clock
+    that is set forward only makes answers look older than they are.
     """
 
     def __init__(

@@ -1,19 +1,19 @@
-"""The deadlines of those who wait for one shared result, and whether work on it has begun."""
+"""Collects the deadlines of all callers that wait for one shared result."""
 
 import math
 
 
 class Demand:
-    """The demand for one result. Deadlines are in monotonic seconds.
+    """The deadlines for one result, in monotonic seconds, and whether work on it has begun.
 
-    A result that nobody waits for has no first deadline: it gives way to everything else.
+    A result without a waiting caller (a refresh) has no first deadline: all others go first.
     """
 
     __slots__ = ("begun", "first", "last", "moved")
 
     def __init__(self) -> None:
         self.first = math.inf
-        #: Set directly for a result that nobody waits for (a refresh): until then it is of use.
+        #: A refresh has no waiting caller: its last deadline is set directly.
         self.last = -math.inf
         #: Whether the work on the result has begun.
         self.begun = False
@@ -21,7 +21,7 @@ class Demand:
         self.moved = _nobody_listens
 
     def add(self, deadline: float) -> None:
-        """Somebody waits until `deadline`."""
+        """Add the deadline of one more caller."""
         self.first = min(self.first, deadline)
         self.last = max(self.last, deadline)
         self.moved()

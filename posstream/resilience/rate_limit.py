@@ -1,4 +1,4 @@
-"""How often something may happen in a sliding span of time."""
+"""Limits how often something may happen in a sliding span of time (rate limit)."""
 
 from collections import deque
 
@@ -15,7 +15,7 @@ class RateLimit:
         self._times: deque[float] = deque()
 
     def allows(self) -> bool:
-        """Whether it may happen once more now; if so it counts."""
+        """Whether it may happen now; if so, count it."""
         if self.wait_seconds:
             return False
         self._times.append(self._clock.monotonic())

@@ -1,4 +1,7 @@
-"""When to try again, and how long to wait before it. Pure but for the injected randomness."""
+"""Decides when to retry and how long to wait first (full jitter, Retry-After, retry budget).
+
+Pure but for the injected randomness.
+"""
 
 import random
 from collections.abc import Callable, Iterator
@@ -52,11 +55,11 @@ class RetryBudget:
         self._balance = reserve
 
     def earn(self) -> None:
-        """A first attempt was made."""
+        """Add the share of one first attempt to the budget."""
         self._balance = min(self._reserve, self._balance + self._share)
 
     def spend(self) -> bool:
-        """Whether one retry may be made; if so it is paid for."""
+        """Take one retry from the budget; False if the budget is used up."""
         if self._balance < 1:
             return False
         self._balance -= 1

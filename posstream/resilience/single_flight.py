@@ -1,4 +1,4 @@
-"""Single flight: one call per key at a time; whoever asks meanwhile shares its result."""
+"""Coalesces concurrent calls of one key (single flight): later callers share the first's result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator
@@ -14,9 +14,9 @@ class Flight(Generic[Result]):
     """One call under way."""
 
     def __init__(self) -> None:
-        #: How many share the call besides the one that started it.
+        #: How many callers share the call besides the one that started it.
         self.waiters = 0
-        #: The deadlines of those who wait for the result; each of them adds its own.
+        #: The deadlines of the callers that wait for the result; each caller adds its own.
         self.demand = Demand()
         self._task: asyncio.Task[Result] | None = None
 
@@ -80,11 +80,11 @@ class SingleFlight(Generic[Key, Result]):
         return iter(list(self._flights))
 
     def is_current(self, key: Key, flight: Flight[Result]) -> bool:
-        """Whether whoever asks for `key` now would join this flight."""
+        """Whether a caller that asks for `key` now would join this flight."""
         return self._flights.get(key) is flight
 
     def forget(self, key: Key) -> None:
-        """Let whoever asks for `key` from now on start a new flight; the old one goes on."""
+        """Let the next caller for `key` start a new flight; the old one goes on."""
         self._flights.pop(key, None)
 
     async def drain(self, seconds: float | None = None) -> None:
@@ -99,7 +99,7 @@ class SingleFlight(Generic[Key, Result]):
             self.forget(key)
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # seen: every waiter raises it, and all of them may have left
+            task.exception()  # marks it as retrieved: all waiters may have left
 
 
 async def _run(call: Awaitable[Result]) -> Result:

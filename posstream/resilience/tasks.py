@@ -1,4 +1,4 @@
-"""Stop a task of our own."""
+"""Stops a background task."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Turns: whoever comes first for a key goes first, however long each one takes to get ready."""
+"""Turns: callers of one key go in the order in which they came, however long each one prepares."""
 
 import asyncio
 from collections.abc import Hashable
@@ -16,14 +16,14 @@ class Turn:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def come(self) -> None:
-        """Wait for everyone before; cancelling the wait gives nothing up."""
+        """Wait until all earlier turns are over; a cancelled wait does not give the turn up."""
         if self._before is not None:
             await asyncio.shield(self._before)
 
     def give_up(self) -> None:
         """End the turn, taken or not, so that the next one may go. Idempotent."""
         if self._before is not None and not self._before.done():
-            # Given up in the middle of the queue: whoever comes after still waits for the first.
+            # Given up in the middle of the queue: later turns still wait for the earlier ones.
             self._before.add_done_callback(lambda _: self.give_up())
             return
         if not self.over.done():

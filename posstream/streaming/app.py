@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 import faust
 from faust.app.base import BootStrategy as FaustBootStrategy
 from mode import Service
-from mode.utils.queues import FlowControlEvent
 
 from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
 from posstream.startup.membership import Membership
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
 from posstream.streaming.lifetimes import ProcessEnd
+from posstream.streaming.lists.lanes import Lanes
+from posstream.streaming.lists.progress import Progress
 from posstream.streaming.one_by_one import OneByOne
 from posstream.streaming.patches.driver import Transport
+from posstream.streaming.patches.flow_control import FlowControl
 from posstream.streaming.patches.recovery import Tables
-from posstream.streaming.patches.store import Table
+from posstream.streaming.patches.table import Table
 from posstream.streaming.pulse import Pulse
 
 if TYPE_CHECKING:
     from posstream.plugins.failures import EventFailures
-    from posstream.streaming.lists.batch_path import Answering
+    from posstream.streaming.lists.lanes import Answering
 
 log = logging.getLogger(__name__)
 
@@ -100,21 +102,6 @@ class BootStrategy(FaustBootStrategy):
         return [*self.app.lifetimes, *super().server()]
 
 
-class FlowControl(FlowControlEvent):
-    """Flow control whose `resume` keeps what the buffers hold.
-
-    Upstream clears them. At the end of a table's recovery Faust resumes the source partitions,
-    awaits a seek, and only then resumes the flow: an event that came between was thrown away,
-    and those behind it were acknowledged past it (seen once in some 20 kills: one event lost).
-    Buffers are still cleared when partitions are revoked.
-    """
-
-    def resume(self) -> None:
-        """Let events through again."""
-        self._suspend.clear()
-        self._resume.set()
-
-
 class StreamingApp(faust.App):
     """A Faust app with the driver's overrides and settings that are the same for every plugin.
 
@@ -145,8 +132,11 @@ class StreamingApp(faust.App):
         #: When offsets were last committed, in monotonic seconds.
         self.committed_at = 0.0
         self.pulse = Pulse()
-        #: By topic, what answers its events as they are fetched (see `batch_path`).
+        #: By topic, what answers its events as they are fetched (see `lanes`).
         self.answering: dict[str, Answering] = {}
+        #: What may be committed, and the one account of the events in flight.
+        self.progress = Progress()
+        self.lanes = Lanes(self, self.progress)
         #: Topics whose messages in flight no stop and no rebalance waits for: they come again.
         self.not_waited_for: frozenset[str] = frozenset()
         #: Opened before events flow, closed after them.
@@ -274,7 +264,7 @@ class StreamingApp(faust.App):
         self.agent(self.raw_topic(topic), name=f"agents.{topic}")(agent)
 
     def answer_lists(self, topics: Sequence[str], answering: "Answering") -> None:
-        """Have events answered in the lists in which they are fetched; see `batch_path`."""
+        """Have events answered in the lists in which they are fetched; see `lanes`."""
         self.answering |= dict.fromkeys(topics, answering)
         self.topics.add(self.raw_topic(*topics))
 

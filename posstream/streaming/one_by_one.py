@@ -1,4 +1,4 @@
-"""How the agents of rare events work: one message after the other, acknowledged when done."""
+"""Handles the messages of a rare topic one after the other, each acknowledged when it is done."""
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The topics, written through Faust's producer (acks=all)."""
+"""Publishes records through the worker's own Faust producer (acks=all)."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -10,7 +10,7 @@ from faust.exceptions import FaustError
 from posstream.domain.errors import PublishFailed
 from posstream.kafka.record import Record
 
-#: How long somebody who waits for the outcome is kept waiting.
+#: How long a caller of `publish` waits for the acknowledgement.
 _PUBLISH_SECONDS: Final = 30
 
 

@@ -1,9 +1,9 @@
-"""Ends a process that was frozen for longer than the broker waits for a sign of life.
+"""Ends a process that was frozen for longer than its session timeout.
 
-Its partitions have new owners by then, and it does not know: whatever it had in flight would be
-written over what they wrote since, and answered a second time, as failed, because the deadlines
-passed in its sleep. It saves nothing on the way out, as after `kill -9`: its supervisor starts it
-anew, and what it had not committed is long answered elsewhere.
+Other workers own its partitions by then, and the process does not know. What it had in flight would
+overwrite what they wrote since, and would be answered a second time, as failed, because the
+deadlines passed meanwhile. So the process ends at once and saves nothing, as after `kill -9`. A
+supervisor starts it anew; other workers have answered what it had not committed.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Pulse:
     """A beat in a thread of its own: only a frozen process misses it, not a busy event loop.
 
     Args:
-        now: seconds that go on while the machine sleeps: its brokers may be elsewhere.
+        now: seconds that go on while the machine sleeps: brokers on other machines go on, too.
         end: ends the process.
     """
 
@@ -45,13 +45,13 @@ class Pulse:
         self._last = now()
 
     def watch(self, limit_seconds: float) -> None:
-        """Beat from now on; a silence of more than so many seconds is the end."""
+        """Beat from now on; end the process after a silence of more than `limit_seconds`."""
         self._limit_seconds = limit_seconds
         self._last = self._now()
         threading.Thread(target=self._beat, name="pulse", daemon=True).start()
 
     def check(self) -> None:
-        """End the process if it was frozen; to be asked before anything leaves it."""
+        """End the process if it was frozen; call this before anything is written."""
         silent = self._now() - self._last
         if silent > self._limit_seconds:
             log.critical(

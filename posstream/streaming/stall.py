@@ -1,7 +1,7 @@
-"""Events that wait while nothing is committed: upstream's consumer has stalled so.
+"""Detects a stalled consumer: events wait, and nothing is committed.
 
-faust-streaming#523, #532 and #596. The cure is a restart, so a worker that stands still is not
-alive, and ends.
+Upstream's consumer has stalled so (faust-streaming#523, #532, #596). The cure is a restart, so a
+worker that stands still is not alive, and ends.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ STALLED_SECONDS: Final = 330
 
 
 class StallWatch:
-    """Looks after the partitions of some topics.
+    """Watches the partitions of some topics for a standstill.
 
     Args:
         app: whose consumer it is.
-        topics: their names; what waits in others may wait.
+        topics: their names; other topics may lag.
         clock: time.
         limit_seconds: longer than any event may take.
     """

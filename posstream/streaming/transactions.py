@@ -2,7 +2,7 @@
 
 Only what is committed is read, so a transaction whose producer hangs holds back everything that
 was written behind its first record. Kafka aborts it after its timeout, 15 minutes at most unless
-the cluster allows more; until then the worker can do nothing but say so.
+the cluster allows more; until then the worker can only warn.
 """
 
 import logging
@@ -61,7 +61,7 @@ class TransactionWatch:
         return [_sentence(tp, held) for tp, held in self._hanging()[:_MOST_NAMED]]
 
     def look(self) -> None:
-        """Compare the end of each partition with how far it can be read."""
+        """Compare the end of each partition with the offset up to which it can be read."""
         consumer = self._app.consumer
         now = self._clock.monotonic()
         before, self._held = self._held, {}

@@ -9,6 +9,7 @@ import time
 from posstream.factory import create_app
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings
+from posstream.streaming import patches
 from posstream.streaming.app import install_event_loop
 
 _settings = Settings.from_environment()
@@ -21,4 +22,5 @@ def _wall_ns() -> int:
 
 
 install_event_loop()
+patches.install()
 app = create_app(_settings, clock=SystemClock(wall_ns=_wall_ns))

@@ -81,7 +81,7 @@ class KeptCache:
 
     @property
     def _store(self) -> Any:
-        return self.table._table.data
+        return self.table.table.data
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What the paths of fetched lists need of an app, in memory; batches are aiokafka's own."""
+"""What the lanes of fetched lists need of an app, in memory; batches are aiokafka's own."""
 
 import asyncio
 import dataclasses
@@ -12,6 +12,8 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from posstream.kafka.record import Record
 from posstream.streaming.app import Tuning
+from posstream.streaming.lists.lanes import Lanes
+from posstream.streaming.lists.progress import Progress
 
 
 @dataclass
@@ -94,6 +96,10 @@ class ListApp:
     failures: Any = None
     #: How many batches had been handed over at each look whether the process was frozen.
     pulses: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress()
+        self.lanes = Lanes(self, self.progress)
 
     @property
     def pulse(self) -> Any:

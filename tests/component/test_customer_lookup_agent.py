@@ -10,6 +10,7 @@ import orjson
 import pytest
 from faust.types import TP
 from msgspec import structs
+from posstream.streaming.failures import Fails
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.agent import CustomerLookupAgent
@@ -21,14 +22,13 @@ from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
 from agents.customer_lookup.lookup import CustomerLookup
 from posstream.configuration.current import CurrentConfiguration
 from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
+from posstream.domain.errors import PublishFailed
 from posstream.events.ids import input_id
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
 from posstream.plugins.failures import EventFailures
 from posstream.resilience.clock import Clock, SystemClock
-from posstream.streaming.lists import batch_path
-from posstream.streaming.lists.batch_path import BatchPath
-from posstream.streaming.lists.progress import Progress
+from posstream.streaming.lists import lanes
 from tables.customer_cache import home
 from tables.freshness import CacheEntry
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher, a_customer
@@ -50,6 +50,7 @@ class Bench:
         clock: Clock | None = None,
         dead_letters_per_minute: int = 100,
         partitions: int = 1,
+        fails: Fails | None = None,
         **configuration: Any,
     ) -> None:
         self.producer = FakeProducer(partitions=1)
@@ -89,9 +90,8 @@ class Bench:
             partitions=partitions,
             card_guard=True,
         )
-        self.progress = Progress()
+        self.progress, self.lanes = self.app.progress, self.app.lanes
         self.progress.begin({SOURCE: 0, REKEYED: 0})
-        self.path = BatchPath(self.app, self.progress)
         self._offset = 0
 
     async def send(self, *values: bytes | None, arrived_at: float | None = None) -> None:
@@ -108,14 +108,14 @@ class Bench:
             time_ns=time.time_ns,
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(batch_path, "time", now)
-            await self.path.take({tp: records}, self.app.consumer_generation_id)
+            patch.setattr(lanes, "time", now)
+            await self.lanes.take({tp: records}, self.app.consumer_generation_id)
         await asyncio.sleep(0)  # the broker has what left in batches
 
     def rebalance(self) -> None:
         """As the consumer does it; the group goes on at the start."""
         self.progress.clear()
-        self.path.clear()
+        self.lanes.clear()
         self.app.consumer_generation_id += 1
         self.progress.begin({SOURCE: 0, REKEYED: 0})
 
@@ -222,6 +222,83 @@ async def test_what_nobody_foresaw_crashes_the_worker_with_the_event_not_finishe
     assert "cannot go on at customer-identified/0/0: PublishFailed" in caplog.text
 
 
+class Plugin:
+    """A supervisor that notes at which event the plugin's own code raised."""
+
+    def __init__(self, *, sets_aside: bool = True) -> None:
+        self.failed: list[tuple[int, str]] = []
+        self._sets_aside = sets_aside
+
+    async def fails(self, event: Any, why: Exception) -> bool:
+        self.failed.append((event.offset, repr(why)))
+        return self._sets_aside
+
+
+def break_reading(bench: Bench) -> None:
+    """Let our own code raise at every event that is not read by `hits`."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    bench.lookup.refuse = broken  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("sets_aside", [True, False])
+async def test_an_event_at_which_our_own_code_raises_is_told_and_holds_up_no_other(
+    *, sets_aside: bool
+) -> None:
+    plugin = Plugin(sets_aside=sets_aside)
+    bench = Bench(fails=plugin.fails)
+    bench.keep("+1")
+    break_reading(bench)
+    await bench.send(scan("+1", "b0"), scan("+ 2", "b1"), scan("+1", "b2"))
+    await bench.until(lambda: plugin.failed)
+    await a_while()
+    assert plugin.failed == [(1, "ZeroDivisionError('a defect')")]
+    assert bench.baskets() == ["b0", "b2"]
+    assert bench.acked == ([0, 1, 2] if sets_aside else [0, 2])
+    assert bench.app.crashed == []
+
+
+async def test_a_lookup_in_which_our_own_code_raises_is_told_and_gives_up_its_turn() -> None:
+    plugin = Plugin()
+    bench = Bench(fails=plugin.fails)
+    lookup = bench.lookup.lookup
+    broken = [True]
+
+    async def once(*args: Any, **options: Any) -> Any:
+        if broken.pop() if broken else False:
+            raise ZeroDivisionError("a defect")
+        return await lookup(*args, **options)
+
+    bench.lookup.lookup = once  # type: ignore[method-assign]
+    await bench.send(scan("+1", "first"), scan("+1", "second"))
+    await bench.until(lambda: bench.acked == [0, 1])
+    assert plugin.failed == [(0, "ZeroDivisionError('a defect')")]
+    assert bench.baskets() == ["second"]
+
+
+async def test_an_error_of_the_broker_crashes_the_app_whatever_the_plugin_wants() -> None:
+    plugin = Plugin()
+    bench = Bench(fails=plugin.fails)
+    bench.publisher.fail()
+    await bench.send(scan("+1"))
+    await bench.until(lambda: bench.app.crashed)
+    assert (plugin.failed, bench.acked) == ([], [])
+
+
+async def test_if_a_failed_event_cannot_be_told_the_app_crashes() -> None:
+    async def fails(*_: object) -> bool:
+        raise PublishFailed("no broker")
+
+    bench = Bench(fails=fails)
+    break_reading(bench)
+    await bench.send(scan("+1"))
+    await bench.until(lambda: bench.app.crashed)
+    assert [type(why) for why in bench.app.crashed] == [PublishFailed]
+    assert bench.acked == []
+
+
 @pytest.mark.parametrize("held", [*sorted(ANSWERS), topics.CUSTOMER_LOOKUP_LOGGED])
 async def test_an_event_is_finished_when_the_broker_has_its_answer_and_its_audit_records(
     held: str,
@@ -248,10 +325,10 @@ async def test_an_event_is_finished_when_the_broker_has_its_answer_and_its_audit
     await bench.until(lambda: len(bench.answers()) == 4 and bench.acked == free)
     await a_while()
     assert bench.acked == free
-    assert (bench.agent.in_flight, bench.path.in_flight) == (2, 2)
+    assert (bench.lanes.open, bench.lanes.in_flight) == (2, 2)
     acknowledgement.set_result(None)
     await bench.until(lambda: bench.acked == [0, 1, 2, 3])
-    assert (bench.agent.in_flight, bench.path.in_flight) == (0, 0)
+    assert (bench.lanes.open, bench.lanes.in_flight) == (0, 0)
 
 
 async def test_however_many_messages_cannot_be_read_the_others_are_answered() -> None:
@@ -261,7 +338,7 @@ async def test_however_many_messages_cannot_be_read_the_others_are_answered() ->
         await bench.send(*[b"broken"] * 900, scan("+1"))
     async with asyncio.timeout(10):
         while len(bench.acked) < 5 * 901:
-            await bench.path.take({}, 1)  # what was parked
+            await bench.lanes.take({}, 1)  # what was parked
             await asyncio.sleep(0)
     letters = [r for r in bench.records if r.topic == topics.DEAD_LETTERS]
     assert (len(letters), len(bench.answers())) == (4500, 5)
@@ -273,7 +350,7 @@ async def test_a_flood_waits_in_its_own_partition_and_the_one_beside_it_goes_on(
     bench.publisher.acknowledgement = asyncio.get_running_loop().create_future()
     await bench.send(*[b"broken"] * 1500)
     await bench.take(REKEYED, [Fetched(0, sent_on_event(bench, "+1"))])
-    assert {SOURCE} == bench.path.parked
+    assert {SOURCE} == bench.lanes.parked
     assert len(bench.answers()) == 1
     under_way = [r for r in bench.records if r.topic == topics.DEAD_LETTERS]
     assert len(under_way) == MOST_UNDER_WAY
@@ -283,16 +360,16 @@ async def test_a_flood_waits_in_its_own_partition_and_the_one_beside_it_goes_on(
 
 async def test_the_age_of_a_commit_grows_only_while_an_event_waits() -> None:
     bench = Bench()
-    assert bench.agent.commit_age_seconds() == 0
+    assert bench.lanes.commit_age_seconds() == 0
     bench.directory.gate = asyncio.Event()
     await bench.send(scan("+1"), arrived_at=time.monotonic() - 5)
     await bench.send(scan("+2"))
-    assert bench.agent.commit_age_seconds() >= 5, "the oldest counts"
+    assert bench.lanes.commit_age_seconds() >= 5, "the oldest counts"
     bench.app.committed_at = time.monotonic()
-    assert bench.agent.commit_age_seconds() < 5
+    assert bench.lanes.commit_age_seconds() < 5
     bench.directory.gate.set()
     await bench.until(lambda: bench.acked == [0, 1])
-    assert bench.agent.commit_age_seconds() == 0
+    assert bench.lanes.commit_age_seconds() == 0
 
 
 async def test_a_replay_without_occurred_at_happened_when_it_was_first_written() -> None:
@@ -311,7 +388,7 @@ async def test_a_replay_without_occurred_at_happened_when_it_was_first_written()
 
 def at_once(bench: Bench) -> list[dict[str, Any]]:
     """The answers that left in batches, and nothing is under way."""
-    assert (bench.agent.in_flight, bench.directory.calls) == (0, [])
+    assert (bench.lanes.open, bench.directory.calls) == (0, [])
     assert bench.producer.records == bench.records
     return bench.answers()
 
@@ -545,7 +622,7 @@ async def test_a_hit_behind_a_miss_of_the_same_list_waits_for_its_turn() -> None
     await bench.send(scan("+ 1", "first"), scan("+1", "second"))
     await a_while()
     assert bench.baskets() == []
-    assert bench.agent.in_flight == 2
+    assert bench.lanes.open == 2
     clock.looks = 10**9
     bench.directory.gate.set()
     await bench.until(lambda: bench.acked == [0, 1])
@@ -580,7 +657,7 @@ async def test_after_a_rebalance_nothing_is_held_once_the_lookups_are_over() -> 
     bench.keep("+1")
     await bench.take(SOURCE, [Fetched(1, scan("+1", "second"))])
     await a_while()
-    assert (bench.baskets(), bench.path.in_flight) == ([], 2)
+    assert (bench.baskets(), bench.lanes.in_flight) == ([], 2)
     bench.directory.gate.set()
     await bench.until(lambda: bench.progress.position(SOURCE) == 2)
     assert bench.baskets() == ["first", "first", "second"], "delivered twice, answered twice"
@@ -588,7 +665,7 @@ async def test_after_a_rebalance_nothing_is_held_once_the_lookups_are_over() -> 
     assert len(ids) == 1, "by which it is known"
     await bench.take(SOURCE, [Fetched(2, scan("+1", "third"))])
     assert bench.baskets()[3:] == ["third"], "at once"
-    assert (bench.agent.in_flight, bench.path.in_flight) == (0, 0)
+    assert (bench.lanes.open, bench.lanes.in_flight) == (0, 0)
 
 
 async def test_what_an_older_generation_answers_finishes_nothing_of_the_new_one() -> None:
@@ -597,5 +674,6 @@ async def test_what_an_older_generation_answers_finishes_nothing_of_the_new_one(
     await bench.send(scan("+1"))
     bench.rebalance()
     bench.directory.gate.set()
-    await bench.until(lambda: bench.agent.in_flight == 0)
+    await bench.until(lambda: len(bench.answers()) == 1)
+    await a_while()
     assert (bench.acked, bench.progress.position(SOURCE)) == ([], 0)

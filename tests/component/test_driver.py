@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -32,9 +32,11 @@ from posstream.streaming.app import (
     Tuning,
     max_poll_records,
 )
-from posstream.streaming.lists import batch_path
-from posstream.streaming.lists.batch_path import Event, Outbox
-from posstream.streaming.patches.driver import Consumer, ConsumerThread
+from posstream.streaming.lists import lanes
+from posstream.streaming.lists.lanes import Event
+from posstream.streaming.lists.outbox import Outbox
+from posstream.streaming.patches.consumer import Consumer
+from posstream.streaming.patches.consumer_thread import ConsumerThread
 from tests.component.list_fakes import FakeProducer, Fetched, a_while
 from tests.integration.harness import free_port
 
@@ -174,10 +176,11 @@ async def test_waiting_for_events_in_flight_ends(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "in_time"), [(Consumer, True), (upstream.Consumer, False)])
-async def test_nobody_waits_for_events_that_may_come_again(
+async def test_nobody_waits_for_messages_of_a_topic_that_is_not_waited_for(
     tmp_path: Any, kind: type, *, in_time: bool
 ) -> None:
     app = app_for(tmp_path)
+    app.not_waited_for = frozenset({CACHE_COMMANDS})
     app.tune(replace(EMBEDDED_TUNING, drain_seconds=60))
     app.not_waited_for = frozenset({CACHE_COMMANDS})
     consumer = await consumer_of(kind, app)
@@ -491,7 +494,7 @@ time.sleep(60)
 async def test_a_last_commit_that_never_ends_does_not_hold_the_stop(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posstream.streaming.patches.driver._COMMIT_SECONDS", 0.05)
+    monkeypatch.setattr("posstream.streaming.patches.consumer._COMMIT_SECONDS", 0.05)
     consumer = await consumer_of(Consumer, app_for(tmp_path))
     never = asyncio.Event()
 
@@ -564,24 +567,25 @@ class Answerer:
     """Answers every record of its topic."""
 
     writes = ("answers",)
-    queued = 0
 
     def __init__(self) -> None:
         self.offsets: list[int] = []
         self.leaves = False
         self.events: list[Event] = []
 
-    def answer(
-        self, tp: TP, records: Sequence[Any], outbox: Outbox, event: Callable[[Any], Event]
-    ) -> None:
+    def answer(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Iterator[tuple[Any, None]]:
         self.offsets += [it.offset for it in records]
         for it in records:
             if self.leaves:
-                self.events.append(event(it))
+                yield it, None
             else:
                 outbox.add(Record("answers", b"k", b"v", partition=tp.partition))
 
+    def begin(self, event: Event, _: None) -> None:
+        self.events.append(event)
 
+
+#: A partition whose records go on to an agent.
 ROWS = TP("rows", 0)
 
 
@@ -611,11 +615,11 @@ class Fetching:
 
     def fill(self) -> None:
         """Let there be no room for another event."""
-        self._patch.setattr(batch_path, "WINDOW", 0)
+        self._patch.setattr(lanes, "WINDOW", 0)
 
     def empty(self) -> None:
         """Let there be room again."""
-        self._patch.setattr(batch_path, "WINDOW", 10_000)
+        self._patch.setattr(lanes, "WINDOW", 10_000)
 
     def own(self, *tps: TP) -> None:
         self.consumer.assignment = lambda: set(tps)
@@ -644,6 +648,7 @@ class Fetching:
         names = {"source": SOURCE, "rows": ROWS, "else_": TP("else", 0)}
         self.coming |= {names[it]: [Fetched(n) for n in ns] for it, ns in coming.items()}
         left, _ = await self.consumer._wait_next_records(timeout=1)
+        self.taken += [it.offset for it in (left or {}).get(ROWS, ())]
         await a_while()
         left = dict(left or {})
         self.taken += [it.offset for it in left.pop(ROWS, ())]
@@ -662,9 +667,10 @@ async def test_what_was_fetched_goes_where_it_is_taken_in_lists_or_on_to_the_age
     fetching.own(SOURCE, ROWS, TP("else", 0))
     left = await fetching.fetch(source=[0, 1], rows=[0], else_=[5])
     assert {tp: [it.offset for it in records] for tp, records in left.items()} == {
-        TP("else", 0): [5]
+        ROWS: [0],
+        TP("else", 0): [5],
     }
-    assert (fetching.answerer.offsets, fetching.taken) == ([0, 1], [0])
+    assert fetching.answerer.offsets == [0, 1]
     offsets = fetching.consumer._filter_committable_offsets([SOURCE, ROWS])
     assert offsets == {SOURCE: 2}, "and may be committed"
 
@@ -676,11 +682,11 @@ async def test_a_rebalance_between_a_fetch_and_its_taking_takes_nothing(
         fetching.app.consumer_generation_id += 1
 
     fetching.meanwhile = rebalance
-    await fetching.fetch(source=[0], rows=[0])
+    await fetching.fetch(source=[0])
     assert fetching.answerer.offsets == []
     fetching.meanwhile = lambda: None
     await fetching.consumer.perform_seek()
-    await fetching.fetch(source=[0], rows=[0])
+    await fetching.fetch(source=[0])
     assert fetching.answerer.offsets == [0]
 
 
@@ -722,13 +728,13 @@ async def test_what_was_kept_comes_again_after_a_seek_and_is_answered_once(
     assert fetching.answerer.offsets == [0, 1]
 
 
-async def test_a_new_assignment_forgets_what_waits_in_lists(fetching: Fetching) -> None:
+async def test_a_new_assignment_forgets_what_is_parked(fetching: Fetching) -> None:
     fetching.fill()
     await fetching.fetch(source=[0, 1])
     fetching.empty()
     await fetching.rebalance()
-    await fetching.fetch(source=[5], rows=[5])
-    assert (fetching.answerer.offsets, fetching.taken) == ([5], [5])
+    await fetching.fetch(source=[5])
+    assert fetching.answerer.offsets == [5]
 
 
 async def test_what_is_parked_is_not_fetched_and_the_others_are(fetching: Fetching) -> None:
@@ -746,8 +752,8 @@ async def test_a_crowd_that_waits_for_the_event_loop_grows_no_further(
     late_seconds: float,
     fetched_next: set[TP],
 ) -> None:
-    monkeypatch.setattr(batch_path, "CROWD", 2)
-    monkeypatch.setattr(batch_path, "LATE_SECONDS", late_seconds)
+    monkeypatch.setattr(lanes, "CROWD", 2)
+    monkeypatch.setattr(lanes, "LATE_SECONDS", late_seconds)
     fetching.answerer.leaves = True
     await fetching.fetch(source=[0])
     await fetching.fetch(source=[1])
@@ -827,7 +833,7 @@ async def test_what_is_fetched_while_the_worker_stops_is_not_taken(
     fetching: Fetching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Consumer, "should_stop", True)
-    await fetching.fetch(source=[0], rows=[0])
+    await fetching.fetch(source=[0])
     assert fetching.answerer.offsets == []
 
 
@@ -877,7 +883,7 @@ class Fetches(At):
         self.meanwhile(active)
         return {tp: [record(0)] for tp in active & self.coming}
 
-    async def turn(self, monkeypatch: pytest.MonkeyPatch, *active: TP) -> set[TP]:
+    async def fetched(self, monkeypatch: pytest.MonkeyPatch, *active: TP) -> set[TP]:
         async def fetch(*args: Any) -> Any:
             return await self.fetch(*args)
 
@@ -893,15 +899,15 @@ async def test_tills_come_first_and_nothing_waits_for_others_meanwhile(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetches = Fetches(app_for(tmp_path), SOURCE, ROWS, ELSE)
-    assert await fetches.turn(monkeypatch, SOURCE, ROWS, ELSE) == {SOURCE, ROWS, ELSE}
-    assert fetches.asked == [({SOURCE}, 0, 1000), ({ROWS, ELSE}, 0, 3)]
+    assert await fetches.fetched(monkeypatch, SOURCE, ROWS, ELSE) == {SOURCE, ROWS, ELSE}
+    assert fetches.asked == [({SOURCE}, 0, 1000), ({ELSE, ROWS}, 0, 3)]
 
 
 async def test_without_any_till_a_fetch_waits_for_whatever_comes(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetches = Fetches(app_for(tmp_path), ELSE)
-    assert await fetches.turn(monkeypatch, SOURCE, ELSE) == {ELSE}
+    assert await fetches.fetched(monkeypatch, SOURCE, ELSE) == {ELSE}
     assert fetches.asked == [({SOURCE}, 0, 1000), ({SOURCE, ELSE}, 7, 3)]
 
 
@@ -909,7 +915,7 @@ async def test_no_fetch_asks_for_no_partition_which_aiokafka_takes_for_all(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetches = Fetches(app_for(tmp_path), SOURCE)
-    assert await fetches.turn(monkeypatch, SOURCE) == {SOURCE}
+    assert await fetches.fetched(monkeypatch, SOURCE) == {SOURCE}
     assert fetches.asked == [({SOURCE}, 0, 1000)]
 
 
@@ -923,7 +929,7 @@ async def test_records_are_dropped_if_a_seek_came_while_others_were_fetched(
         fetches.thread.seeks += ELSE in active
 
     fetches.meanwhile = seek
-    assert await fetches.turn(monkeypatch, SOURCE, ELSE, ROWS) == {ELSE, ROWS}
+    assert await fetches.fetched(monkeypatch, SOURCE, ELSE, ROWS) == {ELSE, ROWS}
 
 
 async def test_resuming_the_flow_keeps_an_event_that_came_while_it_was_resumed(

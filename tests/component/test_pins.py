@@ -28,8 +28,9 @@ from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
 from posstream.plugins.discovery import find_plugins
+from posstream.streaming import patches
 from posstream.streaming.app import StreamingApp
-from posstream.streaming.lists.batch_path import Outbox
+from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.patches import records
 from tests.component.list_fakes import records_of
 from tests.component.test_driver import app_for, consumer_of, thread_of
@@ -54,19 +55,19 @@ def test_the_compiled_builder_takes_offset_time_key_value_and_headers_in_this_or
     assert records_of("t", 0, builder) == [
         Record("t", b"k", b"v", [("h", b"x")], 0),
         Record("t", None, b"w", [], 0),
-    ], "the order of parameters is another one: see batch_path._Batch"
+    ], "the order of parameters is another one: see patches.batch"
 
 
 def test_the_compiled_builder_says_when_it_is_full_and_takes_a_first_record_of_any_size() -> None:
     append = BatchBuilder(100, 0)._builder.append
     assert append(0, 1, b"k", b"x" * 1000, []), "or a large answer could never be sent"
-    assert not append(1, 1, b"k", b"x", []), "or no batch would ever be full: see batch_path.Outbox"
+    assert not append(1, 1, b"k", b"x", []), "or no batch would ever be full: see outbox.Outbox"
 
 
 def test_a_batch_counts_its_records_by_its_relative_offset() -> None:
     builder = BatchBuilder(262_144, 0)
     builder._relative_offset = 7
-    assert builder.record_count() == 7, "the broker's numbers would be wrong: see batch_path._Batch"
+    assert builder.record_count() == 7, "the broker's numbers would be wrong: see patches.batch"
 
 
 def test_the_producer_makes_and_takes_batches_as_we_call_it() -> None:
@@ -80,7 +81,7 @@ def test_the_producer_makes_and_takes_batches_as_we_call_it() -> None:
 
 
 def test_the_fetcher_reads_by_the_classes_that_we_put_in_their_place() -> None:
-    records.install()
+    patches.install()
     assert fetcher.MemoryRecords is records.TolerantRecords
     assert fetcher.PartitionRecords is records.PartitionRecords
     names_used = fetcher.Fetcher._proc_fetch_request.__code__.co_names
@@ -145,7 +146,7 @@ async def test_the_fetch_loop_asks_for_the_next_records_where_we_take_them(tmp_p
 
     consumer._wait_next_records = wait
     assert [it async for it in consumer.getmany(timeout=3)] == []
-    assert asked == [3], "it takes its records elsewhere: see driver.Consumer"
+    assert asked == [3], "it takes its records elsewhere: see patches.consumer"
 
 
 async def test_a_consumer_gets_its_records_from_its_thread(tmp_path: Path) -> None:
@@ -165,13 +166,11 @@ async def test_a_consumer_gets_its_records_from_its_thread(tmp_path: Path) -> No
     assert asked == [(thread._fetch_records, (there, active), options)]
 
 
-def test_what_is_listened_to_in_lists_is_subscribed_to(tmp_path: Path) -> None:
+def test_what_is_answered_in_lists_is_subscribed_to(tmp_path: Path) -> None:
     app = app_for(tmp_path)
     answering: Any = SimpleNamespace()
     app.answer_lists([CUSTOMER_IDENTIFIED], answering)
-    assert {CUSTOMER_IDENTIFIED} <= set(asyncio.run(app.topics._update_indices())), (
-        "see app.topics.add"
-    )
+    assert CUSTOMER_IDENTIFIED in asyncio.run(app.topics._update_indices()), "see app.topics.add"
     assert app.answering == {CUSTOMER_IDENTIFIED: answering}
 
 
@@ -271,7 +270,7 @@ async def test_what_goes_through_the_outbox_comes_back_as_it_was_put_in(
 async def test_a_fetch_without_time_brings_what_is_there_and_waits_for_nothing(
     tmp_path: Path, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So tills come first although upstream fetches whatever it has (`driver._fetch_records`)."""
+    """So tills come first although upstream fetches whatever it has (`consumer_thread`)."""
     app = app_for(tmp_path, f"kafka://{broker.address}")
     app.answering[CUSTOMER_IDENTIFIED] = SimpleNamespace()
     tps = [TP(CUSTOMER_IDENTIFIED, 0), TP(CUSTOMER_DATA_FETCHED, 0)]

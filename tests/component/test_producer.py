@@ -23,10 +23,11 @@ from faust.transport.drivers import aiokafka as upstream
 
 from posstream.domain.errors import PublishFailed
 from posstream.kafka.record import Record
+from posstream.streaming import publisher
 from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning
-from posstream.streaming.patches import client, driver, producer
+from posstream.streaming.patches import client, consumer_thread, producer
 from posstream.streaming.patches.client import Client
-from posstream.streaming.patches.driver import ConsumerThread
+from posstream.streaming.patches.consumer_thread import ConsumerThread
 from posstream.streaming.publisher import FaustPublisher
 
 RECORD = Record("t", b"k", b"v", headers=())
@@ -96,7 +97,7 @@ async def test_the_consumer_ends_without_its_coordinator(
     async def let_through() -> None:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(driver, "_LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr(consumer_thread, "_LEAVE_SECONDS", 0.01)
     app = app_for(tmp_path, Tuning())
     owner = SimpleNamespace(transport=app.transport, app=app, RebalanceListener=lambda _: None)
     thread = ConsumerThread(owner)
@@ -121,7 +122,7 @@ async def test_a_caller_who_waits_is_told_in_time(monkeypatch: pytest.MonkeyPatc
     async def send(*_: Any) -> Any:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("posstream.streaming.publisher._PUBLISH_SECONDS", 0.01)
+    monkeypatch.setattr(publisher, "_PUBLISH_SECONDS", 0.01)
     with pytest.raises(PublishFailed):
         await asyncio.wait_for(publisher_by(send, Tuning()).publish(RECORD), 5)
 
@@ -344,7 +345,7 @@ async def test_a_partition_without_a_leader_is_asked_for_ten_times_a_second(
 async def test_an_error_of_the_group_that_aiokafka_keeps_to_itself_ends_the_worker(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "_GROUP_WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(consumer_thread, "_GROUP_WATCH_SECONDS", 0.01)
     app = app_for(tmp_path, Tuning())
     crashed = asyncio.get_running_loop().create_future()
 

@@ -55,6 +55,7 @@ class Worker:
             rebalancing=False,
             rebalancing_count=1,
             tables=SimpleNamespace(actives_ready=True),
+            lanes=SimpleNamespace(commit_age_seconds=lambda: 0.0),
         )
         plugin = Plugin(name="toy", description="", build=lambda _: Built(), tables=(TABLE,))
         letters: Any = SimpleNamespace(alarm=None, report=lambda: None)

@@ -45,7 +45,7 @@ def opened(datadir: Path, crashes: list[BaseException]) -> KeptCache:
 
 
 def store_of(cache: KeptCache) -> Any:
-    return cache.table._table.data
+    return cache.table.table.data
 
 
 def put_away(cache: KeptCache, number: int = NUMBER) -> Path:
@@ -266,8 +266,8 @@ async def assigned(cache: KeptCache, log: Log, *, generation: int = 3) -> None:
     app: Any = cache.app
     app._consumer = log
     app.consumer_generation_id = 3
-    tp = TP(cache.table._table.changelog_topic.get_topic_name(), NUMBER)
-    await store_of(cache).assign_partitions(cache.table._table, {tp}, generation)
+    tp = TP(cache.table.table.changelog_topic.get_topic_name(), NUMBER)
+    await store_of(cache).assign_partitions(cache.table.table, {tp}, generation)
 
 
 #: A changelog that has grown far beyond the store's offset: by offsets alone the store fits.
@@ -345,7 +345,7 @@ async def test_a_store_is_checked_in_the_next_rebalance_if_one_was_overtaken(
     assert cache.identifiers == {WHO}, "a rebalance that is over decides nothing"
     app: Any = cache.app
     app._consumer = Log(**GROWN, identity="test/1")
-    await store_of(cache).assign_partitions(cache.table._table, set(), 3)
+    await store_of(cache).assign_partitions(cache.table.table, set(), 3)
     assert cache.identifiers == set()
 
 
@@ -399,7 +399,7 @@ async def test_all_records_that_a_fetch_of_the_changelog_brought_are_written(
         [changed(3, gone, b"1"), changed(4, kept, b"2")],
         [changed(6, gone, None), changed(7, kept, b"3")],
     ]
-    cache.app.tables._changelogs[CACHE_CHANGELOG] = cache.table._table
+    cache.app.tables._changelogs[CACHE_CHANGELOG] = cache.table.table
     consumer, coming = cache.app.consumer, iter(lists)
 
     async def fetch(*_: object, **__: object) -> Any:

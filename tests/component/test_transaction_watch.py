@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from posstream.streaming.patches.driver import ConsumerThread
+from posstream.streaming.patches.consumer_thread import ConsumerThread
 from posstream.streaming.transactions import HANGS_SECONDS, TransactionWatch
 from tests.manual_clock import ManualClock
 

@@ -39,7 +39,7 @@ class _NoRetry(StrEnum):
 
 
 class DirectoryCall:
-    """Calls to the directory under the rules that spare it."""
+    """Calls the directory within the limits of breaker, bulkhead and retry budget."""
 
     def __init__(
         self,
@@ -61,11 +61,6 @@ class DirectoryCall:
         metrics.api_calls_queued.set_function(lambda: self._bulkhead.queued)
         metrics.breaker_state.set_function(self._state)
 
-    @property
-    def queued(self) -> int:
-        """How many calls wait for a place."""
-        return self._bulkhead.queued
-
     def breaker(self, endpoint: str) -> Breaker:
         """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
         if self._breaker is None or self._breaker[0] != endpoint:
@@ -76,7 +71,7 @@ class DirectoryCall:
         return self._breaker[1]
 
     def idle(self, plan: LookupConfiguration) -> bool:
-        """Whether a call that nobody waits for may be made now."""
+        """Whether there is room for a call that no event waits for."""
         return self.breaker(plan.api_endpoint).state is State.CLOSED and self._bulkhead.idle(
             plan.max_concurrent_lookups
         )
@@ -98,7 +93,7 @@ class DirectoryCall:
         Args:
             identifier: normalised.
             current: gives the configuration in force: a call that had to wait uses the newest one.
-            noted: told of each attempt as soon as it ended (the audit trail).
+            noted: gets each attempt as soon as it ended, for the audit trail.
             demand: the deadlines by which the answer is wanted.
             traceparent: sent along with each attempt.
         """
@@ -188,7 +183,7 @@ class DirectoryCall:
         return may
 
     def _changed(self, endpoint: str, state: State) -> None:
-        # A breaker that was dropped still hears of its last calls.
+        # A dropped breaker still gets the outcomes of its last calls.
         if state is State.OPEN and self._breaker is not None and self._breaker[0] == endpoint:
             self._metrics.breaker_opened.inc()
 

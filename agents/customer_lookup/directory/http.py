@@ -1,6 +1,6 @@
 """The customer directory by HTTP: one aiohttp session per worker, each answer judged.
 
-Whatever the API does (404, HTML, a megabyte, silence) becomes an `AttemptOutcome`; no exception
+Everything the API does (404, HTML, a megabyte, silence) becomes an `AttemptOutcome`; no exception
 of aiohttp leaves this module.
 """
 
@@ -181,7 +181,7 @@ class HttpDirectory:
 
         failure = seen.failure
         if failure is None or (
-            # A status that is no success says it all, whatever became of the body.
+            # An error status decides the outcome; the body does not matter.
             seen.http_status not in {None, _OK} and failure.reason is not Reason.TIMEOUT
         ):
             return self._judge(seen, made)
@@ -318,7 +318,7 @@ class _Seen:
         self.retry_after: str | None = None
         self.charset: str | None = None
         self.body = b""
-        #: Of whom the body tells, with a payment-card number masked.
+        #: The customer_id in the response body, valid or not, with a payment-card number masked.
         self.customer_id: str | None = None
         self.failure: _Failure | None = None
 

@@ -108,7 +108,7 @@ class MockDirectory:
         Args:
             is_on: whether it answers now; asked at every request.
             card_guard: refuse payment-card numbers, as the worker does.
-            sleep: waits so many seconds.
+            sleep: waits for a number of seconds.
             chance: evenly spread in [0, 1).
         """
         self._is_on = is_on

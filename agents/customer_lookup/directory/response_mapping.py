@@ -25,7 +25,7 @@ class MappedDocument:
 
 @dataclass(frozen=True, slots=True)
 class ResponseMapping:
-    """Contract field -> the path of its value. A field without a path goes by its own name."""
+    """Maps each contract field to the path of its value; by default the field's own name."""
 
     paths: Mapping[str, Path] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""One call to a directory by hand, before it goes live or to see what is wrong, and each cure."""
+"""Tries one call to a directory on an operator's request, and says how to cure a failure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from agents.customer_lookup.directory.endpoint import check_endpoint
 from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
 from posstream.domain.identifier import Identifier, InvalidIdentifier, normalise
 
-#: Longer, and whoever tries has given up.
+#: An operator waits no longer than this.
 TRIAL_TIMEOUT_SECONDS: Final = 5
 #: HTTP status -> what to do about it.
 _CURES: Final = {

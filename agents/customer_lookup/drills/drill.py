@@ -1,14 +1,14 @@
-"""An outage drill: which calls to the directory go wrong on purpose, how, and until when. Pure."""
+"""An outage drill: which calls to the directory fail on purpose, how, and until when. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-#: A drill that somebody forgets must not become an outage.
+#: A forgotten drill must not become an outage.
 MAX_MINUTES: Final = 60
 MAX_MILLISECONDS: Final = 60_000
-#: What an attempt's error message begins with where a drill had a hand in it.
+#: The beginning of the error message of an attempt that a drill changed.
 DRILL_MARK: Final = "drill: "
 _MINUTE_MS: Final = 60_000
 
@@ -23,29 +23,29 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drill:
-    """One drill. It expires by itself, on whatever worker, also on one that starts meanwhile."""
+    """One drill. It expires by itself on every worker, also on one that starts meanwhile."""
 
     fault: Fault
-    #: Of the calls, 1 to 100.
+    #: The share of calls that it strikes, 1 to 100 percent.
     percent: int
     #: How much later a call begins; for `LATENCY` only.
     milliseconds: int = 0
     started_at_ms: int
     ends_at_ms: int
     started_by: str
-    #: Who ended it before its time.
+    #: The operator who ended the drill early.
     stopped_by: str | None = None
 
     def is_over(self, now_ms: int) -> bool:
-        """Whether it ended, or was ended: then it is over whatever a worker's clock says."""
+        """Whether the drill is over: its time has passed, or an operator ended it."""
         return self.stopped_by is not None or now_ms >= self.ends_at_ms
 
     def runs(self, now_ms: int) -> bool:
-        """Whether it began and is not over: nowhere longer than planned, whatever the clocks."""
+        """Whether the drill runs; never longer than planned, however wrong a worker's clock is."""
         return self.started_at_ms <= now_ms and not self.is_over(now_ms)
 
     def strikes(self, now_ms: int, chance: float) -> bool:
-        """Whether it strikes a call.
+        """Whether the drill strikes a call.
 
         Args:
             now_ms: ms since 1970.

@@ -1,4 +1,4 @@
-"""The directory with an outage drill before it: some calls go wrong on purpose, and say so."""
+"""Makes calls to the directory fail on purpose while an outage drill runs, and marks them."""
 
 import asyncio
 import dataclasses
@@ -92,7 +92,7 @@ class DrilledDirectory:
         cause = outcome.attempt.error_message
         marked = dataclasses.replace(
             outcome.attempt,
-            # To whoever waits the delay is a part of the call; the time of asking stays.
+            # For the caller the delay is a part of the call; `requested_at` stays.
             duration_ms=self._since(started),
             error_message=f"{DRILL_MARK}{late_seconds:g} s late" + (f"; {cause}" if cause else ""),
         )

@@ -41,7 +41,7 @@ class OutageDrills:
         return drill if drill is not None and drill.runs(self._clock.now_ms()) else None
 
     def take(self, value: bytes | None) -> None:
-        """Go by a record that arrived; one that is not usable ends whatever runs."""
+        """Follow a record of the topic; a record that is not usable ends the drill that runs."""
         self.newest = None if value is None else read_drill(value)
         if value is not None and self.newest is None:
             log.warning("a record of the outage drills is not usable: no drill runs")
@@ -77,7 +77,7 @@ class OutageDrills:
 
     async def _write(self, drill: Drill) -> None:
         await self._publish(drill_record(drill))
-        # The reader would do it in a moment; whoever asked may rely on it now.
+        # The reader would follow it in a moment; the caller may rely on it now.
         self.newest = drill
 
 

@@ -1,8 +1,8 @@
 """How far each partition is finished: what may be committed.
 
 The count starts where the group goes on, and moves over an offset only if its message was
-acknowledged or if the log does not have it. Whatever was fetched and dropped on the way stays
-below no commit, whoever dropped it and why.
+acknowledged or if the log does not have it. So no commit passes a message that was fetched and then
+dropped, whichever part of Faust dropped it.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,1 +1,41 @@
-"""Everything that touches a private name of Faust, mode, aiokafka or rocksdict."""
+"""The one room that touches private names of Faust, mode, aiokafka and rocksdict.
+
+Each module says in its docstring why, with the upstream issue where one is known. Most patches are
+subclasses that `streaming.app` uses. Two change aiokafka for the whole process, because aiokafka
+makes those objects itself: `install` does that, once, when a process starts.
+
+    module            what it changes                                        its test
+    ----------------  -----------------------------------------------------  ----------------
+    batch             aiokafka: appends to a batch in compiled code only     test_pins
+    client            aiokafka, whole process: short requests, a heartbeat   test_producer
+                      that is not answered closes the connection
+    consumer          Faust: commits of what is finished only (#606), whole  test_driver
+                      fetches, lists, one message for a replay, bounded ends
+    consumer_thread   Faust: fetch wait, read committed, tills first, holes  test_driver
+                      of the log, starts without a commit, leaving the group
+    driver            Faust: the transport with our consumer and producer    test_pins
+    flow_control      mode: a resumed flow keeps what the buffers hold       test_driver
+    producer          Faust, aiokafka: waits for brokers, writes once        test_producer
+    records           aiokafka, whole process: any header name, no object    test_records
+                      more than needed for a record
+    recovery          Faust: a recovery that times out ends the worker       test_recovery
+    rocks             rocksdict: one memory for all partitions               test_rocks
+    store             Faust: a store outlives damage and another changelog   test_store
+                      (#158)
+    table             Faust: writes outside of streams, acknowledged changes test_store
+    watermarks        the embedded broker: true ends of partitions           test_driver
+
+**When an upgrade breaks one.** Versions are pinned in `setup.cfg`, and `test_pins` names them: an
+upgrade is a change of its own. Raise the pins, run `tests/component/test_pins.py` (which private
+name is gone or has other parameters), then the test of each module above: each fails on upstream
+as it comes. If it passes without the patch, upstream mended it: delete the module and its line
+here. Else mend the module. `make chaos` (lost 0) and `make bench-recovery` decide at the end.
+"""
+
+
+def install() -> None:
+    """Change aiokafka for this process: its consumers use `client.Client` and `records`."""
+    from posstream.streaming.patches import client, records
+
+    client.install()
+    records.install()

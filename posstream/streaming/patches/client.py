@@ -32,7 +32,7 @@ class Client(AIOKafkaClient):
     ) -> Any:
         conn = await super()._get_conn(node_id, group=group, **options)
         if conn is not None and group == ConnectionGroup.COORDINATION:
-            conn._request_timeout = self._group_seconds  # noqa: SLF001 - no public way
+            conn._request_timeout = self._group_seconds
         return conn
 
     async def send(
@@ -60,8 +60,8 @@ def leave_at_stop(consumer: Any) -> None:
 
     aiokafka stays in the group for the whole session timeout.
     """
-    if consumer._coordinator is not None:  # noqa: SLF001 - no public way
-        consumer._coordinator._group_instance_id = None  # noqa: SLF001 - no public way
+    if consumer._coordinator is not None:
+        consumer._coordinator._group_instance_id = None
 
 
 def install() -> None:

@@ -3,7 +3,7 @@
 aiokafka gives a batch no longer than one request may take, and what it sends again after a lost
 acknowledgement is written twice. Here a request may take some seconds, so that a frozen broker is
 noticed, and a batch waits until it is written, so that a restart of brokers or an election is
-waited out. Whoever needs an acknowledgement says how long (see `adapters.publisher`). A batch that
+waited out. `publisher.FaustPublisher` says how long an acknowledgement may take. A batch that
 was given up would leave a gap in the numbers by which the broker knows repeats, and it would
 refuse all later ones.
 """
@@ -34,9 +34,9 @@ class Producer(faust_driver.Producer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        #: In whose order batches and records of a partition leave.
+        #: Batches and records of a partition leave in the order in which they take its lock.
         self._gates: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
-        #: Batches that wait there.
+        #: How many batches wait for their lock.
         self._leaving = 0
 
     def _settings_extra(self) -> dict[str, Any]:
@@ -45,8 +45,8 @@ class Producer(faust_driver.Producer):
     def _new_producer(self, transactional_id: str | None = None) -> Any:
         producer = super()._new_producer(transactional_id)
         # What a record may wait for a place in a batch, and the batch until it is written.
-        producer._request_timeout_ms = self.app.tuning.delivery_seconds * 1000  # noqa: SLF001 - no public way
-        producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 - no public way
+        producer._request_timeout_ms = self.app.tuning.delivery_seconds * 1000
+        producer._message_accumulator._batch_ttl = math.inf
         client = producer.client
         client.force_metadata_update = partial(_after_a_pause, client.force_metadata_update)
         return producer

@@ -1,8 +1,9 @@
 """Reading Kafka's record batches: any header names, and no object more than needed.
 
-Kafka says that header names are UTF-8, and no broker checks it. aiokafka 0.14 raises on such a
-record, for ever: the consumer cannot get past it. Here a batch that aiokafka's fast reader
-refuses is read once more by its reader in Python, which is given a buffer that decodes any bytes.
+Kafka says that header names are UTF-8, and no broker checks it. aiokafka 0.14 raises on a record
+with another header name each time it is fetched: the consumer cannot get past it. Here a batch that
+aiokafka's fast reader refuses is read once more by its reader in Python, which is given a buffer
+that decodes any bytes.
 
 aiokafka makes a `ConsumerRecord` of eleven fields of each record; for a list of events that are
 answered at once that is a seventh of all work. A consumer that asks for it gets them as they were
@@ -27,7 +28,7 @@ _FRAME: Final = struct.Struct(">qi")
 
 
 class TolerantRecords:
-    """aiokafka's `MemoryRecords` whose batches can be read whatever their header names are."""
+    """aiokafka's `MemoryRecords`; reads batches with any header names."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -65,7 +66,7 @@ class _Batch:
         return iter(records)
 
 
-_PythonBatch: Any = default_records._DefaultRecordBatchPy  # noqa: SLF001
+_PythonBatch: Any = default_records._DefaultRecordBatchPy
 
 
 class _TolerantBatch(_PythonBatch):

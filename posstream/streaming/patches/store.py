@@ -9,19 +9,17 @@ identity of its changelog before its first entry (see `topic_identity`).
 import asyncio
 import logging
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import faust
 from faust.stores import rocksdb
 from faust.streams import current_event
 from faust.types import TP
 
-from posstream.domain.errors import StartRefused, StorageFailed
+from posstream.domain.errors import StorageFailed
 from posstream.streaming.patches.rocks import Options
 
 log = logging.getLogger(__name__)
@@ -161,14 +159,52 @@ class Store(rocksdb.Store):
             self._remove(partition)
             return super()._open_for_partition(partition)
 
+    def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
+        """What reads a partition's values by key, without a stream's event to name the partition.
+
+        It is good until the next await. The caller tells `check` of an error.
+        """
+        get: Callable[[bytes], bytes | None] = self._db_for_partition(partition).get
+        return get
+
     def read(self, partition: int, key: bytes) -> bytes | None:
-        """A value, without a stream's event to name the partition; None if there is none."""
+        """A value, without a stream's event to name the partition; None if there is none.
+
+        Raises:
+            StorageFailed: if the partition cannot be read.
+        """
         try:
-            value: bytes | None = self._db_for_partition(partition).get(key)
+            return self.reader(partition)(key)
         except Exception as why:
-            self.check(partition, why)
-            raise
-        return value
+            raise self._unread(partition, why) from why
+
+    def entries(self, partition: int, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` keys and values in the order of keys, the first at or after `start`.
+
+        Raises:
+            StorageFailed: if the partition cannot be read.
+        """
+        found: list[tuple[bytes, bytes]] = []
+        try:
+            at = self._db_for_partition(partition).iter()
+            at.seek(start)
+            while len(found) < limit and at.valid():
+                if at.key() not in NO_ENTRIES:
+                    found.append((at.key(), at.value()))
+                at.next()
+            at.status()  # at damage, too, an iterator ends
+        except Exception as why:
+            raise self._unread(partition, why) from why
+        return found
+
+    def estimated(self, partition: int) -> int:
+        """About how many entries a partition has."""
+        db = self._db_for_partition(partition)
+        return int(db.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+    def _unread(self, partition: int, why: Exception) -> StorageFailed:
+        self.check(partition, why)
+        return StorageFailed(f"{self._name(partition)} cannot be read: {why}")
 
     def _get(self, key: bytes) -> bytes | None:
         try:
@@ -210,7 +246,7 @@ class Store(rocksdb.Store):
             log.error("%s cannot be written: %s", self._name(partition), why)
 
     def check(self, partition: int, why: Exception) -> None:
-        """Give a partition up if an error of its RocksDB tells of damage."""
+        """Give a partition up if an error of RocksDB means that it is damaged."""
         if is_damage(why):
             self._give_up(partition, why)
 
@@ -288,58 +324,6 @@ class _Replayed:
 def _replayed(message: Any) -> Iterator[_Replayed]:
     for record in getattr(message, "replay", (message,)):
         yield _Replayed(message.tp, message.partition, record.offset, record.key, record.value)
-
-
-class Table(faust.Table):
-    """A table in our store, that knows which of its changes the broker has."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self._unacknowledged: set[asyncio.Future[Any]] = set()
-        super().__init__(*args, **options)
-
-    def send_changelog(self, *args: Any, **options: Any) -> Any:
-        """Send a change; see `acknowledged`."""
-        future = super().send_changelog(*args, **options)
-        self._unacknowledged.add(future)
-        future.add_done_callback(self._unacknowledged.discard)
-        return future
-
-    def _verify_source_topic_partitions(self, source_topic: str) -> None:
-        """Do nothing: upstream ends the worker at its next write after partitions were added.
-
-        An entry's partition follows from its key (see `customer_cache.home`), and added partitions
-        are no reason to stop: see `co_partitioning`.
-        """
-
-    async def acknowledged(self) -> None:
-        """Wait until the broker has every change that was made so far.
-
-        Raises:
-            KafkaError: if it refused one.
-        """
-        await asyncio.gather(*self._unacknowledged)
-
-    def reset_state(self) -> None:
-        """Delete the table's files (`faust reset`), unless a worker has the data directory."""
-        try:
-            self.app.membership.claim()
-        except StartRefused as why:
-            sys.exit(f"error: {why}")
-        super().reset_state()
-
-    def _new_store_by_url(self, url: Any) -> Store:
-        return Store(
-            url,
-            self.app,
-            self,
-            table_name=self.name,
-            key_type=self.key_type,
-            key_serializer=self.key_serializer,
-            value_serializer=self.value_serializer,
-            value_type=self.value_type,
-            loop=self.loop,
-            options=self.options,
-        )
 
 
 def fits(offset: int, start: int, end: int, recent: int | None) -> bool:

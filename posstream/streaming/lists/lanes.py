@@ -1,26 +1,24 @@
-"""Events handed over in the lists in which they were fetched, and answered in batches.
+"""Answers events in the lists in which they were fetched; the one account of what is in flight.
 
 Faust spends about 100 us on each message on its way to an agent: a queue, an event, four tasks. And
-it clears the queue at every stop and rebalance; of what waited there nothing may be committed, nor
-of what was answered behind it. Here a fetched list goes straight to a function that answers what it
-can without waiting, and begins with what is left; the answers leave in batches.
+it clears the queue at every stop and rebalance; neither what waited there nor what was answered
+behind it may be committed. Here a fetched list goes straight to a function that answers what it can
+without waiting; each other record becomes an `Event`, and the answers leave in batches.
 
-An event is finished (`progress`) once the broker has its answer, whether all answers of its turn or
+An event is finished (`progress`) once the broker has its answer, whether all answers of its list or
 its own; the commit never passes one that is not.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from faust.types import TP
-from murmurhash2 import murmurhash2
 
-from posstream.kafka.partitioner import POSITIVE, SEED, partition_of
-from posstream.kafka.record import Record
 from posstream.streaming.lists.offsets import Offsets
+from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.lists.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -41,89 +39,9 @@ CROWD: Final = 500
 LATE_SECONDS: Final = 0.025
 #: The weight of one round in that moving average.
 _WEIGHT: Final = 0.1
-#: How long the next list waits for the batches of this one to leave. One whose broker is frozen may
-#: not hold up all others.
+#: How long the next list waits for the batches of this one to leave. A partition whose broker is
+#: frozen may not hold up all others.
 HAND_OVER_SECONDS: Final = 0.2
-
-
-class Outbox:
-    """The records of one turn, in batches of the producer.
-
-    Args:
-        new_batch: makes an empty `aiokafka` batch builder.
-        now_ms: the records' timestamp.
-        partitions: how many partitions each topic has.
-    """
-
-    def __init__(
-        self, new_batch: Callable[[], Any], now_ms: int, partitions: Mapping[str, int]
-    ) -> None:
-        self._new_batch = new_batch
-        self._now_ms = now_ms
-        self._partitions = partitions
-        #: By topic, the batch of each partition that takes records.
-        self._open: dict[str, dict[int, _Batch]] = {}
-        self._begun: list[tuple[str, int, _Batch]] = []
-
-    def add(self, record: Record) -> None:
-        """Put a record in; it has a key or a partition."""
-        partition = record.partition
-        if partition is None:
-            partition = partition_of(record.key or b"", self._partitions[record.topic])
-        self._put(record.topic, partition, record.key, record.value, list(record.headers))
-
-    def to(self, topic: str) -> Callable[[bytes, bytes, list[tuple[str, bytes]]], None]:
-        """What puts in records of one topic: key, value, headers."""
-        batches = self._open.setdefault(topic, {})
-        partitions, now_ms = self._partitions[topic], self._now_ms
-
-        def add(key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-            partition = (murmurhash2(key, SEED) & POSITIVE) % partitions
-            batch = batches.get(partition)
-            if batch is not None and batch.append(batch.count, now_ms, key, value, headers):
-                batch.count += 1
-            else:
-                self._put(topic, partition, key, value, headers)
-
-        return add
-
-    def _put(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]],
-    ) -> None:
-        batches = self._open.setdefault(topic, {})
-        batch = batches.get(partition)
-        if batch is None or not batch.append(batch.count, self._now_ms, key, value, headers):
-            batch = batches[partition] = _Batch(self._new_batch())
-            batch.append(0, self._now_ms, key, value, headers)
-            self._begun.append((topic, partition, batch))
-        batch.count += 1
-
-    def batches(self) -> Sequence[tuple[str, int, Any]]:
-        """Topic, partition and aiokafka's builder, in the order in which they were begun."""
-        return [(topic, partition, batch.closed()) for topic, partition, batch in self._begun]
-
-
-class _Batch:
-    """aiokafka's batch builder without the Python around its compiled part: half the time."""
-
-    __slots__ = ("_builder", "append", "count")
-
-    def __init__(self, builder: Any) -> None:
-        self._builder = builder
-        #: Takes offset, timestamp, key, value, headers; gives nothing if the batch is full.
-        self.append = builder._builder.append  # noqa: SLF001 - no public way
-        self.count = 0
-
-    def closed(self) -> Any:
-        """The builder, complete, for the producer."""
-        self._builder._relative_offset = self.count  # noqa: SLF001 - no public way
-        self._builder.close()  # it leaves at once
-        return self._builder
 
 
 class Event:
@@ -163,26 +81,22 @@ class Answering(Protocol):
         """The topics of its answers."""
         ...
 
-    @property
-    def queued(self) -> int:
-        """How many of its lookups wait for a call (bulkhead)."""
-        ...
-
-    def answer(
-        self,
-        tp: TP,
-        records: Sequence[Any],
-        outbox: Outbox,
-        event: Callable[[Any], Event],
-    ) -> None:
-        """Answer what can be answered at once, and begin with the others; without waiting.
+    def answer(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Iterable[tuple[Any, Any]]:
+        """Answer what can be answered at once, without waiting.
 
         Args:
             tp: where the records come from.
             records: aiokafka's, in the order of their offsets.
             outbox: takes the answers.
-            event: makes the event of a record that is not answered.
+
+        Yields:
+            each other record in its place, with what `begin` needs to know of it. It has begun
+            before the next one is looked at.
         """
+        ...
+
+    def begin(self, event: Event, what: Any) -> None:
+        """Begin with an event that was not answered, without waiting; it finishes it later."""
         ...
 
 
@@ -201,7 +115,7 @@ class _Lane:
         self.current = True
         #: Offsets answered and not below the position of `Progress`.
         self.answered = Offsets()
-        #: Events begun and not finished, by offset.
+        #: Events begun and not finished, by offset, as they came.
         self.open: dict[int, Event] = {}
         self.open_bytes = 0
         #: The offset after the last one that was taken; None before the first.
@@ -247,8 +161,8 @@ class _Lane:
         return not is_ahead and not self.is_full
 
 
-class BatchPath:
-    """The lanes of one consumer. For one event loop.
+class Lanes:
+    """The partitions of an app whose events are answered in lists. For one event loop.
 
     Args:
         app: whose producer it is, and which it ends when answers cannot be sent.
@@ -259,16 +173,39 @@ class BatchPath:
         self._app = app
         self._progress = progress
         self._lanes: dict[TP, _Lane] = {}
-        self._turns: set[asyncio.Task[None]] = set()
+        #: Lists whose answers the broker has not confirmed.
+        self._leaving: set[asyncio.Task[None]] = set()
         #: How long a round of the event loop takes on average, in seconds; 0 below CROWD.
         self._lag = 0.0
+
+    # -- the account of what is in flight
+
+    @property
+    def open(self) -> int:
+        """How many events are begun and not finished."""
+        return sum(len(lane.open) for lane in self._lanes.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Events that are not finished, and lists whose answers the broker has not confirmed."""
+        return len(self._leaving) + self.open
+
+    def commit_age_seconds(self) -> float:
+        """How long the oldest event has been open without any commit; 0 if none is."""
+        oldest = [next(iter(lane.open.values())) for lane in self._lanes.values() if lane.open]
+        if not oldest:
+            return 0.0
+        arrived_at = min(event.arrived_at for event in oldest)
+        return time.monotonic() - max(arrived_at, float(self._app.committed_at))
+
+    # -- what the fetch loop asks
 
     async def is_late(self) -> bool:
         """Whether the worker itself is too slow for its events: then nothing more is fetched.
 
         A deadline counts from the fetch, and the directory could serve the events in time.
         """
-        if self._open < CROWD:
+        if self.open < CROWD:
             self._lag = 0.0
             return False
         began = time.monotonic()
@@ -287,15 +224,6 @@ class BatchPath:
         return any(
             lane.parked and lane.has_room(lane.parked[0].offset) for lane in self._lanes.values()
         )
-
-    @property
-    def in_flight(self) -> int:
-        """Events that are not finished, and turns whose answers the broker has not confirmed."""
-        return len(self._turns) + self._open
-
-    @property
-    def _open(self) -> int:
-        return sum(len(lane.open) for lane in self._lanes.values())
 
     def clear(self) -> None:
         """Forget everything: what is not committed comes again, maybe to another worker."""
@@ -343,37 +271,37 @@ class BatchPath:
             return others
         self._app.pulse.check()
         outbox = Outbox(producer.new_batch, time.time_ns() // 1_000_000, partitions)
-        spans: list[tuple[_Lane, int, int]] = []
-        for tp, records in lists.items():
-            self._answer(tp, records, outbox, spans)
-        if spans:
-            await self._hand_over(outbox.batches(), spans)
+        answered = [
+            (self._lane(tp), span)
+            for tp, records in lists.items()
+            for span in self._answer(tp, records, outbox)
+        ]
+        if answered:
+            await self._hand_over(outbox.batches(), answered)
         return others
 
-    def _answer(
-        self, tp: TP, records: Sequence[Any], outbox: Outbox, spans: list[tuple[_Lane, int, int]]
-    ) -> None:
+    def _answer(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Sequence[tuple[int, int]]:
+        """Answer one partition's list, or park it; returns the offsets that were answered."""
         lane = self._lane(tp)
         arrived_at = lane.parked_at or time.monotonic()
         lane.parked, lane.parked_at = (), None
         records = lane.new(records)
         if not records:
-            return
+            return ()
         if not lane.has_room(records[0].offset):
             lane.parked, lane.parked_at = records, arrived_at
-            return
-        left: set[int] = set()
-
-        def event(record: Any) -> Event:
-            left.add(record.offset)
-            return Event(tp, record, arrived_at, lane)
-
-        self._app.answering[tp.topic].answer(tp, records, outbox, event)
+            return ()
+        answering = self._app.answering[tp.topic]
+        begun: set[int] = set()
+        for record, what in answering.answer(tp, records, outbox):
+            begun.add(record.offset)
+            answering.begin(Event(tp, record, arrived_at, lane), what)
         lane.end = max(lane.end or 0, records[-1].offset + 1)
         lane.answered.forget_below(self._progress.position(tp) or 0)
-        for start, stop in _spans(records, left):
+        spans = _spans(records, begun)
+        for start, stop in spans:
             lane.answered.add(start, stop)
-            spans.append((lane, start, stop))
+        return spans
 
     def _lane(self, tp: TP) -> _Lane:
         return self._lanes.setdefault(tp, _Lane(tp, self._progress))
@@ -381,19 +309,19 @@ class BatchPath:
     async def _hand_over(
         self,
         batches: Sequence[tuple[str, int, Any]],
-        spans: Sequence[tuple[_Lane, int, int]],
+        answered: Sequence[tuple[_Lane, tuple[int, int]]],
     ) -> None:
         """Give the batches to the producer; a cancelled caller leaves none of them behind."""
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        turn = asyncio.ensure_future(self._finish(batches, spans, given))
-        self._turns.add(turn)
-        turn.add_done_callback(self._turns.discard)
+        leaving = asyncio.ensure_future(self._finish(batches, answered, given))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
         await asyncio.wait([given], timeout=HAND_OVER_SECONDS)
 
     async def _finish(
         self,
         batches: Sequence[tuple[str, int, Any]],
-        spans: Sequence[tuple[_Lane, int, int]],
+        answered: Sequence[tuple[_Lane, tuple[int, int]]],
         given: "asyncio.Future[None]",
     ) -> None:
         try:
@@ -409,8 +337,8 @@ class BatchPath:
             log.critical("answers could not be sent: %r", why, exc_info=why)
             await self._app.crash(why)
             return
-        for lane, start, stop in spans:
-            lane.settle(start, stop)
+        for lane, span in answered:
+            lane.settle(*span)
 
 
 def _spans(records: Sequence[Any], left_out: set[int]) -> list[tuple[int, int]]:

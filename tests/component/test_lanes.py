@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posstream.kafka.record import Record
-from posstream.streaming.lists import batch_path
-from posstream.streaming.lists.batch_path import BatchPath, Event, Outbox
-from posstream.streaming.lists.progress import Progress
+from posstream.streaming.lists import lanes
+from posstream.streaming.lists.lanes import Event
+from posstream.streaming.lists.outbox import Outbox
 from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while, records_of, soon
 
 SOURCE, OTHER = TP("source", 0), TP("source", 1)
@@ -30,21 +30,22 @@ class Answerer:
     writes = ("answers",)
 
     def __init__(self) -> None:
-        self.queued = 0
         #: The lists as they came, by offsets.
         self.lists: list[tuple[TP, list[int]]] = []
         self.begun: list[Event] = []
 
-    def answer(
-        self, tp: TP, records: Sequence[Any], outbox: Outbox, event: Callable[[Any], Event]
-    ) -> None:
+    def answer(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Iterator[tuple[Any, str]]:
         self.lists.append((tp, [record.offset for record in records]))
         for record in records:
             if record.value == MISS:
-                self.begun.append(event(record))
+                yield record, "a miss"
             else:
                 value = b"%s/%d/%d" % (tp.topic.encode(), tp.partition, record.offset)
                 outbox.add(Record("answers", b"k", value, partition=record.offset % 3))
+
+    def begin(self, event: Event, what: str) -> None:
+        assert what == "a miss"
+        self.begun.append(event)
 
 
 class Gate:
@@ -62,32 +63,31 @@ class Gate:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next list is taken at once."""
-    monkeypatch.setattr(batch_path, "HAND_OVER_SECONDS", 0.01)
+    monkeypatch.setattr(lanes, "HAND_OVER_SECONDS", 0.01)
 
 
 class Bench:
-    """A path with its surroundings, whose partitions go on from 0."""
+    """Lanes with their surroundings, whose partitions go on from 0."""
 
     def __init__(self, **producer: Any) -> None:
         self.answerer = Answerer()
         self.app = ListApp(FakeProducer(**producer))
         self.app.answer_lists(("source",), self.answerer)
-        self.progress = Progress()
+        self.progress, self.lanes = self.app.progress, self.app.lanes
         self.progress.begin({SOURCE: 0, OTHER: 0})
-        self.path = BatchPath(self.app, self.progress)
 
     async def take(self, tp: TP, *offsets: int, misses: Sequence[int] = ()) -> Any:
         records = [Fetched(n, MISS if n in misses else b"") for n in offsets]
-        return await self.path.take({tp: records}, self.app.consumer_generation_id)
+        return await self.lanes.take({tp: records}, self.app.consumer_generation_id)
 
     async def go_on(self) -> None:
         """What the fetch loop does with what is parked."""
-        await self.path.take({}, self.app.consumer_generation_id)
+        await self.lanes.take({}, self.app.consumer_generation_id)
 
     def rebalance(self, **starts: int) -> None:
         """As the consumer does it."""
         self.progress.clear()
-        self.path.clear()
+        self.lanes.clear()
         self.app.consumer_generation_id += 1
         self.progress.begin({SOURCE: starts.get("source", 0)})
 
@@ -112,7 +112,7 @@ def answers_of(*offsets: int) -> list[str]:
 # -- what is finished, and when
 
 
-async def test_answered_events_are_finished_when_the_broker_has_all_batches_of_their_turn() -> None:
+async def test_answered_events_are_finished_when_the_broker_has_all_batches_of_their_list() -> None:
     bench = Bench()
     bench.app.producer.confirms = False
     await bench.take(SOURCE, *range(6))
@@ -120,14 +120,14 @@ async def test_answered_events_are_finished_when_the_broker_has_all_batches_of_t
     for number in (2, 0):
         bench.confirm(number)
         await a_while()
-        assert (bench.position, bench.path.in_flight) == (0, 1)
+        assert (bench.position, bench.lanes.in_flight) == (0, 1)
     bench.confirm(1)
     await a_while()
-    assert (bench.position, bench.path.in_flight) == (6, 0)
+    assert (bench.position, bench.lanes.in_flight) == (6, 0)
     assert bench.answered() == answers_of(*range(6))
 
 
-async def test_turns_that_are_confirmed_in_another_order_leave_no_hole() -> None:
+async def test_lists_that_are_confirmed_in_another_order_leave_no_hole() -> None:
     bench = Bench()
     bench.app.producer.confirms = False
     await bench.take(SOURCE, 0)
@@ -161,7 +161,7 @@ async def test_an_event_does_not_wait_for_answers_that_cannot_leave() -> None:
     await a_while()
     (event,) = bench.answerer.begun
     assert (event.topic, event.partition, event.offset) == ("source", 0, 1)
-    assert bench.path.in_flight == 2, "the turn, and the event"
+    assert bench.lanes.in_flight == 2, "the list, and the event"
     gate.open.set()
     await taking
 
@@ -182,7 +182,7 @@ async def test_a_partition_whose_broker_is_frozen_holds_up_no_other() -> None:
     assert kept == [b"source/0/0", b"source/0/3"], "in the order of their events"
 
 
-async def test_a_turn_without_answers_begins_its_events_too() -> None:
+async def test_a_list_without_answers_begins_its_events_too() -> None:
     bench = Bench()
     await bench.take(SOURCE, 0, 1, misses=[0, 1])
     assert bench.offsets_begun() == [0, 1]
@@ -203,7 +203,7 @@ async def test_an_event_has_what_its_record_had() -> None:
     bench = Bench()
     headers = [("h", b"v")]
     record = Fetched(7, MISS, key=None, timestamp=1_500, headers=headers)
-    await bench.path.take({OTHER: [record]}, 1)
+    await bench.lanes.take({OTHER: [record]}, 1)
     (event,) = bench.answerer.begun
     assert (event.key, event.value, event.headers) == (None, MISS, headers)
     assert (event.topic, event.partition, event.offset) == ("source", 1, 7)
@@ -219,7 +219,7 @@ def test_spans_hold_every_offset_but_those_left_out_each_once(
     offsets: set[int], left_out: set[int]
 ) -> None:
     records = [At(offset=offset) for offset in sorted(offsets)]
-    spans = batch_path._spans(records, left_out & offsets)
+    spans = lanes._spans(records, left_out & offsets)
     held = [offset for start, stop in spans for offset in range(start, stop)]
     assert held == sorted(offsets - left_out)
 
@@ -236,7 +236,7 @@ async def test_nothing_is_finished_after_the_generation_changed() -> None:
     bench.answerer.begun[0].finish()
     await a_while()
     assert not any(bench.progress.is_finished(SOURCE, offset) for offset in (0, 1))
-    assert bench.path.in_flight == 0
+    assert bench.lanes.in_flight == 0
 
 
 async def test_what_an_older_generation_fetched_is_not_taken() -> None:
@@ -245,7 +245,7 @@ async def test_what_an_older_generation_fetched_is_not_taken() -> None:
     records = [Fetched(0), Fetched(1, MISS)]
     generation = bench.app.consumer_generation_id
     bench.rebalance(source=0)
-    await bench.path.take({SOURCE: records}, generation)
+    await bench.lanes.take({SOURCE: records}, generation)
     assert (bench.answerer.lists, bench.app.producer.given) == ([], [])
     await bench.take(SOURCE, 0, 1, misses=[1])
     assert bench.answered() == answers_of(0), "they come again, and are taken then"
@@ -267,10 +267,10 @@ async def test_a_rebalance_while_the_partitions_of_a_topic_are_asked_for_is_noti
 async def test_nothing_is_taken_while_the_flow_is_stopped() -> None:
     bench = Bench()
     bench.app.consumer.flow_active = False
-    left = await bench.path.take({SOURCE: [Fetched(0)], TP("else", 0): [Fetched(5)]}, 1)
+    left = await bench.lanes.take({SOURCE: [Fetched(0)], TP("else", 0): [Fetched(5)]}, 1)
     assert (bench.answerer.lists, bench.app.producer.given) == ([], [])
     assert list(left) == [TP("else", 0)]
-    assert bench.path.parked == {SOURCE}, "it does not come again"
+    assert bench.lanes.parked == {SOURCE}, "it does not come again"
     bench.app.consumer.flow_active = True
     await bench.go_on()
     assert bench.answered() == answers_of(0)
@@ -376,7 +376,7 @@ def test_whatever_comes_again_each_event_is_answered_once_and_none_is_passed(
             event.finish()
         await a_while()
         assert bench.position == next(n for n in range(50) if n not in came)
-        assert bench.path.in_flight == 0
+        assert bench.lanes.in_flight == 0
 
     asyncio.run(play())
 
@@ -386,8 +386,8 @@ def test_whatever_comes_again_each_event_is_answered_once_and_none_is_passed(
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_path, "WINDOW", 10)
-    monkeypatch.setattr(batch_path, "MOST_OPEN", 3)
+    monkeypatch.setattr(lanes, "WINDOW", 10)
+    monkeypatch.setattr(lanes, "MOST_OPEN", 3)
 
 
 @pytest.mark.usefixtures("small")
@@ -396,10 +396,10 @@ async def test_all_that_was_fetched_is_begun_and_then_no_more_is_fetched() -> No
     await bench.take(SOURCE, *range(6), misses=range(6))
     assert bench.offsets_begun() == [0, 1, 2, 3, 4, 5]
     for event in bench.answerer.begun[:3]:
-        assert (bench.path.parked, bench.path.is_ready) == ({SOURCE}, False)
+        assert (bench.lanes.parked, bench.lanes.is_ready) == ({SOURCE}, False)
         event.finish()
     bench.answerer.begun[3].finish()
-    assert (bench.path.parked, bench.path.is_ready) == (set(), False)
+    assert (bench.lanes.parked, bench.lanes.is_ready) == (set(), False)
     await bench.take(SOURCE, 6)
     assert (bench.position, bench.answered()) == (4, answers_of(6))
 
@@ -409,7 +409,7 @@ async def test_a_full_partition_holds_up_no_other() -> None:
     bench = Bench()
     await bench.take(SOURCE, *range(3), misses=range(3))
     await bench.take(OTHER, 0)
-    assert (bench.path.parked, bench.answered()) == ({SOURCE}, others(0))
+    assert (bench.lanes.parked, bench.answered()) == ({SOURCE}, others(0))
 
 
 @pytest.mark.usefixtures("small")
@@ -432,16 +432,16 @@ async def test_a_slow_call_holds_its_partition_up_only_a_window_behind_it() -> N
     for first in range(1, 9, 2):
         await bench.take(SOURCE, first, first + 1)
     await bench.take(SOURCE, 9)
-    assert bench.path.parked == set()
+    assert bench.lanes.parked == set()
     await bench.take(SOURCE, 10, 11)
-    assert (bench.path.parked, bench.path.is_ready) == ({SOURCE}, False)
+    assert (bench.lanes.parked, bench.lanes.is_ready) == ({SOURCE}, False)
     await bench.take(OTHER, *range(3))
     assert bench.answered() == sorted([*answers_of(*range(1, 10)), *others(0, 1, 2)])
     bench.answerer.begun[0].finish()
-    assert bench.path.is_ready
+    assert bench.lanes.is_ready
     await bench.go_on()
     await a_while()
-    assert (bench.position, bench.path.parked) == (12, set())
+    assert (bench.position, bench.lanes.parked) == (12, set())
 
 
 def others(*offsets: int) -> list[str]:
@@ -452,12 +452,12 @@ async def test_events_that_are_large_are_bounded_by_their_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench()
-    monkeypatch.setattr(batch_path, "MOST_OPEN_BYTES", 2 * len(MISS))
+    monkeypatch.setattr(lanes, "MOST_OPEN_BYTES", 2 * len(MISS))
     await bench.take(SOURCE, 0, 1, misses=[0, 1])
     await bench.take(SOURCE, 2, 3)
-    assert (bench.path.parked, bench.path.is_ready) == ({SOURCE}, False)
+    assert (bench.lanes.parked, bench.lanes.is_ready) == ({SOURCE}, False)
     bench.answerer.begun[0].finish()
-    assert bench.path.is_ready
+    assert bench.lanes.is_ready
     await bench.go_on()
     assert bench.answered() == answers_of(2, 3)
 
@@ -466,12 +466,12 @@ async def test_parked_events_are_dropped_at_a_drain_and_stay_below_no_commit() -
     bench = Bench()
     bench.app.consumer.flow_active = False
     await bench.take(SOURCE, 0, 1)
-    bench.path.drop_parked()
+    bench.lanes.drop_parked()
     bench.app.consumer.flow_active = True
     await bench.go_on()
     await bench.take(OTHER, 0)
     await a_while()
-    assert (bench.position, bench.path.parked) == (0, set())
+    assert (bench.position, bench.lanes.parked) == (0, set())
     assert bench.answered() == others(0)
 
 
@@ -481,7 +481,7 @@ async def test_parked_events_of_an_older_generation_are_never_taken() -> None:
     await bench.take(SOURCE, 0, 1)
     bench.rebalance(source=0)
     bench.app.consumer.flow_active = True
-    assert bench.path.parked == set()
+    assert bench.lanes.parked == set()
     await bench.go_on()
     assert bench.answerer.lists == []
 
@@ -540,7 +540,7 @@ async def test_a_cancelled_take_leaves_no_batch_of_its_turn_behind() -> None:
     taking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await taking
-    assert bench.path.in_flight == 2, "the drain waits for it"
+    assert bench.lanes.in_flight == 2, "the drain waits for it"
     gate.open.set()
     await soon(lambda: bench.position == 5)
     assert bench.answered() == answers_of(*range(5))
@@ -553,10 +553,10 @@ async def test_a_cancelled_take_leaves_no_batch_of_its_turn_behind() -> None:
 async def test_records_of_other_topics_pass_by_as_they_are() -> None:
     bench = Bench()
     others = {TP("else", 0): [Fetched(3)], TP("more", 2): [Fetched(9)]}
-    left = await bench.path.take({SOURCE: [Fetched(0)], **others}, 1)
+    left = await bench.lanes.take({SOURCE: [Fetched(0)], **others}, 1)
     assert left == others
     assert bench.answered() == answers_of(0)
-    assert await bench.path.take(others, 1) == others
+    assert await bench.lanes.take(others, 1) == others
     assert len(bench.app.pulses) == 1, "with nothing of ours there is nothing to do"
 
 

@@ -1,0 +1,256 @@
+"""The thread that owns the aiokafka consumer: fetches, seeks, and a place in the group.
+
+1. Fetch wait: Faust hard-codes 1,500 ms, and the embedded broker sleeps it through instead of
+   long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms.
+2. Read committed: unless Faust writes transactions itself, upstream also reads records of
+   transactions that are still open, or were aborted.
+3. Tills first: what is answered in lists is fetched first, up to 1,000 records a partition.
+4. Holes: which offsets the log does not have is seen here, in the thread that also seeks.
+5. Starts: without a commit, aiokafka leaves a partition where it is; here it is sought to its
+   start, also if its commit lies beyond its end.
+6. Ends: an error that ends the consumer's part in the group crashes the app, and leaving the group
+   at a stop takes no longer than some seconds.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import aiokafka
+from aiokafka import TopicPartition
+from faust.exceptions import ConsistencyError
+from faust.transport.drivers import aiokafka as faust_driver
+from faust.types import TP
+
+from posstream.kafka.topic_identity import topic_identity
+from posstream.streaming.patches import records
+from posstream.streaming.patches.watermarks import probed
+
+log = logging.getLogger(__name__)
+
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+#: Events answered in one step. It holds the event loop for some 10 ms.
+_LIST: Final = 1000
+_GROUP_WATCH_SECONDS: Final = 1.0
+#: How long the consumer may take to leave its group.
+_LEAVE_SECONDS: Final = 5
+
+
+class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: Offsets `[from, to)` that will never come, for the consumer to take.
+        self.holes: deque[tuple[TP, int, int]] = deque()
+        #: How often all partitions were sought.
+        self.seeks = 0
+        #: The offset that the next fetch of a partition should bring, once it was sought.
+        self._fetched_to: dict[TP, int] = {}
+        super().__init__(*args, **kwargs)
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._key_deserializer = records.as_read  # Faust takes none
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms
+        # One answer must get through within `client.REQUEST_SECONDS` on a slow link, too.
+        consumer._fetch_max_bytes = _FETCH_BYTES
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer, and watch over its place in the group."""
+        await super().on_start()
+        self.add_future(self._watch_group())
+
+    async def _watch_group(self) -> None:
+        # An error that aiokafka does not know ends its part in the group without a word: it is
+        # kept for callers of `getmany`, which Faust does not call.
+        while not self.should_stop:
+            await self.sleep(_GROUP_WATCH_SECONDS)
+            try:
+                self._ensure_consumer()._coordinator.check_errors()
+            except Exception as why:  # noqa: BLE001 - whatever it is, the worker is out
+                crash = self.app.crash(why)
+                asyncio.run_coroutine_threadsafe(crash, self.parent_loop)
+                return
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group, so that others go on at once, if its coordinator is there.
+
+        aiokafka stays in it for the whole session timeout if the worker has a name, looks for a
+        coordinator until there is one, and lets the cancellation of a fetch through, which ends
+        this thread without a word to those who wait for it.
+        """
+        if self._consumer is not None:
+            self._consumer._coordinator._group_instance_id = None
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await super().on_thread_stop()
+
+    async def fetch_noted(self, *args: Any) -> Mapping[TopicPartition, list[Any]]:
+        """Fetch as upstream does, and note what the log does not have."""
+        brought: Mapping[TopicPartition, list[Any]] = await super()._fetch_records(*args)
+        # Nothing is awaited from here on: no seek can come between a fetch and its account.
+        for tp, fetched in brought.items():
+            if tp in self._fetched_to:
+                self._note_holes(TP(*tp), fetched)
+        return brought
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP] | None,
+        timeout: float | None = None,  # noqa: ASYNC109 - upstream's
+        max_records: int | None = None,
+    ) -> Mapping[TopicPartition, list[Any]]:
+        """Fetch what tills wait for first, and wait for others only while tills have nothing."""
+        active = set(active_partitions or ())
+        answering = {tp for tp in active if tp.topic in self.app.answering}
+        fetches = _Fetches(self)
+        if answering:
+            await fetches.fetch(consumer, answering, 0, _LIST)
+        if not fetches.records:
+            await fetches.fetch(consumer, active_partitions, timeout, max_records)
+        elif others := active - answering:
+            await fetches.fetch(consumer, others, 0, max_records)
+        self._note_ends(consumer)
+        return fetches.records
+
+    def _note_ends(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Note what aiokafka passed over and no record follows: the marker of a transaction."""
+        subscription = consumer._subscription.subscription  # `position` would wait
+        assignment = subscription and subscription.assignment
+        for tp, expected in self._fetched_to.items():
+            state = assignment and assignment.state_value(tp)
+            if state and state.has_valid_position and state.position > expected:
+                self.holes.append((tp, expected, state.position))
+                self._fetched_to[tp] = state.position
+
+    def _note_holes(self, tp: TP, fetched: list[Any]) -> None:
+        """Note offsets that the log does not have: markers, compacted or expired records."""
+        expected, self._fetched_to[tp] = self._fetched_to[tp], fetched[-1].offset + 1
+        if fetched[0].offset < expected:
+            # aiokafka goes back to the start by itself; here those offsets count as taken.
+            raise ConsistencyError(
+                f"{tp.topic}, partition {tp.partition}, is not the log it was: offset "
+                f"{fetched[0].offset} came where {expected} was next; start again to read it anew"
+            )
+        if self._fetched_to[tp] - expected == len(fetched):
+            return
+        for record in fetched:
+            if record.offset > expected:
+                self.holes.append((tp, expected, record.offset))
+            expected = record.offset + 1
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Expect nothing of a partition until it is sought anew."""
+        self._fetched_to.clear()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek all partitions but the changelogs to where the group goes on.
+
+        Without a commit that is the start of the log; aiokafka leaves such a partition where it
+        is, although Faust drops what it fetches while it recovers and seeks back for it.
+
+        Returns:
+            the offset of each partition that was sought.
+        """
+        starts: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return starts
+
+    async def _seek_to_committed(self) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        changelogs = self.app.tables.changelog_topics
+        tps = [TP(*tp) for tp in consumer.assignment() if tp.topic not in changelogs]
+        starts = {tp: await consumer.committed(tp) for tp in tps}
+        await self._forget_beyond_end(starts)
+        never = [tp for tp, at in starts.items() if at is None]
+        if never:
+            starts |= {TP(*tp): at for tp, at in (await consumer.beginning_offsets(never)).items()}
+        # Together, without an await: see `fetch_noted`.
+        self.seeks += 1
+        for tp, at in starts.items():
+            consumer.seek(TopicPartition(*tp), at)
+            self._fetched_to[tp] = at
+        return starts
+
+    async def offsets_since(self, since_ms: int, tps: Iterable[TP]) -> Mapping[TP, int | None]:
+        """Per partition the first offset that is not older; None if all are."""
+        found = await self.call_thread(
+            self._ensure_consumer().offsets_for_times, dict.fromkeys(tps, since_ms)
+        )
+        return {TP(*tp): at and at.offset for tp, at in found.items()}
+
+    def highwater(self, tp: TP) -> int | None:
+        """The offset up to which a partition can be read, as the last fetch told it."""
+        end, stable = self._ends(tp)
+        return end if stable is None else stable
+
+    def held_back(self, tp: TP) -> tuple[int, int]:
+        """The offset up to which a partition can be read, and how many records lie behind it.
+
+        An open transaction holds those back.
+        """
+        end, stable = self._ends(tp)
+        return (0, 0) if end is None or stable is None else (stable, end - stable)
+
+    def _ends(self, tp: TP) -> tuple[int | None, int | None]:
+        consumer = self._ensure_consumer()
+        try:
+            return consumer.highwater(tp), consumer.last_stable_offset(tp)
+        except AssertionError:  # aiokafka's: the partition was revoked this moment
+            return None, None
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has; upstream asks the group's leader."""
+        known: set[int] | None = None
+        with contextlib.suppress(KeyError):  # renewed in the consumer's thread this moment
+            known = self._consumer and self._consumer.partitions_for_topic(topic)
+        return len(known) if known else None
+
+    async def topic_identity(self, topic: str) -> str | None:
+        """The ids of the cluster and of a topic; None if the broker has none for topics."""
+        client = self._ensure_consumer()._client
+        identity: str | None = await self.call_thread(topic_identity, client, topic)
+        return identity
+
+    async def _forget_beyond_end(self, commits: dict[TP, int | None]) -> None:
+        """Take a commit beyond the end for none: its topic was made again, or cut.
+
+        aiokafka would read from the start, too, but commits would stay where they are.
+        """
+        ends = await self._highwaters([tp for tp, at in commits.items() if at])
+        for tp, end in ends.items():
+            at = commits[TP(*tp)]
+            if at is not None and at > (end or 0):
+                log.warning("%s ends at %s, and %d was committed: it is read anew", tp, end, at)
+                commits[TP(*tp)] = None
+
+    async def _highwaters(self, partitions: list[TP]) -> Mapping[TP, int]:
+        ends = dict(await super()._highwaters(partitions))
+        if self.app.tuning.probe_watermarks:
+            servers = faust_driver.server_list(self.transport.url, self.transport.default_port)
+            ends |= await probed(servers, {tp: end for tp, end in ends.items() if end})
+        return ends
+
+
+class _Fetches:
+    """The records of several fetches; those from before a seek are dropped: they come again."""
+
+    def __init__(self, thread: ConsumerThread) -> None:
+        self._thread = thread
+        self._seeks = thread.seeks
+        self.records: dict[TopicPartition, list[Any]] = {}
+
+    async def fetch(self, *args: Any) -> None:
+        """Fetch once more."""
+        fetched = await self._thread.fetch_noted(*args)
+        if self._seeks != self._thread.seeks:
+            self._seeks = self._thread.seeks
+            self.records.clear()
+        for tp, more in fetched.items():
+            self.records[tp] = [*self.records.get(tp, ()), *more]

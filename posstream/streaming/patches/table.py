@@ -1,0 +1,114 @@
+"""Faust's table in our store: written outside of streams, and sure of what the broker has.
+
+Faust takes a table's partition from the event that a stream is at, but a call may end when the
+stream is long at another event, or there is no stream at all. So `put_at` and `remove_at` name the
+partition by a stand-in for that event.
+"""
+
+import asyncio
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from faust.streams import _current_event
+from faust.types import TP
+
+from posstream.domain.errors import StartRefused
+from posstream.streaming.patches.store import Store
+
+
+@dataclass(slots=True, weakref_slot=True)
+class _StandIn:
+    """Stands for a stream's event: Faust asks it which partition of the table is meant."""
+
+    message: "_StandInMessage"
+
+
+@dataclass(slots=True)
+class _StandInMessage:
+    topic: str
+    partition: int
+
+
+@contextmanager
+def _standing_in(tp: TP) -> Iterator[None]:
+    event = _StandIn(_StandInMessage(*tp))  # Faust holds it weakly
+    token = _current_event.set(weakref.ref(event))
+    try:
+        yield
+    finally:
+        _current_event.reset(token)
+
+
+class Table(faust.Table):
+    """A table in our store, that knows which of its changes the broker has."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._unacknowledged: set[asyncio.Future[Any]] = set()
+        super().__init__(*args, **options)
+
+    def send_changelog(self, *args: Any, **options: Any) -> Any:
+        """Send a change; see `acknowledged`."""
+        future = super().send_changelog(*args, **options)
+        self._unacknowledged.add(future)
+        future.add_done_callback(self._unacknowledged.discard)
+        return future
+
+    def _verify_source_topic_partitions(self, source_topic: str) -> None:
+        """Do nothing: upstream ends the worker at its next write after partitions were added.
+
+        An entry's partition follows from its key (see `customer_cache.home`), and added partitions
+        are no reason to stop: see `co_partitioning`.
+        """
+
+    async def acknowledged(self) -> None:
+        """Wait until the broker has every change that was made so far.
+
+        Raises:
+            KafkaError: if it refused one.
+        """
+        await asyncio.gather(*self._unacknowledged)
+
+    def put_at(self, tp: TP, key: bytes, value: bytes) -> None:
+        """Keep a value in the partition of a source topic's partition, outside of any stream."""
+        with _standing_in(tp):
+            self[key] = value
+
+    def remove_at(self, tp: TP, key: bytes) -> bool:
+        """Remove a key, from the changelog too (a tombstone); whether there was one."""
+        with _standing_in(tp):
+            # Besides: Faust learns by the `get` in which partition it has to delete.
+            if self.get(key) is None:
+                return False
+            del self[key]
+        return True
+
+    def is_assigned(self, topic: str, partition: int) -> bool:
+        """Whether this worker has a partition; `assigned_actives` would build a set of them all."""
+        return partition in self.app.assignor._assignment.actives.get(topic, ())
+
+    def reset_state(self) -> None:
+        """Delete the table's files (`faust reset`), unless a worker has the data directory."""
+        try:
+            self.app.membership.claim()
+        except StartRefused as why:
+            sys.exit(f"error: {why}")
+        super().reset_state()
+
+    def _new_store_by_url(self, url: Any) -> Store:
+        return Store(
+            url,
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer,
+            value_type=self.value_type,
+            loop=self.loop,
+            options=self.options,
+        )

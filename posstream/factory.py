@@ -17,22 +17,22 @@ from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.lookup import CustomerLookup
-from agents.customer_lookup.read_model.erasure import SqlErasure
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.topics import CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
+from agents.customer_lookup.topics import CONSUMED, CUSTOMER_IDENTIFIED, DEAD_LETTERS, REKEYED
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.editing import LiveConfiguration
 from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
-from posstream.dead_letters.box import DeadLetterTopic
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import STALLED_SECONDS, WorkerHealth
 from posstream.kafka.topics import APP_ID
 from posstream.metrics import Metrics
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.projector import ProjectionAgent
 from posstream.read_model.reading import create_reading_engine
@@ -100,6 +100,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     cache = CustomerCacheTable(app, partitions=settings.topic_partitions)
     dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
     dead_letters = DeadLetters(
+        topic=DEAD_LETTERS,
         publish=dead_letter_writer.write,
         clock=clock,
         metrics=metrics,
@@ -159,8 +160,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         answers=answers,
         configuration=live,
         breaker=lookup.breaker,
-        forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
-        dead_letters=DeadLetterTopic(settings.bootstrap_servers),
+        forgetting=CustomerForgetting(
+            plugins=find_plugins(), engine=engine, publish=publisher.publish, clock=clock
+        ),
+        dead_letters=DeadLetterBox(settings.bootstrap_servers, find_plugins()),
         drills=drills,
         directory_trial=DirectoryTrial(
             directory,

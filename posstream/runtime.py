@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from agents.customer_lookup.configuration import PluginConfiguration
 from agents.customer_lookup.directory.http import HttpDirectory
 from agents.customer_lookup.lookup import CustomerLookup
-from agents.customer_lookup.topics import TOPICS
+from agents.customer_lookup.topics import CACHE, TOPICS
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.writer import DeadLetterWriter
@@ -84,6 +84,7 @@ class Runtime:
         cluster = await prepare_topics(
             settings.bootstrap_servers,
             TOPICS,
+            tables=[CACHE],
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
         )
@@ -93,7 +94,11 @@ class Runtime:
             tuning = dataclasses.replace(
                 tuning, session_timeout_seconds=settings.session_timeout_seconds
             )
-        kept_ms = None if embedded else await tombstones_kept_ms(settings.bootstrap_servers)
+        kept_ms = (
+            None
+            if embedded
+            else await tombstones_kept_ms(settings.bootstrap_servers, [CACHE.changelog.name])
+        )
         if kept_ms is not None:
             tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
         self._app.tune(tuning)

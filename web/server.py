@@ -13,7 +13,7 @@ from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS, Sampler
 from agents.customer_lookup.ports import ReadModel
 from posstream.configuration.editing import LiveConfiguration
-from posstream.dead_letters.ports import DeadLetterBox
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.kafka.record import EventPublisher

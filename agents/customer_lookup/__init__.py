@@ -3,6 +3,7 @@
 from typing import Final
 
 from agents.customer_lookup import topics
+from agents.customer_lookup.forgetting import FORGETTING
 from posstream.plugin import Built, Kit, Plugin
 
 
@@ -25,4 +26,6 @@ PLUGIN: Final = Plugin(
     ),
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    tables=(topics.CACHE,),
+    forgetting=FORGETTING,
 )

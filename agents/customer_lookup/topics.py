@@ -6,10 +6,11 @@ from posstream.kafka.topics import (
     APP_ID,
     CUSTOMER_FORGOTTEN,
     DAY_MS,
-    DEAD_LETTER_MAX_BYTES,
     PLUGIN_CONFIGURATION,
     TopicSpec,
+    dead_letter_topic,
 )
+from posstream.streaming.table_spec import TableSpec
 
 CUSTOMER_IDENTIFIED: Final = "customer-identified"
 CUSTOMER_DATA_FETCHED: Final = "customer-data-fetched"
@@ -68,19 +69,13 @@ TOPICS: Final = (
         PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
     ),
     TopicSpec(OUTAGE_DRILLS, "fixed", "OutageDrill (internal)", -1, "compact", partitions=1),
-    TopicSpec(
-        DEAD_LETTERS,
-        "as received",
-        "as received",
-        30 * DAY_MS,
-        extra={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)},
-    ),
+    dead_letter_topic(DEAD_LETTERS),
     _CHANGELOG,
 )
 
-#: Topics whose partitions must be as many as the cache's changelog: an event's or a
-#: command's partition is its cache entry's partition.
-CO_PARTITIONED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS, CACHE_CHANGELOG)
+#: An event's or a command's partition is its cache entry's partition.
+CACHE: Final = TableSpec(CACHE_TABLE, _CHANGELOG, (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS))
+CO_PARTITIONED: Final = CACHE.topics
 
 #: Topics that hold events of customers: nobody can take single ones out.
 HOLDING_CUSTOMERS: Final = tuple(

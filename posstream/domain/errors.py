@@ -54,6 +54,8 @@ class DeadLetterReason(StrEnum):
     NOT_AN_OBJECT = "NOT_AN_OBJECT"
     MISSING_FIELD = "MISSING_FIELD"
     INVALID_FIELD = "INVALID_FIELD"
+    #: The plugin's own code raised on the message.
+    PLUGIN_FAILED = "PLUGIN_FAILED"
 
 
 class StorageFailed(PosstreamError):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agents.customer_lookup.topics import TOPICS
+from agents.customer_lookup.topics import CACHE, TOPICS
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.kafka.preflight import ask_topics
 from posstream.read_model.asking import ask
@@ -126,6 +126,7 @@ async def _broker(start: Start) -> Outcome:
         missing = await ask_topics(
             settings.bootstrap_servers,
             TOPICS,
+            tables=[CACHE],
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
             patience_seconds=start.patience_seconds,

@@ -11,7 +11,7 @@ partition from then on. A worker that runs meanwhile goes on with its own count:
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED, CUSTOMER_IDENTIFIED
@@ -61,7 +61,7 @@ class CoPartitioning:
     def misfit(self) -> str | None:
         """A sentence with what is wrong and what to do; None if the counts fit."""
         counts = {topic: count for topic in CO_PARTITIONED if (count := self._count(topic))}
-        return misfit(counts, self._partitions)
+        return misfit(CO_PARTITIONED, counts, self._partitions)
 
     def _count(self, topic: str) -> int:
         """How many partitions a topic has; 0 while that is not known."""
@@ -79,11 +79,12 @@ def partitions_of_client(client: str) -> int | None:
     return None if told is None else int(told[1])
 
 
-def misfit(counts: Mapping[str, int], expected: int) -> str | None:
+def misfit(topics: Sequence[str], counts: Mapping[str, int], expected: int) -> str | None:
     """A sentence about topics that do not have the number of partitions that a worker counts.
 
     Args:
-        counts: topic -> partitions, of co-partitioned topics.
+        topics: co-partitioned topics.
+        counts: topic -> partitions, of those topics that there are.
         expected: POSSTREAM_TOPIC_PARTITIONS.
     """
     wrong = {topic: count for topic, count in counts.items() if count != expected}
@@ -97,7 +98,7 @@ def misfit(counts: Mapping[str, int], expected: int) -> str | None:
         )
     most = max(expected, *counts.values())
     return (
-        f"{said}: {', '.join(CO_PARTITIONED)} must all have the same number, because an event's "
+        f"{said}: {', '.join(topics)} must all have the same number, because an event's "
         f"partition is its cache entry's partition. Run `posstream topics grow {most}`, and start "
         f"the workers again with POSSTREAM_TOPIC_PARTITIONS={most}"
     )

@@ -14,7 +14,6 @@ from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS
 from agents.customer_lookup.ports import ReadModel
-from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
@@ -112,7 +111,7 @@ def application_of(
         answers=view.answers,
         configuration=live_configuration(view.store, view.topic),
         breaker=lambda: ("http://directory/", view.breaker),
-        forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
+        forgetting=view.erasure.forgetting(),
         dead_letters=view.dead_letters,
         drills=view.drills,
         directory_trial=DirectoryTrial(view.directory, card_guard=True),

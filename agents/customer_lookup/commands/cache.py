@@ -1,13 +1,11 @@
 """`posstream cache`: forget cached customers, through the topic that every worker reads."""
 
-import aiokafka
-
 from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import Evict, EvictPrefix
 from agents.customer_lookup.topics import CACHE_COMMANDS
 from posstream.domain.payment_card import mask
-from posstream.kafka.answering import answering
 from posstream.kafka.partition_counts import partitions_of
+from posstream.kafka.writer import TopicWriter
 from posstream.settings import Settings
 
 
@@ -19,18 +17,16 @@ async def evict(settings: Settings, command: Evict | EvictPrefix) -> int:
 
     Raises:
         BrokerUnreachable: if no broker answers, or it does not acknowledge.
+        PublishFailed: if it refuses the command.
     """
     servers = settings.bootstrap_servers
     partitions = (await partitions_of(servers, [CACHE_COMMANDS])).get(CACHE_COMMANDS, 0)
     if not partitions:
         print(f"nothing to evict: no worker ever ran on this broker ({CACHE_COMMANDS})")
         return 1
-    with answering(servers):
-        async with aiokafka.AIOKafkaProducer(bootstrap_servers=servers, acks="all") as producer:
-            for record in events.commanded(command, partitions):
-                await producer.send_and_wait(
-                    record.topic, record.value, key=record.key, partition=record.partition
-                )
+    async with TopicWriter(servers) as writer:
+        for record in events.commanded(command, partitions):
+            await writer.write(record)
     print(f"the broker has it: every worker forgets {_what(command)}")
     return 0
 

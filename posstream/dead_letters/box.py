@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import heapq
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -96,7 +96,7 @@ class DeadLetterBox:
     def __init__(
         self,
         brokers: Brokers,
-        plugins: Sequence[Plugin],
+        plugins: Iterable[Plugin],
         *,
         patience_seconds: float | None = _PATIENCE_SECONDS,
     ) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import click
 
-from posstream.commands import dlq, export, forget
+from agents.customer_lookup.commands import cache
+from posstream.commands import dlq, export, forget, topics
 from posstream.configuration.editing import Note
 from posstream.domain.errors import InvalidSettings, PosstreamError
 from posstream.settings import Settings, unknown_settings
@@ -154,60 +155,10 @@ def schema() -> None:
 main.add_command(dlq.command)
 
 
-@main.group()
-def cache() -> None:
-    """Forget cached customers."""
-
-
-@cache.command("evict")
-@click.argument("identifier", required=False)
-@click.option("--prefix", help="All whose normalised identifiers start so, like +4930.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def cache_evict(identifier: str | None, prefix: str | None, *, everything: bool, yes: bool) -> None:
-    """Forget the cached customer of IDENTIFIER (phone, e-mail or card), of all workers.
-
-    The next scan asks the directory again. Exits with 0 once the broker has the command.
-    """
-    from agents.customer_lookup.cache_commands import InvalidEviction, eviction
-    from agents.customer_lookup.commands.cache import evict
-
-    settings = _settings()
-    command = eviction(
-        identifier=identifier,
-        prefix=prefix,
-        everything=everything,
-        card_guard=settings.payment_card_guard,
-    )
-    if isinstance(command, InvalidEviction):
-        raise click.UsageError(command.why)
-    if everything and not yes:
-        click.confirm("Forget all cached customers? Each next scan is a call", abort=True)
-    _exit(evict(settings, command))
-
-
+main.add_command(cache.command)
 main.add_command(forget.command)
 main.add_command(export.command)
-
-
-@main.group()
-def topics() -> None:
-    """Work on the topics that posstream makes."""
-
-
-@topics.command("grow")
-@click.argument("partitions", type=click.IntRange(1, 1000))
-def topics_grow(partitions: int) -> None:
-    """Give the co-partitioned topics PARTITIONS partitions, and move the cache's entries.
-
-    These are the topics whose partition tells where a customer's cache entry is. Workers may go on
-    meanwhile: they answer, and keep no new customers until they are started again with
-    POSSTREAM_TOPIC_PARTITIONS=PARTITIONS. If the command is interrupted, run it again. Exits with 1
-    if it is refused, or without a broker.
-    """
-    from posstream.commands.topics import grow
-
-    _exit(grow(_settings(), partitions))
+main.add_command(topics.command)
 
 
 @main.group()

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
+
+from posstream.commands.running import read_settings, run
 from posstream.domain.errors import GrowthRefused
 from posstream.kafka.connection import Brokers, administering
 from posstream.kafka.growth import add_partitions, counted_by_workers, until_shared
@@ -16,6 +19,24 @@ from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from posstream.streaming.co_partitioning import METADATA_SECONDS
 from tables.moving import Change, misplaced, move
+
+
+@click.group("topics")
+def command() -> None:
+    """Work on the topics that posstream makes."""
+
+
+@command.command("grow")
+@click.argument("partitions", type=click.IntRange(1, 1000))
+def _grow_command(partitions: int) -> None:
+    """Give the co-partitioned topics PARTITIONS partitions, and move the cache's entries.
+
+    These are the topics whose partition tells where a customer's cache entry is. Workers may go on
+    meanwhile: they answer, and keep no new customers until they are started again with
+    POSSTREAM_TOPIC_PARTITIONS=PARTITIONS. If the command is interrupted, run it again. Exits with 1
+    if it is refused, or without a broker.
+    """
+    run(grow(read_settings(), partitions))
 
 
 async def grow(settings: Settings, partitions: int) -> int:

@@ -5,12 +5,13 @@ from typing import Any
 
 from posstream.configuration.configurations import Configurations
 from posstream.configuration.topic import ConfigurationReader
-from posstream.dead_letters.box import DeadLetterTopic
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
 from posstream.kafka.topics import APP_ID
+from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.plugin import Kit, Plugin
 from posstream.plugins.failures import EventFailures
@@ -58,6 +59,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         settings.bootstrap_servers, configurations.followers(metrics)
     )
     dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
+    writer = TopicWriter(settings.bootstrap_servers)
 
     def make(plugin: Plugin) -> RunningPlugin:
         app = StreamingApp(
@@ -70,6 +72,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
             **options,
         )
         dead_letters = DeadLetters(
+            topic=plugin.dead_letters or "",
             publish=dead_letter_writer.write,
             clock=clock,
             metrics=metrics,
@@ -100,13 +103,15 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         return RunningPlugin(app, built, watch)
 
     supervisor = Supervisor(
-        settings.plugins, make=make, prepare=lambda app: runtime.prepare(app), metrics=metrics
+        settings.plugins,
+        make=make,
+        prepare=lambda app: runtime.prepare(app),  # noqa: PLW0108 - it is made below
+        metrics=metrics,
     )
     metrics.held_by_transactions.set_function(
         lambda: sum(it.watch.held_back for it in supervisor.running.values())
     )
     host.host(supervisor)
-    publisher = supervisor.running["customer_lookup"].built.ports.publisher
     web = create_web(
         settings=settings,
         plugins=settings.plugins.loaded,
@@ -115,8 +120,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         health=WorkerHealth(host, supervisor),
         metrics=metrics,
         configurations=configurations,
-        forgetting=CustomerForgetting(erasure=_erasure(engine), publish=publisher.publish),
-        dead_letters=DeadLetterTopic(settings.bootstrap_servers),
+        forgetting=CustomerForgetting(
+            plugins=settings.plugins, engine=engine, publish=writer.write, clock=clock
+        ),
+        dead_letters=DeadLetterBox(settings.bootstrap_servers, settings.plugins),
         graphiql=GraphiQL.find(),
     )
     for name, why in web.failures.items():
@@ -129,6 +136,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         web=web.application,
         configuration_reader=configuration_reader,
         dead_letter_writer=dead_letter_writer,
+        writer=writer,
         metrics=metrics,
         plugins=settings.plugins,
     )
@@ -138,9 +146,3 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         supervisor,
     )
     return host
-
-
-def _erasure(engine: Any) -> Any:
-    import importlib
-
-    return importlib.import_module("agents.customer_lookup.read_model.erasure").SqlErasure(engine)

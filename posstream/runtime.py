@@ -13,6 +13,7 @@ from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, DatabaseUnusable, StartRefused
 from posstream.kafka import embedded_broker
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
+from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.read_model.migrate import upgrade
@@ -45,6 +46,7 @@ class Runtime:
         web: Application,
         configuration_reader: ConfigurationReader,
         dead_letter_writer: DeadLetterWriter,
+        writer: TopicWriter,
         metrics: Metrics,
         plugins: Sequence[Plugin],
     ) -> None:
@@ -56,6 +58,7 @@ class Runtime:
         self._web_server: WebServer | None = None
         self._configuration_reader = configuration_reader
         self._dead_letter_writer = dead_letter_writer
+        self._writer = writer
         self._plugins = plugins
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
@@ -147,6 +150,7 @@ class Runtime:
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
         await self._dead_letter_writer.close()
+        await self._writer.close()
         await self._projections.close()
         await self._database.close()
         await self._configuration_reader.close()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import CONFIGURATION
 from agents.customer_lookup.events.declared import EVENTS
+from agents.customer_lookup.forgetting import FORGETTING
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.read_model.part import READ_MODEL
 from agents.customer_lookup.settings import SETTINGS
@@ -51,4 +52,5 @@ PLUGIN: Final = Plugin(
     graphql=_graphql,
     pages=_pages,
     read_model=READ_MODEL,
+    forgetting=FORGETTING,
 )

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
-from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.domain.errors import DatabaseAway
+from posstream.kafka.reader import GrouplessReader, topic_reader
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import projections
@@ -48,11 +48,13 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
     started = time.monotonic()
     plugins = find_plugins()
     # The broker first, so that errors of the database do not pass for the broker's.
-    async with topic_reader(settings.bootstrap_servers) as reader, opened(settings) as engine:
-        parts = [it.read_model for it in plugins if it.read_model is not None]
-        tables = ReadModelTables(engine, parts)
-        replayed = [(it.make(engine), it.topics) for it in projections(plugins)]
-        topics = list(dict.fromkeys(topic for _, some in replayed for topic in some))
+    plugins_parts = [it.read_model for it in plugins if it.read_model is not None]
+    projecting = projections(plugins)
+    topics = list(dict.fromkeys(topic for it in projecting for topic in it.topics))
+    brokers = settings.bootstrap_servers
+    async with topic_reader(brokers, *topics) as reader, opened(settings) as engine:
+        tables = ReadModelTables(engine, plugins_parts)
+        replayed = [(it.make(engine), it.topics) for it in projecting]
         before = await tables.counts()
         if drop:
             losses = await _losses(reader, topics, tables, before)
@@ -77,7 +79,7 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
 
 
 async def _losses(
-    reader: TopicReader,
+    reader: GrouplessReader,
     topics: Sequence[str],
     tables: ReadModelTables,
     before: Mapping[str, int],
@@ -99,7 +101,9 @@ async def _losses(
     return losses
 
 
-async def _replay(reader: TopicReader, replayed: Sequence[tuple[Projection, Sequence[str]]]) -> int:
+async def _replay(
+    reader: GrouplessReader, replayed: Sequence[tuple[Projection, Sequence[str]]]
+) -> int:
     count = 0
     for projection, topics in replayed:
         async for batch in _batches(reader, topics, "replayed"):
@@ -120,7 +124,7 @@ async def _apply(projection: Projection, batch: Sequence[ProjectedEvent]) -> Non
 
 
 async def _batches(
-    reader: TopicReader, topics: Sequence[str], done: str
+    reader: GrouplessReader, topics: Sequence[str], done: str
 ) -> AsyncIterator[Sequence[ProjectedEvent]]:
     """All that the topics have now, in batches; how far it is, on stderr from time to time."""
     batch: list[ProjectedEvent] = []

@@ -199,8 +199,8 @@ class Supervisor(Service):
             await self._change(seat, PluginState.RUNNING)
         await end
         start.cancel()
-        reason: BaseException | None = app.crash_reason
-        return reason or StartupFailed("its app was stopped")
+        crash_reason: BaseException | None = app.crash_reason
+        return crash_reason or StartupFailed("its app was stopped")
 
     async def _stop(self, seat: _Seat) -> None:
         """Stop a plugin's app once, and wait for its end."""

@@ -1,23 +1,33 @@
-"""The `posstream` command. Each subcommand is one module of `posstream.commands`."""
+"""The `posstream` command: the commands of the platform, and those of the plugins found.
 
-import asyncio
-import logging
+A command's module is imported when the command is used or listed. It is the one place of the
+command: options, help, exit codes and work.
+"""
+
+import importlib
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from posstream.commands.running import read_settings, run
 from posstream.configuration.editing import Note
-from posstream.domain.errors import DeadLetterReason, InvalidSettings, PosstreamError
+from posstream.domain.errors import DeadLetterReason
 from posstream.domain.identifier import Identifier, normalise
+from posstream.plugin import Plugin
+from posstream.plugins.discovery import find_plugins
 from posstream.resilience.clock import SystemClock
-from posstream.settings import Settings, unknown_settings
 from posstream.startup.process import own_process
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from posstream.dead_letters.letter import Address
 
+#: Each is `command` in the module of its name in `posstream.commands`.
+_COMMANDS: Final = ("check", "dev", "schema", "topics")
 _REASON: Final = click.Choice([str(reason) for reason in DeadLetterReason], case_sensitive=False)
 _EPILOG = """
 Settings are environment variables that start with POSSTREAM_; docs/reference/settings.md lists
@@ -25,8 +35,16 @@ them. In production run workers with: faust -A posstream.app worker -l info
 """
 
 
-class _Commands(click.Group):
-    """The group of commands: each one first sets up its process (`own_process`)."""
+class Commands(click.Group):
+    """The group of commands: each one first sets up its process (`own_process`).
+
+    Args:
+        find: the plugins whose commands it has beside the platform's.
+    """
+
+    def __init__(self, *args: Any, find: Callable[[], Sequence[Plugin]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._find = find
 
     def make_context(
         self,
@@ -40,8 +58,34 @@ class _Commands(click.Group):
         given = [it.encode(errors="surrogateescape").decode(errors="replace") for it in args]
         return super().make_context(info_name, given, parent, **extra)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, sorted."""
+        return sorted({*super().list_commands(ctx), *_COMMANDS, *self._of_plugins})
 
-@click.group(cls=_Commands, epilog=_EPILOG)
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name; the platform's own need no plugin."""
+        if cmd_name in _COMMANDS:
+            module = importlib.import_module(f"posstream.commands.{cmd_name}")
+            command: click.Command = module.command
+            return command
+        return super().get_command(ctx, cmd_name) or self._of_plugins.get(cmd_name)
+
+    @cached_property
+    def _of_plugins(self) -> "Mapping[str, click.Command]":
+        """The plugins' commands by name. A plugin whose commands fail has a line on stderr."""
+        found: dict[str, click.Command] = {}
+        for plugin in self._find():
+            try:
+                commands = [] if plugin.commands is None else plugin.commands()
+            except Exception as why:  # noqa: BLE001 - foreign code: the other commands stay
+                print(f"warning: no commands of plugin {plugin.name}: {why!r}", file=sys.stderr)
+                continue
+            for command in commands:
+                found.setdefault(str(command.name), command)
+        return found
+
+
+@click.group(cls=Commands, find=find_plugins, epilog=_EPILOG)
 @click.version_option(package_name="posstream")
 def main() -> None:
     """Customer lookup at the till, as a stream processor.
@@ -49,111 +93,6 @@ def main() -> None:
     posstream consumes the topic customer-identified, finds the customer (cache first, else the
     retailer's API) and publishes customer-data-fetched or customer-lookup-failed.
     """
-
-
-@main.command()
-@click.option(
-    "-l",
-    "--loglevel",
-    default="warning",
-    show_default=True,
-    type=click.Choice(["debug", "info", "warning", "error"]),
-)
-def dev(loglevel: str) -> None:
-    """Run everything in the foreground until Ctrl-C.
-
-    Starts an embedded, memory-only broker (unless POSSTREAM_BROKER names yours), a worker and
-    the web view, and prints their addresses. Made for first steps and tests, not for production:
-    topics are forgotten at the end; the read model in POSSTREAM_DATADIR stays.
-    """
-    from posstream.commands.dev import run
-
-    for warning in unknown_settings():
-        print(f"warning: {warning}", file=sys.stderr)
-    settings = _settings()
-    try:
-        run(settings, loglevel)
-    except PosstreamError as why:
-        _refuse(why)
-
-
-@main.command()
-def demo() -> None:
-    """Show the quick test end to end, step by step, with timings.
-
-    Starts a posstream of its own on free ports, starts a basket, scans a known phone twice and
-    an unknown one, and shows each answer as it arrives on the topics, then the customer from
-    GraphQL. Exits with 0 if everything was right.
-    """
-    from agents.customer_lookup.commands.demo import demo as run
-
-    _exit(run())
-
-
-@main.command()
-@click.option(
-    "--identifier",
-    default="+1234567890",
-    show_default=True,
-    help="The customer to ask the directory for, once.",
-)
-def check(identifier: str) -> None:
-    """Check settings, broker, read model and directory; change nothing.
-
-    Exits with 1 if a worker could not start or not answer.
-    """
-    from posstream.commands.check import check as run
-
-    _exit(run(_settings(), identifier))
-
-
-@main.command()
-@click.argument("basket_id")
-@click.argument("identifier")
-@click.option("--wait", default=15.0, show_default=True, help="Seconds to wait for the answer.")
-def send(basket_id: str, identifier: str, wait: float) -> None:
-    """Scan IDENTIFIER (phone, e-mail or card) into basket BASKET_ID and print the answer.
-
-    Sends one customer-identified event as a till would. Exits with 0 if the customer was found,
-    1 if not, 2 if no answer came in time.
-    """
-    from agents.customer_lookup.commands.send import send as run
-
-    _exit(run(_settings(), basket_id, identifier, wait))
-
-
-@main.command()
-@click.argument("action", required=False, type=click.Choice(["open", "close", "reset"]))
-def breaker(action: str | None) -> None:
-    """Show the circuit breaker of the worker at this machine's web view, or work it by hand.
-
-    open lets no call to the directory through, close lets all through whatever fails, and reset
-    goes by the rules again. It is this worker's breaker only; each worker has its own.
-    """
-    from agents.customer_lookup.commands.breaker import breaker as run
-
-    _exit(run(_settings(), action))
-
-
-@main.command()
-@click.argument("basket_id")
-def explain(basket_id: str) -> None:
-    """Say why the till of basket BASKET_ID got its answers, step by step.
-
-    Reads the database alone. Exits with 1 if nothing of the basket was seen, or without a
-    database.
-    """
-    from agents.customer_lookup.commands.explain import explain as run
-
-    _exit(run(_settings(), basket_id))
-
-
-@main.command()
-def schema() -> None:
-    """Print the GraphQL schema in SDL, the schema definition language."""
-    from posstream.commands.schema import sdl
-
-    print(sdl(), end="")
 
 
 @main.group()
@@ -181,7 +120,11 @@ def dlq_list(reason: str | None, since: str | None, limit: int, *, as_json: bool
         raise click.BadParameter(
             "must be like 2h, 30m or 7d, or an ISO-8601 time", param_hint="--since"
         )
-    _exit(list_letters(_settings(), reason=reason, since_ms=since_ms, limit=limit, as_json=as_json))
+    run(
+        list_letters(
+            read_settings(), reason=reason, since_ms=since_ms, limit=limit, as_json=as_json
+        )
+    )
 
 
 @dlq.command("show")
@@ -193,7 +136,7 @@ def dlq_show(address: str) -> None:
     """
     from posstream.commands.dlq import show_letter
 
-    _exit(show_letter(_settings(), _addresses([address])[0]))
+    run(show_letter(read_settings(), _addresses([address])[0]))
 
 
 @dlq.command("replay")
@@ -223,13 +166,13 @@ def dlq_replay(  # noqa: PLR0913 - one for each option
     if [bool(addresses), reason is not None, everything].count(True) != 1:
         raise click.UsageError("give addresses, or --reason, or --all")
     outcome = replay(
-        _settings(),
+        read_settings(),
         Selection(_addresses(addresses), reason),
         dry_run=dry_run,
         again=again,
         confirm=lambda question: yes or click.confirm(question),
     )
-    _exit(outcome)
+    run(outcome)
 
 
 def _addresses(given: Sequence[str]) -> "list[Address]":
@@ -244,38 +187,6 @@ def _addresses(given: Sequence[str]) -> "list[Address]":
     return read
 
 
-@main.group()
-def cache() -> None:
-    """Forget cached customers."""
-
-
-@cache.command("evict")
-@click.argument("identifier", required=False)
-@click.option("--prefix", help="All whose normalised identifiers start so, like +4930.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def cache_evict(identifier: str | None, prefix: str | None, *, everything: bool, yes: bool) -> None:
-    """Forget the cached customer of IDENTIFIER (phone, e-mail or card), of all workers.
-
-    The next scan asks the directory again. Exits with 0 once the broker has the command.
-    """
-    from agents.customer_lookup.cache_commands import InvalidEviction, eviction
-    from agents.customer_lookup.commands.cache import evict
-
-    settings = _settings()
-    command = eviction(
-        identifier=identifier,
-        prefix=prefix,
-        everything=everything,
-        card_guard=settings.payment_card_guard,
-    )
-    if isinstance(command, InvalidEviction):
-        raise click.UsageError(command.why)
-    if everything and not yes:
-        click.confirm("Forget all cached customers? Each next scan is a call", abort=True)
-    _exit(evict(settings, command))
-
-
 @main.command()
 @click.argument("identifier")
 @click.option(
@@ -288,33 +199,13 @@ def forget(identifier: str, wait: float) -> None:
     brings them back; the next scan is a new customer's. Prints what was removed where, and which
     topics hold events until when. Exits with 0 when all is done; once more finds nothing.
     """
-    from posstream.commands.forget import forget as run
+    from posstream.commands.forget import forget as erase
 
-    settings = _settings()
+    settings = read_settings()
     found = normalise(identifier, card_guard=settings.payment_card_guard)
     if not isinstance(found, Identifier):
         raise click.UsageError(f"{found.masked} is refused: {found.why}")
-    _exit(run(settings, found, wait))
-
-
-@main.group()
-def topics() -> None:
-    """Work on the topics that posstream makes."""
-
-
-@topics.command("grow")
-@click.argument("partitions", type=click.IntRange(1, 1000))
-def topics_grow(partitions: int) -> None:
-    """Give the co-partitioned topics PARTITIONS partitions, and move the cache's entries.
-
-    These are the topics whose partition tells where a customer's cache entry is. Workers may go on
-    meanwhile: they answer, and keep no new customers until they are started again with
-    POSSTREAM_TOPIC_PARTITIONS=PARTITIONS. If the command is interrupted, run it again. Exits with 1
-    if it is refused, or without a broker.
-    """
-    from posstream.commands.topics import grow
-
-    _exit(grow(_settings(), partitions))
+    run(erase(settings, found, wait))
 
 
 @main.group()
@@ -336,7 +227,7 @@ def projection_rebuild(*, drop: bool, yes: bool) -> None:
     """
     from posstream.commands.projection import rebuild
 
-    _exit(rebuild(_settings(), drop=drop, yes=yes))
+    run(rebuild(read_settings(), drop=drop, yes=yes))
 
 
 @main.group()
@@ -359,7 +250,7 @@ def config_show() -> None:
     """Show every key with its value and its default."""
     from posstream.commands.config import show
 
-    _exit(show(_settings()))
+    run(show(read_settings()))
 
 
 @config.command("set")
@@ -389,7 +280,7 @@ def config_set(
     except ValueError as why:
         raise click.BadParameter(str(why), param_hint="KEY=VALUE") from why
     note = Note(by=by or editor(), description=description, expected_version=expect_version)
-    _exit(change(_settings(), values, enabled=enabled, note=note))
+    run(change(read_settings(), values, enabled=enabled, note=note))
 
 
 @config.command("history")
@@ -400,7 +291,7 @@ def config_history(limit: int) -> None:
     """Show who changed what, newest first."""
     from posstream.commands.config import history
 
-    _exit(history(_settings(), limit))
+    run(history(read_settings(), limit))
 
 
 @config.command("rollback")
@@ -418,30 +309,7 @@ def config_rollback(
     from posstream.commands.config import editor, rollback
 
     note = Note(by=by or editor(), description=description, expected_version=expect_version)
-    _exit(rollback(_settings(), version, note=note))
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except InvalidSettings as why:
-        for line in why.errors:
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
-
-
-def _refuse(why: Exception) -> None:
-    print(f"error: {why}", file=sys.stderr)
-    sys.exit(1)
-
-
-def _exit(outcome: Coroutine[Any, Any, int]) -> None:
-    # Its lines about a broker that is down would stand beside our one.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    try:
-        sys.exit(asyncio.run(outcome))
-    except PosstreamError as why:
-        _refuse(why)
+    run(rollback(read_settings(), version, note=note))
 
 
 if __name__ == "__main__":

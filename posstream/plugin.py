@@ -6,7 +6,7 @@ names. Everything that posstream lists (topics, schemas, settings, commands, pag
 touches) is folded from the plugins that are found.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from posstream.startup.settings_part import SettingsPart
     from posstream.streaming.app import StreamingApp
     from posstream.streaming.table_spec import TableSpec
+
+#: One line of `posstream check`: whether all is well, and what was found.
+CheckLine = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,13 @@ class Plugin:
     pages: Callable[[], Any] | None = None
     #: Its commands of `posstream`.
     commands: "Callable[[], Sequence[click.Command]] | None" = None
+    #: Its lines of `posstream check`. Takes the settings, the identifier of a customer to ask for,
+    #: and the values of its live configuration as the database has them.
+    check: "Callable[[Settings, str, Mapping[str, Any]], Awaitable[Sequence[CheckLine]]] | None" = (
+        None
+    )
+    #: What `posstream dev` prints beside the platform's addresses: a title and an address each.
+    addresses: "Callable[[Settings], Sequence[tuple[str, str]]] | None" = None
 
     @property
     def consumer_group(self) -> str:

@@ -1,13 +1,40 @@
 """The plugin that answers who a scanned customer is."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agents.customer_lookup import topics
-from posstream.plugin import Built, Kit, Plugin
+from posstream.plugin import Built, CheckLine, Kit, Plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import click
+
+    from posstream.settings import Settings
 
 
 def _build(kit: Kit) -> Built:
     raise NotImplementedError(kit.plugin.name)
+
+
+def _commands() -> "Sequence[click.Command]":
+    from agents.customer_lookup.commands import commands
+
+    return commands()
+
+
+async def _check(
+    settings: "Settings", identifier: str, config: "Mapping[str, Any]"
+) -> "Sequence[CheckLine]":
+    from agents.customer_lookup.commands.check_directory import check_directory
+
+    return await check_directory(settings, identifier, config)
+
+
+def _addresses(settings: "Settings") -> "Sequence[tuple[str, str]]":
+    from agents.customer_lookup.directory.mock import shown_address
+
+    return [shown_address(settings)]
 
 
 PLUGIN: Final = Plugin(
@@ -25,4 +52,8 @@ PLUGIN: Final = Plugin(
     ),
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    tables=(topics.CACHE,),
+    commands=_commands,
+    check=_check,
+    addresses=_addresses,
 )

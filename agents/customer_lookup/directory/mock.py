@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 
 from agents.customer_lookup.directory.mock_faults import BadFault, Body, Faults, read_faults
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
-from posstream.settings import MOCK_PATH, is_loopback
+from posstream.settings import MOCK_PATH, Settings, is_loopback
 from web.headers import DEFAULT_PORTS
 from web.json_answer import error_answer, json_answer
 
@@ -220,6 +220,16 @@ def points_at_mock(endpoint: str, port: int) -> bool:
         return False
     is_mock = f"{parts.path.rstrip('/')}/" == MOCK_PATH
     return is_mock and (found == port or not is_loopback(host))
+
+
+def shown_address(settings: Settings) -> tuple[str, str]:
+    """What `posstream dev` prints: the mock while it is served, else the directory."""
+    served = settings.mock_directory
+    if served is None:
+        served = points_at_mock(settings.api_endpoint, settings.web_port)
+    if served:
+        return "Mock API", f"{settings.web_url}{MOCK_PATH}+1234567890/"
+    return "Directory", settings.api_endpoint
 
 
 def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:

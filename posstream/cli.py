@@ -6,7 +6,7 @@ command: options, help, exit codes and work.
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +42,7 @@ class Commands(click.Group):
         find: the plugins whose commands it has beside the platform's.
     """
 
-    def __init__(self, *args: Any, find: Callable[[], Sequence[Plugin]], **options: Any) -> None:
+    def __init__(self, *args: Any, find: Callable[[], Iterable[Plugin]], **options: Any) -> None:
         super().__init__(*args, **options)
         self._find = find
 

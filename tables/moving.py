@@ -1,4 +1,4 @@
-"""Moves entries of a table's changelog to the partitions where their keys belong.
+"""Moves entries of the cache's changelog to the partitions where their keys belong.
 
 For a changelog that was given partitions, while nobody writes to it. An entry is copied first and
 deleted in its old partition once the broker has the copy: after `kill -9` between the two it is in

@@ -52,7 +52,6 @@ PLUGIN: Final = Plugin(
     ),
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
-    tables=(topics.CACHE,),
     commands=_commands,
     check=_check,
     addresses=_addresses,

@@ -10,7 +10,6 @@ from posstream.kafka.topics import (
     PLUGIN_CONFIGURATION,
     TopicSpec,
 )
-from posstream.streaming.table_spec import TableSpec
 
 CUSTOMER_IDENTIFIED: Final = "customer-identified"
 CUSTOMER_DATA_FETCHED: Final = "customer-data-fetched"
@@ -82,9 +81,6 @@ TOPICS: Final = (
 #: Topics whose partitions must be as many as the cache's changelog: an event's or a
 #: command's partition is its cache entry's partition.
 CO_PARTITIONED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS, CACHE_CHANGELOG)
-
-#: The table of known customers, as the platform sees it.
-CACHE: Final = TableSpec(CACHE_TABLE, _CHANGELOG, (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS))
 
 #: Topics that hold events of customers: nobody can take single ones out.
 HOLDING_CUSTOMERS: Final = tuple(

@@ -1,23 +1,23 @@
-"""`posstream topics`: more partitions for tables' changelogs and the topics that belong to them."""
+"""`posstream topics`: more partitions for co-partitioned topics and the cache."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+import aiokafka
 import click
+from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED
 from posstream.commands.running import read_settings, run
+from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.domain.errors import GrowthRefused
-from posstream.plugins.discovery import find_plugins
+from posstream.kafka.answering import answering
+from posstream.kafka.growth import add_partitions, counted_by_workers, until_shared
+from posstream.kafka.preflight import partition_counts
 from posstream.settings import Settings
-
-if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    from posstream.commands.topic_reader import TopicReader
-    from posstream.streaming.table_spec import TableSpec
-    from tables.moving import Change
+from posstream.streaming.co_partitioning import METADATA_SECONDS
+from tables.moving import Change, misplaced, move
 
 
 @click.group("topics")
@@ -27,7 +27,7 @@ def command() -> None:
 
 @command.command("grow")
 @click.argument("partitions", type=click.IntRange(1, 1000))
-def _grow(partitions: int) -> None:
+def _grow_command(partitions: int) -> None:
     """Give the co-partitioned topics PARTITIONS partitions, and move the cache's entries.
 
     These are the topics whose partition tells where a customer's cache entry is. Workers may go on
@@ -39,7 +39,11 @@ def _grow(partitions: int) -> None:
 
 
 async def grow(settings: Settings, partitions: int) -> int:
-    """Give each table's co-partitioned topics `partitions` partitions; move the table's entries.
+    """Give the co-partitioned topics `partitions` partitions; move the entries of the cache.
+
+    The changelog comes first: workers that run stop writing to the cache when they see it (see
+    `streaming.co_partitioning`). The others come last: until all of them have as many, no worker
+    starts, so none with the new count writes to the changelog while entries are moved.
 
     Returns:
         0 when all is done.
@@ -48,18 +52,12 @@ async def grow(settings: Settings, partitions: int) -> int:
         GrowthRefused: with a sentence that says what to do.
         BrokerUnreachable: if the broker does not answer; run the command again.
     """
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    from posstream.kafka.answering import answering
-
     servers = settings.bootstrap_servers
     admin = AIOKafkaAdminClient(bootstrap_servers=list(servers))
     try:
         with answering(servers):
             await admin.start()
-            for plugin in find_plugins():
-                for table in plugin.tables:
-                    await _Growth(admin, servers, table, partitions).grow()
+            await _grow(admin, servers, partitions)
     finally:
         await admin.close()
     print(
@@ -72,112 +70,82 @@ async def grow(settings: Settings, partitions: int) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Growth:
-    """One table that is given more partitions.
+async def _grow(admin: AIOKafkaAdminClient, servers: Sequence[str], partitions: int) -> None:
+    counts = await partition_counts(admin, CO_PARTITIONED)
+    _refuse_misfits(counts, partitions)
+    workers = await counted_by_workers(admin)
+    if None in workers:
+        raise GrowthRefused(
+            "a worker of another version is running: stop it first. It would go on writing to the "
+            "cache while its entries are moved"
+        )
+    if partitions in workers:
+        await _refuse_to_move_beneath(servers, partitions)
+        print(f"{_listed()} have {partitions} partitions, and a worker runs with them: all is done")
+        return
+    await _give(admin, counts, CACHE_CHANGELOG, partitions)
+    if await counted_by_workers(admin):  # one may have started meanwhile
+        print("waiting until the workers write to the cache no more ...", flush=True)
+        await until_shared(admin, CACHE_CHANGELOG, partitions)
+        # Workers that did not lead the rebalance see it when they next fetch the metadata.
+        await asyncio.sleep(METADATA_SECONDS + 2)
+    moved = await _move(servers, partitions)
+    print(f"moved {moved} entries of the cache to the partitions of their keys")
+    for topic in CO_PARTITIONED:
+        if topic != CACHE_CHANGELOG:
+            await _give(admin, counts, topic, partitions)
 
-    The changelog comes first: workers that run stop writing to the table when they see it (see
-    `streaming.co_partitioning`). The others come last: until all of them have as many, no worker
-    starts, so none with the new count writes to the changelog while entries are moved.
-    """
 
-    admin: "AIOKafkaAdminClient"
-    servers: Sequence[str]
-    table: "TableSpec"
-    partitions: int
+def _refuse_misfits(counts: dict[str, int], partitions: int) -> None:
+    if len(counts) < len(CO_PARTITIONED):
+        raise GrowthRefused(
+            f"no worker ever ran on this broker: it makes {_listed()} with "
+            "POSSTREAM_TOPIC_PARTITIONS partitions"
+        )
+    topic, most = max(counts.items(), key=lambda it: it[1])
+    if most > partitions:
+        raise GrowthRefused(
+            f"topic {topic} has {most} partitions and Kafka takes none away: grow to {most} or more"
+        )
 
-    @property
-    def changelog(self) -> str:
-        return self.table.changelog.name
 
-    @property
-    def topics(self) -> Sequence[str]:
-        return (*self.table.co_partitioned, self.changelog)
+async def _refuse_to_move_beneath(servers: Sequence[str], partitions: int) -> None:
+    async with topic_reader(servers) as reader:
+        left = await misplaced(lambda: _changelog(reader), partitions)
+    if left:
+        raise GrowthRefused(
+            f"a worker runs with {partitions} partitions, and {len(left)} entries of the cache are "
+            "not where their keys belong: stop the workers, and run the command again"
+        )
 
-    async def grow(self) -> None:
-        from posstream.kafka.growth import counted_by_workers, until_shared
-        from posstream.kafka.preflight import partition_counts
-        from posstream.streaming.co_partitioning import METADATA_SECONDS
 
-        counts = await partition_counts(self.admin, self.topics)
-        self._refuse_misfits(counts)
-        workers = await counted_by_workers(self.admin)
-        if None in workers:
-            raise GrowthRefused(
-                "a worker of another version is running: stop it first. It would go on writing to "
-                "the cache while its entries are moved"
-            )
-        if self.partitions in workers:
-            await self._refuse_to_move_beneath()
-            print(
-                f"{', '.join(self.topics)} have {self.partitions} partitions, and a worker runs "
-                "with them: all is done"
-            )
-            return
-        await self._give(counts, self.changelog)
-        if await counted_by_workers(self.admin):  # one may have started meanwhile
-            print("waiting until the workers write to the cache no more ...", flush=True)
-            await until_shared(self.admin, self.changelog, self.partitions)
-            # Workers that did not lead the rebalance see it when they next fetch the metadata.
-            await asyncio.sleep(METADATA_SECONDS + 2)
-        moved = await self._move()
-        print(f"moved {moved} entries of the cache to the partitions of their keys")
-        for topic in self.table.co_partitioned:
-            await self._give(counts, topic)
+async def _give(
+    admin: AIOKafkaAdminClient, counts: dict[str, int], topic: str, partitions: int
+) -> None:
+    if counts[topic] < partitions:
+        await add_partitions(admin, topic, partitions)
+    print(f"{topic} has {partitions} partitions, before {counts[topic]}", flush=True)
 
-    def _refuse_misfits(self, counts: Mapping[str, int]) -> None:
-        if len(counts) < len(self.topics):
-            raise GrowthRefused(
-                f"no worker ever ran on this broker: it makes {', '.join(self.topics)} with "
-                "POSSTREAM_TOPIC_PARTITIONS partitions"
-            )
-        topic, most = max(counts.items(), key=lambda it: it[1])
-        if most > self.partitions:
-            raise GrowthRefused(
-                f"topic {topic} has {most} partitions and Kafka takes none away: grow to {most} or "
-                "more"
-            )
 
-    async def _refuse_to_move_beneath(self) -> None:
-        from posstream.commands.topic_reader import topic_reader
-        from tables.moving import misplaced
+async def _move(servers: Sequence[str], partitions: int) -> int:
+    async with (
+        topic_reader(servers) as reader,
+        aiokafka.AIOKafkaProducer(bootstrap_servers=list(servers), acks="all") as producer,
+    ):
 
-        async with topic_reader(self.servers) as reader:
-            left = await misplaced(lambda: self._records(reader), self.partitions)
-        if left:
-            raise GrowthRefused(
-                f"a worker runs with {self.partitions} partitions, and {len(left)} entries of the "
-                "cache are not where their keys belong: stop the workers, and run the command again"
-            )
+        async def write(changes: list[Change]) -> None:
+            waiting = [
+                await producer.send(CACHE_CHANGELOG, it.value, key=it.key, partition=it.partition)
+                for it in changes
+            ]
+            await asyncio.gather(*waiting)
 
-    async def _give(self, counts: Mapping[str, int], topic: str) -> None:
-        from posstream.kafka.growth import add_partitions
+        return await move(lambda: _changelog(reader), write, partitions)
 
-        if counts[topic] < self.partitions:
-            await add_partitions(self.admin, topic, self.partitions)
-        print(f"{topic} has {self.partitions} partitions, before {counts[topic]}", flush=True)
 
-    async def _move(self) -> int:
-        import aiokafka
+def _changelog(reader: TopicReader) -> AsyncIterator[Any]:
+    return reader.records(CACHE_CHANGELOG)
 
-        from posstream.commands.topic_reader import topic_reader
-        from tables.moving import move
 
-        async with (
-            topic_reader(self.servers) as reader,
-            aiokafka.AIOKafkaProducer(bootstrap_servers=list(self.servers), acks="all") as producer,
-        ):
-
-            async def write(changes: "list[Change]") -> None:
-                waiting = [
-                    await producer.send(
-                        self.changelog, it.value, key=it.key, partition=it.partition
-                    )
-                    for it in changes
-                ]
-                await asyncio.gather(*waiting)
-
-            return await move(lambda: self._records(reader), write, self.partitions)
-
-    def _records(self, reader: "TopicReader") -> AsyncIterator[Any]:
-        return reader.records(self.changelog)
+def _listed() -> str:
+    return ", ".join(CO_PARTITIONED)

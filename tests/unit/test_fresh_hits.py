@@ -25,6 +25,7 @@ from posstream.metrics import Metrics
 from posstream.streaming.lists.batch_path import Outbox
 from tables.customer_cache import HEADER, decode, home
 from tables.freshness import MAX_SKEW_MS, CacheEntry, Windows, never_refreshed_ms
+from tests.examples import most
 
 NOW_MS = 1_769_846_400_000
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -467,7 +468,7 @@ def agrees(
     return done
 
 
-@settings(max_examples=600)
+@settings(max_examples=most(600))
 @given(situations())
 def test_each_event_is_answered_as_at_length_or_left_in_its_turn(situation: Any) -> None:
     *list_, place = situation

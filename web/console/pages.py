@@ -14,6 +14,7 @@ from posstream.domain.times import iso_utc
 from web.access import FORM_TOKEN, caller_of, form_token_of
 from web.console import numbers
 from web.console.assets import Assets
+from web.console.compiled import compiled_templates
 from web.guessing import TOO_MANY_LOOKUPS
 from web.reveals import Reveals
 
@@ -45,6 +46,7 @@ class Pages:
             ),
             autoescape=select_autoescape(),
             undefined=StrictUndefined,
+            bytecode_cache=compiled_templates(card_guard=card_guard),
             trim_blocks=True,
             lstrip_blocks=True,
             finalize=_without_cards if card_guard else None,

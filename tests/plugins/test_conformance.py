@@ -100,7 +100,7 @@ def test_each_event_has_an_example_that_its_model_reads(plugin: Plugin) -> None:
 def test_its_configuration_refuses_nonsense_by_name(plugin: Plugin) -> None:
     if plugin.configuration is None:
         pytest.skip("it has no live configuration")
-    own = None if plugin.settings is None else Settings().of(plugin)
+    own = None if plugin.settings is None else Settings().own(plugin)
     defaults = plugin.configuration.defaults(Settings(), own)
     for key in _keys(plugin):
         refused = []

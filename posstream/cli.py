@@ -1,28 +1,46 @@
-"""The `posstream` command. Each subcommand is one module of `posstream.commands`."""
+"""The `posstream` command: the commands of the platform, and those of the plugins found.
 
-import asyncio
-import logging
+A command's module is imported when the command is used or listed. It is the one place of the
+command: options, help, exit codes and work.
+"""
+
+import importlib
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from agents.customer_lookup.commands import cache
-from posstream.commands import dlq, export, forget, topics
-from posstream.commands.config import command as config
-from posstream.domain.errors import InvalidSettings, PosstreamError
-from posstream.settings import Settings, unknown_settings
+from posstream.plugin import Plugin
+from posstream.plugins.discovery import find_plugins
 from posstream.startup.process import own_process
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+#: Each is `command` in the module of its name in `posstream.commands`.
+_COMMANDS: Final = (
+    *("check", "config", "dev", "dlq", "export", "forget"),
+    *("project", "projection", "schema", "topics"),
+)
 _EPILOG = """
 Settings are environment variables that start with POSSTREAM_; docs/reference/settings.md lists
 them. In production run workers with: faust -A posstream.app worker -l info
 """
 
 
-class _Commands(click.Group):
-    """The group of commands: each one first sets up its process (`own_process`)."""
+class Commands(click.Group):
+    """The group of commands: each one first sets up its process (`own_process`).
+
+    Args:
+        find: the plugins whose commands it has beside the platform's.
+    """
+
+    def __init__(self, *args: Any, find: Callable[[], Iterable[Plugin]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._find = find
 
     def make_context(
         self,
@@ -36,8 +54,34 @@ class _Commands(click.Group):
         given = [it.encode(errors="surrogateescape").decode(errors="replace") for it in args]
         return super().make_context(info_name, given, parent, **extra)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, sorted."""
+        return sorted({*super().list_commands(ctx), *_COMMANDS, *self._of_plugins})
 
-@click.group(cls=_Commands, epilog=_EPILOG)
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name; the platform's own need no plugin."""
+        if cmd_name in _COMMANDS:
+            module = importlib.import_module(f"posstream.commands.{cmd_name}")
+            command: click.Command = module.command
+            return command
+        return super().get_command(ctx, cmd_name) or self._of_plugins.get(cmd_name)
+
+    @cached_property
+    def _of_plugins(self) -> "Mapping[str, click.Command]":
+        """The plugins' commands by name. A plugin whose commands fail has a line on stderr."""
+        found: dict[str, click.Command] = {}
+        for plugin in self._find():
+            try:
+                commands = [] if plugin.commands is None else plugin.commands()
+            except Exception as why:  # noqa: BLE001 - foreign code: the other commands stay
+                print(f"warning: no commands of plugin {plugin.name}: {why!r}", file=sys.stderr)
+                continue
+            for command in commands:
+                found.setdefault(str(command.name), command)
+        return found
+
+
+@click.group(cls=Commands, find=find_plugins, epilog=_EPILOG)
 @click.version_option(package_name="posstream")
 def main() -> None:
     """Customer lookup at the till, as a stream processor.
@@ -45,185 +89,6 @@ def main() -> None:
     posstream consumes the topic customer-identified, finds the customer (cache first, else the
     retailer's API) and publishes customer-data-fetched or customer-lookup-failed.
     """
-
-
-@main.command()
-@click.option(
-    "-l",
-    "--loglevel",
-    default="warning",
-    show_default=True,
-    type=click.Choice(["debug", "info", "warning", "error"]),
-)
-def dev(loglevel: str) -> None:
-    """Run everything in the foreground until Ctrl-C.
-
-    Starts an embedded, memory-only broker (unless POSSTREAM_BROKER names yours), a worker and
-    the web view, and prints their addresses. Made for first steps and tests, not for production:
-    topics are forgotten at the end; the read model in POSSTREAM_DATADIR stays.
-    """
-    from posstream.commands.dev import run
-
-    for warning in unknown_settings():
-        print(f"warning: {warning}", file=sys.stderr)
-    settings = _settings()
-    try:
-        run(settings, loglevel)
-    except PosstreamError as why:
-        _refuse(why)
-
-
-@main.command()
-def demo() -> None:
-    """Show the quick test end to end, step by step, with timings.
-
-    Starts a posstream of its own on free ports, starts a basket, scans a known phone twice and
-    an unknown one, and shows each answer as it arrives on the topics, then the customer from
-    GraphQL. Exits with 0 if everything was right.
-    """
-    from agents.customer_lookup.commands.demo import demo as run
-
-    _exit(run())
-
-
-@main.command()
-@click.option(
-    "--identifier",
-    default="+1234567890",
-    show_default=True,
-    help="The customer to ask the directory for, once.",
-)
-def check(identifier: str) -> None:
-    """Check settings, broker, read model and directory; change nothing.
-
-    Exits with 1 if a worker could not start or not answer.
-    """
-    from posstream.commands.check import check as run
-
-    _exit(run(_settings(), identifier))
-
-
-@main.command()
-@click.argument("basket_id")
-@click.argument("identifier")
-@click.option("--wait", default=15.0, show_default=True, help="Seconds to wait for the answer.")
-def send(basket_id: str, identifier: str, wait: float) -> None:
-    """Scan IDENTIFIER (phone, e-mail or card) into basket BASKET_ID and print the answer.
-
-    Sends one customer-identified event as a till would. Exits with 0 if the customer was found,
-    1 if not, 2 if no answer came in time.
-    """
-    from agents.customer_lookup.commands.send import send as run
-
-    _exit(run(_settings(), basket_id, identifier, wait))
-
-
-@main.command()
-@click.argument("action", required=False, type=click.Choice(["open", "close", "reset"]))
-def breaker(action: str | None) -> None:
-    """Show the circuit breaker of the worker at this machine's web view, or work it by hand.
-
-    open lets no call to the directory through, close lets all through whatever fails, and reset
-    goes by the rules again. It is this worker's breaker only; each worker has its own.
-    """
-    from agents.customer_lookup.commands.breaker import breaker as run
-
-    _exit(run(_settings(), action))
-
-
-@main.command()
-@click.argument("basket_id")
-def explain(basket_id: str) -> None:
-    """Say why the till of basket BASKET_ID got its answers, step by step.
-
-    Reads the database alone. Exits with 1 if nothing of the basket was seen, or without a
-    database.
-    """
-    from agents.customer_lookup.commands.explain import explain as run
-
-    _exit(run(_settings(), basket_id))
-
-
-@main.command()
-def schema() -> None:
-    """Print the GraphQL schema in SDL, the schema definition language."""
-    from posstream.commands.schema import sdl
-
-    print(sdl(), end="")
-
-
-main.add_command(dlq.command)
-
-
-main.add_command(cache.command)
-main.add_command(forget.command)
-main.add_command(export.command)
-main.add_command(topics.command)
-
-
-@main.command()
-def project() -> None:
-    """Write the topics into the read model, in this process instead of a worker's.
-
-    For a machine of its own: set POSSTREAM_PROJECTION=alone for the workers. Several share the
-    work. Ends with 0 at SIGTERM or Ctrl-C; what was not written by then is written by the next
-    one. Exits with 1 without a broker, or if the database refuses it.
-    """
-    from posstream.commands.project import project as run
-
-    settings = _settings()
-    try:
-        sys.exit(run(settings))
-    except PosstreamError as why:
-        _refuse(why)
-
-
-@main.group()
-def projection() -> None:
-    """Work on the read model: the tables in SQL that GraphQL reads."""
-
-
-@projection.command("rebuild")
-@click.option("--drop", is_flag=True, help="Start from empty tables, to make every row anew.")
-@click.option(
-    "--yes", is_flag=True, help="Drop rows although the topics cannot bring all of them back."
-)
-def projection_rebuild(*, drop: bool, yes: bool) -> None:
-    """Replay the topics into the read model: rows that are missing come back.
-
-    Without --drop no row is lost, and one that is as new as its events stays as it is. Workers may
-    go on meanwhile. If it was ended before its time, run it again. The live configuration is left
-    alone. Exits with 1 if it is refused, or without a broker or database.
-    """
-    from posstream.commands.projection import rebuild
-
-    _exit(rebuild(_settings(), drop=drop, yes=yes))
-
-
-main.add_command(config)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except InvalidSettings as why:
-        for line in why.errors:
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
-
-
-def _refuse(why: Exception) -> None:
-    print(f"error: {why}", file=sys.stderr)
-    sys.exit(1)
-
-
-def _exit(outcome: Coroutine[Any, Any, int]) -> None:
-    # Its lines about a broker that is down would stand beside our one.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    try:
-        sys.exit(asyncio.run(outcome))
-    except PosstreamError as why:
-        _refuse(why)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ touches) is folded from the plugins that are found.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from posstream.startup.settings_part import SettingsPart
     from posstream.streaming.app import StreamingApp
     from posstream.streaming.table_spec import TableSpec
+
+#: One line of `posstream check`: whether all is well, and what was found.
+CheckLine = tuple[bool, str]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -82,6 +85,13 @@ class Plugin:
     pages: Callable[[], Any] | None = None
     #: Its commands of `posstream`.
     commands: "Callable[[], Sequence[click.Command]] | None" = None
+    #: Its lines of `posstream check`. Takes the settings, the identifier of a customer to ask for,
+    #: and the values of its live configuration as the database has them.
+    check: "Callable[[Settings, str, Mapping[str, Any]], Awaitable[Sequence[CheckLine]]] | None" = (
+        None
+    )
+    #: What `posstream dev` prints beside the platform's addresses: a title and an address each.
+    addresses: "Callable[[Settings], Sequence[tuple[str, str]]] | None" = None
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:

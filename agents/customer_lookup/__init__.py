@@ -1,6 +1,6 @@
 """The plugin that answers who a scanned customer is."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import CONFIGURATION
@@ -9,7 +9,14 @@ from agents.customer_lookup.forgetting import FORGETTING
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.read_model.part import READ_MODEL
 from agents.customer_lookup.settings import SETTINGS
-from posstream.plugin import Built, Kit, Plugin
+from posstream.plugin import Built, CheckLine, Kit, Plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import click
+
+    from posstream.settings import Settings
 
 if TYPE_CHECKING:
     from web.console.part import ConsolePart
@@ -34,6 +41,26 @@ def _pages() -> "ConsolePart":
     return console_part()
 
 
+def _commands() -> "Sequence[click.Command]":
+    from agents.customer_lookup.commands import commands
+
+    return commands()
+
+
+async def _check(
+    settings: "Settings", identifier: str, config: "Mapping[str, Any]"
+) -> "Sequence[CheckLine]":
+    from agents.customer_lookup.commands.check_directory import check_directory
+
+    return await check_directory(settings, identifier, config)
+
+
+def _addresses(settings: "Settings") -> "Sequence[tuple[str, str]]":
+    from agents.customer_lookup.directory.mock import shown_address
+
+    return [shown_address(settings)]
+
+
 PLUGIN: Final = Plugin(
     name="customer_lookup",
     description="Answers who a scanned customer is: from the cache, else from the directory.",
@@ -53,4 +80,7 @@ PLUGIN: Final = Plugin(
     pages=_pages,
     read_model=READ_MODEL,
     forgetting=FORGETTING,
+    commands=_commands,
+    check=_check,
+    addresses=_addresses,
 )

@@ -5,6 +5,10 @@ import logging
 import sys
 from typing import Final
 
+import click
+
+from posstream.commands.running import read_settings, refuse
+from posstream.domain.errors import PosstreamError
 from posstream.kafka.preflight import cluster_id
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 from posstream.plugins.discovery import find_plugins
@@ -18,6 +22,21 @@ log = logging.getLogger(__name__)
 #: them (see `streaming.app.EMBEDDED_TUNING`), and as Apache Kafka does.
 _EMBEDDED: Final = (6, 20)
 _KAFKA: Final = (30, 500)
+
+
+@click.command("project")
+def command() -> None:
+    """Write the topics into the read model, in this process instead of a worker's.
+
+    For a machine of its own: set POSSTREAM_PROJECTION=alone for the workers. Several share the
+    work. Ends with 0 at SIGTERM or Ctrl-C; what was not written by then is written by the next
+    one. Exits with 1 without a broker, or if the database refuses it.
+    """
+    settings = read_settings()
+    try:
+        sys.exit(project(settings))
+    except PosstreamError as why:
+        refuse(why)
 
 
 def project(settings: Settings) -> int:

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from posstream.commands.database import opened
+from posstream.commands.running import read_settings, run
 from posstream.commands.terminal import print_table
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
@@ -24,6 +26,26 @@ from posstream.settings import Settings
 _PROGRESS_SECONDS: Final = 5.0
 #: Pauses between tries of one batch, some 20 s in all: a worker may hold a lock that long.
 _PAUSES: Final = 7
+
+
+@click.group("projection")
+def command() -> None:
+    """Work on the read model: the tables in SQL that GraphQL reads."""
+
+
+@command.command("rebuild")
+@click.option("--drop", is_flag=True, help="Start from empty tables, to make every row anew.")
+@click.option(
+    "--yes", is_flag=True, help="Drop rows although the topics cannot bring all of them back."
+)
+def _rebuild_command(*, drop: bool, yes: bool) -> None:
+    """Replay the topics into the read model: rows that are missing come back.
+
+    Without --drop no row is lost, and one that is as new as its events stays as it is. Workers may
+    go on meanwhile. If it was ended before its time, run it again. The live configuration is left
+    alone. Exits with 1 if it is refused, or without a broker or database.
+    """
+    run(rebuild(read_settings(), drop=drop, yes=yes))
 
 
 async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:

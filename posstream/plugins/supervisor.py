@@ -190,9 +190,9 @@ class Supervisor(Service):
         start = asyncio.ensure_future(app.start())
         end = asyncio.ensure_future(app.wait_until_stopped())
         await asyncio.wait({start, end}, return_when=asyncio.FIRST_COMPLETED)
-        if start.done() and (why := start.exception()) is not None:
+        if start.done() and (failed := start.exception()) is not None:
             end.cancel()
-            return why
+            return failed
         if not app.should_stop:
             log.info("plugin %s runs", seat.plugin.name)
             seat.has_run = True

@@ -10,7 +10,6 @@ import orjson
 import pytest
 from faust.types import TP
 from msgspec import structs
-from posstream.streaming.failures import Fails
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.agent import CustomerLookupAgent
@@ -22,7 +21,6 @@ from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
 from agents.customer_lookup.lookup import CustomerLookup
 from posstream.configuration.current import CurrentConfiguration
 from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
-from posstream.domain.errors import PublishFailed
 from posstream.events.ids import input_id
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
@@ -50,7 +48,6 @@ class Bench:
         clock: Clock | None = None,
         dead_letters_per_minute: int = 100,
         partitions: int = 1,
-        fails: Fails | None = None,
         **configuration: Any,
     ) -> None:
         self.producer = FakeProducer(partitions=1)
@@ -124,6 +121,12 @@ class Bench:
     def acked(self) -> list[int]:
         """The offsets of the events that are finished."""
         return [n for n in range(self._offset) if self.progress.is_finished(SOURCE, n)]
+
+    def set_aside(self) -> list[str]:
+        """The reason and the error of each dead letter."""
+        letters = [dict(r.headers) for r in self.records if r.topic == topics.DEAD_LETTERS]
+        names = ("posstream.dlq.reason", "posstream.dlq.error")
+        return [": ".join(letter[name].decode() for name in names) for letter in letters]
 
     def answers(self) -> list[dict[str, Any]]:
         return [orjson.loads(r.value or b"") for r in self.records if r.topic in ANSWERS]
@@ -223,18 +226,6 @@ async def test_what_nobody_foresaw_crashes_the_worker_with_the_event_not_finishe
     assert "cannot go on at customer-identified/0/0: PublishFailed" in caplog.text
 
 
-class Plugin:
-    """A supervisor that notes at which event the plugin's own code raised."""
-
-    def __init__(self, *, sets_aside: bool = True) -> None:
-        self.failed: list[tuple[int, str]] = []
-        self._sets_aside = sets_aside
-
-    async def fails(self, event: Any, why: Exception) -> bool:
-        self.failed.append((event.offset, repr(why)))
-        return self._sets_aside
-
-
 def break_reading(bench: Bench) -> None:
     """Let our own code raise at every event that is not read by `hits`."""
 
@@ -244,26 +235,19 @@ def break_reading(bench: Bench) -> None:
     bench.lookup.refuse = broken  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("sets_aside", [True, False])
-async def test_an_event_at_which_our_own_code_raises_is_told_and_holds_up_no_other(
-    *, sets_aside: bool
-) -> None:
-    plugin = Plugin(sets_aside=sets_aside)
-    bench = Bench(fails=plugin.fails)
+async def test_an_event_at_which_our_own_code_raises_is_set_aside_and_holds_up_no_other() -> None:
+    bench = Bench()
     bench.keep("+1")
     break_reading(bench)
     await bench.send(scan("+1", "b0"), scan("+ 2", "b1"), scan("+1", "b2"))
-    await bench.until(lambda: plugin.failed)
-    await a_while()
-    assert plugin.failed == [(1, "ZeroDivisionError('a defect')")]
+    await bench.until(lambda: bench.acked == [0, 1, 2])
+    assert bench.set_aside() == ["PLUGIN_FAILED: ZeroDivisionError"]
     assert bench.baskets() == ["b0", "b2"]
-    assert bench.acked == ([0, 1, 2] if sets_aside else [0, 2])
     assert bench.app.crashed == []
 
 
-async def test_a_lookup_in_which_our_own_code_raises_is_told_and_gives_up_its_turn() -> None:
-    plugin = Plugin()
-    bench = Bench(fails=plugin.fails)
+async def test_a_lookup_in_which_our_own_code_raises_is_set_aside_and_gives_up_its_turn() -> None:
+    bench = Bench()
     lookup = bench.lookup.lookup
     broken = [True]
 
@@ -275,29 +259,8 @@ async def test_a_lookup_in_which_our_own_code_raises_is_told_and_gives_up_its_tu
     bench.lookup.lookup = once  # type: ignore[method-assign]
     await bench.send(scan("+1", "first"), scan("+1", "second"))
     await bench.until(lambda: bench.acked == [0, 1])
-    assert plugin.failed == [(0, "ZeroDivisionError('a defect')")]
+    assert bench.set_aside() == ["PLUGIN_FAILED: ZeroDivisionError"]
     assert bench.baskets() == ["second"]
-
-
-async def test_an_error_of_the_broker_crashes_the_app_whatever_the_plugin_wants() -> None:
-    plugin = Plugin()
-    bench = Bench(fails=plugin.fails)
-    bench.publisher.fail()
-    await bench.send(scan("+1"))
-    await bench.until(lambda: bench.app.crashed)
-    assert (plugin.failed, bench.acked) == ([], [])
-
-
-async def test_if_a_failed_event_cannot_be_told_the_app_crashes() -> None:
-    async def fails(*_: object) -> bool:
-        raise PublishFailed("no broker")
-
-    bench = Bench(fails=fails)
-    break_reading(bench)
-    await bench.send(scan("+1"))
-    await bench.until(lambda: bench.app.crashed)
-    assert [type(why) for why in bench.app.crashed] == [PublishFailed]
-    assert bench.acked == []
 
 
 @pytest.mark.parametrize("held", [*sorted(ANSWERS), topics.CUSTOMER_LOOKUP_LOGGED])

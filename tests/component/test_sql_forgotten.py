@@ -37,6 +37,7 @@ from tests.component.sql_databases import (
     started,
 )
 from tests.component.test_sql_projection import clear, everything, jane
+from tests.examples import most
 
 PHONE, MAIL = "+1234567890", "john@example.com"
 TRAIL = Trail((MAIL, PHONE), ("CUST_001",))
@@ -135,7 +136,9 @@ def test_whatever_came_first_and_how_often_the_rows_are_those_of_what_is_not_for
         expected = runner.run(rows_of([*AFTER, *marks()], 100))
         history = [*BEFORE, *AFTER, *marks(), *marks(3)]
 
-        @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(
+            max_examples=most(25), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        )
         @given(st.permutations(history), st.sampled_from([1, 4, 100]), st.sampled_from([1, 2]))
         def replay(given: Sequence[ProjectedEvent], size: int, times: int) -> None:
             assert runner.run(rows_of(given * times, size)) == expected

@@ -26,6 +26,7 @@ from posstream.kafka.record import Record
 from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import HEADER, decode, home
 from tables.freshness import MAX_SKEW_MS, CacheEntry, Windows, never_refreshed_ms
+from tests.examples import most
 from tests.lookup_metrics import RegisteredMetrics
 
 NOW_MS = 1_769_846_400_000
@@ -469,7 +470,7 @@ def agrees(
     return done
 
 
-@settings(max_examples=600)
+@settings(max_examples=most(600))
 @given(situations())
 def test_each_event_is_answered_as_at_length_or_left_in_its_turn(situation: Any) -> None:
     *list_, place = situation

@@ -17,6 +17,7 @@ from posstream.plugins.status import PluginUnavailable
 from web.access import FORM_TOKEN, caller_of, form_token_of
 from web.console import numbers
 from web.console.assets import Assets
+from web.console.compiled import compiled_templates
 from web.guessing import TOO_MANY_LOOKUPS
 from web.reveals import Reveals
 
@@ -57,6 +58,7 @@ class Pages:
             loader=ChoiceLoader([PackageLoader(package) for package in packages]),
             autoescape=select_autoescape(),
             undefined=StrictUndefined,
+            bytecode_cache=compiled_templates(templates, card_guard=shell.card_guard),
             trim_blocks=True,
             lstrip_blocks=True,
             finalize=_without_cards if shell.card_guard else None,

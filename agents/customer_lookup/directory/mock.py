@@ -15,9 +15,9 @@ import orjson
 from aiohttp import hdrs, web
 
 from agents.customer_lookup.directory.mock_faults import BadFault, Body, Faults, read_faults
-from agents.customer_lookup.settings import MOCK_PATH
+from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
-from posstream.settings import is_loopback
+from posstream.settings import Settings, is_loopback
 from web.headers import DEFAULT_PORTS
 from web.json_answer import error_answer, json_answer
 
@@ -218,6 +218,17 @@ def points_at_mock(endpoint: str, port: int) -> bool:
         return False
     is_mock = f"{parts.path.rstrip('/')}/" == MOCK_PATH
     return is_mock and (found == port or not is_loopback(host))
+
+
+def shown_address(settings: Settings) -> tuple[str, str]:
+    """What `posstream dev` prints: the mock while it is served, else the directory."""
+    own = LookupSettings.of(settings)
+    served = own.mock_directory
+    if served is None:
+        served = points_at_mock(own.api_endpoint, settings.web_port)
+    if served:
+        return "Mock API", f"{settings.web_url}{MOCK_PATH}+1234567890/"
+    return "Directory", own.api_endpoint
 
 
 def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:

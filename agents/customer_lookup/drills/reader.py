@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka.errors import KafkaError
-from posstream.kafka.reader import GrouplessReader
 
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.topics import OUTAGE_DRILLS
 from posstream.domain.errors import BrokerUnreachable
+from posstream.kafka.reader import GrouplessReader
 from posstream.resilience.tasks import stop_task
 
 #: How long a broker may take to let the topic be read to its end.

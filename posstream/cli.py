@@ -161,6 +161,23 @@ main.add_command(export.command)
 main.add_command(topics.command)
 
 
+@main.command()
+def project() -> None:
+    """Write the topics into the read model, in this process instead of a worker's.
+
+    For a machine of its own: set POSSTREAM_PROJECTION=alone for the workers. Several share the
+    work. Ends with 0 at SIGTERM or Ctrl-C; what was not written by then is written by the next
+    one. Exits with 1 without a broker, or if the database refuses it.
+    """
+    from posstream.commands.project import project as run
+
+    settings = _settings()
+    try:
+        sys.exit(run(settings))
+    except PosstreamError as why:
+        _refuse(why)
+
+
 @main.group()
 def projection() -> None:
     """Work on the read model: the tables in SQL that GraphQL reads."""

@@ -17,7 +17,6 @@ from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.lookup import CustomerLookup
-from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.topics import CONSUMED, CUSTOMER_IDENTIFIED, DEAD_LETTERS, REKEYED
 from posstream.configuration.current import CurrentConfiguration
@@ -34,7 +33,6 @@ from posstream.kafka.topics import APP_ID
 from posstream.metrics import Metrics
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
-from posstream.read_model.projector import ProjectionAgent
 from posstream.read_model.reading import create_reading_engine
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.runtime import Runtime
@@ -58,6 +56,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         options: more options for `faust.App`.
     """
     clock = clock or SystemClock()
+    plugins = find_plugins()
     metrics = Metrics()
     app = StreamingApp(
         APP_ID,
@@ -117,7 +116,6 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         card_guard=settings.payment_card_guard,
         dead_letters=dead_letters,
     )
-    ProjectionAgent(app, projection=SqlProjection(engine))
     CacheMaintenanceAgent(
         app,
         cache=cache,
@@ -195,6 +193,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         configuration=configuration,
         configuration_reader=ConfigurationReader(settings.bootstrap_servers, follower, drills),
         dead_letter_writer=dead_letter_writer,
+        metrics=metrics,
+        plugins=plugins,
     )
     app.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),

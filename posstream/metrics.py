@@ -74,6 +74,9 @@ class Metrics:
         self.held_by_transactions = gauge(
             "held_by_transactions", "Records behind open transactions, which cannot be read yet."
         )
+        self.projection_lag = gauge(
+            "projection_lag", "Events that a projection has not written yet.", "plugin"
+        )
         self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
         self.dead_letters_refused = counter(
             "dead_letters_refused", "Messages whose dead letter the broker refuses."

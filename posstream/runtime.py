@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp.web import Application
@@ -14,12 +15,17 @@ from agents.customer_lookup.topics import CACHE, TOPICS
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.writer import DeadLetterWriter
-from posstream.domain.errors import BrokerUnreachable, StartRefused
+from posstream.domain.errors import BrokerUnreachable, DatabaseUnusable, StartRefused
 from posstream.kafka import embedded_broker
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
+from posstream.metrics import Metrics
+from posstream.plugin import Plugin
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.opening import DatabaseOpening
-from posstream.settings import Settings, without_brackets
+from posstream.read_model.projecting import Setup
+from posstream.read_model.projection_process import ProjectionProcess
+from posstream.read_model.projector import GroupSettings
+from posstream.settings import WORKER, Settings, without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.preflight import Start, check_start, unusable
 from posstream.startup.private_files import keep_private
@@ -47,6 +53,8 @@ class Runtime:
         configuration: CurrentConfiguration,
         configuration_reader: ConfigurationReader,
         dead_letter_writer: DeadLetterWriter,
+        metrics: Metrics,
+        plugins: Sequence[Plugin],
     ) -> None:
         self._app = app
         self._settings = settings
@@ -58,7 +66,9 @@ class Runtime:
         self._configuration = configuration
         self._configuration_reader = configuration_reader
         self._dead_letter_writer = dead_letter_writer
+        self._plugins = plugins
         self._database = DatabaseOpening(self._open_database)
+        self._projections = ProjectionProcess(self._projection_setup, lag=metrics.projection_lag)
 
     async def open(self) -> None:
         """Open everything but the web view.
@@ -72,6 +82,7 @@ class Runtime:
         await check_start(
             Start(
                 settings=settings,
+                plugins=self._plugins,
                 membership=self._app.membership,
                 web=(without_brackets(conf.web_bind), conf.web_port) if conf.web_enabled else None,
                 patience_seconds=PATIENCE_SECONDS,
@@ -119,10 +130,28 @@ class Runtime:
             await self._database.open()
         except Exception as why:
             raise StartRefused(unusable(why)) from why
+        if settings.projection == WORKER:
+            await self._projections.open()
         await self._directory.open()
 
+    def _projection_setup(self) -> Setup:
+        tuning, settings = self._app.tuning, self._settings
+        return Setup(
+            group=GroupSettings(
+                servers=settings.bootstrap_servers,
+                member=self._app.membership.claim() if tuning.shared else None,
+                fetch_wait_ms=tuning.fetch_wait_ms,
+                session_timeout_seconds=tuning.session_timeout_seconds,
+                heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
+            ),
+            database_url=settings.database_url,
+            plugins=[plugin.name for plugin in self._plugins],
+        )
+
     async def _open_database(self) -> None:
-        await upgrade(self._engine)
+        failures = await upgrade(self._engine, self._plugins)
+        if failures:
+            raise DatabaseUnusable("; ".join(f"{name}: {why}" for name, why in failures.items()))
         await self._configuration_reader.settle()
 
     async def close(self) -> None:
@@ -131,6 +160,7 @@ class Runtime:
         await self._lookup.drain(_LAST_CALLS_SECONDS)
         await self._dead_letter_writer.close()
         await self._directory.close()
+        await self._projections.close()
         await self._database.close()
         await self._configuration_reader.close()
         await self._engine.dispose()

@@ -56,6 +56,9 @@ _PROXY_FORM: Final = "must look like http://host:port or http://user:password@ho
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 #: Where each worker serves its mock of a directory.
 MOCK_PATH: Final = "/api/mock-customer-lookup/"
+#: POSSTREAM_PROJECTION: each worker projects, or none does.
+WORKER: Final = "worker"
+ALONE: Final = "alone"
 _SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
@@ -117,6 +120,8 @@ class Settings:
     refresh_ahead: bool = True
     #: More dead letters in a minute are an alarm.
     dead_letters_per_minute: int = 60
+    #: Where the projections run: in a child process of each worker, or as `posstream project`.
+    projection: str = WORKER
     #: How long the broker waits for a silent worker before it gives its partitions to another;
     #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
     session_timeout_seconds: int | None = None
@@ -401,6 +406,12 @@ def _switch_or_auto(raw: str) -> bool | None:
         raise ValueError("must be on, off or auto") from None
 
 
+def _projection(raw: str) -> str:
+    if raw.lower() not in {WORKER, ALONE}:
+        raise ValueError(f"must be {WORKER} or {ALONE}")
+    return raw.lower()
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach what listens on this host."""
     if host.lower().removesuffix(".") == "localhost":
@@ -466,5 +477,6 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "POSSTREAM_GRAPHQL_INTROSPECTION": ("graphql_introspection", _switch),
     "POSSTREAM_REFRESH_AHEAD": ("refresh_ahead", _switch),
     "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", _number(1, 1_000_000)),
+    "POSSTREAM_PROJECTION": ("projection", _projection),
     "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", _number(6, 300)),
 }

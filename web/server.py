@@ -11,7 +11,7 @@ from agents.customer_lookup.directory.mock import MOCK_PATHS, MockDirectory, poi
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS, Sampler
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.configuration.editing import LiveConfiguration
 from posstream.dead_letters.box import DeadLetterBox
 from posstream.domain.errors import StartRefused
@@ -53,7 +53,7 @@ _CONNECTIONS: Final = web.AppKey("connections", Connections)
 def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     *,
     settings: Settings,
-    read_model: ReadModel,
+    read_model: SqlReadModel,
     publisher: EventPublisher,
     clock: Clock,
     health: Health,

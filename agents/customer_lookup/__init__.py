@@ -4,6 +4,7 @@ from typing import Final
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.forgetting import FORGETTING
+from agents.customer_lookup.read_model.part import READ_MODEL
 from posstream.plugin import Built, Kit, Plugin
 
 
@@ -18,14 +19,10 @@ PLUGIN: Final = Plugin(
     is_default=True,
     group="posstream",
     topics=topics.TOPICS,
-    consumes=(
-        topics.CUSTOMER_IDENTIFIED,
-        topics.REKEYED,
-        topics.CUSTOMER_UPDATED,
-        topics.CACHE_COMMANDS,
-    ),
+    consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
     tables=(topics.CACHE,),
     forgetting=FORGETTING,
+    read_model=READ_MODEL,
 )

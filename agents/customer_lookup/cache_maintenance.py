@@ -60,6 +60,7 @@ class CacheMaintenanceAgent:
         self._clock = clock
         self._metrics = metrics
         self._one_by_one = OneByOne(app, dead_letters)
+        app.not_waited_for |= {CACHE_COMMANDS}
         source = app.raw_topic(CACHE_COMMANDS)
         self.actor = app.agent(source, name="agents.cache_maintenance")(self._consume)
 

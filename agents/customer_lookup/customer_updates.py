@@ -13,7 +13,7 @@ from agents.customer_lookup.cache_commands import (
     Evict,
     Replace,
 )
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.topics import CUSTOMER_UPDATED
 from posstream.dead_letters.setting_aside import DeadLetters, place, timestamp_ms
 from posstream.json.writing import write_json
@@ -33,7 +33,7 @@ class CustomerUpdatesAgent:
         self,
         app: Any,
         *,
-        read_model: ReadModel,
+        read_model: SqlReadModel,
         publisher: EventPublisher,
         clock: Clock,
         dead_letters: DeadLetters,
@@ -48,6 +48,7 @@ class CustomerUpdatesAgent:
         self._card_guard = card_guard
         self._country_code = country_code
         self._one_by_one = OneByOne(app, dead_letters)
+        app.not_waited_for |= {CUSTOMER_UPDATED}
         source = app.raw_topic(CUSTOMER_UPDATED)
         self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
 

@@ -28,21 +28,16 @@ OUTAGE_DRILLS: Final = f"{APP_ID}-outage-drills"
 CACHE_TABLE: Final = "customer-cache"
 CACHE_CHANGELOG: Final = f"{APP_ID}-{CACHE_TABLE}-changelog"
 
-#: What the read model is made of. The forgotten ones first: a replay then makes no row of them.
+#: What the plugin's SQL tables are made of, in the order of a replay.
 PROJECTED: Final = (
-    CUSTOMER_FORGOTTEN,
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_LOOKUP_FAILED,
     CUSTOMER_LOOKUP_LOGGED,
     BASKET_STARTED,
 )
 
-#: What the workers' group reads.
-CONSUMED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CUSTOMER_UPDATED, CACHE_COMMANDS, *PROJECTED)
-
-#: Their agents wait for the database as long as it takes, and can do the same again without harm:
-#: no stop and no rebalance waits for them, for tills would wait as well.
-BEHIND_DATABASE: Final = frozenset({*PROJECTED, CUSTOMER_UPDATED})
+#: What the plugin's consumer group reads.
+CONSUMED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CUSTOMER_UPDATED, CACHE_COMMANDS)
 
 #: A day longer than the longest window (`configuration.MAX_TTL_SECONDS`): the broker may never
 #: drop an entry that could still be served.

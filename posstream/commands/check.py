@@ -9,6 +9,7 @@ from agents.customer_lookup.commands.check_directory import Line, check_director
 from agents.customer_lookup.configuration import PLUGIN
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.domain.errors import PosstreamError
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.settings import Settings, unknown_settings
@@ -35,6 +36,7 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[Line]:
     yield True, "settings"
     start = Start(
         settings=settings,
+        plugins=find_plugins(),
         membership=Membership(settings.datadir),
         web=(settings.web_host, settings.web_port),
         beside_worker=True,
@@ -52,7 +54,7 @@ async def _live_endpoint(settings: Settings) -> str | None:
     with contextlib.suppress(SQLAlchemyError, PosstreamError):
         engine = create_engine(settings.database_url)
         try:
-            if not await ask(engine):
+            if not await ask(engine, find_plugins()):
                 return None
             config = (await SqlConfigurationStore(engine, PLUGIN).latest()).config
         finally:

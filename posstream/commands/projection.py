@@ -7,21 +7,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from faust.types import TP
 from sqlalchemy.exc import SQLAlchemyError
 
-from agents.customer_lookup.read_model.projection import SqlProjection
-from agents.customer_lookup.read_model.tables import ReadModelTables
-from agents.customer_lookup.topics import PROJECTED
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
-from posstream.read_model.projection import ProjectedEvent
-from posstream.read_model.projector import projected
+from posstream.plugins.discovery import find_plugins
+from posstream.read_model.projection import ProjectedEvent, Projection
+from posstream.read_model.projections import projections
+from posstream.read_model.projector import BATCH, projected
+from posstream.read_model.tables import ReadModelTables
 from posstream.resilience.retry import growing_pauses
 from posstream.settings import Settings
-from posstream.streaming.lists.list_path import LIST
 
 _PROGRESS_SECONDS: Final = 5.0
 #: Pauses between tries of one batch, some 20 s in all: a worker may hold a lock that long.
@@ -48,13 +46,19 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
             it again.
     """
     started = time.monotonic()
+    plugins = find_plugins()
     # The broker first, so that errors of the database do not pass for the broker's.
-    brokers = settings.bootstrap_servers
-    async with topic_reader(brokers, *PROJECTED) as reader, opened(settings) as engine:
-        tables = ReadModelTables(engine)
+    topics = list(dict.fromkeys(topic for it in projections(plugins) for topic in it.topics))
+    async with (
+        topic_reader(settings.bootstrap_servers, *topics) as reader,
+        opened(settings) as engine,
+    ):
+        parts = [it.read_model for it in plugins if it.read_model is not None]
+        tables = ReadModelTables(engine, parts)
+        replayed = [(it.make(engine), it.topics) for it in projections(plugins)]
         before = await tables.counts()
         if drop:
-            losses = await _losses(reader, tables, before)
+            losses = await _losses(reader, topics, tables, before)
             for loss in losses:
                 print(loss)
             if losses and not yes:
@@ -65,7 +69,7 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
                 )
                 return 1
             await tables.empty()
-        count = await _replay(reader, SqlProjection(engine))
+        count = await _replay(reader, replayed)
         after = await tables.counts()
     print(f"replayed {count} events in {time.monotonic() - started:.1f} s")
     print_table(
@@ -76,17 +80,20 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
 
 
 async def _losses(
-    reader: GrouplessReader, tables: ReadModelTables, before: Mapping[str, int]
+    reader: GrouplessReader,
+    topics: Sequence[str],
+    tables: ReadModelTables,
+    before: Mapping[str, int],
 ) -> Sequence[str]:
     """A sentence for each topic that has lost records, and each table that would lose rows."""
     losses = []
-    for topic in PROJECTED:
+    for topic in topics:
         gone = sum((await reader.first_offsets(topic)).values())
         if gone:
             losses.append(
                 f"{topic}: its first {gone} records are gone, and what only they said would be too"
             )
-    lost = await tables.unaccounted(_batches(reader, "compared"))
+    lost = await tables.unaccounted(_batches(reader, topics, "compared"))
     losses.extend(
         f"{name}: {rows} of {before[name]} rows would be lost, no topic has an event of theirs"
         for name, rows in lost.items()
@@ -95,15 +102,18 @@ async def _losses(
     return losses
 
 
-async def _replay(reader: GrouplessReader, projection: SqlProjection) -> int:
+async def _replay(
+    reader: GrouplessReader, replayed: Sequence[tuple[Projection, Sequence[str]]]
+) -> int:
     count = 0
-    async for batch in _batches(reader, "replayed"):
-        await _apply(projection, batch)
-        count += len(batch)
+    for projection, topics in replayed:
+        async for batch in _batches(reader, topics, "replayed"):
+            await _apply(projection, batch)
+            count += len(batch)
     return count
 
 
-async def _apply(projection: SqlProjection, batch: Sequence[ProjectedEvent]) -> None:
+async def _apply(projection: Projection, batch: Sequence[ProjectedEvent]) -> None:
     for pause in islice(growing_pauses(), _PAUSES):
         try:
             await projection.apply(batch)
@@ -114,16 +124,18 @@ async def _apply(projection: SqlProjection, batch: Sequence[ProjectedEvent]) -> 
     await projection.apply(batch)
 
 
-async def _batches(reader: GrouplessReader, done: str) -> AsyncIterator[Sequence[ProjectedEvent]]:
+async def _batches(
+    reader: GrouplessReader, topics: Sequence[str], done: str
+) -> AsyncIterator[Sequence[ProjectedEvent]]:
     """All that the topics have now, in batches; how far it is, on stderr from time to time."""
     batch: list[ProjectedEvent] = []
     count, told_at = 0, time.monotonic()
-    for topic in PROJECTED:
+    for topic in topics:
         async for message in reader.records(topic):
-            event = projected(TP(message.topic, message.partition), message)
+            event = projected(message)
             if event is not None:
                 batch.append(event)
-            if len(batch) < LIST:
+            if len(batch) < BATCH:
                 continue
             yield batch
             count, batch = count + len(batch), []

@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.read_model.schema import FORGOTTEN_SUBJECTS
 from posstream.domain.times import to_ms
 from posstream.forgetting.marks import Forgotten
 from posstream.read_model.engine import read_only
+from posstream.read_model.schema import FORGOTTEN_SUBJECTS
 
 
 async def known_marks(engine: AsyncEngine, subjects: Collection[str]) -> Mapping[str, Forgotten]:

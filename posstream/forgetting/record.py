@@ -1,13 +1,19 @@
-"""What is written on the topic of forgotten subjects. No I/O."""
+"""The record of a forgotten subject on its topic: written and read. No I/O."""
+
+from collections.abc import Mapping
+from typing import Any, Final
 
 import orjson
 
-from posstream.domain.times import iso_utc_ms
+from posstream.domain.printable import is_id
+from posstream.domain.times import iso_utc_ms, parse_utc
 from posstream.events.envelope import event_record
 from posstream.events.ids import derived
 from posstream.forgetting.marks import Forgotten
 from posstream.kafka.record import Record
 from posstream.kafka.topics import CUSTOMER_FORGOTTEN
+
+_MAX_SUBJECT: Final = 256
 
 
 def forgotten(mark: Forgotten) -> Record:
@@ -30,3 +36,16 @@ def forgotten(mark: Forgotten) -> Record:
         orjson.dumps(value),
         source=b"/posstream/forgetting",
     )
+
+
+def read_mark(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The row of a mark: subject, forgotten_at, cache_entries; None if the value is no mark."""
+    subject, forgotten_at = value.get("subject"), parse_utc(value.get("forgotten_at"))
+    if not isinstance(subject, str) or not is_id(subject, _MAX_SUBJECT) or forgotten_at is None:
+        return None
+    entries = value.get("cache_entries")
+    return {
+        "subject": subject,
+        "forgotten_at": forgotten_at,
+        "cache_entries": entries if type(entries) is int and 0 <= entries <= 1 else 0,
+    }

@@ -92,6 +92,16 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
         return str(cluster.get("cluster_id"))
 
 
+async def cluster_id(servers: Sequence[str]) -> str:
+    """The cluster's id.
+
+    Raises:
+        StartRefused: if no broker answers.
+    """
+    async with _connected(servers, PATIENCE_SECONDS) as admin:
+        return str((await admin.describe_cluster()).get("cluster_id"))
+
+
 async def _compared(
     admin: Any,
     cluster: Mapping[str, Any],

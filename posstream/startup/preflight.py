@@ -13,6 +13,7 @@ from typing import Final
 from agents.customer_lookup.topics import CACHE, TOPICS
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.kafka.preflight import ask_topics
+from posstream.plugin import Plugin
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.read_model.refusals import absence, kind
@@ -29,6 +30,7 @@ class Start:
     """What the steps need to know of a start."""
 
     settings: Settings
+    plugins: Sequence[Plugin]
     membership: Membership
     #: Host and port of the web view; None = the worker has none.
     web: tuple[str, int] | None
@@ -145,7 +147,7 @@ async def _read_model(start: Start) -> Outcome:
     name = engine.dialect.name
     try:
         async with asyncio.timeout(_DATABASE_SECONDS):
-            there = await ask(engine)
+            there = await ask(engine, start.plugins)
     except DatabaseUnusable as why:
         return Refusal(unusable(why))
     except (DatabaseAway, TimeoutError) as why:

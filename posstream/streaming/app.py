@@ -18,13 +18,11 @@ from faust.app.base import BootStrategy as FaustBootStrategy
 from mode import Service
 from mode.utils.queues import FlowControlEvent
 
-from agents.customer_lookup.topics import PROJECTED
 from posstream.domain.errors import StartRefused
 from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
 from posstream.startup.membership import Membership
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
-from posstream.streaming.lists.list_path import TakesList
 from posstream.streaming.patches.driver import Transport
 from posstream.streaming.patches.recovery import Tables
 from posstream.streaming.patches.store import Table
@@ -39,7 +37,7 @@ log = logging.getLogger(__name__)
 #: one fetch of every partition of an agent's topics must fit in the other 20 %.
 BUFFER_MAXSIZE: Final = 65_536
 MAX_POLL_RECORDS: Final = 250
-_MOST_TOPICS: Final = len(PROJECTED)
+_MOST_TOPICS: Final = 4
 _LONGEST_DRAIN: Final = 45
 #: What a stop after a crash may take besides the drain, before the process is ended.
 _LAST_WORDS_SECONDS: Final = 15
@@ -178,9 +176,8 @@ class StreamingApp(faust.App):
         self.pulse = Pulse()
         #: By topic, what answers its events as they are fetched (see `batch_path`).
         self.answering: dict[str, Answering] = {}
-        #: Topics whose records are taken in lists, and what takes them (see `list_path`).
-        self.listed: frozenset[str] = frozenset()
-        self.takes_list: TakesList | None = None
+        #: Topics whose messages in flight no stop and no rebalance waits for: they come again.
+        self.not_waited_for: frozenset[str] = frozenset()
         self.lifetimes: tuple[Service, Service] | None = None
         super().__init__(
             app_id,
@@ -266,12 +263,6 @@ class StreamingApp(faust.App):
     def answer_lists(self, topics: Sequence[str], answering: "Answering") -> None:
         """Have events answered in the lists in which they are fetched; see `batch_path`."""
         self.answering |= dict.fromkeys(topics, answering)
-        self.topics.add(self.raw_topic(*topics))
-
-    def take_lists(self, topics: Sequence[str], taker: TakesList) -> None:
-        """Read topics in lists; see `list_path`."""
-        self.listed = frozenset(topics)
-        self.takes_list = taker
         self.topics.add(self.raw_topic(*topics))
 
     def _new_transport(self) -> Transport:

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from agents.customer_lookup.ports import LookupStatistics
+from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.resilience.clock import SystemClock
 from tests.browser.axe import violations
 from tests.browser.conftest import Seen

@@ -13,11 +13,11 @@ import orjson
 from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.answers import Attempt, AttemptStatus, Reason
 from agents.customer_lookup.forgetting import FORGETTING
-from agents.customer_lookup.ports import (
+from agents.customer_lookup.ports import AttemptOutcome
+from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerRow,
     AnswerWindow,
-    AttemptOutcome,
     BasketHistory,
     BasketRow,
     CustomerHistory,

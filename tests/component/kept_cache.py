@@ -24,7 +24,7 @@ class KeptCache:
         self.app: Any = StreamingApp(
             "kept", broker="kafka://127.0.0.1:1", datadir=datadir, partitions=PARTITIONS
         )
-        Path(self.app.conf.tabledir).mkdir(parents=True)
+        Path(self.app.conf.tabledir).mkdir(parents=True, exist_ok=True)
         self.table = CustomerCacheTable(self.app, partitions=PARTITIONS)
         #: Told at each flush how many changes were not with the broker before it.
         self.flushed: list[int] = []
@@ -108,6 +108,7 @@ class FakeApp:
     """What an agent of rare events needs of an app."""
 
     consumer_generation_id: int = 1
+    not_waited_for: frozenset[str] = frozenset()
     crashed: list[BaseException] = field(default_factory=list)
 
     def raw_topic(self, *_: str) -> None: ...

@@ -87,8 +87,6 @@ class ListApp:
     producer: FakeProducer = field(default_factory=FakeProducer)
     consumer_generation_id: int = 1
     answering: dict[str, Any] = field(default_factory=dict)
-    listed: frozenset[str] = frozenset()
-    takes_list: Any = None
     committed_at: float = 0.0
     tuning: Tuning = field(default_factory=Tuning)
     consumer: Any = field(default_factory=lambda: SimpleNamespace(flow_active=True))
@@ -106,9 +104,6 @@ class ListApp:
 
     def answer_lists(self, topics: Sequence[str], answering: Any) -> None:
         self.answering |= dict.fromkeys(topics, answering)
-
-    def take_lists(self, topics: Sequence[str], taker: Any) -> None:
-        self.listed, self.takes_list = frozenset(topics), taker
 
     async def crash(self, why: BaseException) -> None:
         self.crashed.append(why)

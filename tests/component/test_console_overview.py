@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientPayloadError, ClientResponse
 
 from agents.customer_lookup.pages import all_workers, live
-from agents.customer_lookup.ports import LookupStatistics
+from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
 from posstream.settings import Settings
 from tests.component.fakes import NOW_MS

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 
-from agents.customer_lookup.topics import CACHE_COMMANDS, PROJECTED, TOPICS
+from agents.customer_lookup.topics import CACHE_COMMANDS, TOPICS
 from posstream.domain.errors import StartRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
@@ -31,9 +31,8 @@ from posstream.streaming.app import (
     Tuning,
     max_poll_records,
 )
-from posstream.streaming.lists import batch_path, list_path
+from posstream.streaming.lists import batch_path
 from posstream.streaming.lists.batch_path import Event, Outbox
-from posstream.streaming.lists.list_path import LIST
 from posstream.streaming.patches.driver import Consumer, ConsumerThread
 from tests.component.list_fakes import FakeProducer, Fetched, a_while
 from tests.integration.harness import free_port
@@ -137,7 +136,8 @@ async def test_a_new_assignment_commits_nothing_before_it_was_sought(tmp_path: A
 
 async def test_a_cache_command_in_hand_holds_up_no_rebalance(tmp_path: Any) -> None:
     """It may wait for a partition that this rebalance brings."""
-    consumer = await consumer_of(Consumer, app_for(tmp_path))
+    consumer = await consumer_of(Consumer, app := app_for(tmp_path))
+    app.not_waited_for |= {CACHE_COMMANDS}
     consumer._unacked_messages.add(held := Held(0))
     assert consumer._waited_for() == 1
     held.topic = CACHE_COMMANDS
@@ -170,14 +170,15 @@ async def test_waiting_for_events_in_flight_ends(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "in_time"), [(Consumer, True), (upstream.Consumer, False)])
-async def test_nobody_waits_for_events_that_wait_for_the_database(
+async def test_nobody_waits_for_events_that_may_come_again(
     tmp_path: Any, kind: type, *, in_time: bool
 ) -> None:
     app = app_for(tmp_path)
     app.tune(replace(EMBEDDED_TUNING, drain_seconds=60))
     consumer = await consumer_of(kind, app)
     held = Held(0)
-    held.topic = PROJECTED[0]
+    held.topic = CACHE_COMMANDS
+    app.not_waited_for |= {CACHE_COMMANDS}
     consumer._unacked_messages.add(held)
 
     async def commit(*_: object, **__: object) -> bool:
@@ -498,7 +499,7 @@ async def test_a_last_commit_that_never_ends_does_not_hold_the_stop(
 def test_one_fetch_of_all_topics_of_an_agent_fits_in_the_rest_of_its_buffer(
     partitions: int,
 ) -> None:
-    most = max_poll_records(partitions) * partitions * len(PROJECTED)
+    most = max_poll_records(partitions) * partitions * 4
     assert most <= BUFFER_MAXSIZE // 5 or max_poll_records(partitions) == 1
 
 
@@ -572,7 +573,7 @@ class Answerer:
                 outbox.add(Record("answers", b"k", b"v", partition=tp.partition))
 
 
-ROWS = TP(PROJECTED[0], 0)
+ROWS = TP("rows", 0)
 
 
 class Fetching:
@@ -585,7 +586,6 @@ class Fetching:
         self.answerer = Answerer()
         self.taken: list[int] = []
         app.answering[SOURCE.topic] = self.answerer
-        app.listed, app.takes_list = frozenset({ROWS.topic}), self._take
         app._consumer = consumer
         app.producer = FakeProducer()
         app.consumer_generation_id = 1
@@ -630,25 +630,21 @@ class Fetching:
         await self.consumer.on_partitions_assigned({SOURCE, ROWS}, 2)
         await self.consumer.perform_seek()
 
-    async def _take(self, records: Sequence[tuple[TP, Any]]) -> None:
-        self.taken += [it.offset for _, it in records]
-
     async def fetch(self, **coming: list[int]) -> Any:
         """One turn of the fetch loop; what is left for Faust."""
         names = {"source": SOURCE, "rows": ROWS, "else_": TP("else", 0)}
         self.coming |= {names[it]: [Fetched(n) for n in ns] for it, ns in coming.items()}
         left, _ = await self.consumer._wait_next_records(timeout=1)
         await a_while()
+        left = dict(left or {})
+        self.taken += [it.offset for it in left.pop(ROWS, ())]
         return left
 
 
 @pytest.fixture
-async def fetching(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fetching]:
-    monkeypatch.setattr(list_path, "LINGER_SECONDS", 0)
+async def fetching(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Fetching:
     app = app_for(tmp_path)
-    made = Fetching(app, await consumer_of(Consumer, app), monkeypatch)
-    yield made
-    await made.consumer._list_path.stop()
+    return Fetching(app, await consumer_of(Consumer, app), monkeypatch)
 
 
 async def test_what_was_fetched_goes_where_it_is_taken_in_lists_or_on_to_the_agents(
@@ -661,7 +657,7 @@ async def test_what_was_fetched_goes_where_it_is_taken_in_lists_or_on_to_the_age
     }
     assert (fetching.answerer.offsets, fetching.taken) == ([0, 1], [0])
     offsets = fetching.consumer._filter_committable_offsets([SOURCE, ROWS])
-    assert offsets == {SOURCE: 2, ROWS: 1}, "and may be committed"
+    assert offsets == {SOURCE: 2}, "and may be committed"
 
 
 async def test_a_rebalance_between_a_fetch_and_its_taking_takes_nothing(
@@ -672,11 +668,11 @@ async def test_a_rebalance_between_a_fetch_and_its_taking_takes_nothing(
 
     fetching.meanwhile = rebalance
     await fetching.fetch(source=[0], rows=[0])
-    assert (fetching.answerer.offsets, fetching.taken) == ([], [])
+    assert fetching.answerer.offsets == []
     fetching.meanwhile = lambda: None
     await fetching.consumer.perform_seek()
     await fetching.fetch(source=[0], rows=[0])
-    assert (fetching.answerer.offsets, fetching.taken) == ([0], [0])
+    assert fetching.answerer.offsets == [0]
 
 
 async def test_the_first_fetch_after_a_rebalance_is_taken_although_its_wait_began_before(
@@ -721,7 +717,6 @@ async def test_a_new_assignment_forgets_what_waits_in_lists(fetching: Fetching) 
     fetching.fill()
     await fetching.fetch(source=[0, 1])
     fetching.empty()
-    fetching.consumer._list_path.take({ROWS: [Fetched(9)]}, 1)
     await fetching.rebalance()
     await fetching.fetch(source=[5], rows=[5])
     assert (fetching.answerer.offsets, fetching.taken) == ([5], [5])
@@ -753,17 +748,6 @@ async def test_a_crowd_that_waits_for_the_event_loop_grows_no_further(
         event.finish()
     await fetching.fetch()
     assert fetching.asked[-1] == {SOURCE, ROWS}
-
-
-async def test_a_fetch_does_not_wait_long_while_what_is_taken_in_lists_is_paused(
-    fetching: Fetching,
-) -> None:
-    """It goes on with the next fetch, and the database would have nothing to do until then."""
-    fetching.consumer._list_path.take({ROWS: [Fetched(n) for n in range(LIST)]}, 1)
-    await fetching.fetch()
-    await fetching.fetch()
-    assert fetching.waits[0] < 0.1
-    assert fetching.waits[1] == 1
 
 
 async def test_if_everything_is_parked_nothing_is_asked_for(fetching: Fetching) -> None:
@@ -830,34 +814,12 @@ async def test_the_drain_waits_for_the_confirmation_of_answers(fetching: Fetchin
     assert fetching.consumer.finished_to(SOURCE) == 1
 
 
-async def test_the_stop_waits_for_the_list_that_is_being_taken(
-    fetching: Fetching, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given_up = asyncio.Event()
-
-    async def take(_: object) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            given_up.set()
-
-    async def stop(_: object) -> None:
-        assert not given_up.is_set(), "events in flight come first"
-
-    monkeypatch.setattr(upstream.Consumer, "on_stop", stop)
-    fetching.app.takes_list = take
-    await fetching.fetch(rows=[0])
-    await fetching.consumer.on_stop()
-    assert given_up.is_set()
-    assert fetching.consumer.finished_to(ROWS) == 0
-
-
 async def test_what_is_fetched_while_the_worker_stops_is_not_taken(
     fetching: Fetching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Consumer, "should_stop", True)
     await fetching.fetch(source=[0], rows=[0])
-    assert (fetching.answerer.offsets, fetching.taken) == ([], [])
+    assert fetching.answerer.offsets == []
 
 
 class At:
@@ -897,26 +859,14 @@ class Fetches(At):
         self.coming = set(coming)
         #: The partitions of each fetch, how long it may wait and how many records it may bring.
         self.asked: list[tuple[set[TP], float, int | None]] = []
-        self.paused: set[TP] = set()
         self.meanwhile: Callable[[set[TP]], None] = lambda _: None
         app.answering[SOURCE.topic] = Answerer()
-        app.listed = frozenset({ROWS.topic})
         self.thread = thread_of(app)
-        self.thread.consumer = SimpleNamespace(is_full_of_lists=False)
 
     async def fetch(self, _: Any, __: Any, active: set[TP], wait: float, most: int) -> Any:
         self.asked.append((set(active), wait, most))
         self.meanwhile(active)
         return {tp: [record(0)] for tp in active & self.coming}
-
-    def assignment(self) -> set[TP]:
-        return {SOURCE, ROWS, ELSE}
-
-    def pause(self, *tps: TP) -> None:
-        self.paused |= set(tps)
-
-    def resume(self, *tps: TP) -> None:
-        self.paused -= set(tps)
 
     async def turn(self, monkeypatch: pytest.MonkeyPatch, *active: TP) -> set[TP]:
         async def fetch(*args: Any) -> Any:
@@ -935,7 +885,7 @@ async def test_tills_come_first_and_nothing_waits_for_others_meanwhile(
 ) -> None:
     fetches = Fetches(app_for(tmp_path), SOURCE, ROWS, ELSE)
     assert await fetches.turn(monkeypatch, SOURCE, ROWS, ELSE) == {SOURCE, ROWS, ELSE}
-    assert fetches.asked == [({SOURCE}, 0, 1000), ({ELSE}, 0, 3), ({ROWS}, 0, None)]
+    assert fetches.asked == [({SOURCE}, 0, 1000), ({ROWS, ELSE}, 0, 3)]
 
 
 async def test_without_any_till_a_fetch_waits_for_whatever_comes(
@@ -952,19 +902,6 @@ async def test_no_fetch_asks_for_no_partition_which_aiokafka_takes_for_all(
     fetches = Fetches(app_for(tmp_path), SOURCE)
     assert await fetches.turn(monkeypatch, SOURCE) == {SOURCE}
     assert fetches.asked == [({SOURCE}, 0, 1000)]
-
-
-async def test_what_is_taken_in_lists_is_not_asked_for_while_they_are_full(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is taken all the same: while it waits, aiokafka fetches nothing for tills for 100 ms."""
-    fetches = Fetches(app_for(tmp_path), ROWS)
-    fetches.thread.consumer.is_full_of_lists = True
-    assert await fetches.turn(monkeypatch, ROWS) == {ROWS}
-    assert fetches.paused == {ROWS}
-    fetches.thread.consumer.is_full_of_lists = False
-    await fetches.turn(monkeypatch, ROWS)
-    assert fetches.paused == set()
 
 
 async def test_records_are_dropped_if_a_seek_came_while_others_were_fetched(

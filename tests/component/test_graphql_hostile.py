@@ -18,8 +18,7 @@ from graphql import (
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
-from tests.component.sql_databases import database, found, logged
+from tests.component.sql_databases import database, found, logged, migrate
 from tests.component.web_client import WebView, running_web
 from web.graphql.schema import build_schema
 
@@ -32,7 +31,7 @@ async def web(tmp_path: Path) -> AsyncIterator[WebView]:
     """A real database behind it: what harms it must not pass for harmless."""
     async with database("sqlite", tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         await SqlProjection(engine).apply([found("e1"), logged("l1")])
         async with running_web(read_model=SqlReadModel(engine)) as view:
             yield view

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
-from agents.customer_lookup.ports import BasketHistory, BasketRow, LookupLogRow
+from agents.customer_lookup.read_model.records import BasketHistory, BasketRow, LookupLogRow
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.roles import Caller, Role
 from posstream.json.reading import read_json_exactly

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
+from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.topics import TOPICS
 from posstream.commands.check import check
 from posstream.domain.errors import StartRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
 from posstream.startup.preflight import STEPS, Passed, Refusal, Start, check_start, outcomes
+from tests.component.sql_databases import migrate
 from tests.integration.harness import free_port
 
 IDENTIFIER = "+1234567890"
@@ -43,6 +44,7 @@ def settings(folder: Path, here: EmbeddedBroker, **changes: object) -> Settings:
 def start(settings: Settings) -> Start:
     return Start(
         settings=settings,
+        plugins=[PLUGIN],
         membership=Membership(settings.datadir),
         web=(settings.web_host, settings.web_port),
         patience_seconds=0,
@@ -167,10 +169,10 @@ async def test_a_database_that_a_newer_posstream_has_migrated(
     await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
     one = settings(tmp_path, broker, topic_partitions=2)
     engine = create_engine(one.database_url)
-    await upgrade(engine)
+    await migrate(engine)
     await check_start(start(one))
     async with engine.begin() as connection:
-        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        await connection.exec_driver_sql("UPDATE posstream_version SET version_num = '9999'")
     await engine.dispose()
     assert "a newer posstream has migrated it, to 9999" in await refused(one, capsys)
 

@@ -18,10 +18,9 @@ from posstream.configuration.version import (
     ConfigurationVersion,
 )
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from tests.component.configuration_fakes import DEFAULTS, FakeTopic
 from tests.component.fakes import FixedClock
-from tests.component.sql_databases import DATABASES, database
+from tests.component.sql_databases import DATABASES, database, migrate
 
 AT = datetime(2026, 1, 31, 8, 0, 0, 123_000, tzinfo=UTC)
 
@@ -30,7 +29,7 @@ AT = datetime(2026, 1, 31, 8, 0, 0, 123_000, tzinfo=UTC)
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         yield engine
         await engine.dispose()
 

@@ -15,8 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.read_model import schema
-from agents.customer_lookup.read_model.projection import SqlProjection
-from agents.customer_lookup.read_model.tables import ReadModelTables
 from posstream.cli import main
 from posstream.forgetting.marks import Forgotten, Trail
 from posstream.forgetting.record import forgotten
@@ -24,15 +22,18 @@ from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.reader import GrouplessReader
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from posstream.read_model.projection import ProjectedEvent
+from posstream.read_model.schema import PLUGIN_CONFIGURATIONS
+from posstream.read_model.tables import ReadModelTables
 from tests.component.sql_databases import (
     DATABASES,
     JOHN,
+    BothProjections,
     database,
     failed,
     found,
     logged,
+    migrate,
     started,
 )
 from tests.component.test_sql_projection import HISTORY, everything
@@ -43,7 +44,6 @@ ROWS = {
     "customers": 2,
     "customer_identifiers": 3,
     "baskets": 4,
-    "basket_identifications": 9,
     "customer_lookup_logs": 2,
     "lookup_answers": 9,
 }
@@ -65,7 +65,7 @@ class Shop:
 
     async def project(self, events: Sequence[ProjectedEvent]) -> None:
         """Do what a worker does."""
-        await SqlProjection(self.engine).apply(events)
+        await BothProjections(self.engine).apply(events)
 
     async def rows(self) -> dict[str, int]:
         return {name: len(rows) for name, rows in (await everything(self.engine)).items() if rows}
@@ -93,7 +93,7 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address, acks="all") as producer,
         ):
             engine = create_engine(url)
-            await upgrade(engine)
+            await migrate(engine)
             yield Shop(broker.address, url, engine, producer)
             await engine.dispose()
     finally:
@@ -180,7 +180,6 @@ async def test_a_drop_that_would_lose_rows_is_refused_and_says_how_many(shop: Sh
             "customers": "1 of 3",
             "customer_identifiers": "1 of 4",
             "baskets": "2 of 6",
-            "basket_identifications": "2 of 11",
             "customer_lookup_logs": "1 of 3",
             "lookup_answers": "2 of 11",
         }.items()
@@ -242,7 +241,7 @@ async def test_a_drop_is_refused_when_a_topic_has_lost_its_first_records(
 async def test_the_live_configuration_is_left_alone(shop: Shop) -> None:
     async with shop.engine.begin() as connection:
         await connection.execute(
-            schema.PLUGIN_CONFIGURATIONS.insert(),
+            PLUGIN_CONFIGURATIONS.insert(),
             {
                 "plugin": "customer_lookup",
                 "version": 1,
@@ -300,7 +299,7 @@ async def test_what_a_worker_projected_just_before_the_drop_comes_back(
         event = started("late")  # in the loop of the command, so with a producer of its own
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=shop.servers) as producer:
             await producer.send_and_wait(event.topic, orjson.dumps(event.value))
-        await SqlProjection(tables._engine).apply([event])
+        await BothProjections(tables._engine).apply([event])
         await empty(tables)
 
     monkeypatch.setattr(ReadModelTables, "empty", late)

@@ -13,7 +13,7 @@ from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
@@ -96,7 +96,7 @@ def application_of(
     *,
     clock: Clock | None = None,
     graphiql: GraphiQL | None = None,
-    read_model: ReadModel | None = None,
+    read_model: SqlReadModel | None = None,
     query_seconds: float = QUERY_SECONDS,
     sample_seconds: float = SAMPLE_SECONDS,
 ) -> Application:

@@ -11,7 +11,7 @@ from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.graphql.loaders import Loaders
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.configuration.editing import LiveConfiguration
 from posstream.dead_letters.box import DeadLetterBox
 from posstream.domain.identifier import (
@@ -39,7 +39,7 @@ MAX_TEXT: Final = 256
 class GraphQLContext:
     """The ports behind the schema: `info.context` of every resolver."""
 
-    read_model: ReadModel
+    read_model: SqlReadModel
     publisher: EventPublisher
     clock: Clock
     #: Refuse payment-card numbers.

@@ -6,7 +6,7 @@ from typing import Any, Final
 import graphene
 
 from agents.customer_lookup.graphql.types import Customer
-from agents.customer_lookup.ports import CustomerRow
+from agents.customer_lookup.read_model.records import CustomerRow
 from web.graphql.connections import (
     Page,
     PageInfo,

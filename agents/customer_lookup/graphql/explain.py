@@ -6,7 +6,7 @@ from typing import Any
 import graphene
 
 from agents.customer_lookup.graphql.types import Basket
-from agents.customer_lookup.ports import BasketHistory, BasketRow
+from agents.customer_lookup.read_model.records import BasketHistory, BasketRow
 from agents.customer_lookup.timeline import Entry, Step, timeline
 from posstream.domain.times import iso_utc
 from web.graphql.context import GraphQLContext, is_sound

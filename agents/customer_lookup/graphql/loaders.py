@@ -6,7 +6,8 @@ from typing import Final, TypeVar
 
 from aiodataloader import DataLoader
 
-from agents.customer_lookup.ports import BasketRow, CustomerRow, ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 
 #: Keys in one statement; SQLite takes 32,766 parameters, and nobody asks for so many.
 MAX_BATCH: Final = 500
@@ -17,7 +18,7 @@ Row = TypeVar("Row")
 class Loaders:
     """The loaders of one request; one that is not used costs nothing."""
 
-    def __init__(self, read_model: ReadModel) -> None:
+    def __init__(self, read_model: SqlReadModel) -> None:
         self._read_model = read_model
 
     @cached_property

@@ -7,7 +7,7 @@ import graphene
 
 from agents.customer_lookup.answers import AttemptStatus
 from agents.customer_lookup.graphql.types import Basket, whole
-from agents.customer_lookup.ports import BasketRow, LogPosition, LookupLogRow
+from agents.customer_lookup.read_model.records import BasketRow, LogPosition, LookupLogRow
 from posstream.domain.identifier import Identifier
 from posstream.domain.times import iso_utc
 from web.graphql.connections import (

@@ -10,7 +10,7 @@ from agents.customer_lookup.graphql.explain import ExplainQuery
 from agents.customer_lookup.graphql.lookup_logs import LookupLogsQuery
 from agents.customer_lookup.graphql.statistics import StatisticsQuery
 from agents.customer_lookup.graphql.types import Basket, Customer
-from agents.customer_lookup.ports import BasketRow, CustomerRow
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from posstream.domain.identifier import Identifier
 from web.graphql.configuration import ConfigurationQuery
 from web.graphql.context import (

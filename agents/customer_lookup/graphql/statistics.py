@@ -9,7 +9,7 @@ import graphene
 from agents.customer_lookup.answers import AttemptStatus, Reason
 from agents.customer_lookup.graphql.types import whole
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.ports import LookupStatistics
+from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms, iso_utc
 from web.graphql.context import GraphQLContext, refusal
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.ports import BasketRow, CustomerRow
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from posstream.domain.identifier import IdentifierKind as Kind
 from posstream.domain.times import iso_utc
 from web.graphql.context import GraphQLContext, refusal

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from agents.customer_lookup.pages.wording import Tag, offset, tag_of
-from agents.customer_lookup.ports import AnswerRow, BasketHistory, LookupLogRow
+from agents.customer_lookup.read_model.records import AnswerRow, BasketHistory, LookupLogRow
 from agents.customer_lookup.timeline import Entry, Step, timeline
 from posstream.domain.times import to_ms
 from posstream.json.writing import write_json

@@ -10,7 +10,7 @@ from agents.customer_lookup.cache_commands import CacheCommand, Evict, Refresh
 from agents.customer_lookup.events import commanded
 from agents.customer_lookup.pages.cache_bar import cache_bar
 from agents.customer_lookup.pages.wording import age, tag_of
-from agents.customer_lookup.ports import CustomerHistory
+from agents.customer_lookup.read_model.records import CustomerHistory
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role

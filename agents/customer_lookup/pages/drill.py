@@ -8,7 +8,7 @@ from aiohttp import web
 
 from agents.customer_lookup.drills.drill import DRILL_MARK, Drill, Fault, InvalidDrill, plan_drill
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.ports import AnswerWindow, MarkedAttempts
+from agents.customer_lookup.read_model.records import AnswerWindow, MarkedAttempts
 from posstream.domain.errors import PublishFailed
 from posstream.domain.roles import Caller, Role
 from posstream.domain.times import from_ms

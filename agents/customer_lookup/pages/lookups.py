@@ -11,7 +11,8 @@ from agents.customer_lookup.pages.answer_cursor import cursor_at, read_place
 from agents.customer_lookup.pages.answer_filter import AskedFilter, read_filter
 from agents.customer_lookup.pages.lookups_csv import MAX_ROWS, answers_as_csv
 from agents.customer_lookup.pages.wording import age, tag_of
-from agents.customer_lookup.ports import AnswerFilter, AnswerOutcome, AnswerRow, ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome, AnswerRow
 from web.access import caller_of
 from web.console.links import with_query
 from web.console.pages import Pages
@@ -110,7 +111,7 @@ def _reveals(request: web.Request) -> Reveals:
 
 
 async def _read(
-    read_model: ReadModel, wanted: AnswerFilter, *, older: str | None, newer: str | None
+    read_model: SqlReadModel, wanted: AnswerFilter, *, older: str | None, newer: str | None
 ) -> _Page:
     """The page next to a place. A broken place, or too few newer ones, is the newest page."""
     beyond = PAGE_ROWS + 1  # says whether there are more

@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.schema import (
-    BASKET_IDENTIFICATIONS,
     BASKETS,
     CUSTOMER_IDENTIFIERS,
     CUSTOMER_LOOKUP_LOGS,
@@ -104,7 +103,6 @@ def _conditions(trail: Trail) -> Mapping[str, ColumnElement[bool]]:
     answers = LOOKUP_ANSWERS.c
     told = or_(answers.customer_identifier.in_(identifiers), answers.customer_id.in_(customer_ids))
     found = select(answers.event_id).where(and_(told, answers.customer_id.is_not(None)))
-    identifications = BASKET_IDENTIFICATIONS.c
     return {
         CUSTOMERS.name: or_(
             CUSTOMERS.c.customer_id.in_(customer_ids), CUSTOMERS.c.identifier.in_(identifiers)
@@ -115,10 +113,6 @@ def _conditions(trail: Trail) -> Mapping[str, ColumnElement[bool]]:
         ),
         BASKETS.name: or_(
             BASKETS.c.customer_id.in_(customer_ids), BASKETS.c.identified_by.in_(found)
-        ),
-        BASKET_IDENTIFICATIONS.name: or_(
-            identifications.customer_identifier.in_(identifiers),
-            identifications.customer_id.in_(customer_ids),
         ),
         CUSTOMER_LOOKUP_LOGS.name: or_(
             CUSTOMER_LOOKUP_LOGS.c.customer_identifier.in_(identifiers),

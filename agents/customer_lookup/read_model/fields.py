@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from agents.customer_lookup.read_model import schema
 from posstream.domain.printable import is_id
 from posstream.domain.times import parse_utc
 from posstream.json.reading import whole_number
 from posstream.json.sent_number import SentNumber
+from posstream.read_model.columns import MAX_TEXT
 
 Row = dict[str, Any]
 
@@ -38,14 +38,12 @@ def key_of(value: Mapping[str, Any], name: str, *, numbers: bool = False) -> str
     if numbers and (whole := whole_number(raw)) is not None:
         return str(whole)
     # `is_id` also refuses NUL and lone surrogates, which no database stores.
-    if not isinstance(raw, str) or not is_id(raw, schema.MAX_TEXT):
+    if not isinstance(raw, str) or not is_id(raw, MAX_TEXT):
         raise UnusableEventError(f"{name} is missing or no id")
     return raw
 
 
-def text_of(
-    value: Mapping[str, Any], name: str, *, limit: int | None = schema.MAX_TEXT
-) -> str | None:
+def text_of(value: Mapping[str, Any], name: str, *, limit: int | None = MAX_TEXT) -> str | None:
     """A text, cut to `limit` characters; None if the field is no text."""
     raw = value.get(name)
     return storable(raw)[:limit] if isinstance(raw, str) else None

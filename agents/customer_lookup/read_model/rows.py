@@ -1,6 +1,5 @@
 """Events into rows: of all events for one row the same one wins, whatever their order."""
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,17 +19,14 @@ from agents.customer_lookup.read_model.fields import (
     text_of,
     whole_of,
 )
+from agents.customer_lookup.read_model.traces import trace_of_answer, trace_of_attempt
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.search import folded
 from posstream.domain.times import parse_utc
-from posstream.forgetting.forgotten import trace_of_answer, trace_of_attempt
 from posstream.forgetting.marks import Marks, Trace
-from posstream.kafka.topics import CUSTOMER_FORGOTTEN
-from posstream.read_model.projection import ProjectedEvent
-
-_log = logging.getLogger(__name__)
+from posstream.read_model.projection import ProjectedEvent, log_skipped
 
 _MAX_MONEY: Final = Decimal(10) ** 13
 
@@ -81,25 +77,17 @@ def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]
     return {table: batch.of(table).keys() for table in schema.READ_MODEL}
 
 
-def log_skipped(event: ProjectedEvent, why: str) -> None:
-    """Log that an event leaves no row, without its content."""
-    _log.warning("skipped an event of %s: %s", event.place or event.topic, why)
-
-
 @dataclass(slots=True)
 class Batch:
     """The rows of a batch by their key, one for each: the winner among its events."""
 
-    #: Whoever is covered by them leaves no row.
+    #: A customer that they cover leaves no row.
     marks: Marks = field(default_factory=Marks)
-    #: Of every event that tells of a person.
+    #: One for each event that names a person.
     traces: list[Trace] = field(default_factory=list)
-    #: New marks, by their subject.
-    forgotten: dict[str, Row] = field(default_factory=dict)
     customers: dict[str, Row] = field(default_factory=dict)
     identifiers: dict[str, Row] = field(default_factory=dict)
     baskets: dict[str, Row] = field(default_factory=dict)
-    identifications: dict[str, Row] = field(default_factory=dict)
     logs: dict[str, Row] = field(default_factory=dict)
     answers: dict[str, Row] = field(default_factory=dict)
 
@@ -109,7 +97,6 @@ class Batch:
             schema.CUSTOMERS: self.customers,
             schema.CUSTOMER_IDENTIFIERS: self.identifiers,
             schema.BASKETS: self.baskets,
-            schema.BASKET_IDENTIFICATIONS: self.identifications,
             schema.CUSTOMER_LOOKUP_LOGS: self.logs,
             schema.LOOKUP_ANSWERS: self.answers,
         }
@@ -142,8 +129,6 @@ class Batch:
             row = _log_row(event.value)
             if not self._is_over(trace_of_attempt(row)):
                 _keep_first(self.logs, row, lambda row: row["request_timestamp"])
-        elif event.topic == CUSTOMER_FORGOTTEN:
-            self._forget(_mark_row(event.value))
         else:
             raise UnusableEventError("the topic is not projected")
 
@@ -202,21 +187,11 @@ class Batch:
             return row["reason"] is not None, row["occurred_at"]
 
         _keep_first(self.answers, row, rank)
-        columns = schema.BASKET_IDENTIFICATIONS.columns.keys()
-        _keep_first(self.identifications, {name: row[name] for name in columns}, rank)
 
     def _is_over(self, trace: Trace) -> bool:
         """Whether an event is from before its customer was forgotten."""
         self.traces.append(trace)
         return self.marks.cover(trace)
-
-    def _forget(self, row: Row) -> None:
-        def rank(row: Row) -> tuple[datetime, int]:
-            return row["forgotten_at"], row["cache_entries"]
-
-        known = self.forgotten.setdefault(row["subject"], row)
-        if rank(row) > rank(known):
-            self.forgotten[row["subject"]] = row
 
     def _basket(self, basket_id: str) -> Row:
         return self.baskets.setdefault(
@@ -226,7 +201,7 @@ class Batch:
 
 
 def batch_of(events: Iterable[ProjectedEvent]) -> Batch:
-    """The rows of some events; an unusable event is logged and skipped."""
+    """The rows of events; an unusable event is logged and skipped."""
     batch = Batch()
     for event in events:
         why_not = batch.take(event)
@@ -362,14 +337,3 @@ def _customer_told_of(value: Mapping[str, Any], response: Any) -> str | None:
         return named
     # Older events do not name the customer beside the response.
     return read_customer_id(response.get("customer_id")) if isinstance(response, dict) else None
-
-
-def _mark_row(value: Mapping[str, Any]) -> Row:
-    forgotten_at = moment_of(value, "forgotten_at")
-    if forgotten_at is None:
-        raise UnusableEventError("forgotten_at is missing")
-    return {
-        "subject": key_of(value, "subject"),
-        "forgotten_at": forgotten_at,
-        "cache_entries": whole_of(value, "cache_entries") or 0,
-    }

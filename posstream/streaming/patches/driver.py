@@ -34,10 +34,8 @@ from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as faust_driver
 from faust.types import TP
 
-from agents.customer_lookup.topics import BEHIND_DATABASE, CACHE_COMMANDS
 from posstream.kafka.topic_identity import topic_identity
 from posstream.streaming.lists.batch_path import BatchPath
-from posstream.streaming.lists.list_path import ListPath
 from posstream.streaming.lists.progress import Progress
 from posstream.streaming.patches import client, records
 from posstream.streaming.patches.producer import Producer
@@ -49,8 +47,6 @@ _PROBE_SECONDS: Final = 10
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 #: Events answered in one step. It holds the event loop for some 10 ms.
 _LIST: Final = 1000
-#: What a stop or a rebalance does not wait for: it comes again, and twice does no harm.
-_NOT_WAITED_FOR: Final = BEHIND_DATABASE | {CACHE_COMMANDS}
 _GROUP_WATCH_SECONDS: Final = 1.0
 _DRAIN_POLL_SECONDS: Final = 0.02
 #: Between two looks whether a partition that has to wait may go on.
@@ -130,26 +126,16 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 - upstream's
         max_records: int | None = None,
     ) -> Mapping[TopicPartition, list[Any]]:
-        """Fetch what tills wait for first; of the listed topics all that there is.
-
-        While their lists are full, no more of these is asked for: aiokafka fetches nothing of a
-        broker for 100 ms while something that came of it waits (its `prefetch_backoff`).
-        """
+        """Fetch what tills wait for first."""
         active = set(active_partitions or ())
         answering = {tp for tp in active if tp.topic in self.app.answering}
-        listed = {tp for tp in active if tp.topic in self.app.listed}
         turn = _Turn(self)
         if answering:
             await turn.fetch(consumer, answering, 0, _LIST)
         if not turn.records:
             await turn.fetch(consumer, active_partitions, timeout, max_records)
-        elif others := active - answering - listed:
+        elif others := active - answering:
             await turn.fetch(consumer, others, 0, max_records)
-        if listed:
-            await turn.fetch(consumer, listed, 0, None)
-            assigned = [tp for tp in consumer.assignment() if tp in listed]
-            steer = consumer.pause if self.consumer.is_full_of_lists else consumer.resume
-            steer(*assigned)
         self._note_ends(consumer)
         return turn.records
 
@@ -344,7 +330,6 @@ class Consumer(faust_driver.Consumer):
         self._sought_in: int | None = None
         super().__init__(*args, **kwargs)
         self._batch_path = BatchPath(self.app, self._progress)
-        self._list_path = ListPath(self.app, self._progress)
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -359,11 +344,6 @@ class Consumer(faust_driver.Consumer):
             self._progress.begin(starts)
             self._written |= starts
         return starts
-
-    @property
-    def is_full_of_lists(self) -> bool:
-        """Whether the topics that are taken in lists should be fetched no more for now."""
-        return self._list_path.is_full
 
     def held_back(self, tp: TP) -> tuple[int, int]:
         """See `ConsumerThread.held_back`."""
@@ -380,7 +360,6 @@ class Consumer(faust_driver.Consumer):
         self._written.clear()
         self._sought_in = None
         self._batch_path.clear()
-        self._list_path.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def offsets_since(self, since_ms: int, tps: Iterable[TP]) -> Mapping[TP, int | None]:
@@ -436,7 +415,6 @@ class Consumer(faust_driver.Consumer):
         generation = self._sought_in
         # Without any, too: there may be room again for what was fetched before.
         if fetched is not None and not self.should_stop:
-            fetched = self._list_path.take(fetched, generation)
             fetched = await self._batch_path.take(fetched, generation)
         return fetched, active
 
@@ -458,8 +436,6 @@ class Consumer(faust_driver.Consumer):
         parked = self._batch_path.parked
         if is_late and active is not None:
             parked |= {tp for tp in active if tp.topic in self.app.answering}
-        if self.is_full_of_lists:
-            timeout = _PARKED_SECONDS
         if active is not None and parked:
             active -= parked
             timeout = 0 if self._batch_path.is_ready else _PARKED_SECONDS
@@ -485,22 +461,14 @@ class Consumer(faust_driver.Consumer):
         self._read_offset[tp] = None
         return message
 
-    async def on_stop(self) -> None:
-        """Stop; the database is closed next."""
-        try:
-            await super().on_stop()
-        finally:
-            await self._list_path.stop()
-
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: upstream's alarm is for streams, and most topics have none (see `stall`)."""
 
     async def wait_empty(self) -> None:
         """Wait for the events in flight, but not for ever; then commit.
 
-        What is not finished in time stays uncommitted and is delivered again, and so is what waits
-        for the database: nothing is fetched meanwhile, and an outage would hold up every till. Nor
-        are commands waited for, which may wait for this very rebalance.
+        What is not finished in time stays uncommitted and is delivered again. Messages of the
+        app's `not_waited_for` are not waited for: they may wait for this very rebalance.
         Upstream's loop has no end and swallows cancellation, so it cannot be bounded from outside.
         """
         drain_seconds = self.app.tuning.drain_seconds
@@ -525,7 +493,7 @@ class Consumer(faust_driver.Consumer):
 
     def _waited_for(self) -> int:
         on_their_way = sum(
-            message.topic not in _NOT_WAITED_FOR for message in self._unacked_messages
+            message.topic not in self.app.not_waited_for for message in self._unacked_messages
         )
         return on_their_way + self._batch_path.in_flight
 

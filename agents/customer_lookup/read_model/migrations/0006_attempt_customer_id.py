@@ -1,4 +1,4 @@
-"""Of whom the response to an attempt tells.
+"""The customer_id that the response to an attempt names.
 
 Revision ID: 0006
 Revises: 0005
@@ -14,7 +14,7 @@ depends_on = None
 
 KEY = sa.String(256).with_variant(sa.String(256, collation="C"), "postgresql")
 
-# Rows that there are have no name beside the response: a forgotten customer is found in it.
+# Existing rows name the customer in the response only; erasure finds them by the new column.
 FILL = {
     "sqlite": """
         UPDATE customer_lookup_logs

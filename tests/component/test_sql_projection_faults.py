@@ -7,31 +7,28 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
-from faust.types import TP
 from sqlalchemy import event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup import topics
-from agents.customer_lookup.read_model import projection as sql_module
+from agents.customer_lookup import PLUGIN, topics
+from agents.customer_lookup.read_model import fields as sql_module
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.projection import SqlProjection
 from posstream.domain.errors import DatabaseAway
-from posstream.read_model import projector as agent_module
+from posstream.read_model import projector as projector_module
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from posstream.read_model.projection import ProjectedEvent, Projection
-from posstream.read_model.projector import ProjectionAgent
-from posstream.streaming.lists import list_path
-from posstream.streaming.lists.list_path import ListPath
-from posstream.streaming.lists.progress import Progress
-from tests.component.list_fakes import Fetched, ListApp, soon
-from tests.component.sql_databases import DATABASES, JOHN, database, found, logged, started
+from posstream.read_model.projections import projections
+from posstream.read_model.projector import GroupSettings, Projector, Standing
+from posstream.resilience.tasks import stop_task
+from tests.component.sql_databases import DATABASES, JOHN, database, found, logged, migrate, started
 
 #: For what must happen, and at once.
 SOON_SECONDS = 20
@@ -46,14 +43,14 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 @pytest.fixture
 async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
-    await upgrade(engine)
+    await migrate(engine)
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "growing_pauses", lambda: repeat(0.0))
+    monkeypatch.setattr(projector_module, "growing_pauses", lambda: repeat(0.0))
 
 
 class Watched(Projection):
@@ -88,11 +85,27 @@ class Flaky(Projection):
         self.taken.extend(events)
 
 
-def fetched(*projected: ProjectedEvent) -> list[tuple[TP, Fetched]]:
+def record(topic: str, partition: int, offset: int, value: bytes | None) -> Any:
+    return SimpleNamespace(topic=topic, partition=partition, offset=offset, value=value)
+
+
+def fetched(*projected: ProjectedEvent) -> list[Any]:
     return [
-        (TP(it.topic, 0), Fetched(offset, orjson.dumps(it.value)))
-        for offset, it in enumerate(projected)
+        record(it.topic, 0, offset, orjson.dumps(it.value)) for offset, it in enumerate(projected)
     ]
+
+
+def projector(projection: Projection, standing: Standing | None = None) -> Projector:
+    """One that is not connected to any broker."""
+    settings = GroupSettings(
+        servers=[],
+        member=None,
+        fetch_wait_ms=1,
+        session_timeout_seconds=6,
+        heartbeat_interval_seconds=1,
+    )
+    (_, grouped) = projections([PLUGIN])
+    return Projector(grouped, projection, settings, standing or Standing())
 
 
 async def ids(engine: AsyncEngine) -> list[str]:
@@ -111,7 +124,7 @@ async def locked(engine: AsyncEngine) -> AsyncIterator[None]:
         yield
 
 
-# -- the agent
+# -- a batch
 
 
 async def test_a_list_is_tried_until_it_is_written_and_is_done_only_then() -> None:
@@ -124,8 +137,8 @@ async def test_a_list_is_tried_until_it_is_written_and_is_done_only_then() -> No
             await super().apply(events)
 
     projection = Down(failures=30)
-    agent = ProjectionAgent(ListApp(), projection=projection)
-    projecting = asyncio.ensure_future(agent.project(fetched(found("e1"), found("e2"))))
+    writing = projector(projection)
+    projecting = asyncio.ensure_future(writing.write(fetched(found("e1"), found("e2"))))
     await asyncio.wait_for(projecting, SOON_SECONDS)
     assert [it.value["event_id"] for it in projection.taken] == ["e1", "e2"]
     assert done_before == [False] * 31
@@ -135,9 +148,9 @@ async def test_what_is_no_object_is_left_out_and_holds_up_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     projection = Flaky(failures=0)
-    bad = [(TP("t", 3), Fetched(7, value)) for value in (None, b"", b"[]", b"\xff")]
-    agent = ProjectionAgent(ListApp(), projection=projection)
-    await agent.project([*bad, *fetched(found("e1"))])
+    bad = [record("t", 3, 7, value) for value in (None, b"", b"[]", b"\xff")]
+    writing = projector(projection)
+    await writing.write([*bad, *fetched(found("e1"))])
     assert [it.value["event_id"] for it in projection.taken] == ["e1"]
     assert caplog.text.count("not projected: t/3/7 is no JSON object") == len(bad)
 
@@ -146,19 +159,19 @@ async def test_what_is_too_long_is_not_even_read(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compressed it was a thousandth; read, it may be gigabytes."""
-    monkeypatch.setattr("agents.projection._MOST_BYTES", 1000)
+    monkeypatch.setattr("posstream.read_model.projector._MOST_BYTES", 1000)
     projection = Flaky(failures=0)
-    agent = ProjectionAgent(ListApp(), projection=projection)
-    await agent.project([(TP("t", 3), Fetched(7, b'"' + b" " * 999 + b'"'))])
+    writing = projector(projection)
+    await writing.write([record("t", 3, 7, b'"' + b" " * 999 + b'"')])
     assert not any(projection.taken)
     assert "not projected: t/3/7 is longer than 1000 bytes" in caplog.text
 
 
 async def test_an_event_says_where_it_lies() -> None:
     projection = Flaky(failures=0)
-    agent = ProjectionAgent(ListApp(), projection=projection)
+    writing = projector(projection)
     value = orjson.dumps(found("e1").value)
-    await agent.project([(TP(topics.CUSTOMER_DATA_FETCHED, 5), Fetched(42, value))])
+    await writing.write([record(topics.CUSTOMER_DATA_FETCHED, 5, 42, value)])
     (event,) = projection.taken
     assert (event.topic, event.place) == (
         topics.CUSTOMER_DATA_FETCHED,
@@ -166,11 +179,22 @@ async def test_an_event_says_where_it_lies() -> None:
     )
 
 
-async def test_the_last_transaction_is_rolled_back_before_the_worker_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_what_is_wrong_is_told_until_the_rows_are_written() -> None:
+    standing = Standing()
+    told = []
+
+    class Down(Flaky):
+        async def apply(self, events: Sequence[ProjectedEvent]) -> None:
+            told.append(standing.trouble)
+            await super().apply(events)
+
+    await projector(Down(failures=2), standing).write(fetched(found("e1")))
+    assert [told[0], standing.trouble] == [None, None]
+    assert told[1:] == ["ConnectionRefusedError", "ConnectionRefusedError"]
+
+
+async def test_a_stop_rolls_the_transaction_back() -> None:
     """The database is closed next."""
-    monkeypatch.setattr(list_path, "LINGER_SECONDS", 0)
 
     class Slow(Projection):
         def __init__(self) -> None:
@@ -185,12 +209,10 @@ async def test_the_last_transaction_is_rolled_back_before_the_worker_ends(
                 await asyncio.sleep(0)
                 self.rolled_back = True
 
-    projection, app = Slow(), ListApp()
-    ProjectionAgent(app, projection=projection)
-    path = ListPath(app, Progress())
-    path.take({tp: [record] for tp, record in fetched(found("e1"))}, app.consumer_generation_id)
-    await soon(projection.begun.is_set)
-    await asyncio.wait_for(path.stop(), SOON_SECONDS)
+    projection = Slow()
+    writing = asyncio.create_task(projector(projection).write(fetched(found("e1"))))
+    await projection.begun.wait()
+    await stop_task(writing)
     assert projection.rolled_back
 
 
@@ -213,9 +235,7 @@ async def test_a_lock_timeout_is_waited_out(url: str, engine: AsyncEngine) -> No
     projection = Watched(SqlProjection(impatient))
     batch = fetched(found("e1"), found("e2"))
     async with locked(engine):
-        projecting = asyncio.create_task(
-            ProjectionAgent(ListApp(), projection=projection).project(batch)
-        )
+        projecting = asyncio.create_task(projector(projection).write(batch))
         for _ in range(3):
             assert isinstance(await projection.error(), DBAPIError | DatabaseAway)
     await asyncio.wait_for(projecting, SOON_SECONDS)
@@ -229,12 +249,10 @@ async def test_a_transaction_that_waits_too_long_is_given_up_and_tried_again(
 ) -> None:
     async with database("postgresql", tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         projection = Watched(SqlProjection(engine, patience_seconds=0.2))
         async with locked(engine):
-            projecting = asyncio.create_task(
-                ProjectionAgent(ListApp(), projection=projection).project(fetched(found("e1")))
-            )
+            projecting = asyncio.create_task(projector(projection).write(fetched(found("e1"))))
             assert isinstance(await projection.error(), TimeoutError)
         await asyncio.wait_for(projecting, SOON_SECONDS)
         assert await ids(engine) == ["e1"]
@@ -245,15 +263,13 @@ async def test_a_transaction_that_waits_too_long_is_given_up_and_tried_again(
 async def test_the_victim_of_a_deadlock_is_tried_again(tmp_path: Path) -> None:
     async with database("postgresql", tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         await SqlProjection(engine).apply([found("e0", basket="b0")])
         projection = Watched(SqlProjection(engine))
         async with engine.connect() as foreign:
             await foreign.execute(text("UPDATE baskets SET terminal_id = 'x'"))
             newer = fetched(found("e1", basket="b0", fetched=20))
-            projecting = asyncio.create_task(
-                ProjectionAgent(ListApp(), projection=projection).project(newer)
-            )
+            projecting = asyncio.create_task(projector(projection).write(newer))
             await until_somebody_waits_for_a_lock(engine)
             # It has the customer and waits for our basket; we have the basket and want the
             # customer. It waited first, so it looks for a deadlock first.
@@ -313,14 +329,12 @@ async def test_a_connection_that_died_without_a_word_is_given_up(tmp_path: Path)
         server = await asyncio.start_server(way.take, "127.0.0.1", 0)
         by_way = address.set(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
         engine = create_engine(by_way.render_as_string(hide_password=False))
-        await upgrade(engine)
+        await migrate(engine)
         projection = Watched(SqlProjection(engine, patience_seconds=0.5))
         await projection.apply([found("e1")])
 
         way.passable.clear()
-        projecting = asyncio.create_task(
-            ProjectionAgent(ListApp(), projection=projection).project(fetched(found("e2")))
-        )
+        projecting = asyncio.create_task(projector(projection).write(fetched(found("e2"))))
         assert isinstance(await projection.error(), TimeoutError)
         assert not projecting.done()
 
@@ -341,13 +355,13 @@ def whole_numbers_of_any_size(monkeypatch: pytest.MonkeyPatch) -> ProjectedEvent
 
 
 def text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> ProjectedEvent:
-    monkeypatch.setattr(sql_module, "_storable", lambda text: text)
+    monkeypatch.setattr(sql_module, "storable", lambda text: text)
     customer = {**JOHN, "customer_id": "SECRET", "first_name": "SECRET\ud800"}
     return found("SECRET", basket="of its own", identifier="+49", customer=customer)
 
 
 def nul_as_it_is(monkeypatch: pytest.MonkeyPatch) -> ProjectedEvent:
-    monkeypatch.setattr(sql_module, "_storable", lambda text: text)
+    monkeypatch.setattr(sql_module, "storable", lambda text: text)
     return found("SECRET", lookup_id="SECRET\0")
 
 
@@ -379,7 +393,7 @@ async def test_what_only_the_server_refuses_is_skipped_alone_too(
 ) -> None:
     async with database("postgresql", tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         too_long = found("SECRET", error_message=None, basket="b9", lookup_id="SECRET" * 20)
         async with engine.begin() as connection:
             await connection.execute(
@@ -403,9 +417,7 @@ async def test_a_table_that_is_missing_is_no_reason_to_skip(engine: AsyncEngine)
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE lookup_answers RENAME TO hidden"))
     batch = fetched(found("e1"), found("e2"))
-    projecting = asyncio.create_task(
-        ProjectionAgent(ListApp(), projection=projection).project(batch)
-    )
+    projecting = asyncio.create_task(projector(projection).write(batch))
     assert isinstance(await projection.error(), DBAPIError)
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE hidden RENAME TO lookup_answers"))
@@ -418,10 +430,3 @@ async def test_a_database_that_is_away_is_no_reason_to_skip() -> None:
     with pytest.raises(DatabaseAway, match="Connection refused"):
         await SqlProjection(gone).apply([found("e1")])
     await gone.dispose()
-
-
-async def test_the_topics_of_the_projection_are_those_it_reads() -> None:
-    app = ListApp()
-    agent = ProjectionAgent(app, projection=Flaky(0))
-    assert app.listed == set(topics.PROJECTED)
-    assert app.takes_list == agent.project

@@ -66,23 +66,23 @@ def test_whichever_topic_grew_the_sentence_names_it_and_the_command(topic: str) 
 
 
 def test_of_several_numbers_the_greatest_is_the_one_to_grow_to() -> None:
-    said = misfit(FOUR | {CUSTOMER_IDENTIFIED: 6, REKEYED: 5}, 4)
+    said = misfit(CO_PARTITIONED, FOUR | {CUSTOMER_IDENTIFIED: 6, REKEYED: 5}, 4)
     assert said is not None
     assert "grow 6" in said
-    said = misfit(FOUR | {CUSTOMER_IDENTIFIED: 6}, 8)
+    said = misfit(CO_PARTITIONED, FOUR | {CUSTOMER_IDENTIFIED: 6}, 8)
     assert said is not None
     assert "grow 8" in said, "the setting is a wish, too"
 
 
 def test_topics_that_agree_need_the_setting_alone() -> None:
-    assert misfit(dict.fromkeys(CO_PARTITIONED, 6), 4) == (
+    assert misfit(CO_PARTITIONED, dict.fromkeys(CO_PARTITIONED, 6), 4) == (
         f"topic {CUSTOMER_IDENTIFIED} has 6 partitions, but POSSTREAM_TOPIC_PARTITIONS is 4. "
         "Set POSSTREAM_TOPIC_PARTITIONS=6"
     )
 
 
 def test_a_setting_beyond_the_topics_may_be_a_wish_to_grow_them() -> None:
-    assert misfit(FOUR, 8) == (
+    assert misfit(CO_PARTITIONED, FOUR, 8) == (
         f"topic {CUSTOMER_IDENTIFIED} has 4 partitions, but POSSTREAM_TOPIC_PARTITIONS is 8. "
         "Set POSSTREAM_TOPIC_PARTITIONS=4, or run `posstream topics grow 8`"
     )

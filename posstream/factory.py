@@ -144,7 +144,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
 
 def _live_configuration(settings: Settings, engine: Any, clock: Clock) -> LiveConfiguration:
     plugin = settings.plugins.default
-    assert plugin is not None
+    assert plugin is not None  # noqa: S101
     return LiveConfiguration(
         current=CurrentConfiguration(plugin.configuration.defaults(settings, settings.own(plugin))),
         store=SqlConfigurationStore(engine, plugin.name),
@@ -156,6 +156,7 @@ def _live_configuration(settings: Settings, engine: Any, clock: Clock) -> LiveCo
 def _follower(
     live: LiveConfiguration, settings: Settings, engine: Any, metrics: Metrics
 ) -> ConfigurationFollower:
+    assert settings.plugins.default is not None  # noqa: S101
     return ConfigurationFollower(
         live=live,
         store=SqlConfigurationStore(engine, settings.plugins.default.name),

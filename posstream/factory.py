@@ -8,12 +8,13 @@ from posstream.configuration.editing import LiveConfiguration
 from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
-from posstream.dead_letters.box import DeadLetterTopic
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
 from posstream.kafka.topics import APP_ID
+from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.plugin import Kit, Plugin
 from posstream.plugins.failures import EventFailures
@@ -62,6 +63,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         settings.bootstrap_servers, _follower(live, settings, engine, metrics)
     )
     dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
+    writer = TopicWriter(settings.bootstrap_servers)
 
     def make(plugin: Plugin) -> RunningPlugin:
         app = StreamingApp(
@@ -74,6 +76,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
             **options,
         )
         dead_letters = DeadLetters(
+            topic=plugin.dead_letters or "",  # without one it consumes nothing
             publish=dead_letter_writer.write,
             clock=clock,
             metrics=metrics,
@@ -110,7 +113,6 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         lambda: sum(it.watch.held_back for it in supervisor.running.values())
     )
     host.host(supervisor)
-    publisher = supervisor.running["customer_lookup"].built.ports.publisher
     web = create_web(
         settings=settings,
         plugins=settings.plugins.loaded,
@@ -119,8 +121,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         health=WorkerHealth(host, supervisor),
         metrics=metrics,
         configurations={"customer_lookup": live},
-        forgetting=CustomerForgetting(erasure=_erasure(engine), publish=publisher.publish),
-        dead_letters=DeadLetterTopic(settings.bootstrap_servers),
+        forgetting=CustomerForgetting(
+            plugins=settings.plugins, engine=engine, publish=writer.write, clock=clock
+        ),
+        dead_letters=DeadLetterBox(settings.bootstrap_servers, settings.plugins),
         graphiql=GraphiQL.find(),
     )
     for name, why in web.failures.items():
@@ -132,7 +136,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         readers=readers,
         web=web.application,
         configuration_reader=configuration_reader,
-        dead_letter_writer=dead_letter_writer,
+        writers=(writer, dead_letter_writer),
     )
     host.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),
@@ -163,9 +167,3 @@ def _follower(
         topic=KafkaConfigurationTopic(settings.bootstrap_servers),
         metrics=metrics,
     )
-
-
-def _erasure(engine: Any) -> Any:
-    import importlib
-
-    return importlib.import_module("agents.customer_lookup.read_model.erasure").SqlErasure(engine)

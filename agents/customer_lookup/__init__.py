@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.forgetting import FORGETTING
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.settings import SETTINGS
 from posstream.configuration.part import ConfigurationPart
@@ -50,5 +51,6 @@ PLUGIN: Final = Plugin(
         defaults=lambda _, own: PluginConfiguration(api_endpoint=own.api_endpoint),
     ),
     tables=(topics.CACHE,),
+    forgetting=FORGETTING,
     metrics=METRICS,
 )

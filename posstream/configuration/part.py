@@ -1,10 +1,11 @@
 """How a plugin declares its live configuration."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from posstream.settings import Settings
 
 

@@ -5,10 +5,8 @@ every record, from before its first event on.
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Final
 
-import aiokafka
 from aiokafka.errors import KafkaError
 
 from agents.customer_lookup.configuration import PLUGIN
@@ -19,8 +17,11 @@ from posstream.configuration.ports import ConfigurationPublisher
 from posstream.configuration.record import write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
-from posstream.kafka.groupless_reader import GrouplessReader
+from posstream.kafka.connection import Brokers
+from posstream.kafka.reader import GrouplessReader
+from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
+from posstream.kafka.writer import TopicWriter
 from posstream.resilience.tasks import stop_task
 
 _KEY: Final = PLUGIN.encode()
@@ -31,8 +32,8 @@ _PATIENCE_SECONDS: Final = 10
 class KafkaConfigurationTopic(ConfigurationPublisher):
     """The topic, written. Edits are rare: each one has a producer of its own."""
 
-    def __init__(self, servers: Sequence[str]) -> None:
-        self._servers = list(servers)
+    def __init__(self, servers: Brokers) -> None:
+        self._servers = servers
 
     async def publish(self, version: ConfigurationVersion) -> None:
         """Write a version and wait for the acknowledgement of all in-sync replicas.
@@ -40,20 +41,12 @@ class KafkaConfigurationTopic(ConfigurationPublisher):
         Raises:
             PublishFailed: if the broker did not take it in time.
         """
-        producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self._servers,
-            acks="all",
-            request_timeout_ms=_PATIENCE_SECONDS * 1000,
-        )
+        record = Record(PLUGIN_CONFIGURATION, _KEY, write_record(version), partition=0)
         try:
-            await producer.start()
-            await producer.send_and_wait(
-                PLUGIN_CONFIGURATION, write_record(version), key=_KEY, partition=0
-            )
-        except (KafkaError, OSError) as why:
-            raise PublishFailed(f"{PLUGIN_CONFIGURATION}: {why!r}") from why
-        finally:
-            await producer.stop()
+            async with TopicWriter(self._servers, within_seconds=_PATIENCE_SECONDS) as writer:
+                await writer.write(record)
+        except BrokerUnreachable as why:
+            raise PublishFailed(str(why)) from why
 
 
 class ConfigurationReader:
@@ -61,7 +54,7 @@ class ConfigurationReader:
 
     def __init__(
         self,
-        servers: Sequence[str],
+        servers: Brokers,
         follower: ConfigurationFollower,
         drills: OutageDrills | None = None,
     ) -> None:

@@ -16,7 +16,6 @@ from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import ReadModel
-from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
 from posstream.plugin import Built, Plugin
 from posstream.plugins.status import PluginState, PluginStatus
@@ -151,7 +150,7 @@ def application_of(
         health=view.health,
         metrics=view.metrics,
         configurations={PLUGIN.name: live_configuration(view.store, view.topic)},
-        forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
+        forgetting=view.erasure.forgetting(),
         dead_letters=view.dead_letters,
         graphiql=graphiql,
         query_seconds=query_seconds,

@@ -1,6 +1,6 @@
 """The plugin that answers who a scanned customer is."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import CONFIGURATION
@@ -8,11 +8,27 @@ from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.settings import SETTINGS
 from posstream.plugin import Built, Kit, Plugin
 
+if TYPE_CHECKING:
+    from web.console.part import ConsolePart
+    from web.graphql.part import GraphQLPart
+
 
 def _build(kit: Kit) -> Built:
     from agents.customer_lookup.build import build
 
     return build(kit)
+
+
+def _graphql() -> "GraphQLPart":
+    from agents.customer_lookup.graphql.part import graphql_part
+
+    return graphql_part()
+
+
+def _pages() -> "ConsolePart":
+    from agents.customer_lookup.pages.part import console_part
+
+    return console_part()
 
 
 PLUGIN: Final = Plugin(
@@ -29,4 +45,6 @@ PLUGIN: Final = Plugin(
     configuration=CONFIGURATION,
     tables=(topics.CACHE,),
     metrics=METRICS,
+    graphql=_graphql,
+    pages=_pages,
 )

@@ -112,7 +112,6 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         settings=settings,
         plugins=settings.plugins.loaded,
         statuses=supervisor.statuses,
-        publisher=publisher,
         clock=clock,
         health=WorkerHealth(host, supervisor),
         metrics=metrics,
@@ -120,13 +119,15 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         forgetting=CustomerForgetting(erasure=_erasure(engine), publish=publisher.publish),
         dead_letters=DeadLetterTopic(settings.bootstrap_servers),
         graphiql=GraphiQL.find(),
-    ).application
+    )
+    for name, why in web.failures.items():
+        supervisor.refuse(name, why)
     runtime = Runtime(
         app=host,
         settings=settings,
         engine=engine,
         readers=readers,
-        web=web,
+        web=web.application,
         configuration_reader=configuration_reader,
         dead_letter_writer=dead_letter_writer,
     )

@@ -10,7 +10,6 @@ from posstream.configuration.configurations import Configurations
 from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
-from posstream.kafka.record import EventPublisher
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginStatus
@@ -58,7 +57,6 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     settings: Settings,
     plugins: Sequence[Plugin],
     statuses: Callable[[], Mapping[str, PluginStatus]],
-    publisher: EventPublisher,
     clock: Clock,
     health: Health,
     metrics: Metrics,
@@ -75,7 +73,6 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         settings: of the worker.
         plugins: those that bring parts.
         statuses: how each plugin is now, by its name; those that could not be loaded, too.
-        publisher: writes events.
         clock: time.
         health: what `/health/` says.
         metrics: what `/metrics` says.
@@ -118,7 +115,6 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     live = LivePages(streams, beat_seconds=beat_seconds)
     application.cleanup_ctx.append(live.run)
     context = GraphQLContext(
-        publisher=publisher,
         clock=clock,
         card_guard=settings.payment_card_guard,
         partitions=settings.topic_partitions,

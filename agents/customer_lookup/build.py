@@ -97,6 +97,7 @@ def build(kit: Kit) -> Built:
     answers = AnswerFeed(clock)
     ports = LookupPorts(
         read_model=SqlReadModel(kit.readers),
+        publisher=publisher,
         answers=answers,
         breaker=lookup.breaker,
         drills=drills,

@@ -7,6 +7,7 @@ from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.ports import ReadModel
+from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
 
 
@@ -15,6 +16,7 @@ class LookupPorts:
     """`Built.ports` of the plugin."""
 
     read_model: ReadModel
+    publisher: EventPublisher
     answers: AnswerFeed
     #: The endpoint in force, and this worker's breaker for it.
     breaker: Callable[[], tuple[str, Breaker]]

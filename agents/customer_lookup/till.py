@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 
 from agents.customer_lookup.events import basket_started, identified
+from agents.customer_lookup.graphql.ports import lookup_ports
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, IdentifierKind
 from posstream.domain.payment_card import holds_payment_card
@@ -63,7 +64,7 @@ async def _published(
     context: GraphQLContext, record: Record, basket_id: str | None = None
 ) -> Outcome:
     try:
-        await context.publisher.publish(record)
+        await lookup_ports(context).publisher.publish(record)
     except PublishFailed:
         return unacknowledged()
     event_id = dict(record.headers)["ce_id"].decode()

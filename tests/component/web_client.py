@@ -143,6 +143,7 @@ def application_of(
     """
     ports = LookupPorts(
         read_model=read_model or view.read_model,
+        publisher=view.publisher,
         answers=view.answers,
         breaker=lambda: ("http://directory/", view.breaker),
         drills=view.drills,
@@ -155,7 +156,6 @@ def application_of(
         settings=settings or Settings(),
         plugins=[PLUGIN, *plugins],
         statuses=lambda: view.statuses,
-        publisher=view.publisher,
         clock=clock or FixedClock(),
         health=view.health,
         metrics=view.metrics,

@@ -19,7 +19,6 @@ from posstream.domain.masking import is_personal
 from posstream.domain.printable import is_id, is_storable
 from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting.forgetting import CustomerForgetting
-from posstream.kafka.record import EventPublisher
 from posstream.plugins.status import PluginState, PluginStatus, PluginUnavailable
 from posstream.resilience.clock import Clock
 from web.guessing import TOO_MANY_LOOKUPS, LookupBudget, TriedIdentifiers
@@ -37,7 +36,6 @@ Made = TypeVar("Made")
 class GraphQLContext:
     """The ports behind the schema and the console: `info.context` of every resolver."""
 
-    publisher: EventPublisher
     clock: Clock
     #: Refuse payment-card numbers.
     card_guard: bool

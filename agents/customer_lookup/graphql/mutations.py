@@ -6,6 +6,7 @@ import graphene
 
 from agents.customer_lookup.cache_commands import InvalidEviction, eviction
 from agents.customer_lookup.events import commanded
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import IdentifierKind
 from agents.customer_lookup.till import (
     Outcome,
@@ -105,7 +106,7 @@ class EvictCustomer(graphene.Mutation):  # graphene is untyped
             return refused(command.code, command.why)
         try:
             for record in commanded(command, context.partitions):
-                await context.publisher.publish(record)
+                await lookup_ports(context).publisher.publish(record)
         except PublishFailed:
             return unacknowledged()
         return Outcome(success=True)

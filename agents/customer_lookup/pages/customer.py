@@ -121,7 +121,7 @@ class CustomerPage:
     async def _publish(self, commands: Iterable[CacheCommand]) -> None:
         for command in commands:
             for record in commanded(command, self._context.partitions):
-                await self._context.publisher.publish(record)
+                await lookup_ports(self._context).publisher.publish(record)
 
     async def _audited(
         self,

@@ -66,13 +66,12 @@ def _drill_banner(kit: ConsoleKit) -> Callable[[Caller], str]:
 
 def _mock_directory(kit: ConsoleKit) -> list[web.RouteDef]:
     """The mock directory. Workers call it as they call any directory: without a key."""
-    settings = kit.settings
-    own = LookupSettings.of(settings)
+    own = LookupSettings.of(kit.settings)
 
     def is_on() -> bool:
         if own.mock_directory is not None:
             return own.mock_directory
         endpoint = live_configuration(kit.context).current.value.api_endpoint
-        return points_at_mock(endpoint, settings.web_port)
+        return points_at_mock(endpoint, kit.settings.web_port)
 
     return MockDirectory(is_on=is_on, card_guard=kit.context.card_guard).routes()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from posstream.configuration.editing import Note
+from posstream.commands.config import command as config
 from posstream.domain.errors import DeadLetterReason, InvalidSettings, PosstreamError
 from posstream.domain.identifier import Identifier, normalise
 from posstream.resilience.clock import SystemClock
@@ -339,86 +339,7 @@ def projection_rebuild(*, drop: bool, yes: bool) -> None:
     _exit(rebuild(_settings(), drop=drop, yes=yes))
 
 
-@main.group()
-def config() -> None:
-    """Show and change the live configuration of the plugin customer_lookup.
-
-    A change is in force on every worker within 2 seconds and survives restarts.
-    """
-
-
-_BY: Final = click.option("--by", help="Who changes it; default: the user of this machine.")
-_DESCRIPTION: Final = click.option("--description", default="", help="Why, for the history.")
-_EXPECTED: Final = click.option(
-    "--expect-version", type=int, help="Change nothing if the version is another one by now."
-)
-
-
-@config.command("show")
-def config_show() -> None:
-    """Show every key with its value and its default."""
-    from posstream.commands.config import show
-
-    _exit(show(_settings()))
-
-
-@config.command("set")
-@click.argument("assignments", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--enabled/--disabled", default=None, help="The switch of the whole plugin.")
-@_EXPECTED
-@_BY
-@_DESCRIPTION
-def config_set(
-    assignments: tuple[str, ...],
-    *,
-    enabled: bool | None,
-    expect_version: int | None,
-    by: str | None,
-    description: str,
-) -> None:
-    """Change keys, the switch, or both; KEY=null goes back to the default.
-
-    Exits with 1 if the change is refused: the old version stays in force.
-    """
-    from posstream.commands.config import change, editor, parse_values
-
-    if not assignments and enabled is None:
-        raise click.UsageError("give KEY=VALUE, --enabled or --disabled")
-    try:
-        values = parse_values(assignments)
-    except ValueError as why:
-        raise click.BadParameter(str(why), param_hint="KEY=VALUE") from why
-    note = Note(by=by or editor(), description=description, expected_version=expect_version)
-    _exit(change(_settings(), values, enabled=enabled, note=note))
-
-
-@config.command("history")
-@click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many."
-)
-def config_history(limit: int) -> None:
-    """Show who changed what, newest first."""
-    from posstream.commands.config import history
-
-    _exit(history(_settings(), limit))
-
-
-@config.command("rollback")
-@click.argument("version", required=False, type=click.IntRange(min=0))
-@_EXPECTED
-@_BY
-@_DESCRIPTION
-def config_rollback(
-    version: int | None, *, expect_version: int | None, by: str | None, description: str
-) -> None:
-    """Go back to what VERSION said (default: the one before the newest), as a new version.
-
-    VERSION 0 is the defaults. Exits with 1 if it is refused.
-    """
-    from posstream.commands.config import editor, rollback
-
-    note = Note(by=by or editor(), description=description, expected_version=expect_version)
-    _exit(rollback(_settings(), version, note=note))
+main.add_command(config)
 
 
 def _settings() -> Settings:

@@ -3,11 +3,8 @@
 import logging
 from typing import Any
 
-from posstream.configuration.current import CurrentConfiguration
-from posstream.configuration.editing import LiveConfiguration
-from posstream.configuration.follower import ConfigurationFollower
-from posstream.configuration.store import SqlConfigurationStore
-from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
+from posstream.configuration.configurations import Configurations
+from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.box import DeadLetterTopic
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
@@ -56,10 +53,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     )
     engine = create_engine(settings.database_url)
     readers = create_reading_engine(engine)
-    live = _live_configuration(settings, engine, clock)
-    live.current.watch(lambda value: metrics.configuration_version.set(value.version))
+    configurations = Configurations.of(settings, engine, clock)
     configuration_reader = ConfigurationReader(
-        settings.bootstrap_servers, _follower(live, settings, engine, metrics)
+        settings.bootstrap_servers, configurations.followers(metrics)
     )
     dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
 
@@ -91,7 +87,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
                 metrics=metrics.of(plugin),
                 publisher=FaustPublisher(app),
                 dead_letters=dead_letters,
-                configuration=None if plugin.configuration is None else live.current,
+                configuration=configurations.current(plugin.name),
                 engine=engine,
                 readers=readers,
             )
@@ -118,7 +114,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         clock=clock,
         health=WorkerHealth(host, supervisor),
         metrics=metrics,
-        configurations={"customer_lookup": live},
+        configurations=configurations,
         forgetting=CustomerForgetting(erasure=_erasure(engine), publish=publisher.publish),
         dead_letters=DeadLetterTopic(settings.bootstrap_servers),
         graphiql=GraphiQL.find(),
@@ -140,28 +136,6 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         supervisor,
     )
     return host
-
-
-def _live_configuration(settings: Settings, engine: Any, clock: Clock) -> LiveConfiguration:
-    plugin = settings.plugins.default
-    assert plugin is not None
-    return LiveConfiguration(
-        current=CurrentConfiguration(plugin.configuration.defaults(settings, settings.own(plugin))),
-        store=SqlConfigurationStore(engine, plugin.name),
-        topic=KafkaConfigurationTopic(settings.bootstrap_servers),
-        clock=clock,
-    )
-
-
-def _follower(
-    live: LiveConfiguration, settings: Settings, engine: Any, metrics: Metrics
-) -> ConfigurationFollower:
-    return ConfigurationFollower(
-        live=live,
-        store=SqlConfigurationStore(engine, settings.plugins.default.name),
-        topic=KafkaConfigurationTopic(settings.bootstrap_servers),
-        metrics=metrics,
-    )
 
 
 def _erasure(engine: Any) -> Any:

@@ -97,6 +97,9 @@ class Metrics:
             "lookups_refused", "Identifiers that a key tried beyond its budget."
         )
         self.configuration_version = gauge("configuration_version", "The version in force.")
+        self.plugin_configuration_version = gauge(
+            "plugin_configuration_version", "The version in force of a plugin.", "plugin"
+        )
         self.configuration_refused = counter(
             "configuration_refused", "Records of the configuration topic that were not usable."
         )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from posstream.configuration.current import CurrentConfiguration
+    from posstream.configuration.part import ConfigurationPart
     from posstream.dead_letters.setting_aside import DeadLetters
     from posstream.events.model import EventModel
     from posstream.forgetting.part import ForgettingPart
@@ -67,7 +68,7 @@ class Plugin:
     #: Its settings in the environment, if it has any.
     settings: "SettingsPart | None" = None
     #: The typed model of its live configuration; None = it has none.
-    configuration: Any = None
+    configuration: "ConfigurationPart | None" = None
     #: Its Faust tables.
     tables: "tuple[TableSpec, ...]" = ()
     #: Its SQL tables, migrations and projection.
@@ -121,7 +122,7 @@ class Kit:
     publisher: "EventPublisher"
     dead_letters: "DeadLetters"
     #: The version in force; None if the plugin has no live configuration.
-    configuration: "CurrentConfiguration | None"
+    configuration: "CurrentConfiguration[Any] | None"
     #: The read model, for changes and for reading.
     engine: "AsyncEngine"
     readers: "AsyncEngine"

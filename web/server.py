@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.configurations import Configurations
 from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
@@ -60,7 +60,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     clock: Clock,
     health: Health,
     metrics: Metrics,
-    configurations: Mapping[str, LiveConfiguration],
+    configurations: Configurations,
     forgetting: CustomerForgetting,
     dead_letters: DeadLetterBox,
     graphiql: GraphiQL | None = None,
@@ -76,7 +76,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         clock: time.
         health: what `/health/` says.
         metrics: what `/metrics` says.
-        configurations: the live configuration of each plugin that has one, by its name.
+        configurations: the live configuration of each plugin that has one.
         forgetting: erases customers.
         dead_letters: what could not be read.
         graphiql: the editor at `/graphql/`; None = a plain page.

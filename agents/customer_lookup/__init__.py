@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup import topics
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import CONFIGURATION
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.settings import SETTINGS
-from posstream.configuration.part import ConfigurationPart
 from posstream.plugin import Built, Kit, Plugin
 
 if TYPE_CHECKING:
@@ -45,10 +44,7 @@ PLUGIN: Final = Plugin(
     graphql=_graphql,
     pages=_pages,
     settings=SETTINGS,
-    configuration=ConfigurationPart(
-        model=PluginConfiguration,
-        defaults=lambda _, own: PluginConfiguration(api_endpoint=own.api_endpoint),
-    ),
+    configuration=CONFIGURATION,
     tables=(topics.CACHE,),
     metrics=METRICS,
 )

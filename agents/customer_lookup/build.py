@@ -6,7 +6,7 @@ from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.answer_topics import AnswerReader
 from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.directory.http import HttpDirectory
@@ -40,7 +40,7 @@ def build(kit: Kit) -> Built:
     settings, clock, app, publisher = kit.settings, kit.clock, kit.app, kit.publisher
     if kit.configuration is None:
         raise TypeError("the customer lookup has a live configuration")
-    configuration: CurrentConfiguration = kit.configuration
+    configuration: CurrentConfiguration[LookupConfiguration] = kit.configuration
     metrics = LookupMetrics(kit.metrics)
 
     def country_code() -> str | None:
@@ -52,7 +52,7 @@ def build(kit: Kit) -> Built:
     drilled = DrilledDirectory(directory, running=lambda: drills.running, clock=clock)
     call = DirectoryCall(drilled, clock=clock, metrics=metrics)
 
-    def follow(value: PluginConfiguration) -> None:
+    def follow(value: LookupConfiguration) -> None:
         call.follow(value)
         app.answer_by(value.deadline_seconds)
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.answers import AttemptStatus, Reason, Source
-from agents.customer_lookup.configuration import PluginConfiguration, json_schema
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.events import MAX_DEADLINE_MS
+from posstream.configuration.model import json_schema
 from posstream.configuration.record import MAX_DESCRIPTION, MAX_NAME, MAX_VERSION
 from posstream.domain.customer import TIERS
 from posstream.domain.identifier import IdentifierKind
@@ -377,7 +378,7 @@ _CONFIGURATION: Final = EventDescription(
         config={
             "type": "object",
             "description": "Only the keys that were set.",
-            "properties": json_schema(PluginConfiguration(api_endpoint=""))["properties"],
+            "properties": json_schema(LookupConfiguration(api_endpoint=""), "")["properties"],
         },
         description=_optional({**_TEXT, "maxLength": MAX_DESCRIPTION, "not": _KEY["not"]}),
         updated_at=_TIME_IF_READABLE,

@@ -5,11 +5,12 @@ whatever happens out there is an answer too. No Kafka, no HTTP, no SQL.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
+
+from msgspec import structs
 
 from agents.customer_lookup import events
 from agents.customer_lookup.answers import (
@@ -23,7 +24,7 @@ from agents.customer_lookup.answers import (
     Source,
 )
 from agents.customer_lookup.cache_commands import Refresh
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall, overloaded
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
@@ -74,7 +75,7 @@ class CustomerLookup:
         self,
         *,
         call: DirectoryCall,
-        configuration: CurrentConfiguration,
+        configuration: CurrentConfiguration[LookupConfiguration],
         publisher: EventPublisher,
         clock: Clock,
         metrics: LookupMetrics,
@@ -91,10 +92,9 @@ class CustomerLookup:
         self._failed_refreshes: dict[str, float] = {}
 
     @property
-    def plan(self) -> PluginConfiguration:
+    def plan(self) -> LookupConfiguration:
         """The configuration in force."""
-        plan: PluginConfiguration = self._configuration.value
-        return plan
+        return self._configuration.value
 
     @property
     def queued(self) -> int:
@@ -134,7 +134,7 @@ class CustomerLookup:
         return _of_entry(asked, entry, Source.CACHE, plan, now_ms)
 
     def _refresh(
-        self, asked: Identification, cache: CustomerCache, plan: PluginConfiguration
+        self, asked: Identification, cache: CustomerCache, plan: LookupConfiguration
     ) -> None:
         now = self._clock.monotonic()
         if (
@@ -147,8 +147,8 @@ class CustomerLookup:
             return
         started_at_ms = self._clock.now_ms()
 
-        def once() -> PluginConfiguration:
-            return dataclasses.replace(self.plan, retry_attempts=1)
+        def once() -> LookupConfiguration:
+            return structs.replace(self.plan, retry_attempts=1)
 
         async def fetch(flight: Flight[Fetched]) -> Fetched:
             outcome = "failed"
@@ -296,7 +296,7 @@ class CustomerLookup:
         self,
         asked: Identification,
         cache: CustomerCache,
-        current: Callable[[], PluginConfiguration],
+        current: Callable[[], LookupConfiguration],
         flight: Flight[Fetched],
         started_at_ms: int,
     ) -> Fetched:
@@ -386,7 +386,7 @@ def _failed(  # noqa: PLR0913 - an answer says all of this
     asked: Identification,
     reason: Reason,
     message: str,
-    plan: PluginConfiguration,
+    plan: LookupConfiguration,
     *,
     attempts: int = 0,
     duration_ms: int = 0,
@@ -407,7 +407,7 @@ def _of_entry(  # noqa: PLR0913 - an answer says all of this
     asked: Identification,
     entry: CacheEntry,
     source: Source,
-    plan: PluginConfiguration,
+    plan: LookupConfiguration,
     now_ms: int,
     *,
     attempts: int = 0,

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from sqlalchemy.exc import SQLAlchemyError
 
 from agents.customer_lookup.commands.check_directory import Line, check_directory
-from agents.customer_lookup.configuration import PLUGIN
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.domain.errors import PosstreamError
 from posstream.read_model.asking import ask
@@ -54,7 +53,7 @@ async def _live_endpoint(settings: Settings) -> str | None:
         try:
             if not await ask(engine):
                 return None
-            config = (await SqlConfigurationStore(engine, PLUGIN).latest()).config
+            config = (await SqlConfigurationStore(engine, "customer_lookup").latest()).config
         finally:
             await engine.dispose()
         endpoint = config.get("api_endpoint")

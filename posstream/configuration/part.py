@@ -1,10 +1,13 @@
 """How a plugin declares its live configuration."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from posstream.configuration.model import PluginConfiguration
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from posstream.settings import Settings
 
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 class ConfigurationPart:
     """The typed model of a plugin's live configuration, and this worker's defaults."""
 
-    model: type[Any]
+    model: type[PluginConfiguration]
     #: Takes the settings of the platform, and what the plugin's own `SettingsPart` read; gives the
     #: values that hold on this worker where nobody has set any.
-    defaults: "Callable[[Settings, Any], Any]"
+    defaults: "Callable[[Settings, Any], PluginConfiguration]"

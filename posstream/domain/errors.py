@@ -35,8 +35,11 @@ class InvalidSettings(PosstreamError):
         self.errors = errors
 
 
-class InvalidConfiguration(PosstreamError):
-    """A live configuration that is refused; the old version stays in force."""
+class InvalidConfiguration(PosstreamError, ValueError):
+    """A live configuration that is refused; the old version stays in force.
+
+    A ValueError, so that msgspec adds the place where a check in a nested struct raises it.
+    """
 
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"{key}: {why}")

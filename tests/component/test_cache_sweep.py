@@ -1,12 +1,12 @@
 """The sweep on Faust's own RocksDB store: what leaves it, what stays, and how much at once."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.configuration.current import CurrentConfiguration
 from tables.cache_sweep import MARGIN_MS, CacheSweeper, is_over
 from tables.customer_cache import Stored, home
@@ -15,7 +15,7 @@ from tests.component.fakes import NOW_MS
 from tests.component.kept_cache import PARTITIONS, KeptCache
 from tests.lookup_metrics import RegisteredMetrics
 
-PLAN = PluginConfiguration(api_endpoint="http://directory/")
+PLAN = LookupConfiguration(api_endpoint="http://directory/")
 STALE_MS, NEGATIVE_MS = PLAN.windows.stale_ms, PLAN.windows.negative_ms
 
 
@@ -139,7 +139,7 @@ async def test_the_live_configuration_decides(cache: KeptCache) -> None:
     sweep = Sweep(cache)
     await sweep.sweeper.sweep()
     assert cache.identifiers == {"+491"}
-    sweep.configuration.value = dataclasses.replace(PLAN, stale_ttl_seconds=30)
+    sweep.configuration.value = structs.replace(PLAN, stale_ttl_seconds=30)
     await sweep.sweeper.sweep()
     assert cache.identifiers == set()
 

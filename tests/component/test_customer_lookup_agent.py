@@ -3,18 +3,18 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 from faust.types import TP
+from msgspec import structs
 
 from agents.customer_lookup import events, topics
 from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.answers import Reason
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.lookup import CustomerLookup
 from posstream.configuration.current import CurrentConfiguration
@@ -61,7 +61,7 @@ class Bench:
         self.records = self.publisher.records
         self.producer.also = self.records
         self.configuration = CurrentConfiguration(
-            PluginConfiguration(api_endpoint="http://directory/", **configuration)
+            LookupConfiguration(api_endpoint="http://directory/", **configuration)
         )
         self.lookup = CustomerLookup(
             call=DirectoryCall(self.directory, clock=self.clock, metrics=self.metrics),
@@ -353,7 +353,7 @@ async def test_a_plugin_that_is_switched_off_answers_behind_what_was_asked_befor
     bench = Bench()
     bench.directory.gate = asyncio.Event()
     await bench.send(scan("+1", "first"))
-    bench.configuration.value = replace(bench.configuration.value, enabled=False)
+    bench.configuration.value = structs.replace(bench.configuration.value, enabled=False)
     await bench.send(scan("+1", "second"), scan("+2", "other"))
     assert bench.baskets() == ["other"]
     bench.directory.gate.set()

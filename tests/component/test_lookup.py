@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from agents.customer_lookup.answers import (
     CustomerFound,
@@ -17,7 +18,7 @@ from agents.customer_lookup.answers import (
     Source,
 )
 from agents.customer_lookup.cache_commands import Refresh
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.events import answered
 from agents.customer_lookup.lookup import Answered, CustomerLookup
@@ -50,7 +51,7 @@ class Bench:
         self.cache = FakeCache()
         self.directory = FakeDirectory(clock=self.clock)
         self.others: list[asyncio.Task[LookupAnswer]] = []
-        plan = PluginConfiguration(api_endpoint=ENDPOINT, **configuration)
+        plan = LookupConfiguration(api_endpoint=ENDPOINT, **configuration)
         self.configuration = CurrentConfiguration(plan)
         self.call = DirectoryCall(
             self.directory,
@@ -98,7 +99,7 @@ class Bench:
 
     def edit(self, **changes: Any) -> None:
         """Put another configuration in force."""
-        self.configuration.value = dataclasses.replace(self.configuration.value, **changes)
+        self.configuration.value = structs.replace(self.configuration.value, **changes)
 
     async def known(self, *, age: float) -> CacheEntry:
         """The entry of a customer who was fetched so many seconds ago."""

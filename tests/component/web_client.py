@@ -16,6 +16,7 @@ from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import ReadModel
+from posstream.configuration.configurations import Configurations
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
 from posstream.plugin import Built, Plugin
@@ -23,7 +24,7 @@ from posstream.plugins.status import PluginState, PluginStatus
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
-from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration
+from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration, live_rules
 from tests.component.fakes import (
     FakeDeadLetterBox,
     FakeDirectory,
@@ -81,6 +82,10 @@ class WebView:
     answers: AnswerFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
+    #: Whether there is another plugin with a configuration, `rules`.
+    two_plugins: bool = False
+    rules_store: FakeStore = field(default_factory=FakeStore)
+    rules_topic: FakeTopic = field(default_factory=FakeTopic)
     dead_letters: FakeDeadLetterBox = field(default_factory=FakeDeadLetterBox)
     breaker: Breaker = field(default_factory=lambda: Breaker(FixedClock()))
 
@@ -92,6 +97,10 @@ class WebView:
     failures: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        live = live_configuration(self.store, self.topic)
+        rules = live_rules(self.rules_store, self.rules_topic)
+        lives = [live, rules] if self.two_plugins else [live]
+        self.configurations = Configurations(lives, default="customer_lookup")
         self.erasure = FakeErasure(self.publisher)
         self.lookup_metrics = LookupMetrics(self.metrics.of(PLUGIN))
         self.drills = OutageDrills(
@@ -150,7 +159,7 @@ def application_of(
         clock=clock or FixedClock(),
         health=view.health,
         metrics=view.metrics,
-        configurations={PLUGIN.name: live_configuration(view.store, view.topic)},
+        configurations=view.configurations,
         forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
         dead_letters=view.dead_letters,
         graphiql=graphiql,
@@ -162,9 +171,11 @@ def application_of(
 
 
 @asynccontextmanager
-async def running_web(settings: Settings | None = None, **options: Any) -> AsyncIterator[WebView]:
+async def running_web(
+    settings: Settings | None = None, *, two_plugins: bool = False, **options: Any
+) -> AsyncIterator[WebView]:
     """A served view and its client; the options are those of `application_of`."""
-    view = WebView()
+    view = WebView(two_plugins=two_plugins)
     async with TestClient(TestServer(application_of(view, settings, **options))) as client:
         view.client = client
         yield view

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.customer_lookup import events
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.hits import FreshHits
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
@@ -73,7 +73,7 @@ class Cache:
 class Busy:
     """A directory with no room for a refresh: each one that was due is counted as skipped."""
 
-    def idle(self, _: PluginConfiguration) -> bool:
+    def idle(self, _: LookupConfiguration) -> bool:
         return False
 
 
@@ -81,8 +81,8 @@ class Busy:
 class Setting:
     """Where and when a list is answered."""
 
-    plan: PluginConfiguration = field(
-        default_factory=lambda: PluginConfiguration(api_endpoint="http://directory/")
+    plan: LookupConfiguration = field(
+        default_factory=lambda: LookupConfiguration(api_endpoint="http://directory/")
     )
     refresh_ahead: bool = True
     card_guard: bool = True
@@ -356,7 +356,7 @@ SECONDS = st.one_of(
 SETTINGS = st.builds(
     Setting,
     plan=st.builds(
-        PluginConfiguration,
+        LookupConfiguration,
         api_endpoint=st.just("http://directory/"),
         cache_ttl_seconds=st.one_of(st.just(3600), SECONDS),
         stale_ttl_seconds=st.one_of(st.just(86_400), SECONDS),
@@ -550,7 +550,7 @@ def test_without_a_time_of_its_own_an_event_has_the_brokers(timestamp: int) -> N
 def test_the_windows_are_exact_to_the_millisecond(
     fresh: float, stale: float, known: int, *, refresh_ahead: bool
 ) -> None:
-    plan = PluginConfiguration(
+    plan = LookupConfiguration(
         api_endpoint="http://directory/",
         cache_ttl_seconds=fresh,
         stale_ttl_seconds=stale,

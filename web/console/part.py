@@ -8,6 +8,7 @@ from aiohttp import web
 from posstream.domain.roles import Caller, Role
 from posstream.metrics import Metrics
 from posstream.settings import Settings
+from web.console.configuration_extra import ConfigurationExtra
 from web.console.live import LivePages
 from web.console.pages import Pages
 from web.graphql.context import GraphQLContext
@@ -68,5 +69,7 @@ class ConsolePart:
     panels: Callable[[ConsoleKit], Sequence[Panel]] | None = None
     #: Makes what gives the HTML above every page, for one caller; empty = nothing to tell now.
     banner: Callable[[ConsoleKit], Callable[[Caller], str]] | None = None
+    #: Makes what it adds to the page of its live configuration.
+    configuration: Callable[[ConsoleKit], ConfigurationExtra] | None = None
     #: Paths that are not for browsers, with what is there: `GET /` lists them for programs.
     paths: tuple[tuple[str, str], ...] = ()

@@ -16,7 +16,8 @@ from posstream.plugins.status import PluginUnavailable
 from posstream.settings import Settings
 from web.claims import Claims
 from web.console.assets import Assets
-from web.console.configuration import ConfigurationPage
+from web.console.configuration import configuration_routes
+from web.console.configuration_extra import ConfigurationExtra
 from web.console.dead_letters import DeadLetterPages
 from web.console.live import LivePages
 from web.console.overview import Overview
@@ -58,6 +59,7 @@ class _Folded:
     panels: dict[str, Sequence[Panel]] = field(default_factory=dict)
     banners: dict[str, Callable[[Caller], str]] = field(default_factory=dict)
     paths: list[tuple[str, str]] = field(default_factory=list)
+    configurations: dict[str, ConfigurationExtra] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     claims: Claims = field(default_factory=Claims)
 
@@ -112,7 +114,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
             folded.failures[name] = f"its pages cannot be made ({type(why).__name__}: {why})"
     own = [
         *DeadLetterPages(pages, context).routes(),
-        *ConfigurationPage(pages, context).routes(),
+        *configuration_routes(pages, context, folded.configurations),
     ]
     folded.claims.take("posstream", map(_named, own))
     folded.navigation.sort(key=lambda entry: entry.order)
@@ -142,6 +144,7 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     public_routes = part.public_routes(kit) if part.public_routes else ()
     panels = part.panels(kit) if part.panels else ()
     banner = part.banner(kit) if part.banner else None
+    configuration = part.configuration(kit) if part.configuration else None
     folded.claims.take(name, map(_named, [*routes, *public_routes]))
     folded.claims.take(name, (f"the panel {panel.name} of the overview" for panel in panels))
 
@@ -153,6 +156,8 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     folded.navigation += part.navigation
     folded.panels[name] = panels
     folded.paths += part.paths
+    if configuration is not None:
+        folded.configurations[name] = configuration
     if banner is not None:
         folded.banners[name] = banner
 

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from graphql import GraphQLError
 
-from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.configurations import Configurations
 from posstream.dead_letters.ports import DeadLetterBox
 from posstream.domain.identifier import (
     Identifier,
@@ -44,7 +44,7 @@ class GraphQLContext:
     #: Every plugin on this worker by its name, as it is now.
     plugins: Callable[[], Mapping[str, PluginStatus]]
     #: The live configuration of each plugin that has one.
-    configurations: Mapping[str, LiveConfiguration]
+    configurations: Configurations
     forgetting: CustomerForgetting
     dead_letters: DeadLetterBox
     #: How many identifiers each key may try.

@@ -3,6 +3,7 @@
 from typing import cast
 
 from agents.customer_lookup import PLUGIN
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.lookup_ports import LookupPorts
 from posstream.configuration.editing import LiveConfiguration
 from web.graphql.context import GraphQLContext
@@ -17,6 +18,6 @@ def lookup_ports(context: GraphQLContext) -> LookupPorts:
     return cast("LookupPorts", context.ports(PLUGIN.name))
 
 
-def live_configuration(context: GraphQLContext) -> LiveConfiguration:
+def live_configuration(context: GraphQLContext) -> LiveConfiguration[LookupConfiguration]:
     """The plugin's live configuration."""
     return context.configurations[PLUGIN.name]

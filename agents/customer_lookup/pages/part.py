@@ -8,6 +8,7 @@ from aiohttp import web
 from agents.customer_lookup.directory.mock import MockDirectory, points_at_mock
 from agents.customer_lookup.graphql.ports import live_configuration, lookup_ports
 from agents.customer_lookup.pages.basket import Basket
+from agents.customer_lookup.pages.configuration_extra import LookupConfigurationExtra
 from agents.customer_lookup.pages.customer import CustomerPage
 from agents.customer_lookup.pages.customers import Customers
 from agents.customer_lookup.pages.drill import DrillPage, described
@@ -36,6 +37,7 @@ def console_part() -> ConsolePart:
         public_routes=_mock_directory,
         panels=_panels,
         banner=_drill_banner,
+        configuration=lambda kit: LookupConfigurationExtra(kit.pages, kit.context),
         paths=((f"{MOCK_PATH}<identifier>/", "the mock customer directory"),),
     )
 

@@ -142,7 +142,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     )
     application.add_routes([*view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
-    application.add_routes(asyncapi_routes())
+    application.add_routes(asyncapi_routes(plugins))
     application.add_routes(console.routes)
     for route in application.add_routes(console.public_routes):
         if route.resource is not None:

@@ -76,7 +76,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         clock: time.
         health: what `/health/` says.
         metrics: what `/metrics` says.
-        configurations: the live configuration of each plugin that has one, by its name.
+        configurations: the live configuration of each plugin that has one.
         forgetting: erases customers.
         dead_letters: what could not be read.
         graphiql: the editor at `/graphql/`; None = a plain page.
@@ -142,7 +142,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     )
     application.add_routes([*view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
-    application.add_routes(asyncapi_routes())
+    application.add_routes(asyncapi_routes(plugins))
     application.add_routes(console.routes)
     for route in application.add_routes(console.public_routes):
         if route.resource is not None:

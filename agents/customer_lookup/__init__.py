@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import CONFIGURATION
+from agents.customer_lookup.events.declared import EVENTS
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.settings import SETTINGS
 from posstream.plugin import Built, Kit, Plugin
@@ -41,10 +42,11 @@ PLUGIN: Final = Plugin(
     consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    graphql=_graphql,
+    pages=_pages,
+    events=EVENTS,
     settings=SETTINGS,
     configuration=CONFIGURATION,
     tables=(topics.CACHE,),
     metrics=METRICS,
-    graphql=_graphql,
-    pages=_pages,
 )

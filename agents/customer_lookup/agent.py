@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from faust.types import TP
 
-from agents.customer_lookup import events
 from agents.customer_lookup.answers import Identification, LookupAnswer
 from agents.customer_lookup.at_once import AtOnce, reason
+from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.lookup import Answered, CustomerLookup
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, REKEYED
@@ -111,7 +111,7 @@ class CustomerLookupAgent:
     def _answered(self, answer: LookupAnswer, event: Event) -> Record:
         seconds = self._clock.monotonic() - event.arrived_at
         self._metrics.answered(answer.source, reason(answer), seconds)
-        return events.answered(answer, self._clock.now_ms())
+        return answered(answer, self._clock.now_ms())
 
     async def _miss(
         self, event: Event, asked: Identification, turn: Turn, consumed_at: float

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
-from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
@@ -17,6 +16,7 @@ from agents.customer_lookup.cache_commands import (
     Refresh,
     Replace,
 )
+from agents.customer_lookup.events.commands import commanded, read_cache_command
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CACHE_COMMANDS
@@ -63,7 +63,7 @@ class CacheMaintenanceAgent:
 
     async def _handle(self, message: Any) -> None:
         number = message.partition
-        command = events.read_cache_command(message.value)
+        command = read_cache_command(message.value)
         waits = False
         while not await self._flushed(command, number):
             # A command waits until its partition is recovered and not frozen: what it does to half
@@ -107,12 +107,12 @@ class CacheMaintenanceAgent:
         match command:
             case EvictPrefix(_, sent_to):
                 missed = number == 0 and 0 < sent_to < partitions
-                return events.commanded(command, partitions)[sent_to:] if missed else []
+                return commanded(command, partitions)[sent_to:] if missed else []
             case ForgetCustomer():  # names no cache entry: any partition will do
                 at_home = number % partitions
             case _:
                 at_home = home(command.identifier, partitions)
-        records = events.commanded(command, partitions) if at_home != number else []
+        records = commanded(command, partitions) if at_home != number else []
         return [dataclasses.replace(record, partition=at_home) for record in records]
 
     async def _do(self, command: CacheCommand, partition: CachePartition) -> bool:

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
@@ -13,6 +12,8 @@ from agents.customer_lookup.cache_commands import (
     Evict,
     Replace,
 )
+from agents.customer_lookup.events.commands import commanded
+from agents.customer_lookup.events.reading import read_customer_update
 from agents.customer_lookup.ports import ReadModel
 from agents.customer_lookup.topics import CUSTOMER_UPDATED
 from posstream.dead_letters.setting_aside import place, timestamp_ms
@@ -51,7 +52,7 @@ class CustomerUpdatesAgent:
         app.consume(CUSTOMER_UPDATED, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
-        update = events.read_customer_update(
+        update = read_customer_update(
             message.value,
             timestamp_ms=timestamp_ms(message),
             card_guard=self._card_guard,
@@ -66,7 +67,7 @@ class CustomerUpdatesAgent:
         acknowledged = [
             await self._publisher.send(record)
             for identifier in identifiers
-            for record in events.commanded(self._command(update, identifier), self._partitions)
+            for record in commanded(self._command(update, identifier), self._partitions)
         ]
         for each in acknowledged:
             await each

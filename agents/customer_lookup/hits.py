@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 from murmurhash2 import murmurhash2
 
-from agents.customer_lookup.events import SOURCE
+from agents.customer_lookup.events.writing import SOURCE
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
 from posstream.domain import times

@@ -12,7 +12,6 @@ from zlib import crc32
 
 from msgspec import structs
 
-from agents.customer_lookup import events
 from agents.customer_lookup.answers import (
     Attempt,
     CustomerFound,
@@ -26,6 +25,7 @@ from agents.customer_lookup.answers import (
 from agents.customer_lookup.cache_commands import Refresh
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall, overloaded
+from agents.customer_lookup.events.writing import attempted
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
 from posstream.configuration.current import CurrentConfiguration
@@ -303,7 +303,7 @@ class CustomerLookup:
         audited: list[Awaitable[None]] = []
 
         async def noted(attempt: Attempt) -> None:
-            record = events.attempted(
+            record = attempted(
                 asked,
                 attempt,
                 flight.waiters,

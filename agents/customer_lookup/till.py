@@ -6,7 +6,7 @@ GraphQL's mutations and the console's page *Try it* both speak through it.
 import uuid
 from dataclasses import dataclass
 
-from agents.customer_lookup.events import basket_started, identified
+from agents.customer_lookup.events.writing import basket_started, identified
 from agents.customer_lookup.graphql.ports import lookup_ports
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, IdentifierKind

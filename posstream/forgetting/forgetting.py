@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import Forget, ForgetCustomer
+from agents.customer_lookup.events.commands import commanded
 from agents.customer_lookup.topics import HOLDING_CUSTOMERS
 from posstream.domain.payment_card import mask
 from posstream.forgetting.marks import Forgotten, Trail
@@ -110,7 +110,7 @@ class CustomerForgetting:
         rows = await self._erasure.rows(trail)
         after_ms = max((mark.forgotten_at_ms for mark in before.values()), default=0)
         for command in _commands(trail, after_ms):
-            for record in events.commanded(command, 0):
+            for record in commanded(command, 0):
                 await self._publish(record)
         try:
             async with asyncio.timeout(patience_seconds):

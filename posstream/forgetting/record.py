@@ -1,32 +1,45 @@
 """What is written on the topic of forgotten subjects. No I/O."""
 
-import orjson
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from posstream.domain.times import iso_utc_ms
 from posstream.events.envelope import event_record
+from posstream.events.fields import Count, DerivedId, SchemaVersion, Time
 from posstream.events.ids import derived
 from posstream.forgetting.marks import Forgotten
 from posstream.kafka.record import Record
 from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 
 
+class CustomerForgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """The mark of a forgotten identifier or customer."""
+
+    event_id: DerivedId
+    event_type: Literal["CUSTOMER_FORGOTTEN"] = "CUSTOMER_FORGOTTEN"
+    schema_version: SchemaVersion = 1
+    subject: Annotated[str, Meta(description="A SHA-256 in 64 hexadecimal digits.")]
+    forgotten_at: Time
+    cache_entries: Annotated[Count, Meta(description="How many were removed, 0 or 1.")]
+
+
 def forgotten(mark: Forgotten) -> Record:
     """The mark of a forgotten identifier or customer; of one subject the last one counts."""
     event_id = derived(f"forgotten/{mark.subject}/{mark.forgotten_at_ms}")
-    value = {
-        "event_id": event_id,
-        "event_type": "CUSTOMER_FORGOTTEN",
-        "schema_version": 1,
-        "subject": mark.subject,
-        "forgotten_at": iso_utc_ms(mark.forgotten_at_ms),
-        "cache_entries": mark.cache_entries,
-    }
+    event = CustomerForgotten(
+        event_id=event_id,
+        subject=mark.subject,
+        forgotten_at=iso_utc_ms(mark.forgotten_at_ms),
+        cache_entries=mark.cache_entries,
+    )
     return event_record(
         CUSTOMER_FORGOTTEN,
         mark.subject,
         event_id,
-        "CUSTOMER_FORGOTTEN",
+        event.event_type,
         mark.forgotten_at_ms,
-        orjson.dumps(value),
+        msgspec.json.encode(event),
         source=b"/posstream/forgetting",
     )

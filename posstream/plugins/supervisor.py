@@ -199,7 +199,8 @@ class Supervisor(Service):
             await self._change(seat, PluginState.RUNNING)
         await end
         start.cancel()
-        return app.crash_reason or StartupFailed("its app was stopped")
+        why = app.crash_reason
+        return StartupFailed("its app was stopped") if why is None else why
 
     async def _stop(self, seat: _Seat) -> None:
         """Stop a plugin's app once, and wait for its end."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import orjson
 import pytest
 
-from agents.customer_lookup import events, topics
+from agents.customer_lookup import topics
+from agents.customer_lookup.events.writing import basket_started
 from posstream.domain.times import iso_utc_ms
 from posstream.events.ids import input_id
 from posstream.settings import Settings
@@ -98,7 +99,7 @@ async def test_identified_before_it_started(stage: Stage, publish: Publish) -> N
 
 async def _start(till: Till, scans: list[Scan]) -> None:
     for scan in scans:
-        started = events.basket_started(scan.basket_id, 7, "till-7", now_ms())
+        started = basket_started(scan.basket_id, 7, "till-7", now_ms())
         await till.client.producer.send(started.topic, started.value, key=started.key)
     await till.client.producer.flush()
 

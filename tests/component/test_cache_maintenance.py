@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.customer_lookup import events, topics
+from agents.customer_lookup import topics
 from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
@@ -21,6 +21,7 @@ from agents.customer_lookup.cache_commands import (
 )
 from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
+from agents.customer_lookup.events.commands import commanded, read_cache_command
 from agents.customer_lookup.ports import CustomerCache
 from agents.customer_lookup.topics import CACHE_COMMANDS, CUSTOMER_UPDATED
 from posstream.forgetting.marks import (
@@ -83,7 +84,7 @@ class Maintenance:
 
     async def do(self, command: CacheCommand) -> list[Event]:
         """Give a command to the partitions that it is for."""
-        given = [event_of(record) for record in events.commanded(command, PARTITIONS)]
+        given = [event_of(record) for record in commanded(command, PARTITIONS)]
         await self.app.give(CACHE_COMMANDS, *given)
         return given
 
@@ -257,7 +258,7 @@ async def test_a_command_in_another_partition_goes_to_that_of_its_entry(
     maintenance: Maintenance, elsewhere: int
 ) -> None:
     maintenance.cache.put("+491", JOHN)
-    (record,) = events.commanded(Evict("+491"), PARTITIONS)
+    (record,) = commanded(Evict("+491"), PARTITIONS)
     event = event_of(record, partition=elsewhere)
     await maintenance.app.give(CACHE_COMMANDS, event)
     assert maintenance.cache.identifiers == {"+491"}
@@ -271,7 +272,7 @@ async def test_a_command_in_another_partition_goes_to_that_of_its_entry(
 async def test_a_prefix_reaches_partitions_that_were_added_after_it_was_sent(
     maintenance: Maintenance,
 ) -> None:
-    for record in events.commanded(EvictPrefix("+49"), PARTITIONS - 1):
+    for record in commanded(EvictPrefix("+49"), PARTITIONS - 1):
         await maintenance.app.give(CACHE_COMMANDS, event_of(record))
     (sent_on,) = maintenance.publisher.records
     assert (sent_on.topic, sent_on.partition) == (topics.CACHE_COMMANDS, PARTITIONS - 1)
@@ -283,7 +284,7 @@ async def test_a_prefix_in_an_added_partition_has_nothing_to_remove(
     maintenance: Maintenance,
 ) -> None:
     maintenance.cache.put("+491", JOHN)
-    *_, record = events.commanded(EvictPrefix("+49"), PARTITIONS + 1)
+    *_, record = commanded(EvictPrefix("+49"), PARTITIONS + 1)
     event = event_of(record)
     await maintenance.app.give(CACHE_COMMANDS, event)
     assert (event.acked, maintenance.cache.identifiers) == (True, {"+491"})
@@ -292,7 +293,7 @@ async def test_a_prefix_in_an_added_partition_has_nothing_to_remove(
 async def test_a_customer_is_marked_as_forgotten_whichever_partition_says_so(
     maintenance: Maintenance,
 ) -> None:
-    (record,) = events.commanded(ForgetCustomer("C-1", 5), PARTITIONS)
+    (record,) = commanded(ForgetCustomer("C-1", 5), PARTITIONS)
     await maintenance.app.give(CACHE_COMMANDS, event_of(record, partition=PARTITIONS))
     (sent_on,) = maintenance.publisher.records
     await maintenance.app.give(CACHE_COMMANDS, event_of(sent_on))
@@ -309,7 +310,7 @@ async def test_while_entries_are_moved_a_command_waits_and_the_cache_is_read_onl
     cache = maintenance.cache
     before = CacheEntry(0, b"{}")
     cache.put("+491", before)
-    (record, *_) = events.commanded(command, PARTITIONS)
+    (record, *_) = commanded(command, PARTITIONS)
     event = event_of(record, partition=home("+491", PARTITIONS))
     cache.grow(CACHE_CHANGELOG, PARTITIONS + 1)
     doing = asyncio.ensure_future(maintenance.app.give(CACHE_COMMANDS, event))
@@ -370,7 +371,7 @@ async def test_a_broken_store_crashes_the_worker_and_nothing_behind_it_is_acknow
         raise broken
 
     maintenance.lookup.forget = forget
-    records = [*events.commanded(Evict("+491"), PARTITIONS), *events.commanded(Evict("+492"), 1)]
+    records = [*commanded(Evict("+491"), PARTITIONS), *commanded(Evict("+492"), 1)]
     given = [event_of(record) for record in records]
     await maintenance.app.give(CACHE_COMMANDS, *given)
     assert maintenance.app.crashed == [broken]
@@ -405,7 +406,7 @@ class Updates:
     def commands(self) -> list[CacheCommand]:
         records = self.publisher.records
         assert {record.topic for record in records} <= {topics.CACHE_COMMANDS}
-        return [events.read_cache_command(record.value) for record in records]
+        return [read_cache_command(record.value) for record in records]
 
 
 def update_of(**fields: object) -> Event:

@@ -11,11 +11,13 @@ import pytest
 from faust.types import TP
 from msgspec import structs
 
-from agents.customer_lookup import events, topics
+from agents.customer_lookup import topics
 from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
+from agents.customer_lookup.events.reading import read_identification
+from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
 from agents.customer_lookup.lookup import CustomerLookup
 from posstream.configuration.current import CurrentConfiguration
 from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
@@ -175,13 +177,15 @@ async def test_the_time_since_an_event_came_counts() -> None:
     assert "+1" in bench.cache.entries, "the call goes on and fills the cache"
 
 
-def rekeyed(bench: Bench, identifier: str, used_ms: int = 0, basket: str = "b") -> bytes | None:
+def sent_on_event(
+    bench: Bench, identifier: str, used_ms: int = 0, basket: str = "b"
+) -> bytes | None:
     """An event that was sent on to its own partition."""
-    asked = events.read_identification(
+    asked = read_identification(
         scan(identifier, basket), topic="t", partition=0, offset=0, timestamp_ms=1
     )
     asked.taken_at_ms = bench.clock.now_ms() - used_ms
-    return events.rekeyed(asked, 0).value
+    return rekeyed(asked, 0).value
 
 
 @pytest.mark.parametrize(("used_ms", "reason"), [(4_990, Reason.DEADLINE), (60_000, None)])
@@ -190,7 +194,7 @@ async def test_a_rekeyed_event_keeps_the_time_that_it_used_unless_it_used_it_all
 ) -> None:
     bench = Bench(deadline_seconds=5)
     bench.directory.gate = asyncio.Event()
-    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1", used_ms))])
+    await bench.take(REKEYED, [Fetched(0, sent_on_event(bench, "+1", used_ms))])
     await asyncio.sleep(0.05)
     assert [answer["reason"] for answer in bench.answers()] == ([reason] if reason else [])
     bench.directory.gate.set()
@@ -268,7 +272,7 @@ async def test_a_flood_waits_in_its_own_partition_and_the_one_beside_it_goes_on(
     bench.keep("+1")
     bench.publisher.acknowledgement = asyncio.get_running_loop().create_future()
     await bench.send(*[b"broken"] * 1500)
-    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
+    await bench.take(REKEYED, [Fetched(0, sent_on_event(bench, "+1"))])
     assert {SOURCE} == bench.path.parked
     assert len(bench.answers()) == 1
     under_way = [r for r in bench.records if r.topic == topics.DEAD_LETTERS]
@@ -380,7 +384,7 @@ async def test_an_event_of_another_partition_is_sent_on_from_the_list() -> None:
     assert at_once(bench) == []
     (sent_on,) = bench.records
     assert (sent_on.topic, sent_on.partition) == (topics.REKEYED, 2)
-    asked = events.read_rekeyed(sent_on.value)
+    asked = read_rekeyed(sent_on.value)
     assert asked.identifier == identifier
     assert asked.taken_at_ms == begins_ms, "when its list was begun"
     assert bench.acked == [0]
@@ -419,7 +423,7 @@ async def test_while_entries_are_moved_events_are_answered_where_they_are(topic:
     for partition in range(5):
         tp = TP(topic, partition)
         bench.progress.begin({tp: 0})
-        value = rekeyed(bench, "+1") if topic == topics.REKEYED else scan("+1")
+        value = sent_on_event(bench, "+1") if topic == topics.REKEYED else scan("+1")
         await bench.take(tp, [Fetched(0, value)])
         await bench.until(lambda tp=tp: bench.progress.position(tp) == 1)
     assert [answer["source"] for answer in bench.answers()] == ["CACHE"] * 5
@@ -429,7 +433,7 @@ async def test_while_entries_are_moved_events_are_answered_where_they_are(topic:
 async def test_a_rekeyed_hit_is_answered_from_the_list() -> None:
     bench = Bench()
     bench.keep("+1")
-    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
+    await bench.take(REKEYED, [Fetched(0, sent_on_event(bench, "+1"))])
     (answer,) = at_once(bench)
     lookup_id = input_id(None, "t", 0, 0, 1)
     assert (answer["source"], answer["lookup_id"]) == ("CACHE", lookup_id)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import Forget, ForgetCustomer
+from agents.customer_lookup.events.commands import read_cache_command
 from agents.customer_lookup.topics import HOLDING_CUSTOMERS
 from posstream.cli import main
 from posstream.commands.forget import forget
@@ -93,7 +93,7 @@ class Desk:
 
     @property
     def commands(self) -> list[object]:
-        return [events.read_cache_command(record.value) for record in self.publisher.records]
+        return [read_cache_command(record.value) for record in self.publisher.records]
 
 
 async def test_the_customer_goes_with_the_last_command_the_one_for_what_was_asked() -> None:
@@ -153,7 +153,7 @@ async def test_a_command_that_is_not_acknowledged_leaves_the_customer_to_be_aske
     forgetting = CustomerForgetting(erasure=desk.erasure, publish=publish)
     with pytest.raises(PublishFailed):
         await forgetting.forget("+1234567890", patience_seconds=5)
-    sent = [events.read_cache_command(record.value) for record in published]
+    sent = [read_cache_command(record.value) for record in published]
     assert sent == [Forget("john@example.com")]
 
 

@@ -20,7 +20,7 @@ from agents.customer_lookup.answers import (
 from agents.customer_lookup.cache_commands import Refresh
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
-from agents.customer_lookup.events import answered
+from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.lookup import Answered, CustomerLookup
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import Customer

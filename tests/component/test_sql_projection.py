@@ -401,6 +401,37 @@ async def test_awkward_but_valid_values_are_stored(
     assert len(await rows(engine, schema.BASKETS)) == 2
 
 
+async def test_card_numbers_of_foreign_writers_are_masked(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
+    attributes = {"note": "4111 1111 1111 1111", "number": 4111111111111111, "points": 5}
+    await projection.apply(
+        [
+            found("e1", customer={**JOHN, "attributes": attributes}),
+            failed("e2", error_message="no answer for 4111111111111111"),
+            logged(
+                "l1",
+                api_endpoint="http://directory.test/4111111111111111/",
+                error_message="4111-1111-1111-1111",
+                response_data={"customer_id": "CUST_001", "card": 4111111111111111},
+            ),
+        ]
+    )
+    (customer,) = await rows(engine, schema.CUSTOMERS)
+    answers = {row["event_id"]: row for row in await rows(engine, schema.LOOKUP_ANSWERS)}
+    log = await only(engine, schema.CUSTOMER_LOOKUP_LOGS)
+    assert customer["attributes"] == {
+        "note": "4111 11** **** 1111",
+        "number": "411111******1111",
+        "points": 5,
+    }
+    assert answers["e2"]["error_message"] == "no answer for 411111******1111"
+    assert log["api_endpoint"] == "http://directory.test/411111******1111/"
+    assert log["error_message"] == "4111-11**-****-1111"
+    assert log["response_data"] == {"customer_id": "CUST_001", "card": "411111******1111"}
+    assert log["customer_id"] == "CUST_001"
+
+
 async def test_an_empty_batch_does_nothing(engine: AsyncEngine, projection: SqlProjection) -> None:
     await projection.apply([])
     assert not any((await everything(engine)).values())

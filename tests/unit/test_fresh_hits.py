@@ -11,8 +11,9 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.customer_lookup import events
 from agents.customer_lookup.configuration import LookupConfiguration
+from agents.customer_lookup.events.reading import read_identification
+from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.hits import FreshHits
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
@@ -153,7 +154,7 @@ def at_length(setting: Setting, values: dict[bytes, bytes], record: Fetched) -> 
     metrics = RegisteredMetrics()
     lookup = lookup_in(setting, metrics)
     headers: Any = record.headers
-    asked = events.read_identification(
+    asked = read_identification(
         record.value,
         topic=CUSTOMER_IDENTIFIED,
         partition=setting.partition,
@@ -169,7 +170,7 @@ def at_length(setting: Setting, values: dict[bytes, bytes], record: Fetched) -> 
     assert not metrics.registry.get_sample_value(
         "posstream_refreshes_ahead_total", {"outcome": "skipped"}
     ), "it was due to be fetched anew"
-    made = events.answered(answer, setting.now_ms)
+    made = answered(answer, setting.now_ms)
     every = list(range(ANSWER_PARTITIONS))
     made.partition = DefaultPartitioner()(made.key, every, every)
     return made

@@ -58,8 +58,8 @@ class _Folded:
     navigation: list[NavigationEntry] = field(default_factory=lambda: [*_NAVIGATION])
     panels: dict[str, Sequence[Panel]] = field(default_factory=dict)
     banners: dict[str, Callable[[Caller], str]] = field(default_factory=dict)
-    extras: dict[str, ConfigurationExtra] = field(default_factory=dict)
     paths: list[tuple[str, str]] = field(default_factory=list)
+    configurations: dict[str, ConfigurationExtra] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     claims: Claims = field(default_factory=Claims)
 
@@ -114,7 +114,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
             folded.failures[name] = f"its pages cannot be made ({type(why).__name__}: {why})"
     own = [
         *DeadLetterPages(pages, context).routes(),
-        *configuration_routes(pages, context, folded.extras),
+        *configuration_routes(pages, context, folded.configurations),
     ]
     folded.claims.take("posstream", map(_named, own))
     folded.navigation.sort(key=lambda entry: entry.order)
@@ -144,7 +144,7 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     public_routes = part.public_routes(kit) if part.public_routes else ()
     panels = part.panels(kit) if part.panels else ()
     banner = part.banner(kit) if part.banner else None
-    extra = part.configuration(kit) if part.configuration else None
+    configuration = part.configuration(kit) if part.configuration else None
     folded.claims.take(name, map(_named, [*routes, *public_routes]))
     folded.claims.take(name, (f"the panel {panel.name} of the overview" for panel in panels))
 
@@ -156,10 +156,10 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     folded.navigation += part.navigation
     folded.panels[name] = panels
     folded.paths += part.paths
+    if configuration is not None:
+        folded.configurations[name] = configuration
     if banner is not None:
         folded.banners[name] = banner
-    if extra is not None:
-        folded.extras[name] = extra
 
 
 def _named(route: web.RouteDef) -> str:

@@ -2,8 +2,8 @@
 
 import aiokafka
 
-from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import Evict, EvictPrefix
+from agents.customer_lookup.events.commands import commanded
 from agents.customer_lookup.topics import CACHE_COMMANDS
 from posstream.domain.payment_card import mask
 from posstream.kafka.answering import answering
@@ -27,7 +27,7 @@ async def evict(settings: Settings, command: Evict | EvictPrefix) -> int:
         return 1
     with answering(servers):
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=servers, acks="all") as producer:
-            for record in events.commanded(command, partitions):
+            for record in commanded(command, partitions):
                 await producer.send_and_wait(
                     record.topic, record.value, key=record.key, partition=record.partition
                 )

@@ -3,12 +3,12 @@
 import time
 import uuid
 
-from agents.customer_lookup import events
 from agents.customer_lookup.commands.topic_client import topic_client
+from agents.customer_lookup.events.writing import identified
 from posstream.domain.identifier import InvalidIdentifier, normalise
 from posstream.domain.payment_card import holds_payment_card
+from posstream.events.fields import MAX_ID_LENGTH
 from posstream.events.ids import derived
-from posstream.events.reading import MAX_ID_LENGTH
 from posstream.json.writing import write_json
 from posstream.settings import Settings
 
@@ -32,9 +32,7 @@ async def send(settings: Settings, basket_id: str, identifier: str, wait_seconds
         print("not sent: the basket's id holds a payment-card number")
         return 1
     event_id = str(uuid.uuid4())
-    record = events.identified(
-        basket_id, found.value, time.time_ns() // 1_000_000, event_id=event_id
-    )
+    record = identified(basket_id, found.value, time.time_ns() // 1_000_000, event_id=event_id)
     async with topic_client(settings.bootstrap_servers) as client:
         await client.send(record)
         arrived = await client.answer(wait_seconds, lookup_id=derived(event_id))

@@ -27,7 +27,7 @@ from agents.customer_lookup.directory.session import (
     same_origin,
     wire_url,
 )
-from agents.customer_lookup.events import MAX_RESPONSE_DATA
+from agents.customer_lookup.events.outputs import MAX_RESPONSE_DATA
 from agents.customer_lookup.ports import AttemptOutcome
 from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import (

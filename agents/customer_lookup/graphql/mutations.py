@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import graphene
 
 from agents.customer_lookup.cache_commands import InvalidEviction, eviction
-from agents.customer_lookup.events import commanded
+from agents.customer_lookup.events.commands import commanded
 from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import IdentifierKind
 from agents.customer_lookup.till import (

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from agents.customer_lookup.cache_commands import CacheCommand, Evict, Refresh
-from agents.customer_lookup.events import commanded
+from agents.customer_lookup.events.commands import commanded
 from agents.customer_lookup.graphql.ports import live_configuration, lookup_ports
 from agents.customer_lookup.pages.cache_bar import cache_bar
 from agents.customer_lookup.pages.links import Links

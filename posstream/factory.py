@@ -14,6 +14,7 @@ from posstream.kafka.topics import APP_ID
 from posstream.metrics import Metrics
 from posstream.plugin import Kit, Plugin
 from posstream.plugins.failures import EventFailures
+from posstream.plugins.publisher import PluginsPublisher
 from posstream.plugins.running import PluginWatch, RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.read_model.engine import create_engine
@@ -106,30 +107,27 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         lambda: sum(it.watch.held_back for it in supervisor.running.values())
     )
     host.host(supervisor)
-    ports: Any = supervisor.running["customer_lookup"].built.ports
+    publisher = PluginsPublisher(lambda: (it.app for it in supervisor.running.values()))
     web = create_web(
         settings=settings,
-        read_model=ports.read_model,
-        publisher=ports.publisher,
+        plugins=settings.plugins.loaded,
+        statuses=supervisor.statuses,
         clock=clock,
         health=WorkerHealth(host, supervisor),
         metrics=metrics,
-        lookup_metrics=ports.metrics,
-        answers=ports.answers,
         configurations=configurations,
-        breaker=ports.breaker,
-        forgetting=CustomerForgetting(erasure=_erasure(engine), publish=ports.publisher.publish),
+        forgetting=CustomerForgetting(erasure=_erasure(engine), publish=publisher.publish),
         dead_letters=DeadLetterTopic(settings.bootstrap_servers),
-        drills=ports.drills,
-        directory_trial=ports.directory_trial,
         graphiql=GraphiQL.find(),
     )
+    for name, why in web.failures.items():
+        supervisor.refuse(name, why)
     runtime = Runtime(
         app=host,
         settings=settings,
         engine=engine,
         readers=readers,
-        web=web,
+        web=web.application,
         configuration_reader=configuration_reader,
         dead_letter_writer=dead_letter_writer,
     )

@@ -1,6 +1,6 @@
 """The plugin that answers who a scanned customer is."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import CONFIGURATION
@@ -9,11 +9,27 @@ from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.settings import SETTINGS
 from posstream.plugin import Built, Kit, Plugin
 
+if TYPE_CHECKING:
+    from web.console.part import ConsolePart
+    from web.graphql.part import GraphQLPart
+
 
 def _build(kit: Kit) -> Built:
     from agents.customer_lookup.build import build
 
     return build(kit)
+
+
+def _graphql() -> "GraphQLPart":
+    from agents.customer_lookup.graphql.part import graphql_part
+
+    return graphql_part()
+
+
+def _pages() -> "ConsolePart":
+    from agents.customer_lookup.pages.part import console_part
+
+    return console_part()
 
 
 PLUGIN: Final = Plugin(
@@ -26,6 +42,8 @@ PLUGIN: Final = Plugin(
     consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    graphql=_graphql,
+    pages=_pages,
     events=EVENTS,
     settings=SETTINGS,
     configuration=CONFIGURATION,

@@ -1,6 +1,6 @@
 """Builds the customer lookup on one worker: the directory, the cache, the agents, the answers."""
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.answer_feed import AnswerFeed
@@ -10,7 +10,6 @@ from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.directory.http import HttpDirectory
-from agents.customer_lookup.directory.mock import points_at_mock
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
 from agents.customer_lookup.drills.outage_drill import OutageDrills
@@ -20,14 +19,16 @@ from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.settings import LookupSettings
 from agents.customer_lookup.topics import CACHE
-from posstream.configuration.current import CurrentConfiguration
 from posstream.plugin import Built, Kit, Lifetime
 from posstream.read_model.projector import ProjectionAgent
 from posstream.streaming.stall import LOOK_SECONDS
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
+
+if TYPE_CHECKING:
+    from agents.customer_lookup.settings import LookupSettings
+    from posstream.configuration.current import CurrentConfiguration
 
 #: How long a stop waits for calls that no event waits for any more.
 _LAST_CALLS_SECONDS = 1.0
@@ -103,8 +104,6 @@ def build(kit: Kit) -> Built:
         directory_trial=DirectoryTrial(
             directory, card_guard=settings.payment_card_guard, country_code=country_code
         ),
-        metrics=metrics,
-        serves_mock=_serves_mock(kit, own, configuration),
     )
     drill_reader = DrillReader(settings.bootstrap_servers, drills)
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)
@@ -129,14 +128,3 @@ def build(kit: Kit) -> Built:
             Lifetime(name="Answers", open=open_answers, close=answer_reader.close),
         ),
     )
-
-
-def _serves_mock(
-    kit: Kit, own: LookupSettings, configuration: CurrentConfiguration[LookupConfiguration]
-) -> Callable[[], bool]:
-    def serves_mock() -> bool:
-        if own.mock_directory is not None:
-            return own.mock_directory
-        return points_at_mock(configuration.value.api_endpoint, kit.settings.web_port)
-
-    return serves_mock

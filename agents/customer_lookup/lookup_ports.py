@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import ReadModel
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
@@ -23,6 +22,3 @@ class LookupPorts:
     breaker: Callable[[], tuple[str, Breaker]]
     drills: OutageDrills
     directory_trial: DirectoryTrial
-    metrics: LookupMetrics
-    #: Whether this worker serves its mock of a directory now.
-    serves_mock: Callable[[], bool]

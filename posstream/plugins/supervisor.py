@@ -114,6 +114,13 @@ class Supervisor(Service):
             },
         }
 
+    def refuse(self, name: str, reason: str) -> None:
+        """Let a plugin fail before its start: a part of it cannot be made."""
+        seat = self._seats[name]
+        seat.running, seat.state, seat.reason = None, PluginState.FAILED, reason
+        self._metrics.plugin_up.labels(name).set(0)
+        log.error("plugin %s has failed: %s", name, reason)
+
     async def settled(self) -> None:
         """Wait until each plugin runs or has failed."""
         async with self._changed:
@@ -128,7 +135,10 @@ class Supervisor(Service):
 
     async def on_stop(self) -> None:
         """Stop all plugins, side by side."""
-        await asyncio.gather(*(self._stop(it) for it in self._seats.values()))
+        stops = (self._stop(it) for it in self._seats.values())
+        for why in await asyncio.gather(*stops, return_exceptions=True):
+            if why is not None:
+                log.error("a plugin's app did not stop in order: %r", why, exc_info=why)
 
     def _build(self, seat: _Seat) -> Exception | None:
         """Build a plugin; returns what it raised."""
@@ -158,7 +168,11 @@ class Supervisor(Service):
             await self._change(seat, PluginState.FAILED)
             if await self._end_if_alone(seat, why):
                 return
-            await self._stop(seat)
+            try:
+                await self._stop(seat)
+            except Exception as unstopped:  # noqa: BLE001 - its stores may be open yet
+                await self.crash(unstopped)
+                return
             if isinstance(why, PluginFailed):
                 return
             if seat.pauses is None or time.monotonic() - began > _LONGEST_PAUSE_SECONDS:
@@ -185,7 +199,8 @@ class Supervisor(Service):
             await self._change(seat, PluginState.RUNNING)
         await end
         start.cancel()
-        return app.crash_reason or StartupFailed("its app was stopped")
+        why = app.crash_reason
+        return StartupFailed("its app was stopped") if why is None else why
 
     async def _stop(self, seat: _Seat) -> None:
         """Stop a plugin's app once, and wait for its end."""

@@ -17,7 +17,7 @@ from posstream.read_model.engine import create_engine
 from posstream.read_model.refusals import absence, kind
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
-from web.server import no_port
+from posstream.startup.port_in_use import no_port
 
 #: How long the database may take to answer. If it does not, the worker starts without it.
 _DATABASE_SECONDS: Final = 5

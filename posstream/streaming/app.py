@@ -210,6 +210,15 @@ class StreamingApp(faust.App):
             self._end.arm(self.tuning.drain_seconds)
         super()._crash(reason)
 
+    async def on_stop(self) -> None:
+        """Stop the consumer; after a crash its thread may be gone in the midst of that."""
+        try:
+            await super().on_stop()
+        except RuntimeError as why:
+            if not self.crashed:
+                raise
+            log.info("the consumer's thread ended before the stop: %r", why)
+
     async def on_shutdown(self) -> None:
         """The stop came to its end: another app can take its place."""
         await super().on_shutdown()

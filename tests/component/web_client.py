@@ -1,6 +1,6 @@
 """One running web view for a test, on fakes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +13,14 @@ from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS
 from agents.customer_lookup.ports import ReadModel
 from posstream.configuration.configurations import Configurations
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
+from posstream.plugin import Built, Plugin
+from posstream.plugins.status import PluginState, PluginStatus
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
@@ -33,9 +35,17 @@ from tests.component.fakes import (
     FixedClock,
     john,
 )
+from web.console.live import BEAT_SECONDS
 from web.graphql.graphiql import GraphiQL
 from web.graphql.patience import QUERY_SECONDS
+from web.graphql.schema import Schema
+from web.plugin_parts import plugin_parts
 from web.server import create_web
+
+
+def schema() -> Schema:
+    """The schema of the platform and the customer lookup."""
+    return plugin_parts([PLUGIN]).schema
 
 
 def flowing_answers() -> AnswerFeed:
@@ -81,6 +91,10 @@ class WebView:
 
     #: What an endpoint that is tried by hand answers.
     directory: FakeDirectory = field(default_factory=FakeDirectory)
+    #: The plugins on this worker, as the supervisor tells of them.
+    statuses: dict[str, PluginStatus] = field(default_factory=dict)
+    #: Plugins whose part could not be made.
+    failures: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         live = live_configuration(self.store, self.topic)
@@ -92,6 +106,15 @@ class WebView:
         self.drills = OutageDrills(
             publish=self.publisher.publish, clock=FixedClock(), metrics=self.lookup_metrics
         )
+
+    def runs(self, name: str, ports: Any = None) -> None:
+        """A plugin runs from now on."""
+        built = Built(ports=ports)
+        self.statuses[name] = PluginStatus(name=name, state=PluginState.RUNNING, built=built)
+
+    def fails(self, name: str, reason: str) -> None:
+        """A plugin has failed from now on."""
+        self.statuses[name] = PluginStatus(name=name, state=PluginState.FAILED, reason=reason)
 
     async def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         response = await self.post({"query": query, "variables": variables})
@@ -110,29 +133,41 @@ def application_of(
     clock: Clock | None = None,
     graphiql: GraphiQL | None = None,
     read_model: ReadModel | None = None,
+    plugins: Sequence[Plugin] = (),
     query_seconds: float = QUERY_SECONDS,
-    sample_seconds: float = SAMPLE_SECONDS,
+    beat_seconds: float = BEAT_SECONDS,
 ) -> Application:
-    """The application on the fakes of a view, not yet served."""
-    return create_web(
-        settings=settings or Settings(),
+    """The application on the fakes of a view, not yet served, with more plugins if some are given.
+
+    All of them run.
+    """
+    ports = LookupPorts(
         read_model=read_model or view.read_model,
         publisher=view.publisher,
+        answers=view.answers,
+        breaker=lambda: ("http://directory/", view.breaker),
+        drills=view.drills,
+        directory_trial=DirectoryTrial(view.directory, card_guard=True),
+    )
+    view.runs(PLUGIN.name, ports)
+    for plugin in plugins:
+        view.runs(plugin.name)
+    web = create_web(
+        settings=settings or Settings(),
+        plugins=[PLUGIN, *plugins],
+        statuses=lambda: view.statuses,
         clock=clock or FixedClock(),
         health=view.health,
         metrics=view.metrics,
-        lookup_metrics=view.lookup_metrics,
-        answers=view.answers,
         configurations=view.configurations,
-        breaker=lambda: ("http://directory/", view.breaker),
         forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
         dead_letters=view.dead_letters,
-        drills=view.drills,
-        directory_trial=DirectoryTrial(view.directory, card_guard=True),
         graphiql=graphiql,
         query_seconds=query_seconds,
-        sample_seconds=sample_seconds,
+        beat_seconds=beat_seconds,
     )
+    view.failures |= web.failures
+    return web.application
 
 
 @asynccontextmanager

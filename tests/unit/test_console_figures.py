@@ -3,12 +3,13 @@
 import pytest
 
 from agents.customer_lookup.lookup_split import LookupSplit
+from agents.customer_lookup.pages.answer_bar import segments
 from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
 from agents.customer_lookup.pages.samples import Between, read_sample
 from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 from web.console import numbers
-from web.console.drawing import HEIGHT, WIDTH, segments, sparkline
+from web.console.drawing import HEIGHT, WIDTH, sparkline
 
 
 def test_between_two_samples_is_what_was_counted_in_that_time() -> None:
@@ -60,7 +61,7 @@ async def test_a_sampler_keeps_five_minutes() -> None:
     for _ in range(MAX_STEPS + 50):
         clock.advance(2)
         metrics.answers.labels("API", "NONE").inc()
-        await sampler.take()
+        sampler.take()
     assert len(sampler.steps) == MAX_STEPS
     assert (sampler.since().seconds, sampler.since().split.api) == (300, 150)
     assert (sampler.since(10).seconds, sampler.since(10).split.api) == (10, 5)

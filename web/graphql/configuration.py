@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.types import MutationError
 from posstream.configuration.editing import Changed, LiveConfiguration, Note
 from posstream.configuration.model import values_of
 from posstream.domain.times import iso_utc
 from web.graphql.context import GraphQLContext, Refused, refusal
 from web.graphql.json_string import JSONString
+from web.graphql.types import MutationError
 
 #: Who an edit is by, in the history, where no key says it.
 EDITOR: Final = "graphql"

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.types import MutationError
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier
 from posstream.domain.times import from_ms, iso_utc
 from posstream.forgetting.forgetting import ForgetReport, Unconfirmed
 from web.graphql.context import GraphQLContext, Refused, count_lookup
+from web.graphql.types import MutationError
 
 #: How long an answer waits for the workers, in seconds: proxies give up after some more.
 PATIENCE_SECONDS: Final = 8.0

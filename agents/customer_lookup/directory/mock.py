@@ -21,9 +21,6 @@ from posstream.settings import is_loopback
 from web.headers import DEFAULT_PORTS
 from web.json_answer import error_answer, json_answer
 
-_IDENTIFIER: Final = "{identifier}"
-#: With and without the trailing slash, as aiohttp names the routes.
-MOCK_PATHS: Final = (f"{MOCK_PATH}{_IDENTIFIER}/", f"{MOCK_PATH}{_IDENTIFIER}")
 #: How long `body=slow` takes and in how many pieces.
 SLOW_SECONDS: Final = 10.0
 SLOW_PIECES: Final = 100
@@ -123,8 +120,8 @@ class MockDirectory:
     def routes(self) -> list[web.RouteDef]:
         """The endpoint, with and without its trailing slash."""
         # An e-mail address may have braces, which aiohttp's default pattern does not take.
-        pattern = "{identifier:[^/]+}"
-        return [web.get(path.replace(_IDENTIFIER, pattern), self.answer) for path in MOCK_PATHS]
+        path = f"{MOCK_PATH}{{identifier:[^/]+}}"
+        return [web.get(f"{path}/", self.answer), web.get(path, self.answer)]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One customer or 404, unless the query string asks for trouble."""

@@ -1,4 +1,4 @@
-"""The topic of outage drills, read: to its end at the start, and then for as long as events flow."""
+"""The topic of outage drills: read to its end at the start, then for as long as events flow."""
 
 import asyncio
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -77,7 +77,7 @@ class Overall:
 class AllWorkers:
     """The read model's counts, shared by every page that is open."""
 
-    def __init__(self, read_model: ReadModel, clock: Clock) -> None:
+    def __init__(self, read_model: Callable[[], ReadModel], clock: Clock) -> None:
         self._read_model = read_model
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -110,7 +110,7 @@ class AllWorkers:
             Window(
                 name,
                 length.total_seconds(),
-                await self._read_model.lookup_statistics(until - length),
+                await self._read_model().lookup_statistics(until - length),
             )
             for name, length in WINDOWS
         ]

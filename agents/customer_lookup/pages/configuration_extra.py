@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from aiohttp import web
 
 from agents.customer_lookup.directory.trial import NotTried
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit, split
 from agents.customer_lookup.pages.configuration_effects import breaker_rules, effect
 from agents.customer_lookup.pages.trial_result import trial_result
@@ -63,7 +64,7 @@ class LookupConfigurationExtra(ConfigurationExtra):
 
     async def shown(self) -> Mapping[str, Any]:
         """The breaker of this worker, and no trial."""
-        endpoint, breaker = self._context.breaker()
+        endpoint, breaker = lookup_ports(self._context).breaker()
         return {
             "endpoint": endpoint,
             "breaker": breaker,
@@ -74,7 +75,9 @@ class LookupConfigurationExtra(ConfigurationExtra):
     async def outcomes(self, versions: Collection[int]) -> Mapping[int, LookupSplit]:
         """What tills got by each version."""
         since = from_ms(self._context.clock.now_ms()) - _ANSWERS_OF
-        answers = await self._context.read_model.answers_by_version(set(versions), since)
+        answers = await lookup_ports(self._context).read_model.answers_by_version(
+            set(versions), since
+        )
         return {version: split(answers.get(version, {})) for version in versions}
 
     async def _try(self, request: web.Request, page: ConfigurationPage) -> web.Response:
@@ -89,7 +92,7 @@ class LookupConfigurationExtra(ConfigurationExtra):
         if not self._context.budget.allows(caller, "tryDirectory"):
             audit.changed(caller, "tryDirectory", arguments, "refused, TOO_MANY_LOOKUPS")
             return self.pages.too_many_lookups(request)
-        tried = await self._context.directory_trial(identifier, endpoint)
+        tried = await lookup_ports(self._context).directory_trial(identifier, endpoint)
         if isinstance(tried, NotTried):
             audit.changed(caller, "tryDirectory", arguments, "refused")
             return await page.show(request, Shown(typed=typed, errors=tried.errors))
@@ -105,7 +108,7 @@ class LookupConfigurationExtra(ConfigurationExtra):
         if not caller.may(Role.OPERATOR):
             audit.changed(caller, "controlBreaker", {"action": action}, "FORBIDDEN")
             return self.pages.forbidden(request, Role.OPERATOR)
-        _, breaker = self._context.breaker()
+        _, breaker = lookup_ports(self._context).breaker()
         getattr(breaker, action)()
         audit.changed(caller, "controlBreaker", {"action": action}, "done")
         raise web.HTTPSeeOther(f"{page.path}?done=breaker-{action}")

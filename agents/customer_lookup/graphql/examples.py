@@ -1,7 +1,4 @@
-"""The operations that a page for people starts with: the quick test, step by step.
-
-They are named, for an editor names its tabs after them.
-"""
+"""The operations that a page for people starts with: the quick test, step by step."""
 
 from typing import Final
 

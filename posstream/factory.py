@@ -14,6 +14,7 @@ from posstream.kafka.topics import APP_ID
 from posstream.metrics import Metrics
 from posstream.plugin import Kit, Plugin
 from posstream.plugins.failures import EventFailures
+from posstream.plugins.publisher import PluginsPublisher
 from posstream.plugins.running import PluginWatch, RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.read_model.engine import create_engine
@@ -106,7 +107,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         lambda: sum(it.watch.held_back for it in supervisor.running.values())
     )
     host.host(supervisor)
-    publisher = supervisor.running["customer_lookup"].built.ports.publisher
+    publisher = PluginsPublisher(lambda: (it.app for it in supervisor.running.values()))
     web = create_web(
         settings=settings,
         plugins=settings.plugins.loaded,

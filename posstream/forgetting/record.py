@@ -2,8 +2,7 @@
 
 from typing import Annotated, Literal
 
-import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from posstream.domain.times import iso_utc_ms
 from posstream.events.envelope import event_record
@@ -14,7 +13,7 @@ from posstream.kafka.record import Record
 from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 
 
-class CustomerForgotten(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerForgotten(Struct, frozen=True, kw_only=True):
     """The mark of a forgotten identifier or customer."""
 
     event_id: DerivedId
@@ -27,9 +26,8 @@ class CustomerForgotten(msgspec.Struct, frozen=True, kw_only=True):
 
 def forgotten(mark: Forgotten) -> Record:
     """The mark of a forgotten identifier or customer; of one subject the last one counts."""
-    event_id = derived(f"forgotten/{mark.subject}/{mark.forgotten_at_ms}")
     event = CustomerForgotten(
-        event_id=event_id,
+        event_id=derived(f"forgotten/{mark.subject}/{mark.forgotten_at_ms}"),
         subject=mark.subject,
         forgotten_at=iso_utc_ms(mark.forgotten_at_ms),
         cache_entries=mark.cache_entries,
@@ -37,9 +35,7 @@ def forgotten(mark: Forgotten) -> Record:
     return event_record(
         CUSTOMER_FORGOTTEN,
         mark.subject,
-        event_id,
-        event.event_type,
+        event,
         mark.forgotten_at_ms,
-        msgspec.json.encode(event),
         source=b"/posstream/forgetting",
     )

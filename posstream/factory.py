@@ -103,7 +103,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         return RunningPlugin(app, built, watch)
 
     supervisor = Supervisor(
-        settings.plugins, make=make, prepare=lambda app: runtime.prepare(app), metrics=metrics
+        settings.plugins,
+        make=make,
+        prepare=lambda app: runtime.prepare(app),  # noqa: PLW0108 - it is made below
+        metrics=metrics,
     )
     metrics.held_by_transactions.set_function(
         lambda: sum(it.watch.held_back for it in supervisor.running.values())

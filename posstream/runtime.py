@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Runtime:
     """Broker check, SQL and web view of one worker: what all plugins share."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
         self,
         *,
         app: HostApp,

@@ -3,22 +3,18 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Coroutine
+from typing import Any
 
 import click
 
+from agents.customer_lookup.commands import cache
+from posstream.commands import dlq, export, forget, topics
 from posstream.commands.config import command as config
-from posstream.domain.errors import DeadLetterReason, InvalidSettings, PosstreamError
-from posstream.domain.identifier import Identifier, normalise
-from posstream.resilience.clock import SystemClock
+from posstream.domain.errors import InvalidSettings, PosstreamError
 from posstream.settings import Settings, unknown_settings
 from posstream.startup.process import own_process
 
-if TYPE_CHECKING:
-    from posstream.dead_letters.letter import Address
-
-_REASON: Final = click.Choice([str(reason) for reason in DeadLetterReason], case_sensitive=False)
 _EPILOG = """
 Settings are environment variables that start with POSSTREAM_; docs/reference/settings.md lists
 them. In production run workers with: faust -A posstream.app worker -l info
@@ -156,165 +152,13 @@ def schema() -> None:
     print(sdl(), end="")
 
 
-@main.group()
-def dlq() -> None:
-    """List, show and replay dead letters: the messages that could not be read.
-
-    A dead letter's ADDRESS is its place on the topic customer-identified.dlq, PARTITION/OFFSET.
-    """
+main.add_command(dlq.command)
 
 
-@dlq.command("list")
-@click.option("--reason", type=_REASON, help="Only those with this reason.")
-@click.option("--since", help="Only of messages since then: 2h, 30m, 7d, or an ISO-8601 time.")
-@click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many to show."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
-def dlq_list(reason: str | None, since: str | None, limit: int, *, as_json: bool) -> None:
-    """List the newest dead letters, the newest last, and count them by reason."""
-    from posstream.commands.dlq import list_letters
-    from posstream.dead_letters.since import parse_since
-
-    since_ms = None if since is None else parse_since(since, SystemClock().now_ms())
-    if since is not None and since_ms is None:
-        raise click.BadParameter(
-            "must be like 2h, 30m or 7d, or an ISO-8601 time", param_hint="--since"
-        )
-    _exit(list_letters(_settings(), reason=reason, since_ms=since_ms, limit=limit, as_json=as_json))
-
-
-@dlq.command("show")
-@click.argument("address")
-def dlq_show(address: str) -> None:
-    """Show the dead letter at ADDRESS with its value, which may name a customer.
-
-    Exits with 1 if there is none.
-    """
-    from posstream.commands.dlq import show_letter
-
-    _exit(show_letter(_settings(), _addresses([address])[0]))
-
-
-@dlq.command("replay")
-@click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
-@click.option("--reason", type=_REASON, help="All with this reason.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--dry-run", is_flag=True, help="Say what would be replayed, and replay nothing.")
-@click.option("--again", is_flag=True, help="Also those that were replayed before.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def dlq_replay(  # noqa: PLR0913 - one for each option
-    addresses: tuple[str, ...],
-    reason: str | None,
-    *,
-    everything: bool,
-    dry_run: bool,
-    again: bool,
-    yes: bool,
-) -> None:
-    """Write dead letters once more to the topics that they came from.
-
-    Helps after a fix of settings or code; the same message that still cannot be read becomes a
-    dead letter again. Exits with 0 if each was replayed, now or before, 1 if one was not.
-    """
-    from posstream.commands.dlq import replay
-    from posstream.dead_letters.box import Selection
-
-    if [bool(addresses), reason is not None, everything].count(True) != 1:
-        raise click.UsageError("give addresses, or --reason, or --all")
-    outcome = replay(
-        _settings(),
-        Selection(_addresses(addresses), reason),
-        dry_run=dry_run,
-        again=again,
-        confirm=lambda question: yes or click.confirm(question),
-    )
-    _exit(outcome)
-
-
-def _addresses(given: Sequence[str]) -> "list[Address]":
-    from posstream.dead_letters.letter import Address
-
-    read = []
-    for text in given:
-        address = Address.parse(text)
-        if address is None:
-            raise click.BadParameter("must be PARTITION/OFFSET, like 0/12", param_hint="ADDRESS")
-        read.append(address)
-    return read
-
-
-@main.group()
-def cache() -> None:
-    """Forget cached customers."""
-
-
-@cache.command("evict")
-@click.argument("identifier", required=False)
-@click.option("--prefix", help="All whose normalised identifiers start so, like +4930.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def cache_evict(identifier: str | None, prefix: str | None, *, everything: bool, yes: bool) -> None:
-    """Forget the cached customer of IDENTIFIER (phone, e-mail or card), of all workers.
-
-    The next scan asks the directory again. Exits with 0 once the broker has the command.
-    """
-    from agents.customer_lookup.cache_commands import InvalidEviction, eviction
-    from agents.customer_lookup.commands.cache import evict
-
-    settings = _settings()
-    command = eviction(
-        identifier=identifier,
-        prefix=prefix,
-        everything=everything,
-        card_guard=settings.payment_card_guard,
-    )
-    if isinstance(command, InvalidEviction):
-        raise click.UsageError(command.why)
-    if everything and not yes:
-        click.confirm("Forget all cached customers? Each next scan is a call", abort=True)
-    _exit(evict(settings, command))
-
-
-@main.command()
-@click.argument("identifier")
-@click.option(
-    "--wait", default=60.0, show_default=True, help="Seconds to wait for workers to confirm."
-)
-def forget(identifier: str, wait: float) -> None:
-    """Erase the customer behind IDENTIFIER (phone, e-mail or card), with all their identifiers.
-
-    Cached entries and rows of the read model go, and neither a call under way nor a rebuild
-    brings them back; the next scan is a new customer's. Prints what was removed where, and which
-    topics hold events until when. Exits with 0 when all is done; once more finds nothing.
-    """
-    from posstream.commands.forget import forget as run
-
-    settings = _settings()
-    found = normalise(identifier, card_guard=settings.payment_card_guard)
-    if not isinstance(found, Identifier):
-        raise click.UsageError(f"{found.masked} is refused: {found.why}")
-    _exit(run(settings, found, wait))
-
-
-@main.group()
-def topics() -> None:
-    """Work on the topics that posstream makes."""
-
-
-@topics.command("grow")
-@click.argument("partitions", type=click.IntRange(1, 1000))
-def topics_grow(partitions: int) -> None:
-    """Give the co-partitioned topics PARTITIONS partitions, and move the cache's entries.
-
-    These are the topics whose partition tells where a customer's cache entry is. Workers may go on
-    meanwhile: they answer, and keep no new customers until they are started again with
-    POSSTREAM_TOPIC_PARTITIONS=PARTITIONS. If the command is interrupted, run it again. Exits with 1
-    if it is refused, or without a broker.
-    """
-    from posstream.commands.topics import grow
-
-    _exit(grow(_settings(), partitions))
+main.add_command(cache.command)
+main.add_command(forget.command)
+main.add_command(export.command)
+main.add_command(topics.command)
 
 
 @main.group()

@@ -5,16 +5,16 @@ from typing import Any
 
 from posstream.configuration.configurations import Configurations
 from posstream.configuration.topic import ConfigurationReader
-from posstream.dead_letters.box import DeadLetterTopic
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
 from posstream.kafka.topics import APP_ID
+from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.plugin import Kit, Plugin
 from posstream.plugins.failures import EventFailures
-from posstream.plugins.publisher import PluginsPublisher
 from posstream.plugins.running import PluginWatch, RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.read_model.engine import create_engine
@@ -59,6 +59,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         settings.bootstrap_servers, configurations.followers(metrics)
     )
     dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
+    writer = TopicWriter(settings.bootstrap_servers)
 
     def make(plugin: Plugin) -> RunningPlugin:
         app = StreamingApp(
@@ -71,6 +72,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
             **options,
         )
         dead_letters = DeadLetters(
+            topic=plugin.dead_letters or "",  # without one it consumes nothing
             publish=dead_letter_writer.write,
             clock=clock,
             metrics=metrics,
@@ -101,13 +103,15 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         return RunningPlugin(app, built, watch)
 
     supervisor = Supervisor(
-        settings.plugins, make=make, prepare=lambda app: runtime.prepare(app), metrics=metrics
+        settings.plugins,
+        make=make,
+        prepare=lambda app: runtime.prepare(app),  # noqa: PLW0108 - it is made below
+        metrics=metrics,
     )
     metrics.held_by_transactions.set_function(
         lambda: sum(it.watch.held_back for it in supervisor.running.values())
     )
     host.host(supervisor)
-    publisher = PluginsPublisher(lambda: (it.app for it in supervisor.running.values()))
     web = create_web(
         settings=settings,
         plugins=settings.plugins.loaded,
@@ -116,8 +120,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         health=WorkerHealth(host, supervisor),
         metrics=metrics,
         configurations=configurations,
-        forgetting=CustomerForgetting(erasure=_erasure(engine), publish=publisher.publish),
-        dead_letters=DeadLetterTopic(settings.bootstrap_servers),
+        forgetting=CustomerForgetting(
+            plugins=settings.plugins, engine=engine, publish=writer.write, clock=clock
+        ),
+        dead_letters=DeadLetterBox(settings.bootstrap_servers, settings.plugins),
         graphiql=GraphiQL.find(),
     )
     for name, why in web.failures.items():
@@ -129,7 +135,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         readers=readers,
         web=web.application,
         configuration_reader=configuration_reader,
-        dead_letter_writer=dead_letter_writer,
+        writers=(writer, dead_letter_writer),
     )
     host.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),
@@ -137,9 +143,3 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         supervisor,
     )
     return host
-
-
-def _erasure(engine: Any) -> Any:
-    import importlib
-
-    return importlib.import_module("agents.customer_lookup.read_model.erasure").SqlErasure(engine)

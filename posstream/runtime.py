@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp.web import Application
@@ -12,6 +13,7 @@ from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, StartRefused
 from posstream.kafka import embedded_broker
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
+from posstream.kafka.writer import TopicWriter
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.opening import DatabaseOpening
 from posstream.settings import Settings, without_brackets
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 class Runtime:
     """Broker check, SQL and web view of one worker: what all plugins share."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
         self,
         *,
         app: HostApp,
@@ -38,7 +40,7 @@ class Runtime:
         readers: AsyncEngine,
         web: Application,
         configuration_reader: ConfigurationReader,
-        dead_letter_writer: DeadLetterWriter,
+        writers: Sequence[TopicWriter | DeadLetterWriter],
     ) -> None:
         self._app = app
         self._settings = settings
@@ -47,7 +49,7 @@ class Runtime:
         self._web = web
         self._web_server: WebServer | None = None
         self._configuration_reader = configuration_reader
-        self._dead_letter_writer = dead_letter_writer
+        self._writers = writers
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
         #: Under which the worker joins its groups; the embedded broker does not know of names.
@@ -117,7 +119,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
-        await self._dead_letter_writer.close()
+        for writer in self._writers:
+            await writer.close()
         await self._database.close()
         await self._configuration_reader.close()
         await self._readers.dispose()

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from posstream.configuration.configurations import Configurations
-from posstream.dead_letters.ports import DeadLetterBox
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import CONFIGURATION
 from agents.customer_lookup.events.declared import EVENTS
+from agents.customer_lookup.forgetting import FORGETTING
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.settings import SETTINGS
 from posstream.plugin import Built, Kit, Plugin
@@ -48,5 +49,6 @@ PLUGIN: Final = Plugin(
     settings=SETTINGS,
     configuration=CONFIGURATION,
     tables=(topics.CACHE,),
+    forgetting=FORGETTING,
     metrics=METRICS,
 )

@@ -6,8 +6,8 @@ from posstream.kafka.topics import (
     APP_ID,
     CUSTOMER_FORGOTTEN,
     DAY_MS,
-    DEAD_LETTER_MAX_BYTES,
     TopicSpec,
+    dead_letter_topic,
 )
 from tables.cache_spec import cache_spec
 
@@ -50,13 +50,7 @@ TOPICS: Final = (
     TopicSpec(CUSTOMER_UPDATED, "anything", "CustomerUpdated", 7 * DAY_MS),
     TopicSpec(CACHE_COMMANDS, "identifier", "CacheCommand (internal)", DAY_MS),
     TopicSpec(OUTAGE_DRILLS, "fixed", "OutageDrill (internal)", -1, "compact", partitions=1),
-    TopicSpec(
-        DEAD_LETTERS,
-        "as received",
-        "as received",
-        30 * DAY_MS,
-        extra={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)},
-    ),
+    dead_letter_topic(DEAD_LETTERS),
 )
 
 #: Topics that hold events of customers: nobody can take single ones out.

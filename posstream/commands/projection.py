@@ -15,8 +15,8 @@ from agents.customer_lookup.read_model.tables import ReadModelTables
 from agents.customer_lookup.topics import PROJECTED
 from posstream.commands.database import opened
 from posstream.commands.terminal import print_table
-from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.domain.errors import DatabaseAway
+from posstream.kafka.reader import GrouplessReader, topic_reader
 from posstream.read_model.projection import ProjectedEvent
 from posstream.read_model.projector import projected
 from posstream.resilience.retry import growing_pauses
@@ -49,7 +49,8 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
     """
     started = time.monotonic()
     # The broker first, so that errors of the database do not pass for the broker's.
-    async with topic_reader(settings.bootstrap_servers) as reader, opened(settings) as engine:
+    brokers = settings.bootstrap_servers
+    async with topic_reader(brokers, *PROJECTED) as reader, opened(settings) as engine:
         tables = ReadModelTables(engine)
         before = await tables.counts()
         if drop:
@@ -75,7 +76,7 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
 
 
 async def _losses(
-    reader: TopicReader, tables: ReadModelTables, before: Mapping[str, int]
+    reader: GrouplessReader, tables: ReadModelTables, before: Mapping[str, int]
 ) -> Sequence[str]:
     """A sentence for each topic that has lost records, and each table that would lose rows."""
     losses = []
@@ -94,7 +95,7 @@ async def _losses(
     return losses
 
 
-async def _replay(reader: TopicReader, projection: SqlProjection) -> int:
+async def _replay(reader: GrouplessReader, projection: SqlProjection) -> int:
     count = 0
     async for batch in _batches(reader, "replayed"):
         await _apply(projection, batch)
@@ -113,7 +114,7 @@ async def _apply(projection: SqlProjection, batch: Sequence[ProjectedEvent]) -> 
     await projection.apply(batch)
 
 
-async def _batches(reader: TopicReader, done: str) -> AsyncIterator[Sequence[ProjectedEvent]]:
+async def _batches(reader: GrouplessReader, done: str) -> AsyncIterator[Sequence[ProjectedEvent]]:
     """All that the topics have now, in batches; how far it is, on stderr from time to time."""
     batch: list[ProjectedEvent] = []
     count, told_at = 0, time.monotonic()

@@ -5,10 +5,9 @@ every record, from before its first event on.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-import aiokafka
 from aiokafka.errors import KafkaError
 
 from posstream.configuration.follower import ConfigurationFollower
@@ -16,8 +15,11 @@ from posstream.configuration.ports import ConfigurationPublisher
 from posstream.configuration.record import write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
-from posstream.kafka.groupless_reader import GrouplessReader
+from posstream.kafka.connection import Brokers
+from posstream.kafka.reader import GrouplessReader
+from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
+from posstream.kafka.writer import TopicWriter
 from posstream.resilience.tasks import stop_task
 
 #: How long a broker may take to acknowledge an edit, or to let the topic be read to its end.
@@ -27,8 +29,8 @@ _PATIENCE_SECONDS: Final = 10
 class KafkaConfigurationTopic(ConfigurationPublisher):
     """One plugin's records, written. Edits are rare: each one has a producer of its own."""
 
-    def __init__(self, servers: Sequence[str], plugin: str) -> None:
-        self._servers = list(servers)
+    def __init__(self, servers: Brokers, plugin: str) -> None:
+        self._servers = servers
         self._key = plugin.encode()
 
     async def publish(self, version: ConfigurationVersion) -> None:
@@ -37,20 +39,12 @@ class KafkaConfigurationTopic(ConfigurationPublisher):
         Raises:
             PublishFailed: if the broker did not take it in time.
         """
-        producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self._servers,
-            acks="all",
-            request_timeout_ms=_PATIENCE_SECONDS * 1000,
-        )
+        record = Record(PLUGIN_CONFIGURATION, self._key, write_record(version), partition=0)
         try:
-            await producer.start()
-            await producer.send_and_wait(
-                PLUGIN_CONFIGURATION, write_record(version), key=self._key, partition=0
-            )
-        except (KafkaError, OSError) as why:
-            raise PublishFailed(f"{PLUGIN_CONFIGURATION}: {why!r}") from why
-        finally:
-            await producer.stop()
+            async with TopicWriter(self._servers, within_seconds=_PATIENCE_SECONDS) as writer:
+                await writer.write(record)
+        except BrokerUnreachable as why:
+            raise PublishFailed(str(why)) from why
 
 
 class ConfigurationReader:
@@ -58,7 +52,7 @@ class ConfigurationReader:
 
     def __init__(
         self,
-        servers: Sequence[str],
+        servers: Brokers,
         followers: Mapping[str, ConfigurationFollower],
     ) -> None:
         """Read nothing yet.

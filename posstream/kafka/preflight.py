@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from posstream.domain.errors import StartRefused
+from posstream.kafka.connection import Brokers, admin_of
+from posstream.kafka.partition_counts import partition_counts
 from posstream.kafka.topics import EMBEDDED_CLUSTER, TopicSpec
 from posstream.streaming.co_partitioning import misfit
 from posstream.streaming.table_spec import TableSpec
@@ -29,8 +31,8 @@ _TOMBSTONES: Final = "delete.retention.ms"
 _POLICY: Final = "cleanup.policy"
 
 
-async def ask_topics(
-    servers: Sequence[str],
+async def ask_topics(  # noqa: PLR0913 - one for each setting of a topic
+    servers: Brokers,
     specs: Iterable[TopicSpec],
     *,
     tables: Iterable[TableSpec] = (),
@@ -56,8 +58,8 @@ async def ask_topics(
         return [spec.name for spec in missing]
 
 
-async def prepare_topics(
-    servers: Sequence[str],
+async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
+    servers: Brokers,
     specs: Iterable[TopicSpec],
     *,
     tables: Iterable[TableSpec] = (),
@@ -67,12 +69,20 @@ async def prepare_topics(
 ) -> str:
     """Create the missing topics and check the existing ones.
 
+    Args:
+        servers: host:port of the brokers.
+        specs: the topics.
+        tables: their topics must have `partitions` partitions if they exist.
+        partitions: of a new topic whose spec says nothing else.
+        replication: of a new topic.
+        patience_seconds: how long a broker may take to come up.
+
     Returns:
         the cluster's id.
 
     Raises:
         StartRefused: if no broker answers, a topic cannot be created or seen, the source topics
-            and the cache's changelog differ in partitions, or a topic would lose events.
+            and a table's changelog differ in partitions, or a topic would lose events.
     """
     async with _connected(servers, patience_seconds) as admin:
         cluster = await admin.describe_cluster()
@@ -83,7 +93,7 @@ async def prepare_topics(
 
 
 async def _compared(
-    admin: AIOKafkaAdminClient,
+    admin: Any,
     cluster: Mapping[str, Any],
     specs: Sequence[TopicSpec],
     tables: Iterable[TableSpec],
@@ -102,16 +112,14 @@ def _is_embedded(cluster: Mapping[str, Any]) -> bool:
     return cluster.get("cluster_id") == EMBEDDED_CLUSTER
 
 
-async def tombstones_kept_ms(servers: Sequence[str], changelogs: Sequence[str]) -> int | None:
+async def tombstones_kept_ms(servers: Brokers, changelogs: Sequence[str]) -> int | None:
     """The shortest time that a changelog keeps deletions; None if the broker does not tell."""
     async with _connected(servers, PATIENCE_SECONDS) as admin:
         told = await _settings_of(admin, changelogs, _TOMBSTONES)
         return min(map(int, told.values()), default=None)
 
 
-async def _settings_of(
-    admin: AIOKafkaAdminClient, topics: Sequence[str], setting: str
-) -> Mapping[str, str]:
+async def _settings_of(admin: Any, topics: Sequence[str], setting: str) -> Mapping[str, str]:
     """Topic -> the value of its setting, as far as the broker tells it."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, name, {setting: None}) for name in topics]
     return {
@@ -123,7 +131,7 @@ async def _settings_of(
     }
 
 
-async def _compare_policies(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+async def _compare_policies(admin: Any, specs: Sequence[TopicSpec]) -> None:
     policies = await _settings_of(admin, [spec.name for spec in specs], _POLICY)
     for spec in specs:
         policy = policies.get(spec.name, spec.cleanup_policy)
@@ -135,9 +143,7 @@ async def _compare_policies(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpe
 
 
 @asynccontextmanager
-async def _connected(
-    servers: Sequence[str], patience_seconds: float
-) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _connected(servers: Brokers, patience_seconds: float) -> AsyncIterator[Any]:
     """An admin client.
 
     Raises:
@@ -145,7 +151,7 @@ async def _connected(
     """
     give_up_at = time.monotonic() + patience_seconds
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=list(servers))
+        admin = admin_of(servers)
         try:
             await admin.start()
         except (KafkaError, OSError) as why:
@@ -174,21 +180,8 @@ def _reason(why: BaseException) -> str:
     return f"{type(why).__name__}: {words}" if words else type(why).__name__
 
 
-async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
-    """Topic -> partitions, for those that there are. To ask a producer would make the others."""
-    known = set(await admin.list_topics())
-    wanted = [name for name in names if name in known]
-    if not wanted:
-        return {}
-    described: list[dict[str, Any]] = await admin.describe_topics(wanted)
-    for topic in described:
-        if topic["error_code"]:
-            raise for_code(topic["error_code"])(f"topic {topic['topic']}")
-    return {topic["topic"]: len(topic["partitions"]) for topic in described}
-
-
 async def _create(
-    admin: AIOKafkaAdminClient,
+    admin: Any,
     specs: Sequence[TopicSpec],
     partitions: int,
     replication: int,

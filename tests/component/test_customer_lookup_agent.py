@@ -73,6 +73,7 @@ class Bench:
             metrics=self.metrics,
         )
         self.dead_letters = DeadLetters(
+            topic=topics.DEAD_LETTERS,
             publish=self.publisher.publish,
             clock=self.clock,
             metrics=Metrics(),

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from agents.customer_lookup.read_model.erasure import SqlErasure
 from agents.customer_lookup.read_model.projection import SqlProjection
 from posstream.domain.times import parse_utc, to_ms
+from posstream.forgetting.known_marks import known_marks
 from posstream.forgetting.marks import (
     Forgotten,
     Trail,
@@ -286,7 +287,6 @@ async def test_marks_are_those_of_the_last_time(engine: AsyncEngine) -> None:
     subject = subject_of_customer("CUST_001")
     await project(engine, mark(subject, 20, cache_entries=1), mark(subject, 10))
     await project(engine, mark(subject, 15))
-    erasure = SqlErasure(engine)
-    assert await erasure.marks([subject, "another"]) == {
+    assert await known_marks(engine, [subject, "another"]) == {
         subject: Forgotten(subject, second(20), cache_entries=1)
     }

@@ -18,11 +18,11 @@ from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.tables import ReadModelTables
 from posstream.cli import main
-from posstream.commands.topic_reader import TopicReader
 from posstream.forgetting.marks import Forgotten, Trail
 from posstream.forgetting.record import forgotten
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.reader import GrouplessReader
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import upgrade
@@ -222,13 +222,13 @@ async def test_a_drop_is_refused_when_a_topic_has_lost_its_first_records(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The embedded broker never drops a record; a log that starts later is Kafka's to show.
-    offsets = TopicReader.first_offsets
+    offsets = GrouplessReader.first_offsets
 
-    async def later(reader: TopicReader, topic: str) -> dict[int, int]:
+    async def later(reader: GrouplessReader, topic: str) -> dict[int, int]:
         first = dict(await offsets(reader, topic))
         return first | ({0: 7, 1: 5} if topic == topics.BASKET_STARTED else {})
 
-    monkeypatch.setattr(TopicReader, "first_offsets", later)
+    monkeypatch.setattr(GrouplessReader, "first_offsets", later)
     await shop.write([started()])
     await shop.project([started()])
     refused = await shop.run("--drop")

@@ -81,16 +81,16 @@ def assignment_of(partitions: Sequence[int]) -> bytes:
 
 async def test_workers_tell_how_many_partitions_they_count() -> None:
     admin = group((client_id(4), [0]), ("faust-0.15.3", [1]))
-    assert await counted_by_workers(admin) == [4, None]
+    assert await counted_by_workers(admin, ["posstream"]) == [4, None]
 
 
 async def test_a_group_that_cannot_be_described_is_not_taken_for_an_empty_one() -> None:
     with pytest.raises(GroupCoordinatorNotAvailableError):
-        await counted_by_workers(group(error=15))
+        await counted_by_workers(group(error=15), ["posstream"])
 
 
 @pytest.mark.parametrize("members", [[], [("a", [0, 2]), ("b", [1])]])
 async def test_partitions_are_shared_once_the_workers_have_all_or_none_runs(
     members: list[tuple[str, list[int]]],
 ) -> None:
-    await until_shared(group(*members), CUSTOMER_IDENTIFIED, 3)
+    await until_shared(group(*members), "posstream", CUSTOMER_IDENTIFIED, 3)

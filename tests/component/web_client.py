@@ -17,7 +17,6 @@ from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import ReadModel
 from posstream.configuration.configurations import Configurations
-from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
 from posstream.plugin import Built, Plugin
 from posstream.plugins.status import PluginState, PluginStatus
@@ -160,7 +159,7 @@ def application_of(
         health=view.health,
         metrics=view.metrics,
         configurations=view.configurations,
-        forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
+        forgetting=view.erasure.forgetting(),
         dead_letters=view.dead_letters,
         graphiql=graphiql,
         query_seconds=query_seconds,

@@ -629,6 +629,7 @@ def test_a_rekeyed_record_of_somebody_else_is_unreadable(value: bytes | None) ->
 
 def dead(key: bytes | None, value: bytes | None) -> Record:
     return dead_letter(
+        "customer-identified.dlq",
         key,
         value,
         topic="customer-identified",
@@ -700,6 +701,7 @@ def test_the_times_of_the_tests_are_what_they_say() -> None:
 def test_a_dead_letter_too_long_for_its_topic_is_cut_and_says_so() -> None:
     value = b"x" * (MAX_DEAD_VALUE - 10) + b"4111111111111111" + b"x" * 100
     record = dead_letter(
+        "t.dlq",
         b"k" * 100_000,
         value,
         topic="t",

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from graphql import GraphQLError
 
 from posstream.configuration.configurations import Configurations
-from posstream.dead_letters.ports import DeadLetterBox
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.domain.identifier import (
     Identifier,
     IdentifierKind,

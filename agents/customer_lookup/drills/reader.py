@@ -1,4 +1,4 @@
-"""The topic of outage drills: read to its end at the start, then for as long as events flow."""
+"""Reads the topic of outage drills: to its end at the start, then for as long as events flow."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.topics import OUTAGE_DRILLS
 from posstream.domain.errors import BrokerUnreachable
-from posstream.kafka.groupless_reader import GrouplessReader
+from posstream.kafka.reader import GrouplessReader
 from posstream.resilience.tasks import stop_task
 
 #: How long a broker may take to let the topic be read to its end.

@@ -13,7 +13,7 @@ from agents.customer_lookup.pages.cache_bar import cache_bar
 from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.pages.wording import age, tag_of
 from agents.customer_lookup.ports import CustomerHistory
-from posstream.domain.errors import PublishFailed
+from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
@@ -94,7 +94,7 @@ class CustomerPage:
             outcome = await self._context.forgetting.forget_customer(
                 history.customer.customer_id, patience_seconds=PATIENCE_SECONDS
             )
-        except PublishFailed:
+        except (PublishFailed, BrokerUnreachable):
             answer = self._asked(request, history, trouble=_UNACKNOWLEDGED, status=503)
             return "refused, BROKER_UNAVAILABLE", answer
         if isinstance(outcome, Unconfirmed):

@@ -16,10 +16,10 @@ from posstream.commands.running import read_settings, run
 from posstream.commands.terminal import print_table
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, Refused
 from posstream.configuration.model import PluginConfiguration, keys_of, values_of
-from posstream.configuration.schema import schema_of
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import StartRefused
 from posstream.domain.times import iso_utc
+from posstream.json.schema import schema_of
 from posstream.kafka.topics import PLATFORM_TOPICS, PLUGIN_CONFIGURATION
 from posstream.resilience.clock import SystemClock
 

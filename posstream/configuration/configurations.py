@@ -14,6 +14,7 @@ from posstream.configuration.model import PluginConfiguration
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.configuration.topic import KafkaConfigurationTopic
 from posstream.metrics import Metrics
+from posstream.plugin import Plugin
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 
@@ -41,19 +42,22 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
             engine: of the database, for changes.
             clock: time.
         """
-        lives = [
-            LiveConfiguration(
-                plugin.name,
-                current=CurrentConfiguration(
-                    plugin.configuration.defaults(settings, settings.own(plugin))
-                ),
-                store=SqlConfigurationStore(engine, plugin.name),
-                topic=KafkaConfigurationTopic(settings.bootstrap_servers, plugin.name),
-                clock=clock,
-            )
-            for plugin in settings.plugins
-            if plugin.configuration is not None
-        ]
+        lives = []
+        for plugin in settings.plugins:
+            try:
+                defaults = _defaults(plugin, settings)
+            except Exception:  # the plugin is built without a configuration, and fails alone
+                log.exception("plugin %s has no defaults for its configuration", plugin.name)
+                continue
+            if defaults is not None:
+                live = LiveConfiguration(
+                    plugin.name,
+                    current=CurrentConfiguration(defaults),
+                    store=SqlConfigurationStore(engine, plugin.name),
+                    topic=KafkaConfigurationTopic(settings.bootstrap_servers, plugin.name),
+                    clock=clock,
+                )
+                lives.append(live)
         default = settings.plugins.default
         return cls(lives, default="" if default is None else default.name)
 
@@ -78,6 +82,11 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
 
     def __len__(self) -> int:
         return len(self._lives)
+
+
+def _defaults(plugin: Plugin, settings: Settings) -> PluginConfiguration | None:
+    part = plugin.configuration
+    return None if part is None else part.defaults(settings, settings.own(plugin))
 
 
 def _tell(plugin: str, metrics: Metrics, value: PluginConfiguration) -> None:

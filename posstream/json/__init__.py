@@ -1,1 +1,1 @@
-"""Reads and writes JSON with every number as it was sent."""
+"""Reads and writes JSON with every number as it was sent, and says what a JSON Schema demands."""

@@ -12,8 +12,8 @@ from posstream.configuration.model import (
     merged,
     values_of,
 )
-from posstream.configuration.schema import demand
 from posstream.domain.errors import InvalidConfiguration
+from posstream.json.schema import demand
 from tests.component.configuration_fakes import Rule, RulesConfiguration
 
 RULE: dict[str, Any] = {"id": "a", "window_seconds": 60}

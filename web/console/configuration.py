@@ -64,16 +64,18 @@ def configuration_routes(
 ) -> list[web.RouteDef]:
     """The pages of all plugins' live configurations; that of the default plugin is `PATH` itself.
 
+    Without a configuration of the default plugin, `PATH` is that of another one.
+
     Args:
         pages: of the console.
         context: what the pages read and change, as GraphQL does.
         extras: by plugin, what it adds to its page.
     """
     configurations = context.configurations
-    paths = {
-        name: PATH if name == configurations.default else f"{PATH}/{name}"
-        for name in configurations
-    }
+    first = configurations.default
+    if first not in configurations:
+        first = next(iter(configurations), "")
+    paths = {name: PATH if name == first else f"{PATH}/{name}" for name in configurations}
     return [
         route
         for name, live in configurations.items()

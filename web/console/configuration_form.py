@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.model import PluginConfiguration, keys_of, merged, values_of
-from posstream.configuration.schema import number, schema_of
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
+from posstream.json.schema import number, schema_of
 from web.console.numbers import span
 
 #: The switch of the plugin: a field like the others, though no key of `config`.

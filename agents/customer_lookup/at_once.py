@@ -85,7 +85,8 @@ class AtOnce:
             else:
                 outbox.add(events.answered(outcome, self._clock.now_ms()))
                 counts[outcome.source, reason(outcome)] += 1
-        counts[Source.CACHE, "NONE"] += fresh_hits
+        if fresh_hits:
+            counts[Source.CACHE, "NONE"] += fresh_hits
         seconds = self._clock.monotonic() - began
         for (source, why_not), count in counts.items():
             self._metrics.answered(source, why_not, seconds, count)

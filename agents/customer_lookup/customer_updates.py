@@ -80,7 +80,7 @@ class CustomerUpdatesAgent:
             await each
 
     async def _identifiers(self, update: CustomerUpdate, message: Any) -> Sequence[str]:
-        """The given identifier and all known ones of the customer; none if the message is not ours now."""
+        """The given identifier and all known ones of the customer; none after a rebalance."""
         for pause in growing_pauses():
             if not self._one_by_one.is_current(message):
                 break

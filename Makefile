@@ -34,7 +34,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test coverage test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean
+.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -45,16 +45,13 @@ run: $(VENV)/.run ## embedded broker, worker and web view, until Ctrl-C
 demo: $(VENV)/.run ## the quick test end to end, with timings
 	@$(BIN)/posstream demo
 
-# The second part starts workers and brokers and waits for them: side by side they would slow each
-# other down.
-test: $(VENV)/.test ## the suite on the embedded broker and SQLite
-	$(BIN)/pytest --numprocesses auto --dist loadfile tests/unit tests/component
-	$(BIN)/pytest tests/integration tests/acceptance
+# First the tests that wait for workers and brokers of their own: the others fill the cores meanwhile.
+TESTS := tests/integration tests/acceptance tests/plugins tests/component tests/unit
 
-coverage: $(VENV)/.test ## the same in one process, with coverage
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+test: $(VENV)/.test ## the suite on the embedded broker and SQLite; COVERAGE=1 measures coverage
+	$(if $(COVERAGE),$(BIN)/coverage erase)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(if $(COVERAGE),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 test-slow: $(VENV)/.test ## the tests that take a minute or more each
 	$(BIN)/pytest -m slow

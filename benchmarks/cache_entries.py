@@ -7,10 +7,10 @@ from typing import Final
 import aiokafka
 import orjson
 
-from agents.customer_lookup import topics
 from benchmarks.progress import say
 from posstream.domain.customer import Customer
 from posstream.settings import Settings
+from tables.cache_spec import CACHE_CHANGELOG
 from tables.customer_cache import encode, home
 from tables.freshness import CacheEntry
 
@@ -52,7 +52,7 @@ async def fill(servers: str, first: int, end: int, *, partitions: int = PARTITIO
         for number in range(first, end):
             who = identifier(number)
             sent = await producer.send(
-                topics.CACHE_CHANGELOG,
+                CACHE_CHANGELOG,
                 encode(CacheEntry(now_ms, document(number))),
                 key=who.encode(),
                 partition=home(who, partitions),

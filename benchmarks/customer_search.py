@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.schema import CUSTOMER_IDENTIFIERS, CUSTOMERS
 from posstream.domain.times import from_ms
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import upgrade
 
@@ -113,7 +114,7 @@ async def measure(url: str, count: int) -> dict[str, float]:
     """Fill a database and ask it; milliseconds by title."""
     engine = create_engine(url)
     try:
-        await upgrade(engine)
+        await upgrade(engine, find_plugins())
         await fill(engine, count)
         model = SqlReadModel(engine)
         taken = {"one customer by id": await milliseconds(lambda: model.customer("CUST_0000042"))}

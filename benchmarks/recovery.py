@@ -32,6 +32,7 @@ from benchmarks.cache_entries import PARTITIONS, fill, identifier
 from benchmarks.conditions import conditions
 from benchmarks.progress import say
 from posstream.streaming.patches.store import NO_ENTRIES
+from tables.cache_spec import CACHE_TABLE
 from tables.customer_cache import home
 from tests.integration.harness import ForeignClient, Scan, Tally, Worker, foreign_client
 from tests.servers import kafka
@@ -80,7 +81,7 @@ class Measured:
 
 def store_folders(datadir: Path) -> list[Path]:
     """The RocksDB folder of each partition."""
-    return sorted(datadir.glob(f"tables/**/{topics.CACHE_TABLE}-*.db"))
+    return sorted(datadir.glob(f"tables/**/{CACHE_TABLE}-*.db"))
 
 
 def opened(folder: Path) -> rocksdict.Rdict:

@@ -15,10 +15,11 @@ from agents.customer_lookup import topics
 from benchmarks import processes
 from benchmarks.progress import say
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
+from posstream.plugins.discovery import find_plugins
 from tests.servers import kafka
 
 #: How the answers' topic of posstream is made; those of the others are made alike.
-_ANSWERS: Final = next(t for t in topics.TOPICS if t.name == topics.CUSTOMER_DATA_FETCHED)
+_ANSWERS: Final = next(t for t in find_plugins().topics if t.name == topics.CUSTOMER_DATA_FETCHED)
 _PATIENCE_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
 _FETCH: Final = 10_000

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from posstream.startup.process import own_process
 
 if TYPE_CHECKING:
-    from posstream.streaming.app import StreamingApp
+    from posstream.streaming.host import HostApp
 
 
-def _app() -> "StreamingApp":
+def _app() -> "HostApp":
     # Imported here, after `own_process`.
     from posstream.domain.errors import PosstreamError
     from posstream.factory import create_app

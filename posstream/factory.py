@@ -1,196 +1,148 @@
-"""The only wiring: settings in, a Faust app out."""
+"""The only wiring: settings in, the app of a worker out. It knows no plugin by name."""
 
-from collections.abc import AsyncIterator
+import logging
 from typing import Any
 
-from aiohttp.web import Application
-
-from agents.customer_lookup.agent import CustomerLookupAgent
-from agents.customer_lookup.answer_feed import AnswerFeed
-from agents.customer_lookup.answer_topics import AnswerReader
-from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
-from agents.customer_lookup.configuration import PLUGIN, PluginConfiguration
-from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
-from agents.customer_lookup.directory.call import DirectoryCall
-from agents.customer_lookup.directory.http import HttpDirectory
-from agents.customer_lookup.directory.trial import DirectoryTrial
-from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
-from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.lookup import CustomerLookup
-from agents.customer_lookup.read_model.erasure import SqlErasure
-from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.topics import CACHE_COMMANDS, CONSUMED, CUSTOMER_IDENTIFIED, REKEYED
-from posstream.configuration.current import CurrentConfiguration
-from posstream.configuration.editing import LiveConfiguration
-from posstream.configuration.follower import ConfigurationFollower
-from posstream.configuration.store import SqlConfigurationStore
-from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
-from posstream.dead_letters.box import DeadLetterTopic
+from posstream.configuration.configurations import Configurations
+from posstream.configuration.topic import ConfigurationReader
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
-from posstream.health import STALLED_SECONDS, WorkerHealth
+from posstream.health import WorkerHealth
 from posstream.kafka.topics import APP_ID
+from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
+from posstream.plugin import Kit, Plugin
+from posstream.plugins.failures import EventFailures
+from posstream.plugins.running import PluginWatch, RunningPlugin
+from posstream.plugins.supervisor import Supervisor
 from posstream.read_model.engine import create_engine
 from posstream.read_model.reading import create_reading_engine
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.runtime import Runtime
 from posstream.settings import Settings, in_url
-from posstream.streaming.app import LifetimeService, StreamingApp
+from posstream.streaming.app import StreamingApp
+from posstream.streaming.host import HostApp
+from posstream.streaming.lifetimes import LifetimeService
 from posstream.streaming.publisher import FaustPublisher
-from posstream.streaming.stall import LOOK_SECONDS, StallWatch
-from posstream.streaming.transactions import TransactionWatch
-from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
-from tables.customer_cache import CustomerCacheTable
+from posstream.streaming.stall import LOOK_SECONDS
 from web.graphql.graphiql import GraphiQL
 from web.server import create_web
 
+log = logging.getLogger(__name__)
 
-def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any) -> StreamingApp:
+
+def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any) -> HostApp:
     """Wire one worker.
 
     Args:
         settings: the worker's settings.
         clock: time, if not the machine's.
-        options: more options for `faust.App`.
+        options: more options for the plugins' `faust.App`.
     """
     clock = clock or SystemClock()
-    metrics = Metrics()
-    app = StreamingApp(
+    metrics = Metrics(settings.plugins)
+    host = HostApp(
         APP_ID,
         broker=settings.faust_broker,
         datadir=settings.datadir.absolute(),
-        partitions=settings.topic_partitions,
-        topic_replication_factor=settings.topic_replication,
         # Faust puts the host into URLs, also for `--web-port`.
         web_host=in_url(settings.web_host),
         web_bind=settings.web_host,
         web_port=settings.web_port,
-        **options,
     )
-    configuration = CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint))
-
-    def country_code() -> str | None:
-        code: str | None = configuration.value.default_country_code
-        return code
-
-    publisher = FaustPublisher(app)
-    directory = HttpDirectory.of(settings, clock=clock)
     engine = create_engine(settings.database_url)
-    configuration.watch(lambda value: metrics.configuration_version.set(value.version))
-    store = SqlConfigurationStore(engine, PLUGIN)
-    topic = KafkaConfigurationTopic(settings.bootstrap_servers)
-    live = LiveConfiguration(current=configuration, store=store, topic=topic, clock=clock)
-    follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=metrics)
-    drills = OutageDrills(publish=publisher.publish, clock=clock, metrics=metrics)
-    drilled = DrilledDirectory(directory, running=lambda: drills.running, clock=clock)
-    call = DirectoryCall(drilled, clock=clock, metrics=metrics)
-    configuration.watch(call.follow)
-    lookup = CustomerLookup(
-        call=call,
-        configuration=configuration,
-        publisher=publisher,
-        clock=clock,
-        metrics=metrics,
-        refresh_ahead=settings.refresh_ahead,
-    )
-    app.not_waited_for = frozenset({CACHE_COMMANDS})  # they may wait for the rebalance itself
-    cache = CustomerCacheTable(app, partitions=settings.topic_partitions)
-    dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
-    dead_letters = DeadLetters(
-        publish=dead_letter_writer.write,
-        clock=clock,
-        metrics=metrics,
-        per_minute=settings.dead_letters_per_minute,
-    )
-    CustomerLookupAgent(
-        app,
-        lookup=lookup,
-        cache=cache,
-        publisher=publisher,
-        clock=clock,
-        metrics=metrics,
-        partitions=settings.topic_partitions,
-        card_guard=settings.payment_card_guard,
-        dead_letters=dead_letters,
-    )
-    CacheMaintenanceAgent(
-        app,
-        cache=cache,
-        lookup=lookup,
-        publisher=publisher,
-        clock=clock,
-        metrics=metrics,
-        dead_letters=dead_letters,
-    )
-    sweeper = CacheSweeper(cache, configuration=configuration, clock=clock, metrics=metrics)
-    app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
-    CustomerUpdatesAgent(
-        app,
-        read_model=SqlReadModel(engine),
-        publisher=publisher,
-        clock=clock,
-        dead_letters=dead_letters,
-        partitions=settings.topic_partitions,
-        card_guard=settings.payment_card_guard,
-        country_code=country_code,
-    )
-    stall_watch = StallWatch(
-        app, (CUSTOMER_IDENTIFIED, REKEYED), clock=clock, limit_seconds=STALLED_SECONDS
-    )
-    transaction_watch = TransactionWatch(app, CONSUMED, clock=clock)
-    metrics.held_by_transactions.set_function(lambda: transaction_watch.held_back)
-    health = WorkerHealth(app, dead_letters, stall_watch, transaction_watch, cache.co_partitioning)
-    app.timer(LOOK_SECONDS, name="stall watch")(health.watch)
-    answers = AnswerFeed(clock)
     readers = create_reading_engine(engine)
+    configurations = Configurations.of(settings, engine, clock)
+    configuration_reader = ConfigurationReader(
+        settings.bootstrap_servers, configurations.followers(metrics)
+    )
+    dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
+    writer = TopicWriter(settings.bootstrap_servers)
+
+    def make(plugin: Plugin) -> RunningPlugin:
+        app = StreamingApp(
+            plugin.consumer_group,
+            broker=settings.faust_broker,
+            datadir=settings.datadir.absolute(),
+            partitions=settings.topic_partitions,
+            topic_replication_factor=settings.topic_replication,
+            membership=host.membership,
+            **options,
+        )
+        dead_letters = DeadLetters(
+            topic=plugin.dead_letters or "",
+            publish=dead_letter_writer.write,
+            clock=clock,
+            metrics=metrics,
+            per_minute=settings.dead_letters_per_minute,
+        )
+        app.failures = EventFailures(app, dead_letters, clock)
+        built = plugin.build(
+            Kit(
+                plugin=plugin,
+                app=app,
+                settings=settings,
+                own_settings=settings.own(plugin),
+                datadir=settings.datadir,
+                clock=clock,
+                metrics=metrics.of(plugin),
+                publisher=FaustPublisher(app),
+                dead_letters=dead_letters,
+                configuration=configurations.current(plugin.name),
+                engine=engine,
+                readers=readers,
+            )
+        )
+        app.lifetimes = [LifetimeService(it.name, it.open, it.close) for it in built.lifetimes]
+        watch = PluginWatch(
+            app, plugin, dead_letters, clock=clock, partitions=settings.topic_partitions
+        )
+        app.timer(LOOK_SECONDS, name="plugin watch")(watch.look)
+        return RunningPlugin(app, built, watch)
+
+    supervisor = Supervisor(
+        settings.plugins,
+        make=make,
+        prepare=lambda app: runtime.prepare(app),  # noqa: PLW0108 - it is made below
+        metrics=metrics,
+    )
+    metrics.held_by_transactions.set_function(
+        lambda: sum(it.watch.held_back for it in supervisor.running.values())
+    )
+    host.host(supervisor)
     web = create_web(
         settings=settings,
-        read_model=SqlReadModel(readers),
-        publisher=publisher,
+        plugins=settings.plugins.loaded,
+        statuses=supervisor.statuses,
         clock=clock,
-        health=health,
+        health=WorkerHealth(host, supervisor),
         metrics=metrics,
-        answers=answers,
-        configuration=live,
-        breaker=lookup.breaker,
-        forgetting=CustomerForgetting(erasure=SqlErasure(engine), publish=publisher.publish),
-        dead_letters=DeadLetterTopic(settings.bootstrap_servers),
-        drills=drills,
-        directory_trial=DirectoryTrial(
-            directory,
-            card_guard=settings.payment_card_guard,
-            country_code=country_code,
+        configurations=configurations,
+        forgetting=CustomerForgetting(
+            plugins=settings.plugins, engine=engine, publish=writer.write, clock=clock
         ),
+        dead_letters=DeadLetterBox(settings.bootstrap_servers, settings.plugins),
         graphiql=GraphiQL.find(),
     )
-    answer_reader = AnswerReader(settings.bootstrap_servers, answers)
-
-    async def read_answers(_: Application) -> AsyncIterator[None]:
-        # The web view opens after the runtime, which has tuned the app by then.
-        answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
-        yield
-        await answer_reader.close()
-
-    async def close_readers(_: Application) -> None:
-        await readers.dispose()
-
-    web.cleanup_ctx.append(read_answers)
-    web.on_cleanup.append(close_readers)
+    for name, why in web.failures.items():
+        supervisor.refuse(name, why)
     runtime = Runtime(
-        app=app,
+        app=host,
         settings=settings,
-        directory=directory,
         engine=engine,
-        lookup=lookup,
-        web=web,
-        configuration=configuration,
-        configuration_reader=ConfigurationReader(settings.bootstrap_servers, follower, drills),
+        readers=readers,
+        web=web.application,
+        configuration_reader=configuration_reader,
         dead_letter_writer=dead_letter_writer,
+        writer=writer,
+        metrics=metrics,
+        plugins=settings.plugins,
     )
-    app.lifetimes = (
+    host.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),
         LifetimeService("Web", runtime.open_web, runtime.close_web),
+        supervisor,
     )
-    return app
+    return host

@@ -1,85 +1,81 @@
-"""Is this worker alive, is it ready? Read off Faust's state, honest during recovery."""
+"""Is this worker alive, is it ready? Folded from the plugins, honest during their recovery."""
 
-import logging
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
-from agents.customer_lookup.events import MAX_DEADLINE_MS
-from posstream.dead_letters.setting_aside import DeadLetters
-from posstream.domain.errors import Stalled
-from posstream.streaming.co_partitioning import CoPartitioning
-from posstream.streaming.stall import StallWatch
-from posstream.streaming.transactions import TransactionWatch
+from posstream.plugins.running import STALLED, RunningPlugin
+from posstream.plugins.status import PluginState
+from posstream.plugins.supervisor import Supervisor
 from web.health import HealthReport
-
-log = logging.getLogger(__name__)
-
-#: Longer than any event may take. Upstream's consumer has stalled (faust-streaming#523, #532,
-#: #596); the cure is a restart.
-STALLED_SECONDS: Final = MAX_DEADLINE_MS // 1000 + 30
 
 
 class WorkerHealth:
-    """`web.health.Health` of one Faust app."""
+    """`web.health.Health` of one worker.
 
-    def __init__(
-        self,
-        app: Any,
-        dead_letters: DeadLetters,
-        stall_watch: StallWatch,
-        transaction_watch: TransactionWatch,
-        co_partitioning: CoPartitioning,
-    ) -> None:
-        self._app = app
-        self._transaction_watch = transaction_watch
-        self._co_partitioning = co_partitioning
-        self._misfit: str | None = None
-        self._stall_watch = stall_watch
-        self._dead_letters = dead_letters
+    Args:
+        host: the app that hosts the plugins.
+        supervisor: of the plugins.
+    """
+
+    def __init__(self, host: Any, supervisor: Supervisor) -> None:
+        self._host = host
+        self._supervisor = supervisor
 
     def live(self) -> HealthReport:
         """Alive until it crashed or stalled: then a supervisor should start it again."""
         reasons = []
-        if self._app.crashed:
+        if self._host.crashed:
             reasons.append("the worker crashed")
-        if self._stalled:
-            reasons.append(f"events wait, and nothing was committed for {STALLED_SECONDS} s")
+        running = self._supervisor.running
+        if running and all(it.watch.is_stalled for it in running.values()):
+            reasons.append(STALLED)
         return HealthReport(not reasons, tuple(reasons), {})
 
-    @property
-    def _stalled(self) -> bool:
-        return (
-            self._stall_watch.stalled is not None
-            or self._app.lanes.commit_age_seconds() > STALLED_SECONDS
-        )
-
-    async def watch(self) -> None:
-        """Stop the worker if it has stalled: some supervisors do not check health."""
-        self._dead_letters.report()
-        self._transaction_watch.look()
-        self._stall_watch.look()
-        before, self._misfit = self._misfit, self._co_partitioning.misfit
-        if self._misfit not in (None, before):
-            log.error("%s", self._misfit)
-        if self._stalled:
-            await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
-
     def ready(self) -> HealthReport:
-        """Ready once it has partitions and their tables are recovered."""
-        app = self._app
-        reasons = []
-        if app.crashed or app.should_stop:
-            reasons.append("the worker is stopping")
-        if app.rebalancing:
-            reasons.append("the consumer group is rebalancing")
-        elif not app.tables.actives_ready:
-            reasons.append("the tables are being recovered")
-        warnings = (
-            self._dead_letters.alarm,
-            *self._transaction_watch.warnings,
-            self._co_partitioning.misfit,
-        )
+        """Ready once a plugin runs, and none recovers its tables; failed plugins are named."""
+        running = self._supervisor.running
+        reasons = [] if not self._stops else ["the worker is stopping"]
+        restarting = self._supervisor.restarting
+        for name, it in running.items():
+            if name not in restarting:
+                reasons += [self._named(name, why) for why in _not_ready(it)]
+        statuses = self._supervisor.statuses()
+        failed = [
+            f"the plugin {status.name} has failed: {status.reason}"
+            for status in statuses.values()
+            if status.state is PluginState.FAILED
+        ]
+        warnings = [
+            *(f"the plugin {name} is started again" for name in sorted(restarting)),
+            *failed,
+        ]
+        warnings += [
+            self._named(name, warning)
+            for name, it in running.items()
+            for warning in (*it.watch.warnings, *it.built.warnings())
+        ]
         return HealthReport(
-            not reasons,
-            (*reasons, *filter(None, warnings)),
-            {"rebalances": app.rebalancing_count},
+            len(running) > len(restarting) and not reasons,
+            (*reasons, *warnings),
+            {
+                "rebalances": sum(it.app.rebalancing_count for it in running.values()),
+                "plugins": {name: status.state for name, status in statuses.items()},
+            },
         )
+
+    @property
+    def _stops(self) -> bool:
+        return bool(self._host.crashed or self._host.should_stop)
+
+    def _named(self, plugin: str, sentence: str) -> str:
+        """A sentence with its plugin's name, where there are several."""
+        alone = len(self._supervisor.statuses()) == 1
+        return sentence if alone else f"{plugin}: {sentence}"
+
+
+def _not_ready(running: RunningPlugin) -> Iterator[str]:
+    app = running.app
+    if app.rebalancing:
+        yield "the consumer group is rebalancing"
+    elif not app.tables.actives_ready:
+        yield "the tables are being recovered"

@@ -5,11 +5,14 @@ may scrape.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from posstream.plugin import Plugin
 
 #: Seconds: a hit takes under a millisecond, a till gives up after some 12 seconds.
 _SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
@@ -37,11 +40,34 @@ class _Histogram(Histogram):
         self._buckets[bisect_left(self._upper_bounds, amount)].inc(count)
 
 
-class Metrics:
-    """The counters of one worker, in a registry of their own."""
+def register(metrics: Iterable[Metric], registry: CollectorRegistry) -> PluginMetrics:
+    """Make declared metrics and put them into a registry."""
+    return {metric.name: _made(metric, registry) for metric in metrics}
 
-    def __init__(self) -> None:
+
+def _made(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    name = f"posstream_{metric.name}"
+    match metric.kind:
+        case "counter":
+            return Counter(name, metric.meaning, metric.labels, registry=registry)
+        case "gauge":
+            return Gauge(name, metric.meaning, metric.labels, registry=registry)
+        case "histogram":
+            return _Histogram(
+                name, metric.meaning, metric.labels, buckets=_SECONDS, registry=registry
+            )
+
+
+class Metrics:
+    """The platform's metrics, in one registry with those of the plugins.
+
+    Args:
+        plugins: those that run; their metrics live as long as the process.
+    """
+
+    def __init__(self, plugins: "Iterable[Plugin]" = ()) -> None:
         self.registry = registry = CollectorRegistry()
+        self._of_plugins = {it.name: register(it.metrics, registry) for it in plugins}
 
         def counter(name: str, meaning: str, *labels: str) -> Counter:
             return Counter(f"posstream_{name}", meaning, labels, registry=registry)
@@ -49,30 +75,15 @@ class Metrics:
         def gauge(name: str, meaning: str, *labels: str) -> Gauge:
             return Gauge(f"posstream_{name}", meaning, labels, registry=registry)
 
-        def histogram(name: str, meaning: str) -> _Histogram:
-            return _Histogram(f"posstream_{name}", meaning, buckets=_SECONDS, registry=registry)
-
-        self.answers = counter("answers", "Terminal answers.", "source", "reason")
-        self.answer_seconds = histogram("answer_seconds", "From an event's arrival to its answer.")
-        self.events_in_flight = gauge("events_in_flight", "Events taken and not acknowledged.")
-        self.api_calls = counter("api_calls", "HTTP attempts that ended.", "status")
-        self.api_call_seconds = histogram("api_call_seconds", "Duration of an HTTP attempt.")
-        self.api_calls_in_flight = gauge("api_calls_in_flight", "Lookups that hold a permit.")
-        self.api_calls_queued = gauge("api_calls_queued", "Lookups that wait for a permit.")
-        self.coalesced = counter("coalesced", "Events that shared another event's call.")
-        self.retries = counter("retries", "Attempts after the first.", "outcome")
-        self.breaker_state = gauge("breaker_state", "0 closed, 1 half open, 2 open.")
-        self.breaker_opened = counter("breaker_opened", "Times the breaker opened.")
-        self.refreshes = counter("refreshes_ahead", "Hot entries refreshed early.", "outcome")
-        self.unknown_tiers = counter("unknown_tiers", "Customers with a tier not in the contract.")
-        self.odd_fields = counter("odd_fields", "Customers with an unusable field.", "field")
-        self.cache_entries = gauge("cache_entries", "Entries of the cache, estimated.")
-        self.cache_removed = counter("cache_removed", "Entries removed from the cache.", "why")
-        self.commit_age_seconds = gauge(
-            "commit_age_seconds", "Since the last commit, while events are in flight."
+        self.plugin_up = gauge("plugin_up", "1 while the plugin runs, 0 else.", "plugin")
+        self.plugin_restarts = counter(
+            "plugin_restarts", "Times a plugin was started again.", "plugin"
         )
         self.held_by_transactions = gauge(
             "held_by_transactions", "Records behind open transactions, which cannot be read yet."
+        )
+        self.projection_lag = gauge(
+            "projection_lag", "Events that a projection has not written yet.", "plugin"
         )
         self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
         self.dead_letters_refused = counter(
@@ -89,12 +100,13 @@ class Metrics:
             "lookups_refused", "Identifiers that a key tried beyond its budget."
         )
         self.configuration_version = gauge("configuration_version", "The version in force.")
+        self.plugin_configuration_version = gauge(
+            "plugin_configuration_version", "The version in force of a plugin.", "plugin"
+        )
         self.configuration_refused = counter(
             "configuration_refused", "Records of the configuration topic that were not usable."
         )
-        self.drill_active = gauge("drill_active", "1 while an outage drill runs.")
 
-    def answered(self, source: str | None, reason: str, seconds: float, count: int = 1) -> None:
-        """Count answers of one kind, each of which took so long since its event's arrival."""
-        self.answers.labels(source or "NONE", reason).inc(count)
-        self.answer_seconds.observe_many(seconds, count)
+    def of(self, plugin: "Plugin") -> PluginMetrics:
+        """The metrics that a plugin declares."""
+        return self._of_plugins.get(plugin.name, {})

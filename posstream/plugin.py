@@ -6,9 +6,10 @@ names. Everything that posstream lists (topics, schemas, settings, commands, pag
 touches) is folded from the plugins that are found.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from posstream.kafka.topics import APP_ID, TopicSpec
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from posstream.configuration.current import CurrentConfiguration
+    from posstream.configuration.part import ConfigurationPart
     from posstream.dead_letters.setting_aside import DeadLetters
     from posstream.events.model import EventModel
     from posstream.forgetting.part import ForgettingPart
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from posstream.streaming.app import StreamingApp
     from posstream.streaming.table_spec import TableSpec
 
+#: One line of `posstream check`: whether all is well, and what was found.
+CheckLine = tuple[bool, str]
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
@@ -40,7 +47,8 @@ class Plugin:
     plugin know `web` and `click`.
     """
 
-    #: Lower case, digits and `_`; the key of its live configuration, and its name in metrics.
+    #: That of its folder or entry point: lower case, digits and `_`. The key of its live
+    #: configuration, and its name in metrics.
     name: str
     #: One sentence for people.
     description: str
@@ -63,7 +71,7 @@ class Plugin:
     #: Its settings in the environment, if it has any.
     settings: "SettingsPart | None" = None
     #: The typed model of its live configuration; None = it has none.
-    configuration: Any = None
+    configuration: "ConfigurationPart | None" = None
     #: Its Faust tables.
     tables: "tuple[TableSpec, ...]" = ()
     #: Its SQL tables, migrations and projection.
@@ -77,6 +85,24 @@ class Plugin:
     pages: Callable[[], Any] | None = None
     #: Its commands of `posstream`.
     commands: "Callable[[], Sequence[click.Command]] | None" = None
+    #: Its lines of `posstream check`. Takes the settings, the identifier of a customer to ask for,
+    #: and the values of its live configuration as the database has them.
+    check: "Callable[[Settings, str, Mapping[str, Any]], Awaitable[Sequence[CheckLine]]] | None" = (
+        None
+    )
+    #: What `posstream dev` prints beside the platform's addresses: a title and an address each.
+    addresses: "Callable[[Settings], Sequence[tuple[str, str]]] | None" = None
+
+    def __post_init__(self) -> None:
+        if _NAME.fullmatch(self.name) is None:
+            raise ValueError(f"the name {self.name!r} must be lower case, digits and _")
+        owned = {topic.name for topic in self.topics}
+        if self.dead_letters is not None and self.dead_letters not in owned:
+            raise ValueError(f"its topic of dead letters, {self.dead_letters}, is none of its own")
+        if self.consumes and self.dead_letters is None:
+            raise ValueError("it consumes topics, so it needs a topic of dead letters")
+        if not set(self.replayable) <= set(self.consumes):
+            raise ValueError("a topic that is replayable is none of those that it consumes")
 
     @property
     def consumer_group(self) -> str:
@@ -106,7 +132,7 @@ class Kit:
     publisher: "EventPublisher"
     dead_letters: "DeadLetters"
     #: The version in force; None if the plugin has no live configuration.
-    configuration: "CurrentConfiguration | None"
+    configuration: "CurrentConfiguration[Any] | None"
     #: The read model, for changes and for reading.
     engine: "AsyncEngine"
     readers: "AsyncEngine"

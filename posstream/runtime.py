@@ -2,76 +2,83 @@
 
 import dataclasses
 import logging
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 from aiohttp.web import Application
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.configuration import PluginConfiguration
-from agents.customer_lookup.directory.http import HttpDirectory
-from agents.customer_lookup.lookup import CustomerLookup
-from agents.customer_lookup.topics import TOPICS
-from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.writer import DeadLetterWriter
-from posstream.domain.errors import BrokerUnreachable, StartRefused
+from posstream.domain.errors import BrokerUnreachable, DatabaseUnusable, StartRefused
 from posstream.kafka import embedded_broker
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
+from posstream.kafka.writer import TopicWriter
+from posstream.metrics import Metrics
+from posstream.plugin import Plugin
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.opening import DatabaseOpening
-from posstream.settings import Settings, without_brackets
+from posstream.read_model.projecting import Setup
+from posstream.read_model.projection_process import ProjectionProcess
+from posstream.read_model.projector import GroupSettings
+from posstream.settings import WORKER, Settings, without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.preflight import Start, check_start, unusable
 from posstream.startup.private_files import keep_private
-from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning, with_drain
+from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning
+from posstream.streaming.host import HostApp
+from posstream.streaming.lifetimes import ends_if_refused
 from web.server import WebServer
 
 log = logging.getLogger(__name__)
 
-#: How long a stop waits for calls that nobody waits for.
-_LAST_CALLS_SECONDS: Final = 1.0
-
 
 class Runtime:
-    """Broker check, SQL, HTTP client and web view of one worker."""
+    """Broker check, SQL and web view of one worker: what all plugins share."""
 
     def __init__(  # noqa: PLR0913 - the wiring names everything it gives
         self,
         *,
-        app: StreamingApp,
+        app: HostApp,
         settings: Settings,
-        directory: HttpDirectory,
         engine: AsyncEngine,
-        lookup: CustomerLookup,
+        readers: AsyncEngine,
         web: Application,
-        configuration: CurrentConfiguration,
         configuration_reader: ConfigurationReader,
         dead_letter_writer: DeadLetterWriter,
+        writer: TopicWriter,
+        metrics: Metrics,
+        plugins: Sequence[Plugin],
     ) -> None:
         self._app = app
         self._settings = settings
-        self._directory = directory
         self._engine = engine
-        self._lookup = lookup
+        self._readers = readers
         self._web = web
         self._web_server: WebServer | None = None
-        self._configuration = configuration
         self._configuration_reader = configuration_reader
         self._dead_letter_writer = dead_letter_writer
+        self._writer = writer
+        self._plugins = plugins
         self._database = DatabaseOpening(self._open_database)
+        self._tuning = Tuning()
+        #: Under which the worker joins its groups; the embedded broker does not know of names.
+        self._name: str | None = None
+        self._projections = ProjectionProcess(self._projection_setup, lag=metrics.projection_lag)
 
     async def open(self) -> None:
-        """Open everything but the web view.
+        """Open everything but the web view; end the process with one line if it must not start."""
+        with ends_if_refused():
+            await self._open()
 
-        Raises:
-            StartRefused: with a sentence that says what to do.
-        """
+    async def _open(self) -> None:
         settings = self._settings
         raise_open_files()
         conf: Any = self._app.conf
         await check_start(
             Start(
                 settings=settings,
+                plugins=self._plugins,
                 membership=self._app.membership,
                 web=(without_brackets(conf.web_bind), conf.web_port) if conf.web_enabled else None,
                 patience_seconds=PATIENCE_SECONDS,
@@ -81,9 +88,11 @@ class Runtime:
         was_open = keep_private(settings.datadir)
         if was_open is not None:
             log.warning("%s", was_open)
+        tables = settings.plugins.tables
         cluster = await prepare_topics(
             settings.bootstrap_servers,
-            TOPICS,
+            settings.plugins.topics,
+            tables=tables,
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
         )
@@ -93,19 +102,14 @@ class Runtime:
             tuning = dataclasses.replace(
                 tuning, session_timeout_seconds=settings.session_timeout_seconds
             )
-        kept_ms = None if embedded else await tombstones_kept_ms(settings.bootstrap_servers)
-        if kept_ms is not None:
-            tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
-        self._app.tune(tuning)
-        if not embedded:  # it does not know of names
-            self._app.join_as(name)
-
-        def follow(value: PluginConfiguration) -> None:
-            log.info("configuration version %d is in force", value.version)
-            # Not `tune`: what else it sets was used by now.
-            self._app.tuning = with_drain(tuning, value.deadline_seconds)
-
-        self._configuration.watch(follow)
+        if not embedded and tables:
+            kept_ms = await tombstones_kept_ms(
+                settings.bootstrap_servers, [table.changelog.name for table in tables]
+            )
+            if kept_ms is not None:
+                tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
+        self._tuning = tuning
+        self._name = None if embedded else name
         try:
             await self._configuration_reader.open(fetch_wait_ms=tuning.fetch_wait_ms)
         except BrokerUnreachable as why:
@@ -114,20 +118,43 @@ class Runtime:
             await self._database.open()
         except Exception as why:
             raise StartRefused(unusable(why)) from why
-        await self._directory.open()
+        if settings.projection == WORKER:
+            await self._projections.open()
+
+    def _projection_setup(self) -> Setup:
+        tuning, settings = self._app.tuning, self._settings
+        return Setup(
+            group=GroupSettings(
+                servers=settings.bootstrap_servers,
+                member=self._app.membership.claim() if tuning.shared else None,
+                fetch_wait_ms=tuning.fetch_wait_ms,
+                session_timeout_seconds=tuning.session_timeout_seconds,
+                heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
+            ),
+            database_url=settings.database_url,
+            plugins=[plugin.name for plugin in self._plugins],
+        )
 
     async def _open_database(self) -> None:
-        await upgrade(self._engine)
+        failures = await upgrade(self._engine, self._plugins)
+        if failures:
+            raise DatabaseUnusable("; ".join(f"{name}: {why}" for name, why in failures.items()))
         await self._configuration_reader.settle()
+
+    def prepare(self, app: StreamingApp) -> None:
+        """Fit a plugin's app to the broker, before its consumer starts."""
+        app.tune(self._tuning)
+        if self._name is not None:
+            app.join_as(self._name)
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
-        # Their events have been answered, or were waited for as long as a stop may take.
-        await self._lookup.drain(_LAST_CALLS_SECONDS)
         await self._dead_letter_writer.close()
-        await self._directory.close()
+        await self._writer.close()
+        await self._projections.close()
         await self._database.close()
         await self._configuration_reader.close()
+        await self._readers.dispose()
         await self._engine.dispose()
         self._app.membership.release()
 
@@ -135,7 +162,8 @@ class Runtime:
         """Open the web view where `faust worker` or the settings want it."""
         conf: Any = self._app.conf
         self._web_server = WebServer(self._web, host=conf.web_bind, port=conf.web_port)
-        await self._web_server.start()
+        with ends_if_refused():
+            await self._web_server.start()
 
     async def close_web(self) -> None:
         """Close the web view; open streams end at once."""

@@ -4,26 +4,22 @@ import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from agents.customer_lookup.directory.credentials import (
-    Credentials,
-    OAuthClient,
-    read_authorization,
-)
-from agents.customer_lookup.directory.endpoint import check_endpoint, wire_endpoint
-from agents.customer_lookup.directory.response_mapping import ResponseMapping
 from posstream.domain.access_key import AccessKey, clash, read_access_keys
-from posstream.domain.addresses import REFUSED, is_refused
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
+from posstream.plugin import Plugin
+from posstream.plugins.discovery import SETTING as PLUGINS
+from posstream.plugins.discovery import find_plugins
+from posstream.plugins.found import Plugins
 from posstream.read_model.address import read_address, sqlite_url
 from posstream.startup.secret_file import read_secret
-from posstream.startup.tls_files import TlsFiles
+from posstream.startup.setting_readers import number, one_of, switch
+from posstream.startup.settings_part import GivenSettings, Reader, SettingsPart
 
 _PREFIX: Final = "POSSTREAM_"
 #: Who the key of POSSTREAM_API_KEY is, in the log.
@@ -31,31 +27,13 @@ _API_KEY_NAME: Final = "api-key"
 #: Read by the test suite and by make, not by a worker; no warning for them.
 _NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER", "POSSTREAM_TEST_DATABASE_URL"})
 #: Settings that can also come from a file, which `NAME_FILE` names.
-_SECRETS: Final = frozenset(
-    {
-        "POSSTREAM_API_AUTH",
-        "POSSTREAM_API_KEY",
-        "POSSTREAM_API_KEYS",
-        "POSSTREAM_API_OAUTH_CLIENT_SECRET",
-        "POSSTREAM_API_PROXY",
-        "POSSTREAM_DATABASE_URL",
-    }
-)
+_SECRETS: Final = frozenset({"POSSTREAM_API_KEY", "POSSTREAM_API_KEYS", "POSSTREAM_DATABASE_URL"})
 _FILE: Final = "_FILE"
-_MAX_TEXT: Final = 4096
-_CLIENT_CERTIFICATE: Final = "POSSTREAM_API_CLIENT_CERT_FILE"
-_CLIENT_KEY: Final = "POSSTREAM_API_CLIENT_KEY_FILE"
-#: A client of OAuth needs all of these.
-_OAUTH: Final = (
-    "POSSTREAM_API_OAUTH_TOKEN_URL",
-    "POSSTREAM_API_OAUTH_CLIENT_ID",
-    "POSSTREAM_API_OAUTH_CLIENT_SECRET",
-)
-_PROXY_FORM: Final = "must look like http://host:port or http://user:password@host:port"
 #: Proxy settings of other programs, also written in small letters.
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-#: Where each worker serves its mock of a directory.
-MOCK_PATH: Final = "/api/mock-customer-lookup/"
+#: POSSTREAM_PROJECTION: each worker projects, or none does.
+WORKER: Final = "worker"
+ALONE: Final = "alone"
 _SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
@@ -77,8 +55,6 @@ class Settings:
     web_connections_by_address: int = 1000
     #: Identifiers that support's and operators' keys may each look up in a minute.
     lookups_per_minute: int = 600
-    #: Serve the mock directory; None = while it is the directory that lookups go to.
-    mock_directory: bool | None = None
     #: Port of the embedded broker, on loopback.
     dev_broker_port: int = 9092
     #: Partitions of the lookup topics and of the cache's changelog: one number for all of them.
@@ -89,37 +65,25 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     #: More keys, each with its role and the name of who has it.
     named_keys: tuple[AccessKey, ...] | None = None
-    #: The directory until the live configuration names another; None = the worker's mock.
-    explicit_api_endpoint: str | None = None
-    #: The directory's `Authorization` header; None = it asks for none.
-    api_auth: str | None = field(default=None, repr=False)
-    #: The proxy on the way to the directory, maybe with its password; None = no proxy.
-    api_proxy: str | None = field(default=None, repr=False)
-    #: PEM files for TLS to the directory: authorities beside the machine's own, and our own
-    #: certificate and key.
-    api_ca_file: Path | None = None
-    api_client_cert_file: Path | None = None
-    api_client_key_file: Path | None = None
-    #: OAuth 2.0 client credentials, instead of `api_auth`.
-    oauth_token_url: str | None = None
-    oauth_client_id: str | None = None
-    oauth_client_secret: str | None = field(default=None, repr=False)
-    oauth_scope: str | None = None
-    #: Take 204, `null`, `[]` and `{}` of the directory for a customer that it does not know.
-    empty_means_unknown: bool = True
-    #: Where the directory keeps the fields of a customer; None = under the contract's names.
-    api_mapping: ResponseMapping | None = None
     #: Refuse payment-card numbers; off for shops whose own cards collide with them.
     payment_card_guard: bool = True
     #: Let GraphQL tell about its own schema, in answers and in the hints of errors.
     graphql_introspection: bool = True
-    #: Refresh entries that are in use before their fresh window ends.
-    refresh_ahead: bool = True
     #: More dead letters in a minute are an alarm.
     dead_letters_per_minute: int = 60
+    #: Where the projections run: in a child process of each worker, or as `posstream project`.
+    projection: str = WORKER
     #: How long the broker waits for a silent worker before it gives its partitions to another;
     #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
     session_timeout_seconds: int | None = None
+    #: Those that run.
+    plugins: Plugins = field(default_factory=find_plugins)
+    #: The plugins' settings by name, as far as they are set; `own` makes something of them.
+    plugin_values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def own(self, plugin: Plugin) -> Any:
+        """What a plugin's `SettingsPart` makes of the environment; None if it has none."""
+        return plugin.settings and plugin.settings.make(self, self.plugin_values)
 
     @property
     def access_keys(self) -> tuple[AccessKey, ...]:
@@ -162,36 +126,6 @@ class Settings:
         host = "127.0.0.1" if is_unspecified(self.web_host) else self.web_host
         return f"http://{in_url(host)}:{self.web_port}"
 
-    @property
-    def api_endpoint(self) -> str:
-        """The directory's base URL before any live configuration."""
-        return self.explicit_api_endpoint or f"{self.web_url}{MOCK_PATH}"
-
-    @property
-    def credentials(self) -> Credentials | None:
-        """The directory's credentials, bound to the endpoint of these settings.
-
-        Whoever edits the live configuration's endpoint must not have them sent elsewhere.
-        """
-        if self.api_auth is None or self.explicit_api_endpoint is None:
-            return None
-        return Credentials(self.api_auth, self.explicit_api_endpoint)
-
-    @property
-    def oauth(self) -> OAuthClient | None:
-        """The client that gets tokens for the directory, bound as `credentials` are."""
-        url, name, secret = self.oauth_token_url, self.oauth_client_id, self.oauth_client_secret
-        endpoint = self.explicit_api_endpoint
-        if url is None or name is None or secret is None or endpoint is None:
-            return None
-        return OAuthClient(url, name, secret, self.oauth_scope, endpoint)
-
-    @property
-    def tls(self) -> TlsFiles | None:
-        """The files for TLS to the directory; None = the machine's authorities alone."""
-        files = TlsFiles(self.api_ca_file, self.api_client_cert_file, self.api_client_key_file)
-        return None if files == TlsFiles() else files
-
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the settings.
@@ -200,38 +134,43 @@ class Settings:
             InvalidSettings: with one line for every wrong setting; values are not echoed.
         """
         environ = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
         errors: list[str] = []
-        given: set[str] = set()
-        for name, (target, read) in _READERS.items():
-            source = _source(environ, name)
-            if source is None:
-                continue
-            given.add(target)
-            try:
-                values[target] = read(_raw(environ, name, source))
-            except ValueError as why:
-                errors.append(f"{source} {why}")
+        plugins = _plugins(environ, errors)
+        read = {name: reader for name, (_, reader) in _READERS.items()}
+        ours = _given(environ, read, _SECRETS, errors)
+        values = {_READERS[name][0]: value for name, value in ours.values.items()}
         host = values.get("web_host", "127.0.0.1")
-        if not is_loopback(host) and not given & {"api_key", "named_keys"}:
+        has_no_key = ours.is_missing("POSSTREAM_API_KEY") and ours.is_missing("POSSTREAM_API_KEYS")
+        if not is_loopback(host) and has_no_key:
             errors.append(
                 "POSSTREAM_WEB_HOST is not a loopback address: set POSSTREAM_API_KEY as well, "
                 "or anyone on the network can read your customers"
             )
         if {"api_key", "named_keys"} <= values.keys():
-            alike = clash(cls(**values).access_keys)
+            alike = clash(cls(**values, plugins=plugins).access_keys)
             if alike is not None:
                 errors.append(f"POSSTREAM_API_KEYS with POSSTREAM_API_KEY {alike}")
-        errors += _directory_errors(environ, values)
+        own: dict[str, Any] = {}
+        for part in _parts(plugins):
+            given = _given(environ, part.readers, part.secrets, errors)
+            errors += part.check(given)
+            own |= given.values
         if errors:
             raise InvalidSettings(errors)
-        return cls(**values)
+        return cls(**values, plugins=plugins, plugin_values=own)
 
 
 def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
     """One warning for each `POSSTREAM_*` name that means nothing to us, and one for proxies."""
     environ = os.environ if environ is None else environ
-    known = [*_READERS, *(name + _FILE for name in sorted(_SECRETS))]
+    parts = _parts(_plugins(environ, []))
+    secrets = _SECRETS.union(*(part.secrets for part in parts))
+    known = [
+        *_READERS,
+        PLUGINS,
+        *(name for part in parts for name in part.readers),
+        *(name + _FILE for name in sorted(secrets)),
+    ]
     warnings = []
     for name in sorted(environ):
         if name.startswith(_PREFIX) and name not in known and name not in _NOT_OURS:
@@ -248,10 +187,39 @@ def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
     return warnings
 
 
-def _source(environ: Mapping[str, str], name: str) -> str | None:
-    """The variable that has a setting, or names its file; None if it is not set."""
-    names = [name + _FILE, name] if name in _SECRETS else [name]
-    return next((it for it in names if environ.get(it, "").strip()), None)
+def _plugins(environ: Mapping[str, str], errors: list[str]) -> Plugins:
+    """The chosen plugins; if the choice is wrong that is an error, and all are read."""
+    try:
+        return find_plugins(environ.get(PLUGINS, ""))
+    except InvalidSettings as why:
+        errors += why.errors
+        return find_plugins("")
+
+
+def _parts(plugins: Plugins) -> list[SettingsPart]:
+    return [plugin.settings for plugin in plugins if plugin.settings is not None]
+
+
+def _given(
+    environ: Mapping[str, str],
+    readers: Mapping[str, Reader],
+    secrets: frozenset[str],
+    errors: list[str],
+) -> GivenSettings:
+    """Read the settings of one part; each that is wrong adds its line to the errors."""
+    values: dict[str, Any] = {}
+    wrong: set[str] = set()
+    for name, read in readers.items():
+        names = [name + _FILE, name] if name in secrets else [name]
+        source = next((it for it in names if environ.get(it, "").strip()), None)
+        if source is None:
+            continue
+        try:
+            values[name] = read(_raw(environ, name, source))
+        except ValueError as why:
+            wrong.add(name)
+            errors.append(f"{source} {why}")
+    return GivenSettings(values, frozenset(wrong))
 
 
 def _raw(environ: Mapping[str, str], name: str, source: str) -> str:
@@ -283,15 +251,6 @@ def _database_url(raw: str) -> str:
     return raw
 
 
-def _number(lowest: int, highest: int) -> Callable[[str], int]:
-    def read(raw: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", raw) or not lowest <= int(raw) <= highest:
-            raise ValueError(f"must be a whole number from {lowest} to {highest}")
-        return int(raw)
-
-    return read
-
-
 def _host(raw: str) -> str:
     """A host name, or an address as sockets want it: that of IPv6 without brackets."""
     if raw.startswith("[") or ":" in raw:
@@ -305,100 +264,10 @@ def _host(raw: str) -> str:
     return raw
 
 
-def _endpoint(raw: str) -> str:
-    why = check_endpoint(raw)
-    if why is not None:
-        raise ValueError(why)
-    return raw
-
-
-def _proxy(raw: str) -> str:
-    try:
-        parts = urlsplit(wire_endpoint(raw))
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(_PROXY_FORM) from None
-    if not host or parts.scheme != "http" or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(_PROXY_FORM)
-    if is_refused(host):
-        raise ValueError(REFUSED)
-    return raw
-
-
-def _text(raw: str) -> str:
-    if not raw.isprintable() or len(raw) > _MAX_TEXT:
-        raise ValueError(f"must have at most {_MAX_TEXT:,} printable characters")
-    return raw
-
-
-def _directory_errors(environ: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
-    """Errors in the directory's settings taken together; a wrong value has its own line."""
-    right = [name for name, (target, _) in _READERS.items() if target in values]
-
-    def is_missing(name: str) -> bool:
-        return name not in right and _source(environ, name) is None
-
-    errors = []
-    auth = [name for name in right if name == "POSSTREAM_API_AUTH"]
-    oauth = [name for name in right if name.startswith("POSSTREAM_API_OAUTH_")][:1]
-    missing = " and ".join(filter(is_missing, _OAUTH))
-    if oauth and missing:
-        errors.append(f"{oauth[0]} needs {missing} as well")
-    if oauth and auth:
-        errors.append(f"{auth[0]} and {oauth[0]} exclude each other")
-    if _CLIENT_KEY in right and is_missing(_CLIENT_CERTIFICATE):
-        errors.append(f"{_CLIENT_KEY} needs {_CLIENT_CERTIFICATE} as well")
-    if is_missing("POSSTREAM_API_ENDPOINT"):
-        shown = [*auth, *oauth, *(name for name in right if name == _CLIENT_CERTIFICATE)]
-        one_origin = "is sent to one origin only: set POSSTREAM_API_ENDPOINT as well"
-        errors += [f"{name} {one_origin}" for name in shown]
-    elif _in_clear(values.get("explicit_api_endpoint")):
-        must = "POSSTREAM_API_ENDPOINT must start with https://"
-        errors += [
-            f"{name} would cross the network in clear text: {must}" for name in (*auth, *oauth)
-        ]
-    if _in_clear(values.get("oauth_token_url")):
-        errors.append("POSSTREAM_API_OAUTH_TOKEN_URL must start with https://")
-    return errors + _tls_errors(values)
-
-
-def _in_clear(url: str | None) -> bool:
-    parts = urlsplit(url or "")
-    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
-
-
-def _tls_errors(values: Mapping[str, Any]) -> list[str]:
-    own = TlsFiles(None, values.get("api_client_cert_file"), values.get("api_client_key_file"))
-    errors = []
-    for name, files in (
-        ("POSSTREAM_API_CA_FILE", TlsFiles(values.get("api_ca_file"))),
-        (_CLIENT_CERTIFICATE, own),
-    ):
-        try:
-            if files != TlsFiles():
-                files.context(with_certificate=True)
-        except ValueError as why:
-            errors.append(f"{name} {why}")
-    return errors
-
-
 def _secret(raw: str) -> str:
     if len(raw) < 16:  # noqa: PLR2004
         raise ValueError("must have at least 16 characters")
     return raw
-
-
-def _switch(raw: str) -> bool:
-    if raw.lower() not in {"on", "off"}:
-        raise ValueError("must be on or off")
-    return raw.lower() == "on"
-
-
-def _switch_or_auto(raw: str) -> bool | None:
-    try:
-        return None if raw.lower() == "auto" else _switch(raw)
-    except ValueError:
-        raise ValueError("must be on, off or auto") from None
 
 
 def is_loopback(host: str) -> bool:
@@ -435,36 +304,23 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 #: name -> (field, how to read it). Also the list of names that exist.
-_READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+_READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "POSSTREAM_BROKER": ("broker", _broker),
     "POSSTREAM_DATABASE_URL": ("explicit_database_url", _database_url),
     "POSSTREAM_DATADIR": ("datadir", Path),
     "POSSTREAM_WEB_HOST": ("web_host", _host),
-    "POSSTREAM_WEB_PORT": ("web_port", _number(1, 65_535)),
-    "POSSTREAM_WEB_CONNECTIONS": ("web_connections", _number(10, 100_000)),
-    "POSSTREAM_WEB_CONNECTIONS_BY_ADDRESS": ("web_connections_by_address", _number(10, 100_000)),
-    "POSSTREAM_LOOKUPS_PER_MINUTE": ("lookups_per_minute", _number(1, 1_000_000)),
-    "POSSTREAM_MOCK_DIRECTORY": ("mock_directory", _switch_or_auto),
-    "POSSTREAM_DEV_BROKER_PORT": ("dev_broker_port", _number(1, 65_535)),
-    "POSSTREAM_TOPIC_PARTITIONS": ("topic_partitions", _number(1, 1000)),
-    "POSSTREAM_TOPIC_REPLICATION": ("topic_replication", _number(1, 32)),
+    "POSSTREAM_WEB_PORT": ("web_port", number(1, 65_535)),
+    "POSSTREAM_WEB_CONNECTIONS": ("web_connections", number(10, 100_000)),
+    "POSSTREAM_WEB_CONNECTIONS_BY_ADDRESS": ("web_connections_by_address", number(10, 100_000)),
+    "POSSTREAM_LOOKUPS_PER_MINUTE": ("lookups_per_minute", number(1, 1_000_000)),
+    "POSSTREAM_DEV_BROKER_PORT": ("dev_broker_port", number(1, 65_535)),
+    "POSSTREAM_TOPIC_PARTITIONS": ("topic_partitions", number(1, 1000)),
+    "POSSTREAM_TOPIC_REPLICATION": ("topic_replication", number(1, 32)),
     "POSSTREAM_API_KEY": ("api_key", _secret),
     "POSSTREAM_API_KEYS": ("named_keys", read_access_keys),
-    "POSSTREAM_API_ENDPOINT": ("explicit_api_endpoint", _endpoint),
-    "POSSTREAM_API_AUTH": ("api_auth", read_authorization),
-    "POSSTREAM_API_OAUTH_TOKEN_URL": ("oauth_token_url", _endpoint),
-    "POSSTREAM_API_OAUTH_CLIENT_ID": ("oauth_client_id", _text),
-    "POSSTREAM_API_OAUTH_CLIENT_SECRET": ("oauth_client_secret", _text),
-    "POSSTREAM_API_OAUTH_SCOPE": ("oauth_scope", _text),
-    "POSSTREAM_API_PROXY": ("api_proxy", _proxy),
-    "POSSTREAM_API_CA_FILE": ("api_ca_file", Path),
-    _CLIENT_CERTIFICATE: ("api_client_cert_file", Path),
-    _CLIENT_KEY: ("api_client_key_file", Path),
-    "POSSTREAM_API_EMPTY_MEANS_UNKNOWN": ("empty_means_unknown", _switch),
-    "POSSTREAM_API_MAPPING": ("api_mapping", ResponseMapping.parse),
-    "POSSTREAM_PAYMENT_CARD_GUARD": ("payment_card_guard", _switch),
-    "POSSTREAM_GRAPHQL_INTROSPECTION": ("graphql_introspection", _switch),
-    "POSSTREAM_REFRESH_AHEAD": ("refresh_ahead", _switch),
-    "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", _number(1, 1_000_000)),
-    "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", _number(6, 300)),
+    "POSSTREAM_PAYMENT_CARD_GUARD": ("payment_card_guard", switch),
+    "POSSTREAM_GRAPHQL_INTROSPECTION": ("graphql_introspection", switch),
+    "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", number(1, 1_000_000)),
+    "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", number(6, 300)),
+    "POSSTREAM_PROJECTION": ("projection", one_of(WORKER, ALONE)),
 }

@@ -6,12 +6,10 @@ recovery, and the changelog's retention does not reach into a worker's RocksDB.
 
 import contextlib
 import logging
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
-from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.errors import StorageFailed
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from tables.customer_cache import Stored, home
 from tables.freshness import (
@@ -69,20 +67,37 @@ class SweptCache(Protocol):
         ...
 
 
+class SweepMetrics(Protocol):
+    """What a sweep counts."""
+
+    #: Entries, estimated.
+    cache_entries: Any
+    #: Entries removed, by why.
+    cache_removed: Any
+
+
 class CacheSweeper:
-    """Goes round and round through the partitions of this worker, a batch at a time."""
+    """Goes round and round through the partitions of this worker, a batch at a time.
+
+    Args:
+        cache: what is swept.
+        windows: gives the windows in force.
+        clock: time.
+        metrics: what is counted.
+        batch: entries that are looked at in one sweep.
+    """
 
     def __init__(
         self,
         cache: SweptCache,
         *,
-        configuration: CurrentConfiguration,
+        windows: Callable[[], Windows],
         clock: Clock,
-        metrics: Metrics,
+        metrics: SweepMetrics,
         batch: int = BATCH,
     ) -> None:
         self._cache = cache
-        self._configuration = configuration
+        self._windows = windows
         self._clock = clock
         self._metrics = metrics
         self._batch = batch
@@ -114,7 +129,7 @@ class CacheSweeper:
         partition = self._cache.partition(number)
         try:
             entries = partition.entries(self._start, limit) or ()
-            now_ms, windows = self._clock.now_ms(), self._configuration.value.windows
+            now_ms, windows = self._clock.now_ms(), self._windows()
             for stored in entries:
                 why = self._why_removed(stored, now_ms, windows)
                 if why is not None and partition.remove(stored.identifier):

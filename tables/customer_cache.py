@@ -12,14 +12,9 @@ from typing import Any, Final
 
 from faust.types import TP
 
-from agents.customer_lookup.topics import (
-    CACHE_CHANGELOG,
-    CACHE_CHANGELOG_CONFIG,
-    CACHE_TABLE,
-    CUSTOMER_IDENTIFIED,
-)
 from posstream.kafka.partitioner import partition_of
 from posstream.streaming.co_partitioning import CoPartitioning
+from posstream.streaming.table_spec import TableSpec
 from tables.freshness import CacheEntry
 
 #: Layout version, 1 = known or 0 = unknown, fetched_at in ms; the customer's JSON follows.
@@ -71,16 +66,18 @@ class Stored:
 class CustomerCacheTable:
     """The table and its partitions. One per app."""
 
-    def __init__(self, app: Any, *, partitions: int) -> None:
+    def __init__(self, app: Any, spec: TableSpec, *, partitions: int) -> None:
         self.partitions = partitions
-        self.co_partitioning = CoPartitioning(app, partitions=partitions)
+        self.co_partitioning = CoPartitioning(app, spec, partitions=partitions)
+        self.source = spec.co_partitioned[0]
+        self._changelog = spec.changelog.name
         self._app = app
         self.table = app.Table(
-            CACHE_TABLE,
+            spec.name,
             key_type=bytes,
             value_type=bytes,
             partitions=partitions,
-            extra_topic_configs=dict(CACHE_CHANGELOG_CONFIG),
+            extra_topic_configs=spec.changelog.config,
             recovery_buffer_size=_REPLAY_BUFFER,
             # At once: a copy that waits for more is lost with its worker.
             standby_buffer_size=1,
@@ -105,7 +102,7 @@ class CustomerCacheTable:
     def owns(self, number: int) -> bool:
         """Whether this worker may touch a partition: an open store holds a lock on its files."""
         self._app.pulse.check()
-        return bool(self.table.is_assigned(CACHE_CHANGELOG, number))
+        return bool(self.table.is_assigned(self._changelog, number))
 
     async def flush(self) -> None:
         """Wait until the broker has every change that was made: Faust writes them in its time."""
@@ -124,7 +121,7 @@ class CachePartition:
         self._cache = cache
         self._table = cache.table
         self._number = number
-        self._source = TP(CUSTOMER_IDENTIFIED, number)
+        self._source = TP(cache.source, number)
 
     @property
     def at_hand(self) -> bool:

@@ -1,6 +1,7 @@
 """Who may send a request: a key, a session's cookie, or anybody on this machine."""
 
 import hmac
+from collections.abc import Set as AbstractSet
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -76,7 +77,7 @@ async def same_origin_only(request: web.Request, handler: Handler) -> web.Stream
 
 
 def access_required(
-    sessions: Sessions, doorkeeper: Doorkeeper, *, public: frozenset[str]
+    sessions: Sessions, doorkeeper: Doorkeeper, *, public: AbstractSet[str]
 ) -> Middleware:
     """A middleware that asks for `Authorization: Bearer KEY` or the cookie of a session.
 

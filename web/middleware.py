@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from posstream.domain.errors import DatabaseAway, ReadModelBusy
+from posstream.plugins.status import PluginUnavailable
 from web.access import is_https, route_of
 from web.json_answer import error_answer
 
@@ -59,7 +60,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _http_error(answer)
     except web.RequestPayloadError:
         return error_answer(400, "BAD_REQUEST", UNREADABLE_BODY)
-    except (ReadModelBusy, DatabaseAway) as why:
+    except (ReadModelBusy, DatabaseAway, PluginUnavailable) as why:
         return _unavailable(request, why)
     except Exception as why:
         if isinstance(why, ConnectionError) and request.transport is None:
@@ -85,9 +86,13 @@ def new_reference() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def _unavailable(request: web.Request, why: ReadModelBusy | DatabaseAway) -> web.Response:
+def _unavailable(
+    request: web.Request, why: ReadModelBusy | DatabaseAway | PluginUnavailable
+) -> web.Response:
     if isinstance(why, ReadModelBusy):
         return error_answer(503, "BUSY", str(why))
+    if isinstance(why, PluginUnavailable):
+        return error_answer(503, why.code, str(why))
     logger.warning("%s: the database is away: %s", route_of(request), why)
     return error_answer(503, "DATABASE_AWAY", AWAY)
 

@@ -7,13 +7,13 @@ one sealed.
 
 import base64
 import binascii
-import hashlib
 import hmac
 from collections.abc import Iterable
 from typing import Final
 
 from posstream.domain.access_key import AccessKey
 from posstream.domain.masking import is_personal
+from web.slow_key import slow_key
 
 #: A sealed reference starts with it.
 MARK: Final = "~"
@@ -36,13 +36,11 @@ class References:
 
     @classmethod
     def of_keys(cls, keys: Iterable[AccessKey]) -> "References":
-        """References that every worker with the same keys reads; derived slowly (RFC 7914)."""
+        """References that every worker with the same keys reads."""
         secrets = "\n".join(sorted(key.secret for key in keys)).encode()
         if not secrets:
             return cls(b"")  # without keys everybody may see everything
-        return cls(
-            hashlib.scrypt(secrets, salt=b"posstream reference", n=2**14, r=8, p=1, dklen=32)
-        )
+        return cls(slow_key(secrets, purpose=b"posstream reference", length=32))
 
     def of(self, an_id: str) -> str:
         """The reference of an id that anybody may see."""

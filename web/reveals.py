@@ -1,19 +1,13 @@
 """Identifiers on their way out: masked, or in full for whoever may see them, and counted."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from agents.customer_lookup.timeline import Entry
 from posstream.domain.masking import is_personal, mask_identifier
 from posstream.domain.printable import printable
 from posstream.domain.roles import Caller, Role
 from posstream.json.sent_number import SentNumber
 from web import audit
-
-#: The keys of our records under which identifiers stand, or what the directory wrote.
-_OF_RECORDS: Final = frozenset(
-    {"email", "phone", "identifier", "identifiers", "customer_identifier", "response_data"}
-)
 
 
 class Reveals:
@@ -60,24 +54,6 @@ class Reveals:
             return _masked(value, names)
         self._count += bool(value)
         return value
-
-    def show_record(self, value: Any) -> Any:
-        """A record of ours as this caller may see it."""
-        return self.show_document(value, names=_OF_RECORDS)
-
-    def show_detail(self, entry: Entry) -> list[tuple[str, str]]:
-        """The details of a step as this caller may see them.
-
-        The timeline masks for the log, which shows more than a viewer sees and less than others.
-        """
-        shown = {} if entry.identifier is None else {"identifier": self.show(entry.identifier)}
-        return [
-            (
-                name,
-                self.show_customer_id(value) if name == "customer id" else shown.get(name, value),
-            )
-            for name, value in entry.detail
-        ]
 
     def log(self, where: str) -> None:
         """Write one line if anything was shown in full; call it once the answer is made.

@@ -1,36 +1,31 @@
 """The web view's wiring: routes and middlewares in one application, and the server that runs it."""
 
-import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
-from agents.customer_lookup.answer_feed import AnswerFeed
-from agents.customer_lookup.directory.mock import MOCK_PATHS, MockDirectory, points_at_mock
-from agents.customer_lookup.directory.trial import DirectoryTrial
-from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS, Sampler
-from agents.customer_lookup.ports import ReadModel
-from posstream.configuration.editing import LiveConfiguration
-from posstream.dead_letters.ports import DeadLetterBox
+from posstream.configuration.configurations import Configurations
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.domain.errors import StartRefused
 from posstream.forgetting.forgetting import CustomerForgetting
-from posstream.kafka.record import EventPublisher
 from posstream.metrics import Metrics
-from posstream.resilience.breaker import Breaker
+from posstream.plugin import Plugin
+from posstream.plugins.status import PluginStatus
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.settings import Settings, is_loopback, without_brackets
 from posstream.startup.open_files import raise_open_files
+from posstream.startup.port_in_use import no_port
 from web.access import access_required, known_host_required, same_origin_only
 from web.asyncapi import asyncapi_routes
 from web.connections import ConnectionLimits, Connections
-from web.console.routes import console_routes
+from web.console.live import BEAT_SECONDS, LivePages
+from web.console.routes import make_console
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import Executor
 from web.graphql.graphiql import GraphiQL
 from web.graphql.patience import QUERY_SECONDS
-from web.graphql.schema import build_schema
 from web.graphql.streams import MAX_STREAMS, OpenStreams
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
 from web.guessing import Doorkeeper, LookupBudget
@@ -38,43 +33,66 @@ from web.health import Health, health_routes
 from web.login import LOGIN_PATH, Login
 from web.metrics import metrics_routes
 from web.middleware import add_safe_headers, errors_as_json
+from web.plugin_parts import plugin_parts
 from web.references import References
 from web.runner import PlainRunner
 from web.session import Sessions
 
-#: Route patterns that need no API key: probes cannot carry one, and the worker's own lookups
-#: call the mock as they call any directory.
-_PUBLIC: Final = frozenset({"/health/live", "/health/ready", LOGIN_PATH, *MOCK_PATHS})
 #: Whether the application asks for a key.
 _KEYED: Final = web.AppKey("keyed", bool)
 _CONNECTIONS: Final = web.AppKey("connections", Connections)
 
 
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What answers, and what it has to leave out."""
+
+    application: web.Application
+    #: Plugins whose part of GraphQL or of the console cannot be made, each with the reason.
+    failures: Mapping[str, str]
+
+
 def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     *,
     settings: Settings,
-    read_model: ReadModel,
-    publisher: EventPublisher,
+    plugins: Sequence[Plugin],
+    statuses: Callable[[], Mapping[str, PluginStatus]],
     clock: Clock,
     health: Health,
     metrics: Metrics,
-    answers: AnswerFeed,
-    configuration: LiveConfiguration,
-    breaker: Callable[[], tuple[str, Breaker]],
+    configurations: Configurations,
     forgetting: CustomerForgetting,
     dead_letters: DeadLetterBox,
-    drills: OutageDrills,
-    directory_trial: DirectoryTrial,
     graphiql: GraphiQL | None = None,
     query_seconds: float = QUERY_SECONDS,
-    sample_seconds: float = SAMPLE_SECONDS,
-) -> web.Application:
-    """The application of one worker. It opens nothing and owns none of what it is given."""
+    beat_seconds: float = BEAT_SECONDS,
+) -> Web:
+    """The application of one worker. It opens nothing and owns none of what it is given.
+
+    Args:
+        settings: of the worker.
+        plugins: those that bring parts.
+        statuses: how each plugin is now, by its name; those that could not be loaded, too.
+        clock: time.
+        health: what `/health/` says.
+        metrics: what `/metrics` says.
+        configurations: the live configuration of each plugin that has one, by its name.
+        forgetting: erases customers.
+        dead_letters: what could not be read.
+        graphiql: the editor at `/graphql/`; None = a plain page.
+        query_seconds: how long a query may take.
+        beat_seconds: between two looks at what open pages show.
+
+    Raises:
+        StartRefused: if two plugins claim one field or one page; both are named.
+    """
     keys = settings.access_keys
     sessions = Sessions(keys, clock)
     doorkeeper = Doorkeeper(sessions, clock, metrics)
+    #: Route patterns that need no API key: probes cannot carry one.
+    public = {"/health/live", "/health/ready", LOGIN_PATH}
     guard = (
-        access_required(sessions, doorkeeper, public=_PUBLIC)
+        access_required(sessions, doorkeeper, public=public)
         if keys
         else known_host_required(settings.web_host)
     )
@@ -94,49 +112,44 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     # Streams give way to nobody, so they may not take every place.
     streams = OpenStreams(metrics, most=min(MAX_STREAMS, settings.web_connections // 2))
     application.on_shutdown.append(streams.end)
-    sampler = Sampler(metrics, clock, sample_seconds=sample_seconds)
-    application.cleanup_ctx.append(sampler.run)
-    ports = GraphQLContext(
-        read_model=read_model,
-        publisher=publisher,
+    live = LivePages(streams, beat_seconds=beat_seconds)
+    application.cleanup_ctx.append(live.run)
+    context = GraphQLContext(
         clock=clock,
         card_guard=settings.payment_card_guard,
         partitions=settings.topic_partitions,
-        configuration=configuration,
-        breaker=breaker,
+        plugins=statuses,
+        configurations=configurations,
         forgetting=forgetting,
         dead_letters=dead_letters,
-        answers=answers,
-        drills=drills,
-        directory_trial=directory_trial,
         budget=LookupBudget(clock, metrics, per_minute=settings.lookups_per_minute),
         references=References.of_keys(keys),
     )
+    parts = plugin_parts(plugins)
     view = GraphQLView(
         Executor(
-            build_schema(),
+            parts.schema,
             introspection=settings.graphql_introspection,
             query_seconds=query_seconds,
         ),
-        ports,
+        context,
         streams,
         graphiql=graphiql,
+        examples=parts.schema.examples,
+    )
+    console = make_console(
+        plugins, parts.pages, context=context, settings=settings, metrics=metrics, live=live
     )
     application.add_routes([*view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
-    application.add_routes(asyncapi_routes())
-    application.add_routes(console_routes(ports, metrics, streams, sampler))
+    application.add_routes(asyncapi_routes(plugins))
+    application.add_routes(console.routes)
+    for route in application.add_routes(console.public_routes):
+        if route.resource is not None:
+            public.add(route.resource.canonical)
     if keys:
         application.add_routes(Login(sessions, doorkeeper).routes())
-
-    def mock_is_on() -> bool:
-        if settings.mock_directory is not None:
-            return settings.mock_directory
-        return points_at_mock(configuration.current.value.api_endpoint, settings.web_port)
-
-    mock = MockDirectory(is_on=mock_is_on, card_guard=settings.payment_card_guard)
-    application.add_routes(mock.routes())
-    return application
+    return Web(application, {**parts.failures, **console.failures})
 
 
 class WebServer:
@@ -206,17 +219,3 @@ class WebServer:
         """Stop listening and give open requests a moment; more than once is fine."""
         self._connections.stop()
         await self._runner.cleanup()
-
-
-def no_port(host: str, port: int, why: OSError) -> str:
-    """The sentence for an address that cannot be listened on."""
-    if why.errno == errno.EADDRINUSE:
-        return (
-            f"port {port} on {host} is in use: stop the program that has it or set "
-            "POSSTREAM_WEB_PORT"
-        )
-    name = errno.errorcode.get(why.errno or 0, type(why).__name__)
-    return (
-        f"cannot listen on port {port} of {host} ({name}: {why.strerror}): "
-        "set POSSTREAM_WEB_HOST and POSSTREAM_WEB_PORT"
-    )

@@ -7,7 +7,6 @@ sessions along.
 """
 
 import base64
-import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from typing import Final
 from posstream.domain.access_key import AccessKey
 from posstream.domain.roles import Caller
 from posstream.resilience.clock import Clock
+from web.slow_key import slow_key
 
 #: How long a session lasts: a shift and some.
 SESSION_SECONDS: Final = 12 * 3600
@@ -44,11 +44,9 @@ class _Signer:
 
     @classmethod
     def of(cls, key: AccessKey) -> "_Signer":
-        """Derived slowly (RFC 7914): a stolen cookie must be no way to try out keys offline."""
+        """What signs the sessions of a key."""
         secret = key.secret.encode()
-        derived = hashlib.scrypt(
-            secret, salt=b"posstream session", n=2**14, r=8, p=1, dklen=32 + _FINGERPRINT_BYTES
-        )
+        derived = slow_key(secret, purpose=b"posstream session", length=32 + _FINGERPRINT_BYTES)
         fingerprint = base64.urlsafe_b64encode(derived[32:]).decode()
         return cls(key.caller, secret, fingerprint, derived[:32])
 

@@ -11,20 +11,19 @@ from typing import Any, Final
 
 from faust.types import TP
 
-from agents.customer_lookup import events
 from agents.customer_lookup.answers import Identification, LookupAnswer
 from agents.customer_lookup.at_once import AtOnce, reason
+from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.lookup import Answered, CustomerLookup
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, REKEYED
-from posstream.dead_letters.setting_aside import DeadLetters
-from posstream.domain.errors import UnreadableEvent
+from posstream.domain.errors import Stalled
 from posstream.kafka.record import EventPublisher, Record
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from posstream.resilience.turns import Turn, Turns
-from posstream.streaming.failures import Fails, Failures
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.lists.outbox import Outbox
+from posstream.streaming.stall import STALLED_SECONDS
 from tables.customer_cache import CustomerCacheTable
 
 
@@ -42,11 +41,9 @@ class CustomerLookupAgent:
         cache: CustomerCacheTable,
         publisher: EventPublisher,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         partitions: int,
         card_guard: bool,
-        dead_letters: DeadLetters,
-        fails: Fails | None = None,
     ) -> None:
         self._app = app
         self._lookup = lookup
@@ -54,8 +51,6 @@ class CustomerLookupAgent:
         self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
-        self._dead_letters = dead_letters
-        self._failures = Failures(app, fails)
         metrics.events_in_flight.set_function(lambda: app.lanes.open)
         metrics.commit_age_seconds.set_function(app.lanes.commit_age_seconds)
         self._turns = Turns()
@@ -71,6 +66,11 @@ class CustomerLookupAgent:
         self._tasks: set[asyncio.Task[None]] = set()
         app.answer_lists((CUSTOMER_IDENTIFIED, REKEYED), self)
 
+    async def watch_commits(self) -> None:
+        """Crash the app if events wait for longer than any may take, and nothing is committed."""
+        if self._app.lanes.commit_age_seconds() > STALLED_SECONDS:
+            await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
+
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox
     ) -> Iterable[tuple[Any, Identification | Exception]]:
@@ -79,10 +79,8 @@ class CustomerLookupAgent:
 
     def begin(self, event: Event, what: Identification | Exception) -> None:
         """Begin with an event that was not answered at once; see `lanes.Answering`."""
-        if isinstance(what, UnreadableEvent):
-            self._spawn(event, self._set_aside(event, what))
-        elif isinstance(what, Exception):
-            self._spawn(event, self._fail(event, what))
+        if isinstance(what, Exception):
+            self._spawn(event, self._give_up(event, what))
         else:
             # The turn is taken now, so that no later event is answered before this one.
             turn = self._turns.take(what.identifier)
@@ -92,7 +90,7 @@ class CustomerLookupAgent:
     def _answered(self, answer: LookupAnswer, event: Event) -> Record:
         seconds = self._clock.monotonic() - event.arrived_at
         self._metrics.answered(answer.source, reason(answer), seconds)
-        return events.answered(answer, self._clock.now_ms())
+        return answered(answer, self._clock.now_ms())
 
     async def _miss(
         self, event: Event, asked: Identification, turn: Turn, consumed_at: float
@@ -117,12 +115,9 @@ class CustomerLookupAgent:
             await audited
         event.finish()
 
-    async def _set_aside(self, event: Event, why: UnreadableEvent) -> None:
-        await self._dead_letters.set_aside(event, why)
-        event.finish()
-
-    async def _fail(self, event: Event, why: Exception) -> None:
-        if await self._failures.take(event, why):
+    async def _give_up(self, event: Event, why: Exception) -> None:
+        """Make a dead letter of an event; if the app stops instead, the event comes again."""
+        if await self._app.failures.is_set_aside(event, why):
             event.finish()
 
     def _spawn(self, event: Event, work: Coroutine[Any, Any, None]) -> None:
@@ -134,4 +129,4 @@ class CustomerLookupAgent:
         try:
             await work
         except Exception as why:  # noqa: BLE001 - nobody awaits this task
-            await self._fail(event, why)
+            await self._give_up(event, why)

@@ -5,18 +5,18 @@ Without Faust: an agent would read them for nobody, too, and start where it was 
 """
 
 import asyncio
-from collections.abc import Sequence
 
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED
-from posstream.kafka.groupless_reader import GrouplessReader
+from posstream.kafka.connection import Brokers
+from posstream.kafka.reader import GrouplessReader
 from posstream.resilience.tasks import stop_task
 
 
 class AnswerReader:
     """Reads while somebody wants the answers, from the moment at which they do."""
 
-    def __init__(self, servers: Sequence[str], feed: AnswerFeed) -> None:
+    def __init__(self, servers: Brokers, feed: AnswerFeed) -> None:
         self._reader = GrouplessReader(servers, CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)
         self._feed = feed
         self._fetch_wait_ms = 0

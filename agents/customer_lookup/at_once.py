@@ -7,10 +7,13 @@ from typing import Any, Final
 
 from faust.types import TP
 
-from agents.customer_lookup import events
 from agents.customer_lookup.answers import Identification, LookupAnswer, LookupFailed, Source
+from agents.customer_lookup.events.reading import read_identification
+from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
+from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.hits import FreshHits
 from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import (
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_IDENTIFIED,
@@ -18,9 +21,8 @@ from agents.customer_lookup.topics import (
     REKEYED,
 )
 from posstream.kafka.record import Record
-from posstream.metrics import Metrics
+from posstream.plugins.failures import MACHINERY
 from posstream.resilience.clock import Clock
-from posstream.streaming.failures import MACHINERY
 from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import CustomerCacheTable, home
 
@@ -41,7 +43,7 @@ class AtOnce:
         lookup: CustomerLookup,
         cache: CustomerCacheTable,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         partitions: int,
         card_guard: bool,
         turns: Container[str],
@@ -83,7 +85,7 @@ class AtOnce:
             elif isinstance(outcome, Record):
                 outbox.add(outcome)
             else:
-                outbox.add(events.answered(outcome, self._clock.now_ms()))
+                outbox.add(answered(outcome, self._clock.now_ms()))
                 counts[outcome.source, reason(outcome)] += 1
         if fresh_hits:
             counts[Source.CACHE, "NONE"] += fresh_hits
@@ -113,8 +115,8 @@ class AtOnce:
 
     def _read(self, tp: TP, record: Any) -> Identification:
         if tp.topic == REKEYED:
-            return events.read_rekeyed(record.value)
-        return events.read_identification(
+            return read_rekeyed(record.value)
+        return read_identification(
             record.value,
             topic=tp.topic,
             partition=tp.partition,
@@ -155,7 +157,7 @@ class AtOnce:
             return None if asked.identifier in self._turns else refusal
         at_home = home(asked.identifier, self._partitions)
         if not stays(at_home):
-            return events.rekeyed(self._taken(asked, arrived_at), at_home)
+            return rekeyed(self._taken(asked, arrived_at), at_home)
         if asked.identifier in self._turns:
             return None
         return self._lookup.at_once(asked, self._cache.holder(asked.identifier))

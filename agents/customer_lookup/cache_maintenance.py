@@ -3,10 +3,9 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
-from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
@@ -17,9 +16,10 @@ from agents.customer_lookup.cache_commands import (
     Refresh,
     Replace,
 )
+from agents.customer_lookup.events.commands import commanded, read_cache_command
 from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CACHE_COMMANDS
-from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.forgetting.marks import (
     Forgotten,
     subject_of_customer,
@@ -27,9 +27,8 @@ from posstream.forgetting.marks import (
 )
 from posstream.forgetting.record import forgotten
 from posstream.kafka.record import EventPublisher, Record
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
-from posstream.streaming.one_by_one import OneByOne
+from posstream.streaming.one_by_one import is_current
 from tables.customer_cache import CachePartition, CustomerCacheTable, home
 
 log = logging.getLogger(__name__)
@@ -51,33 +50,25 @@ class CacheMaintenanceAgent:
         lookup: CustomerLookup,
         publisher: EventPublisher,
         clock: Clock,
-        metrics: Metrics,
-        dead_letters: DeadLetters,
+        metrics: LookupMetrics,
     ) -> None:
         self._cache = cache
         self._lookup = lookup
         self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
-        self._one_by_one = OneByOne(app, dead_letters)
-        source = app.raw_topic(CACHE_COMMANDS)
-        self.actor = app.agent(source, name="agents.cache_maintenance")(self._consume)
-
-    async def _consume(self, stream: Any) -> None:
-        await self.consume(stream.noack().events())
-
-    async def consume(self, arriving: AsyncIterable[Any]) -> None:
-        """Do the commands in turn."""
-        await self._one_by_one.consume(arriving, self._handle)
+        self._app = app
+        # A command may wait for the very rebalance that would wait for it.
+        app.consume(CACHE_COMMANDS, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
         number = message.partition
-        command = events.read_cache_command(message.value)
+        command = read_cache_command(message.value)
         waits = False
         while not await self._flushed(command, number):
             # A command waits until its partition is recovered and not frozen: what it does to half
             # a store, or to entries that are being moved, would be lost.
-            if not self._one_by_one.is_current(message):
+            if not is_current(self._app, message):
                 return
             if not waits:
                 log.info("a cache command waits until cache partition %d can be written", number)
@@ -116,12 +107,12 @@ class CacheMaintenanceAgent:
         match command:
             case EvictPrefix(_, sent_to):
                 missed = number == 0 and 0 < sent_to < partitions
-                return events.commanded(command, partitions)[sent_to:] if missed else []
+                return commanded(command, partitions)[sent_to:] if missed else []
             case ForgetCustomer():  # names no cache entry: any partition will do
                 at_home = number % partitions
             case _:
                 at_home = home(command.identifier, partitions)
-        records = events.commanded(command, partitions) if at_home != number else []
+        records = commanded(command, partitions) if at_home != number else []
         return [dataclasses.replace(record, partition=at_home) for record in records]
 
     async def _do(self, command: CacheCommand, partition: CachePartition) -> bool:

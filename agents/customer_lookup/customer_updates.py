@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
@@ -13,14 +12,16 @@ from agents.customer_lookup.cache_commands import (
     Evict,
     Replace,
 )
-from agents.customer_lookup.ports import ReadModel
+from agents.customer_lookup.events.commands import commanded
+from agents.customer_lookup.events.reading import read_customer_update
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.topics import CUSTOMER_UPDATED
-from posstream.dead_letters.setting_aside import DeadLetters, place, timestamp_ms
+from posstream.dead_letters.setting_aside import place, timestamp_ms
 from posstream.json.writing import write_json
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.clock import Clock
 from posstream.resilience.retry import growing_pauses
-from posstream.streaming.one_by_one import OneByOne
+from posstream.streaming.one_by_one import is_current
 from tables.freshness import CacheEntry
 
 log = logging.getLogger(__name__)
@@ -33,10 +34,9 @@ class CustomerUpdatesAgent:
         self,
         app: Any,
         *,
-        read_model: ReadModel,
+        read_model: SqlReadModel,
         publisher: EventPublisher,
         clock: Clock,
-        dead_letters: DeadLetters,
         partitions: int,
         card_guard: bool,
         country_code: Callable[[], str | None] = lambda: None,
@@ -47,19 +47,12 @@ class CustomerUpdatesAgent:
         self._partitions = partitions
         self._card_guard = card_guard
         self._country_code = country_code
-        self._one_by_one = OneByOne(app, dead_letters)
-        source = app.raw_topic(CUSTOMER_UPDATED)
-        self.actor = app.agent(source, name="agents.customer_updates")(self._consume)
-
-    async def _consume(self, stream: Any) -> None:
-        await self.consume(stream.noack().events())
-
-    async def consume(self, arriving: AsyncIterable[Any]) -> None:
-        """Pass the news on in turn."""
-        await self._one_by_one.consume(arriving, self._handle)
+        self._app = app
+        # It waits for the database as long as it takes, and tills must not wait as well.
+        app.consume(CUSTOMER_UPDATED, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
-        update = events.read_customer_update(
+        update = read_customer_update(
             message.value,
             timestamp_ms=timestamp_ms(message),
             card_guard=self._card_guard,
@@ -74,7 +67,7 @@ class CustomerUpdatesAgent:
         acknowledged = [
             await self._publisher.send(record)
             for identifier in identifiers
-            for record in events.commanded(self._command(update, identifier), self._partitions)
+            for record in commanded(self._command(update, identifier), self._partitions)
         ]
         for each in acknowledged:
             await each
@@ -82,7 +75,7 @@ class CustomerUpdatesAgent:
     async def _identifiers(self, update: CustomerUpdate, message: Any) -> Sequence[str]:
         """The given identifier and all known ones of the customer; none after a rebalance."""
         for pause in growing_pauses():
-            if not self._one_by_one.is_current(message):
+            if not is_current(self._app, message):
                 break
             try:
                 return await self._known(update)

@@ -8,16 +8,16 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agents.customer_lookup import events
 from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Identification, Reason
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
+from agents.customer_lookup.events.writing import attempted
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
 from posstream.domain.customer import TIERS
 from posstream.domain.errors import StorageFailed
 from posstream.json.writing import write_json
 from posstream.kafka.record import EventPublisher
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight, SingleFlight
 from tables.freshness import CacheEntry
@@ -36,7 +36,12 @@ class Fetching:
     """Fetches customers, each identifier once at a time (single flight). One per app."""
 
     def __init__(
-        self, *, call: DirectoryCall, publisher: EventPublisher, clock: Clock, metrics: Metrics
+        self,
+        *,
+        call: DirectoryCall,
+        publisher: EventPublisher,
+        clock: Clock,
+        metrics: LookupMetrics,
     ) -> None:
         self._call = call
         self._publisher = publisher
@@ -52,7 +57,7 @@ class Fetching:
         self,
         asked: Identification,
         cache: CustomerCache,
-        current: Callable[[], PluginConfiguration],
+        current: Callable[[], LookupConfiguration],
     ) -> tuple[Flight[Fetched], bool]:
         """Join the call for an identifier, or start one if none is under way.
 
@@ -74,7 +79,7 @@ class Fetching:
         self,
         asked: Identification,
         cache: CustomerCache,
-        current: Callable[[], PluginConfiguration],
+        current: Callable[[], LookupConfiguration],
         ended: Callable[[bool], None] = lambda _: None,
     ) -> None:
         """Make a call that no event waits for, unless one runs; calls for events go first.
@@ -120,14 +125,14 @@ class Fetching:
         self,
         asked: Identification,
         cache: CustomerCache,
-        current: Callable[[], PluginConfiguration],
+        current: Callable[[], LookupConfiguration],
         flight: Flight[Fetched],
         started_at_ms: int,
     ) -> Fetched:
         audited: list[Awaitable[None]] = []
 
         async def noted(attempt: Attempt) -> None:
-            record = events.attempted(
+            record = attempted(
                 asked,
                 attempt,
                 flight.waiters,

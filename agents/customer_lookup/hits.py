@@ -15,7 +15,7 @@ import msgspec
 import orjson
 from murmurhash2 import murmurhash2
 
-from agents.customer_lookup.events import SOURCE
+from agents.customer_lookup.events.writing import SOURCE
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
 from posstream.domain import times
@@ -23,8 +23,8 @@ from posstream.domain.identifier import IdentifierKind, normal_for
 from posstream.domain.payment_card import may_hold_payment_card
 from posstream.domain.times import clamp_ms, iso_utc_ms
 from posstream.events.envelope import FIRST_WRITTEN, ce_headers
+from posstream.events.fields import MAX_ID_LENGTH
 from posstream.events.ids import derived_bytes
-from posstream.events.reading import MAX_ID_LENGTH
 from posstream.kafka.partitioner import POSITIVE, SEED
 from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import HEADER, KNOWN

@@ -14,15 +14,15 @@ from agents.customer_lookup.answers import (
     Reason,
     Source,
 )
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall, overloaded
 from agents.customer_lookup.fetching import Fetched, Fetching
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
 from agents.customer_lookup.refreshing import Refreshing
 from agents.customer_lookup.terminal_answers import failed, of_entry
 from posstream.configuration.current import CurrentConfiguration
 from posstream.kafka.record import EventPublisher
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight
@@ -44,10 +44,10 @@ class CustomerLookup:
         self,
         *,
         call: DirectoryCall,
-        configuration: CurrentConfiguration,
+        configuration: CurrentConfiguration[LookupConfiguration],
         publisher: EventPublisher,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         refresh_ahead: bool = True,
     ) -> None:
         self._call = call
@@ -66,10 +66,9 @@ class CustomerLookup:
         self.refresh = self._refreshing.by_command
 
     @property
-    def plan(self) -> PluginConfiguration:
+    def plan(self) -> LookupConfiguration:
         """The configuration in force."""
-        plan: PluginConfiguration = self._configuration.value
-        return plan
+        return self._configuration.value
 
     def refuse(self, asked: Identification) -> LookupAnswer | None:
         """The answer to a refused identifier or while the plugin is off; None for all others."""

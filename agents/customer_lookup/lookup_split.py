@@ -33,6 +33,11 @@ class LookupSplit:
         """The share that was spared a call because the cache was fresh; None without lookups."""
         return self.hits / self.lookups if self.lookups else None
 
+    @property
+    def failed_ratio(self) -> float | None:
+        """The share without a customer who exists; None without lookups."""
+        return self.failed / self.lookups if self.lookups else None
+
 
 def split(answers: Mapping[tuple[str | None, str | None], int]) -> LookupSplit:
     """Sort answers.

@@ -1,18 +1,19 @@
 """Fetches cache entries anew before anybody waits for them: ahead of their end, or by a command."""
 
-import dataclasses
 from typing import Final
 from zlib import crc32
 
+from msgspec import structs
+
 from agents.customer_lookup.answers import Identification
 from agents.customer_lookup.cache_commands import Refresh
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.fetching import Fetching
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.identifier import known
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from tables.freshness import CacheEntry, refresh_due
 
@@ -29,9 +30,9 @@ class Refreshing:
         fetching: Fetching,
         *,
         call: DirectoryCall,
-        configuration: CurrentConfiguration,
+        configuration: CurrentConfiguration[LookupConfiguration],
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
     ) -> None:
         self._fetching = fetching
         self._call = call
@@ -46,7 +47,7 @@ class Refreshing:
 
         One attempt, and only while the directory has room.
         """
-        plan: PluginConfiguration = self._configuration.value
+        plan: LookupConfiguration = self._configuration.value
         jitter = (crc32(asked.identifier.encode()) ^ entry.fetched_at_ms) % 1000 / 1000
         if not refresh_due(entry, self._clock.now_ms(), plan.windows, jitter):
             return
@@ -57,15 +58,15 @@ class Refreshing:
         ):
             return
         if not self._call.idle(plan):
-            self._metrics.refreshes.labels("skipped").inc()
+            self._metrics.refreshes_ahead.labels("skipped").inc()
             return
 
-        def once() -> PluginConfiguration:
-            current: PluginConfiguration = self._configuration.value
-            return dataclasses.replace(current, retry_attempts=1)
+        def once() -> LookupConfiguration:
+            current: LookupConfiguration = self._configuration.value
+            return structs.replace(current, retry_attempts=1)
 
         def ended(brought: bool) -> None:  # noqa: FBT001 - called by position
-            self._metrics.refreshes.labels("refreshed" if brought else "failed").inc()
+            self._metrics.refreshes_ahead.labels("refreshed" if brought else "failed").inc()
             if not brought:
                 self._leave_alone(identifier)
 
@@ -73,7 +74,7 @@ class Refreshing:
 
     def by_command(self, command: Refresh, cache: CustomerCache) -> None:
         """Fetch an identifier anew, even if its entry is fresh; join a call that is under way."""
-        plan: PluginConfiguration = self._configuration.value
+        plan: LookupConfiguration = self._configuration.value
         found = known(command.identifier)
         if not plan.enabled or found is None:
             return

@@ -8,7 +8,7 @@ from agents.customer_lookup.answers import (
     Reason,
     Source,
 )
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from tables.freshness import CacheEntry, age_ms, fresh_until_ms
 
 
@@ -16,7 +16,7 @@ def failed(  # noqa: PLR0913 - an answer says all of this
     asked: Identification,
     reason: Reason,
     message: str,
-    plan: PluginConfiguration,
+    plan: LookupConfiguration,
     *,
     attempts: int = 0,
     duration_ms: int = 0,
@@ -38,7 +38,7 @@ def of_entry(  # noqa: PLR0913 - an answer says all of this
     asked: Identification,
     entry: CacheEntry,
     source: Source,
-    plan: PluginConfiguration,
+    plan: LookupConfiguration,
     now_ms: int,
     *,
     attempts: int = 0,

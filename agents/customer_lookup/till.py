@@ -6,7 +6,8 @@ GraphQL's mutations and the console's page *Try it* both speak through it.
 import uuid
 from dataclasses import dataclass
 
-from agents.customer_lookup.events import basket_started, identified
+from agents.customer_lookup.events.writing import basket_started, identified
+from agents.customer_lookup.graphql.ports import lookup_ports
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, IdentifierKind
 from posstream.domain.payment_card import holds_payment_card
@@ -25,28 +26,28 @@ class Outcome:
     error: Refused | None = None
 
 
-async def start_basket(ports: GraphQLContext, employee_id: int, terminal_id: str) -> Outcome:
+async def start_basket(context: GraphQLContext, employee_id: int, terminal_id: str) -> Outcome:
     """Write `basket-started` under a new basket id."""
-    if why := _unfit(ports, "terminalId", terminal_id):
+    if why := _unfit(context, "terminalId", terminal_id):
         return refused("INVALID_TERMINAL_ID", why)
     basket_id = f"basket_{uuid.uuid4().hex[:12]}"
-    record = basket_started(basket_id, employee_id, terminal_id, ports.clock.now_ms())
-    return await _published(ports, record, basket_id)
+    record = basket_started(basket_id, employee_id, terminal_id, context.clock.now_ms())
+    return await _published(context, record, basket_id)
 
 
 async def identify_customer(
-    ports: GraphQLContext, basket_id: str, scanned: str, kind: IdentifierKind | None = None
+    context: GraphQLContext, basket_id: str, scanned: str, kind: IdentifierKind | None = None
 ) -> Outcome:
     """Write `customer-identified` with the normalised identifier."""
-    if why := _unfit(ports, "basketId", basket_id):
+    if why := _unfit(context, "basketId", basket_id):
         return refused("INVALID_BASKET_ID", why)
-    found = ports.normalise(scanned, kind)
+    found = context.normalise(scanned, kind)
     if not isinstance(found, Identifier):
         return refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
-    if not ports.budget.allows(ports.caller, "identifyCustomer", scan=True):
+    if not context.budget.allows(context.caller, "identifyCustomer", scan=True):
         return refused("TOO_MANY_LOOKUPS", TOO_MANY_LOOKUPS)
-    record = identified(basket_id, found.value, ports.clock.now_ms(), kind=kind)
-    return await _published(ports, record)
+    record = identified(basket_id, found.value, context.clock.now_ms(), kind=kind)
+    return await _published(context, record)
 
 
 def refused(code: str, message: str) -> Outcome:
@@ -60,20 +61,20 @@ def unacknowledged() -> Outcome:
 
 
 async def _published(
-    ports: GraphQLContext, record: Record, basket_id: str | None = None
+    context: GraphQLContext, record: Record, basket_id: str | None = None
 ) -> Outcome:
     try:
-        await ports.publisher.publish(record)
+        await lookup_ports(context).publisher.publish(record)
     except PublishFailed:
         return unacknowledged()
     event_id = dict(record.headers)["ce_id"].decode()
     return Outcome(success=True, basket_id=basket_id, event_id=event_id)
 
 
-def _unfit(ports: GraphQLContext, name: str, text: str) -> str | None:
+def _unfit(context: GraphQLContext, name: str, text: str) -> str | None:
     """Why a text cannot be an id on a topic; None if it can."""
     if not is_sound(text):
         return f"{name} must be 1 to {MAX_TEXT} printable characters"
-    if ports.card_guard and holds_payment_card(text):
+    if context.card_guard and holds_payment_card(text):
         return f"{name} must hold no payment-card number"
     return None

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from agents.customer_lookup.answers import Reason, Source
-from agents.customer_lookup.ports import (
+from agents.customer_lookup.read_model.records import (
     AnswerRow,
     BasketHistory,
     BasketRow,

@@ -1,15 +1,14 @@
-"""Every topic of posstream, declared in one list. No I/O."""
+"""The topics of the customer lookup, declared in one list. No I/O."""
 
 from typing import Final
 
 from posstream.kafka.topics import (
     APP_ID,
-    CUSTOMER_FORGOTTEN,
     DAY_MS,
-    DEAD_LETTER_MAX_BYTES,
-    PLUGIN_CONFIGURATION,
     TopicSpec,
+    dead_letter_topic,
 )
+from tables.cache_spec import cache_spec
 
 CUSTOMER_IDENTIFIED: Final = "customer-identified"
 CUSTOMER_DATA_FETCHED: Final = "customer-data-fetched"
@@ -24,35 +23,20 @@ REKEYED: Final = f"{APP_ID}-customer-identified-rekeyed"
 CACHE_COMMANDS: Final = f"{APP_ID}-cache-commands"
 #: Internal: the newest outage drill, for every worker.
 OUTAGE_DRILLS: Final = f"{APP_ID}-outage-drills"
-CACHE_TABLE: Final = "customer-cache"
-CACHE_CHANGELOG: Final = f"{APP_ID}-{CACHE_TABLE}-changelog"
 
-#: What the read model is made of. The forgotten ones first: a replay then makes no row of them.
+#: What the plugin's SQL tables are made of, in the order of a replay.
 PROJECTED: Final = (
-    CUSTOMER_FORGOTTEN,
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_LOOKUP_FAILED,
     CUSTOMER_LOOKUP_LOGGED,
     BASKET_STARTED,
 )
 
-#: What the workers' group reads.
-CONSUMED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CUSTOMER_UPDATED, CACHE_COMMANDS, *PROJECTED)
+#: What its agents read.
+CONSUMED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CUSTOMER_UPDATED, CACHE_COMMANDS)
 
-#: Their agents wait for the database as long as it takes, and can do the same again without harm:
-#: no stop and no rebalance waits for them, for tills would wait as well.
-BEHIND_DATABASE: Final = frozenset({*PROJECTED, CUSTOMER_UPDATED})
-
-#: A day longer than the longest window (`configuration.MAX_TTL_SECONDS`): the broker may never
-#: drop an entry that could still be served.
-CACHE_RETENTION_MS: Final = 8 * DAY_MS
-
-
-_CHANGELOG: Final = TopicSpec(
-    CACHE_CHANGELOG, "identifier", "cache entry", CACHE_RETENTION_MS, "compact,delete"
-)
-#: The same for Faust, which would create the changelog if it were missing.
-CACHE_CHANGELOG_CONFIG: Final = _CHANGELOG.config
+#: An event's or a command's partition is its cache entry's partition.
+CACHE: Final = cache_spec(CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS)
 
 TOPICS: Final = (
     TopicSpec(CUSTOMER_IDENTIFIED, "anything", "CustomerIdentified", 7 * DAY_MS),
@@ -63,28 +47,11 @@ TOPICS: Final = (
     TopicSpec(BASKET_STARTED, "basket_id", "BasketStarted", 7 * DAY_MS),
     TopicSpec(CUSTOMER_UPDATED, "anything", "CustomerUpdated", 7 * DAY_MS),
     TopicSpec(CACHE_COMMANDS, "identifier", "CacheCommand (internal)", DAY_MS),
-    TopicSpec(CUSTOMER_FORGOTTEN, "subject", "CustomerForgotten (internal)", -1, "compact"),
-    TopicSpec(
-        PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
-    ),
     TopicSpec(OUTAGE_DRILLS, "fixed", "OutageDrill (internal)", -1, "compact", partitions=1),
-    TopicSpec(
-        DEAD_LETTERS,
-        "as received",
-        "as received",
-        30 * DAY_MS,
-        extra={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)},
-    ),
-    _CHANGELOG,
+    dead_letter_topic(DEAD_LETTERS),
 )
-
-#: Topics whose partitions must be as many as the cache's changelog: an event's or a
-#: command's partition is its cache entry's partition.
-CO_PARTITIONED: Final = (CUSTOMER_IDENTIFIED, REKEYED, CACHE_COMMANDS, CACHE_CHANGELOG)
 
 #: Topics that hold events of customers: nobody can take single ones out.
 HOLDING_CUSTOMERS: Final = tuple(
-    spec
-    for spec in TOPICS
-    if spec.name not in {BASKET_STARTED, PLUGIN_CONFIGURATION, OUTAGE_DRILLS, CUSTOMER_FORGOTTEN}
+    spec for spec in (*TOPICS, CACHE.changelog) if spec.name not in {BASKET_STARTED, OUTAGE_DRILLS}
 )

@@ -13,6 +13,7 @@ from benchmarks.posstream_worker import Posstream
 from benchmarks.progress import say
 from benchmarks.setting import Setting
 from benchmarks.stage import stage
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import upgrade
 from posstream.settings import Settings
@@ -64,7 +65,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 async def _fill(url: str) -> None:
     engine = create_engine(url)
-    await upgrade(engine)
+    await upgrade(engine, find_plugins())
     await fill(engine, CUSTOMERS)
     await engine.dispose()
 

@@ -23,6 +23,7 @@ from benchmarks.figures import figure, ratios, table
 from benchmarks.progress import say
 from benchmarks.setting import Setting
 from posstream.domain.times import iso_utc_ms
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.projection import ProjectedEvent
@@ -88,7 +89,7 @@ async def _database(folder: Path, server: str | None) -> AsyncIterator[AsyncEngi
 async def _opened(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
     try:
-        await upgrade(engine)
+        await upgrade(engine, find_plugins())
         yield engine
     finally:
         await engine.dispose()

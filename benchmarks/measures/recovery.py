@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import aiokafka
 
-from agents.customer_lookup import topics
 from benchmarks.figures import figure, ratios, table
 from benchmarks.posstream_worker import Posstream
 from benchmarks.progress import say
 from benchmarks.recovery import Start, started
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage, total
+from tables.cache_spec import CACHE_CHANGELOG
 from tests.integration.harness import Worker
 
 ENTRIES: Final = 100_000
@@ -50,7 +50,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 async def _read(on: Stage) -> float:
     """Seconds in which aiokafka reads the changelog into a dict."""
-    ends = on.ends(topics.CACHE_CHANGELOG)
+    ends = on.ends(CACHE_CHANGELOG)
     count = total(ends)
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=on.servers, group_id=None, auto_offset_reset="earliest"

@@ -1,40 +1,61 @@
 """`posstream check`: is everything there that a worker needs? Nothing is changed."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+import click
 
-from agents.customer_lookup.commands.check_directory import Line, check_directory
-from agents.customer_lookup.configuration import PLUGIN
-from posstream.configuration.store import SqlConfigurationStore
+from posstream.commands.running import read_settings, run
 from posstream.domain.errors import PosstreamError
-from posstream.read_model.asking import ask
-from posstream.read_model.engine import create_engine
+from posstream.plugin import CheckLine
+from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings, unknown_settings
-from posstream.startup.membership import Membership
-from posstream.startup.preflight import Passed, Start, outcomes
+
+
+@click.command("check")
+@click.option(
+    "--identifier",
+    default="+1234567890",
+    show_default=True,
+    help="The customer to ask the directory for, once.",
+)
+def command(identifier: str) -> None:
+    """Check settings, broker, read model and directory; change nothing.
+
+    Exits with 1 if a worker could not start or not answer.
+    """
+    run(check(read_settings(), identifier))
 
 
 async def check(settings: Settings, identifier: str) -> int:
-    """Print the outcome of each step of a start, and of one call to the directory.
+    """Print the outcome of each step of a start, and of each plugin's own check.
 
     Returns:
         0 if a worker could start and everything would answer it, 1 otherwise.
     """
-    passed = True
     for warning in unknown_settings():
         print(f"warning  {warning}")
-    async for good, line in _lines(settings, identifier):
+    return await report(_lines(settings, identifier))
+
+
+async def report(lines: AsyncIterator[CheckLine]) -> int:
+    """Print lines as they come; 0 if all are good, else 1."""
+    passed = True
+    async for good, line in lines:
         passed = passed and good
         print(f"{'ok' if good else 'FAILED':8} {line}")
     return 0 if passed else 1
 
 
-async def _lines(settings: Settings, identifier: str) -> AsyncIterator[Line]:
+async def _lines(settings: Settings, identifier: str) -> AsyncIterator[CheckLine]:
+    from posstream.startup.membership import Membership
+    from posstream.startup.preflight import Passed, Start, outcomes
+
     yield True, "settings"
     start = Start(
         settings=settings,
+        plugins=find_plugins(),
         membership=Membership(settings.datadir),
         web=(settings.web_host, settings.web_port),
         beside_worker=True,
@@ -42,21 +63,28 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[Line]:
     )
     async for outcome in outcomes(start):
         yield isinstance(outcome, Passed), outcome.line
-    for line in await check_directory(settings, identifier, await _live_endpoint(settings)):
-        yield line
+    for plugin in find_plugins():
+        if plugin.check is not None:
+            for line in await plugin.check(
+                settings, identifier, await _live(settings, plugin.name)
+            ):
+                yield line
 
 
-async def _live_endpoint(settings: Settings) -> str | None:
-    """The endpoint of the live configuration, if the database has one."""
+async def _live(settings: Settings, plugin: str) -> Mapping[str, Any]:
+    """The live configuration of a plugin as the database has it; empty without one."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from posstream.configuration.store import SqlConfigurationStore
+    from posstream.read_model.asking import ask
+    from posstream.read_model.engine import create_engine
+
     # The step for the read model has reported the database's errors.
     with contextlib.suppress(SQLAlchemyError, PosstreamError):
         engine = create_engine(settings.database_url)
         try:
-            if not await ask(engine):
-                return None
-            config = (await SqlConfigurationStore(engine, PLUGIN).latest()).config
+            if await ask(engine, find_plugins()):
+                return (await SqlConfigurationStore(engine, plugin).latest()).config
         finally:
             await engine.dispose()
-        endpoint = config.get("api_endpoint")
-        return None if endpoint is None else str(endpoint)
-    return None
+    return {}

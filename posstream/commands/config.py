@@ -1,4 +1,4 @@
-"""`posstream config`: show, set, history and rollback of the live configuration.
+"""`posstream config`: show, set, history and rollback of a plugin's live configuration.
 
 Works without a worker: on the database and the topic, as a worker's web view does.
 """
@@ -10,84 +10,156 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from agents.customer_lookup.configuration import KEYS, PLUGIN, TEXTS, PluginConfiguration
-from agents.customer_lookup.topics import TOPICS
-from posstream.commands.database import opened
+import click
+
+from posstream.commands.running import read_settings, run
 from posstream.commands.terminal import print_table
-from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, Refused
-from posstream.configuration.follower import ConfigurationFollower
-from posstream.configuration.store import SqlConfigurationStore
-from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
-from posstream.configuration.version import ConfigurationChange
+from posstream.configuration.model import PluginConfiguration, keys_of, values_of
+from posstream.configuration.schema import schema_of
+from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
+from posstream.domain.errors import StartRefused
 from posstream.domain.times import iso_utc
-from posstream.kafka.preflight import prepare_topics
-from posstream.kafka.topics import PLUGIN_CONFIGURATION
-from posstream.metrics import Metrics
+from posstream.kafka.topics import PLATFORM_TOPICS, PLUGIN_CONFIGURATION
 from posstream.resilience.clock import SystemClock
-from posstream.settings import Settings
 
 _FETCH_WAIT_MS: Final = 20
 
 
-async def show(settings: Settings) -> int:
-    """Print the newest version, key by key.
+class _PluginFirst(click.Group):
+    """A group whose commands may come after the name of a plugin, which becomes `ctx.obj`."""
 
-    Returns:
-        0.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the name of the plugin off the arguments."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            ctx.obj = args.pop(0)
+        return super().parse_args(ctx, args)
+
+
+@click.group("config", cls=_PluginFirst, subcommand_metavar="[PLUGIN] COMMAND [ARGS]...")
+def command() -> None:
+    """Show and change the live configuration of PLUGIN.
+
+    Without PLUGIN, that of the default plugin. A change is in force on every worker within 2
+    seconds and survives restarts.
     """
-    async with _opened(settings) as live:
+
+
+_BY: Final = click.option("--by", help="Who changes it; default: the user of this machine.")
+_DESCRIPTION: Final = click.option("--description", default="", help="Why, for the history.")
+_EXPECTED: Final = click.option(
+    "--expect-version", type=int, help="Change nothing if the version is another one by now."
+)
+
+
+@command.command("show")
+@click.pass_obj
+def show(plugin: str | None) -> None:
+    """Show every key with its value and its default."""
+    run(_show(plugin))
+
+
+@command.command("set")
+@click.argument("assignments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--enabled/--disabled", default=None, help="The switch of the whole plugin.")
+@_EXPECTED
+@_BY
+@_DESCRIPTION
+@click.pass_obj
+def change(  # noqa: PLR0913 - one for each option
+    plugin: str | None,
+    assignments: tuple[str, ...],
+    *,
+    enabled: bool | None,
+    expect_version: int | None,
+    by: str | None,
+    description: str,
+) -> None:
+    """Change keys, the switch, or both; KEY=null goes back to the default.
+
+    Exits with 1 if the change is refused: the old version stays in force.
+    """
+    if not assignments and enabled is None:
+        raise click.UsageError("give KEY=VALUE, --enabled or --disabled")
+    try:
+        texts = read_assignments(assignments)
+    except ValueError as why:
+        raise click.BadParameter(str(why), param_hint="KEY=VALUE") from why
+    note = Note(by=by or _editor(), description=description, expected_version=expect_version)
+    run(_change(plugin, texts, enabled=enabled, note=note))
+
+
+@command.command("history")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many."
+)
+@click.pass_obj
+def history(plugin: str | None, limit: int) -> None:
+    """Show who changed what, newest first."""
+    run(_history(plugin, limit))
+
+
+@command.command("rollback")
+@click.argument("version", required=False, type=click.IntRange(min=0))
+@_EXPECTED
+@_BY
+@_DESCRIPTION
+@click.pass_obj
+def rollback(
+    plugin: str | None,
+    version: int | None,
+    *,
+    expect_version: int | None,
+    by: str | None,
+    description: str,
+) -> None:
+    """Go back to what VERSION said (default: the one before the newest), as a new version.
+
+    VERSION 0 is the defaults. Exits with 1 if it is refused.
+    """
+    note = Note(by=by or _editor(), description=description, expected_version=expect_version)
+    run(_rollback(plugin, version, note))
+
+
+async def _show(plugin: str | None) -> int:
+    async with _opened(plugin) as live:
         version = await live.latest()
-    defaults = live.current.defaults
     print_table(
         ("KEY", "VALUE", "DEFAULT", ""),
         [
             (
                 key,
-                json.dumps(version.config.get(key, getattr(defaults, key))),
-                json.dumps(getattr(defaults, key)),
+                json.dumps(version.config.get(key, default)),
+                json.dumps(default),
                 "set" if key in version.config else "",
             )
-            for key in KEYS
+            for key, default in values_of(live.current.defaults).items()
         ],
     )
-    print(f"\n{PLUGIN} is {_switch(version.enabled)}; {_signed(version)}")
+    print(f"\n{live.plugin} is {_switch(version.enabled)}; {_signed(version)}")
     return 0
 
 
-async def change(
-    settings: Settings, config: Mapping[str, Any], *, enabled: bool | None, note: Note
+async def _change(
+    plugin: str | None, texts: Mapping[str, str], *, enabled: bool | None, note: Note
 ) -> int:
-    """Change some keys, the switch, or both.
-
-    Returns:
-        0, or 1 if it was refused.
-    """
-    async with _opened(settings, to_write=True) as live:
-        return _told(await live.edit(config, enabled=enabled, note=note))
+    async with _opened(plugin, to_write=True) as live:
+        values = read_values(texts, type(live.current.defaults))
+        return _told(await live.edit(values, enabled=enabled, note=note))
 
 
-async def rollback(settings: Settings, version: int | None, *, note: Note) -> int:
-    """Write a new version with what an old one said.
-
-    Returns:
-        0, or 1 if it was refused.
-    """
-    async with _opened(settings, to_write=True) as live:
+async def _rollback(plugin: str | None, version: int | None, note: Note) -> int:
+    async with _opened(plugin, to_write=True) as live:
         return _told(await live.rollback(version, note=note))
 
 
-async def history(settings: Settings, limit: int) -> int:
-    """Print the newest versions, newest first.
-
-    Returns:
-        0.
-    """
-    async with _opened(settings) as live:
+async def _history(plugin: str | None, limit: int) -> int:
+    async with _opened(plugin) as live:
         changes = await live.history(limit)
     if not changes:
         print("never edited: everything is at its default")
         return 0
+    keys = keys_of(type(live.current.defaults))
     print_table(
         ("VERSION", "WHEN", "WHO", "WHAT", "WHY"),
         [
@@ -95,7 +167,7 @@ async def history(settings: Settings, limit: int) -> int:
                 str(change.version.version),
                 iso_utc(change.version.updated_at) or "-",
                 change.version.updated_by or "-",
-                ", ".join(_changed(change)) or "-",
+                ", ".join(_changed(change, keys)) or "-",
                 change.version.description,
             )
             for change in changes
@@ -104,28 +176,38 @@ async def history(settings: Settings, limit: int) -> int:
     return 0
 
 
-def parse_values(assignments: Sequence[str]) -> dict[str, Any]:
-    """Read `KEY=VALUE` pairs: a value is JSON or else text; a text key takes digits as text.
+def read_assignments(assignments: Sequence[str]) -> dict[str, str]:
+    """Split `KEY=VALUE` pairs.
 
     Raises:
         ValueError: for what is no such pair, or a key that comes twice.
     """
-    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not key or not equals:
             raise ValueError("must be KEY=VALUE")
-        if key in values:
+        if key in texts:
             raise ValueError(f"{key} comes twice")
+        texts[key] = value
+    return texts
+
+
+def read_values(texts: Mapping[str, str], model: type[PluginConfiguration]) -> dict[str, Any]:
+    """Read the value of each key: JSON, else text; a key of text takes digits as text."""
+    properties = schema_of(model)["properties"]
+    values: dict[str, Any] = {}
+    for key, text in texts.items():
         try:
-            read = json.loads(value)
+            read = json.loads(text)
         except (ValueError, RecursionError):
-            read = value
-        values[key] = value if key in TEXTS and isinstance(read, int) else read
+            read = text
+        is_text = properties.get(key, {}).get("type") == "string"
+        values[key] = text if is_text and isinstance(read, int) else read
     return values
 
 
-def editor() -> str:
+def _editor() -> str:
     """The user of this machine who runs the command."""
     try:
         return getpass.getuser()
@@ -135,37 +217,43 @@ def editor() -> str:
 
 @asynccontextmanager
 async def _opened(
-    settings: Settings, *, to_write: bool = False
-) -> AsyncIterator[LiveConfiguration]:
-    """The database, migrated; to write, also the topic, reconciled with it.
+    plugin: str | None, *, to_write: bool = False
+) -> AsyncIterator[LiveConfiguration[Any]]:
+    """A plugin's configuration on the migrated database; to write, also on the topic.
 
     Raises:
         DatabaseUnusable: with a sentence that names no address.
-        StartRefused: if no broker answers.
+        StartRefused: if no plugin of this name has a configuration, or no broker answers.
     """
+    from posstream.commands.database import opened
+    from posstream.configuration.configurations import Configurations
+    from posstream.configuration.topic import ConfigurationReader
+    from posstream.kafka.preflight import prepare_topics
+    from posstream.metrics import Metrics
+
+    settings = read_settings()
     servers = settings.bootstrap_servers
     async with opened(settings) as engine:
-        store = SqlConfigurationStore(engine, PLUGIN)
-        topic = KafkaConfigurationTopic(servers)
-        live = LiveConfiguration(
-            current=CurrentConfiguration(PluginConfiguration(api_endpoint=settings.api_endpoint)),
-            store=store,
-            topic=topic,
-            clock=SystemClock(),
-        )
+        configurations = Configurations.of(settings, engine, SystemClock())
+        name = configurations.default if plugin is None else plugin
+        if name not in configurations:
+            raise StartRefused(
+                f"there is no plugin {name} with a configuration; "
+                f"there are: {', '.join(configurations) or 'none'}"
+            )
         if to_write:
             await prepare_topics(
                 servers,
-                [spec for spec in TOPICS if spec.name == PLUGIN_CONFIGURATION],
+                [spec for spec in PLATFORM_TOPICS if spec.name == PLUGIN_CONFIGURATION],
                 partitions=settings.topic_partitions,
                 replication=settings.topic_replication,
                 patience_seconds=0,
             )
-            follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=Metrics())
-            reader = ConfigurationReader(servers, follower)
+            followers = configurations.followers(Metrics())
+            reader = ConfigurationReader(servers, {name: followers[name]})
             await reader.catch_up(fetch_wait_ms=_FETCH_WAIT_MS)
             await reader.close()
-        yield live
+        yield configurations[name]
 
 
 def _told(outcome: Changed | Refused) -> int:
@@ -178,7 +266,7 @@ def _told(outcome: Changed | Refused) -> int:
     return 1
 
 
-def _signed(version: Any) -> str:
+def _signed(version: ConfigurationVersion) -> str:
     if version.version == 0:
         return "version 0, never edited"
     why = f" ({version.description})" if version.description else ""
@@ -186,11 +274,11 @@ def _signed(version: Any) -> str:
     return f"version {version.version}, {when}, by {version.updated_by or 'unknown'}{why}"
 
 
-def _changed(change: ConfigurationChange) -> Iterable[str]:
+def _changed(change: ConfigurationChange, keys: Sequence[str]) -> Iterable[str]:
     old, new = change.old_config, change.version.config
     if change.old_enabled != change.version.enabled:
         yield f"{_switch(change.old_enabled)} -> {_switch(change.version.enabled)}"
-    for key in KEYS:
+    for key in keys:
         if old.get(key) != new.get(key):
             yield f"{key}: {_value(old, key)} -> {_value(new, key)}"
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.refusals import kind
@@ -16,7 +17,7 @@ from posstream.settings import Settings
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """The database, migrated.
+    """The database, migrated; the log names a plugin whose migration failed.
 
     Raises:
         DatabaseUnusable: instead of any error of the database or of the way to it, with a
@@ -24,7 +25,7 @@ async def opened(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """
     engine = create_engine(settings.database_url)
     try:
-        await upgrade(engine)
+        await upgrade(engine, find_plugins())
         yield engine
     except DatabaseAway as why:
         raise DatabaseUnusable(

@@ -3,14 +3,44 @@
 import contextlib
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from agents.customer_lookup.directory.mock import points_at_mock
-from posstream.factory import create_app
+import click
+
+from posstream.commands.running import read_settings, refuse
+from posstream.domain.errors import PosstreamError
 from posstream.kafka.embedded_broker import EmbeddedBroker
-from posstream.settings import MOCK_PATH, Settings
-from posstream.streaming import patches
-from posstream.streaming.app import StreamingApp, install_event_loop
+from posstream.plugins.discovery import find_plugins
+from posstream.settings import Settings, unknown_settings
+
+if TYPE_CHECKING:
+    from posstream.streaming.host import HostApp
+
+
+@click.command("dev")
+@click.option(
+    "-l",
+    "--loglevel",
+    default="warning",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+)
+def command(loglevel: str) -> None:
+    """Run everything in the foreground until Ctrl-C.
+
+    Starts an embedded, memory-only broker (unless POSSTREAM_BROKER names yours), a worker and
+    the web view, and prints their addresses. Made for first steps and tests, not for production:
+    topics are forgotten at the end; the read model in POSSTREAM_DATADIR stays.
+    """
+    for warning in unknown_settings():
+        print(f"warning: {warning}", file=sys.stderr)
+    settings = read_settings()
+    try:
+        run(settings, loglevel)
+    except PosstreamError as why:
+        refuse(why)
 
 
 def run(settings: Settings, loglevel: str) -> None:
@@ -19,6 +49,10 @@ def run(settings: Settings, loglevel: str) -> None:
     Raises:
         StartRefused: if another worker has the data directory, or the broker cannot be started.
     """
+    from posstream.factory import create_app
+    from posstream.streaming import patches
+    from posstream.streaming.app import install_event_loop
+
     install_event_loop()
     patches.install()
     app = create_app(settings)
@@ -45,7 +79,7 @@ def _broker(settings: Settings) -> Iterator[str]:
         broker.stop()
 
 
-def _execute(app: StreamingApp, loglevel: str) -> None:
+def _execute(app: "HostApp", loglevel: str) -> None:
     app.finalize()
     worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
     worker.spinner = None
@@ -54,24 +88,17 @@ def _execute(app: StreamingApp, loglevel: str) -> None:
 
 
 async def _announce(settings: Settings, broker: str) -> None:
-    print(
-        f"""
-posstream is ready
-  GraphQL    {settings.web_url}/graphql/
-  {_directory(settings)}
-  Health     {settings.web_url}/health/ready
-  Broker     {broker}
-  Data       {settings.datadir}
-Ctrl-C ends it.
-""",
-        flush=True,
-    )
-
-
-def _directory(settings: Settings) -> str:
-    served = settings.mock_directory
-    if served is None:
-        served = points_at_mock(settings.api_endpoint, settings.web_port)
-    if served:
-        return f"Mock API   {settings.web_url}{MOCK_PATH}+1234567890/"
-    return f"Directory  {settings.api_endpoint}"
+    addresses = [
+        ("GraphQL", f"{settings.web_url}/graphql/"),
+        *(
+            address
+            for plugin in find_plugins()
+            if plugin.addresses is not None
+            for address in plugin.addresses(settings)
+        ),
+        ("Health", f"{settings.web_url}/health/ready"),
+        ("Broker", broker),
+        ("Data", str(settings.datadir)),
+    ]
+    listed = "\n".join(f"  {title:9}  {address}" for title, address in addresses)
+    print(f"\nposstream is ready\n{listed}\nCtrl-C ends it.\n", flush=True)

@@ -1,17 +1,24 @@
-"""`posstream dlq`: list the dead letters, show one, replay some."""
+"""`posstream dlq`: list the dead letters of all plugins, show one, replay some."""
 
 import heapq
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
+import click
 import orjson
 
+from posstream.commands.running import read_settings, run
 from posstream.commands.terminal import print_table, printable
-from posstream.dead_letters.box import DeadLetterTopic, Selection, Survey
+from posstream.dead_letters.box import DeadLetterBox, Selection, Survey
 from posstream.dead_letters.letter import Address, Letter, Replayed, Source
+from posstream.domain.errors import DeadLetterReason
 from posstream.domain.payment_card import mask
-from posstream.domain.times import iso_utc_ms
+from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
+from posstream.plugins.discovery import find_plugins
+from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings
 from posstream.streaming import patches
 
@@ -21,17 +28,62 @@ _SHOWN_BYTES: Final = 256
 _BYTES_PER_LINE: Final = 16
 _SHOWN_ERROR: Final = 200
 
+_REASON: Final = click.Choice([str(reason) for reason in DeadLetterReason], case_sensitive=False)
+_DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@click.group("dlq")
+def command() -> None:
+    """List, show and replay dead letters: the messages that could not be read.
+
+    A dead letter's ADDRESS is PARTITION/OFFSET on the dead-letter topic of the default plugin, and
+    TOPIC/PARTITION/OFFSET on that of another plugin.
+    """
+
 
 # -- list
 
 
+@command.command("list")
+@click.option("--reason", type=_REASON, help="Only those with this reason.")
+@click.option("--since", help="Only of messages since then: 2h, 30m, 7d, or an ISO-8601 time.")
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many to show."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def _list(reason: str | None, since: str | None, limit: int, *, as_json: bool) -> None:
+    """List the newest dead letters, the newest last, and count them by reason."""
+    since_ms = None if since is None else parse_since(since, SystemClock().now_ms())
+    if since is not None and since_ms is None:
+        raise click.BadParameter(
+            "must be like 2h, 30m or 7d, or an ISO-8601 time", param_hint="--since"
+        )
+    box = _box(read_settings())
+    run(list_letters(box, reason=reason, since_ms=since_ms, limit=limit, as_json=as_json))
+
+
+def parse_since(text: str, now_ms: int) -> int | None:
+    """Read a moment, in milliseconds since 1970: ISO-8601, or how long ago, like `90s` or `2h`.
+
+    Returns:
+        None if it is neither.
+    """
+    ago = _DURATION.fullmatch(text)
+    if ago is not None:
+        length = timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        return now_ms - length // timedelta(milliseconds=1)
+    moment = parse_utc(text)
+    return None if moment is None else to_ms(moment)
+
+
 async def list_letters(
-    settings: Settings, *, reason: str | None, since_ms: int | None, limit: int, as_json: bool
+    box: DeadLetterBox, *, reason: str | None, since_ms: int | None, limit: int, as_json: bool
 ) -> int:
     """Print the newest dead letters, the newest last, and how many there are for each reason.
 
     Args:
-        settings: where the broker is.
+        box: the dead letters.
         reason: only these.
         since_ms: only of messages that were written since, in milliseconds since 1970.
         limit: how many at most; all are counted.
@@ -42,7 +94,7 @@ async def list_letters(
     """
     newest: list[tuple[int, Address, Letter]] = []
     counts: Counter[str] = Counter()
-    async for letter in _box(settings).letters():
+    async for letter in box.letters():
         if reason not in {None, letter.reason}:
             continue
         if since_ms is not None and letter.timestamp_ms < since_ms:
@@ -105,13 +157,24 @@ def _document(letter: Letter) -> dict[str, Any]:
 # -- show
 
 
-async def show_letter(settings: Settings, address: Address) -> int:
+@command.command("show")
+@click.argument("address")
+def _show(address: str) -> None:
+    """Show the dead letter at ADDRESS with its value, which may name a customer.
+
+    Exits with 1 if there is none.
+    """
+    box = _box(read_settings())
+    run(show_letter(box, _addresses(box, [address])[0]))
+
+
+async def show_letter(box: DeadLetterBox, address: Address) -> int:
     """Print one dead letter, its value too.
 
     Returns:
         0, or 1 if there is none at this address.
     """
-    found = await _box(settings).whole(address)
+    found = await box.find(address)
     if found is None:
         print(f"there is no dead letter {address}")
         return 1
@@ -153,8 +216,42 @@ def _shown(value: bytes) -> str:
 # -- replay
 
 
+@command.command("replay")
+@click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
+@click.option("--reason", type=_REASON, help="All with this reason.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--dry-run", is_flag=True, help="Say what would be replayed, and replay nothing.")
+@click.option("--again", is_flag=True, help="Also those that were replayed before.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def _replay(  # noqa: PLR0913 - one for each option
+    addresses: tuple[str, ...],
+    reason: str | None,
+    *,
+    everything: bool,
+    dry_run: bool,
+    again: bool,
+    yes: bool,
+) -> None:
+    """Write dead letters once more to the topics that they came from.
+
+    Helps after a fix of settings or code; the same message that still cannot be read becomes a
+    dead letter again. Exits with 0 if each was replayed, now or before, 1 if one was not.
+    """
+    if [bool(addresses), reason is not None, everything].count(True) != 1:
+        raise click.UsageError("give addresses, or --reason, or --all")
+    box = _box(read_settings())
+    outcome = replay(
+        box,
+        Selection(_addresses(box, addresses), reason),
+        dry_run=dry_run,
+        again=again,
+        confirm=lambda question: yes or click.confirm(question),
+    )
+    run(outcome)
+
+
 async def replay(
-    settings: Settings,
+    box: DeadLetterBox,
     selection: Selection,
     *,
     dry_run: bool,
@@ -164,7 +261,7 @@ async def replay(
     """Write dead letters once more to where they came from, and print a line for each.
 
     Args:
-        settings: where the broker is.
+        box: the dead letters.
         selection: which.
         dry_run: say only what would be done.
         again: also those that were replayed before.
@@ -173,7 +270,6 @@ async def replay(
     Returns:
         0 if each was replayed, now or before; 1 if one was not.
     """
-    box = _box(settings)
     survey = await box.survey(selection, look_back=not again)
     others = list(_sentences(survey, again=again))
     chosen = {it.address: it.source for it in survey.prospects if again or it.before is None}
@@ -189,7 +285,7 @@ async def replay(
         if len(chosen) > 1 and not confirm(f"Replay {len(chosen)} dead letters?"):
             print("nothing was replayed")
             return 1
-        passed = await _replay(box, chosen) and passed
+        passed = await _replay_each(box, chosen) and passed
     return 0 if passed else 1
 
 
@@ -205,7 +301,7 @@ def _sentences(survey: Survey, *, again: bool) -> Iterator[tuple[bool, str]]:
             yield True, f"{prospect.address} was replayed before, as {place}: see --again"
 
 
-async def _replay(box: DeadLetterTopic, chosen: Mapping[Address, Source]) -> bool:
+async def _replay_each(box: DeadLetterBox, chosen: Mapping[Address, Source]) -> bool:
     """Replay them; whether the broker took each."""
     passed = True
     async for outcome in box.replay_each(chosen):
@@ -221,6 +317,20 @@ def _place(source: Source) -> str:
     return f"{source.topic}/{source.partition}"
 
 
-def _box(settings: Settings) -> DeadLetterTopic:
+def _box(settings: Settings) -> DeadLetterBox:
     patches.install()  # a foreign record's header name may be no UTF-8
-    return DeadLetterTopic(settings.bootstrap_servers)
+    return DeadLetterBox(settings.bootstrap_servers, find_plugins(), patience_seconds=None)
+
+
+def _addresses(box: DeadLetterBox, given: Sequence[str]) -> list[Address]:
+    read = []
+    for text in given:
+        address = box.address(text)
+        if address is None:
+            raise click.BadParameter(
+                "must be PARTITION/OFFSET, like 0/12, or TOPIC/PARTITION/OFFSET with a dead-letter "
+                "topic",
+                param_hint="ADDRESS",
+            )
+        read.append(address)
+    return read

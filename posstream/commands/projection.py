@@ -7,25 +7,45 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from faust.types import TP
+import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from agents.customer_lookup.read_model.projection import SqlProjection
-from agents.customer_lookup.read_model.tables import ReadModelTables
-from agents.customer_lookup.topics import PROJECTED
 from posstream.commands.database import opened
+from posstream.commands.running import read_settings, run
 from posstream.commands.terminal import print_table
-from posstream.commands.topic_reader import TopicReader, topic_reader
 from posstream.domain.errors import DatabaseAway
-from posstream.read_model.projection import ProjectedEvent
-from posstream.read_model.projector import projected
+from posstream.kafka.reader import GrouplessReader, topic_reader
+from posstream.plugins.discovery import find_plugins
+from posstream.read_model.projection import ProjectedEvent, Projection
+from posstream.read_model.projections import projections
+from posstream.read_model.projector import BATCH, projected
+from posstream.read_model.tables import ReadModelTables
 from posstream.resilience.retry import growing_pauses
 from posstream.settings import Settings
-from posstream.streaming.lists.list_path import LIST
 
 _PROGRESS_SECONDS: Final = 5.0
 #: Pauses between tries of one batch, some 20 s in all: a worker may hold a lock that long.
 _PAUSES: Final = 7
+
+
+@click.group("projection")
+def command() -> None:
+    """Work on the read model: the tables in SQL that GraphQL reads."""
+
+
+@command.command("rebuild")
+@click.option("--drop", is_flag=True, help="Start from empty tables, to make every row anew.")
+@click.option(
+    "--yes", is_flag=True, help="Drop rows although the topics cannot bring all of them back."
+)
+def _rebuild_command(*, drop: bool, yes: bool) -> None:
+    """Replay the topics into the read model: rows that are missing come back.
+
+    Without --drop no row is lost, and one that is as new as its events stays as it is. Workers may
+    go on meanwhile. If it was ended before its time, run it again. The live configuration is left
+    alone. Exits with 1 if it is refused, or without a broker or database.
+    """
+    run(rebuild(read_settings(), drop=drop, yes=yes))
 
 
 async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
@@ -48,12 +68,18 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
             it again.
     """
     started = time.monotonic()
+    plugins = find_plugins()
     # The broker first, so that errors of the database do not pass for the broker's.
-    async with topic_reader(settings.bootstrap_servers) as reader, opened(settings) as engine:
-        tables = ReadModelTables(engine)
+    plugins_parts = [it.read_model for it in plugins if it.read_model is not None]
+    projecting = projections(plugins)
+    topics = list(dict.fromkeys(topic for it in projecting for topic in it.topics))
+    brokers = settings.bootstrap_servers
+    async with topic_reader(brokers, *topics) as reader, opened(settings) as engine:
+        tables = ReadModelTables(engine, plugins_parts)
+        replayed = [(it.make(engine), it.topics) for it in projecting]
         before = await tables.counts()
         if drop:
-            losses = await _losses(reader, tables, before)
+            losses = await _losses(reader, topics, tables, before)
             for loss in losses:
                 print(loss)
             if losses and not yes:
@@ -64,7 +90,7 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
                 )
                 return 1
             await tables.empty()
-        count = await _replay(reader, SqlProjection(engine))
+        count = await _replay(reader, replayed)
         after = await tables.counts()
     print(f"replayed {count} events in {time.monotonic() - started:.1f} s")
     print_table(
@@ -75,17 +101,20 @@ async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
 
 
 async def _losses(
-    reader: TopicReader, tables: ReadModelTables, before: Mapping[str, int]
+    reader: GrouplessReader,
+    topics: Sequence[str],
+    tables: ReadModelTables,
+    before: Mapping[str, int],
 ) -> Sequence[str]:
     """A sentence for each topic that has lost records, and each table that would lose rows."""
     losses = []
-    for topic in PROJECTED:
+    for topic in topics:
         gone = sum((await reader.first_offsets(topic)).values())
         if gone:
             losses.append(
                 f"{topic}: its first {gone} records are gone, and what only they said would be too"
             )
-    lost = await tables.unaccounted(_batches(reader, "compared"))
+    lost = await tables.unaccounted(_batches(reader, topics, "compared"))
     losses.extend(
         f"{name}: {rows} of {before[name]} rows would be lost, no topic has an event of theirs"
         for name, rows in lost.items()
@@ -94,15 +123,18 @@ async def _losses(
     return losses
 
 
-async def _replay(reader: TopicReader, projection: SqlProjection) -> int:
+async def _replay(
+    reader: GrouplessReader, replayed: Sequence[tuple[Projection, Sequence[str]]]
+) -> int:
     count = 0
-    async for batch in _batches(reader, "replayed"):
-        await _apply(projection, batch)
-        count += len(batch)
+    for projection, topics in replayed:
+        async for batch in _batches(reader, topics, "replayed"):
+            await _apply(projection, batch)
+            count += len(batch)
     return count
 
 
-async def _apply(projection: SqlProjection, batch: Sequence[ProjectedEvent]) -> None:
+async def _apply(projection: Projection, batch: Sequence[ProjectedEvent]) -> None:
     for pause in islice(growing_pauses(), _PAUSES):
         try:
             await projection.apply(batch)
@@ -113,16 +145,18 @@ async def _apply(projection: SqlProjection, batch: Sequence[ProjectedEvent]) -> 
     await projection.apply(batch)
 
 
-async def _batches(reader: TopicReader, done: str) -> AsyncIterator[Sequence[ProjectedEvent]]:
+async def _batches(
+    reader: GrouplessReader, topics: Sequence[str], done: str
+) -> AsyncIterator[Sequence[ProjectedEvent]]:
     """All that the topics have now, in batches; how far it is, on stderr from time to time."""
     batch: list[ProjectedEvent] = []
     count, told_at = 0, time.monotonic()
-    for topic in PROJECTED:
+    for topic in topics:
         async for message in reader.records(topic):
-            event = projected(TP(message.topic, message.partition), message)
+            event = projected(message)
             if event is not None:
                 batch.append(event)
-            if len(batch) < LIST:
+            if len(batch) < BATCH:
                 continue
             yield batch
             count, batch = count + len(batch), []

@@ -1,10 +1,14 @@
 """`posstream schema`: the GraphQL schema as text."""
 
-from graphql import print_schema
-
-from web.graphql.schema import build_schema
+import click
 
 
-def sdl() -> str:
-    """The schema in the schema definition language; docs/reference/schema.graphql is this."""
-    return print_schema(build_schema()) + "\n"
+@click.command("schema")
+def command() -> None:
+    """Print the GraphQL schema in SDL, the schema definition language."""
+    from graphql import print_schema
+
+    from posstream.plugins.discovery import find_plugins
+    from web.plugin_parts import plugin_parts
+
+    print(print_schema(plugin_parts(find_plugins().loaded).schema.graphql))

@@ -1,36 +1,40 @@
-"""The version of a configuration that is in force on this worker."""
+"""The version of a plugin's configuration that is in force on this worker."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+import logging
+from collections.abc import Callable
+from typing import Generic
 
+import msgspec
+
+from posstream.configuration.model import C, edited
 from posstream.configuration.version import UNEDITED, ConfigurationVersion
-from posstream.domain.errors import InvalidConfiguration
+
+log = logging.getLogger(__name__)
 
 
-class CurrentConfiguration:
+class CurrentConfiguration(Generic[C]):
     """The version in force on this worker.
 
     Args:
         defaults: this worker's own; they hold for whatever a version does not set.
     """
 
-    def __init__(self, defaults: Any) -> None:
+    def __init__(self, defaults: C) -> None:
         self.defaults = defaults
-        #: What lookups go by; replaced as a whole.
+        #: What the plugin goes by; replaced as a whole.
         self.value = defaults
         #: What was set, by whom and when.
         self.in_force = UNEDITED
-        self._watchers: list[Callable[[Any], None]] = []
+        self._watchers: list[Callable[[C], None]] = []
 
-    def effective(self, version: ConfigurationVersion) -> Any:
+    def effective(self, version: ConfigurationVersion) -> C:
         """What a version would mean on this worker.
 
         Raises:
             InvalidConfiguration: naming the first key that is not usable.
         """
-        return dataclasses.replace(
-            self.defaults.edited(version.config), enabled=version.enabled, version=version.version
+        return msgspec.structs.replace(
+            edited(self.defaults, version.config), enabled=version.enabled, version=version.version
         )
 
     def put_in_force(self, version: ConfigurationVersion) -> None:
@@ -40,30 +44,19 @@ class CurrentConfiguration:
             InvalidConfiguration: as `effective`; the old version stays in force.
         """
         self.value, self.in_force = self.effective(version), version
-        for watcher in self._watchers:
-            watcher(self.value)
+        for watcher in [*self._watchers]:
+            try:
+                watcher(self.value)
+            except Exception:
+                # The version is in force. What one watcher cannot do with it stops no other one,
+                # and not the reader that all plugins share.
+                log.exception("configuration version %d: a watcher failed", version.version)
 
-    def watch(self, watcher: Callable[[Any], None]) -> None:
+    def watch(self, watcher: Callable[[C], None]) -> None:
         """Call `watcher` with what is in force, now and whenever that changes."""
         self._watchers.append(watcher)
         watcher(self.value)
 
-
-def merged(config: Mapping[str, Any], changes: object, defaults: Any) -> dict[str, Any]:
-    """What is set after an edit.
-
-    Args:
-        config: what is set.
-        changes: key -> value, or None for its default; keys that are not named stay.
-        defaults: this worker's own configuration, which checks them.
-
-    Raises:
-        InvalidConfiguration: naming the first key that is unknown, mistyped or out of range.
-    """
-    if not isinstance(changes, Mapping):
-        raise InvalidConfiguration("config", "must be an object")
-    keys = {field.name for field in dataclasses.fields(defaults)} - {"enabled", "version"}
-    for key, value in changes.items():
-        if value is not None or key not in keys:
-            defaults.edited({key: value})
-    return {key: value for key, value in {**config, **changes}.items() if value is not None}
+    def unwatch(self, watcher: Callable[[C], None]) -> None:
+        """Call `watcher` no more."""
+        self._watchers.remove(watcher)

@@ -8,9 +8,10 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Generic
 
-from posstream.configuration.current import CurrentConfiguration, merged
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.model import C, merged
 from posstream.configuration.ports import ConfigurationPublisher, ConfigurationStore
 from posstream.configuration.record import check_note
 from posstream.configuration.version import (
@@ -61,23 +62,25 @@ class Note:
     expected_version: int | None = None
 
 
-class LiveConfiguration:
-    """Edits of the plugin `customer_lookup`.
+class LiveConfiguration(Generic[C]):
+    """What is in force of one plugin's configuration, its versions, and their edits.
 
     Every method may raise the database's errors; nothing was changed then.
     """
 
     def __init__(
         self,
+        plugin: str,
         *,
-        current: CurrentConfiguration,
+        current: CurrentConfiguration[C],
         store: ConfigurationStore,
         topic: ConfigurationPublisher,
         clock: Clock,
     ) -> None:
+        self.plugin = plugin
         self.current = current
-        self._store = store
-        self._topic = topic
+        self.store = store
+        self.topic = topic
         self._clock = clock
 
     async def edit(
@@ -92,7 +95,9 @@ class LiveConfiguration:
         """
         latest = await self.latest()
         try:
-            changed = merged(latest.config, {} if config is None else config, self.current.defaults)
+            changed = merged(
+                latest.config, {} if config is None else config, type(self.current.defaults)
+            )
         except InvalidConfiguration as why:
             return _invalid(why, latest)
         switched = latest.enabled if enabled is None else enabled
@@ -111,7 +116,7 @@ class LiveConfiguration:
         latest = await self.latest()
         if version is None:
             version = await self._before(latest)
-        found = UNEDITED if version == 0 else await self._store.find(version)
+        found = UNEDITED if version == 0 else await self.store.find(version)
         if latest.version == 0 or found is None:
             message = f"there is no version {version} to roll back to"
             return Refused(RefusalCode.UNKNOWN_VERSION, message, latest.version)
@@ -121,17 +126,17 @@ class LiveConfiguration:
 
     async def history(self, limit: int = 20) -> Sequence[ConfigurationChange]:
         """The newest versions, newest first; at most `limit`, from 1 to 1,000."""
-        return await self._store.history(max(1, min(limit, MAX_HISTORY)))
+        return await self.store.history(max(1, min(limit, MAX_HISTORY)))
 
     async def latest(self) -> ConfigurationVersion:
         """The newest version: the store's, unless the store lost what is in force here."""
-        stored = await self._store.latest()
+        stored = await self.store.latest()
         in_force = self.current.in_force
         return in_force if in_force.version > stored.version else stored
 
     async def _before(self, latest: ConfigurationVersion) -> int:
         # The numbers may have gaps where a store saw only some of the versions.
-        recent = [change.version.version for change in await self._store.history(2)]
+        recent = [change.version.version for change in await self.store.history(2)]
         return max((version for version in recent if version < latest.version), default=0)
 
     async def _write(
@@ -160,12 +165,12 @@ class LiveConfiguration:
         is_new = (content.enabled, content.config) != (latest.enabled, latest.config)
         if not is_new and not always:
             return Changed(latest, is_new=False)
-        if not await self._store.add(ConfigurationChange(new, latest.enabled, latest.config)):
+        if not await self.store.add(ConfigurationChange(new, latest.enabled, latest.config)):
             return _conflict(await self.latest())
         try:
-            await self._topic.publish(new)
+            await self.topic.publish(new)
         except PublishFailed:
-            await self._store.remove(new.version)
+            await self.store.remove(new.version)
             return Refused(
                 RefusalCode.BROKER_UNAVAILABLE,
                 "the broker did not acknowledge the change; try again",

@@ -1,21 +1,20 @@
-"""What a worker makes of the records of `plugin-configuration`: in force, and kept in the store.
+"""A plugin's records of `plugin-configuration` on one worker: put in force, and stored.
 
 The topic says what is in force, in its own order, so all workers agree. A record that is not
 usable changes nothing. A store that is down costs its copy, never the configuration.
 """
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from posstream.configuration.editing import LiveConfiguration, Note
-from posstream.configuration.ports import ConfigurationPublisher, ConfigurationStore
 from posstream.configuration.record import read_record
 from posstream.configuration.version import (
     UNEDITED,
     ConfigurationChange,
     ConfigurationVersion,
 )
-from posstream.domain.errors import InvalidConfiguration, PublishFailed
+from posstream.domain.errors import PublishFailed
 from posstream.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -26,20 +25,13 @@ _LONGEST_REASON: Final = 200
 
 
 class ConfigurationFollower:
-    """Follows one topic on one worker: `take` the records that are there, `settle`, `follow`."""
+    """Follows one plugin's records: `take` those that are there, `settle`, `follow`."""
 
-    def __init__(
-        self,
-        *,
-        live: LiveConfiguration,
-        store: ConfigurationStore,
-        topic: ConfigurationPublisher,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, live: LiveConfiguration[Any], metrics: Metrics) -> None:
         self._live = live
         self._current = live.current
-        self._store = store
-        self._topic = topic
+        self._store = live.store
+        self._topic = live.topic
         self._metrics = metrics
         self._reset = False
 
@@ -61,7 +53,7 @@ class ConfigurationFollower:
             if version.version < before.version or version == before:
                 return False
             self._current.put_in_force(version)
-        except InvalidConfiguration as why:
+        except Exception as why:  # noqa: BLE001 - the copy can wait for the next start
             self._refuse(why)
             return False
         self._reset = False
@@ -98,8 +90,9 @@ class ConfigurationFollower:
                 await self._mirror(version, before)
         except Exception as why:  # noqa: BLE001 - the copy can wait for the next start
             log.warning(
-                "configuration version %d is in force, but the database has no copy (%s)",
+                "configuration version %d of %s is in force, but the database has no copy (%s)",
                 version.version,
+                self._live.plugin,
                 type(why).__name__,
             )
 
@@ -109,14 +102,17 @@ class ConfigurationFollower:
     async def _restore(self, stored: ConfigurationVersion) -> None:
         try:
             self._current.put_in_force(stored)
-        except InvalidConfiguration as why:
+        except Exception as why:  # noqa: BLE001 - the copy can wait for the next start
             self._refuse(why)
             return
-        log.info("configuration version %d comes from the database", stored.version)
+        number, plugin = stored.version, self._live.plugin
+        log.info("configuration version %d of %s comes from the database", number, plugin)
         try:
             await self._topic.publish(stored)
         except PublishFailed as why:
-            log.warning("configuration version %d is not on the topic: %s", stored.version, why)
+            log.warning(
+                "configuration version %d of %s is not on the topic: %s", number, plugin, why
+            )
 
     async def _record_reset(self, seen: int | None) -> None:
         """Make a tombstone the next version; of several workers one does it."""
@@ -124,11 +120,12 @@ class ConfigurationFollower:
         # Written even if the newest version has the same content: the topic has lost that version.
         await self._live.rollback(0, note=note, always=True)
 
-    def _refuse(self, why: InvalidConfiguration) -> None:
+    def _refuse(self, why: Exception) -> None:
         self._metrics.configuration_refused.inc()
         # A stranger's key may hold anything: shown as a literal, it stays on its line.
         log.warning(
-            "configuration version %d stays in force; refused: %r",
+            "configuration version %d of %s stays in force; refused: %r",
             self._current.in_force.version,
+            self._live.plugin,
             str(why)[:_LONGEST_REASON],
         )

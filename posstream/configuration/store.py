@@ -7,7 +7,6 @@ from sqlalchemy import RowMapping, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.read_model.schema import PLUGIN_CONFIGURATIONS
 from posstream.configuration.ports import ConfigurationStore
 from posstream.configuration.version import (
     UNEDITED,
@@ -15,6 +14,7 @@ from posstream.configuration.version import (
     ConfigurationVersion,
 )
 from posstream.read_model.engine import insert_into, read_only
+from posstream.read_model.schema import PLUGIN_CONFIGURATIONS
 
 _COLUMNS: Final = PLUGIN_CONFIGURATIONS.c
 _CONTENT: Final = ("enabled", "config", "description", "updated_at", "updated_by")

@@ -5,34 +5,33 @@ every record, from before its first event on.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-import aiokafka
 from aiokafka.errors import KafkaError
 
-from agents.customer_lookup.configuration import PLUGIN
-from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.topics import OUTAGE_DRILLS
 from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.ports import ConfigurationPublisher
 from posstream.configuration.record import write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
-from posstream.kafka.groupless_reader import GrouplessReader
+from posstream.kafka.connection import Brokers
+from posstream.kafka.reader import GrouplessReader
+from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
+from posstream.kafka.writer import TopicWriter
 from posstream.resilience.tasks import stop_task
 
-_KEY: Final = PLUGIN.encode()
 #: How long a broker may take to acknowledge an edit, or to let the topic be read to its end.
 _PATIENCE_SECONDS: Final = 10
 
 
 class KafkaConfigurationTopic(ConfigurationPublisher):
-    """The topic, written. Edits are rare: each one has a producer of its own."""
+    """One plugin's records, written. Edits are rare: each one has a producer of its own."""
 
-    def __init__(self, servers: Sequence[str]) -> None:
-        self._servers = list(servers)
+    def __init__(self, servers: Brokers, plugin: str) -> None:
+        self._servers = servers
+        self._key = plugin.encode()
 
     async def publish(self, version: ConfigurationVersion) -> None:
         """Write a version and wait for the acknowledgement of all in-sync replicas.
@@ -40,20 +39,12 @@ class KafkaConfigurationTopic(ConfigurationPublisher):
         Raises:
             PublishFailed: if the broker did not take it in time.
         """
-        producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self._servers,
-            acks="all",
-            request_timeout_ms=_PATIENCE_SECONDS * 1000,
-        )
+        record = Record(PLUGIN_CONFIGURATION, self._key, write_record(version), partition=0)
         try:
-            await producer.start()
-            await producer.send_and_wait(
-                PLUGIN_CONFIGURATION, write_record(version), key=_KEY, partition=0
-            )
-        except (KafkaError, OSError) as why:
-            raise PublishFailed(f"{PLUGIN_CONFIGURATION}: {why!r}") from why
-        finally:
-            await producer.stop()
+            async with TopicWriter(self._servers, within_seconds=_PATIENCE_SECONDS) as writer:
+                await writer.write(record)
+        except BrokerUnreachable as why:
+            raise PublishFailed(str(why)) from why
 
 
 class ConfigurationReader:
@@ -61,26 +52,23 @@ class ConfigurationReader:
 
     def __init__(
         self,
-        servers: Sequence[str],
-        follower: ConfigurationFollower,
-        drills: OutageDrills | None = None,
+        servers: Brokers,
+        followers: Mapping[str, ConfigurationFollower],
     ) -> None:
         """Read nothing yet.
 
         Args:
             servers: host:port of the brokers.
-            follower: takes the records of `plugin-configuration`.
-            drills: takes those of the outage drills, which come along on the same connection.
+            followers: by the name of their plugin, which is the key of its records. Records of
+                other plugins, which other workers may have, are left alone.
         """
-        also = () if drills is None else (OUTAGE_DRILLS,)
-        self._reader = GrouplessReader(servers, PLUGIN_CONFIGURATION, *also)
-        self._follower = follower
-        self._drills = drills
+        self._reader = GrouplessReader(servers, PLUGIN_CONFIGURATION)
+        self._followers = {plugin.encode(): it for plugin, it in followers.items()}
         self._fetch_wait_ms = 0
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, *, fetch_wait_ms: int) -> None:
-        """Have the topic's version in force, and follow the topic from there; then `settle`.
+        """Have the topic's versions in force, and follow the topic from there; then `settle`.
 
         Args:
             fetch_wait_ms: how long the broker may hold a fetch back.
@@ -99,7 +87,8 @@ class ConfigurationReader:
         Raises:
             Exception: whatever the database raises; call it again.
         """
-        await self._follower.settle()
+        for follower in self._followers.values():
+            await follower.settle()
 
     async def catch_up(self, *, fetch_wait_ms: int) -> None:
         """Read the topic to its end and reconcile it with the store; follow nothing."""
@@ -130,16 +119,12 @@ class ConfigurationReader:
         await self._reader.disconnect()
 
     def _take(self, record: Any) -> None:
-        if self._drills is not None and record.topic == OUTAGE_DRILLS:
-            self._drills.take(record.value)
-        elif record.key == _KEY:
-            self._follower.take(record.value)
+        if record.key in self._followers:
+            self._followers[record.key].take(record.value)
 
     async def _follow(self) -> None:
         if not self._reader.is_connected:
             await self._reader.connect(fetch_wait_ms=self._fetch_wait_ms)
         for record in await self._reader.fetch():
-            if self._drills is not None and record.topic == OUTAGE_DRILLS:
-                self._drills.take(record.value)
-            elif record.key == _KEY:
-                await self._follower.follow(record.value)
+            if record.key in self._followers:
+                await self._followers[record.key].follow(record.value)

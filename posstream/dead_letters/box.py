@@ -1,4 +1,4 @@
-"""The topic of the dead letters on Kafka: read without a group, and replayed from.
+"""The dead letters of all plugins on Kafka: read without a group, and replayed.
 
 A command may take all the time there is. In a worker tills wait for the same event loop: there
 each question is bounded, in time and in records, and they are asked one after the other.
@@ -8,14 +8,10 @@ import asyncio
 import contextlib
 import heapq
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import aiokafka
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
-
-from agents.customer_lookup.topics import DEAD_LETTERS
 from posstream.dead_letters.letter import (
     Address,
     Letter,
@@ -26,19 +22,20 @@ from posstream.dead_letters.letter import (
     Source,
     WholeLetter,
 )
-from posstream.dead_letters.ports import DeadLetterBox
-from posstream.dead_letters.reading import (
+from posstream.dead_letters.record import (
     REPLAYED_FROM,
     read_letter,
     read_whole_letter,
     replayed_from,
     why_not_replayed,
 )
-from posstream.domain.errors import BrokerUnreachable
+from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.events.envelope import FIRST_WRITTEN, first_written_ms
-from posstream.kafka.answering import answering
-from posstream.kafka.topic_reader import TopicReader, topic_reader
-from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
+from posstream.kafka.connection import Brokers
+from posstream.kafka.reader import GrouplessReader, topic_reader
+from posstream.kafka.record import Record
+from posstream.kafka.writer import TopicWriter
+from posstream.plugin import Plugin
 
 #: Letters that a worker reads at a time.
 MOST_LETTERS: Final = 500
@@ -46,7 +43,7 @@ MOST_LETTERS: Final = 500
 MOST_SEARCHED: Final = 20_000
 #: Seconds that a question may take in a worker, and that it may wait for the one before.
 _PATIENCE_SECONDS: Final = 5.0
-#: Records of one fetch in a worker.
+#: Records of one fetch.
 _MOST_AT_ONCE: Final = 200
 
 
@@ -57,13 +54,17 @@ class Selection:
     addresses: Sequence[Address] = ()
     reason: str | None = None
 
-    @property
-    def starts(self) -> dict[int, int] | None:
-        """Where to start reading in each partition; None: everywhere."""
+    def starts(self, topic: str) -> dict[int, int] | None:
+        """Where to start reading in each partition of a topic; None: everywhere.
+
+        Args:
+            topic: as addresses have it: empty for the default plugin's.
+        """
         if not self.addresses:
             return None
+        wanted = [it for it in self.addresses if it.topic == topic]
         # The lowest offset of a partition is the last one to be set.
-        return dict(sorted(self.addresses, reverse=True))
+        return {it.partition: it.offset for it in sorted(wanted, reverse=True)}
 
     def has(self, letter: Letter) -> bool:
         """Whether it is one of them."""
@@ -83,86 +84,63 @@ class Survey:
     written_ms: Mapping[Address, int]
 
 
-class DeadLetterTopic(DeadLetterBox):
-    """All dead letters of a cluster, for a command; as a `DeadLetterBox`, for a worker."""
+class DeadLetterBox:
+    """All dead letters of a cluster; every method raises BrokerUnreachable if no broker answers.
+
+    Args:
+        brokers: host:port of each.
+        plugins: whose dead letters; the default one, else the first, has the short addresses.
+        patience_seconds: how long a question may take; None = as long as it needs.
+    """
 
     def __init__(
-        self, servers: Sequence[str], *, patience_seconds: float = _PATIENCE_SECONDS
+        self,
+        brokers: Brokers,
+        plugins: Iterable[Plugin],
+        *,
+        patience_seconds: float | None = _PATIENCE_SECONDS,
     ) -> None:
-        self._servers = list(servers)
+        #: Dead-letter topic -> where its letters may be replayed to, the default plugin's first.
+        self._replayable = {
+            it.dead_letters: it.replayable
+            for it in sorted(plugins, key=lambda it: not it.is_default)
+            if it.dead_letters is not None
+        }
+        self._default_topic = next(iter(self._replayable), "")
+        self._brokers = brokers
         self._patience_seconds = patience_seconds
         self._turn = asyncio.Lock()
 
-    # -- for a command
+    def address(self, text: str) -> Address | None:
+        """Read an address of one of the dead-letter topics; None if it is none."""
+        address = Address.parse(text)
+        if address is None or address.topic not in {"", *self._replayable}:
+            return None
+        return address._replace(topic="") if address.topic == self._default_topic else address
+
+    # -- to read
 
     async def letters(self) -> AsyncIterator[Letter]:
         """Every letter, each partition in its order."""
-        async with topic_reader(self._servers) as reader:
-            async for message in reader.records(DEAD_LETTERS):
-                yield read_letter(message)
-
-    async def whole(self, address: Address) -> WholeLetter | None:
-        """One letter with key and value; None if there is none at this address."""
-        async with topic_reader(self._servers) as reader:
-            return await _at(reader, address)
-
-    async def survey(self, selection: Selection, *, look_back: bool) -> Survey:
-        """Say what a replay would do.
-
-        Args:
-            selection: of which letters.
-            look_back: search for earlier replays.
-        """
-        async with topic_reader(self._servers) as reader:
-            survey = await _surveyed(reader, selection)
-            if not look_back or not survey.prospects:
-                return survey
-            before = {address: place async for address, place in _replays(reader, survey)}
-        prospects = [
-            Prospect(it.address, it.source, before.get(it.address)) for it in survey.prospects
-        ]
-        return replace(survey, prospects=prospects)
-
-    async def replay_each(
-        self, targets: Mapping[Address, Source]
-    ) -> AsyncIterator[Replayed | NotReplayed]:
-        """Write letters once more to where they came from, and say of each how it went."""
-        left = dict(targets)
-        producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self._servers, acks="all", max_request_size=DEAD_LETTER_MAX_BYTES
-        )
-        # The values are read again and not kept: they may be many and large.
-        async with topic_reader(self._servers) as reader:
-            try:
-                await producer.start()
-                starts = Selection(list(targets)).starts
-                async for message in reader.records(DEAD_LETTERS, starts):
-                    address = Address(message.partition, message.offset)
-                    source = left.pop(address, None)
-                    if source is not None:
-                        yield await _send(producer, message, address, source)
-                    if not left:
-                        break
-            finally:
-                await producer.stop()
-        for address in left:
-            yield NotReplayed(address, "it is gone by now")
-
-    # -- for a worker
+        async with self._reading() as reader:
+            for topic in self._replayable:
+                async for message in reader.records(topic):
+                    yield read_letter(message, self._default_topic)
 
     async def newest(self) -> LetterList:
-        """The newest letters; see `DeadLetterBox.newest`."""
+        """The newest letters, as many as a worker reads at a time."""
         kept: list[tuple[int, Address, Letter]] = []
         is_connected, has_older, missing = False, False, None
         try:
-            async with self._bounded() as reader:
+            async with self._reading() as reader:
                 is_connected = True
-                async for message in reader.records(DEAD_LETTERS, last=MOST_LETTERS + 1):
-                    letter = read_letter(message)
-                    heapq.heappush(kept, (letter.timestamp_ms, letter.address, letter))
-                    if len(kept) > MOST_LETTERS:
-                        heapq.heappop(kept)
-                        has_older = True
+                for topic in self._replayable:
+                    async for message in reader.records(topic, last=MOST_LETTERS + 1):
+                        letter = read_letter(message, self._default_topic)
+                        heapq.heappush(kept, (letter.timestamp_ms, letter.address, letter))
+                        if len(kept) > MOST_LETTERS:
+                            heapq.heappop(kept)
+                            has_older = True
         except BrokerUnreachable as why:
             if not is_connected:
                 raise
@@ -171,16 +149,42 @@ class DeadLetterTopic(DeadLetterBox):
         return LetterList(letters, has_older=has_older, missing=missing)
 
     async def find(self, address: Address) -> WholeLetter | None:
-        """One letter; see `DeadLetterBox.find`."""
-        async with self._bounded() as reader:
-            return await _at(reader, address)
+        """One letter with key and value; None if there is none at this address."""
+        async with self._reading() as reader:
+            async for message in self._chosen(reader, Selection([address])):
+                if message.offset != address.offset:
+                    break
+                return read_whole_letter(message, self._default_topic)
+        return None
+
+    # -- to replay
+
+    async def survey(self, selection: Selection, *, look_back: bool) -> Survey:
+        """Say what a replay would do.
+
+        Args:
+            selection: of which letters.
+            look_back: search for earlier replays.
+        """
+        async with self._reading() as reader:
+            survey = await self._surveyed(reader, selection)
+            if not look_back or not survey.prospects:
+                return survey
+            before = {address: place async for address, place in _replays(reader, survey)}
+        prospects = [
+            Prospect(it.address, it.source, before.get(it.address)) for it in survey.prospects
+        ]
+        return replace(survey, prospects=prospects)
 
     async def prospect(self, address: Address) -> Prospect | NotReplayed:
-        """What a replay would do; see `DeadLetterBox.prospect`."""
+        """What a replay of one letter would do, or why there can be none.
+
+        Where the time is up, or there are too many records, an earlier replay is not known.
+        """
         found: Prospect | None = None
         try:
-            async with self._bounded() as reader:
-                survey = await _surveyed(reader, Selection([address]))
+            async with self._reading() as reader:
+                survey = await self._surveyed(reader, Selection([address]))
                 judged = _only(survey, address)
                 if isinstance(judged, NotReplayed):
                     return judged
@@ -195,34 +199,92 @@ class DeadLetterTopic(DeadLetterBox):
             return replace(found, is_known=False)
 
     async def replay(self, address: Address) -> Replayed | NotReplayed:
-        """Write a letter once more; see `DeadLetterBox.replay`."""
-        async with self._bounded() as reader:
-            judged = _only(await _surveyed(reader, Selection([address])), address)
+        """Write a letter once more to where it came from, whether it was before or not."""
+        async with self._reading() as reader:
+            judged = _only(await self._surveyed(reader, Selection([address])), address)
             if isinstance(judged, NotReplayed):
                 return judged
-            with answering(self._servers):
-                outcomes = [it async for it in self.replay_each({address: judged.source})]
+            outcomes = [it async for it in self._replayed(reader, {address: judged.source})]
         return outcomes[0]
 
+    async def replay_each(
+        self, targets: Mapping[Address, Source]
+    ) -> AsyncIterator[Replayed | NotReplayed]:
+        """Write letters once more to where they came from, and say of each how it went."""
+        async with self._reading() as reader:
+            async for outcome in self._replayed(reader, targets):
+                yield outcome
+
+    async def _replayed(
+        self, reader: GrouplessReader, targets: Mapping[Address, Source]
+    ) -> AsyncIterator[Replayed | NotReplayed]:
+        left = dict(targets)
+        # The values are read again and not kept: they may be many and large.
+        async with TopicWriter(self._brokers) as writer:
+            async for message in self._chosen(reader, Selection(list(targets))):
+                letter = read_letter(message, self._default_topic)
+                source = left.pop(letter.address, None)
+                if source is not None:
+                    yield await _send(writer, message, letter, source)
+                if not left:
+                    break
+        for address in left:
+            yield NotReplayed(address, "it is gone by now")
+
+    # -- for both
+
     @contextlib.asynccontextmanager
-    async def _bounded(self) -> AsyncIterator[TopicReader]:
-        """A reader for one question at a time, and for a bounded time.
+    async def _reading(self) -> AsyncIterator[GrouplessReader]:
+        """A reader of the dead letters and of the topics that they may be replayed to.
+
+        One at a time, and for a bounded time.
 
         Raises:
             BrokerUnreachable: when the time is up, too.
         """
-        seconds = self._patience_seconds
+        targets = {topic for topics in self._replayable.values() for topic in topics}
+        topics = (*self._replayable, *sorted(targets))
         try:
             async with (
-                asyncio.timeout(seconds),
+                asyncio.timeout(self._patience_seconds),
                 self._turn,
-                topic_reader(self._servers, most_at_once=_MOST_AT_ONCE) as reader,
+                topic_reader(self._brokers, *topics, most_at_once=_MOST_AT_ONCE) as reader,
             ):
                 yield reader
         except TimeoutError:
             raise BrokerUnreachable(
-                f"the dead letters could not be read within {seconds:g} s"
+                f"the dead letters could not be read within {self._patience_seconds:g} s"
             ) from None
+
+    async def _chosen(self, reader: GrouplessReader, selection: Selection) -> AsyncIterator[Any]:
+        """The records from the first selected letter of each partition on."""
+        for topic in self._replayable:
+            starts = selection.starts("" if topic == self._default_topic else topic)
+            async for message in reader.records(topic, starts):
+                yield message
+
+    async def _surveyed(self, reader: GrouplessReader, selection: Selection) -> Survey:
+        prospects, refused, written_ms = [], [], {}
+        missing = set(selection.addresses)
+        async for message in self._chosen(reader, selection):
+            letter = read_letter(message, self._default_topic)
+            if not selection.has(letter):
+                continue
+            missing.discard(letter.address)
+            source = letter.source
+            why = why_not_replayed(
+                letter,
+                self._replayable[message.topic],
+                reader.partitions(source.topic) if source else (),
+            )
+            if why is None and source is not None:
+                prospects.append(Prospect(letter.address, source))
+                written_ms[letter.address] = letter.timestamp_ms
+            else:
+                refused.append(NotReplayed(letter.address, why or "?"))
+            if selection.addresses and not missing:
+                break
+        return Survey(prospects, refused, sorted(missing), written_ms)
 
 
 class _TooManyError(Exception):
@@ -236,34 +298,8 @@ def _only(survey: Survey, address: Address) -> Prospect | NotReplayed:
     return survey.refused[0] if survey.refused else NotReplayed(address, "it is gone by now")
 
 
-async def _at(reader: TopicReader, address: Address) -> WholeLetter | None:
-    async for message in reader.records(DEAD_LETTERS, {address.partition: address.offset}):
-        return read_whole_letter(message) if message.offset == address.offset else None
-    return None
-
-
-async def _surveyed(reader: TopicReader, selection: Selection) -> Survey:
-    prospects, refused, written_ms = [], [], {}
-    missing = set(selection.addresses)
-    async for message in reader.records(DEAD_LETTERS, selection.starts):
-        letter = read_letter(message)
-        if not selection.has(letter):
-            continue
-        missing.discard(letter.address)
-        source = letter.source
-        why = why_not_replayed(letter, reader.partitions(source.topic) if source else ())
-        if why is None and source is not None:
-            prospects.append(Prospect(letter.address, source))
-            written_ms[letter.address] = letter.timestamp_ms
-        else:
-            refused.append(NotReplayed(letter.address, why or "?"))
-        if selection.addresses and not missing:
-            break
-    return Survey(prospects, refused, sorted(missing), written_ms)
-
-
 async def _replays(
-    reader: TopicReader, survey: Survey, *, most: int | None = None
+    reader: GrouplessReader, survey: Survey, *, most: int | None = None
 ) -> AsyncIterator[tuple[Address, Source]]:
     """Find the surveyed letters that were replayed before, and where each replay lies.
 
@@ -293,23 +329,19 @@ async def _replays(
 
 
 async def _send(
-    producer: aiokafka.AIOKafkaProducer, message: Any, address: Address, source: Source
+    writer: TopicWriter, message: Any, letter: Letter, source: Source
 ) -> Replayed | NotReplayed:
-    timestamp_ms = read_letter(message).timestamp_ms
+    headers = (
+        (REPLAYED_FROM, str(letter.address).encode()),
+        # An event without occurred_at happened then, not now.
+        (FIRST_WRITTEN, str(letter.timestamp_ms).encode()),
+    )
     try:
-        sent = await producer.send_and_wait(
-            source.topic,
-            message.value,
-            key=message.key,
-            partition=source.partition,
-            headers=[
-                (REPLAYED_FROM, str(address).encode()),
-                # An event without occurred_at happened then, not now.
-                (FIRST_WRITTEN, str(timestamp_ms).encode()),
-            ],
+        written = await writer.write(
+            Record(source.topic, message.key, message.value, headers, partition=source.partition)
         )
-    except (KafkaConnectionError, KafkaTimeoutError):
-        raise  # the others would not be taken either
-    except KafkaError as why:
-        return NotReplayed(address, f"the broker refused it ({type(why).__name__})")
-    return Replayed(address, Source(source.topic, source.partition, sent.offset))
+    except PublishFailed as why:
+        return NotReplayed(
+            letter.address, f"the broker refused it ({type(why.__cause__).__name__})"
+        )
+    return Replayed(letter.address, Source(source.topic, *written))

@@ -5,23 +5,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-_ADDRESS: Final = re.compile(r"([0-9]{1,9})/([0-9]{1,18})")
+_ADDRESS: Final = re.compile(r"(?:([A-Za-z0-9._-]{1,249})/)?([0-9]{1,9})/([0-9]{1,18})")
 
 
 class Address(NamedTuple):
-    """Where a dead letter lies on the topic of the dead letters, written `PARTITION/OFFSET`."""
+    """Where a dead letter lies, written `PARTITION/OFFSET` or `TOPIC/PARTITION/OFFSET`."""
 
     partition: int
     offset: int
+    #: The dead-letter topic; empty = the one of the default plugin.
+    topic: str = ""
 
     def __str__(self) -> str:
-        return f"{self.partition}/{self.offset}"
+        place = f"{self.partition}/{self.offset}"
+        return f"{self.topic}/{place}" if self.topic else place
 
     @classmethod
     def parse(cls, text: str) -> "Address | None":
         """Read one; None if it is none."""
         found = _ADDRESS.fullmatch(text)
-        return None if found is None else cls(int(found[1]), int(found[2]))
+        return None if found is None else cls(int(found[2]), int(found[3]), found[1] or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Writes a dead letter for each unreadable message, and raises an alarm when there are many.
+"""Writes a dead letter for each message set aside, and raises an alarm when there are many.
 
 Their number stops nothing: readable messages are answered all the same.
 """
@@ -31,9 +31,10 @@ _ALARM_SECONDS: Final = 60
 
 
 class DeadLetters:
-    """Sets messages aside, for all agents of a worker together.
+    """Sets messages aside, for all agents of a plugin together.
 
     Args:
+        topic: the plugin's dead-letter topic.
         publish: writes a dead letter and waits for the broker's acknowledgement; raises
             PublishFailed if the broker will never take it.
         clock: time.
@@ -44,11 +45,13 @@ class DeadLetters:
     def __init__(
         self,
         *,
+        topic: str,
         publish: Callable[[Record], Awaitable[None]],
         clock: Clock,
         metrics: Metrics,
         per_minute: int,
     ) -> None:
+        self._dead_letters = topic
         self._publish = publish
         self._clock = clock
         self._metrics = metrics
@@ -106,13 +109,14 @@ class DeadLetters:
 
     async def _letter(self, message: Any, why: UnreadableEvent) -> Record:
         if len(message.value or b"") + len(message.key or b"") <= _LARGE_BYTES:
-            return _letter(message, why)
+            return _letter(self._dead_letters, message, why)
         async with self._searched:
-            return await asyncio.to_thread(_letter, message, why)
+            return await asyncio.to_thread(_letter, self._dead_letters, message, why)
 
 
-def _letter(message: Any, why: UnreadableEvent) -> Record:
+def _letter(dead_letters: str, message: Any, why: UnreadableEvent) -> Record:
     return dead_letter(
+        dead_letters,
         message.key,
         message.value,
         topic=message.topic,

@@ -14,6 +14,7 @@
     ├── TooManySubscribers   a worker shows its answers to no more subscribers
     ├── SubscriberTooSlow    a subscriber leaves too many answers waiting
     ├── Stalled              events wait, and the worker stands still
+    ├── PluginFailed         a plugin's own code fails at too many events
     └── PublishFailed        the broker did not acknowledge an event
 
 An unknown customer, a dead API and a refused identifier are not among them: they are answers.
@@ -34,8 +35,11 @@ class InvalidSettings(PosstreamError):
         self.errors = errors
 
 
-class InvalidConfiguration(PosstreamError):
-    """A live configuration that is refused; the old version stays in force."""
+class InvalidConfiguration(PosstreamError, ValueError):
+    """A live configuration that is refused; the old version stays in force.
+
+    A ValueError, so that msgspec adds the place where a check in a nested struct raises it.
+    """
 
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"{key}: {why}")
@@ -54,6 +58,8 @@ class DeadLetterReason(StrEnum):
     NOT_AN_OBJECT = "NOT_AN_OBJECT"
     MISSING_FIELD = "MISSING_FIELD"
     INVALID_FIELD = "INVALID_FIELD"
+    #: The plugin's own code raised on the message.
+    PLUGIN_FAILED = "PLUGIN_FAILED"
 
 
 class StorageFailed(PosstreamError):
@@ -107,6 +113,10 @@ class WorkerUnreachable(PosstreamError):
 
 class Stalled(PosstreamError):
     """Events wait, and the worker stands still."""
+
+
+class PluginFailed(PosstreamError):
+    """A plugin's own code fails at too many events: the plugin stays stopped."""
 
 
 class PublishFailed(PosstreamError):

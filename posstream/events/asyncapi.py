@@ -1,49 +1,63 @@
-"""The topics as an AsyncAPI 3.0 document, made from their declarations and schemas. No I/O."""
+"""The events of the platform and of all plugins as an AsyncAPI 3.0 document. No I/O."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from agents.customer_lookup.event_schemas import EVENTS, EventDescription
-from agents.customer_lookup.topics import TOPICS
 from posstream import __version__
-from posstream.kafka.topics import TopicSpec
+from posstream.configuration.event import configuration_event
+from posstream.dead_letters.event import dead_letter_event
+from posstream.events.model import EventModel
+from posstream.kafka.topics import PLATFORM_TOPICS, TopicSpec
+from posstream.plugin import Plugin
 
 #: Of the bindings for Kafka, in every object that has one.
 _BINDING: Final = "0.5.0"
 _JSON: Final = "application/json"
 
 
-def document() -> dict[str, Any]:
+def events_of(plugins: Iterable[Plugin]) -> Sequence[EventModel]:
+    """Every event that others may rely on."""
+    plugins = tuple(plugins)
+    return (
+        *(event for plugin in plugins for event in plugin.events),
+        configuration_event(plugins),
+        *(dead_letter_event(plugin) for plugin in plugins if plugin.dead_letters),
+    )
+
+
+def document(plugins: Iterable[Plugin]) -> dict[str, Any]:
     """The document, ready for JSON; operations are named from posstream's side."""
-    specs = {spec.name: spec for spec in TOPICS}
+    plugins = tuple(plugins)
+    events = events_of(plugins)
+    specs = {spec.name: spec for spec in PLATFORM_TOPICS}
+    specs |= {spec.name: spec for plugin in plugins for spec in plugin.topics}
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "posstream",
             "version": __version__,
             "description": (
-                "Every message on customer-identified gets exactly one terminal answer: one on "
-                "customer-data-fetched or customer-lookup-failed, or one dead letter. "
-                "A crash may repeat an answer, with the same ids. Ignore fields that you do not "
+                "A crash may repeat an event, with the same ids. Ignore fields that you do not "
                 "know: there may be more of them in time."
             ),
         },
         "defaultContentType": _JSON,
-        "channels": {event.name: _channel(event, specs[event.topic]) for event in EVENTS},
+        "channels": {event.name: _channel(event, specs[event.topic]) for event in events},
         "operations": {
             f"{action}{event.name}": {
                 "action": action,
                 "channel": {"$ref": f"#/channels/{event.name}"},
                 "messages": [{"$ref": f"#/channels/{event.name}/messages/{event.name}"}],
             }
-            for event in EVENTS
+            for event in events
             for action, is_done in (("receive", event.received), ("send", event.sent))
             if is_done
         },
-        "components": {"messages": {event.name: _message(event, specs) for event in EVENTS}},
+        "components": {"messages": {event.name: _message(event, specs) for event in events}},
     }
 
 
-def _channel(event: EventDescription, spec: TopicSpec) -> dict[str, Any]:
+def _channel(event: EventModel, spec: TopicSpec) -> dict[str, Any]:
     return {
         "address": spec.name,
         "description": event.summary,
@@ -63,13 +77,13 @@ def _channel(event: EventDescription, spec: TopicSpec) -> dict[str, Any]:
     }
 
 
-def _message(event: EventDescription, specs: dict[str, TopicSpec]) -> dict[str, Any]:
-    key = specs[event.topic].key
+def _message(event: EventModel, specs: dict[str, TopicSpec]) -> dict[str, Any]:
+    key, schema = specs[event.topic].key, event.schema
     message: dict[str, Any] = {
         "name": event.name,
         "summary": event.summary,
-        "contentType": "application/octet-stream" if event.schema is None else _JSON,
-        "payload": {"description": "any bytes"} if event.schema is None else event.schema,
+        "contentType": "application/octet-stream" if schema is None else _JSON,
+        "payload": {"description": "any bytes"} if schema is None else schema,
         "bindings": {
             "kafka": {
                 "key": {"type": "string", "description": f"The key is: {key}."},

@@ -10,33 +10,30 @@ from posstream.kafka.record import Record
 
 #: On a dead letter and its replay: when the message was first written, in milliseconds since 1970.
 FIRST_WRITTEN: Final = "posstream.dlq.timestamp"
-
-
-_LONGEST_TIME: Final = 18
-
-
+#: Digits of the longest time that is read from a header.
+_MOST_DIGITS: Final = 18
+#: W3C Trace Context, section 3.2.
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
 
 Headers = Iterable[tuple[str, bytes]]
 
 
 def first_written_ms(headers: Headers) -> int | None:
-    """When a replayed message was first written, in milliseconds since 1970; None if it is none."""
+    """When a replayed message was first written, in ms since 1970; None for any other message."""
     for name, value in headers:
-        if name == FIRST_WRITTEN and value and value.isdigit() and len(value) <= _LONGEST_TIME:
+        if name == FIRST_WRITTEN and value and value.isdigit() and len(value) <= _MOST_DIGITS:
             return int(value)
     return None
 
 
 def written_ms(timestamp_ms: int, headers: Headers) -> int:
-    """When a message was written, in milliseconds since 1970; of a replay, the first time."""
+    """When a message was written, in ms since 1970; a replayed one, when it was first written."""
     first = first_written_ms(headers)
     return timestamp_ms if first is None else first
 
 
 def traceparent(headers: Headers) -> str | None:
-    """The W3C trace context in the headers; None if there is none that can be handed on."""
+    """The W3C trace context in the headers; None if it is absent, malformed or holds a card."""
     for name, value in headers:
         if name == "traceparent" and value and _TRACEPARENT.fullmatch(value):
             text = value.decode()

@@ -1,4 +1,4 @@
-"""Ids that are derived: the same for every delivery of the same input."""
+"""Derives ids from inputs: every delivery of one input gives the same ids."""
 
 import struct
 import uuid
@@ -13,40 +13,34 @@ except ImportError:
 
 #: Namespace of every id that posstream derives (RFC 9562, UUID version 5).
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:posstream")
-
-
 _NAMESPACE_BYTES: Final = _NAMESPACE.bytes
-
-
 #: A digit of the digest -> the digit with the variant's bits set (RFC 9562, 4.1).
 _VARIANTS: Final = {
     ord(digit): b"89ab"[number & 3 : (number & 3) + 1]
     for number, digit in enumerate("0123456789abcdef")
 }
-
-
-#: The digits of a digest that an id keeps; two are not its own.
+#: The digits of a digest that an id keeps; version and variant replace two of them.
 _GROUPS: Final = struct.Struct("8s4sx3sx3s12s").unpack_from
 
 
 def input_id(
     event_id: str | None, topic: str, partition: int, offset: int, timestamp_ms: int
 ) -> str:
-    """The lookup's id: the same for every delivery of one input.
+    """The id of an input, the same for every delivery.
 
-    Without event_id the id is derived from the input's place and its record's own timestamp. The
-    place alone is not unique: a topic that is made anew begins at offset 0 again.
+    An input without event_id is known by its place and its record's own timestamp. The place alone
+    is not unique: a topic that is made anew begins at offset 0 again.
     """
     return derived(event_id or f"{topic}/{partition}/{offset}/{timestamp_ms}")
 
 
 def derived(name: str) -> str:
-    """A UUIDv5 in our namespace: the same for the same name."""
+    """The UUID (version 5) of a name in posstream's namespace."""
     return derived_bytes(name.encode()).decode()
 
 
 def derived_bytes(name: bytes) -> bytes:
-    """The same for UTF-8, without the objects of `uuid.uuid5`, which take four times as long."""
+    """`derived` for bytes of UTF-8; the objects of `uuid.uuid5` would take four times as long."""
     h = hexlify(sha1(_NAMESPACE_BYTES + name).digest())  # noqa: S324 - RFC 9562 says so
     a, b, c, d, e = _GROUPS(h)
     return b"".join((a, b"-", b, b"-5", c, b"-", _VARIANTS[h[16]], d, b"-", e))

@@ -1,24 +1,29 @@
-"""The use case of erasure: commands to whoever has the cache entries, marks, and a report.
+"""Forgets a customer: commands to the owners of cache entries, marks, and a report.
 
-Commands go by the topic of cache commands, because only the owner of a partition may touch its
-entries. The owner answers with marks on `customer-forgotten`, the projection takes them into SQL
-and removes what is from before, in one transaction. A mark in SQL is the acknowledgement: by then
-the entry, the call under way and the rows are gone.
+Each plugin says what it knows the customer by, and which commands make the owners of its entries
+remove them; only the owner of a partition may. The owners write marks on `customer-forgotten`, the
+projection takes the marks into SQL and deletes every plugin's rows from before them, in one
+transaction. A mark in SQL is the acknowledgement: by then the entry, the call under way and the
+rows are gone.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from agents.customer_lookup import events
-from agents.customer_lookup.cache_commands import Forget, ForgetCustomer
-from agents.customer_lookup.topics import HOLDING_CUSTOMERS
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from posstream.domain.payment_card import mask
+from posstream.forgetting.asking import AskedPlugins
+from posstream.forgetting.known_marks import known_marks
 from posstream.forgetting.marks import Forgotten, Trail
-from posstream.forgetting.ports import Erasure
+from posstream.forgetting.record import forgotten
 from posstream.kafka.record import Record
+from posstream.kafka.topics import TopicSpec
+from posstream.plugin import Plugin
+from posstream.resilience.clock import Clock, SystemClock
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,16 @@ class ForgetReport:
     #: Rows that there are again, because the customer was scanned once more meanwhile.
     newer_rows: int
     topics: tuple[Retained, ...]
+    #: Plugins that failed, with the type of their exception: their part is not known to be done.
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def trouble(self) -> str:
+        """A sentence about the plugins that failed; empty if none did."""
+        if not self.failed:
+            return ""
+        listed = ", ".join(f"{name} ({why})" for name, why in self.failed.items())
+        return f"the part of these plugins is not known to be done: {listed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,7 @@ class Unconfirmed:
 
     @property
     def why(self) -> str:
-        """For whoever asked."""
+        """A sentence for the caller."""
         return (
             f"the broker has it, but no worker confirmed it within {self.waited_seconds:g} s: it "
             "is done when a worker comes to it, within a day; ask again to see"
@@ -70,13 +85,29 @@ class CustomerForgetting:
     """Forgets customers.
 
     Args:
-        erasure: what SQL knows.
+        plugins: all of them.
+        engine: the read model.
         publish: writes a record and waits for the broker's acknowledgement.
+        clock: the time of marks that no plugin writes.
+        marks: reads marks from the read model.
     """
 
-    def __init__(self, *, erasure: Erasure, publish: Callable[[Record], Awaitable[None]]) -> None:
-        self._erasure = erasure
+    def __init__(
+        self,
+        *,
+        plugins: Iterable[Plugin],
+        engine: AsyncEngine,
+        publish: Callable[[Record], Awaitable[object]],
+        clock: Clock | None = None,
+        marks: Callable[
+            [AsyncEngine, Collection[str]], Awaitable[Mapping[str, Forgotten]]
+        ] = known_marks,
+    ) -> None:
+        self._plugins = tuple(plugins)
+        self._engine = engine
         self._publish = publish
+        self._clock = clock or SystemClock()
+        self._marks = marks
 
     async def forget(
         self, identifier: str, *, patience_seconds: float
@@ -89,36 +120,38 @@ class CustomerForgetting:
             PublishFailed: or whatever `publish` raises; some commands may be on their way.
             Exception: from the database.
         """
-        trail = await self._erasure.trail(identifier)
-        return await self._forget(trail, identifier, patience_seconds)
+        asked = AskedPlugins(self._plugins, self._engine)
+        trail = await asked.trail(identifier)
+        return await self._forget(asked, trail, identifier, patience_seconds)
 
     async def forget_customer(
         self, customer_id: str, *, patience_seconds: float
     ) -> ForgetReport | Unconfirmed:
-        """Forget a customer by the id of the directory, whoever has their old identifiers now.
+        """Forget a customer by the directory's id, even if others have the old identifiers now.
 
         Raises:
             PublishFailed: as `forget` does, and whatever the database raises.
         """
-        trail = await self._erasure.trail_of_customer(customer_id)
-        return await self._forget(trail, customer_id, patience_seconds)
+        asked = AskedPlugins(self._plugins, self._engine)
+        trail = await asked.trail_of_customer(customer_id)
+        return await self._forget(asked, trail, customer_id, patience_seconds)
 
     async def _forget(
-        self, trail: Trail, whom: str, patience_seconds: float
+        self, asked: AskedPlugins, trail: Trail, whom: str, patience_seconds: float
     ) -> ForgetReport | Unconfirmed:
-        before = await self._erasure.marks(trail.subjects)
-        rows = await self._erasure.rows(trail)
+        before = await self._marks(self._engine, trail.subjects)
+        rows = await asked.rows(trail)
         after_ms = max((mark.forgotten_at_ms for mark in before.values()), default=0)
-        for command in _commands(trail, after_ms):
-            for record in events.commanded(command, 0):
-                await self._publish(record)
+        commands = await asked.commands(trail, after_ms)
+        for record in self._own_marks(trail, after_ms) if commands is None else commands:
+            await self._publish(record)
         try:
             async with asyncio.timeout(patience_seconds):
                 marks = await self._confirmed(trail, after_ms)
         except TimeoutError:
             return Unconfirmed(patience_seconds)
-        left = await self._erasure.rows(trail)
-        report = _report(trail, marks, rows, left)
+        left = await asked.rows(trail)
+        report = _report(trail, marks, rows, left, asked.holding, asked.failed)
         log.info(
             "forgotten: %s with %d identifiers, %d cache entries and %d rows",
             mask(whom),
@@ -130,38 +163,37 @@ class CustomerForgetting:
 
     async def _confirmed(self, trail: Trail, after_ms: int) -> Mapping[str, Forgotten]:
         while True:
-            marks = await self._erasure.marks(trail.subjects)
+            marks = await self._marks(self._engine, trail.subjects)
             if len(marks) == len(trail.subjects) and all(
                 mark.forgotten_at_ms > after_ms for mark in marks.values()
             ):
                 return marks
             await asyncio.sleep(_PAUSE_SECONDS)
 
-
-def _commands(trail: Trail, after_ms: int) -> list[Forget | ForgetCustomer]:
-    if not trail.identifiers:
-        return [ForgetCustomer(customer_id, after_ms) for customer_id in trail.customer_ids]
-    # The customer goes with the last command, the one for the given identifier: if we fail
-    # before that, SQL still knows which other identifiers there are.
-    *others, last = trail.identifiers
-    return [
-        *(Forget(other, (), after_ms) for other in others),
-        Forget(last, trail.customer_ids, after_ms),
-    ]
+    def _own_marks(self, trail: Trail, after_ms: int) -> Sequence[Record]:
+        """Marks where no plugin has commands, whose owners would write them."""
+        at_ms = max(self._clock.now_ms(), after_ms + 1)
+        return [forgotten(Forgotten(subject, at_ms)) for subject in sorted(trail.subjects)]
 
 
-def _report(
-    trail: Trail, marks: Mapping[str, Forgotten], rows: Mapping[str, int], left: Mapping[str, int]
+def _report(  # noqa: PLR0913 - what was found out, one by one
+    trail: Trail,
+    marks: Mapping[str, Forgotten],
+    rows: Mapping[str, int],
+    left: Mapping[str, int],
+    holding: Sequence[TopicSpec],
+    failed: Mapping[str, str],
 ) -> ForgetReport:
     forgotten_at_ms = max(mark.forgotten_at_ms for mark in marks.values())
     return ForgetReport(
         forgotten_at_ms=forgotten_at_ms,
         identifiers=len(trail.identifiers),
         cache_entries=sum(mark.cache_entries for mark in marks.values()),
-        rows={table: max(0, count - left[table]) for table, count in rows.items()},
+        rows={table: max(0, count - left[table]) for table, count in rows.items() if table in left},
         newer_rows=sum(left.values()),
         topics=tuple(
             Retained(spec.name, spec.retention_ms, forgotten_at_ms + spec.retention_ms)
-            for spec in HOLDING_CUSTOMERS
+            for spec in holding
         ),
+        failed=dict(failed),
     )

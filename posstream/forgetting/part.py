@@ -1,8 +1,35 @@
-"""How a plugin declares what it erases and exports of a customer."""
+"""How a plugin declares what it forgets and exports of a customer."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from posstream.forgetting.marks import Trail
+from posstream.kafka.record import Record
+from posstream.kafka.topics import TopicSpec
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgettingPart:
-    """What a plugin does when a customer is to be forgotten, or asks what is known of them."""
+    """What a plugin does when a customer is to be forgotten, or asks what is known of them.
+
+    Its functions only read the database: rows go when the marks of the customer come to the read
+    model.
+    """
+
+    #: Finds a customer by a normalised identifier: the trail that the plugin knows.
+    trail: "Callable[[AsyncEngine, str], Awaitable[Trail]]"
+    #: The same by the customer's id.
+    trail_of_customer: "Callable[[AsyncEngine, str], Awaitable[Trail]]"
+    #: Counts the rows of each table that tell of a customer.
+    rows: "Callable[[AsyncEngine, Trail], Awaitable[Mapping[str, int]]]"
+    #: Everything that the plugin knows of a customer, as values for JSON.
+    export: "Callable[[AsyncEngine, Trail], Awaitable[Mapping[str, Any]]]"
+    #: Commands to the owners of what only they may remove; the owners write the marks of the
+    #: trail, later than the given milliseconds since 1970. None = the platform writes the marks.
+    commands: Callable[[Trail, int], Sequence[Record]] | None = None
+    #: Topics that hold events of customers: nobody can take single ones out.
+    holding: tuple[TopicSpec, ...] = ()

@@ -5,12 +5,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import NewPartitions
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
 
 from posstream.domain.errors import GrowthRefused
-from posstream.kafka.topics import APP_ID
 from posstream.streaming.co_partitioning import partitions_of_client
 
 #: How long new partitions may take until each has a leader.
@@ -20,7 +19,7 @@ _SHARED_SECONDS: Final = 90
 _POLL_SECONDS: Final = 0.2
 
 
-async def add_partitions(admin: AIOKafkaAdminClient, topic: str, partitions: int) -> None:
+async def add_partitions(admin: Any, topic: str, partitions: int) -> None:
     """Give a topic this many partitions, and wait until each has a leader.
 
     Raises:
@@ -45,25 +44,29 @@ async def add_partitions(admin: AIOKafkaAdminClient, topic: str, partitions: int
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _led(admin: AIOKafkaAdminClient, topic: str) -> int:
+async def _led(admin: Any, topic: str) -> int:
     (described,) = await admin.describe_topics([topic])
     return sum(it["leader"] >= 0 for it in described["partitions"])
 
 
-async def counted_by_workers(admin: AIOKafkaAdminClient) -> Sequence[int | None]:
-    """How many partitions each worker in the group counts; None for one that does not tell."""
-    return [partitions_of_client(client) for _, client, *_ in await _members(admin)]
+async def counted_by_workers(admin: Any, groups: Sequence[str]) -> Sequence[int | None]:
+    """How many partitions each worker in these groups counts; None for one that does not tell."""
+    return [
+        partitions_of_client(client)
+        for group in groups
+        for _, client, *_ in await _members(admin, group)
+    ]
 
 
-async def until_shared(admin: AIOKafkaAdminClient, topic: str, partitions: int) -> None:
-    """Wait until the workers of the group have all partitions of a topic, or none runs.
+async def until_shared(admin: Any, group: str, topic: str, partitions: int) -> None:
+    """Wait until the workers of a group have all partitions of a topic, or none runs.
 
     Raises:
         GrowthRefused: if that takes too long.
     """
     give_up_at = time.monotonic() + _SHARED_SECONDS
     wanted = {(topic, number) for number in range(partitions)}
-    while (members := await _members(admin)) and not wanted <= _assigned(members):
+    while (members := await _members(admin, group)) and not wanted <= _assigned(members):
         if time.monotonic() > give_up_at:
             raise GrowthRefused(
                 f"the workers did not take the new partitions of {topic} in {_SHARED_SECONDS} s: "
@@ -72,11 +75,11 @@ async def until_shared(admin: AIOKafkaAdminClient, topic: str, partitions: int) 
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _members(admin: AIOKafkaAdminClient) -> Sequence[Any]:
-    (answer,) = await admin.describe_consumer_groups([APP_ID])
+async def _members(admin: Any, group: str) -> Sequence[Any]:
+    (answer,) = await admin.describe_consumer_groups([group])
     ((error, _, _, _, _, members, *_),) = answer.groups
     if error:
-        raise for_code(error)(APP_ID)
+        raise for_code(error)(group)
     found: Sequence[Any] = members
     return found
 

@@ -1,23 +1,31 @@
-"""The broker as a command meets it: which topics it has."""
+"""Asks a broker how many partitions topics have."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
 
-from posstream.kafka.answering import answering
-from posstream.kafka.preflight import partition_counts
+from posstream.kafka.connection import Brokers, administering
 
 
-async def partitions_of(servers: Sequence[str], topics: Iterable[str]) -> dict[str, int]:
+async def partitions_of(brokers: Brokers, topics: Iterable[str]) -> dict[str, int]:
     """Topic -> partitions, for those that there are.
 
     Raises:
         BrokerUnreachable: if no broker answers.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=list(servers))
-    try:
-        with answering(servers):
-            await admin.start()
-            return await partition_counts(admin, topics)
-    finally:
-        await admin.close()
+    async with administering(brokers) as admin:
+        return await partition_counts(admin, topics)
+
+
+async def partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
+    """Topic -> partitions, for those that there are. To ask a producer would make the others."""
+    known = set(await admin.list_topics())
+    wanted = [name for name in names if name in known]
+    if not wanted:
+        return {}
+    described: list[dict[str, Any]] = await admin.describe_topics(wanted)
+    for topic in described:
+        if topic["error_code"]:
+            raise for_code(topic["error_code"])(f"topic {topic['topic']}")
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}

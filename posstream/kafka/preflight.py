@@ -11,14 +11,16 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED
 from posstream.domain.errors import StartRefused
+from posstream.kafka.connection import Brokers, admin_of
+from posstream.kafka.partition_counts import partition_counts
 from posstream.kafka.topics import EMBEDDED_CLUSTER, TopicSpec
 from posstream.streaming.co_partitioning import misfit
+from posstream.streaming.table_spec import TableSpec
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +31,11 @@ _TOMBSTONES: Final = "delete.retention.ms"
 _POLICY: Final = "cleanup.policy"
 
 
-async def ask_topics(
-    servers: Sequence[str],
+async def ask_topics(  # noqa: PLR0913 - one for each setting of a topic
+    servers: Brokers,
     specs: Iterable[TopicSpec],
     *,
+    tables: Iterable[TableSpec] = (),
     partitions: int,
     replication: int,
     patience_seconds: float = PATIENCE_SECONDS,
@@ -47,7 +50,7 @@ async def ask_topics(
     """
     async with _connected(servers, patience_seconds) as admin:
         cluster = await admin.describe_cluster()
-        missing = await _compared(admin, cluster, list(specs), partitions)
+        missing = await _compared(admin, cluster, list(specs), tables, partitions)
         # The embedded broker would create the topics, for it ignores validate_only; it refuses
         # none.
         if missing and not _is_embedded(cluster):
@@ -55,40 +58,61 @@ async def ask_topics(
         return [spec.name for spec in missing]
 
 
-async def prepare_topics(
-    servers: Sequence[str],
+async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
+    servers: Brokers,
     specs: Iterable[TopicSpec],
     *,
+    tables: Iterable[TableSpec] = (),
     partitions: int,
     replication: int,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> str:
     """Create the missing topics and check the existing ones.
 
+    Args:
+        servers: host:port of the brokers.
+        specs: the topics.
+        tables: their topics must have `partitions` partitions if they exist.
+        partitions: of a new topic whose spec says nothing else.
+        replication: of a new topic.
+        patience_seconds: how long a broker may take to come up.
+
     Returns:
         the cluster's id.
 
     Raises:
         StartRefused: if no broker answers, a topic cannot be created or seen, the source topics
-            and the cache's changelog differ in partitions, or a topic would lose events.
+            and a table's changelog differ in partitions, or a topic would lose events.
     """
     async with _connected(servers, patience_seconds) as admin:
         cluster = await admin.describe_cluster()
-        missing = await _compared(admin, cluster, list(specs), partitions)
+        missing = await _compared(admin, cluster, list(specs), tables, partitions)
         if missing:
             await _create(admin, missing, partitions, replication)
         return str(cluster.get("cluster_id"))
 
 
+async def cluster_id(servers: Sequence[str]) -> str:
+    """The cluster's id.
+
+    Raises:
+        StartRefused: if no broker answers.
+    """
+    async with _connected(servers, PATIENCE_SECONDS) as admin:
+        return str((await admin.describe_cluster()).get("cluster_id"))
+
+
 async def _compared(
-    admin: AIOKafkaAdminClient,
+    admin: Any,
     cluster: Mapping[str, Any],
     specs: Sequence[TopicSpec],
+    tables: Iterable[TableSpec],
     partitions: int,
 ) -> Sequence[TopicSpec]:
     """The missing topics; refuses a start if an existing topic does not fit."""
     existing = await partition_counts(admin, [spec.name for spec in specs])
-    _compare({name: existing[name] for name in CO_PARTITIONED if name in existing}, partitions)
+    for table in tables:
+        _compare(table.topics, existing, partitions)
     if not _is_embedded(cluster):  # the embedded broker has no policies
         await _compare_policies(admin, [spec for spec in specs if spec.name in existing])
     return [spec for spec in specs if spec.name not in existing]
@@ -98,16 +122,14 @@ def _is_embedded(cluster: Mapping[str, Any]) -> bool:
     return cluster.get("cluster_id") == EMBEDDED_CLUSTER
 
 
-async def tombstones_kept_ms(servers: Sequence[str]) -> int | None:
-    """How long the cache's changelog keeps deletions; None if the broker does not tell."""
+async def tombstones_kept_ms(servers: Brokers, changelogs: Sequence[str]) -> int | None:
+    """The shortest time that a changelog keeps deletions; None if the broker does not tell."""
     async with _connected(servers, PATIENCE_SECONDS) as admin:
-        told = (await _settings_of(admin, [CACHE_CHANGELOG], _TOMBSTONES)).get(CACHE_CHANGELOG)
-        return None if told is None else int(told)
+        told = await _settings_of(admin, changelogs, _TOMBSTONES)
+        return min(map(int, told.values()), default=None)
 
 
-async def _settings_of(
-    admin: AIOKafkaAdminClient, topics: Sequence[str], setting: str
-) -> Mapping[str, str]:
+async def _settings_of(admin: Any, topics: Sequence[str], setting: str) -> Mapping[str, str]:
     """Topic -> the value of its setting, as far as the broker tells it."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, name, {setting: None}) for name in topics]
     return {
@@ -119,7 +141,7 @@ async def _settings_of(
     }
 
 
-async def _compare_policies(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+async def _compare_policies(admin: Any, specs: Sequence[TopicSpec]) -> None:
     policies = await _settings_of(admin, [spec.name for spec in specs], _POLICY)
     for spec in specs:
         policy = policies.get(spec.name, spec.cleanup_policy)
@@ -131,9 +153,7 @@ async def _compare_policies(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpe
 
 
 @asynccontextmanager
-async def _connected(
-    servers: Sequence[str], patience_seconds: float
-) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _connected(servers: Brokers, patience_seconds: float) -> AsyncIterator[Any]:
     """An admin client.
 
     Raises:
@@ -141,7 +161,7 @@ async def _connected(
     """
     give_up_at = time.monotonic() + patience_seconds
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=list(servers))
+        admin = admin_of(servers)
         try:
             await admin.start()
         except (KafkaError, OSError) as why:
@@ -170,21 +190,8 @@ def _reason(why: BaseException) -> str:
     return f"{type(why).__name__}: {words}" if words else type(why).__name__
 
 
-async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
-    """Topic -> partitions, for those that there are. To ask a producer would make the others."""
-    known = set(await admin.list_topics())
-    wanted = [name for name in names if name in known]
-    if not wanted:
-        return {}
-    described: list[dict[str, Any]] = await admin.describe_topics(wanted)
-    for topic in described:
-        if topic["error_code"]:
-            raise for_code(topic["error_code"])(f"topic {topic['topic']}")
-    return {topic["topic"]: len(topic["partitions"]) for topic in described}
-
-
 async def _create(
-    admin: AIOKafkaAdminClient,
+    admin: Any,
     specs: Sequence[TopicSpec],
     partitions: int,
     replication: int,
@@ -217,7 +224,8 @@ async def _create(
             log.info("created topic %s", name)
 
 
-def _compare(counts: dict[str, int], expected: int) -> None:
-    why = misfit(counts, expected)
+def _compare(topics: Sequence[str], existing: Mapping[str, int], expected: int) -> None:
+    counts = {name: existing[name] for name in topics if name in existing}
+    why = misfit(topics, counts, expected)
     if why is not None:
         raise StartRefused(why)

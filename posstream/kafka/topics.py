@@ -6,22 +6,14 @@ from typing import Final
 
 #: The Faust app id: the consumer group, and the prefix of internal topics.
 APP_ID: Final = "posstream"
-
-
 #: The id of the embedded broker's cluster: a worker recognises that broker by it.
 EMBEDDED_CLUSTER: Final = f"{APP_ID}-embedded"
 
-
 PLUGIN_CONFIGURATION: Final = "plugin-configuration"
-
-
 #: Internal: who was forgotten and when, by hashes; it outlasts the events that it is about.
 CUSTOMER_FORGOTTEN: Final = f"{APP_ID}-customer-forgotten"
 
-
 DAY_MS: Final = 86_400_000
-
-
 #: A dead letter is its message and some headers; the largest message (1 MiB) must still fit.
 DEAD_LETTER_MAX_BYTES: Final = 2 * 1024 * 1024
 
@@ -49,3 +41,23 @@ class TopicSpec:
             "message.timestamp.type": "LogAppendTime",
             **(self.extra or {}),
         }
+
+
+#: The topics that belong to no plugin.
+PLATFORM_TOPICS: Final = (
+    TopicSpec(
+        PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
+    ),
+    TopicSpec(CUSTOMER_FORGOTTEN, "subject", "CustomerForgotten (internal)", -1, "compact"),
+)
+
+
+def dead_letter_topic(name: str) -> TopicSpec:
+    """The topic of a plugin's dead letters: 30 days, and room for the largest message."""
+    return TopicSpec(
+        name,
+        "as received",
+        "as received",
+        30 * DAY_MS,
+        extra={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)},
+    )

@@ -1,18 +1,92 @@
 """Finds plugins: the folders in `agents/`, and the entry points of other people's packages."""
 
 import importlib
+import os
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
+from typing import Any, Final
 
+from posstream.domain.errors import InvalidSettings, StartRefused
 from posstream.plugin import Plugin
+from posstream.plugins.found import Plugins
+
+SETTING: Final = "POSSTREAM_PLUGINS"
+ENTRY_POINTS: Final = "posstream.plugins"
+_FOLDER: Final = "agents"
+
+#: Name of a plugin -> what imports it.
+Loaders = Mapping[str, Callable[[], Any]]
 
 
-def find_plugins() -> Sequence[Plugin]:
-    """Every plugin, in the order of their names."""
-    agents = importlib.import_module("agents")
-    found = []
-    for module in pkgutil.iter_modules(agents.__path__, "agents."):
-        plugin = getattr(importlib.import_module(module.name), "PLUGIN", None)
-        if isinstance(plugin, Plugin):
-            found.append(plugin)
-    return sorted(found, key=lambda plugin: plugin.name)
+def find_plugins(chosen: str | None = None, loaders: Loaders | None = None) -> Plugins:
+    """The plugins that are found and chosen; the others are not imported.
+
+    A plugin that cannot be imported is among `Plugins.failed`, with its reason.
+
+    Args:
+        chosen: names by comma, empty = all; None = what POSSTREAM_PLUGINS says.
+        loaders: what can be loaded, by name; None = what is in `agents/` and installed.
+
+    Raises:
+        InvalidSettings: if a name is not known.
+        StartRefused: if none can be loaded, or two claim the same thing.
+    """
+    loaders = _loaders() if loaders is None else loaders
+    chosen = os.environ.get(SETTING, "") if chosen is None else chosen
+    names = _chosen(chosen, loaders)
+    loaded: list[Plugin] = []
+    failed: dict[str, Exception] = {}
+    for name in sorted(names):
+        try:
+            loaded.append(_plugin(name, loaders[name]()))
+        except Exception as why:  # noqa: BLE001 - a plugin may raise anything
+            failed[name] = why
+    if not loaded:
+        told = "; ".join(f"{name}: {why!r}" for name, why in failed.items())
+        raise StartRefused(f"no plugin can be loaded ({told or 'none is installed'})")
+    return Plugins(tuple(loaded), failed)
+
+
+def _loaders() -> Loaders:
+    folder = importlib.import_module(_FOLDER)
+    found = [
+        *(
+            (module.name, _importing(f"{_FOLDER}.{module.name}"))
+            for module in pkgutil.iter_modules(folder.__path__)
+        ),
+        *((point.name, point.load) for point in entry_points(group=ENTRY_POINTS)),
+    ]
+    loaders = dict(found)
+    for name in loaders:
+        if [it for it, _ in found].count(name) > 1:
+            raise StartRefused(
+                f"two plugins have the name {name}: a folder in {_FOLDER}/, or entry points of the "
+                f"group {ENTRY_POINTS}; uninstall one of them"
+            )
+    return loaders
+
+
+def _importing(module: str) -> Callable[[], Any]:
+    return lambda: getattr(importlib.import_module(module), "PLUGIN", None)
+
+
+def _chosen(chosen: str, known: Iterable[str]) -> set[str]:
+    names = {name.strip() for name in chosen.split(",")} - {""}
+    unknown = names.difference(known)
+    if unknown:
+        raise InvalidSettings(
+            [
+                f"{SETTING} names {', '.join(sorted(unknown))}, which is not found: choose from "
+                + ", ".join(sorted(known))
+            ]
+        )
+    return names or set(known)
+
+
+def _plugin(name: str, found: Any) -> Plugin:
+    if not isinstance(found, Plugin):
+        raise TypeError("it has no PLUGIN that is a posstream.plugin.Plugin")
+    if found.name != name:
+        raise ValueError(f"its PLUGIN has the name {found.name}, but it is found as {name}")
+    return found

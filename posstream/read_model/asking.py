@@ -1,19 +1,18 @@
 """Checks whether a worker can use a database; changes nothing in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Executable, Table, delete, false, insert, inspect, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.customer_lookup.read_model.schema import METADATA
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable
-from posstream.read_model.migrate import configuration, rehearse
+from posstream.plugin import Plugin
+from posstream.read_model.migrate import PLATFORM, Chain, chains, rehearse
 from posstream.read_model.refusals import reason
+from posstream.read_model.schema import METADATA
 from posstream.startup.writable_folder import folder_refusal
 
 #: The oldest PostgreSQL that has what the read model uses (`sha256`), as its number.
@@ -30,7 +29,7 @@ _NOT_OURS: Final = text(
 )
 
 
-async def ask(engine: AsyncEngine) -> bool:
+async def ask(engine: AsyncEngine, plugins: Sequence[Plugin]) -> bool:
     """Try what a worker does: migrate, read and write, in a transaction that is rolled back.
 
     Migrations are rehearsed only where there is no schema yet: in a database that is in use they
@@ -38,6 +37,7 @@ async def ask(engine: AsyncEngine) -> bool:
 
     Args:
         engine: from `engine.create_engine`.
+        plugins: whose tables are wanted.
 
     Returns:
         False if it is a SQLite file that does not exist yet.
@@ -51,11 +51,11 @@ async def ask(engine: AsyncEngine) -> bool:
         return False
     try:
         async with engine.connect() as connection:
-            known = await _has_schema(connection)
+            known = await _has_schema(connection, plugins)
             if known:
-                await _try_tables(connection)
+                await _try_tables(connection, plugins)
         if not known:
-            await rehearse(engine)
+            await rehearse(engine, plugins)
     except SQLAlchemyError as why:
         raise DatabaseUnusable(reason(why)) from why
     return True
@@ -74,7 +74,7 @@ def _is_there(path: Path) -> bool:
     return False
 
 
-async def _has_schema(connection: AsyncConnection) -> bool:
+async def _has_schema(connection: AsyncConnection, plugins: Sequence[Plugin]) -> bool:
     """Whether the database has posstream's schema; it may lack the newest migrations."""
     if connection.dialect.name == "postgresql":
         number = int(str(await connection.scalar(text("SHOW server_version_num"))))
@@ -83,16 +83,13 @@ async def _has_schema(connection: AsyncConnection) -> bool:
             raise DatabaseUnusable(f"PostgreSQL {version} is too old: 11 is the oldest that works")
         if await connection.scalar(text("SHOW transaction_read_only")) == "on":
             raise DatabaseAway("SQLSTATE 25006: the server takes no writes now", passes=True)
-    revision = await connection.run_sync(
-        lambda sync: MigrationContext.configure(sync).get_current_revision()
-    )
-    if revision is None:
+    wanted = _tables_by_chain(plugins)
+    revisions = {chain: await connection.run_sync(chain.revision) for chain in wanted}
+    if not any(revisions.values()):
         return False
-    scripts = ScriptDirectory.from_config(configuration())
-    if revision not in {script.revision for script in scripts.walk_revisions()}:
-        raise DatabaseUnusable(f"a newer posstream has migrated it, to {revision}")
-    if revision != scripts.get_current_head() and connection.dialect.name == "postgresql":
-        names = sorted(METADATA.tables)
+    if connection.dialect.name == "postgresql":
+        behind = [chain for chain, revision in revisions.items() if revision != chain.head]
+        names = sorted(table.name for chain in behind for table in wanted[chain])
         foreign = list(await connection.scalars(_NOT_OURS, {"names": names}))
         if foreign:
             raise DatabaseUnusable(
@@ -102,9 +99,16 @@ async def _has_schema(connection: AsyncConnection) -> bool:
     return True
 
 
-async def _try_tables(connection: AsyncConnection) -> None:
+def _tables_by_chain(plugins: Sequence[Plugin]) -> Mapping[Chain, Sequence[Table]]:
+    found = chains(plugins)
+    own = {found[it.name]: it.read_model.tables() for it in plugins if it.read_model is not None}
+    return {PLATFORM: METADATA.sorted_tables, **own}
+
+
+async def _try_tables(connection: AsyncConnection, plugins: Sequence[Plugin]) -> None:
     there = set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
-    tables = [table for table in METADATA.sorted_tables if table.name in there]
+    wanted = _tables_by_chain(plugins).values()
+    tables = [table for some in wanted for table in some if table.name in there]
     for table in tables:
         for statement in _no_change(table):
             await connection.execute(statement)

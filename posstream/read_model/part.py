@@ -1,13 +1,37 @@
-"""How a plugin declares its SQL tables, their migrations and what writes them."""
+"""How a plugin declares its SQL tables, their migrations and the projection that writes them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from sqlalchemy import Table
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from posstream.forgetting.forgotten import Erase
+    from posstream.read_model.projection import ProjectedEvent, Projection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadModelPart:
-    """The part of the read model that one plugin owns."""
+    """The part of the read model that one plugin owns. Its functions import SQLAlchemy."""
 
-    #: The package of its Alembic migrations, as `package:path`.
+    #: The folder of its Alembic revisions, as `package:path`.
     migrations: str
     #: Topics that its projection reads, in the order of a replay.
     projected: tuple[str, ...]
+    #: Its tables, in the order in which every transaction writes or locks them.
+    tables: "Callable[[], Sequence[Table]]"
+    #: Makes the projection that writes its tables.
+    projection: "Callable[[AsyncEngine], Projection]"
+    #: The keys of the rows that events become, by table, in its first column but `id`: a replay
+    #: of these events brings them.
+    row_keys: "Callable[[Iterable[ProjectedEvent]], Mapping[Table, Collection[str]]]"
+    #: Deletes its rows that are from before a customer was forgotten; None = it has none such.
+    erase: "Erase | None" = None
+    #: The consumer group that read these topics before the projection got one of its own: the
+    #: first start goes on at that group's offsets.
+    former_group: str | None = None
+    #: The version table that these migrations had before each plugin got one of its own.
+    former_version_table: str | None = None

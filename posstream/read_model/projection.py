@@ -1,21 +1,21 @@
-"""What writes events into the read model, as a Protocol."""
+"""What writes events into the read model: the interface, and the part that every writer shares."""
 
+import asyncio
+import logging
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-class Projection(Protocol):
-    """The read model, written: idempotent, and guarded against older data."""
+from posstream.read_model.refusals import RowsRefused, refusals_told
 
-    async def apply(self, events: "Sequence[ProjectedEvent]") -> None:
-        """Write a batch; order within the batch does not matter.
+log = logging.getLogger(__name__)
 
-        Raises:
-            Exception: whatever the database raises that may pass; the caller tries the batch
-                again. What would never pass is logged and skipped.
-        """
-        ...
+#: Seconds after which a transaction is given up: a connection that is dead without a word, or
+#: somebody's lock, would hold it for ever.
+_PATIENCE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +24,64 @@ class ProjectedEvent:
 
     topic: str
     value: Mapping[str, Any]
-    #: Where it lies, for the log: topic/partition/offset.
+    #: Topic, partition and offset, for the log.
     place: str = ""
+
+
+class Projection(Protocol):
+    """The read model, written: idempotent, and guarded against older data."""
+
+    async def apply(self, events: Sequence[ProjectedEvent]) -> None:
+        """Write a batch; order within the batch does not matter.
+
+        Raises:
+            Exception: from the database, for what may pass: the caller tries the batch again. An
+                event that can never be written is logged and skipped.
+        """
+        ...
+
+
+class BatchProjection(Projection):
+    """A projection that writes each batch in one transaction.
+
+    Args:
+        engine: from `engine.create_engine`, migrated.
+        patience_seconds: after which a transaction is given up.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        self._engine = engine
+        self._patience_seconds = patience_seconds
+
+    @abstractmethod
+    async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
+        """Write the rows of a batch within a transaction; log and skip an unusable event."""
+
+    async def apply(self, events: Sequence[ProjectedEvent]) -> None:
+        """Write a batch in one transaction; order within the batch does not matter.
+
+        An event whose rows the database refuses is logged without its content and skipped. To
+        find it a batch is halved, each half in a transaction of its own.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, OSError: from the database, for what may pass: try again.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._patience_seconds),
+                self._engine.begin() as connection,
+            ):
+                with refusals_told():
+                    await self.write(connection, events)
+        except RowsRefused as why:
+            if len(events) == 1:
+                log_skipped(events[0], str(why))
+                return
+            middle = len(events) // 2
+            await self.apply(events[:middle])
+            await self.apply(events[middle:])
+
+
+def log_skipped(event: ProjectedEvent, why: str) -> None:
+    """Log that an event leaves no row, without its content."""
+    log.warning("skipped an event of %s: %s", event.place or event.topic, why)

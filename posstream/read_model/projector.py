@@ -1,48 +1,207 @@
-"""Carries outgoing events into the read model, in the lists in which they are fetched.
+"""Carries events from their topics into the read model, in batches, by a consumer group of its own.
 
-Off the lookup path: a slow database delays the view, never a till. A list that fails is tried
-again for as long as it takes; nothing more of these topics is fetched meanwhile. What the database
-would refuse for ever is no such failure: the projection itself skips it.
+Off the lookup path: a slow database delays the view, never a till. A batch that fails is tried
+again for as long as it takes, and nothing more is fetched meanwhile; the consumer keeps its place
+in the group. What the database would refuse for ever is no such failure: the projection itself
+skips it. Offsets are committed after the rows, so a crash may repeat events and loses none.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+import aiokafka
 import orjson
-from faust.types import TP
+from aiokafka import TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from agents.customer_lookup.topics import PROJECTED
 from posstream.json.reading import read_json_exactly
 from posstream.read_model.projection import ProjectedEvent, Projection
+from posstream.read_model.projections import GroupedProjection
+from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
+from posstream.streaming.patches import client
 
 log = logging.getLogger(__name__)
 
+#: Records that make a full batch.
+BATCH: Final = 500
+#: How long the first record of a shorter batch waits for others.
+_LINGER_SECONDS: Final = 0.1
+#: How long one wait for records lasts, after which lag is counted anew.
+_POLL_MS: Final = 1000
 #: No event that posstream writes is as long, nor one that Kafka takes with its own settings.
 _MOST_BYTES: Final = 2 * 1024 * 1024
+#: What a fetch may bring, in all and of one partition: the memory that unwritten records take.
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+_PARTITION_BYTES: Final = 256 * 1024
+#: How long it may take to see a new topic, or partitions that were added to one.
+_METADATA_SECONDS: Final = 10
+#: Polls may be this far apart, for a database may be away for days: about 24 of them.
+_BETWEEN_POLLS_MS: Final = 2**31 - 1
 
 
-class ProjectionAgent:
-    """Consumes `topics.PROJECTED`. One per app."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSettings:
+    """How consumers of projections reach their broker."""
 
-    def __init__(self, app: Any, *, projection: Projection) -> None:
+    servers: Sequence[str]
+    #: The worker's name: one that starts again gets its partitions at once (KIP-345).
+    member: str | None
+    fetch_wait_ms: int
+    session_timeout_seconds: float
+    heartbeat_interval_seconds: float
+
+
+@dataclass(slots=True)
+class Standing:
+    """How far a projection is, for metrics and health."""
+
+    #: Events that this process has to write, of the partitions that it has.
+    lag: int = 0
+    written: int = 0
+    #: Whether this process has partitions; where there are more processes than those, it may not.
+    has_partitions: bool = False
+    #: Why nothing is written now; None = it goes well.
+    trouble: str | None = None
+
+
+class Projector:
+    """One projection, its consumer and its place in the topics.
+
+    Args:
+        grouped: which.
+        projection: writes the events.
+        settings: of the consumer.
+        standing: kept up to date.
+    """
+
+    def __init__(
+        self,
+        grouped: GroupedProjection,
+        projection: Projection,
+        settings: GroupSettings,
+        standing: Standing,
+    ) -> None:
+        self._grouped = grouped
         self._projection = projection
-        app.take_lists(PROJECTED, self.project)
+        self._settings = settings
+        self._standing = standing
+        #: Counts assignments: what was fetched in an earlier one is not committed.
+        self._assignment = 0
+        #: By partition, the offset up to which events are written and that is to be committed.
+        self._finished: dict[TopicPartition, int] = {}
+        self._in_hand = 0
+        #: Why partitions that were assigned cannot be read from their place.
+        self._failure: Exception | None = None
 
-    async def project(self, records: Sequence[tuple[TP, Any]]) -> None:
+    async def run(self) -> None:
+        """Project until cancelled; whatever fails is tried again with a growing pause."""
+        while True:
+            for pause in growing_pauses():
+                done_before = self._standing.written
+                try:
+                    await self._connected()
+                except Exception as why:  # noqa: BLE001 - nothing watches this task but us
+                    self._standing.trouble = kind(why)
+                    log.warning(
+                        "the projection of %s stopped (%r); again in %g s",
+                        self._grouped.name,
+                        why,
+                        pause,
+                    )
+                    await asyncio.sleep(pause)
+                if self._standing.written > done_before:
+                    break
+
+    async def _connected(self) -> None:
+        self._failure = None
+        admin = AIOKafkaAdminClient(bootstrap_servers=list(self._settings.servers))
+        consumer = self._consumer()
+        try:
+            await admin.start()
+            await self._wait_for_topics(admin)
+            consumer.subscribe(
+                topics=list(self._grouped.topics), listener=_Rebalances(self, admin, consumer)
+            )
+            await consumer.start()
+            while True:
+                await self._step(consumer)
+        finally:
+            client.leave_at_stop(consumer)
+            await consumer.stop()
+            await admin.close()
+
+    def _consumer(self) -> Any:
+        settings = self._settings
+        return aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=list(settings.servers),
+            group_id=self._grouped.group,
+            group_instance_id=settings.member,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=int(settings.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(settings.heartbeat_interval_seconds * 1000),
+            # A join may take as long as the session of a member that died.
+            request_timeout_ms=int(max(40, settings.session_timeout_seconds + 10) * 1000),
+            max_poll_interval_ms=_BETWEEN_POLLS_MS,
+            metadata_max_age_ms=_METADATA_SECONDS * 1000,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+            fetch_max_bytes=_FETCH_BYTES,
+            max_partition_fetch_bytes=_PARTITION_BYTES,
+            max_poll_records=BATCH,
+        )
+
+    async def _wait_for_topics(self, admin: AIOKafkaAdminClient) -> None:
+        """Wait until all topics are there: to subscribe to a missing one could create it."""
+        while missing := set(self._grouped.topics) - set(await admin.list_topics()):
+            self._standing.trouble = f"no topic {', '.join(sorted(missing))}"
+            await asyncio.sleep(_POLL_MS / 1000)
+        self._standing.trouble = None
+
+    async def _step(self, consumer: Any) -> None:
+        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+        if self._failure is not None:
+            raise self._failure
+        assignment = self._assignment
+        count = sum(map(len, fetched.values()))
+        if 0 < count < BATCH:
+            await asyncio.sleep(_LINGER_SECONDS)
+            more = await consumer.getmany(timeout_ms=0, max_records=BATCH - count)
+            if assignment != self._assignment:  # what was fetched before comes again
+                assignment, fetched = self._assignment, more
+            else:
+                for tp, records in more.items():
+                    fetched[tp] = [*fetched.get(tp, ()), *records]
+        self._in_hand = sum(map(len, fetched.values()))
+        await self._count_lag(consumer)
+        if self._in_hand:
+            await self.write([r for records in fetched.values() for r in records])
+            self._standing.written += self._in_hand
+            self._standing.lag -= self._in_hand
+        self._in_hand = 0
+        if assignment == self._assignment:
+            self._finished |= {tp: records[-1].offset + 1 for tp, records in fetched.items()}
+            await self._commit(consumer)
+        self._standing.has_partitions = bool(consumer.assignment())
+
+    async def write(self, records: Sequence[Any]) -> None:
         """Write records; returns only when they are written."""
-        read = [projected(tp, record) for tp, record in records]
-        await self._apply([event for event in read if event is not None])
-
-    async def _apply(self, events: Sequence[ProjectedEvent]) -> None:
+        events = [event for event in map(projected, records) if event is not None]
         for pause in growing_pauses():
             try:
                 await self._projection.apply(events)
             except Exception as why:
+                self._standing.trouble = str(absence(why) or kind(why))
                 log.warning(
-                    "the read model did not take %d events (%s); again in %g s",
+                    "the read model of %s did not take %d events (%s); again in %g s",
+                    self._grouped.name,
                     len(events),
                     type(why).__name__,
                     pause,
@@ -50,12 +209,84 @@ class ProjectionAgent:
                 )
                 await asyncio.sleep(pause)
             else:
+                self._standing.trouble = None
                 return
 
+    async def _commit(self, consumer: Any) -> None:
+        if not self._finished:
+            return
+        finished, self._finished = self._finished, {}
+        try:
+            await consumer.commit(finished)
+        except (CommitFailedError, IllegalStateError):
+            # Another member has these partitions now, and reads the events once more.
+            log.info("the projection of %s lost partitions before it committed", self._grouped.name)
 
-def projected(tp: TP, record: Any) -> ProjectedEvent | None:
-    """What the projection needs of a record; None, and a line in the log, if it is no event."""
-    place = f"{tp.topic}/{tp.partition}/{record.offset}"
+    async def _count_lag(self, consumer: Any) -> None:
+        lag = self._in_hand
+        # The assignment may change while a position is asked for.
+        with contextlib.suppress(IllegalStateError, AssertionError):
+            for tp in consumer.assignment():
+                # Only a fetch tells the end: the embedded broker's `end_offsets` are too low. Not
+                # the high watermark: records behind an open transaction cannot be read yet.
+                end = consumer.last_stable_offset(tp)
+                if end is not None and end >= 0:
+                    lag += max(0, end - await consumer.position(tp))
+        self._standing.lag = lag
+
+    def revoked(self) -> None:
+        """Forget what is not committed: the next owner of these partitions reads it again."""
+        self._assignment += 1
+        self._finished.clear()
+
+    async def assigned(
+        self, tps: Sequence[TopicPartition], admin: AIOKafkaAdminClient, consumer: Any
+    ) -> None:
+        """Go on where the former group was, in partitions without a commit of our own."""
+        former = self._grouped.former_group
+        if former is None or not tps:
+            return
+        try:
+            own = await _committed(admin, self._grouped.group, tps)
+            missing = [tp for tp in tps if tp not in own]
+            starts = await _committed(admin, former, missing) if missing else {}
+        except Exception as why:  # noqa: BLE001 - aiokafka would log it and read from the start
+            self._failure = why
+            return
+        for tp, offset in starts.items():
+            consumer.seek(tp, offset)
+        # Committed soon, for the broker forgets offsets of topics that a group reads no more.
+        self._finished |= starts
+
+
+class _Rebalances(ConsumerRebalanceListener):
+    """Tells a projector of partitions that come and go."""
+
+    def __init__(self, projector: Projector, admin: AIOKafkaAdminClient, consumer: Any) -> None:
+        self._projector = projector
+        self._admin = admin
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
+        """Partitions may go to another member."""
+        self._projector.revoked()
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Partitions came."""
+        await self._projector.assigned(list(assigned), self._admin, self._consumer)
+
+
+async def _committed(
+    admin: AIOKafkaAdminClient, group: str, tps: Sequence[TopicPartition]
+) -> Mapping[TopicPartition, int]:
+    """The committed offsets of a group, of the partitions that have one."""
+    found = await admin.list_consumer_group_offsets(group, partitions=list(tps))
+    return {tp: at.offset for tp, at in found.items() if at.offset >= 0}
+
+
+def projected(record: Any) -> ProjectedEvent | None:
+    """What a projection needs of a record; None, and a line in the log, if it is no event."""
+    place = f"{record.topic}/{record.partition}/{record.offset}"
     text = record.value or b""
     if len(text) > _MOST_BYTES:  # compressed it was a thousandth; read, it is ten times as much
         log.warning("not projected: %s is longer than %d bytes", place, _MOST_BYTES)
@@ -67,4 +298,4 @@ def projected(tp: TP, record: Any) -> ProjectedEvent | None:
     if not isinstance(value, dict):
         log.warning("not projected: %s is no JSON object", place)
         return None
-    return ProjectedEvent(tp.topic, value, place)
+    return ProjectedEvent(record.topic, value, place)

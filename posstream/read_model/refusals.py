@@ -143,6 +143,12 @@ def reason(why: BaseException) -> str:
     return f"SQLSTATE {state}: {words}" if state else words
 
 
+def reason_without_rows(why: BaseException) -> str:
+    """The error's own message; of an error that may be about rows only its type and code."""
+    about_rows = isinstance(why, StatementError) and _is_about_rows(why)
+    return kind(why) if about_rows else reason(why)
+
+
 def kind(why: BaseException) -> str:
     """An error by its type and code, without its words: those may quote a row."""
     state = state_of(why)

@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agents.customer_lookup.topics import TOPICS
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.kafka.preflight import ask_topics
+from posstream.plugin import Plugin
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.read_model.refusals import absence, kind
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
-from web.server import no_port
+from posstream.startup.port_in_use import no_port
 
 #: How long the database may take to answer. If it does not, the worker starts without it.
 _DATABASE_SECONDS: Final = 5
@@ -29,6 +29,7 @@ class Start:
     """What the steps need to know of a start."""
 
     settings: Settings
+    plugins: Sequence[Plugin]
     membership: Membership
     #: Host and port of the web view; None = the worker has none.
     web: tuple[str, int] | None
@@ -125,7 +126,8 @@ async def _broker(start: Start) -> Outcome:
     try:
         missing = await ask_topics(
             settings.bootstrap_servers,
-            TOPICS,
+            settings.plugins.topics,
+            tables=settings.plugins.tables,
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
             patience_seconds=start.patience_seconds,
@@ -144,7 +146,7 @@ async def _read_model(start: Start) -> Outcome:
     name = engine.dialect.name
     try:
         async with asyncio.timeout(_DATABASE_SECONDS):
-            there = await ask(engine)
+            there = await ask(engine, start.plugins)
     except DatabaseUnusable as why:
         return Refusal(unusable(why))
     except (DatabaseAway, TimeoutError) as why:

@@ -1,13 +1,10 @@
-"""The Faust app subclass: our driver, our boot order, and settings that were measured."""
+"""The Faust app of one plugin: our driver, our boot order, and settings that were measured."""
 
 import dataclasses
 import gc
 import logging
-import os
 import sys
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +14,14 @@ import faust
 from faust.app.base import BootStrategy as FaustBootStrategy
 from mode import Service
 
-from agents.customer_lookup.topics import PROJECTED
-from posstream.domain.errors import StartRefused
 from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
 from posstream.startup.membership import Membership
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
+from posstream.streaming.lifetimes import ProcessEnd
 from posstream.streaming.lists.lanes import Lanes
 from posstream.streaming.lists.progress import Progress
+from posstream.streaming.one_by_one import OneByOne
 from posstream.streaming.patches.driver import Transport
 from posstream.streaming.patches.flow_control import FlowControl
 from posstream.streaming.patches.recovery import Tables
@@ -32,23 +29,21 @@ from posstream.streaming.patches.table import Table
 from posstream.streaming.pulse import Pulse
 
 if TYPE_CHECKING:
+    from posstream.plugins.failures import EventFailures
     from posstream.streaming.lists.lanes import Answering
 
 log = logging.getLogger(__name__)
 
 #: One full buffer stalls every agent of the worker, and a buffer calls itself full at 80 %, so
-#: one fetch of every partition of an agent's topics must fit in the other 20 %.
+#: one fetch of every partition of an agent's topic must fit in the other 20 %.
 BUFFER_MAXSIZE: Final = 65_536
 MAX_POLL_RECORDS: Final = 250
-_MOST_TOPICS: Final = len(PROJECTED)
-_LONGEST_DRAIN: Final = 45
-#: What a stop after a crash may take besides the drain, before the process is ended.
-_LAST_WORDS_SECONDS: Final = 15
+LONGEST_DRAIN: Final = 45
 
 
 def max_poll_records(partitions: int) -> int:
     """How many records of one partition a fetch may bring."""
-    return max(1, min(MAX_POLL_RECORDS, BUFFER_MAXSIZE // 5 // (_MOST_TOPICS * partitions)))
+    return max(1, min(MAX_POLL_RECORDS, BUFFER_MAXSIZE // 5 // partitions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,68 +92,43 @@ EMBEDDED_TUNING: Final = Tuning(
 )
 
 
-@contextmanager
-def _ends_if_refused() -> Iterator[None]:
-    try:
-        yield
-    except StartRefused as why:
-        sys.exit(f"error: {why}")
-
-
-class LifetimeService(Service):
-    """Opens what the worker needs before the first event flows and closes it after the last.
-
-    Faust starts `@app.service` after events flow; a boot strategy can put this one first.
-    """
-
-    def __init__(
-        self, name: str, opens: Callable[[], Awaitable[None]], closes: Callable[[], Awaitable[None]]
-    ) -> None:
-        super().__init__()
-        self._name = name
-        self._opens = opens
-        self._closes = closes
-
-    @property
-    def label(self) -> str:
-        """The name in Faust's log lines."""
-        return self._name
-
-    async def on_start(self) -> None:
-        """Open, or end the worker with one line that says why not."""
-        with _ends_if_refused():
-            await self._opens()
-
-    async def on_stop(self) -> None:
-        """Close."""
-        await self._closes()
-
-
 class BootStrategy(FaustBootStrategy):
-    """Runtime first and last; our web view in the place of Faust's."""
+    """The plugin's lifetimes first and last; the host has the web view."""
 
     enable_web = False  # Faust's own pages serve table data without authentication
 
     def server(self) -> Iterable[Service]:
-        """The services of a worker in starting order; they stop in reverse."""
-        before, web = self.app.lifetimes
-        return [before, *([web] if self.app.conf.web_enabled else []), *super().server()]
+        """The services of a plugin in starting order; they stop in reverse."""
+        return [*self.app.lifetimes, *super().server()]
 
 
 class StreamingApp(faust.App):
-    """A Faust app with the driver's overrides and settings that are the same for every worker.
+    """A Faust app with the driver's overrides and settings that are the same for every plugin.
+
+    Its beacon is a root: a crash marks nothing outside as crashed.
 
     Args:
+        app_id: the consumer group.
+        broker: as Faust wants it.
         datadir: the worker's own; the tables are in its folder `tables`.
+        partitions: how many the worker counts.
+        membership: the worker's claim on `datadir`.
     """
 
     BootStrategy = BootStrategy
 
     def __init__(
-        self, app_id: str, *, broker: str, datadir: Path, partitions: int, **options: Any
+        self,
+        app_id: str,
+        *,
+        broker: str,
+        datadir: Path,
+        partitions: int,
+        membership: Membership | None = None,
+        **options: Any,
     ) -> None:
         self.tuning = Tuning()
-        self.membership = Membership(datadir)
+        self.membership = membership or Membership(datadir)
         #: When offsets were last committed, in monotonic seconds.
         self.committed_at = 0.0
         self.pulse = Pulse()
@@ -167,10 +137,14 @@ class StreamingApp(faust.App):
         #: What may be committed, and the one account of the events in flight.
         self.progress = Progress()
         self.lanes = Lanes(self, self.progress)
-        #: Topics whose messages a stop or a rebalance does not wait for: they come again, and
-        #: twice does no harm.
+        #: Topics whose messages in flight no stop and no rebalance waits for: they come again.
         self.not_waited_for: frozenset[str] = frozenset()
-        self.lifetimes: tuple[Service, Service] | None = None
+        #: Opened before events flow, closed after them.
+        self.lifetimes: Sequence[Service] = ()
+        #: What becomes of events that the plugin cannot handle; set by the host.
+        self.failures: EventFailures
+        self._deadline_seconds: float | None = None
+        self._end = ProcessEnd()
         super().__init__(
             app_id,
             env={},  # Faust reads some 80 names there, which override these arguments
@@ -206,9 +180,7 @@ class StreamingApp(faust.App):
         )
 
     async def on_first_start(self) -> None:
-        """Make the data directory if it can be; Faust makes only its last part."""
-        with _ends_if_refused():
-            self.membership.ask()
+        """Make the data directory; Faust makes only its last part."""
         Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at start
         await super().on_first_start()
 
@@ -219,19 +191,34 @@ class StreamingApp(faust.App):
         await super().on_started()
 
     def _crash(self, reason: BaseException) -> None:
-        """Every crash comes by here; the process must end, or no supervisor starts it again.
-
-        Faust's stop waits for its threads, and one of them may be what crashed.
-        """
+        """Every crash comes by here; if the stop after it hangs, the process must end."""
         if not self.crashed:
-            seconds = self.tuning.drain_seconds + _LAST_WORDS_SECONDS
-            last = threading.Timer(seconds, os._exit, [1])
-            last.daemon = True
-            last.start()
+            self._end.arm(self.tuning.drain_seconds)
         super()._crash(reason)
+
+    async def on_stop(self) -> None:
+        """Stop the consumer; after a crash its thread may be gone in the midst of that."""
+        try:
+            await super().on_stop()
+        except RuntimeError as why:
+            if not self.crashed:
+                raise
+            log.info("the consumer's thread ended before the stop: %r", why)
+
+    async def on_shutdown(self) -> None:
+        """The stop came to its end: another app can take its place."""
+        await super().on_shutdown()
+        self._end.disarm()
+
+    def answer_by(self, deadline_seconds: float) -> None:
+        """Have a stop wait as long as an event may take until it is answered."""
+        self._deadline_seconds = deadline_seconds
+        self.tuning = with_drain(self.tuning, deadline_seconds)
 
     def tune(self, tuning: Tuning) -> None:
         """Fit the settings to the broker, before the consumer starts."""
+        if self._deadline_seconds is not None:
+            tuning = with_drain(tuning, self._deadline_seconds)
         self.tuning = tuning
         self.conf.broker_session_timeout = tuning.session_timeout_seconds
         self.conf.broker_heartbeat_interval = tuning.heartbeat_interval_seconds
@@ -251,6 +238,30 @@ class StreamingApp(faust.App):
         return self.topic(
             *names, key_type=bytes, value_type=bytes, value_serializer="raw", allow_empty=True
         )
+
+    def consume(
+        self,
+        topic: str,
+        handle: Callable[[Any], Awaitable[None]],
+        *,
+        waited_for: bool = True,
+    ) -> None:
+        """Handle the messages of a topic one after the other; see `OneByOne.consume`.
+
+        Args:
+            topic: one of those that the plugin consumes.
+            handle: takes a message with topic, partition, offset, key, value, headers.
+            waited_for: whether a stop and a rebalance wait for the message in hand. If not, it
+                comes again.
+        """
+        if not waited_for:
+            self.not_waited_for |= {topic}
+        one_by_one = OneByOne(self, self.failures)
+
+        async def agent(stream: Any) -> None:
+            await one_by_one.consume(stream.noack().events(), handle)
+
+        self.agent(self.raw_topic(topic), name=f"agents.{topic}")(agent)
 
     def answer_lists(self, topics: Sequence[str], answering: "Answering") -> None:
         """Have events answered in the lists in which they are fetched; see `lanes`."""
@@ -280,4 +291,4 @@ def with_drain(tuning: Tuning, deadline_seconds: float) -> Tuning:
     No longer than the broker waits for a worker in a rebalance, though (Faust's 60 s): it would
     be taken for dead.
     """
-    return dataclasses.replace(tuning, drain_seconds=min(deadline_seconds + 2, _LONGEST_DRAIN))
+    return dataclasses.replace(tuning, drain_seconds=min(deadline_seconds + 2, LONGEST_DRAIN))

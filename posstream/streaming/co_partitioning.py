@@ -3,40 +3,42 @@
 Kafka lets anybody add partitions to a topic at any time, and the same key belongs to another
 partition from then on. A worker that runs meanwhile goes on with its own count:
 
-- `customer-identified` or another source grew: what comes in a partition without cache entries is
-  written once more for the partition that has them.
-- The changelog grew, which `posstream topics grow` does first: the cache is *frozen*. It is read,
+- A source topic grew: what comes in a partition without entries of the table is written once
+  more for the partition that has them.
+- The changelog grew, which `posstream topics grow` does first: the table is *frozen*. It is read,
   and nothing is written, because its entries are being moved; commands for it wait in their topic
   until workers start with the new count.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agents.customer_lookup.topics import CACHE_CHANGELOG, CO_PARTITIONED, CUSTOMER_IDENTIFIED
 from posstream.kafka.topics import APP_ID
+from posstream.streaming.table_spec import TableSpec
 
 #: How long it may take a worker to see that partitions were added to a topic.
 METADATA_SECONDS: Final = 10
 
 
 class CoPartitioning:
-    """The partition counts that a worker's consumer knows; asks no broker.
+    """The partition counts of one table's topics that a worker's consumer knows; asks no broker.
 
     Args:
         app: whose consumer it is.
+        table: the table.
         partitions: how many the worker counts, POSSTREAM_TOPIC_PARTITIONS.
     """
 
-    def __init__(self, app: Any, *, partitions: int) -> None:
+    def __init__(self, app: Any, table: TableSpec, *, partitions: int) -> None:
         self._app = app
+        self._table = table
         self._partitions = partitions
         self._of_changelog = 0
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the cache may only be read."""
+        """Whether the table may only be read."""
         return self.of_changelog > self._partitions
 
     @property
@@ -46,22 +48,23 @@ class CoPartitioning:
         The largest count stays: Kafka removes no partitions, and during an election aiokafka may
         not know the topic.
         """
-        self._of_changelog = max(self._of_changelog, self._count(CACHE_CHANGELOG))
+        self._of_changelog = max(self._of_changelog, self._count(self._table.changelog.name))
         return self._of_changelog
 
     @property
     def is_apart(self) -> bool:
-        """Whether another worker may have the cache entries of a source partition of this worker.
+        """Whether another worker may have the entries of a source partition of this worker.
 
         Faust assigns topics together only if they have the same number of partitions.
         """
-        return self._count(CUSTOMER_IDENTIFIED) != self.of_changelog
+        return self._count(self._table.co_partitioned[0]) != self.of_changelog
 
     @property
     def misfit(self) -> str | None:
         """A sentence with what is wrong and what to do; None if the counts fit."""
-        counts = {topic: count for topic in CO_PARTITIONED if (count := self._count(topic))}
-        return misfit(counts, self._partitions)
+        topics = self._table.topics
+        counts = {topic: count for topic in topics if (count := self._count(topic))}
+        return misfit(topics, counts, self._partitions)
 
     def _count(self, topic: str) -> int:
         """How many partitions a topic has; 0 while that is not known."""
@@ -79,11 +82,12 @@ def partitions_of_client(client: str) -> int | None:
     return None if told is None else int(told[1])
 
 
-def misfit(counts: Mapping[str, int], expected: int) -> str | None:
+def misfit(topics: Sequence[str], counts: Mapping[str, int], expected: int) -> str | None:
     """A sentence about topics that do not have the number of partitions that a worker counts.
 
     Args:
-        counts: topic -> partitions, of co-partitioned topics.
+        topics: co-partitioned topics.
+        counts: topic -> partitions, of those topics that there are.
         expected: POSSTREAM_TOPIC_PARTITIONS.
     """
     wrong = {topic: count for topic, count in counts.items() if count != expected}
@@ -97,7 +101,7 @@ def misfit(counts: Mapping[str, int], expected: int) -> str | None:
         )
     most = max(expected, *counts.values())
     return (
-        f"{said}: {', '.join(CO_PARTITIONED)} must all have the same number, because an event's "
+        f"{said}: {', '.join(topics)} must all have the same number, because an event's "
         f"partition is its cache entry's partition. Run `posstream topics grow {most}`, and start "
         f"the workers again with POSSTREAM_TOPIC_PARTITIONS={most}"
     )

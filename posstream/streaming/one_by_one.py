@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, Final
 
-from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import UnreadableEvent
-from posstream.streaming.failures import Fails, Failures
+from posstream.plugins.failures import EventFailures
 
 #: Dead letters that one agent writes at once: readable messages need not wait for each.
 _MOST_ASIDE: Final = 200
@@ -18,23 +17,12 @@ def is_current(app: Any, message: Any) -> bool:
 
 
 class OneByOne:
-    """Handles the messages of one agent in their order; unreadable ones become dead letters.
+    """Takes the messages of one agent in turn; those that it cannot handle become dead letters."""
 
-    Args:
-        app: whose messages they are.
-        dead_letters: takes the unreadable ones.
-        fails: see `Failures`.
-    """
-
-    def __init__(self, app: Any, dead_letters: DeadLetters, fails: Fails | None = None) -> None:
+    def __init__(self, app: Any, failures: EventFailures) -> None:
         self._app = app
-        self._dead_letters = dead_letters
-        self._failures = Failures(app, fails)
-        self._aside: set[asyncio.Task[None]] = set()
-
-    def is_current(self, message: Any) -> bool:
-        """Whether a message is still ours (see the function)."""
-        return is_current(self._app, message)
+        self._failures = failures
+        self._aside: set[asyncio.Task[bool]] = set()
 
     async def consume(
         self, arriving: AsyncIterable[Any], handle: Callable[[Any], Awaitable[None]]
@@ -44,7 +32,7 @@ class OneByOne:
         Args:
             arriving: events without acknowledgement.
             handle: returns when its message needs nothing more, or is not ours any more. It may
-                raise UnreadableEvent; for any other error see `Failures`.
+                raise UnreadableEvent; see `EventFailures` for whatever else it raises.
         """
         async for event in arriving:
             if not await self._do(event, handle):
@@ -53,7 +41,7 @@ class OneByOne:
             await asyncio.wait(self._aside)
 
     async def _do(self, event: Any, handle: Callable[[Any], Awaitable[None]]) -> bool:
-        """Handle a message; False if nothing behind it may be acknowledged."""
+        """Handle a message; False if the plugin cannot go on."""
         try:
             await handle(event.message)
         except UnreadableEvent as why:
@@ -63,21 +51,17 @@ class OneByOne:
             self._aside.add(task)
             task.add_done_callback(self._aside.discard)
         except Exception as why:  # noqa: BLE001 - one that escaped would ack the event
-            if not await self._failures.take(event.message, why):
-                return False
-            self._finish(event)
+            return await self._set_aside(event, why)
         else:
             self._finish(event)
         return True
 
-    async def _set_aside(self, event: Any, why: UnreadableEvent) -> None:
-        try:
-            await self._dead_letters.set_aside(event.message, why)
-        except Exception as unforeseen:  # noqa: BLE001 - nobody awaits this task
-            await self._failures.take(event.message, unforeseen)
-        else:
+    async def _set_aside(self, event: Any, why: Exception) -> bool:
+        is_set_aside = await self._failures.is_set_aside(event.message, why)
+        if is_set_aside:
             self._finish(event)
+        return is_set_aside
 
     def _finish(self, event: Any) -> None:
-        if self.is_current(event.message):
+        if is_current(self._app, event.message):
             event.ack()

@@ -13,6 +13,8 @@ from posstream.resilience.clock import Clock
 
 #: Seconds between two looks.
 LOOK_SECONDS: Final = 5.0
+#: Longer than any event may take: the longest deadline is 300 s.
+STALLED_SECONDS: Final = 330
 
 
 class StallWatch:

@@ -10,6 +10,12 @@ class TableSpec:
     """One table: its changelog, and the topics whose partitions must be as many."""
 
     name: str
+    #: Its name must be `GROUP-NAME-changelog`: Faust writes there.
     changelog: TopicSpec
     #: Topics that bring its entries' events: an event's partition is its entry's partition.
     co_partitioned: tuple[str, ...] = ()
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All topics that must have the same number of partitions."""
+        return (*self.co_partitioned, self.changelog.name)

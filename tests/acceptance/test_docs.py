@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -17,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.customer_lookup import topics
-from agents.customer_lookup.configuration import RANGES, PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from posstream import settings
+from posstream.configuration.model import json_schema
+from posstream.plugins.discovery import find_plugins
 from tests.chaos.guarantees import PAGE, scenarios
 
 ROOT = Path(__file__).parents[2]
@@ -242,11 +244,21 @@ def test_the_reference_has_the_default_of_every_setting() -> None:
     assert expected == {name: rows[name][0] for name in expected}
 
 
-def test_the_reference_has_every_key_of_the_plugin_configuration_with_its_default() -> None:
+def test_the_reference_has_every_live_key_with_its_default_and_bounds() -> None:
     rows = table_rows(REFERENCE / "settings.md")
-    plain = PluginConfiguration(api_endpoint="")
-    expected = {key: f"`{getattr(plain, key)}`" for key in RANGES}
-    assert expected == {key: rows[key][0] for key in RANGES}
+    keys = json_schema(LookupConfiguration(api_endpoint=""), "")["properties"]
+    shown = {None: "none", "": "the worker's own mock"}
+    expected = {
+        key: shown.get(known["default"]) or f"`{json.dumps(known['default'])}`"
+        for key, known in keys.items()
+    }
+    assert expected == {key: rows[key][0] for key in keys}
+    bounds = {
+        key: f"{known['minimum']} to {known['maximum']}"
+        for key, known in keys.items()
+        if "minimum" in known
+    }
+    assert bounds == {key: rows[key][1] for key in bounds}
 
 
 def test_the_reference_has_every_topic_as_it_is_created() -> None:
@@ -258,7 +270,7 @@ def test_the_reference_has_every_topic_as_it_is_created() -> None:
             f"`{spec.cleanup_policy}`",
             "for ever" if spec.retention_ms < 0 else f"{spec.retention_ms // 86_400_000} days",
         ]
-        for spec in topics.TOPICS
+        for spec in find_plugins().topics
     }
     described = table_rows(REFERENCE / "topics.md")
     assert declared == {name: described[name][:5] for name in described if name in declared}

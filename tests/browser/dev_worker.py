@@ -16,13 +16,14 @@ from tests.integration.harness import READY_SECONDS, environment, free_port
 
 @asynccontextmanager
 async def running_dev(
-    datadir: Path, *, api_query: str = "", **settings: object
+    datadir: Path, *, api_query: str = "", cwd: Path | None = None, **settings: object
 ) -> AsyncIterator[str]:
     """The address of its view, once it is ready.
 
     Args:
         datadir: for all its files.
         api_query: faults of its mock directory, as `?delay_ms=500`.
+        cwd: another checkout to run.
         settings: as the environment has them, without the prefix.
     """
     port = free_port()
@@ -42,6 +43,7 @@ async def running_dev(
             "posstream.cli",
             "dev",
             env=environment(**own | settings),
+            cwd=cwd,
             stdout=output,
             stderr=output,
         )

@@ -17,7 +17,6 @@ from tests.browser.conftest import Seen, watched_page
 from tests.browser.dev_worker import running_dev
 from tests.browser.screenshots import keep_screenshot
 from tests.integration.harness import free_port
-from web.console.pages import NAVIGATION
 
 pytestmark = pytest.mark.browser
 
@@ -25,6 +24,8 @@ VIEWER, OPERATOR = "viewer-key-01234", "operator-key-0123"
 #: How long the read model may be behind.
 BEHIND_SECONDS = 30
 #: Light and dark, on a desk and on a phone.
+#: The pages that every role may open.
+READABLE = ("/", "/lookups", "/customers", "/configuration", "/dead-letters")
 LOOKS = [(theme, width) for width in (1280, 390) for theme in ("light", "dark")]
 JANE, BOB = "+0987654321", "CARD_123456"
 
@@ -128,8 +129,7 @@ async def test_a_viewer_sees_identifiers_masked_and_nothing_that_changes_anythin
             "Dead letters",
             "GraphQL",
         ]
-        paths = [path for path, _, _ in NAVIGATION][:5]
-        for path in (*paths, till.basket, "/customers/CUST_002?reveal=1"):
+        for path in (*READABLE, till.basket, "/customers/CUST_002?reveal=1"):
             await page.goto(till.url + path)
             forms = await page.locator("form[method=post]").evaluate_all(
                 "forms => forms.map(form => form.getAttribute('action'))"
@@ -156,7 +156,8 @@ async def test_an_operator_reveals_an_identifier_and_logs_out(till: Till, browse
 async def test_every_page_is_sound_in_both_themes_on_a_desk_and_on_a_phone(
     till: Till, browser: Any
 ) -> None:
-    pages = {name.lower().replace(" ", "-"): path for path, name, _ in NAVIGATION} | {
+    pages = {
+        **{path.strip("/") or "overview": path for path in (*READABLE, "/try", "/drill")},
         "basket": till.basket,
         "customer": "/customers/CUST_002",
     }

@@ -9,6 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from agents.customer_lookup import topics
 from posstream.kafka.topics import APP_ID
+from posstream.plugins.discovery import find_plugins
 from tests.chaos.checks import Publish, nothing_lost
 from tests.chaos.stage import SESSION_SECONDS, Stage, Till
 from tests.chaos.supervisor import Supervisor, supervised
@@ -192,7 +193,7 @@ async def ask_for(stage: Stage, replicas: int) -> None:
     (response,) = await admin.alter_configs(
         [
             ConfigResource(ConfigResourceType.TOPIC, spec.name, {**spec.config, **asked})
-            for spec in topics.TOPICS
+            for spec in find_plugins().topics
             if spec.name != topics.CUSTOMER_IDENTIFIED
         ]
     )

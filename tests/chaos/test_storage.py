@@ -19,6 +19,7 @@ from agents.customer_lookup import topics
 from benchmarks.recovery import fingerprint, store_folders
 from posstream.kafka.topics import APP_ID
 from posstream.settings import Settings
+from tables.cache_spec import CACHE_CHANGELOG
 from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
 from tests.chaos.stage import Stage, Till
 from tests.chaos.supervisor import supervised
@@ -66,7 +67,7 @@ async def changelog(stage: Stage) -> list[tuple[bytes, bytes | None]]:
     await consumer.start()
     found = []
     try:
-        tps = partitions(topics.CACHE_CHANGELOG)
+        tps = partitions(CACHE_CHANGELOG)
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         for tp, end in (await consumer.end_offsets(tps)).items():
@@ -308,7 +309,7 @@ async def tombstones_gone(stage: Stage, till: Till) -> None:
             "delete.retention.ms": "100",
             "min.cleanable.dirty.ratio": "0.01",
         }
-        resource = ConfigResource(ConfigResourceType.TOPIC, topics.CACHE_CHANGELOG, config)
+        resource = ConfigResource(ConfigResourceType.TOPIC, CACHE_CHANGELOG, config)
         await client.alter_configs([resource])
     give_up_at = time.monotonic() + 60
     customer = CUSTOMERS
@@ -322,7 +323,7 @@ async def tombstones_gone(stage: Stage, till: Till) -> None:
 async def records_deleted(stage: Stage, till: Till) -> None:
     """Delete all records of the changelog: DeleteRecords, as the broker's retention would."""
     async with admin(stage) as client:
-        tps = partitions(topics.CACHE_CHANGELOG)
+        tps = partitions(CACHE_CHANGELOG)
         await client.delete_records({tp: RecordsToDelete(before_offset=-1) for tp in tps})
 
 
@@ -371,7 +372,7 @@ async def test_the_changelog_is_made_again(stage: Stage, publish: Publish) -> No
     async with stage.till() as till:
         await scanned(till)
         await stopped(worker)
-        await deleted_topic(stage, topics.CACHE_CHANGELOG)
+        await deleted_topic(stage, CACHE_CHANGELOG)
         await restarted(worker)
         assert MADE_AGAIN in worker.log
         await scanned(till)
@@ -389,7 +390,7 @@ async def test_the_changelog_is_deleted_under_a_running_worker(
     (worker,) = await stage.started()
     async with stage.till() as till, supervised(worker) as supervisor:
         await scanned(till)
-        await deleted_topic(stage, topics.CACHE_CHANGELOG)
+        await deleted_topic(stage, CACHE_CHANGELOG)
         await scanned(till, CUSTOMERS + 100)
         worker.kill()
         await scanned(till, CUSTOMERS + 100)

@@ -2,19 +2,60 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from agents.customer_lookup.configuration import PluginConfiguration
+import msgspec
+from msgspec import Meta
+
+from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.model import C, PluginConfiguration, json_schema, keys_of
+from posstream.configuration.ports import ConfigurationPublisher, ConfigurationStore
 from posstream.configuration.version import (
     UNEDITED,
     ConfigurationChange,
     ConfigurationVersion,
 )
-from posstream.domain.errors import PublishFailed
+from posstream.domain.errors import InvalidConfiguration, PublishFailed
 from tests.component.fakes import FixedClock
 
-DEFAULTS = PluginConfiguration(api_endpoint="http://directory.test/")
+DEFAULTS = LookupConfiguration(api_endpoint="http://directory.test/")
+KEYS = keys_of(LookupConfiguration)
+#: key -> (lowest, highest) of the numeric keys.
+RANGES = {
+    key: (known["minimum"], known["maximum"])
+    for key, known in json_schema(DEFAULTS, "customer_lookup")["properties"].items()
+    if "minimum" in known
+}
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An item of a list in a configuration."""
+
+    id: str
+    window_seconds: Annotated[int, Meta(ge=1, le=604_800)]
+    state: Literal["ACTIVE", "PAUSED"] = "ACTIVE"
+    lowest: float = 0
+    highest: float = 10
+
+    def __post_init__(self) -> None:
+        if self.lowest > self.highest:
+            raise InvalidConfiguration("lowest", "must be at most `highest`")
+
+
+class RulesConfiguration(PluginConfiguration, frozen=True, kw_only=True):
+    """The model of another plugin."""
+
+    rules: Annotated[list[Rule], Meta(title="Rules", description="Replaced as a whole.")] = (
+        msgspec.field(default_factory=list)
+    )
+    warn_at: Annotated[int, Meta(title="Warn at", description="Alerts.", ge=0, le=100)] = 5
+    stop_at: Annotated[int, Meta(title="Stop at", description="Alerts.", ge=0, le=100)] = 50
+
+    def __post_init__(self) -> None:
+        if self.warn_at > self.stop_at:
+            raise InvalidConfiguration("warn_at", "must be at most `stop_at`")
 
 
 @dataclass
@@ -67,8 +108,28 @@ class FakeTopic:
         self.published.append(version)
 
 
-def live_configuration(store: FakeStore, topic: FakeTopic) -> LiveConfiguration:
-    """The use case of one worker on these."""
+def live_configuration(
+    store: ConfigurationStore, topic: ConfigurationPublisher
+) -> LiveConfiguration[LookupConfiguration]:
+    """The configuration of customer_lookup on one worker."""
+    return live_configuration_of("customer_lookup", DEFAULTS, store, topic)
+
+
+def live_rules(
+    store: ConfigurationStore, topic: ConfigurationPublisher
+) -> LiveConfiguration[RulesConfiguration]:
+    """The configuration of another plugin on one worker."""
+    return live_configuration_of("rules", RulesConfiguration(), store, topic)
+
+
+def live_configuration_of(
+    plugin: str, defaults: C, store: ConfigurationStore, topic: ConfigurationPublisher
+) -> LiveConfiguration[C]:
+    """The configuration of a plugin on one worker."""
     return LiveConfiguration(
-        current=CurrentConfiguration(DEFAULTS), store=store, topic=topic, clock=FixedClock()
+        plugin,
+        current=CurrentConfiguration(defaults),
+        store=store,
+        topic=topic,
+        clock=FixedClock(),
     )

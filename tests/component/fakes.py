@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -10,12 +10,14 @@ from typing import Any
 
 import orjson
 
+from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.answers import Attempt, AttemptStatus, Reason
-from agents.customer_lookup.ports import (
+from agents.customer_lookup.forgetting import FORGETTING
+from agents.customer_lookup.ports import AttemptOutcome
+from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerRow,
     AnswerWindow,
-    AttemptOutcome,
     BasketHistory,
     BasketRow,
     CustomerHistory,
@@ -24,6 +26,7 @@ from agents.customer_lookup.ports import (
     LookupStatistics,
     MarkedAttempts,
 )
+from agents.customer_lookup.topics import DEAD_LETTERS
 from posstream.dead_letters.letter import (
     Address,
     LetterList,
@@ -35,9 +38,12 @@ from posstream.dead_letters.letter import (
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.customer import Customer, read_customer
 from posstream.domain.errors import PublishFailed
+from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.forgetting.marks import Forgotten, Trail
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
+from posstream.plugin import Plugin
+from posstream.plugins.failures import EventFailures
 from posstream.resilience.clock import Clock
 from tables.customer_cache import encode
 from tables.freshness import CacheEntry
@@ -242,18 +248,39 @@ class FakeErasure:
     found: dict[str, int] = field(default_factory=lambda: {"customers": 0, "baskets": 0})
     confirms: bool = True
 
-    async def trail(self, identifier: str) -> Trail:
+    @property
+    def plugin(self) -> Plugin:
+        """The customer lookup, with this customer."""
+        part = replace(
+            FORGETTING, trail=self.trail, trail_of_customer=self.trail_of_customer, rows=self.rows
+        )
+        return replace(PLUGIN, forgetting=part)
+
+    def forgetting(
+        self, *others: Plugin, publish: Callable[[Record], Awaitable[object]] | None = None
+    ) -> CustomerForgetting:
+        """The use case with this customer."""
+        return CustomerForgetting(
+            plugins=[self.plugin, *others],
+            engine=None,  # type: ignore[arg-type] # nobody asks it
+            publish=publish or self.publisher.publish,
+            clock=FixedClock(),
+            marks=self.marks,
+        )
+
+    async def trail(self, _: Any, identifier: str) -> Trail:
         others = tuple(one for one in self.known.identifiers if one != identifier)
         return Trail((*others, identifier), self.known.customer_ids)
 
-    async def trail_of_customer(self, customer_id: str) -> Trail:
+    async def trail_of_customer(self, _: Any, customer_id: str) -> Trail:
         known = self.known.identifiers if customer_id in self.known.customer_ids else ()
         return Trail(known, (customer_id,))
 
-    async def rows(self, trail: Trail) -> Mapping[str, int]:
-        return dict.fromkeys(self.found, 0) if await self.marks(trail.subjects) else self.found
+    async def rows(self, _: Any, trail: Trail) -> Mapping[str, int]:
+        gone = await self.marks(None, trail.subjects)
+        return dict.fromkeys(self.found, 0) if gone else self.found
 
-    async def marks(self, subjects: Collection[str]) -> Mapping[str, Forgotten]:
+    async def marks(self, _: Any, subjects: Collection[str]) -> Mapping[str, Forgotten]:
         if not self.publisher.records or not self.confirms:
             return {}
         return {subject: Forgotten(subject, NOW_MS) for subject in subjects}
@@ -393,8 +420,13 @@ def a_customer(identifier: str) -> Customer:
     return customer
 
 
-def dead_letters_of(publisher: FakePublisher, metrics: Metrics) -> DeadLetters:
-    """Where an agent under test sets messages aside."""
-    return DeadLetters(
-        publish=publisher.publish, clock=FixedClock(), metrics=metrics, per_minute=100
+def failures_of(app: Any, publisher: FakePublisher) -> EventFailures:
+    """What an agent under test does with messages that it cannot handle."""
+    letters = DeadLetters(
+        topic=DEAD_LETTERS,
+        publish=publisher.publish,
+        clock=FixedClock(),
+        metrics=Metrics(),
+        per_minute=100,
     )
+    return EventFailures(app, letters, FixedClock())

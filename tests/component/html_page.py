@@ -62,6 +62,8 @@ class HtmlPage(HTMLParser):
                 self._ids[given["id"]] = text
             if name == "h1":
                 self.titles.append(text)
+            elif name == "textarea":
+                self.values[given["name"]] = "".join(texts).removeprefix("\n")
             elif name == "a":
                 self.links[text] = given["href"]
             elif name == "td":

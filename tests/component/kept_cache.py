@@ -7,10 +7,12 @@ from typing import Any
 
 from faust.types import TP
 
-from agents.customer_lookup.topics import CACHE_CHANGELOG
+from agents.customer_lookup.topics import CACHE
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.co_partitioning import CoPartitioning
+from posstream.streaming.one_by_one import OneByOne
 from posstream.streaming.patches.store import NO_ENTRIES
+from tables.cache_spec import CACHE_CHANGELOG
 from tables.customer_cache import CustomerCacheTable, home
 from tables.freshness import CacheEntry
 
@@ -24,8 +26,8 @@ class KeptCache:
         self.app: Any = StreamingApp(
             "kept", broker="kafka://127.0.0.1:1", datadir=datadir, partitions=PARTITIONS
         )
-        Path(self.app.conf.tabledir).mkdir(parents=True)
-        self.table = CustomerCacheTable(self.app, partitions=PARTITIONS)
+        Path(self.app.conf.tabledir).mkdir(parents=True, exist_ok=True)
+        self.table = CustomerCacheTable(self.app, CACHE, partitions=PARTITIONS)
         #: Told at each flush how many changes were not with the broker before it.
         self.flushed: list[int] = []
         self.table.flush = self._flush  # type: ignore[method-assign]
@@ -43,7 +45,7 @@ class KeptCache:
     def thaw(self) -> None:
         """Start the worker again, as far as the partitions of topics go."""
         self.grow(CACHE_CHANGELOG, PARTITIONS)
-        self.table.co_partitioning = CoPartitioning(self.app, partitions=PARTITIONS)
+        self.table.co_partitioning = CoPartitioning(self.app, CACHE, partitions=PARTITIONS)
 
     async def _flush(self) -> None:
         self.flushed.append(self.app.producer.buffer.size)
@@ -108,12 +110,20 @@ class FakeApp:
     """What an agent of rare events needs of an app."""
 
     consumer_generation_id: int = 1
+    not_waited_for: frozenset[str] = frozenset()
     crashed: list[BaseException] = field(default_factory=list)
 
-    def raw_topic(self, *_: str) -> None: ...
+    #: By topic, what handles its messages.
+    handlers: dict[str, Any] = field(default_factory=dict)
+    failures: Any = None
 
-    def agent(self, *_: object, **__: object) -> Any:
-        return lambda consume: consume
+    def consume(self, topic: str, handle: Any, *, waited_for: bool = True) -> None:
+        assert not waited_for
+        self.handlers[topic] = handle
+
+    async def give(self, topic: str, *events: Event) -> None:
+        """Let the agent of a topic handle events."""
+        await OneByOne(self, self.failures).consume(arriving(*events), self.handlers[topic])
 
     async def crash(self, why: BaseException) -> None:
         self.crashed.append(why)

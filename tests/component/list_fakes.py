@@ -93,6 +93,7 @@ class ListApp:
     tuning: Tuning = field(default_factory=Tuning)
     consumer: Any = field(default_factory=lambda: SimpleNamespace(flow_active=True))
     crashed: list[BaseException] = field(default_factory=list)
+    failures: Any = None
     #: How many batches had been handed over at each look whether the process was frozen.
     pulses: list[int] = field(default_factory=list)
 

@@ -6,17 +6,23 @@ test gets its own database there.
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup import topics
+from agents.customer_lookup import PLUGIN, topics
+from agents.customer_lookup.read_model.part import READ_MODEL
+from agents.customer_lookup.read_model.projection import SqlProjection
+from posstream.forgetting.projection import MarkProjection
+from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 from posstream.read_model.engine import create_engine
-from posstream.read_model.projection import ProjectedEvent
+from posstream.read_model.migrate import upgrade
+from posstream.read_model.projection import ProjectedEvent, Projection
 
 SERVER = os.environ.get("POSSTREAM_TEST_DATABASE_URL")
 DATABASES = ("sqlite", "postgresql") if SERVER else ("sqlite",)
@@ -41,6 +47,28 @@ async def _command(command: str) -> None:
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         await connection.execute(text(command))
     await engine.dispose()
+
+
+async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
+    """Make or upgrade the platform's tables and those of customer_lookup."""
+    assert await upgrade(engine, [PLUGIN], revision) == {}
+
+
+class BothProjections(Projection):
+    """The platform's projection and the plugin's, each with its own events."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._marks = MarkProjection(engine, [READ_MODEL.erase] if READ_MODEL.erase else [])
+        self._rows = SqlProjection(engine)
+
+    async def apply(self, events: Sequence[ProjectedEvent]) -> None:
+        marks = [event for event in events if event.topic == CUSTOMER_FORGOTTEN]
+        rows = [event for event in events if event.topic != CUSTOMER_FORGOTTEN]
+        # In the order of the batch's first event: either may come first.
+        parts = [(self._marks, marks), (self._rows, rows)]
+        for projection, some in parts if events[:1] == marks[:1] else reversed(parts):
+            if some:
+                await projection.apply(some)
 
 
 def at(second: int) -> str:

@@ -10,10 +10,11 @@ import pytest
 
 from agents.customer_lookup.answer_feed import LINGER_SECONDS, AnswerFeed, AnswerSubscription
 from agents.customer_lookup.answer_topics import AnswerReader
-from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, TOPICS
+from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED
 from posstream.domain.errors import BrokerUnreachable
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
+from posstream.plugins.discovery import find_plugins
 from tests.integration.harness import free_port
 from tests.manual_clock import ManualClock
 
@@ -30,7 +31,9 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture
 async def servers(broker: EmbeddedBroker) -> list[str]:
-    await prepare_topics([broker.address], TOPICS, partitions=PARTITIONS, replication=1)
+    await prepare_topics(
+        [broker.address], find_plugins().topics, partitions=PARTITIONS, replication=1
+    )
     return [broker.address]
 
 
@@ -120,7 +123,9 @@ async def test_subscribers_outlive_a_broker_that_is_away_for_a_moment(
     subscription = await feed.subscribe()
     broker.stop()
     broker.start()
-    await prepare_topics([broker.address], TOPICS, partitions=PARTITIONS, replication=1)
+    await prepare_topics(
+        [broker.address], find_plugins().topics, partitions=PARTITIONS, replication=1
+    )
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=[broker.address])
     await producer.start()
     await publish(producer, CUSTOMER_LOOKUP_FAILED, "after")
@@ -139,6 +144,8 @@ async def test_without_a_broker_a_subscriber_is_told_and_a_later_one_gets_throug
     with pytest.raises(BrokerUnreachable):
         await feed.subscribe()
     broker.start()
-    await prepare_topics([broker.address], TOPICS, partitions=PARTITIONS, replication=1)
+    await prepare_topics(
+        [broker.address], find_plugins().topics, partitions=PARTITIONS, replication=1
+    )
     await (await feed.subscribe()).aclose()
     await reader.close()

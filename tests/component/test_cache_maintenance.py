@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.customer_lookup import events, topics
+from agents.customer_lookup import topics
 from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
@@ -21,8 +21,9 @@ from agents.customer_lookup.cache_commands import (
 )
 from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
+from agents.customer_lookup.events.commands import commanded, read_cache_command
 from agents.customer_lookup.ports import CustomerCache
-from agents.customer_lookup.topics import CACHE_CHANGELOG
+from agents.customer_lookup.topics import CACHE_COMMANDS, CUSTOMER_UPDATED
 from posstream.forgetting.marks import (
     Forgotten,
     subject_of_customer,
@@ -31,7 +32,7 @@ from posstream.forgetting.marks import (
 from posstream.forgetting.record import forgotten
 from posstream.kafka.record import Record
 from posstream.kafka.topics import CUSTOMER_FORGOTTEN
-from posstream.metrics import Metrics
+from tables.cache_spec import CACHE_CHANGELOG
 from tables.customer_cache import home
 from tables.freshness import CacheEntry
 from tests.component.fakes import (
@@ -39,10 +40,11 @@ from tests.component.fakes import (
     FakePublisher,
     FakeReadModel,
     FixedClock,
-    dead_letters_of,
+    failures_of,
     john,
 )
-from tests.component.kept_cache import PARTITIONS, Event, FakeApp, KeptCache, Message, arriving
+from tests.component.kept_cache import PARTITIONS, Event, FakeApp, KeptCache, Message
+from tests.lookup_metrics import RegisteredMetrics
 
 JOHN = CacheEntry(NOW_MS, b'{"customer_id":"CUST_001"}')
 
@@ -68,7 +70,8 @@ class Maintenance:
 
     def __init__(self, datadir: Path) -> None:
         self.cache, self.app = KeptCache(datadir), FakeApp()
-        self.publisher, self.metrics = FakePublisher(), Metrics()
+        self.publisher, self.metrics = FakePublisher(), RegisteredMetrics()
+        self.app.failures = failures_of(self.app, self.publisher)
         self.lookup: Any = ForgetfulLookup()
         self.agent = CacheMaintenanceAgent(
             self.app,
@@ -77,13 +80,12 @@ class Maintenance:
             publisher=self.publisher,
             clock=FixedClock(),
             metrics=self.metrics,
-            dead_letters=dead_letters_of(self.publisher, self.metrics),
         )
 
     async def do(self, command: CacheCommand) -> list[Event]:
         """Give a command to the partitions that it is for."""
-        given = [event_of(record) for record in events.commanded(command, PARTITIONS)]
-        await self.agent.consume(arriving(*given))
+        given = [event_of(record) for record in commanded(command, PARTITIONS)]
+        await self.app.give(CACHE_COMMANDS, *given)
         return given
 
     def removed(self, why: str) -> float | None:
@@ -245,7 +247,7 @@ async def test_a_foreign_command_becomes_a_dead_letter(
     maintenance: Maintenance, value: bytes
 ) -> None:
     event = event_of(Record(topics.CACHE_COMMANDS, b"+1", value))
-    await maintenance.agent.consume(arriving(event))
+    await maintenance.app.give(CACHE_COMMANDS, event)
     (letter,) = maintenance.publisher.records
     assert (letter.topic, letter.value, event.acked) == (topics.DEAD_LETTERS, value, True)
     assert dict(letter.headers)["posstream.dlq.topic"] == topics.CACHE_COMMANDS.encode()
@@ -256,25 +258,25 @@ async def test_a_command_in_another_partition_goes_to_that_of_its_entry(
     maintenance: Maintenance, elsewhere: int
 ) -> None:
     maintenance.cache.put("+491", JOHN)
-    (record,) = events.commanded(Evict("+491"), PARTITIONS)
+    (record,) = commanded(Evict("+491"), PARTITIONS)
     event = event_of(record, partition=elsewhere)
-    await maintenance.agent.consume(arriving(event))
+    await maintenance.app.give(CACHE_COMMANDS, event)
     assert maintenance.cache.identifiers == {"+491"}
     (sent_on,) = maintenance.publisher.records
     assert sent_on == replace(record, partition=home("+491", PARTITIONS))
     assert event.acked
-    await maintenance.agent.consume(arriving(event_of(sent_on)))
+    await maintenance.app.give(CACHE_COMMANDS, event_of(sent_on))
     assert maintenance.cache.identifiers == set()
 
 
 async def test_a_prefix_reaches_partitions_that_were_added_after_it_was_sent(
     maintenance: Maintenance,
 ) -> None:
-    for record in events.commanded(EvictPrefix("+49"), PARTITIONS - 1):
-        await maintenance.agent.consume(arriving(event_of(record)))
+    for record in commanded(EvictPrefix("+49"), PARTITIONS - 1):
+        await maintenance.app.give(CACHE_COMMANDS, event_of(record))
     (sent_on,) = maintenance.publisher.records
     assert (sent_on.topic, sent_on.partition) == (topics.CACHE_COMMANDS, PARTITIONS - 1)
-    await maintenance.agent.consume(arriving(event_of(sent_on)))
+    await maintenance.app.give(CACHE_COMMANDS, event_of(sent_on))
     assert len(maintenance.publisher.records) == 1, "it is sent on once"
 
 
@@ -282,19 +284,19 @@ async def test_a_prefix_in_an_added_partition_has_nothing_to_remove(
     maintenance: Maintenance,
 ) -> None:
     maintenance.cache.put("+491", JOHN)
-    *_, record = events.commanded(EvictPrefix("+49"), PARTITIONS + 1)
+    *_, record = commanded(EvictPrefix("+49"), PARTITIONS + 1)
     event = event_of(record)
-    await maintenance.agent.consume(arriving(event))
+    await maintenance.app.give(CACHE_COMMANDS, event)
     assert (event.acked, maintenance.cache.identifiers) == (True, {"+491"})
 
 
 async def test_a_customer_is_marked_as_forgotten_whichever_partition_says_so(
     maintenance: Maintenance,
 ) -> None:
-    (record,) = events.commanded(ForgetCustomer("C-1", 5), PARTITIONS)
-    await maintenance.agent.consume(arriving(event_of(record, partition=PARTITIONS)))
+    (record,) = commanded(ForgetCustomer("C-1", 5), PARTITIONS)
+    await maintenance.app.give(CACHE_COMMANDS, event_of(record, partition=PARTITIONS))
     (sent_on,) = maintenance.publisher.records
-    await maintenance.agent.consume(arriving(event_of(sent_on)))
+    await maintenance.app.give(CACHE_COMMANDS, event_of(sent_on))
     assert [it.topic for it in maintenance.publisher.records[1:]] == [CUSTOMER_FORGOTTEN]
 
 
@@ -308,10 +310,10 @@ async def test_while_entries_are_moved_a_command_waits_and_the_cache_is_read_onl
     cache = maintenance.cache
     before = CacheEntry(0, b"{}")
     cache.put("+491", before)
-    (record, *_) = events.commanded(command, PARTITIONS)
+    (record, *_) = commanded(command, PARTITIONS)
     event = event_of(record, partition=home("+491", PARTITIONS))
     cache.grow(CACHE_CHANGELOG, PARTITIONS + 1)
-    doing = asyncio.ensure_future(maintenance.agent.consume(arriving(event)))
+    doing = asyncio.ensure_future(maintenance.app.give(CACHE_COMMANDS, event))
     await asyncio.sleep(0)
     cache.put("+491", JOHN)
     assert (event.acked, maintenance.entry("+491")) == (False, before)
@@ -369,9 +371,9 @@ async def test_a_broken_store_crashes_the_worker_and_nothing_behind_it_is_acknow
         raise broken
 
     maintenance.lookup.forget = forget
-    records = [*events.commanded(Evict("+491"), PARTITIONS), *events.commanded(Evict("+492"), 1)]
+    records = [*commanded(Evict("+491"), PARTITIONS), *commanded(Evict("+492"), 1)]
     given = [event_of(record) for record in records]
-    await maintenance.agent.consume(arriving(*given))
+    await maintenance.app.give(CACHE_COMMANDS, *given)
     assert maintenance.app.crashed == [broken]
     assert [event.acked for event in given] == [False, False]
 
@@ -384,27 +386,27 @@ class Updates:
 
     def __init__(self) -> None:
         self.app, self.publisher = FakeApp(), FakePublisher()
+        self.app.failures = failures_of(self.app, self.publisher)
         self.read_model = FakeReadModel(customers={"CUST_001": john()})
         self.agent = CustomerUpdatesAgent(
             self.app,
             read_model=self.read_model,
             publisher=self.publisher,
             clock=FixedClock(),
-            dead_letters=dead_letters_of(self.publisher, Metrics()),
             partitions=PARTITIONS,
             card_guard=True,
         )
 
     async def come(self, **fields: object) -> Event:
         event = update_of(**fields)
-        await self.agent.consume(arriving(event))
+        await self.app.give(CUSTOMER_UPDATED, event)
         return event
 
     @property
     def commands(self) -> list[CacheCommand]:
         records = self.publisher.records
         assert {record.topic for record in records} <= {topics.CACHE_COMMANDS}
-        return [events.read_cache_command(record.value) for record in records]
+        return [read_cache_command(record.value) for record in records]
 
 
 def update_of(**fields: object) -> Event:
@@ -482,7 +484,7 @@ async def test_news_are_done_only_when_the_broker_has_the_commands(updates: Upda
     acknowledgement: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     updates.publisher.acknowledgement = acknowledgement
     event = update_of(customer_identifier="+49151")
-    doing = asyncio.create_task(updates.agent.consume(arriving(event)))
+    doing = asyncio.create_task(updates.app.give(CUSTOMER_UPDATED, event))
     for _ in range(5):
         await asyncio.sleep(0)
     assert (len(updates.commands), event.acked) == (1, False)
@@ -494,7 +496,7 @@ async def test_news_are_done_only_when_the_broker_has_the_commands(updates: Upda
 async def test_news_wait_for_a_read_model_that_is_down(updates: Updates) -> None:
     updates.read_model.error = ConnectionError("down")
     event = update_of(customer_id="CUST_001")
-    doing = asyncio.create_task(updates.agent.consume(arriving(event)))
+    doing = asyncio.create_task(updates.app.give(CUSTOMER_UPDATED, event))
     for _ in range(5):
         await asyncio.sleep(0)
     assert (updates.commands, event.acked, updates.app.crashed) == ([], False, [])
@@ -506,7 +508,7 @@ async def test_news_wait_for_a_read_model_that_is_down(updates: Updates) -> None
 async def test_news_of_a_revoked_partition_are_left_to_whoever_has_it(updates: Updates) -> None:
     updates.read_model.error = ConnectionError("down")
     event = update_of(customer_id="CUST_001")
-    doing = asyncio.create_task(updates.agent.consume(arriving(event)))
+    doing = asyncio.create_task(updates.app.give(CUSTOMER_UPDATED, event))
     for _ in range(5):
         await asyncio.sleep(0)
     updates.app.consumer_generation_id += 1
@@ -518,7 +520,7 @@ async def test_news_that_cannot_be_read_are_set_aside_and_the_next_ones_are_done
     updates: Updates,
 ) -> None:
     bad, good = update_of(tier="GOLD"), update_of(customer_identifier="+49151")
-    await updates.agent.consume(arriving(bad, good))
+    await updates.app.give(CUSTOMER_UPDATED, bad, good)
     letter, command = sorted(updates.publisher.records, key=lambda it: it.topic)
     assert (letter.topic, letter.value) == (topics.DEAD_LETTERS, bad.message.value)
     assert dict(letter.headers)["posstream.dlq.reason"] == b"MISSING_FIELD"
@@ -542,7 +544,7 @@ async def test_news_nested_too_deep_become_a_dead_letter_and_crash_nothing(
     updates: Updates, depth: int
 ) -> None:
     event = Event(Message(nested(depth), topic=topics.CUSTOMER_UPDATED, timestamp=5.0))
-    await updates.agent.consume(arriving(event))
+    await updates.app.give(CUSTOMER_UPDATED, event)
     assert event.acked
     assert not updates.app.crashed
     assert [record.topic for record in updates.publisher.records] == [topics.DEAD_LETTERS]
@@ -553,7 +555,7 @@ async def test_news_that_cannot_be_read_hold_nobody_up() -> None:
     updates.publisher.acknowledgement = held = asyncio.get_running_loop().create_future()
     bad = [Event(Message(b"x", topic=topics.CUSTOMER_UPDATED, timestamp=5.0)) for _ in range(100)]
     good = update_of(customer_id="CUST_unknown")
-    taking = asyncio.ensure_future(updates.agent.consume(arriving(*bad, good)))
+    taking = asyncio.ensure_future(updates.app.give(CUSTOMER_UPDATED, *bad, good))
     async with asyncio.timeout(10):
         while not good.acked:  # noqa: ASYNC110 - it waits for anything
             await asyncio.sleep(0)

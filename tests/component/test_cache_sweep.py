@@ -1,21 +1,21 @@
 """The sweep on Faust's own RocksDB store: what leaves it, what stays, and how much at once."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.configuration.current import CurrentConfiguration
-from posstream.metrics import Metrics
 from tables.cache_sweep import MARGIN_MS, CacheSweeper, is_over
 from tables.customer_cache import Stored, home
 from tables.freshness import MAX_SKEW_MS, CacheEntry
 from tests.component.fakes import NOW_MS
 from tests.component.kept_cache import PARTITIONS, KeptCache
+from tests.lookup_metrics import RegisteredMetrics
 
-PLAN = PluginConfiguration(api_endpoint="http://directory/")
+PLAN = LookupConfiguration(api_endpoint="http://directory/")
 STALE_MS, NEGATIVE_MS = PLAN.windows.stale_ms, PLAN.windows.negative_ms
 
 
@@ -34,11 +34,11 @@ class Sweep:
     """A sweeper and all that it was given."""
 
     def __init__(self, cache: KeptCache, *, batch: int = 1000) -> None:
-        self.clock, self.metrics = ManualClock(), Metrics()
+        self.clock, self.metrics = ManualClock(), RegisteredMetrics()
         self.configuration = CurrentConfiguration(PLAN)
         self.sweeper = CacheSweeper(
             cache.table,
-            configuration=self.configuration,
+            windows=lambda: self.configuration.value.windows,
             clock=self.clock,
             metrics=self.metrics,
             batch=batch,
@@ -139,7 +139,7 @@ async def test_the_live_configuration_decides(cache: KeptCache) -> None:
     sweep = Sweep(cache)
     await sweep.sweeper.sweep()
     assert cache.identifiers == {"+491"}
-    sweep.configuration.value = dataclasses.replace(PLAN, stale_ttl_seconds=30)
+    sweep.configuration.value = structs.replace(PLAN, stale_ttl_seconds=30)
     await sweep.sweeper.sweep()
     assert cache.identifiers == set()
 
@@ -216,7 +216,7 @@ class BrokenCache:
 
 def sweeper_of(cache: BrokenCache) -> CacheSweeper:
     return CacheSweeper(
-        cache, configuration=CurrentConfiguration(PLAN), clock=ManualClock(), metrics=Metrics()
+        cache, windows=lambda: PLAN.windows, clock=ManualClock(), metrics=RegisteredMetrics()
     )
 
 
@@ -232,14 +232,14 @@ async def test_a_broken_store_of_our_own_is_not_passed_over() -> None:
 
 
 async def test_an_entry_that_is_not_where_its_key_belongs_is_removed(tmp_path: Path) -> None:
-    cache, metrics = KeptCache(tmp_path), Metrics()
+    cache, metrics = KeptCache(tmp_path), RegisteredMetrics()
     number = (home("+491", PARTITIONS) + 1) % PARTITIONS
     entry = CacheEntry(ManualClock().now_ms(), b"{}")
     cache.table.partition(number).put("+491", entry)
     cache.put("+492", entry)
     sweeper = CacheSweeper(
         cache.table,
-        configuration=CurrentConfiguration(PLAN),
+        windows=lambda: PLAN.windows,
         clock=ManualClock(),
         metrics=metrics,
     )

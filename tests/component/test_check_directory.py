@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from agents.customer_lookup.commands import check_directory
-from posstream.commands import check
+from posstream.commands.check import report
+from posstream.plugin import CheckLine
 from posstream.settings import Settings
-from posstream.startup.preflight import Outcome, Passed, Start
 from tests.component.directory_server import serving
 
 IDENTIFIER = "+49 30 1234567"
@@ -30,9 +30,7 @@ async def lines(document: Any, status: int = 200, **environ: str) -> list[tuple[
         return web.json_response(document, status=status)
 
     async with serving(handler) as endpoint:
-        return await check_directory.check_directory(
-            settings(endpoint, **environ), IDENTIFIER, None
-        )
+        return await check_directory.check_directory(settings(endpoint, **environ), IDENTIFIER, {})
 
 
 async def failure(document: Any, status: int = 200) -> str:
@@ -119,7 +117,7 @@ async def test_an_unknown_customer_is_a_right_answer() -> None:
 
 
 async def test_an_identifier_that_is_none_is_not_asked_for() -> None:
-    found = await check_directory.check_directory(Settings(), "4111 1111 1111 1111", None)
+    found = await check_directory.check_directory(Settings(), "4111 1111 1111 1111", {})
     assert len(found) == 1
     assert not found[0][0]
     assert "4111 1111 1111 1111" not in found[0][1]
@@ -152,9 +150,7 @@ async def test_a_directory_that_is_not_there_leads_to_its_address() -> None:
     with contextlib.closing(socket.socket()) as held:
         held.bind(("127.0.0.1", 0))  # held, and nobody listens
         endpoint = f"http://127.0.0.1:{held.getsockname()[1]}/"
-        ((good, line),) = await check_directory.check_directory(
-            settings(endpoint), IDENTIFIER, None
-        )
+        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER, {})
     assert not good
     assert "see host, port and scheme" in line
 
@@ -168,9 +164,7 @@ async def test_what_speaks_no_http_leads_to_the_port() -> None:
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
         endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        ((good, line),) = await check_directory.check_directory(
-            settings(endpoint), IDENTIFIER, None
-        )
+        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER, {})
     assert not good
     assert "is the port of POSSTREAM_API_ENDPOINT that of a web service" in line
 
@@ -183,9 +177,7 @@ async def test_a_silent_directory_leads_to_the_firewall(monkeypatch: pytest.Monk
         raise AssertionError("nobody waits for this")
 
     async with serving(handler) as endpoint:
-        ((good, line),) = await check_directory.check_directory(
-            settings(endpoint), IDENTIFIER, None
-        )
+        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER, {})
     assert not good
     assert "no answer within 0.1 s" in line
     assert "firewall" in line
@@ -193,18 +185,18 @@ async def test_a_silent_directory_leads_to_the_firewall(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (404, 0), (500, 1)])
 async def test_the_exit_code_is_the_worst_of_the_lines(
-    status: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    status: int, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def there(_: Start) -> AsyncIterator[Outcome]:
-        yield Passed("there")
-
-    monkeypatch.setattr(check, "outcomes", there)
-
     async def handler(request: web.Request) -> web.Response:
         return web.json_response({"customer_id": "C"}, status=status)
 
+    async def all_lines(endpoint: str) -> AsyncIterator[CheckLine]:
+        yield True, "there"
+        for line in await check_directory.check_directory(settings(endpoint), IDENTIFIER, {}):
+            yield line
+
     async with serving(handler) as endpoint:
-        assert await check.check(settings(endpoint), IDENTIFIER) == code
+        assert await report(all_lines(endpoint)) == code
     printed = capsys.readouterr().out
     assert ("FAILED   directory at" in printed) is (code == 1)
 
@@ -215,7 +207,7 @@ async def test_an_endpoint_of_the_live_configuration_is_the_one_that_is_asked() 
 
     async with serving(handler) as endpoint:
         ((good, line),) = await check_directory.check_directory(
-            settings("http://127.0.0.1:1/"), IDENTIFIER, endpoint
+            settings("http://127.0.0.1:1/"), IDENTIFIER, {"api_endpoint": endpoint}
         )
     assert good
     assert f"directory at {endpoint} (live configuration), without credentials" in line

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.cli import main
-from posstream.commands.config import parse_values
+from posstream.commands.config import read_assignments, read_values
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests.integration.harness import free_port
 
@@ -91,7 +92,7 @@ def test_the_editor_is_the_user_unless_named(shell: Shell) -> None:
         (["retry_attempts=99"], "retry_attempts: must be a whole number from 1 to 10"),
         (["retry_attempts=many"], "retry_attempts: must be"),
         (["no_such_key=1"], "no_such_key: is not a key of this configuration"),
-        (["retry_attempts=3", "--expect-version", "0"], "somebody else was faster"),
+        (["retry_attempts=3", "--expect-version", "100000"], "somebody else was faster"),
         (["retry_attempts=3", "--by", "a\nb"], "updated_by: must be"),
     ],
 )
@@ -183,8 +184,33 @@ def test_without_a_database_one_line_says_so_and_not_the_password(tmp_path: Path
 
 
 def test_the_digits_of_a_country_code_are_text() -> None:
-    assert parse_values(["default_country_code=49", "retry_attempts=3"]) == {
+    texts = read_assignments(["default_country_code=49", "retry_attempts=3"])
+    assert read_values(texts, LookupConfiguration) == {
         "default_country_code": "49",
         "retry_attempts": 3,
     }
-    assert parse_values(["default_country_code=null"]) == {"default_country_code": None}
+    null = read_values({"default_country_code": "null"}, LookupConfiguration)
+    assert null == {"default_country_code": None}
+
+
+def test_a_plugin_may_be_named_before_the_command(shell: Shell) -> None:
+    named = shell.config("customer_lookup", "set", "retry_attempts=7")
+    assert named.exit_code == 0, named.output
+    assert row(shell.config("customer_lookup", "show"), "retry_attempts") == ["7", "2", "set"]
+    assert shell.config("customer_lookup", "show").stdout == shell.config("show").stdout
+    assert shell.config("customer_lookup", "rollback").exit_code == 0
+
+
+def test_a_plugin_that_there_is_not_is_told_which_ones_there_are(shell: Shell) -> None:
+    for command in (["show"], ["set", "a=1"], ["history"], ["rollback"]):
+        refused = shell.config("nobody", *command)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert refused.stderr.startswith("error: there is no plugin nobody with a configuration")
+        assert "customer_lookup" in refused.stderr
+
+
+@pytest.mark.parametrize("arguments", [["customer_lookup"], ["customer_lookup", "drop"], ["drop"]])
+def test_a_plugin_without_a_known_command_is_wrong_usage(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    assert Shell("127.0.0.1:1", tmp_path).config(*arguments).exit_code == 2

@@ -10,7 +10,8 @@ from typing import Any
 import aiokafka
 import pytest
 
-from agents.customer_lookup.topics import TOPICS
+from agents.customer_lookup.configuration import LookupConfiguration
+from posstream.configuration.configurations import Configurations
 from posstream.configuration.editing import LiveConfiguration, Note
 from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.record import write_record
@@ -21,12 +22,19 @@ from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.metrics import Metrics
-from tests.component.configuration_fakes import FakeStore, live_configuration
+from posstream.plugins.discovery import find_plugins
+from tests.component.configuration_fakes import (
+    FakeStore,
+    RulesConfiguration,
+    live_configuration,
+    live_rules,
+)
 from tests.component.fakes import NOW
 from tests.integration.harness import free_port
 
 #: What the contract allows until every worker has a change in force.
 LIVE_SECONDS = 2
+PLUGIN = "customer_lookup"
 
 
 @pytest.fixture
@@ -41,7 +49,7 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
 @pytest.fixture
 async def servers(broker: EmbeddedBroker) -> list[str]:
     servers = [broker.address]
-    await prepare_topics(servers, TOPICS, partitions=1, replication=1)
+    await prepare_topics(servers, find_plugins().topics, partitions=1, replication=1)
     return servers
 
 
@@ -49,7 +57,7 @@ async def servers(broker: EmbeddedBroker) -> list[str]:
 class Worker:
     """One worker's reader, and when it has what in force."""
 
-    live: LiveConfiguration
+    live: LiveConfiguration[LookupConfiguration]
     reader: ConfigurationReader
     store: FakeStore
 
@@ -61,11 +69,10 @@ class Worker:
 
 
 def a_worker(servers: list[str], store: FakeStore | None = None) -> Worker:
-    topic = KafkaConfigurationTopic(servers)
     store = store or FakeStore()
-    live = live_configuration(store, topic)
-    follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=Metrics())
-    return Worker(live, ConfigurationReader(servers, follower), store)
+    live = live_configuration(store, KafkaConfigurationTopic(servers, PLUGIN))
+    followers = {PLUGIN: ConfigurationFollower(live, Metrics())}
+    return Worker(live, ConfigurationReader(servers, followers), store)
 
 
 @pytest.fixture
@@ -170,9 +177,9 @@ async def test_the_following_survives_a_broker_that_is_away_for_a_moment(
     await workers[1].reaches(1)
     broker.stop()
     with pytest.raises(PublishFailed):
-        await KafkaConfigurationTopic(servers).publish(a_version(2))
+        await KafkaConfigurationTopic(servers, PLUGIN).publish(a_version(2))
     broker.start()
-    await prepare_topics(servers, TOPICS, partitions=1, replication=1)
+    await prepare_topics(servers, find_plugins().topics, partitions=1, replication=1)
     arrived = asyncio.Event()
     workers[1].live.current.watch(lambda value: arrived.set() if value.version > 1 else None)
     # This broker forgets: the first record takes the offset of the one that was read.
@@ -187,3 +194,70 @@ async def test_a_start_without_a_broker_says_so() -> None:
     worker = a_worker([f"127.0.0.1:{free_port()}"])
     with pytest.raises(BrokerUnreachable, match=r"^topic plugin-configuration cannot be read"):
         await worker.reader.open(fetch_wait_ms=20)
+
+
+async def test_two_plugins_share_the_topic_and_neither_takes_the_other_s_records(
+    servers: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    stores = {"customer_lookup": FakeStore(), "rules": FakeStore()}
+    lookup = live_configuration(
+        stores["customer_lookup"], KafkaConfigurationTopic(servers, "customer_lookup")
+    )
+    rules = live_rules(stores["rules"], KafkaConfigurationTopic(servers, "rules"))
+    metrics = Metrics()
+    followers = Configurations([lookup, rules], default="customer_lookup").followers(metrics)
+    reader = ConfigurationReader(servers, followers)
+    records = [
+        ("customer_lookup", write_record(a_version(1, retry_attempts=4))),
+        ("rules", write_record(a_version(7, warn_at=6))),
+        ("of another worker", write_record(a_version(9, retry_attempts=9))),
+    ]
+    with caplog.at_level(logging.WARNING):
+        await produce(servers, *records)
+        await reader.open(fetch_wait_ms=20)
+        await reader.settle()
+        assert (lookup.current.value.retry_attempts, rules.current.value.warn_at) == (4, 6)
+
+        changed = asyncio.Event()
+        rules.current.watch(lambda value: changed.set() if value.warn_at == 8 else None)
+        await produce(
+            servers,
+            ("customer_lookup", write_record(a_version(2, warn_at=8))),
+            ("rules", write_record(a_version(8, warn_at=8))),
+        )
+        async with asyncio.timeout(LIVE_SECONDS):
+            await changed.wait()
+        await reader.close()
+    assert lookup.current.value.version == 1, "a key of the other plugin is none of its own"
+    assert ["warn_at" in message for message in caplog.messages] == [True]
+    assert {name: sorted(store.changes) for name, store in stores.items()} == {
+        "customer_lookup": [1],
+        "rules": [7, 8],
+    }
+    in_force = "posstream_plugin_configuration_version"
+    assert metrics.registry.get_sample_value(in_force, {"plugin": "rules"}) == 8
+    assert metrics.registry.get_sample_value(in_force, {"plugin": "customer_lookup"}) == 1
+    assert metrics.registry.get_sample_value("posstream_configuration_version") == 1
+
+
+async def test_a_watcher_that_fails_stops_neither_its_plugin_nor_another_one(
+    servers: list[str],
+) -> None:
+    def fail(value: RulesConfiguration) -> None:
+        if value.version:
+            raise RuntimeError
+
+    lookup = live_configuration(FakeStore(), KafkaConfigurationTopic(servers, "customer_lookup"))
+    rules = live_rules(FakeStore(), KafkaConfigurationTopic(servers, "rules"))
+    rules.current.watch(fail)
+    metrics = Metrics()
+    followers = {live.plugin: ConfigurationFollower(live, metrics) for live in (rules, lookup)}
+    await produce(
+        servers,
+        ("rules", write_record(a_version(1, warn_at=6))),
+        ("customer_lookup", write_record(a_version(1, retry_attempts=4))),
+    )
+    reader = ConfigurationReader(servers, followers)
+    await reader.catch_up(fetch_wait_ms=20)
+    await reader.close()
+    assert (rules.current.value.warn_at, lookup.current.value.retry_attempts) == (6, 4)

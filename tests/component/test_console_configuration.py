@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from agents.customer_lookup.answers import Reason
-from agents.customer_lookup.configuration import KEYS, RANGES
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.addresses import REFUSED
 from posstream.domain.customer import Customer
+from posstream.domain.errors import PosstreamError
 from posstream.resilience.breaker import State
 from posstream.settings import Settings
-from tests.component.configuration_fakes import DEFAULTS
+from tests.component.configuration_fakes import DEFAULTS, KEYS, RANGES
 from tests.component.fakes import NOW
 from tests.component.html_page import HtmlPage
 from tests.component.sql_databases import failed, found
@@ -87,7 +87,7 @@ async def test_the_schema_is_served_and_has_bounds_and_defaults(web: WebView) ->
         key: getattr(DEFAULTS, key) for key in KEYS
     }
     bounds = {key: (properties[key]["minimum"], properties[key]["maximum"]) for key in RANGES}
-    assert bounds == dict(RANGES)
+    assert bounds == RANGES
     assert properties["retry_attempts"]["type"] == "integer"
     assert schema["additionalProperties"] is False
 
@@ -420,3 +420,94 @@ async def test_an_edit_is_by_the_name_of_its_key() -> None:
         )
         assert response.status == 303
         assert web.topic.published[0].updated_by == "olga"
+
+
+# -- several plugins
+
+RULES_PATH = "/configuration/rules"
+
+
+@pytest.fixture
+async def two() -> AsyncIterator[WebView]:
+    async with running_web(two_plugins=True) as view:
+        yield view
+
+
+async def test_one_plugin_alone_is_no_choice(web: WebView) -> None:
+    assert "Customer lookup" not in (await get(web)).links
+
+
+async def test_the_page_of_each_plugin_leads_to_the_others(two: WebView) -> None:
+    page = await get(two)
+    assert page.links["Rules"] == RULES_PATH
+    assert (await get(two, RULES_PATH)).links["Customer lookup"] == "/configuration"
+
+
+async def test_the_form_of_another_plugin_is_made_of_its_schema(two: WebView) -> None:
+    page = await get(two, RULES_PATH)
+    assert {"enabled", "rules", "warn_at", "stop_at"} <= set(page.values)
+    assert "retry_attempts" not in page.values
+    assert "Breaker" not in page.text
+    assert "Try this address" not in page.text
+    schema = await (await two.client.get(f"{RULES_PATH}/schema.json")).json(content_type=None)
+    assert schema["title"] == "Live configuration of rules"
+    assert "Rule" in schema["$defs"]
+
+
+async def test_a_list_is_typed_as_json_and_shown_before_and_after(two: WebView) -> None:
+    rules = '[\r\n {"id": "a", "window_seconds": 60}\r\n]'
+    preview = await post(two, "/rules/preview", **((await get(two, RULES_PATH)).values))
+    assert "Nothing would change" in preview.text
+    preview = await post(two, "/rules/preview", rules=rules, enabled="yes")
+    assert "Save version 1" in preview.text
+    page = await post(two, "/rules", **preview.values)
+    assert "Saved." in page.text
+    assert two.rules_topic.published[0].config == {"rules": [{"id": "a", "window_seconds": 60}]}
+    assert two.topic.published == []
+    assert 'Rules: [] → [{"id": "a", "window_seconds": 60}]' in page.text
+    page = await post(two, "/rules/rollback", to="0", expected_version="1")
+    assert "Rolled back" in page.text
+    assert two.rules_topic.published[-1].config == {}
+
+
+@pytest.mark.parametrize(
+    ("typed", "errors"),
+    [
+        ({"rules": "[{"}, {"rules": "must be JSON"}),
+        ({"rules": "5"}, {"rules": "must be a list"}),
+        (
+            {"rules": '[{"id": "a", "window_seconds": 0}]'},
+            {"rules": "rules[0].window_seconds must be a whole number from 1 to 604800"},
+        ),
+        ({"warn_at": "60"}, {"warn_at": "must be at most `stop_at`"}),
+    ],
+)
+async def test_what_is_wrong_in_a_list_or_together_is_told_at_the_field(
+    two: WebView, typed: dict[str, str], errors: dict[str, str]
+) -> None:
+    opened = (await get(two, RULES_PATH)).values
+    for path, status in (("/rules/preview", 200), ("/rules", 422)):
+        page = await post(two, path, status, **(opened | typed))
+        assert page.errors == errors
+        assert "Save version" not in page.text
+    assert two.rules_topic.published == []
+
+
+async def test_the_audit_log_names_the_plugin(
+    two: WebView, audit: pytest.LogCaptureFixture
+) -> None:
+    await post(two, "/rules", warn_at="6", enabled="yes", **{"was.enabled": "yes"})
+    line = audit.records[-1].getMessage()
+    assert line.startswith("updatePluginConfiguration(name='rules', config=")
+
+
+async def test_a_plugin_that_does_not_run_has_its_page_without_its_own_part(
+    web: WebView, caplog: pytest.LogCaptureFixture
+) -> None:
+    web.read_model.error = PosstreamError("the plugin customer_lookup has failed")
+    page = await get(web)
+    assert {"enabled", *KEYS} <= set(page.values)
+    assert "Breaker" not in page.text
+    assert "has failed" in caplog.text
+    await edit(web, retry_attempts="3")
+    assert web.topic.published[-1].config == {"retry_attempts": 3}, "it may be the cure"

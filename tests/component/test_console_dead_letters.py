@@ -91,6 +91,17 @@ async def test_a_letter_is_a_row_with_a_link_to_its_page(web: WebView) -> None:
     assert (await page_of(web, page.links["1/7"])).titles == ["Dead letter 1/7"]
 
 
+async def test_a_letter_of_another_plugin_names_its_topic_and_has_a_page(web: WebView) -> None:
+    put(web, Address(1, 7, "pos-events.dlq"))
+    page = await page_of(web, "/dead-letters", VIEWER)
+    assert page.rows[0][ADDRESS] == "pos-events.dlq/1/7"
+    path = page.links["pos-events.dlq/1/7"]
+    assert path == "/dead-letters/pos-events.dlq/1/7"
+    assert (await page_of(web, path)).titles == ["Dead letter pos-events.dlq/1/7"]
+    asked = await page_of(web, f"{path}/replay")
+    assert asked.titles == ["Replay dead letter pos-events.dlq/1/7?"]
+
+
 async def test_a_reason_is_filtered_for_by_the_url_and_counted(web: WebView) -> None:
     for n in range(3):
         put(web, Address(0, n))

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import ClientPayloadError
 
-from agents.customer_lookup.ports import AnswerFilter, AnswerRow
+from agents.customer_lookup.read_model.records import AnswerFilter, AnswerRow
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.payment_card import mask_payment_cards
 from posstream.settings import Settings

@@ -10,13 +10,14 @@ import orjson
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse
 
-from agents.customer_lookup.pages import all_workers, live
-from agents.customer_lookup.ports import LookupStatistics
+from agents.customer_lookup.pages import all_workers
+from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
 from posstream.settings import Settings
 from tests.component.fakes import NOW_MS
 from tests.component.web_client import WebView, running_web
 from tests.manual_clock import ManualClock
+from web.console import live
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 KEY = "a-key-of-some-length"
@@ -44,7 +45,7 @@ async def next_part(response: ClientResponse) -> dict[str, str]:
 
 
 async def test_no_search_for_payment_cards_masks_the_points_of_a_drawing() -> None:
-    async with running_web(sample_seconds=0.001) as view:
+    async with running_web(beat_seconds=0.001) as view:
         response = await view.client.get("/console/live")
         drawn: list[str] = []
         while max((len(points.split()) for points in drawn), default=0) < 60:
@@ -64,17 +65,17 @@ async def test_a_browser_gets_the_page_and_anybody_else_the_list_of_paths() -> N
 
 async def test_it_says_what_this_worker_counted_since_it_started() -> None:
     clock = ManualClock()
-    async with running_web(clock=clock, sample_seconds=0.01) as view:
+    async with running_web(clock=clock, beat_seconds=0.01) as view:
         response = await view.client.get("/console/live")
         await next_part(response)
-        view.metrics.answers.labels("CACHE", "NONE").inc(19)
-        view.metrics.answers.labels("CACHE", "NOT_FOUND").inc()
-        view.metrics.answers.labels("NONE", "TIMEOUT").inc(5)
-        view.metrics.api_calls.labels("SUCCESS").inc(2)
-        view.metrics.api_calls.labels("TIMEOUT").inc(3)
-        view.metrics.coalesced.inc(4)
-        view.metrics.events_in_flight.set(7)
-        view.metrics.commit_age_seconds.set(42)
+        view.lookup_metrics.answers.labels("CACHE", "NONE").inc(19)
+        view.lookup_metrics.answers.labels("CACHE", "NOT_FOUND").inc()
+        view.lookup_metrics.answers.labels("NONE", "TIMEOUT").inc(5)
+        view.lookup_metrics.api_calls.labels("SUCCESS").inc(2)
+        view.lookup_metrics.api_calls.labels("TIMEOUT").inc(3)
+        view.lookup_metrics.coalesced.inc(4)
+        view.lookup_metrics.events_in_flight.set(7)
+        view.lookup_metrics.commit_age_seconds.set(42)
         clock.advance(5)
         while "25 lookups" not in (said := await page(view)):
             await next_part(response)
@@ -155,12 +156,12 @@ async def test_a_read_model_that_hangs_keeps_nobody_waiting(
 
 
 async def test_what_changed_is_sent_and_what_did_not_is_not() -> None:
-    async with running_web(sample_seconds=0.01) as view:
+    async with running_web(beat_seconds=0.01) as view:
         response = await view.client.get("/console/live")
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         first = [await next_part(response) for _ in range(2)]
         assert [part["id"] for part in first] == ["this-worker", "all-workers"]
-        view.metrics.events_in_flight.set(3)
+        view.lookup_metrics.events_in_flight.set(3)
         changed = await next_part(response)
         assert changed["id"] == "this-worker"
         assert "3 events" in text_of(changed["html"])
@@ -171,7 +172,7 @@ async def test_there_are_only_so_many_live_pages_and_each_that_is_closed_makes_r
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(live, "MAX_LIVE_PAGES", 1)
-    async with running_web(sample_seconds=0.01) as view:
+    async with running_web(beat_seconds=0.01) as view:
         first = await view.client.get("/console/live")
         assert first.status == 200
         refused = await view.client.get("/console/live")
@@ -184,7 +185,7 @@ async def test_there_are_only_so_many_live_pages_and_each_that_is_closed_makes_r
             number = 0
             while (again := await view.client.get("/console/live")).status != 200:
                 number += 1
-                view.metrics.events_in_flight.set(number)  # whoever writes sees who has gone
+                view.lookup_metrics.events_in_flight.set(number)  # whoever writes sees who has gone
         again.close()
 
 

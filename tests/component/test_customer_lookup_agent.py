@@ -3,33 +3,35 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 from faust.types import TP
+from msgspec import structs
 
-from agents.customer_lookup import events, topics
+from agents.customer_lookup import topics
 from agents.customer_lookup.agent import CustomerLookupAgent
 from agents.customer_lookup.answers import Reason
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
+from agents.customer_lookup.events.reading import read_identification
+from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
 from agents.customer_lookup.lookup import CustomerLookup
 from posstream.configuration.current import CurrentConfiguration
 from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
-from posstream.domain.errors import PublishFailed
 from posstream.events.ids import input_id
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
+from posstream.plugins.failures import EventFailures
 from posstream.resilience.clock import Clock, SystemClock
-from posstream.streaming.failures import Fails
 from posstream.streaming.lists import lanes
 from tables.customer_cache import home
 from tables.freshness import CacheEntry
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher, a_customer
 from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 
 ANSWERS = {topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED}
@@ -46,12 +48,11 @@ class Bench:
         clock: Clock | None = None,
         dead_letters_per_minute: int = 100,
         partitions: int = 1,
-        fails: Fails | None = None,
         **configuration: Any,
     ) -> None:
         self.producer = FakeProducer(partitions=1)
         self.app = ListApp(self.producer)
-        self.metrics = Metrics()
+        self.metrics = RegisteredMetrics()
         self.cache = FakeCache()
         self.clock = clock or SystemClock()
         self.directory = FakeDirectory(clock=self.clock)
@@ -60,7 +61,7 @@ class Bench:
         self.records = self.publisher.records
         self.producer.also = self.records
         self.configuration = CurrentConfiguration(
-            PluginConfiguration(api_endpoint="http://directory/", **configuration)
+            LookupConfiguration(api_endpoint="http://directory/", **configuration)
         )
         self.lookup = CustomerLookup(
             call=DirectoryCall(self.directory, clock=self.clock, metrics=self.metrics),
@@ -70,11 +71,13 @@ class Bench:
             metrics=self.metrics,
         )
         self.dead_letters = DeadLetters(
+            topic=topics.DEAD_LETTERS,
             publish=self.publisher.publish,
             clock=self.clock,
-            metrics=self.metrics,
+            metrics=Metrics(),
             per_minute=dead_letters_per_minute,
         )
+        self.app.failures = EventFailures(self.app, self.dead_letters, self.clock)
         self.agent = CustomerLookupAgent(
             self.app,
             lookup=self.lookup,
@@ -84,8 +87,6 @@ class Bench:
             metrics=self.metrics,
             partitions=partitions,
             card_guard=True,
-            dead_letters=self.dead_letters,
-            fails=fails,
         )
         self.progress, self.lanes = self.app.progress, self.app.lanes
         self.progress.begin({SOURCE: 0, REKEYED: 0})
@@ -120,6 +121,12 @@ class Bench:
     def acked(self) -> list[int]:
         """The offsets of the events that are finished."""
         return [n for n in range(self._offset) if self.progress.is_finished(SOURCE, n)]
+
+    def set_aside(self) -> list[str]:
+        """The reason and the error of each dead letter."""
+        letters = [dict(r.headers) for r in self.records if r.topic == topics.DEAD_LETTERS]
+        names = ("posstream.dlq.reason", "posstream.dlq.error")
+        return [": ".join(letter[name].decode() for name in names) for letter in letters]
 
     def answers(self) -> list[dict[str, Any]]:
         return [orjson.loads(r.value or b"") for r in self.records if r.topic in ANSWERS]
@@ -174,13 +181,15 @@ async def test_the_time_since_an_event_came_counts() -> None:
     assert "+1" in bench.cache.entries, "the call goes on and fills the cache"
 
 
-def rekeyed(bench: Bench, identifier: str, used_ms: int = 0, basket: str = "b") -> bytes | None:
+def sent_on_event(
+    bench: Bench, identifier: str, used_ms: int = 0, basket: str = "b"
+) -> bytes | None:
     """An event that was sent on to its own partition."""
-    asked = events.read_identification(
+    asked = read_identification(
         scan(identifier, basket), topic="t", partition=0, offset=0, timestamp_ms=1
     )
     asked.taken_at_ms = bench.clock.now_ms() - used_ms
-    return events.rekeyed(asked, 0).value
+    return rekeyed(asked, 0).value
 
 
 @pytest.mark.parametrize(("used_ms", "reason"), [(4_990, Reason.DEADLINE), (60_000, None)])
@@ -189,7 +198,7 @@ async def test_a_rekeyed_event_keeps_the_time_that_it_used_unless_it_used_it_all
 ) -> None:
     bench = Bench(deadline_seconds=5)
     bench.directory.gate = asyncio.Event()
-    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1", used_ms))])
+    await bench.take(REKEYED, [Fetched(0, sent_on_event(bench, "+1", used_ms))])
     await asyncio.sleep(0.05)
     assert [answer["reason"] for answer in bench.answers()] == ([reason] if reason else [])
     bench.directory.gate.set()
@@ -217,18 +226,6 @@ async def test_what_nobody_foresaw_crashes_the_worker_with_the_event_not_finishe
     assert "cannot go on at customer-identified/0/0: PublishFailed" in caplog.text
 
 
-class Plugin:
-    """A supervisor that notes at which event the plugin's own code raised."""
-
-    def __init__(self, *, sets_aside: bool = True) -> None:
-        self.failed: list[tuple[int, str]] = []
-        self._sets_aside = sets_aside
-
-    async def fails(self, event: Any, why: Exception) -> bool:
-        self.failed.append((event.offset, repr(why)))
-        return self._sets_aside
-
-
 def break_reading(bench: Bench) -> None:
     """Let our own code raise at every event that is not read by `hits`."""
 
@@ -238,26 +235,19 @@ def break_reading(bench: Bench) -> None:
     bench.lookup.refuse = broken  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("sets_aside", [True, False])
-async def test_an_event_at_which_our_own_code_raises_is_told_and_holds_up_no_other(
-    *, sets_aside: bool
-) -> None:
-    plugin = Plugin(sets_aside=sets_aside)
-    bench = Bench(fails=plugin.fails)
+async def test_an_event_at_which_our_own_code_raises_is_set_aside_and_holds_up_no_other() -> None:
+    bench = Bench()
     bench.keep("+1")
     break_reading(bench)
     await bench.send(scan("+1", "b0"), scan("+ 2", "b1"), scan("+1", "b2"))
-    await bench.until(lambda: plugin.failed)
-    await a_while()
-    assert plugin.failed == [(1, "ZeroDivisionError('a defect')")]
+    await bench.until(lambda: bench.acked == [0, 1, 2])
+    assert bench.set_aside() == ["PLUGIN_FAILED: ZeroDivisionError"]
     assert bench.baskets() == ["b0", "b2"]
-    assert bench.acked == ([0, 1, 2] if sets_aside else [0, 2])
     assert bench.app.crashed == []
 
 
-async def test_a_lookup_in_which_our_own_code_raises_is_told_and_gives_up_its_turn() -> None:
-    plugin = Plugin()
-    bench = Bench(fails=plugin.fails)
+async def test_a_lookup_in_which_our_own_code_raises_is_set_aside_and_gives_up_its_turn() -> None:
+    bench = Bench()
     lookup = bench.lookup.lookup
     broken = [True]
 
@@ -269,29 +259,8 @@ async def test_a_lookup_in_which_our_own_code_raises_is_told_and_gives_up_its_tu
     bench.lookup.lookup = once  # type: ignore[method-assign]
     await bench.send(scan("+1", "first"), scan("+1", "second"))
     await bench.until(lambda: bench.acked == [0, 1])
-    assert plugin.failed == [(0, "ZeroDivisionError('a defect')")]
+    assert bench.set_aside() == ["PLUGIN_FAILED: ZeroDivisionError"]
     assert bench.baskets() == ["second"]
-
-
-async def test_an_error_of_the_broker_crashes_the_app_whatever_the_plugin_wants() -> None:
-    plugin = Plugin()
-    bench = Bench(fails=plugin.fails)
-    bench.publisher.fail()
-    await bench.send(scan("+1"))
-    await bench.until(lambda: bench.app.crashed)
-    assert (plugin.failed, bench.acked) == ([], [])
-
-
-async def test_if_a_failed_event_cannot_be_told_the_app_crashes() -> None:
-    async def fails(*_: object) -> bool:
-        raise PublishFailed("no broker")
-
-    bench = Bench(fails=fails)
-    break_reading(bench)
-    await bench.send(scan("+1"))
-    await bench.until(lambda: bench.app.crashed)
-    assert [type(why) for why in bench.app.crashed] == [PublishFailed]
-    assert bench.acked == []
 
 
 @pytest.mark.parametrize("held", [*sorted(ANSWERS), topics.CUSTOMER_LOOKUP_LOGGED])
@@ -344,7 +313,7 @@ async def test_a_flood_waits_in_its_own_partition_and_the_one_beside_it_goes_on(
     bench.keep("+1")
     bench.publisher.acknowledgement = asyncio.get_running_loop().create_future()
     await bench.send(*[b"broken"] * 1500)
-    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
+    await bench.take(REKEYED, [Fetched(0, sent_on_event(bench, "+1"))])
     assert {SOURCE} == bench.lanes.parked
     assert len(bench.answers()) == 1
     under_way = [r for r in bench.records if r.topic == topics.DEAD_LETTERS]
@@ -429,7 +398,7 @@ async def test_a_plugin_that_is_switched_off_answers_behind_what_was_asked_befor
     bench = Bench()
     bench.directory.gate = asyncio.Event()
     await bench.send(scan("+1", "first"))
-    bench.configuration.value = replace(bench.configuration.value, enabled=False)
+    bench.configuration.value = structs.replace(bench.configuration.value, enabled=False)
     await bench.send(scan("+1", "second"), scan("+2", "other"))
     assert bench.baskets() == ["other"]
     bench.directory.gate.set()
@@ -456,7 +425,7 @@ async def test_an_event_of_another_partition_is_sent_on_from_the_list() -> None:
     assert at_once(bench) == []
     (sent_on,) = bench.records
     assert (sent_on.topic, sent_on.partition) == (topics.REKEYED, 2)
-    asked = events.read_rekeyed(sent_on.value)
+    asked = read_rekeyed(sent_on.value)
     assert asked.identifier == identifier
     assert asked.taken_at_ms == begins_ms, "when its list was begun"
     assert bench.acked == [0]
@@ -495,7 +464,7 @@ async def test_while_entries_are_moved_events_are_answered_where_they_are(topic:
     for partition in range(5):
         tp = TP(topic, partition)
         bench.progress.begin({tp: 0})
-        value = rekeyed(bench, "+1") if topic == topics.REKEYED else scan("+1")
+        value = sent_on_event(bench, "+1") if topic == topics.REKEYED else scan("+1")
         await bench.take(tp, [Fetched(0, value)])
         await bench.until(lambda tp=tp: bench.progress.position(tp) == 1)
     assert [answer["source"] for answer in bench.answers()] == ["CACHE"] * 5
@@ -505,7 +474,7 @@ async def test_while_entries_are_moved_events_are_answered_where_they_are(topic:
 async def test_a_rekeyed_hit_is_answered_from_the_list() -> None:
     bench = Bench()
     bench.keep("+1")
-    await bench.take(REKEYED, [Fetched(0, rekeyed(bench, "+1"))])
+    await bench.take(REKEYED, [Fetched(0, sent_on_event(bench, "+1"))])
     (answer,) = at_once(bench)
     lookup_id = input_id(None, "t", 0, 0, 1)
     assert (answer["source"], answer["lookup_id"]) == ("CACHE", lookup_id)

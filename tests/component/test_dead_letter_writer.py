@@ -2,21 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from agents.customer_lookup import topics
-from posstream.dead_letters import writer as dead_letter_writer
 from posstream.dead_letters.record import dead_letter
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import DeadLetterReason, PublishFailed, UnreadableEvent
+from posstream.kafka import connection
+from posstream.kafka import writer as topic_writer
 from posstream.kafka.record import Record
 
 
 def letter(value: bytes | None, key: bytes | None = b"k") -> Record:
     return dead_letter(
+        topics.DEAD_LETTERS,
         key,
         value,
         topic=topics.CUSTOMER_IDENTIFIED,
@@ -49,8 +52,8 @@ class Producer:
     async def partitions_for(self, _: str) -> set[int]:
         return {0, 1}
 
-    async def send_and_wait(self, _: str, value: Any, *, key: Any, headers: Any) -> None:
-        await self._take(key, value, headers)
+    async def send_and_wait(self, _: str, value: Any, *, key: Any, headers: Any, **__: Any) -> Any:
+        return await self._take(key, value, headers)
 
     def create_batch(self) -> "Batch":
         return Batch()
@@ -59,10 +62,11 @@ class Producer:
         assert batch.is_closed
         return asyncio.ensure_future(self._take(*batch.content))
 
-    async def _take(self, key: Any, value: Any, headers: Any) -> None:
+    async def _take(self, key: Any, value: Any, headers: Any) -> Any:
         if len(key or b"") + len(value or b"") > self.most:
             raise MessageSizeTooLargeError
         self.taken.append((key, value, dict(headers)))
+        return SimpleNamespace(partition=0, offset=len(self.taken) - 1)
 
 
 class Batch:
@@ -78,7 +82,7 @@ class Batch:
 @pytest.fixture
 async def producer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Producer]:
     made = Producer()
-    monkeypatch.setattr(dead_letter_writer.aiokafka, "AIOKafkaProducer", made)
+    monkeypatch.setattr(connection.aiokafka, "AIOKafkaProducer", made)
     return made
 
 
@@ -107,7 +111,7 @@ async def test_one_that_is_refused_in_every_form_is_told(producer: Producer) -> 
 async def test_a_broker_that_is_away_is_waited_for(
     producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letter_writer, "growing_pauses", lambda: iter([0] * 9))
+    monkeypatch.setattr(topic_writer, "growing_pauses", lambda: iter([0] * 9))
     producer.errors = [KafkaConnectionError(), OSError()]
     writer = DeadLetterWriter(["b:1"])
     await writer.write(letter(None, None))

@@ -17,7 +17,11 @@ class Bench:
     def __init__(self) -> None:
         self.publisher, self.clock, self.metrics = FakePublisher(), ManualClock(), Metrics()
         self.letters = DeadLetters(
-            publish=self.publisher.publish, clock=self.clock, metrics=self.metrics, per_minute=3
+            topic="shop.dlq",
+            publish=self.publisher.publish,
+            clock=self.clock,
+            metrics=self.metrics,
+            per_minute=3,
         )
 
     async def set_aside(self, count: int, topic: str = topics.CUSTOMER_IDENTIFIED) -> None:
@@ -80,3 +84,9 @@ async def test_one_that_the_broker_refuses_is_counted_and_said_and_nothing_ends(
             "10.0.0.1): check max.message.bytes of its topic, and who may write there"
         ),
     ]
+
+
+async def test_a_letter_goes_to_the_dead_letter_topic_of_its_plugin() -> None:
+    bench = Bench()
+    await bench.set_aside(1)
+    assert [record.topic for record in bench.publisher.records] == ["shop.dlq"]

@@ -1,22 +1,22 @@
 """A call to the directory under the rules that spare it: breaker, bulkhead, budget."""
 
 import asyncio
-import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Reason
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from posstream.domain.customer import Customer
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import State
 from posstream.resilience.demand import Demand
 from posstream.resilience.retry import Backoff
 from tests.component.fakes import FakeDirectory, a_customer
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 
 ENDPOINT = "http://directory/"
@@ -37,9 +37,9 @@ class Bench:
     def __init__(self, *, backoff: Backoff | None = None, **configuration: Any) -> None:
         self.clock = ManualClock()
         self.directory = FakeDirectory(clock=self.clock)
-        self.metrics = Metrics()
+        self.metrics = RegisteredMetrics()
         self.noted: list[Attempt] = []
-        self.plan = PluginConfiguration(api_endpoint=ENDPOINT, **configuration)
+        self.plan = LookupConfiguration(api_endpoint=ENDPOINT, **configuration)
         self.call = DirectoryCall(
             self.directory,
             clock=self.clock,
@@ -47,7 +47,7 @@ class Bench:
             backoff=backoff or Backoff(base_seconds=0),
         )
 
-    async def ask(self, plan: PluginConfiguration | None = None) -> DirectoryAnswer:
+    async def ask(self, plan: LookupConfiguration | None = None) -> DirectoryAnswer:
         demand = Demand()
         demand.add(self.clock.monotonic() + (plan or self.plan).deadline_seconds)
         return await self.call("+1", lambda: plan or self.plan, self._note, demand)
@@ -190,7 +190,7 @@ async def test_a_lookup_whose_second_attempt_finds_the_breaker_open_ends_with_it
     bench = Bench(retry_attempts=1)
     bench.directory.outcome = always(Reason.TIMEOUT)
     await bench.ask_in_turn(9)
-    answer = await bench.ask(dataclasses.replace(bench.plan, retry_attempts=2))
+    answer = await bench.ask(structs.replace(bench.plan, retry_attempts=2))
     assert bench.state is State.OPEN
     assert (answer.reason, len(answer.attempts)) == (Reason.TIMEOUT, 1)
     assert len(bench.directory.calls) == 10
@@ -220,7 +220,7 @@ async def test_a_new_endpoint_gets_a_new_closed_breaker() -> None:
     await bench.ask_in_turn(10)
     assert bench.counted("breaker_state") == State.OPEN.value
     bench.directory.outcome = found
-    moved = dataclasses.replace(bench.plan, api_endpoint="http://other/")
+    moved = structs.replace(bench.plan, api_endpoint="http://other/")
     assert (await bench.ask(moved)).customer is not None
     assert bench.call.breaker("http://other/").state is State.CLOSED
     assert bench.counted("breaker_state") == State.CLOSED.value
@@ -230,7 +230,7 @@ async def test_another_version_with_the_same_endpoint_keeps_the_breaker() -> Non
     bench = Bench(retry_attempts=1)
     bench.directory.outcome = always(Reason.API_ERROR)
     await bench.ask_in_turn(10)
-    edited = dataclasses.replace(bench.plan, version=2, timeout_seconds=1)
+    edited = structs.replace(bench.plan, version=2, timeout_seconds=1)
     assert (await bench.ask(edited)).reason is Reason.CIRCUIT_OPEN
 
 
@@ -264,7 +264,7 @@ async def test_a_raised_limit_lets_those_who_wait_in_at_once() -> None:
     bench.directory.gate = asyncio.Event()
     asked = bench.ask_at_once(10)
     await bench.until(lambda: len(bench.directory.calls) == 1)
-    bench.call.follow(dataclasses.replace(bench.plan, max_concurrent_lookups=10))
+    bench.call.follow(structs.replace(bench.plan, max_concurrent_lookups=10))
     await bench.until(lambda: len(bench.directory.calls) == 10)
     bench.directory.gate.set()
     assert reasons(await asyncio.gather(*asked)) == {None: 10}
@@ -275,7 +275,7 @@ async def test_whoever_waited_for_a_place_goes_by_the_configuration_of_that_mome
     bench.directory.gate = asyncio.Event()
     asked = bench.ask_at_once(2)
     await bench.until(lambda: len(bench.directory.calls) == 1)
-    bench.plan = dataclasses.replace(bench.plan, api_endpoint="http://other/")
+    bench.plan = structs.replace(bench.plan, api_endpoint="http://other/")
     bench.directory.gate.set()
     first, second = await asyncio.gather(*asked)
     endpoints = [answer.attempts[0].api_endpoint for answer in (first, second)]
@@ -302,7 +302,7 @@ async def test_whoever_waits_until_the_deadline_is_answered_overloaded() -> None
     bench.directory.gate = asyncio.Event()
     (holder,) = bench.ask_at_once(1)
     await bench.until(lambda: len(bench.directory.calls) == 1)
-    answer = await bench.ask(dataclasses.replace(bench.plan, deadline_seconds=0.005))
+    answer = await bench.ask(structs.replace(bench.plan, deadline_seconds=0.005))
     assert (answer.reason, answer.attempts) == (Reason.OVERLOADED, ())
     bench.directory.gate.set()
     assert (await holder).customer is not None
@@ -487,7 +487,7 @@ async def test_a_retry_that_the_breaker_refuses_is_not_counted_as_made() -> None
     bench = Bench(retry_attempts=1)
     bench.directory.outcome = always(Reason.API_ERROR)
     await bench.ask_in_turn(9)
-    await bench.ask(dataclasses.replace(bench.plan, retry_attempts=2))
+    await bench.ask(structs.replace(bench.plan, retry_attempts=2))
     assert len(bench.directory.calls) == 10
     assert bench.counted("retries_total", outcome="made") == 0
 

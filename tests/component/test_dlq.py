@@ -12,18 +12,24 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from agents.customer_lookup import topics
+from agents.customer_lookup import PLUGIN, topics
 from posstream.cli import main
-from posstream.commands.topic_reader import topic_reader
+from posstream.commands.dlq import list_letters, replay, show_letter
+from posstream.dead_letters.box import DeadLetterBox, Selection
+from posstream.dead_letters.letter import Address
 from posstream.dead_letters.record import MAX_DEAD_VALUE, dead_letter
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.times import iso_utc_ms
 from posstream.events.envelope import FIRST_WRITTEN
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.reader import topic_reader
 from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
+from posstream.plugins.discovery import find_plugins
 from posstream.resilience.clock import SystemClock
+from tests.component.other_plugin import DEAD_LETTERS as OTHER_LETTERS
+from tests.component.other_plugin import POS_EVENTS, other_plugin
 from tests.integration.harness import free_port, send_with_header
 
 HOUR_MS = 3_600_000
@@ -61,7 +67,7 @@ class Shop:
 
     async def read(self, topic: str) -> list[aiokafka.ConsumerRecord]:
         """All of a topic."""
-        async with topic_reader([self.servers]) as reader:
+        async with topic_reader([self.servers], topic) as reader:
             return [record async for record in reader.records(topic)]
 
     async def replays(self, topic: str = topics.CUSTOMER_IDENTIFIED) -> list[tuple[Any, ...]]:
@@ -87,7 +93,8 @@ async def running_shop(folder: Path) -> AsyncIterator[Shop]:
     broker = EmbeddedBroker(free_port(), log_file=folder / "broker.log")
     broker.start()
     try:
-        await prepare_topics([broker.address], topics.TOPICS, partitions=2, replication=1)
+        specs = [*find_plugins().topics, *other_plugin().topics]
+        await prepare_topics([broker.address], specs, partitions=2, replication=1)
         async with aiokafka.AIOKafkaProducer(
             bootstrap_servers=broker.address, acks="all", linger_ms=20, max_request_size=2**21
         ) as producer:
@@ -112,8 +119,10 @@ def letter(
     source: tuple[int, int] = (1, 0),
     age_ms: int = 0,
     at: int = 0,
+    into: str = topics.DEAD_LETTERS,
 ) -> Record:
     made = dead_letter(
+        into,
         key,
         value,
         topic=topic,
@@ -424,3 +433,32 @@ async def test_wrong_usage_exits_2_before_any_broker_is_asked(args: list[str]) -
     used = await Shop(f"127.0.0.1:{free_port()}", None).run(*args)
     assert used.exit_code == 2
     assert "Usage:" in used.stderr
+
+
+# -- several plugins
+
+
+async def test_the_letters_of_all_plugins_are_listed_shown_and_replayed(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = DeadLetterBox([shop.servers], [other_plugin(), PLUGIN])
+    await shop.set_aside(b"not json")
+    await shop.write(Record(POS_EVENTS, KEY, b"[1]", partition=1))
+    await shop.write(letter(b"[1]", topic=POS_EVENTS, into=OTHER_LETTERS, at=1))
+    assert await list_letters(box, reason=None, since_ms=None, limit=9, as_json=True) == 0
+    listed = orjson.loads(capsys.readouterr().out)
+    assert [it["address"] for it in listed["letters"]] == ["0/0", "pos-events.dlq/1/0"]
+    assert listed["counts"] == {"NOT_JSON": 2}
+    address = Address(1, 0, OTHER_LETTERS)
+    assert await show_letter(box, address) == 0
+    assert "source   pos-events/1/0" in capsys.readouterr().out
+    said = {"dry_run": False, "again": False}
+    assert await replay(box, Selection(), **said, confirm=lambda _: True) == 0
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "0/0 replayed as customer-identified/1/1",
+        "pos-events.dlq/1/0 replayed as pos-events/1/1",
+    ]
+    assert await replay(box, Selection([address]), **said, confirm=lambda _: True) == 0
+    assert capsys.readouterr().out == (
+        "pos-events.dlq/1/0 was replayed before, as pos-events/1/1: see --again\n"
+    )

@@ -11,17 +11,16 @@ import pytest
 
 from agents.customer_lookup.drills.drill import Drill, Fault
 from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.drills.reader import DrillReader
 from agents.customer_lookup.drills.record import drill_record
-from agents.customer_lookup.topics import OUTAGE_DRILLS, TOPICS
-from posstream.configuration.follower import ConfigurationFollower
-from posstream.configuration.topic import ConfigurationReader, KafkaConfigurationTopic
+from agents.customer_lookup.topics import OUTAGE_DRILLS
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
-from posstream.metrics import Metrics
-from tests.component.configuration_fakes import FakeStore, live_configuration
+from posstream.plugins.discovery import find_plugins
 from tests.component.fakes import NOW_MS
 from tests.integration.harness import free_port
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 
 #: What an operator may wait until every worker takes part.
@@ -39,7 +38,7 @@ DRILL = Drill(
 async def servers(tmp_path: Path) -> AsyncIterator[list[str]]:
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
-    await prepare_topics([broker.address], TOPICS, partitions=1, replication=1)
+    await prepare_topics([broker.address], find_plugins().topics, partitions=1, replication=1)
     yield [broker.address]
     broker.stop()
 
@@ -61,8 +60,8 @@ class Worker:
     """One worker's view of the drills."""
 
     drills: WatchedDrills
-    reader: ConfigurationReader
-    metrics: Metrics
+    reader: DrillReader
+    metrics: RegisteredMetrics
     clock: ManualClock
 
     @property
@@ -75,17 +74,14 @@ class Worker:
 
 
 async def a_worker(servers: list[str]) -> Worker:
-    metrics, clock, store = Metrics(), ManualClock(), FakeStore()
-    topic = KafkaConfigurationTopic(servers)
-    live = live_configuration(store, topic)
-    follower = ConfigurationFollower(live=live, store=store, topic=topic, metrics=metrics)
+    metrics, clock = RegisteredMetrics(), ManualClock()
 
     async def publish(record: Record) -> None:
         assert (record.topic, record.partition) == (OUTAGE_DRILLS, 0)
         await write(servers, record.value)
 
     drills = WatchedDrills(publish=publish, clock=clock, metrics=metrics)
-    reader = ConfigurationReader(servers, follower, drills)
+    reader = DrillReader(servers, drills)
     await reader.open(fetch_wait_ms=20)
     return Worker(drills, reader, metrics, clock)
 

@@ -4,22 +4,27 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from agents.customer_lookup import events
 from agents.customer_lookup.cache_commands import Forget, ForgetCustomer
+from agents.customer_lookup.events.commands import read_cache_command
 from agents.customer_lookup.topics import HOLDING_CUSTOMERS
 from posstream.cli import main
 from posstream.commands.forget import forget
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, IdentifierKind
-from posstream.forgetting.forgetting import CustomerForgetting, ForgetReport, Unconfirmed
+from posstream.forgetting.forgetting import ForgetReport, Unconfirmed
 from posstream.forgetting.marks import Trail
+from posstream.forgetting.part import ForgettingPart
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.record import Record
+from posstream.kafka.topics import CUSTOMER_FORGOTTEN
+from posstream.plugin import Plugin
 from posstream.settings import Settings
 from tests.component.fakes import NOW_MS, FakeErasure, FakePublisher
+from tests.component.other_plugin import other_plugin
 from tests.component.web_client import WebView, running_web
 from tests.integration.harness import free_port
 
@@ -84,7 +89,7 @@ class Desk:
     def __init__(self) -> None:
         self.publisher = FakePublisher()
         self.erasure = FakeErasure(self.publisher, known=JOHN)
-        self.forgetting = CustomerForgetting(erasure=self.erasure, publish=self.publisher.publish)
+        self.forgetting = self.erasure.forgetting()
 
     async def forget(
         self, identifier: str, patience_seconds: float = 5
@@ -93,7 +98,7 @@ class Desk:
 
     @property
     def commands(self) -> list[object]:
-        return [events.read_cache_command(record.value) for record in self.publisher.records]
+        return [read_cache_command(record.value) for record in self.publisher.records]
 
 
 async def test_the_customer_goes_with_the_last_command_the_one_for_what_was_asked() -> None:
@@ -150,11 +155,70 @@ async def test_a_command_that_is_not_acknowledged_leaves_the_customer_to_be_aske
             raise PublishFailed("no broker")
         published.append(record)
 
-    forgetting = CustomerForgetting(erasure=desk.erasure, publish=publish)
+    forgetting = desk.erasure.forgetting(publish=publish)
     with pytest.raises(PublishFailed):
         await forgetting.forget("+1234567890", patience_seconds=5)
-    sent = [events.read_cache_command(record.value) for record in published]
+    sent = [read_cache_command(record.value) for record in published]
     assert sent == [Forget("john@example.com")]
+
+
+# -- several plugins
+
+
+async def fails(*_: object) -> Any:
+    raise ValueError("+1234567890")
+
+
+async def points_of(_: object, identifier: str) -> Trail:
+    return Trail((identifier,), ("LOYAL_7",))
+
+
+async def counted(_: object, __: Trail) -> dict[str, int]:
+    return {"points": 0}
+
+
+def loyalty(**changes: Any) -> Plugin:
+    part = {"trail": points_of, "trail_of_customer": points_of, "rows": counted, "export": counted}
+    return other_plugin(forgetting=ForgettingPart(**(part | changes)))
+
+
+async def test_what_any_plugin_knows_a_customer_by_is_forgotten() -> None:
+    desk = Desk()
+    desk.forgetting = desk.erasure.forgetting(loyalty(holding=other_plugin().topics))
+    report = await desk.forget("+1234567890")
+    assert isinstance(report, ForgetReport)
+    assert desk.commands[-1] == Forget("+1234567890", ("CUST_001", "LOYAL_7"))
+    assert "points" in report.rows
+    assert "pos-events" in {it.topic for it in report.topics}
+
+
+async def test_a_plugin_that_fails_is_named_and_the_others_forget() -> None:
+    desk = Desk()
+    desk.forgetting = desk.erasure.forgetting(loyalty(trail=fails))
+    report = await desk.forget("+1234567890")
+    assert isinstance(report, ForgetReport)
+    assert (report.identifiers, report.failed) == (2, {"baskets": "ValueError"})
+    assert report.trouble == (
+        "the part of these plugins is not known to be done: baskets (ValueError)"
+    )
+
+
+async def test_a_plugin_that_is_alone_and_fails_raises_its_own_error() -> None:
+    desk = Desk()
+    forgetting = desk.erasure.forgetting()
+    forgetting._plugins = (loyalty(trail=fails),)
+    with pytest.raises(ValueError, match="1234567890"):
+        await forgetting.forget("+1234567890", patience_seconds=5)
+
+
+async def test_where_no_plugin_has_commands_the_marks_are_written_at_once() -> None:
+    desk = Desk()
+    desk.forgetting._plugins = (loyalty(),)
+    await desk.forget("+1234567890")
+    marks = [orjson.loads(record.value or b"") for record in desk.publisher.records]
+    assert {record.topic for record in desk.publisher.records} == {CUSTOMER_FORGOTTEN}
+    assert {it["subject"] for it in marks} == Trail(("+1234567890",), ("LOYAL_7",)).subjects
+    assert {it["forgotten_at"] for it in marks} == {"2026-01-31T08:00:00.000Z"}
 
 
 def test_every_topic_that_holds_customers_ends_some_day() -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agents.customer_lookup.ports import BasketRow
+from agents.customer_lookup.read_model.records import BasketRow
 from posstream.domain.errors import PublishFailed
 from tests.component.fakes import NOW, NOW_MS, john
 from tests.component.web_client import WebView, running_web

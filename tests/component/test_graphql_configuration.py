@@ -142,3 +142,40 @@ async def test_an_editor_on_another_worker_is_a_conflict_too(web: WebView) -> No
     web.store.changes[1] = ConfigurationChange(other, old_enabled=True, old_config={})
     late = await update(web, enabled=False, expected=0)
     assert (late["version"], late["error"]["code"]) == (1, "CONFLICT")
+
+
+# -- several plugins
+
+
+async def test_each_plugin_has_a_configuration_of_its_own() -> None:
+    async with running_web(two_plugins=True) as web:
+        rules = [{"id": "a", "window_seconds": 60, "state": "PAUSED", "lowest": 0, "highest": 1}]
+        edited = await update(web, name="rules", config=json.dumps({"rules": rules}))
+        assert json.loads(edited["pluginConfiguration"]["config"])["rules"] == rules
+        assert [version.version for version in web.rules_topic.published] == [1]
+        assert (web.topic.published, list(web.rules_store.changes)) == ([], [1])
+        shown = await web.graphql(
+            """{ rules: pluginConfiguration(name: "rules") { name version }
+                 pluginConfiguration { name version } }"""
+        )
+        assert shown["data"] == {
+            "rules": {"name": "rules", "version": 1},
+            "pluginConfiguration": {"name": "customer_lookup", "version": 0},
+        }
+
+
+async def test_a_refusal_in_a_list_names_its_place() -> None:
+    async with running_web(two_plugins=True) as web:
+        rules = [{"id": "a", "window_seconds": 60}, {"id": "b", "window_seconds": 0}]
+        refused = await update(web, name="rules", config=json.dumps({"rules": rules}))
+        assert refused["error"] == {
+            "code": "INVALID_CONFIGURATION",
+            "message": "rules[1].window_seconds: must be a whole number from 1 to 604800",
+        }
+
+
+async def test_an_unknown_plugin_is_told_which_ones_there_are() -> None:
+    async with running_web(two_plugins=True) as web:
+        refused = await update(web, name="another", enabled=False)
+        told = "there is no such plugin; there are customer_lookup, rules"
+        assert refused["error"] == {"code": "UNKNOWN_PLUGIN", "message": told}

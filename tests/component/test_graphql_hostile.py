@@ -18,10 +18,8 @@ from graphql import (
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
-from tests.component.sql_databases import database, found, logged
-from tests.component.web_client import WebView, running_web
-from web.graphql.schema import build_schema
+from tests.component.sql_databases import database, found, logged, migrate
+from tests.component.web_client import WebView, running_web, schema
 
 #: Far more than any of them needs, on a busy machine too.
 SECONDS = 5
@@ -32,7 +30,7 @@ async def web(tmp_path: Path) -> AsyncIterator[WebView]:
     """A real database behind it: what harms it must not pass for harmless."""
     async with database("sqlite", tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         await SqlProjection(engine).apply([found("e1"), logged("l1")])
         async with running_web(read_model=SqlReadModel(engine)) as view:
             yield view
@@ -239,10 +237,10 @@ VALUES = {
 
 def arguments() -> list[tuple[str, str, str]]:
     """Every argument of every operation: its kind of operation, its field, and its name."""
-    schema = build_schema()
+    made = schema().graphql
     return [
         (kind, field, argument)
-        for kind, root in (("query", schema.query_type), ("mutation", schema.mutation_type))
+        for kind, root in (("query", made.query_type), ("mutation", made.mutation_type))
         for field, definition in (root.fields if root else {}).items()
         for argument in definition.args
     ]
@@ -265,8 +263,8 @@ async def test_no_value_of_any_argument_is_an_accident(
 
 def _document(kind: str, field: str, argument: str) -> str:
     """An operation that gives `$value` to one argument, and what is needed to the others."""
-    schema = build_schema()
-    root = schema.query_type if kind == "query" else schema.mutation_type
+    made = schema().graphql
+    root = made.query_type if kind == "query" else made.mutation_type
     assert root is not None
     definition = root.fields[field]
     plain = {"Int": "1", "String": '"x"', "ID": '"x"', "Boolean": "true"}

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from tests.component.web_client import WebView, running_web
+from tests.component.web_client import WebView, running_web, schema
 from web.graphql.documents import MAX_DOCUMENTS, Documents
-from web.graphql.schema import build_schema
 
 RESPONSE_JSON = "application/graphql-response+json"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -316,19 +315,19 @@ async def test_the_usual_introspection_query_is_answered(web: WebView) -> None:
 
 
 def test_only_so_many_documents_are_remembered() -> None:
-    documents = Documents(build_schema())
+    documents = Documents(schema())
     for number in range(MAX_DOCUMENTS + 10):
         documents.read(f"{{ a{number}: __typename }}")
     assert len(documents) == MAX_DOCUMENTS
 
 
 def test_a_remembered_document_is_not_read_again() -> None:
-    documents = Documents(build_schema())
+    documents = Documents(schema())
     assert documents.read(TYPENAME) is documents.read(TYPENAME)
 
 
 def test_an_invalid_document_is_not_remembered() -> None:
-    documents = Documents(build_schema())
+    documents = Documents(schema())
     documents.read("{ nothing }")
     assert len(documents) == 0
 

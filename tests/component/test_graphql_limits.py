@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
-from agents.customer_lookup.ports import CustomerRow
+from agents.customer_lookup.read_model.records import CustomerRow
 from posstream.settings import Settings
 from tests.component.fakes import FakeReadModel
 from tests.component.web_client import WebView, running_web

@@ -15,8 +15,16 @@ from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.json.reading import read_json_exactly
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
-from tests.component.sql_databases import JOHN, at, database, failed, found, logged, started
+from tests.component.sql_databases import (
+    JOHN,
+    at,
+    database,
+    failed,
+    found,
+    logged,
+    migrate,
+    started,
+)
 from tests.component.web_client import WebView, running_web
 
 CUSTOMERS = """
@@ -40,7 +48,7 @@ query ($first: Int, $after: String, $status: LookupStatus, $identifier: String, 
 async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database("sqlite", tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         yield engine
         await engine.dispose()
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from posstream.kafka.groupless_reader import GrouplessReader
+from posstream.kafka.reader import GrouplessReader
 
 OLD, NEW = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -35,7 +35,7 @@ class Consumer:
 
 async def test_added_partitions_are_read_from_their_beginning_and_the_others_go_on() -> None:
     reader, consumer = GrouplessReader(["broker:9092"], "t"), Consumer()
-    reader._consumer, reader._partitions = consumer, [OLD]
+    reader._consumer, reader._partitions, reader._places = consumer, [OLD], {OLD: 7}
     await reader.fetch()
     assert consumer.places == {OLD: 7}
     consumer.numbers = {0, 1}

@@ -30,9 +30,7 @@ class Worker:
         self.metrics = Metrics()
         self.live = live_configuration(self.store, self.topic)
         self.current = self.live.current
-        self.follower = ConfigurationFollower(
-            live=self.live, store=self.store, topic=self.topic, metrics=self.metrics
-        )
+        self.follower = ConfigurationFollower(self.live, self.metrics)
 
     @property
     def refused(self) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from agents.customer_lookup.answers import (
     CustomerFound,
@@ -17,18 +18,18 @@ from agents.customer_lookup.answers import (
     Source,
 )
 from agents.customer_lookup.cache_commands import Refresh
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
-from agents.customer_lookup.events import answered
+from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.lookup import Answered, CustomerLookup
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import Customer
 from posstream.domain.times import iso_utc_ms
 from posstream.json.reading import read_json_exactly
-from posstream.metrics import Metrics
 from posstream.resilience.retry import Backoff
 from tables.freshness import CacheEntry
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 
 ENDPOINT = "http://directory/"
@@ -46,11 +47,11 @@ class Bench:
 
     def __init__(self, *, refresh_ahead: bool = True, **configuration: Any) -> None:
         self.clock = ManualClock()
-        self.metrics = Metrics()
+        self.metrics = RegisteredMetrics()
         self.cache = FakeCache()
         self.directory = FakeDirectory(clock=self.clock)
         self.others: list[asyncio.Task[LookupAnswer]] = []
-        plan = PluginConfiguration(api_endpoint=ENDPOINT, **configuration)
+        plan = LookupConfiguration(api_endpoint=ENDPOINT, **configuration)
         self.configuration = CurrentConfiguration(plan)
         self.call = DirectoryCall(
             self.directory,
@@ -98,7 +99,7 @@ class Bench:
 
     def edit(self, **changes: Any) -> None:
         """Put another configuration in force."""
-        self.configuration.value = dataclasses.replace(self.configuration.value, **changes)
+        self.configuration.value = structs.replace(self.configuration.value, **changes)
 
     async def known(self, *, age: float) -> CacheEntry:
         """The entry of a customer who was fetched so many seconds ago."""

@@ -8,12 +8,12 @@ import pytest
 
 from posstream.domain.errors import StartRefused
 from posstream.startup.membership import Membership
-from posstream.streaming.app import StreamingApp
+from posstream.streaming.host import HostApp
 
 CLAIM = """
 import sys
 from pathlib import Path
-from posstream.streaming.app import StreamingApp
+from posstream.streaming.host import HostApp
 from posstream.startup.membership import Membership
 
 membership = Membership(Path(sys.argv[1]))
@@ -63,8 +63,6 @@ def test_a_claim_that_is_held_is_given_again(tmp_path: Path) -> None:
 
 async def test_a_worker_whose_data_directory_is_a_file_ends_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    app = StreamingApp(
-        "posstream", broker="kafka://127.0.0.1:1", datadir=tmp_path / "data", partitions=1
-    )
+    app = HostApp("posstream", broker="kafka://127.0.0.1:1", datadir=tmp_path / "data")
     with pytest.raises(SystemExit, match=r"error: the data directory .* is a file"):
         await app.on_first_start()

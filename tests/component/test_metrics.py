@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import parser
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics import parser as openmetrics
 
+from agents.customer_lookup import PLUGIN
 from posstream.metrics import Metrics
 from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web
@@ -16,7 +18,7 @@ KEY = "a-key-of-some-length"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 #: None of them can carry an identifier.
-LABELS = {"source", "reason", "status", "outcome", "why", "field"}
+LABELS = {"source", "reason", "status", "outcome", "why", "field", "plugin"}
 
 
 @pytest.fixture
@@ -26,9 +28,9 @@ async def web() -> AsyncIterator[WebView]:
 
 
 async def test_a_scraper_reads_what_was_counted(web: WebView) -> None:
-    web.metrics.answers.labels("CACHE", "NONE").inc(3)
-    web.metrics.breaker_state.set(2)
-    web.metrics.answer_seconds.observe(0.3)
+    web.lookup_metrics.answers.labels("CACHE", "NONE").inc(3)
+    web.lookup_metrics.breaker_state.set(2)
+    web.lookup_metrics.answer_seconds.observe(0.3)
     response = await web.client.get("/metrics")
     families = parser.text_string_to_metric_families(await response.text())
     samples = {
@@ -81,11 +83,11 @@ async def test_the_front_page_names_it(web: WebView) -> None:
 
 def declared() -> dict[str, tuple[str, set[str]]]:
     """Name as PromQL has it -> kind and labels."""
-    metrics = Metrics()
+    metrics = Metrics([PLUGIN])
     kinds = {family.name: family.type for family in metrics.registry.collect()}
     found = {}
-    for metric in vars(metrics).values():
-        if metric is not metrics.registry:
+    for metric in (*vars(metrics).values(), *metrics.of(PLUGIN).values()):
+        if isinstance(metric, MetricWrapperBase):
             (name,) = (family.name for family in metric.describe())
             kind = kinds[name]
             total = "_total" if kind == "counter" else ""

@@ -302,7 +302,7 @@ async def test_it_answers_while_it_is_the_configured_directory() -> None:
 
 @pytest.mark.parametrize(("setting", "status"), [(True, 200), (False, 404)])
 async def test_a_setting_decides_whatever_is_configured(*, setting: bool, status: int) -> None:
-    async with running_web(Settings(mock_directory=setting)) as view:
+    async with running_web(Settings(plugin_values={"POSSTREAM_MOCK_DIRECTORY": setting})) as view:
         assert (await view.client.get(JOHN)).status == status
 
 

@@ -7,18 +7,15 @@ from collections.abc import Iterator
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
-from agents.customer_lookup.ports import BasketHistory, BasketRow, LookupLogRow
+from agents.customer_lookup.read_model.records import BasketHistory, BasketRow, LookupLogRow
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.roles import Caller, Role
 from posstream.json.reading import read_json_exactly
 from posstream.settings import Settings
 from tests.component.fakes import NOW, john
 from tests.component.test_graphql_websocket import initialised, next_message, publish, stands
-from tests.component.web_client import running_web
+from tests.component.web_client import running_web, schema
 from tests.unit.test_timeline import ANSWER
-from web.graphql.masking import FOREIGN_DOCUMENTS, IDENTIFIERS, RECORDS
-from web.graphql.permissions import MUTATIONS
-from web.graphql.schema import build_schema
 from web.reveals import Reveals
 
 VIEWER, SUPPORT = "viewer-key-01234", "support-key-0123"
@@ -60,27 +57,29 @@ HISTORY = BasketHistory(
 
 def fields() -> Iterator[tuple[str, str]]:
     """The name and type of every field of every object."""
-    for kind in build_schema().type_map.values():
+    for kind in schema().graphql.type_map.values():
         if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__"):
             for name, field in kind.fields.items():
                 yield name, get_named_type(field.type).name
 
 
 def test_every_mutation_has_its_role() -> None:
-    kind = build_schema().mutation_type
+    made = schema()
+    kind = made.graphql.mutation_type
     assert kind is not None
-    missing = [name for name in kind.fields if name not in MUTATIONS]
-    assert missing == [], "say in web/graphql/permissions.py which role may call them"
+    missing = [name for name in kind.fields if name not in made.permissions]
+    assert missing == [], "say in the plugin's GraphQLPart which role may call them"
 
 
 def test_every_role_is_of_a_mutation_that_there_is() -> None:
-    kind = build_schema().mutation_type
+    made = schema()
+    kind = made.graphql.mutation_type
     assert kind is not None
-    assert [name for name in MUTATIONS if name not in kind.fields] == []
+    assert [name for name in made.permissions if name not in kind.fields] == []
 
 
 def test_every_field_that_sounds_like_an_identifier_is_masked() -> None:
-    masked = IDENTIFIERS | FOREIGN_DOCUMENTS | RECORDS
+    masked = schema().masks.keys()
     telling = re.compile("mail|phone|identifier|raw|response|attributes", re.IGNORECASE)
     missing = {
         name
@@ -89,11 +88,11 @@ def test_every_field_that_sounds_like_an_identifier_is_masked() -> None:
         and kind in {"String", "ID", "JSONString"}
         and telling.search(name)
     }
-    assert missing == set(), "say in web/graphql/masking.py what they hold"
+    assert missing == set(), "say in the plugin's GraphQLPart how they are masked"
 
 
 def test_every_document_is_masked_or_an_operator_s() -> None:
-    known = FOREIGN_DOCUMENTS | RECORDS | OPERATORS
+    known = schema().masks.keys() | OPERATORS
     assert {name for name, kind in fields() if kind == "JSONString"} - known == set()
 
 

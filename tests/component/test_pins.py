@@ -23,11 +23,11 @@ from prometheus_client import Histogram
 from agents.customer_lookup.topics import (
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_IDENTIFIED,
-    TOPICS,
 )
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
+from posstream.plugins.discovery import find_plugins
 from posstream.streaming import patches
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.lists.outbox import Outbox
@@ -182,7 +182,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
     try:
-        await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+        await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
         yield broker
     finally:
         broker.stop()

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from agents.customer_lookup.topics import TOPICS
+from agents.customer_lookup import PLUGIN
 from posstream.commands.check import check
 from posstream.domain.errors import StartRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
 from posstream.startup.preflight import STEPS, Passed, Refusal, Start, check_start, outcomes
+from tests.component.sql_databases import migrate
 from tests.integration.harness import free_port
 
 IDENTIFIER = "+1234567890"
@@ -43,6 +44,7 @@ def settings(folder: Path, here: EmbeddedBroker, **changes: object) -> Settings:
 def start(settings: Settings) -> Start:
     return Start(
         settings=settings,
+        plugins=[PLUGIN],
         membership=Membership(settings.datadir),
         web=(settings.web_host, settings.web_port),
         patience_seconds=0,
@@ -123,7 +125,7 @@ async def test_a_broker_that_does_not_answer(
 async def test_topics_with_another_number_of_partitions(
     tmp_path: Path, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+    await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
     sentence = await refused(settings(tmp_path, broker, topic_partitions=3), capsys)
     assert "2 partitions" in sentence
     await check_start(start(settings(tmp_path, broker, topic_partitions=2)))
@@ -155,7 +157,7 @@ async def test_a_database_that_cannot_be_opened(
     (tmp_path / "file").write_text("no database, and longer than its header would be " * 9)
     (tmp_path / "folder").mkdir()
     one = settings(tmp_path, broker, topic_partitions=2, explicit_database_url=url.format(tmp_path))
-    await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+    await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
     assert await refused(one, capsys) == (
         f"the read model cannot be opened ({reason.format(tmp_path)}): check POSSTREAM_DATABASE_URL"
     )
@@ -164,13 +166,13 @@ async def test_a_database_that_cannot_be_opened(
 async def test_a_database_that_a_newer_posstream_has_migrated(
     tmp_path: Path, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+    await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
     one = settings(tmp_path, broker, topic_partitions=2)
     engine = create_engine(one.database_url)
-    await upgrade(engine)
+    await migrate(engine)
     await check_start(start(one))
     async with engine.begin() as connection:
-        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        await connection.exec_driver_sql("UPDATE posstream_version SET version_num = '9999'")
     await engine.dispose()
     assert "a newer posstream has migrated it, to 9999" in await refused(one, capsys)
 
@@ -179,7 +181,7 @@ async def test_no_password_is_shown(
     tmp_path: Path, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = f"postgresql://user:secret-word@127.0.0.1:{free_port()}/x"
-    await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+    await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
     one = settings(tmp_path, broker, topic_partitions=2, explicit_database_url=url)
     outcome = [found async for found in outcomes(start(one))][-1]
     await check(one, IDENTIFIER)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from agents.customer_lookup import PLUGIN
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
 from posstream.startup.preflight import Passed, Refusal, Start, Waits, outcomes
-from tests.component.sql_databases import SERVER
+from tests.component.sql_databases import SERVER, migrate
 from tests.integration.harness import free_port
 from tests.servers import postgres
 from tests.servers.needed import need
@@ -50,7 +50,7 @@ async def refusal(url: str) -> DatabaseAway | DatabaseUnusable:
     engine = create_engine(url)
     try:
         with pytest.raises((DatabaseAway, DatabaseUnusable)) as refused:
-            await ask(engine)
+            await ask(engine, [PLUGIN])
         return refused.value
     finally:
         await engine.dispose()
@@ -168,8 +168,8 @@ async def test_a_role_without_rights_is_refused_in_the_servers_own_words(
     poor = owner.replace("posstream@", "poor@")
     assert "SQLSTATE 42501: permission denied for schema public" in str(await refusal(poor))
     engine = create_engine(owner)
-    await upgrade(engine)
-    assert await ask(engine)
+    await migrate(engine)
+    assert await ask(engine, [PLUGIN])
     async with engine.begin() as connection:
         await connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO poor"))
     assert "SQLSTATE 42501: permission denied for table" in str(await refusal(poor))
@@ -182,7 +182,7 @@ async def test_a_role_without_rights_is_refused_in_the_servers_own_words(
         await connection.execute(text("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO poor"))
     await engine.dispose()
     allowed = create_engine(poor)
-    assert await ask(allowed)
+    assert await ask(allowed, [PLUGIN])
     await allowed.dispose()
 
 
@@ -190,7 +190,7 @@ async def test_asking_leaves_nothing_behind(server: postgres.Server) -> None:
     await run(server, "DROP DATABASE IF EXISTS empty", "CREATE DATABASE empty")
     empty = url(server).replace("/postgres", "/empty")
     engine = create_engine(empty)
-    assert await ask(engine)
+    assert await ask(engine, [PLUGIN])
     await engine.dispose()
     count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
     assert await value(empty, count) == 0
@@ -259,7 +259,11 @@ async def test_check_and_start_call_a_missing_server_away_and_a_refusing_one_by_
             broker=f"kafka://127.0.0.1:{free_port()}",
         )
         start = Start(
-            settings=settings, membership=Membership(tmp_path), web=None, patience_seconds=0
+            plugins=[PLUGIN],
+            settings=settings,
+            membership=Membership(tmp_path),
+            web=None,
+            patience_seconds=0,
         )
         return [found async for found in outcomes(start)][-1]
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.ports import AnswerWindow, MarkedAttempts
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import AnswerWindow, MarkedAttempts
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
-from tests.component.sql_databases import DATABASES, at, database, failed, found, logged
+from tests.component.sql_databases import DATABASES, at, database, failed, found, logged, migrate
 
 EIGHT = datetime(2026, 1, 31, 8, tzinfo=UTC)
 FIVE_PAST = datetime(2026, 1, 31, 8, 5, tzinfo=UTC)
@@ -23,7 +22,7 @@ FIVE_PAST = datetime(2026, 1, 31, 8, 5, tzinfo=UTC)
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         yield engine
         await engine.dispose()
 

@@ -10,12 +10,16 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.answers import Reason, Source
-from agents.customer_lookup.ports import AnswerFilter, AnswerOutcome, AnswerPosition, AnswerRow
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import (
+    AnswerFilter,
+    AnswerOutcome,
+    AnswerPosition,
+    AnswerRow,
+)
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
-from tests.component.sql_databases import DATABASES, at, database, failed, found
+from tests.component.sql_databases import DATABASES, at, database, failed, found, migrate
 
 DAY = datetime(2026, 1, 31, 8, tzinfo=UTC)
 ALL = AnswerFilter()
@@ -25,7 +29,7 @@ ALL = AnswerFilter()
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         yield engine
         await engine.dispose()
 
@@ -111,7 +115,7 @@ async def test_sqlite_reads_what_is_rare_from_its_index(
     tmp_path: Path, wanted: AnswerFilter, index: str
 ) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}")
-    await upgrade(engine)
+    await migrate(engine)
     asked: list[tuple[str, Any]] = []
     event.listen(
         engine.sync_engine,

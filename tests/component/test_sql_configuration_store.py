@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.configuration.current import CurrentConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, RefusalCode, Refused
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.configuration.version import (
@@ -18,10 +18,8 @@ from posstream.configuration.version import (
     ConfigurationVersion,
 )
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
-from tests.component.configuration_fakes import DEFAULTS, FakeTopic
-from tests.component.fakes import FixedClock
-from tests.component.sql_databases import DATABASES, database
+from tests.component.configuration_fakes import FakeTopic, live_configuration
+from tests.component.sql_databases import DATABASES, database, migrate
 
 AT = datetime(2026, 1, 31, 8, 0, 0, 123_000, tzinfo=UTC)
 
@@ -30,7 +28,7 @@ AT = datetime(2026, 1, 31, 8, 0, 0, 123_000, tzinfo=UTC)
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         yield engine
         await engine.dispose()
 
@@ -102,13 +100,8 @@ async def test_plugins_do_not_see_each_other(
 async def test_of_many_editors_at_once_exactly_one_wins(engine: AsyncEngine) -> None:
     topic = FakeTopic()
 
-    def a_worker() -> LiveConfiguration:
-        return LiveConfiguration(
-            current=CurrentConfiguration(DEFAULTS),
-            store=SqlConfigurationStore(engine, "customer_lookup"),
-            topic=topic,
-            clock=FixedClock(),
-        )
+    def a_worker() -> LiveConfiguration[LookupConfiguration]:
+        return live_configuration(SqlConfigurationStore(engine, "customer_lookup"), topic)
 
     outcomes = await asyncio.gather(
         *(

@@ -9,12 +9,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.answers import AttemptStatus
-from agents.customer_lookup.ports import LogPosition, LookupLogRow, LookupStatistics
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import LogPosition, LookupLogRow, LookupStatistics
 from posstream.domain.times import iso_utc
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from tests.component.sql_databases import (
     DATABASES,
     JOHN,
@@ -23,6 +22,7 @@ from tests.component.sql_databases import (
     failed,
     found,
     logged,
+    migrate,
     started,
 )
 
@@ -33,7 +33,7 @@ DAY = datetime(2026, 1, 31, 8, tzinfo=UTC)
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         yield engine
         await engine.dispose()
 

@@ -1,6 +1,8 @@
 """The schema comes from migrations, once, and is the one that the code knows."""
 
 import asyncio
+import dataclasses
+import re
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -13,11 +15,23 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agents.customer_lookup import PLUGIN
+from agents.customer_lookup.read_model.part import READ_MODEL
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, METADATA
 from posstream.domain.errors import DatabaseUnusable
+from posstream.plugin import Plugin
+from posstream.read_model import schema as platform
+from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.migrate import upgrade
-from tests.component.sql_databases import DATABASES, database
+from tests.component.sql_databases import DATABASES, database, migrate
+
+PLATFORM_TABLES = {"forgotten_subjects", "plugin_configurations", "posstream_version"}
+
+
+async def tables_of(engine: AsyncEngine) -> set[str]:
+    async with engine.connect() as connection:
+        return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
 
 
 @pytest.fixture(params=DATABASES)
@@ -34,21 +48,26 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def test_the_migrated_schema_is_the_declared_one(engine: AsyncEngine) -> None:
-    await upgrade(engine)
+    await migrate(engine)
 
     def differences(connection: Connection) -> list[Any]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return compare_metadata(context, METADATA)
+        # Only the version tables of both chains are in no metadata.
+        options = {
+            "compare_type": True,
+            "include_name": lambda name, kind, _: kind != "table" or "_version" not in name,
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        return compare_metadata(context, [platform.METADATA, METADATA])
 
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
 
 
 async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine) -> None:
-    await upgrade(engine)
+    await migrate(engine)
     async with engine.begin() as connection:
         await connection.execute(text("INSERT INTO baskets (basket_id) VALUES ('b')"))
-    await upgrade(engine)
+    await migrate(engine)
     async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM baskets")) == 1
 
@@ -56,10 +75,13 @@ async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine) -> None:
 async def test_four_workers_can_upgrade_at_once(url: str) -> None:
     engines = [create_engine(url) for _ in range(4)]
     try:
-        await asyncio.gather(*(upgrade(engine) for engine in engines))
+        await asyncio.gather(*(migrate(engine) for engine in engines))
         async with engines[0].connect() as connection:
-            versions = (await connection.execute(text("SELECT * FROM alembic_version"))).all()
-        assert versions == [("0006",)]
+            versions = [
+                await connection.scalar(text(f"SELECT version_num FROM {table}"))  # noqa: S608 - our own names
+                for table in ("posstream_version", "posstream_version_customer_lookup")
+            ]
+        assert versions == ["0001", "0007"]
     finally:
         for engine in engines:
             await engine.dispose()
@@ -68,17 +90,63 @@ async def test_four_workers_can_upgrade_at_once(url: str) -> None:
 async def test_a_failed_migration_leaves_nothing_behind(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE lookup_answers (x INTEGER)"))
-    with pytest.raises(Exception, match="lookup_answers"):
-        await upgrade(engine)
+    failures = await upgrade(engine, [PLUGIN])
+    assert re.search("its migration failed: .*lookup_answers", failures["customer_lookup"])
+    assert await tables_of(engine) == {*PLATFORM_TABLES, "lookup_answers"}
+
+
+def plugin(name: str, folder: Path, statement: str) -> Plugin:
+    """A plugin whose only migration runs a statement."""
+    (folder / "package").mkdir()
+    (folder / "package" / "0001_first.py").write_text(
+        f"from alembic import op\nrevision, down_revision = '0001', None\n"
+        f"def upgrade():\n    op.execute({statement!r})\n"
+    )
+    part = dataclasses.replace(
+        READ_MODEL, migrations=str(folder / "package"), former_version_table=None
+    )
+    return dataclasses.replace(PLUGIN, name=name, read_model=part)
+
+
+async def test_a_plugin_whose_migration_fails_is_named_and_the_others_are_up_to_date(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    broken = plugin("broken", tmp_path, "DROP TABLE there_is_none")
+    failures = await upgrade(engine, [broken, PLUGIN])
+    assert list(failures) == ["broken"]
+    assert "there_is_none" in failures["broken"]
+    assert {"customers", "posstream_version_customer_lookup"} <= await tables_of(engine)
+    assert await upgrade(engine, [PLUGIN]) == {}
+
+
+async def test_a_plugin_that_is_taken_away_leaves_its_rows_and_blocks_nobody(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    toy = plugin("toy", tmp_path, "CREATE TABLE toy_rows AS SELECT 1 AS x")
+    assert await upgrade(engine, [toy, PLUGIN]) == {}
+    assert await upgrade(engine, [PLUGIN]) == {}
+    assert await ask(engine, [PLUGIN])
     async with engine.connect() as connection:
-        tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
-    assert tables == ["lookup_answers"]
+        assert await connection.scalar(text("SELECT count(*) FROM toy_rows")) == 1
+    assert await upgrade(engine, [PLUGIN, toy]) == {}
+
+
+@pytest.mark.parametrize("table", ["posstream_version", "posstream_version_customer_lookup"])
+async def test_a_database_that_a_newer_posstream_has_migrated_is_refused_in_a_sentence(
+    engine: AsyncEngine, table: str
+) -> None:
+    await migrate(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text(f"UPDATE {table} SET version_num = '9999'"))  # noqa: S608 - our own names
+    for refused in (upgrade, ask):
+        with pytest.raises(DatabaseUnusable, match="a newer posstream has migrated it, to 9999"):
+            await refused(engine, [PLUGIN])
 
 
 async def test_attempts_that_there_are_get_the_customer_that_their_response_names(
     engine: AsyncEngine,
 ) -> None:
-    await upgrade(engine, "0005")
+    await migrate(engine, "0005")
     responses = {
         "a": {"customer_id": " CUST_001 ", "first_name": "John"},
         "b": {"customer_id": 17},
@@ -101,7 +169,7 @@ async def test_attempts_that_there_are_get_the_customer_that_their_response_name
                 for event_id, response in responses.items()
             ],
         )
-    await upgrade(engine)
+    await migrate(engine)
     async with engine.connect() as connection:
         named = text("SELECT event_id, customer_id FROM customer_lookup_logs ORDER BY event_id")
         rows = (await connection.execute(named)).all()
@@ -109,7 +177,7 @@ async def test_attempts_that_there_are_get_the_customer_that_their_response_name
 
 
 async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine: AsyncEngine) -> None:
-    await upgrade(engine)
+    await migrate(engine)
     async with engine.begin() as writer:
         await writer.execute(text("INSERT INTO baskets (basket_id) VALUES ('b')"))
         async with asyncio.timeout(1), read_only(engine).connect() as reader:

@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from agents.customer_lookup.read_model.tables import ReadModelTables
 from sqlalchemy import text
 
+from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.read_model.tables import ReadModelTables
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
-from posstream.read_model.migrate import upgrade
 from posstream.read_model.reading import READERS, create_reading_engine, reading
-from tests.component.sql_databases import JOHN, SERVER, found
+from tests.component.sql_databases import JOHN, SERVER, found, migrate
 from tests.servers import pgbouncer, postgres
 from tests.servers.needed import need
 
@@ -36,8 +36,8 @@ async def test_readers_and_writers_in_any_number_share_a_few_sessions(
     pooler: pgbouncer.Pooler,
 ) -> None:
     engines = [create_engine(pooler.url("postgres")) for _ in range(2)]
-    assert await ask(engines[0])
-    await upgrade(engines[0])
+    assert await ask(engines[0], [PLUGIN])
+    await migrate(engines[0])
     readers = create_reading_engine(engines[0])
     projections = [SqlProjection(engine) for engine in engines]
 
@@ -83,7 +83,7 @@ async def test_a_database_that_the_pooler_does_not_know_is_a_refusal() -> None:
         await pooler.ready()
         engine = create_engine(pooler.url("elsewhere"))
         with pytest.raises(DatabaseAway, match="no such database") as refused:
-            await ask(engine)
+            await ask(engine, [PLUGIN])
         assert not refused.value.passes
         await engine.dispose()
 
@@ -94,6 +94,6 @@ async def test_a_server_that_is_away_behind_the_pooler_is_away() -> None:
         await pooler.ready()
         engine = create_engine(pooler.url("postgres"))
         with pytest.raises(DatabaseAway) as away:
-            await ask(engine)
+            await ask(engine, [PLUGIN])
         assert away.value.passes
         await engine.dispose()

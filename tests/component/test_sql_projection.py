@@ -20,8 +20,8 @@ from agents.customer_lookup.read_model.rows import BasketStarted, read_basket_st
 from posstream.domain.times import iso_utc
 from posstream.json.reading import read_json_exactly
 from posstream.json.writing import write_json
+from posstream.read_model import schema as platform
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from posstream.read_model.projection import ProjectedEvent
 from tests.component.sql_databases import (
     DATABASES,
@@ -31,6 +31,7 @@ from tests.component.sql_databases import (
     failed,
     found,
     logged,
+    migrate,
     started,
 )
 
@@ -44,7 +45,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 @pytest.fixture
 async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
-    await upgrade(engine)
+    await migrate(engine)
     yield engine
     await engine.dispose()
 
@@ -62,8 +63,12 @@ async def rows(engine: AsyncEngine, table: Table) -> list[dict[str, Any]]:
         return [dict(row._mapping) for row in found]
 
 
+#: Of the platform and of the plugin.
+TABLES = [*platform.METADATA.sorted_tables, *schema.METADATA.sorted_tables]
+
+
 async def everything(engine: AsyncEngine) -> dict[str, list[dict[str, Any]]]:
-    return {table.name: await rows(engine, table) for table in schema.METADATA.sorted_tables}
+    return {table.name: await rows(engine, table) for table in TABLES}
 
 
 async def only(engine: AsyncEngine, table: Table) -> dict[str, Any]:
@@ -73,7 +78,7 @@ async def only(engine: AsyncEngine, table: Table) -> dict[str, Any]:
 
 async def clear(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
-        for table in schema.METADATA.sorted_tables:
+        for table in TABLES:
             await connection.execute(delete(table))
 
 
@@ -120,7 +125,7 @@ def test_a_replay_in_any_order_and_any_batches_gives_identical_rows(
                 await SqlProjection(engine).apply(events[start : start + step])
             return await everything(engine)
 
-        runner.run(upgrade(engine))
+        runner.run(migrate(engine))
         expected = runner.run(project(HISTORY, 0))
 
         @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -228,7 +233,7 @@ async def test_a_failed_lookup_never_erases_the_customer_but_is_kept(
     await projection.apply([found("e1")])
     await projection.apply([failed("e2", identified=50)])
     assert (await only(engine, schema.BASKETS))["customer_id"] == "CUST_001"
-    history = await rows(engine, schema.BASKET_IDENTIFICATIONS)
+    history = await rows(engine, schema.LOOKUP_ANSWERS)
     assert [(row["customer_id"], row["reason"]) for row in history] == [
         ("CUST_001", None),
         (None, "TIMEOUT"),
@@ -338,7 +343,7 @@ async def test_one_bad_event_fails_no_batch_and_leaks_nothing(
     with caplog.at_level(logging.WARNING):
         await projection.apply([*bad, started(), *bad])
     assert await everything(engine) == {
-        **{table.name: [] for table in schema.METADATA.sorted_tables},
+        **{table.name: [] for table in TABLES},
         "baskets": [await only(engine, schema.BASKETS)],
     }
     assert len(caplog.records) == 2 * len(bad)
@@ -401,6 +406,37 @@ async def test_awkward_but_valid_values_are_stored(
     assert len(await rows(engine, schema.BASKETS)) == 2
 
 
+async def test_card_numbers_of_foreign_writers_are_masked(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
+    attributes = {"note": "4111 1111 1111 1111", "number": 4111111111111111, "points": 5}
+    await projection.apply(
+        [
+            found("e1", customer={**JOHN, "attributes": attributes}),
+            failed("e2", error_message="no answer for 4111111111111111"),
+            logged(
+                "l1",
+                api_endpoint="http://directory.test/4111111111111111/",
+                error_message="4111-1111-1111-1111",
+                response_data={"customer_id": "CUST_001", "card": 4111111111111111},
+            ),
+        ]
+    )
+    (customer,) = await rows(engine, schema.CUSTOMERS)
+    answers = {row["event_id"]: row for row in await rows(engine, schema.LOOKUP_ANSWERS)}
+    log = await only(engine, schema.CUSTOMER_LOOKUP_LOGS)
+    assert customer["attributes"] == {
+        "note": "4111 11** **** 1111",
+        "number": "411111******1111",
+        "points": 5,
+    }
+    assert answers["e2"]["error_message"] == "no answer for 411111******1111"
+    assert log["api_endpoint"] == "http://directory.test/411111******1111/"
+    assert log["error_message"] == "4111-11**-****-1111"
+    assert log["response_data"] == {"customer_id": "CUST_001", "card": "411111******1111"}
+    assert log["customer_id"] == "CUST_001"
+
+
 async def test_an_empty_batch_does_nothing(engine: AsyncEngine, projection: SqlProjection) -> None:
     await projection.apply([])
     assert not any((await everything(engine)).values())
@@ -427,7 +463,6 @@ async def test_sixty_concurrent_applies_from_two_engines_lose_nothing(
     finally:
         await other.dispose()
     assert len(await rows(engine, schema.LOOKUP_ANSWERS)) == 300
-    assert len(await rows(engine, schema.BASKET_IDENTIFICATIONS)) == 300
     assert len(await rows(engine, schema.CUSTOMER_LOOKUP_LOGS)) == 60
     customer = await only(engine, schema.CUSTOMERS)
     assert (iso_utc(customer["created_at"]), iso_utc(customer["updated_at"])) == (at(0), at(59))

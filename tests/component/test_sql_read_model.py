@@ -11,14 +11,13 @@ import pytest
 from sqlalchemy import event, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.ports import BasketRow, CustomerRow
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from agents.customer_lookup.read_model.schema import CUSTOMERS
 from posstream.domain.times import iso_utc
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
-from tests.component.sql_databases import DATABASES, JOHN, at, database, found, started
+from tests.component.sql_databases import DATABASES, JOHN, at, database, found, migrate, started
 
 JANE = {
     **JOHN,
@@ -44,7 +43,7 @@ EMILE = {
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await upgrade(engine)
+        await migrate(engine)
         yield engine
         await engine.dispose()
 

@@ -15,24 +15,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.read_model import schema
-from agents.customer_lookup.read_model.projection import SqlProjection
-from agents.customer_lookup.read_model.tables import ReadModelTables
 from posstream.cli import main
-from posstream.commands.topic_reader import TopicReader
 from posstream.forgetting.marks import Forgotten, Trail
 from posstream.forgetting.record import forgotten
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.reader import GrouplessReader
+from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
 from posstream.read_model.projection import ProjectedEvent
+from posstream.read_model.schema import PLUGIN_CONFIGURATIONS
+from posstream.read_model.tables import ReadModelTables
 from tests.component.sql_databases import (
     DATABASES,
     JOHN,
+    BothProjections,
     database,
     failed,
     found,
     logged,
+    migrate,
     started,
 )
 from tests.component.test_sql_projection import HISTORY, everything
@@ -43,7 +45,6 @@ ROWS = {
     "customers": 2,
     "customer_identifiers": 3,
     "baskets": 4,
-    "basket_identifications": 9,
     "customer_lookup_logs": 2,
     "lookup_answers": 9,
 }
@@ -65,7 +66,7 @@ class Shop:
 
     async def project(self, events: Sequence[ProjectedEvent]) -> None:
         """Do what a worker does."""
-        await SqlProjection(self.engine).apply(events)
+        await BothProjections(self.engine).apply(events)
 
     async def rows(self) -> dict[str, int]:
         return {name: len(rows) for name, rows in (await everything(self.engine)).items() if rows}
@@ -87,13 +88,13 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
     try:
-        await prepare_topics([broker.address], topics.TOPICS, partitions=2, replication=1)
+        await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
         async with (
             database(request.param, tmp_path) as url,
             aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address, acks="all") as producer,
         ):
             engine = create_engine(url)
-            await upgrade(engine)
+            await migrate(engine)
             yield Shop(broker.address, url, engine, producer)
             await engine.dispose()
     finally:
@@ -180,7 +181,6 @@ async def test_a_drop_that_would_lose_rows_is_refused_and_says_how_many(shop: Sh
             "customers": "1 of 3",
             "customer_identifiers": "1 of 4",
             "baskets": "2 of 6",
-            "basket_identifications": "2 of 11",
             "customer_lookup_logs": "1 of 3",
             "lookup_answers": "2 of 11",
         }.items()
@@ -221,13 +221,13 @@ async def test_a_drop_is_refused_when_a_topic_has_lost_its_first_records(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The embedded broker never drops a record; a log that starts later is Kafka's to show.
-    offsets = TopicReader.first_offsets
+    offsets = GrouplessReader.first_offsets
 
-    async def later(reader: TopicReader, topic: str) -> dict[int, int]:
+    async def later(reader: GrouplessReader, topic: str) -> dict[int, int]:
         first = dict(await offsets(reader, topic))
         return first | ({0: 7, 1: 5} if topic == topics.BASKET_STARTED else {})
 
-    monkeypatch.setattr(TopicReader, "first_offsets", later)
+    monkeypatch.setattr(GrouplessReader, "first_offsets", later)
     await shop.write([started()])
     await shop.project([started()])
     refused = await shop.run("--drop")
@@ -242,7 +242,7 @@ async def test_a_drop_is_refused_when_a_topic_has_lost_its_first_records(
 async def test_the_live_configuration_is_left_alone(shop: Shop) -> None:
     async with shop.engine.begin() as connection:
         await connection.execute(
-            schema.PLUGIN_CONFIGURATIONS.insert(),
+            PLUGIN_CONFIGURATIONS.insert(),
             {
                 "plugin": "customer_lookup",
                 "version": 1,
@@ -300,7 +300,7 @@ async def test_what_a_worker_projected_just_before_the_drop_comes_back(
         event = started("late")  # in the loop of the command, so with a producer of its own
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=shop.servers) as producer:
             await producer.send_and_wait(event.topic, orjson.dumps(event.value))
-        await SqlProjection(tables._engine).apply([event])
+        await BothProjections(tables._engine).apply([event])
         await empty(tables)
 
     monkeypatch.setattr(ReadModelTables, "empty", late)

@@ -7,12 +7,18 @@ import pytest
 from faust.types import TP
 
 from posstream.domain.errors import Stalled
-from posstream.health import STALLED_SECONDS, WorkerHealth
-from posstream.streaming.stall import StallWatch
+from posstream.health import WorkerHealth
+from posstream.kafka.topics import TopicSpec
+from posstream.plugin import Built, Plugin
+from posstream.plugins.running import PluginWatch, RunningPlugin
+from posstream.plugins.status import PluginState, PluginStatus
+from posstream.streaming.stall import STALLED_SECONDS
+from posstream.streaming.table_spec import TableSpec
 from tests.manual_clock import ManualClock
 from web.health import HealthReport
 
 SOURCE, OTHER = TP("t", 0), TP("projected", 0)
+TABLE = TableSpec("kept", TopicSpec("posstream-toy-kept-changelog", "k", "v", 1), ("t",))
 
 
 class Group:
@@ -33,14 +39,16 @@ class Group:
 
 
 class Worker:
-    """A worker with its health, and a clock in the hand of the test."""
+    """A worker with one plugin and its health, and a clock in the hand of the test."""
 
     def __init__(self) -> None:
         self.group, self.clock = Group(), ManualClock()
+        self.counts: dict[str, int] = {}
+        self.group.topic_partitions = self.counts.get  # type: ignore[attr-defined]
         self.crashes: list[BaseException] = []
-        self.dead_letters = SimpleNamespace(alarm=None, report=lambda: None)
         app: Any = SimpleNamespace(
             consumer=self.group,
+            answering={SOURCE.topic: None},
             crash=self._crash,
             crashed=False,
             should_stop=False,
@@ -49,20 +57,24 @@ class Worker:
             tables=SimpleNamespace(actives_ready=True),
             lanes=SimpleNamespace(commit_age_seconds=lambda: 0.0),
         )
-        watch = StallWatch(app, [SOURCE.topic], clock=self.clock, limit_seconds=STALLED_SECONDS)
-        letters: Any = self.dead_letters
-        transactions: Any = SimpleNamespace(look=lambda: None, warnings=())
-        self.co_partitioning: Any = SimpleNamespace(misfit=None)
-        self.health = WorkerHealth(app, letters, watch, transactions, self.co_partitioning)
+        plugin = Plugin(name="toy", description="", build=lambda _: Built(), tables=(TABLE,))
+        letters: Any = SimpleNamespace(alarm=None, report=lambda: None)
+        self.watch = PluginWatch(app, plugin, letters, clock=self.clock, partitions=4)
+        supervisor: Any = SimpleNamespace(
+            running={"toy": RunningPlugin(app, Built(), self.watch)},
+            restarting=frozenset(),
+            statuses=lambda: {"toy": PluginStatus(name="toy", state=PluginState.RUNNING)},
+        )
+        self.health = WorkerHealth(app, supervisor)
 
     async def _crash(self, why: BaseException) -> None:
         self.crashes.append(why)
 
     async def after(self, seconds: float) -> bool:
         """Let time pass with a look at both ends; whether the worker is alive then."""
-        await self.health.watch()
+        await self.watch.look()
         self.clock.advance(seconds)
-        await self.health.watch()
+        await self.watch.look()
         return self.health.live().ok
 
 
@@ -98,10 +110,12 @@ async def test_no_lag_is_no_stall_nor_is_one_behind_the_database(worker: Worker)
 async def test_a_topic_that_was_given_partitions_is_told_once_and_ends_nobody(
     worker: Worker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert worker.health.ready() == HealthReport(ok=True, details={"rebalances": 1})
-    worker.co_partitioning.misfit = "topic t has 6 partitions"
+    details = {"rebalances": 1, "plugins": {"toy": "RUNNING"}}
+    assert worker.health.ready() == HealthReport(ok=True, details=details)
+    worker.counts["t"] = 6
+    said = "topic t has 6 partitions, but POSSTREAM_TOPIC_PARTITIONS is 4"
     assert await worker.after(1)
-    assert worker.health.ready() == HealthReport(
-        ok=True, reasons=("topic t has 6 partitions",), details={"rebalances": 1}
-    )
-    assert [record.getMessage() for record in caplog.records] == ["topic t has 6 partitions"]
+    report = worker.health.ready()
+    assert (report.ok, len(report.reasons)) == (True, 1)
+    assert report.reasons[0].startswith(said)
+    assert [record.getMessage() for record in caplog.records] == list(report.reasons)

@@ -11,9 +11,9 @@ import aiokafka
 import pytest
 from faust.types import TP
 
-from agents.customer_lookup.topics import CACHE_CHANGELOG
 from posstream.domain.errors import StorageFailed
 from posstream.streaming.patches.store import fits, is_damage
+from tables.cache_spec import CACHE_CHANGELOG
 from tables.customer_cache import encode, home
 from tables.freshness import CacheEntry
 from tests.component.kept_cache import PARTITIONS, KeptCache

@@ -9,12 +9,13 @@ import pytest
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from agents.customer_lookup.topics import CO_PARTITIONED, CUSTOMER_IDENTIFIED, TOPICS
+from agents.customer_lookup.topics import CACHE, CUSTOMER_IDENTIFIED
 from posstream.commands.topics import grow
 from posstream.domain.errors import GrowthRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.growth import counted_by_workers, until_shared
 from posstream.kafka.preflight import prepare_topics
+from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from posstream.streaming.co_partitioning import client_id
 
@@ -28,7 +29,9 @@ async def settings(tmp_path: Path) -> AsyncIterator[Settings]:
 
 
 async def made(settings: Settings) -> None:
-    await prepare_topics(settings.bootstrap_servers, TOPICS, partitions=2, replication=1)
+    await prepare_topics(
+        settings.bootstrap_servers, find_plugins().topics, partitions=2, replication=1
+    )
 
 
 async def test_where_no_worker_ever_ran_there_is_nothing_to_grow(settings: Settings) -> None:
@@ -55,7 +58,7 @@ async def test_topics_that_have_as_many_are_left_alone(
     assert await grow(settings, 2) == 0
     output = capsys.readouterr().out
     assert "moved 0 entries" in output
-    assert [topic for topic in CO_PARTITIONED if f"{topic} has 2 partitions" not in output] == []
+    assert [topic for topic in CACHE.topics if f"{topic} has 2 partitions" not in output] == []
 
 
 def group(*members: tuple[str, Sequence[int]], error: int = 0) -> Any:
@@ -78,16 +81,16 @@ def assignment_of(partitions: Sequence[int]) -> bytes:
 
 async def test_workers_tell_how_many_partitions_they_count() -> None:
     admin = group((client_id(4), [0]), ("faust-0.15.3", [1]))
-    assert await counted_by_workers(admin) == [4, None]
+    assert await counted_by_workers(admin, ["posstream"]) == [4, None]
 
 
 async def test_a_group_that_cannot_be_described_is_not_taken_for_an_empty_one() -> None:
     with pytest.raises(GroupCoordinatorNotAvailableError):
-        await counted_by_workers(group(error=15))
+        await counted_by_workers(group(error=15), ["posstream"])
 
 
 @pytest.mark.parametrize("members", [[], [("a", [0, 2]), ("b", [1])]])
 async def test_partitions_are_shared_once_the_workers_have_all_or_none_runs(
     members: list[tuple[str, list[int]]],
 ) -> None:
-    await until_shared(group(*members), CUSTOMER_IDENTIFIED, 3)
+    await until_shared(group(*members), "posstream", CUSTOMER_IDENTIFIED, 3)

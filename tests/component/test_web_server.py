@@ -22,13 +22,15 @@ QUERY = {"query": "{ __typename }"}
 
 @pytest.fixture
 async def web() -> AsyncIterator[WebView]:
-    async with running_web(Settings(mock_directory=True)) as view:
+    async with running_web(Settings(plugin_values={"POSSTREAM_MOCK_DIRECTORY": True})) as view:
         yield view
 
 
 @pytest.fixture
 async def locked() -> AsyncIterator[WebView]:
-    async with running_web(Settings(api_key=KEY, mock_directory=True)) as view:
+    async with running_web(
+        Settings(api_key=KEY, plugin_values={"POSSTREAM_MOCK_DIRECTORY": True})
+    ) as view:
         yield view
 
 

@@ -11,6 +11,7 @@ from agents.customer_lookup.answers import Reason
 from posstream.domain.customer import Customer
 from posstream.resilience.clock import SystemClock
 from tests.component.test_customer_lookup_agent import Bench, scan
+from tests.examples import most
 
 FRESH, STALE, NEGATIVE = 300, 1200, 30
 START_NS = 1_800_000_000_000_000_000
@@ -108,7 +109,7 @@ def judge(answer: dict[str, Any], time: Time, mode: str) -> None:
     assert answer["age_ms"] >= true_age_ms - 1, "an age is never made younger"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=most(100), deadline=None)
 @given(steps)
 def test_nothing_too_old_is_served_nothing_is_missing_and_nothing_is_double(
     hour: list[tuple[str, Any]],

@@ -1,6 +1,6 @@
 """One running web view for a test, on fakes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,17 +9,21 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
+from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.pages.sampler import SAMPLE_SECONDS
-from agents.customer_lookup.ports import ReadModel
-from posstream.forgetting.forgetting import CustomerForgetting
+from agents.customer_lookup.lookup_ports import LookupPorts
+from agents.customer_lookup.metrics import LookupMetrics
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from posstream.configuration.configurations import Configurations
 from posstream.metrics import Metrics
+from posstream.plugin import Built, Plugin
+from posstream.plugins.status import PluginState, PluginStatus
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
-from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration
+from tests.component.configuration_fakes import FakeStore, FakeTopic, live_configuration, live_rules
 from tests.component.fakes import (
     FakeDeadLetterBox,
     FakeDirectory,
@@ -30,9 +34,17 @@ from tests.component.fakes import (
     FixedClock,
     john,
 )
+from web.console.live import BEAT_SECONDS
 from web.graphql.graphiql import GraphiQL
 from web.graphql.patience import QUERY_SECONDS
+from web.graphql.schema import Schema
+from web.plugin_parts import plugin_parts
 from web.server import create_web
+
+
+def schema() -> Schema:
+    """The schema of the platform and the customer lookup."""
+    return plugin_parts([PLUGIN]).schema
 
 
 def flowing_answers() -> AnswerFeed:
@@ -65,21 +77,43 @@ class WebView:
     )
     publisher: FakePublisher = field(default_factory=FakePublisher)
     health: FakeHealth = field(default_factory=FakeHealth)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics = field(default_factory=lambda: Metrics([PLUGIN]))
     answers: AnswerFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
+    #: Whether there is another plugin with a configuration, `rules`.
+    two_plugins: bool = False
+    rules_store: FakeStore = field(default_factory=FakeStore)
+    rules_topic: FakeTopic = field(default_factory=FakeTopic)
     dead_letters: FakeDeadLetterBox = field(default_factory=FakeDeadLetterBox)
     breaker: Breaker = field(default_factory=lambda: Breaker(FixedClock()))
 
     #: What an endpoint that is tried by hand answers.
     directory: FakeDirectory = field(default_factory=FakeDirectory)
+    #: The plugins on this worker, as the supervisor tells of them.
+    statuses: dict[str, PluginStatus] = field(default_factory=dict)
+    #: Plugins whose part could not be made.
+    failures: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        live = live_configuration(self.store, self.topic)
+        rules = live_rules(self.rules_store, self.rules_topic)
+        lives = [live, rules] if self.two_plugins else [live]
+        self.configurations = Configurations(lives, default="customer_lookup")
         self.erasure = FakeErasure(self.publisher)
+        self.lookup_metrics = LookupMetrics(self.metrics.of(PLUGIN))
         self.drills = OutageDrills(
-            publish=self.publisher.publish, clock=FixedClock(), metrics=self.metrics
+            publish=self.publisher.publish, clock=FixedClock(), metrics=self.lookup_metrics
         )
+
+    def runs(self, name: str, ports: Any = None) -> None:
+        """A plugin runs from now on."""
+        built = Built(ports=ports)
+        self.statuses[name] = PluginStatus(name=name, state=PluginState.RUNNING, built=built)
+
+    def fails(self, name: str, reason: str) -> None:
+        """A plugin has failed from now on."""
+        self.statuses[name] = PluginStatus(name=name, state=PluginState.FAILED, reason=reason)
 
     async def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         response = await self.post({"query": query, "variables": variables})
@@ -97,35 +131,50 @@ def application_of(
     *,
     clock: Clock | None = None,
     graphiql: GraphiQL | None = None,
-    read_model: ReadModel | None = None,
+    read_model: SqlReadModel | None = None,
+    plugins: Sequence[Plugin] = (),
     query_seconds: float = QUERY_SECONDS,
-    sample_seconds: float = SAMPLE_SECONDS,
+    beat_seconds: float = BEAT_SECONDS,
 ) -> Application:
-    """The application on the fakes of a view, not yet served."""
-    return create_web(
-        settings=settings or Settings(),
+    """The application on the fakes of a view, not yet served, with more plugins if some are given.
+
+    All of them run.
+    """
+    ports = LookupPorts(
         read_model=read_model or view.read_model,
         publisher=view.publisher,
+        answers=view.answers,
+        breaker=lambda: ("http://directory/", view.breaker),
+        drills=view.drills,
+        directory_trial=DirectoryTrial(view.directory, card_guard=True),
+    )
+    view.runs(PLUGIN.name, ports)
+    for plugin in plugins:
+        view.runs(plugin.name)
+    web = create_web(
+        settings=settings or Settings(),
+        plugins=[PLUGIN, *plugins],
+        statuses=lambda: view.statuses,
         clock=clock or FixedClock(),
         health=view.health,
         metrics=view.metrics,
-        answers=view.answers,
-        configuration=live_configuration(view.store, view.topic),
-        breaker=lambda: ("http://directory/", view.breaker),
-        forgetting=CustomerForgetting(erasure=view.erasure, publish=view.publisher.publish),
+        configurations=view.configurations,
+        forgetting=view.erasure.forgetting(),
         dead_letters=view.dead_letters,
-        drills=view.drills,
-        directory_trial=DirectoryTrial(view.directory, card_guard=True),
         graphiql=graphiql,
         query_seconds=query_seconds,
-        sample_seconds=sample_seconds,
+        beat_seconds=beat_seconds,
     )
+    view.failures |= web.failures
+    return web.application
 
 
 @asynccontextmanager
-async def running_web(settings: Settings | None = None, **options: Any) -> AsyncIterator[WebView]:
+async def running_web(
+    settings: Settings | None = None, *, two_plugins: bool = False, **options: Any
+) -> AsyncIterator[WebView]:
     """A served view and its client; the options are those of `application_of`."""
-    view = WebView()
+    view = WebView(two_plugins=two_plugins)
     async with TestClient(TestServer(application_of(view, settings, **options))) as client:
         view.client = client
         yield view

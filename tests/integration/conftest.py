@@ -9,9 +9,9 @@ from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests.integration.harness import ForeignClient, Worker, foreign_client, free_port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The broker of the session: the one that is given, else an embedded one."""
+    """The broker of this suite: the one that is given, else an embedded one."""
     given = os.environ.get("POSSTREAM_TEST_BROKER")
     if given:
         yield given.removeprefix("kafka://")
@@ -22,9 +22,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     broker.stop()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def worker(servers: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
-    """One worker for the session: joining a group costs seconds."""
+    """One worker for this suite: joining a group costs seconds, and an idle worker costs CPU."""
     datadir: Path = tmp_path_factory.mktemp("worker")
     worker = Worker(servers, datadir, api_query="?generate=1&delay_ms=20")
     worker.start()

@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,17 @@ def environment(**settings: object) -> dict[str, str]:
 
 
 class Worker:
-    """One `faust -A posstream.app worker` process, or one of another module's app."""
+    """One `faust -A posstream.app worker` process, or one of another module's app.
+
+    Args:
+        servers: its broker.
+        datadir: its own; the log is there too.
+        api_query: faults of its mock directory, as `?delay_ms=500`.
+        application: the module with the app.
+        cwd: another checkout to run; its packages go before the installed ones.
+        environ: more names of the environment.
+        settings: as the environment has them, without the prefix.
+    """
 
     def __init__(
         self,
@@ -45,6 +55,8 @@ class Worker:
         *,
         api_query: str = "",
         application: str = "posstream.app",
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
         **settings: object,
     ) -> None:
         self.datadir = datadir
@@ -53,6 +65,7 @@ class Worker:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = datadir / "worker.log"
         self._application = application
+        self._cwd = cwd
         datadir.mkdir(parents=True, exist_ok=True)
         datadir.chmod(0o755)  # as most people's umask makes it; a command that ran here sets ours
         self._environment = environment(
@@ -63,7 +76,7 @@ class Worker:
                 "api_endpoint": f"{self.url}/api/mock-customer-lookup/{api_query}",
                 **settings,
             },
-        )
+        ) | dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
         #: How often it was started.
         self.starts = 0
@@ -74,6 +87,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "faust", "-A", self._application, "worker", "-l", "info"],
                 env=self._environment,
+                cwd=self._cwd,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -160,6 +174,14 @@ class Worker:
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/statm").read_text()
         return int(status.split()[1]) * resource.getpagesize()
+
+
+async def until(ask: Callable[[], Awaitable[Any]], expected: Any, seconds: float = 60) -> None:
+    """Ask again and again until the answer is as expected; fails the test when the time is up."""
+    give_up_at = time.monotonic() + seconds
+    while (answer := await ask()) != expected:
+        assert time.monotonic() < give_up_at, f"still {answer} after {seconds} s"
+        await asyncio.sleep(0.1)
 
 
 @dataclass

@@ -15,6 +15,7 @@ import pytest
 
 from agents.customer_lookup import topics
 from posstream.domain.times import iso_utc_ms
+from tables.cache_spec import CACHE_CHANGELOG
 from tables.customer_cache import decode
 from tables.freshness import CacheEntry
 from tests.integration.harness import ForeignClient, Scan, Worker, environment, produce
@@ -90,8 +91,8 @@ async def changelog_of(servers: str, client: ForeignClient) -> AsyncIterator[Cha
     await consumer.start()
     try:
         partitions = [
-            aiokafka.TopicPartition(topics.CACHE_CHANGELOG, number)
-            for number in await client.producer.partitions_for(topics.CACHE_CHANGELOG)
+            aiokafka.TopicPartition(CACHE_CHANGELOG, number)
+            for number in await client.producer.partitions_for(CACHE_CHANGELOG)
         ]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)

@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from agents.customer_lookup import topics
 from posstream.kafka.partitioner import partition_of
+from tables.cache_spec import CACHE_CHANGELOG
 from tests.integration.harness import (
     ForeignClient,
     Scan,
@@ -178,7 +179,7 @@ async def test_a_growth_that_was_killed_refuses_starts_until_it_is_run_again(
             assert await Till(client, "before").sources() == ALL_ASKED
         command = growing(servers, tmp_path)
         assert command.stdout is not None
-        while topics.CACHE_CHANGELOG not in command.stdout.readline():
+        while CACHE_CHANGELOG not in command.stdout.readline():
             assert command.poll() is None
         command.kill()
         command.communicate()
@@ -243,13 +244,13 @@ async def test_a_changelog_that_was_made_anew_and_outgrew_the_store_is_read_inst
             assert await Till(client, "before").sources() == ALL_ASKED
         assert worker.stop() == 0
         async with admin_of(servers) as admin:
-            await admin.delete_topics([topics.CACHE_CHANGELOG])
+            await admin.delete_topics([CACHE_CHANGELOG])
         async with admin_of(servers) as admin:
             await made_anew(admin)
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=servers) as producer:
             for number in range(50 * OLD):
                 await producer.send(
-                    topics.CACHE_CHANGELOG, b"x", key=b"%d" % number, partition=number % OLD
+                    CACHE_CHANGELOG, b"x", key=b"%d" % number, partition=number % OLD
                 )
         worker.start()
         await until_ready(worker, "ok")
@@ -263,7 +264,7 @@ async def test_a_changelog_that_was_made_anew_and_outgrew_the_store_is_read_inst
 async def made_anew(admin: AIOKafkaAdminClient) -> None:
     give_up_at = time.monotonic() + 30
     while True:
-        answer = await admin.create_topics([NewTopic(topics.CACHE_CHANGELOG, OLD, 1)])
+        answer = await admin.create_topics([NewTopic(CACHE_CHANGELOG, OLD, 1)])
         if not answer.topic_errors[0][1]:
             return
         assert time.monotonic() < give_up_at, answer  # it takes a moment to be gone

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, TOPICS
+from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED
 from posstream.domain.errors import StartRefused
 from posstream.kafka.preflight import ask_topics, prepare_topics
+from posstream.plugins.discovery import find_plugins
 from tests.servers import kafka
 from tests.servers.needed import need
 
@@ -39,7 +40,9 @@ async def both_refuse(cluster: kafka.Cluster, *, replication: int = 1) -> str:
     sentences = []
     for step in (ask_topics, prepare_topics):
         with pytest.raises(StartRefused) as refused:
-            await step(cluster.servers, TOPICS, partitions=2, replication=replication)
+            await step(
+                cluster.servers, find_plugins().topics, partitions=2, replication=replication
+            )
         sentences.append(str(refused.value))
     asked, prepared = sentences
     assert asked == prepared
@@ -47,11 +50,13 @@ async def both_refuse(cluster: kafka.Cluster, *, replication: int = 1) -> str:
 
 
 async def test_asking_creates_no_topic(started: kafka.Cluster, admin: AIOKafkaAdminClient) -> None:
-    missing = await ask_topics(started.servers, TOPICS, partitions=2, replication=1)
-    assert list(missing) == [spec.name for spec in TOPICS]
+    missing = await ask_topics(started.servers, find_plugins().topics, partitions=2, replication=1)
+    assert list(missing) == [spec.name for spec in find_plugins().topics]
     assert await admin.list_topics() == []
-    await prepare_topics(started.servers, TOPICS, partitions=2, replication=1)
-    assert await ask_topics(started.servers, TOPICS, partitions=2, replication=1) == []
+    await prepare_topics(started.servers, find_plugins().topics, partitions=2, replication=1)
+    assert (
+        await ask_topics(started.servers, find_plugins().topics, partitions=2, replication=1) == []
+    )
 
 
 async def test_more_copies_than_brokers(started: kafka.Cluster, admin: AIOKafkaAdminClient) -> None:

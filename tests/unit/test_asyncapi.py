@@ -1,12 +1,14 @@
 """The AsyncAPI document: whole, and true of what is written and read."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Annotated, Any
 
+import msgspec
 import orjson
 import pytest
 from jsonschema import Draft7Validator, FormatChecker
 
-from agents.customer_lookup import events, topics
+from agents.customer_lookup import topics
 from agents.customer_lookup.answers import (
     Attempt,
     AttemptStatus,
@@ -16,18 +18,23 @@ from agents.customer_lookup.answers import (
     Reason,
     Source,
 )
-from agents.customer_lookup.event_schemas import EVENTS
+from agents.customer_lookup.events.reading import read_customer_update, read_identification
+from agents.customer_lookup.events.writing import answered, attempted, basket_started, identified
 from posstream.configuration.record import read_record, write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.customer import Customer
 from posstream.domain.identifier import IdentifierKind
 from posstream.domain.times import from_ms
-from posstream.events.asyncapi import document
+from posstream.events.asyncapi import document, events_of
+from posstream.events.model import EventModel
 from posstream.kafka.record import Record
-from posstream.kafka.topics import APP_ID, PLUGIN_CONFIGURATION
+from posstream.kafka.topics import APP_ID, PLUGIN_CONFIGURATION, TopicSpec
+from posstream.plugin import Built, Kit, Plugin
+from posstream.plugins.discovery import find_plugins
 
 NOW = 1_769_846_400_000
-DOCUMENT = document()
+DOCUMENT = document(find_plugins())
+EVENTS = events_of(find_plugins())
 EXAMPLES = {event.topic: event.example for event in EVENTS if event.example is not None}
 ASKED = Identification("l1", "basket_1", "+1234567890", IdentifierKind.PHONE, NOW)
 REFUSED = Identification("l2", "basket_2", "411111******1111", None, NOW, refused="a card")
@@ -50,14 +57,12 @@ def found() -> CustomerFound:
 
 
 WRITTEN = [
-    events.answered(found(), NOW),
-    events.answered(LookupFailed(ASKED, Reason.TIMEOUT, "no answer", 2, 10, 3), NOW),
-    events.answered(LookupFailed(REFUSED, Reason.INVALID_IDENTIFIER, "a card", 0, 0, 3), NOW),
-    events.attempted(
-        ASKED, Attempt(1, "http://d/", NOW, NOW + 5, 5, AttemptStatus.TIMEOUT), 2, NOW + 5
-    ),
-    events.identified("basket_1", "+1234567890", NOW),
-    events.basket_started("basket_1", 1, "t1", NOW),
+    answered(found(), NOW),
+    answered(LookupFailed(ASKED, Reason.TIMEOUT, "no answer", 2, 10, 3), NOW),
+    answered(LookupFailed(REFUSED, Reason.INVALID_IDENTIFIER, "a card", 0, 0, 3), NOW),
+    attempted(ASKED, Attempt(1, "http://d/", NOW, NOW + 5, 5, AttemptStatus.TIMEOUT), 2, NOW + 5),
+    identified("basket_1", "+1234567890", NOW),
+    basket_started("basket_1", 1, "t1", NOW),
     Record(
         PLUGIN_CONFIGURATION,
         b"customer_lookup",
@@ -91,12 +96,10 @@ def test_each_example_is_as_described_and_without_a_required_field_it_is_not(top
 
 def test_what_posstream_reads_is_read() -> None:
     identified = orjson.dumps(EXAMPLES[topics.CUSTOMER_IDENTIFIED])
-    read = events.read_identification(
-        identified, topic="t", partition=0, offset=0, timestamp_ms=NOW
-    )
+    read = read_identification(identified, topic="t", partition=0, offset=0, timestamp_ms=NOW)
     assert (read.identifier, read.deadline_ms) == ("+1234567890", 3000)
     updated = orjson.dumps(EXAMPLES[topics.CUSTOMER_UPDATED])
-    assert events.read_customer_update(updated, timestamp_ms=NOW).customer_id == "CUST_001"
+    assert read_customer_update(updated, timestamp_ms=NOW).customer_id == "CUST_001"
     assert read_record(orjson.dumps(EXAMPLES[PLUGIN_CONFIGURATION])).version == 3
 
 
@@ -108,7 +111,7 @@ def test_what_posstream_refuses_is_not_as_described(value: Any) -> None:
 def test_there_is_a_channel_for_each_topic_that_is_not_internal() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
     assert addresses == {
-        spec.name for spec in topics.TOPICS if not spec.name.startswith(f"{APP_ID}-")
+        spec.name for spec in find_plugins().topics if not spec.name.startswith(f"{APP_ID}-")
     }
 
 
@@ -126,3 +129,70 @@ def test_each_reference_leads_somewhere() -> None:
         place: Any = DOCUMENT
         for name in reference.removeprefix("#/").split("/"):
             place = place[name]
+
+
+class Pinged(msgspec.Struct):
+    """Somebody pinged."""
+
+    word: str
+
+
+class Keys(msgspec.Struct):
+    """The live configuration of a plugin."""
+
+    loudness: Annotated[int, msgspec.Meta(le=11)] = 5
+    enabled: bool = True
+    version: int = 0
+
+
+def never_built(kit: Kit) -> Built:
+    raise NotImplementedError
+
+
+TOY = Plugin(
+    name="ping_pong",
+    description="Answers a ping.",
+    build=never_built,
+    topics=(
+        TopicSpec("pinged", "anything", "Pinged", 1000),
+        TopicSpec("pinged.dlq", "as received", "as received", 1000),
+    ),
+    dead_letters="pinged.dlq",
+    events=(
+        EventModel(
+            topic="pinged",
+            name="Pinged",
+            summary="Somebody pinged.",
+            model=Pinged,
+            example={"word": "ping"},
+            received=True,
+            sent=False,
+        ),
+    ),
+    configuration=SimpleNamespace(model=Keys),
+)
+
+
+def test_the_events_and_dead_letters_of_each_plugin_are_in_the_document() -> None:
+    made = document([*find_plugins(), TOY])
+    added = made["channels"].keys() - DOCUMENT["channels"].keys()
+    assert added == {"Pinged", "PingPongDeadLetter"}
+    assert made["channels"]["PingPongDeadLetter"]["address"] == "pinged.dlq"
+    assert made["operations"].keys() - DOCUMENT["operations"].keys() == {
+        "receivePinged",
+        "sendPingPongDeadLetter",
+    }
+    assert made["components"]["messages"]["Pinged"]["payload"]["required"] == ["word"]
+
+
+def test_the_keys_of_a_plugins_configuration_are_in_the_document() -> None:
+    payload = document([TOY])["components"]["messages"]["PluginConfiguration"]["payload"]
+    (keys,) = payload["properties"]["config"]["anyOf"]
+    assert keys == {
+        "title": "ping_pong",
+        "properties": {"loudness": {"type": "integer", "maximum": 11, "default": 5}},
+    }
+
+
+def test_without_plugins_there_is_the_platforms_own_event() -> None:
+    assert list(document([])["channels"]) == ["PluginConfiguration"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.customer_lookup import events, topics
+from agents.customer_lookup import topics
 from agents.customer_lookup.cache_commands import (
     CacheCommand,
     Cause,
@@ -21,6 +21,8 @@ from agents.customer_lookup.cache_commands import (
     Replace,
     eviction,
 )
+from agents.customer_lookup.events.commands import commanded, read_cache_command
+from agents.customer_lookup.events.reading import read_customer_update
 from posstream.domain.customer import Customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.events.reading import MAX_EVENT_BYTES
@@ -33,7 +35,7 @@ VISA = "4111 1111 1111 1111"
 
 
 def read_raw(value: bytes | None, *, card_guard: bool = True) -> CustomerUpdate:
-    return events.read_customer_update(value, timestamp_ms=NOW, card_guard=card_guard)
+    return read_customer_update(value, timestamp_ms=NOW, card_guard=card_guard)
 
 
 def read(**fields: object) -> CustomerUpdate:
@@ -64,13 +66,13 @@ def test_the_customer_is_judged_like_an_answer_of_the_directory() -> None:
 def test_numbers_in_news_reach_the_cache_as_they_were_written() -> None:
     numbers = b'{"a":12345678901234567890123,"b":10.10,"c":[1e400]}'
     news = b'{"customer":{"customer_id":"C1","total_purchases":10.10,"x":' + numbers + b"}}"
-    update = events.read_customer_update(b'{"customer_id":"C1",' + news[1:], timestamp_ms=NOW)
+    update = read_customer_update(b'{"customer_id":"C1",' + news[1:], timestamp_ms=NOW)
     assert update.customer is not None
     document = write_json(update.customer.as_document())
     assert numbers in document
     assert b'"total_purchases":"10.10"' in document
-    (record,) = events.commanded(Replace("+1", CacheEntry(NOW, document)), 1)
-    command = events.read_cache_command(record.value)
+    (record,) = commanded(Replace("+1", CacheEntry(NOW, document)), 1)
+    command = read_cache_command(record.value)
     assert command == Replace("+1", CacheEntry(NOW, document))
 
 
@@ -157,8 +159,8 @@ COMMANDS = st.one_of(
 
 @given(COMMANDS)
 def test_a_command_is_read_as_it_was_written(command: CacheCommand) -> None:
-    for record in events.commanded(command, 2):
-        read_back = events.read_cache_command(record.value)
+    for record in commanded(command, 2):
+        read_back = read_cache_command(record.value)
         if isinstance(command, Replace) and isinstance(read_back, Replace):
             assert json.loads(read_back.entry.document or b"") == json.loads(
                 command.entry.document or b""
@@ -170,9 +172,9 @@ def test_a_command_is_read_as_it_was_written(command: CacheCommand) -> None:
 
 
 def test_a_command_for_one_goes_by_its_key_and_one_for_many_to_every_partition() -> None:
-    (one,) = events.commanded(Evict("+1"), 8)
+    (one,) = commanded(Evict("+1"), 8)
     assert (one.topic, one.key, one.partition) == (topics.CACHE_COMMANDS, b"+1", None)
-    many = events.commanded(EvictPrefix("+4"), 8)
+    many = commanded(EvictPrefix("+4"), 8)
     assert [record.partition for record in many] == list(range(8))
     assert {record.value for record in many} == {b'{"op":"evict","prefix":"+4","sent_to":8}'}
 
@@ -183,8 +185,8 @@ def test_the_largest_customer_that_is_read_still_fits_in_a_command() -> None:
     update = read(customer_id="C", customer={"customer_id": "C", "note": note})
     assert update.customer is not None
     entry = CacheEntry(NOW, json.dumps(update.customer.as_document()).encode())
-    (record,) = events.commanded(Replace("+1", entry), 8)
-    assert isinstance(events.read_cache_command(record.value), Replace)
+    (record,) = commanded(Replace("+1", entry), 8)
+    assert isinstance(read_cache_command(record.value), Replace)
 
 
 @pytest.mark.parametrize(
@@ -204,13 +206,13 @@ def test_the_largest_customer_that_is_read_still_fits_in_a_command() -> None:
 )
 def test_what_posstream_did_not_write_is_no_command(value: bytes) -> None:
     with pytest.raises(UnreadableEvent) as refused:
-        events.read_cache_command(value)
+        read_cache_command(value)
     assert refused.value.reason is R.INVALID_FIELD
 
 
 def test_a_time_beyond_all_times_is_brought_back() -> None:
     value = b'{"op":"replace","identifier":"+1","customer":{},"fetched_at_ms":9999999999999999999}'
-    command = events.read_cache_command(value)
+    command = read_cache_command(value)
     assert isinstance(command, Replace)
     assert command.entry.fetched_at_ms < 2**63
 

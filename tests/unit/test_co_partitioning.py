@@ -5,12 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.customer_lookup.topics import (
-    CACHE_CHANGELOG,
-    CO_PARTITIONED,
-    CUSTOMER_IDENTIFIED,
-    REKEYED,
-)
+from agents.customer_lookup.topics import CACHE, CUSTOMER_IDENTIFIED, REKEYED
 from posstream.streaming.co_partitioning import (
     CoPartitioning,
     client_id,
@@ -18,14 +13,14 @@ from posstream.streaming.co_partitioning import (
     partitions_of_client,
 )
 
-FOUR = dict.fromkeys(CO_PARTITIONED, 4)
+FOUR = dict.fromkeys(CACHE.topics, 4)
 
 
 def known(**counts: int) -> CoPartitioning:
     """What a worker that counts 4 makes of what its consumer knows."""
     consumer = SimpleNamespace(topic_partitions=counts.get)
     app: Any = SimpleNamespace(consumer=consumer)
-    return CoPartitioning(app, partitions=4)
+    return CoPartitioning(app, CACHE, partitions=4)
 
 
 def test_topics_with_as_many_as_counted_are_right() -> None:
@@ -44,19 +39,19 @@ def test_a_source_that_grew_is_apart_from_the_cache_and_does_not_freeze_it() -> 
 
 
 def test_a_changelog_that_grew_freezes_the_cache() -> None:
-    assert known(**FOUR | {CACHE_CHANGELOG: 6}).is_frozen
+    assert known(**FOUR | {CACHE.changelog.name: 6}).is_frozen
 
 
 def test_a_changelog_that_is_not_known_for_a_moment_stays_frozen() -> None:
-    counts = dict(FOUR | {CACHE_CHANGELOG: 6})
+    counts = dict(FOUR | {CACHE.changelog.name: 6})
     app: Any = SimpleNamespace(consumer=SimpleNamespace(topic_partitions=counts.get))
-    topics = CoPartitioning(app, partitions=4)
+    topics = CoPartitioning(app, CACHE, partitions=4)
     assert topics.is_frozen
-    del counts[CACHE_CHANGELOG]
+    del counts[CACHE.changelog.name]
     assert topics.is_frozen
 
 
-@pytest.mark.parametrize("topic", CO_PARTITIONED)
+@pytest.mark.parametrize("topic", CACHE.topics)
 def test_whichever_topic_grew_the_sentence_names_it_and_the_command(topic: str) -> None:
     said = known(**FOUR | {topic: 6}).misfit
     assert said is not None
@@ -66,23 +61,23 @@ def test_whichever_topic_grew_the_sentence_names_it_and_the_command(topic: str) 
 
 
 def test_of_several_numbers_the_greatest_is_the_one_to_grow_to() -> None:
-    said = misfit(FOUR | {CUSTOMER_IDENTIFIED: 6, REKEYED: 5}, 4)
+    said = misfit(CACHE.topics, FOUR | {CUSTOMER_IDENTIFIED: 6, REKEYED: 5}, 4)
     assert said is not None
     assert "grow 6" in said
-    said = misfit(FOUR | {CUSTOMER_IDENTIFIED: 6}, 8)
+    said = misfit(CACHE.topics, FOUR | {CUSTOMER_IDENTIFIED: 6}, 8)
     assert said is not None
     assert "grow 8" in said, "the setting is a wish, too"
 
 
 def test_topics_that_agree_need_the_setting_alone() -> None:
-    assert misfit(dict.fromkeys(CO_PARTITIONED, 6), 4) == (
+    assert misfit(CACHE.topics, dict.fromkeys(CACHE.topics, 6), 4) == (
         f"topic {CUSTOMER_IDENTIFIED} has 6 partitions, but POSSTREAM_TOPIC_PARTITIONS is 4. "
         "Set POSSTREAM_TOPIC_PARTITIONS=6"
     )
 
 
 def test_a_setting_beyond_the_topics_may_be_a_wish_to_grow_them() -> None:
-    assert misfit(FOUR, 8) == (
+    assert misfit(CACHE.topics, FOUR, 8) == (
         f"topic {CUSTOMER_IDENTIFIED} has 4 partitions, but POSSTREAM_TOPIC_PARTITIONS is 8. "
         "Set POSSTREAM_TOPIC_PARTITIONS=4, or run `posstream topics grow 8`"
     )

@@ -1,22 +1,23 @@
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from agents.customer_lookup import topics
-from agents.customer_lookup.configuration import KEYS, MAX_TTL_SECONDS, RANGES, PluginConfiguration
+from agents.customer_lookup.configuration import MAX_TTL_SECONDS, LookupConfiguration
 from agents.customer_lookup.directory.endpoint import check_endpoint, wire_endpoint
-from posstream.configuration.current import CurrentConfiguration, merged
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.model import edited, merged
 from posstream.configuration.version import UNEDITED, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
+from tables.cache_spec import CACHE_RETENTION_MS
 from tables.freshness import Windows
+from tests.component.configuration_fakes import KEYS, RANGES
 
-PLAN = PluginConfiguration("http://127.0.0.1:8000/api/")
+PLAN = LookupConfiguration(api_endpoint="http://127.0.0.1:8000/api/")
 
 
 def test_the_defaults_are_the_contract_s() -> None:
-    assert dataclasses.asdict(PLAN) == {
+    assert structs.asdict(PLAN) == {
         "api_endpoint": "http://127.0.0.1:8000/api/",
         "timeout_seconds": 5,
         "retry_attempts": 2,
@@ -33,7 +34,7 @@ def test_the_defaults_are_the_contract_s() -> None:
 
 
 def test_the_defaults_are_inside_their_own_ranges() -> None:
-    assert PLAN.edited({key: getattr(PLAN, key) for key in RANGES}) == PLAN
+    assert edited(PLAN, {key: getattr(PLAN, key) for key in RANGES}) == PLAN
 
 
 def test_the_windows_are_the_ttls_in_milliseconds() -> None:
@@ -42,22 +43,22 @@ def test_the_windows_are_the_ttls_in_milliseconds() -> None:
 
 
 def test_a_ttl_may_be_a_fraction_of_a_second() -> None:
-    assert PLAN.edited({"cache_ttl_seconds": 0.0015}).windows.fresh_ms == 2
+    assert edited(PLAN, {"cache_ttl_seconds": 0.0015}).windows.fresh_ms == 2
 
 
 def test_an_edit_changes_its_keys_and_nothing_else() -> None:
-    expected = dataclasses.replace(PLAN, retry_attempts=3, cache_ttl_seconds=0.5)
-    assert expected == PLAN.edited({"retry_attempts": 3, "cache_ttl_seconds": 0.5})
+    expected = structs.replace(PLAN, retry_attempts=3, cache_ttl_seconds=0.5)
+    assert expected == edited(PLAN, {"retry_attempts": 3, "cache_ttl_seconds": 0.5})
 
 
 def test_an_empty_edit_changes_nothing() -> None:
-    assert PLAN.edited({}) == PLAN
+    assert edited(PLAN, {}) == PLAN
 
 
 @pytest.mark.parametrize("key", RANGES)
 def test_both_ends_of_a_range_are_inside_it(key: str) -> None:
     for value in RANGES[key]:
-        assert value == getattr(PLAN.edited({key: value}), key)
+        assert value == getattr(edited(PLAN, {key: value}), key)
 
 
 @pytest.mark.parametrize("key", RANGES)
@@ -65,7 +66,7 @@ def test_a_value_out_of_range_is_refused_by_name(key: str) -> None:
     lowest, highest = RANGES[key]
     for value in (lowest - 1, highest + 1, float("nan"), float("inf"), float("-inf")):
         with pytest.raises(InvalidConfiguration, match=f"^{key}: must be a ") as refused:
-            PLAN.edited({key: value})
+            edited(PLAN, {key: value})
         assert key == refused.value.key
 
 
@@ -73,32 +74,32 @@ def test_a_value_out_of_range_is_refused_by_name(key: str) -> None:
 @pytest.mark.parametrize("value", [None, "1", True, [], {}])
 def test_a_number_of_another_type_is_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(InvalidConfiguration, match=f"^{key}: must be a "):
-        PLAN.edited({key: value})
+        edited(PLAN, {key: value})
 
 
 @pytest.mark.parametrize("key", ["retry_attempts", "max_concurrent_lookups"])
 def test_a_count_is_a_whole_number(key: str) -> None:
     with pytest.raises(InvalidConfiguration, match=f"^{key}: must be a whole number"):
-        PLAN.edited({key: 2.0})
+        edited(PLAN, {key: 2.0})
 
 
 @pytest.mark.parametrize("value", [None, 1, 0, "true", []])
 def test_a_switch_is_true_or_false(value: object) -> None:
     with pytest.raises(InvalidConfiguration, match=r"^fallback_to_cache_on_error: must be true"):
-        PLAN.edited({"fallback_to_cache_on_error": value})
+        edited(PLAN, {"fallback_to_cache_on_error": value})
 
 
 @pytest.mark.parametrize("key", ["timeout", "enabled", "version", "", "__class__"])
 def test_an_unknown_key_is_refused_by_name(key: str) -> None:
     with pytest.raises(InvalidConfiguration) as refused:
-        PLAN.edited({key: 1})
+        edited(PLAN, {key: 1})
     assert key == refused.value.key
     assert refused.value.why == "is not a key of this configuration"
 
 
 def test_one_bad_key_refuses_the_whole_edit() -> None:
     with pytest.raises(InvalidConfiguration, match=r"^retry_attempts"):
-        PLAN.edited({"cache_ttl_seconds": 1, "retry_attempts": 0})
+        edited(PLAN, {"cache_ttl_seconds": 1, "retry_attempts": 0})
     assert PLAN.cache_ttl_seconds == 3600
 
 
@@ -114,7 +115,7 @@ def test_one_bad_key_refuses_the_whole_edit() -> None:
 )
 def test_an_http_url_with_a_host_is_an_endpoint(url: str) -> None:
     assert check_endpoint(url) is None
-    assert url == PLAN.edited({"api_endpoint": url}).api_endpoint
+    assert url == edited(PLAN, {"api_endpoint": url}).api_endpoint
 
 
 @pytest.mark.parametrize(
@@ -145,17 +146,17 @@ def test_an_http_url_with_a_host_is_an_endpoint(url: str) -> None:
 )
 def test_what_is_no_safe_endpoint_is_refused_by_name(url: object) -> None:
     with pytest.raises(InvalidConfiguration, match=r"^api_endpoint: ") as refused:
-        PLAN.edited({"api_endpoint": url})
+        edited(PLAN, {"api_endpoint": url})
     assert "secret" not in str(refused.value)
 
 
 def test_no_window_outlives_the_changelog() -> None:
-    assert MAX_TTL_SECONDS * 1000 < topics.CACHE_RETENTION_MS
+    assert MAX_TTL_SECONDS * 1000 < CACHE_RETENTION_MS
 
 
 def test_the_version_in_force_can_be_replaced() -> None:
     current = CurrentConfiguration(PLAN)
-    current.value = newer = dataclasses.replace(PLAN, version=1)
+    current.value = newer = structs.replace(PLAN, version=1)
     assert newer is current.value
 
 
@@ -171,7 +172,7 @@ def test_a_version_sets_its_keys_and_leaves_the_others_at_this_worker_s_defaults
     current = CurrentConfiguration(PLAN)
     version = ConfigurationVersion(3, enabled=False, config={"retry_attempts": 4})
     current.put_in_force(version)
-    expected = dataclasses.replace(PLAN, retry_attempts=4, enabled=False, version=3)
+    expected = structs.replace(PLAN, retry_attempts=4, enabled=False, version=3)
     assert expected == current.value
     assert current.in_force is version
     current.put_in_force(UNEDITED)
@@ -195,7 +196,7 @@ def test_a_watcher_is_told_what_is_in_force_and_what_comes() -> None:
 def test_an_edit_sets_some_keys_resets_others_and_leaves_the_rest() -> None:
     config = {"retry_attempts": 4, "deadline_seconds": 3, "timeout_seconds": 1}
     changes = {"retry_attempts": 5, "deadline_seconds": None, "cache_ttl_seconds": 7}
-    assert merged(config, changes, PLAN) == {
+    assert merged(config, changes, LookupConfiguration) == {
         "retry_attempts": 5,
         "timeout_seconds": 1,
         "cache_ttl_seconds": 7,
@@ -217,7 +218,7 @@ def test_an_edit_sets_some_keys_resets_others_and_leaves_the_rest() -> None:
 )
 def test_an_edit_with_a_bad_key_is_refused_by_name(changes: object, key: str) -> None:
     with pytest.raises(InvalidConfiguration) as refused:
-        merged({}, changes, PLAN)
+        merged({}, changes, LookupConfiguration)
     assert key == refused.value.key
 
 
@@ -291,7 +292,7 @@ def test_a_host_that_cannot_be_written_in_ascii_is_refused() -> None:
 
 @pytest.mark.parametrize("code", ["1", "49", "358"])
 def test_a_country_code_is_one_to_three_digits(code: str) -> None:
-    assert PLAN.edited({"default_country_code": code}).default_country_code == code
+    assert edited(PLAN, {"default_country_code": code}).default_country_code == code
 
 
 @pytest.mark.parametrize(
@@ -299,12 +300,15 @@ def test_a_country_code_is_one_to_three_digits(code: str) -> None:
 )
 def test_anything_else_is_refused_by_name(code: object) -> None:
     with pytest.raises(InvalidConfiguration) as refused:
-        PLAN.edited({"default_country_code": code})
+        edited(PLAN, {"default_country_code": code})
     assert refused.value.key == "default_country_code"
 
 
 def test_null_takes_the_country_code_back() -> None:
-    assert merged({"default_country_code": "49"}, {"default_country_code": None}, PLAN) == {}
+    assert (
+        merged({"default_country_code": "49"}, {"default_country_code": None}, LookupConfiguration)
+        == {}
+    )
 
 
 # -- payment cards
@@ -320,5 +324,5 @@ def test_an_endpoint_that_holds_a_payment_card_is_refused(card: str) -> None:
 
 def test_a_key_that_is_a_payment_card_is_not_said_again() -> None:
     with pytest.raises(InvalidConfiguration) as refused:
-        merged({}, {"4111111111111111": 1}, PLAN)
+        merged({}, {"4111111111111111": 1}, LookupConfiguration)
     assert "4111111111111111" not in str(refused.value)

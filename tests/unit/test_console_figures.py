@@ -3,16 +3,17 @@
 import pytest
 
 from agents.customer_lookup.lookup_split import LookupSplit
+from agents.customer_lookup.pages.answer_bar import segments
 from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
 from agents.customer_lookup.pages.samples import Between, read_sample
-from posstream.metrics import Metrics
+from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 from web.console import numbers
-from web.console.drawing import HEIGHT, WIDTH, segments, sparkline
+from web.console.drawing import HEIGHT, WIDTH, sparkline
 
 
 def test_between_two_samples_is_what_was_counted_in_that_time() -> None:
-    metrics = Metrics()
+    metrics = RegisteredMetrics()
     metrics.answers.labels("CACHE", "NONE").inc(100)
     metrics.api_calls.labels("TIMEOUT").inc(7)
     first = read_sample(metrics, 10.0)
@@ -29,7 +30,7 @@ def test_between_two_samples_is_what_was_counted_in_that_time() -> None:
 
 
 def test_a_duration_is_estimated_within_its_bucket_and_only_of_that_time() -> None:
-    metrics = Metrics()
+    metrics = RegisteredMetrics()
     for _ in range(50):
         metrics.api_call_seconds.observe(15)
     first = read_sample(metrics, 0.0)
@@ -43,24 +44,24 @@ def test_a_duration_is_estimated_within_its_bucket_and_only_of_that_time() -> No
 
 
 def test_what_took_longer_than_the_last_bound_is_at_least_the_bound() -> None:
-    metrics = Metrics()
+    metrics = RegisteredMetrics()
     first = read_sample(metrics, 0.0)
     metrics.api_call_seconds.observe(60)
     assert Between(first, read_sample(metrics, 2.0)).duration_ms(0.95) == 20_000
 
 
 def test_a_rate_needs_time_that_has_passed() -> None:
-    sample = read_sample(Metrics(), 3.0)
+    sample = read_sample(RegisteredMetrics(), 3.0)
     assert Between(sample, sample).per_second(0) is None
 
 
 async def test_a_sampler_keeps_five_minutes() -> None:
-    metrics, clock = Metrics(), ManualClock()
+    metrics, clock = RegisteredMetrics(), ManualClock()
     sampler = Sampler(metrics, clock)
     for _ in range(MAX_STEPS + 50):
         clock.advance(2)
         metrics.answers.labels("API", "NONE").inc()
-        await sampler.take()
+        sampler.take()
     assert len(sampler.steps) == MAX_STEPS
     assert (sampler.since().seconds, sampler.since().split.api) == (300, 150)
     assert (sampler.since(10).seconds, sampler.since(10).split.api) == (10, 5)

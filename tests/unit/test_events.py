@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.customer_lookup import events, topics
+from agents.customer_lookup import topics
 from agents.customer_lookup.answers import (
     Attempt,
     AttemptStatus,
@@ -20,6 +20,10 @@ from agents.customer_lookup.answers import (
     Reason,
     Source,
 )
+from agents.customer_lookup.events.inputs import MAX_DEADLINE_MS
+from agents.customer_lookup.events.reading import read_identification
+from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
+from agents.customer_lookup.events.writing import answered, attempted, basket_started, identified
 from posstream.dead_letters.record import MAX_DEAD_KEY, MAX_DEAD_VALUE, dead_letter
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.identifier import IdentifierKind
@@ -45,7 +49,7 @@ def read_raw(
     headers: Headers = (),
     card_guard: bool = True,
 ) -> Identification:
-    return events.read_identification(
+    return read_identification(
         value,
         topic="customer-identified",
         partition=partition,
@@ -163,7 +167,7 @@ def test_a_time_without_an_offset_is_utc() -> None:
 
 
 def test_a_till_may_not_ask_for_an_endless_deadline() -> None:
-    assert read(deadline_ms=10**15).deadline_ms == events.MAX_DEADLINE_MS
+    assert read(deadline_ms=10**15).deadline_ms == MAX_DEADLINE_MS
 
 
 @pytest.mark.parametrize("scanned", ["", "CARD/1", "4111 1111 1111 1111", "+1234567890123456"])
@@ -337,16 +341,16 @@ def test_what_is_not_of_the_kind_that_the_event_says_is_refused() -> None:
 
 def test_a_national_number_gets_the_country_code_in_force() -> None:
     value = json.dumps({**EVENT, "customer_identifier": "030 123"}).encode()
-    asked = events.read_identification(
+    asked = read_identification(
         value, topic="t", partition=0, offset=0, timestamp_ms=NOW, country_code="49"
     )
     assert asked.identifier == "+4930123"
 
 
 def test_our_own_event_says_the_kind_that_was_asked_for() -> None:
-    card = events.identified("b", "0012345678905", NOW, kind=IdentifierKind.CARD)
+    card = identified("b", "0012345678905", NOW, kind=IdentifierKind.CARD)
     assert value_of(card)["identifier_kind"] == "CARD"
-    assert "identifier_kind" not in value_of(events.identified("b", "+123", NOW))
+    assert "identifier_kind" not in value_of(identified("b", "+123", NOW))
 
 
 def test_an_error_does_not_echo_the_message() -> None:
@@ -431,7 +435,7 @@ def test_a_replayed_message_is_known_by_its_own_time_and_happened_when_it_was_fi
 
 def test_an_event_that_is_sent_on_keeps_the_id_of_its_first_place_and_time() -> None:
     asked = read()
-    assert asked == events.read_rekeyed(events.rekeyed(asked, 1).value)
+    assert asked == read_rekeyed(rekeyed(asked, 1).value)
 
 
 @given(st.none() | st.text(min_size=1, max_size=30), st.integers(0, 99), st.integers(0, 2**62))
@@ -442,14 +446,14 @@ def test_the_ids_of_an_answer_are_the_same_for_a_redelivered_input(
     for later in (0, 1, 60_000):
         lookup_id = input_id(event_id, "customer-identified", partition, offset, NOW)
         asked = Identification(lookup_id, "b", "+1", IdentifierKind.PHONE, NOW)
-        record = events.answered(failed(asked), NOW + later)
+        record = answered(failed(asked), NOW + later)
         ids.add((lookup_id, value_of(record)["event_id"], dict(record.headers)["ce_id"]))
     assert len(ids) == 1
 
 
 def test_an_answer_has_the_same_id_whether_it_succeeded_or_failed() -> None:
     asked = read()
-    good, bad = events.answered(found(asked), NOW), events.answered(failed(asked), NOW)
+    good, bad = answered(found(asked), NOW), answered(failed(asked), NOW)
     assert value_of(good)["event_id"] == value_of(bad)["event_id"]
 
 
@@ -457,9 +461,9 @@ def test_every_derived_id_is_a_version_5_uuid() -> None:
     asked = read()
     ids = [
         asked.lookup_id,
-        value_of(events.answered(found(asked), NOW))["event_id"],
-        value_of(events.attempted(asked, an_attempt(1), 0, NOW))["event_id"],
-        value_of(events.attempted(asked, an_attempt(2), 0, NOW))["event_id"],
+        value_of(answered(found(asked), NOW))["event_id"],
+        value_of(attempted(asked, an_attempt(1), 0, NOW))["event_id"],
+        value_of(attempted(asked, an_attempt(2), 0, NOW))["event_id"],
     ]
     assert [uuid.UUID(text).version for text in ids] == [5] * 4
     assert len(set(ids)) == 4
@@ -470,7 +474,7 @@ def test_every_derived_id_is_a_version_5_uuid() -> None:
 
 def test_a_found_customer_is_written_as_the_contract_says() -> None:
     asked = read(event_id="e-1")
-    record = events.answered(found(asked), NOW)
+    record = answered(found(asked), NOW)
     assert record.topic == "customer-data-fetched"
     assert record.key == b"basket_1"
     value = value_of(record)
@@ -498,7 +502,7 @@ def test_a_found_customer_is_written_as_the_contract_says() -> None:
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_failed_lookup_is_written_with_its_reason_and_no_customer(reason: Reason) -> None:
     asked = read()
-    record = events.answered(LookupFailed(asked, reason, "why", 1, 2, 3), NOW)
+    record = answered(LookupFailed(asked, reason, "why", 1, 2, 3), NOW)
     assert record.topic == "customer-lookup-failed"
     assert record.key == b"basket_1"
     value = value_of(record)
@@ -510,7 +514,7 @@ def test_a_failed_lookup_is_written_with_its_reason_and_no_customer(reason: Reas
 
 def test_an_answer_to_a_payment_card_never_shows_its_number() -> None:
     asked = read(customer_identifier="4111 1111 1111 1111")
-    record = events.answered(
+    record = answered(
         LookupFailed(asked, Reason.INVALID_IDENTIFIER, asked.refused or "", 0, 0, 0), NOW
     )
     assert record.value is not None
@@ -520,7 +524,7 @@ def test_an_answer_to_a_payment_card_never_shows_its_number() -> None:
 
 def test_an_attempt_is_written_as_the_contract_says() -> None:
     asked = read()
-    record = events.attempted(asked, an_attempt(), 4, NOW)
+    record = attempted(asked, an_attempt(), 4, NOW)
     assert record.topic == "customer-lookup-logged"
     assert record.key == b"+1234567890"
     value = value_of(record)
@@ -550,11 +554,11 @@ def test_an_audit_record_names_the_customer_that_the_response_tells_of() -> None
     attempt = Attempt(
         1, "http://crm/", NOW, NOW, 0, AttemptStatus.FAILED, 200, {"no": 1}, customer_id="C"
     )
-    assert value_of(events.attempted(read(), attempt, 0, NOW))["customer_id"] == "C"
+    assert value_of(attempted(read(), attempt, 0, NOW))["customer_id"] == "C"
 
 
 def test_cloudevents_ride_on_the_headers() -> None:
-    record = events.answered(found(read()), NOW)
+    record = answered(found(read()), NOW)
     assert dict(record.headers) == {
         "ce_specversion": b"1.0",
         "ce_id": value_of(record)["event_id"].encode(),
@@ -568,15 +572,15 @@ def test_cloudevents_ride_on_the_headers() -> None:
 def test_a_trace_is_handed_on_to_every_output() -> None:
     asked = read_raw(json.dumps(EVENT).encode(), headers=[("traceparent", TRACE.encode())])
     for record in (
-        events.answered(found(asked), NOW),
-        events.answered(failed(asked), NOW),
-        events.attempted(asked, an_attempt(), 0, NOW),
+        answered(found(asked), NOW),
+        answered(failed(asked), NOW),
+        attempted(asked, an_attempt(), 0, NOW),
     ):
         assert dict(record.headers)["traceparent"] == TRACE.encode()
 
 
 def test_an_own_identification_can_be_read_back() -> None:
-    record = events.identified("basket_1", "+1 234", NOW + 5, event_id="e-1")
+    record = identified("basket_1", "+1 234", NOW + 5, event_id="e-1")
     assert record.topic == "customer-identified"
     asked = read_raw(record.value)
     assert asked.basket_id == "basket_1"
@@ -586,7 +590,7 @@ def test_an_own_identification_can_be_read_back() -> None:
 
 
 def test_a_started_basket_is_written_as_the_contract_says() -> None:
-    record = events.basket_started("basket_1", 17, "t1", NOW)
+    record = basket_started("basket_1", 17, "t1", NOW)
     assert record.topic == "basket-started"
     assert record.key == b"basket_1"
     value = value_of(record)
@@ -605,11 +609,11 @@ def test_a_started_basket_is_written_as_the_contract_says() -> None:
 
 def test_a_rekeyed_identification_is_read_as_it_was() -> None:
     asked = read(event_id="e-1", deadline_ms=800)
-    record = events.rekeyed(asked, 5)
+    record = rekeyed(asked, 5)
     assert record.topic == topics.REKEYED
     assert record.key == b"+1234567890"
     assert record.partition == 5
-    assert asked == events.read_rekeyed(record.value)
+    assert asked == read_rekeyed(record.value)
 
 
 @pytest.mark.parametrize(
@@ -617,7 +621,7 @@ def test_a_rekeyed_identification_is_read_as_it_was() -> None:
 )
 def test_a_rekeyed_record_of_somebody_else_is_unreadable(value: bytes | None) -> None:
     with pytest.raises(UnreadableEvent):
-        events.read_rekeyed(value)
+        read_rekeyed(value)
 
 
 # -- dead letters
@@ -625,6 +629,7 @@ def test_a_rekeyed_record_of_somebody_else_is_unreadable(value: bytes | None) ->
 
 def dead(key: bytes | None, value: bytes | None) -> Record:
     return dead_letter(
+        "customer-identified.dlq",
         key,
         value,
         topic="customer-identified",
@@ -696,6 +701,7 @@ def test_the_times_of_the_tests_are_what_they_say() -> None:
 def test_a_dead_letter_too_long_for_its_topic_is_cut_and_says_so() -> None:
     value = b"x" * (MAX_DEAD_VALUE - 10) + b"4111111111111111" + b"x" * 100
     record = dead_letter(
+        "t.dlq",
         b"k" * 100_000,
         value,
         topic="t",
@@ -732,10 +738,10 @@ def test_a_dead_letter_too_long_for_its_topic_is_cut_and_says_so() -> None:
     ],
 )
 def test_a_rekeyed_record_with_a_wrong_field_is_unreadable(field: str, wrong: object) -> None:
-    record = events.rekeyed(read(), 0)
+    record = rekeyed(read(), 0)
     value = json.dumps({**value_of(record), field: wrong}).encode()
     with pytest.raises(UnreadableEvent):
-        events.read_rekeyed(value)
+        read_rekeyed(value)
 
 
 @pytest.mark.parametrize("depth", [253, 600, 1100])
@@ -777,7 +783,7 @@ def test_a_derived_id_is_a_uuid_of_version_5(name: str) -> None:
 
 def test_ids_are_the_same_on_a_python_without_its_own_sha1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "_sha1", None)
-    spec = importlib.util.find_spec("agents.customer_lookup.events")
+    spec = importlib.util.find_spec("posstream.events.ids")
     assert spec is not None
     assert spec.loader is not None
     again = importlib.util.module_from_spec(spec)

@@ -11,8 +11,10 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.customer_lookup import events, hits
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup import hits
+from agents.customer_lookup.configuration import LookupConfiguration
+from agents.customer_lookup.events.reading import read_identification
+from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.hits import FreshHits
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
@@ -21,10 +23,11 @@ from posstream.domain.identifier import Identifier, normalise
 from posstream.events.envelope import FIRST_WRITTEN
 from posstream.events.reading import MAX_EVENT_BYTES
 from posstream.kafka.record import Record
-from posstream.metrics import Metrics
 from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import HEADER, decode, home
 from tables.freshness import MAX_SKEW_MS, CacheEntry, Windows, never_refreshed_ms
+from tests.examples import most
+from tests.lookup_metrics import RegisteredMetrics
 
 NOW_MS = 1_769_846_400_000
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -73,7 +76,7 @@ class Cache:
 class Busy:
     """A directory with no room for a refresh: each one that was due is counted as skipped."""
 
-    def idle(self, _: PluginConfiguration) -> bool:
+    def idle(self, _: LookupConfiguration) -> bool:
         return False
 
 
@@ -81,8 +84,8 @@ class Busy:
 class Setting:
     """Where and when a list is answered."""
 
-    plan: PluginConfiguration = field(
-        default_factory=lambda: PluginConfiguration(api_endpoint="http://directory/")
+    plan: LookupConfiguration = field(
+        default_factory=lambda: LookupConfiguration(api_endpoint="http://directory/")
     )
     refresh_ahead: bool = True
     card_guard: bool = True
@@ -116,7 +119,7 @@ class NotedOutbox(Outbox):
         self._done.append(Record(topic, key, value, headers, partition))
 
 
-def lookup_in(setting: Setting, metrics: Metrics) -> CustomerLookup:
+def lookup_in(setting: Setting, metrics: RegisteredMetrics) -> CustomerLookup:
     busy: Any = Busy()
     nobody: Any = None
     return CustomerLookup(
@@ -135,7 +138,7 @@ def shortly(
     """What `FreshHits` makes of each record: its answer, or the offset of one that it left."""
     done: list[Record | int] = []
     left = FreshHits(
-        lookup_in(setting, Metrics()), partitions=setting.partitions, turns=turns
+        lookup_in(setting, RegisteredMetrics()), partitions=setting.partitions, turns=turns
     ).answer(
         fetched,
         partition=setting.partition,
@@ -150,10 +153,10 @@ def shortly(
 
 def at_length(setting: Setting, values: dict[bytes, bytes], record: Fetched) -> Record:
     """The answer by the long way, which must be there, and from the cache."""
-    metrics = Metrics()
+    metrics = RegisteredMetrics()
     lookup = lookup_in(setting, metrics)
     headers: Any = record.headers
-    asked = events.read_identification(
+    asked = read_identification(
         record.value,
         topic=CUSTOMER_IDENTIFIED,
         partition=setting.partition,
@@ -169,7 +172,7 @@ def at_length(setting: Setting, values: dict[bytes, bytes], record: Fetched) -> 
     assert not metrics.registry.get_sample_value(
         "posstream_refreshes_ahead_total", {"outcome": "skipped"}
     ), "it was due to be fetched anew"
-    made = events.answered(answer, setting.now_ms)
+    made = answered(answer, setting.now_ms)
     every = list(range(ANSWER_PARTITIONS))
     made.partition = DefaultPartitioner()(made.key, every, every)
     return made
@@ -356,7 +359,7 @@ SECONDS = st.one_of(
 SETTINGS = st.builds(
     Setting,
     plan=st.builds(
-        PluginConfiguration,
+        LookupConfiguration,
         api_endpoint=st.just("http://directory/"),
         cache_ttl_seconds=st.one_of(st.just(3600), SECONDS),
         stale_ttl_seconds=st.one_of(st.just(86_400), SECONDS),
@@ -467,7 +470,7 @@ def agrees(
     return done
 
 
-@settings(max_examples=600)
+@settings(max_examples=most(600))
 @given(situations())
 def test_each_event_is_answered_as_at_length_or_left_in_its_turn(situation: Any) -> None:
     *list_, place = situation
@@ -596,7 +599,7 @@ def test_without_a_time_of_its_own_an_event_has_the_brokers(timestamp: int) -> N
 def test_the_windows_are_exact_to_the_millisecond(
     fresh: float, stale: float, known: int, *, refresh_ahead: bool
 ) -> None:
-    plan = PluginConfiguration(
+    plan = LookupConfiguration(
         api_endpoint="http://directory/",
         cache_ttl_seconds=fresh,
         stale_ttl_seconds=stale,

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.metrics import Metrics
+from tests.lookup_metrics import RegisteredMetrics
 
 BOUNDS = [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20]
 SECONDS = st.one_of(st.sampled_from([0.0, *BOUNDS, 20.001, 1e9]), st.floats(0, 100))
 
 
-def counted(metrics: Metrics) -> dict[tuple[Any, ...], float]:
+def counted(metrics: RegisteredMetrics) -> dict[tuple[Any, ...], float]:
     """Every sample of the answers, but for when they began to be counted."""
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
@@ -26,7 +26,7 @@ def counted(metrics: Metrics) -> dict[tuple[Any, ...], float]:
 def test_so_many_at_once_are_so_many_observations(
     answers: list[tuple[str | None, float, int]],
 ) -> None:
-    at_once, singly = Metrics(), Metrics()
+    at_once, singly = RegisteredMetrics(), RegisteredMetrics()
     for source, seconds, count in answers:
         at_once.answered(source, "NONE", seconds, count)
         for _ in range(count):
@@ -36,7 +36,7 @@ def test_so_many_at_once_are_so_many_observations(
 
 
 def test_one_is_counted_unless_told_otherwise() -> None:
-    metrics = Metrics()
+    metrics = RegisteredMetrics()
     metrics.answered("API", "NOT_FOUND", 0.3)
     found = counted(metrics)
     key = ("posstream_answers_total", ("reason", "NOT_FOUND"), ("source", "API"))

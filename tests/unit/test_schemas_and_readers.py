@@ -9,20 +9,23 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from agents.customer_lookup import events, topics
-from agents.customer_lookup.event_schemas import EVENTS
+from agents.customer_lookup import topics
+from agents.customer_lookup.events.reading import read_customer_update, read_identification
 from agents.customer_lookup.read_model.rows import read_basket_started
 from posstream.configuration.record import read_record
 from posstream.domain.errors import InvalidConfiguration, UnreadableEvent
+from posstream.events.asyncapi import events_of
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
+from posstream.plugins.discovery import find_plugins
 
 NOW = 1_769_846_400_000
+EVENTS = events_of(find_plugins())
 SCHEMAS = {event.topic: Draft7Validator(event.schema) for event in EVENTS if event.schema}
 
 
 def reads_identification(value: bytes) -> bool:
     try:
-        events.read_identification(value, topic="t", partition=0, offset=0, timestamp_ms=NOW)
+        read_identification(value, topic="t", partition=0, offset=0, timestamp_ms=NOW)
     except UnreadableEvent:
         return False
     return True
@@ -30,7 +33,7 @@ def reads_identification(value: bytes) -> bool:
 
 def reads_update(value: bytes) -> bool:
     try:
-        events.read_customer_update(value, timestamp_ms=NOW)
+        read_customer_update(value, timestamp_ms=NOW)
     except UnreadableEvent:
         return False
     return True

@@ -1,5 +1,7 @@
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from agents.customer_lookup.directory.credentials import OAuthClient
+from agents.customer_lookup.settings import _READERS as LOOKUP_READERS
+from agents.customer_lookup.settings import SETTINGS, LookupSettings
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
 from posstream.settings import _READERS, _SECRETS, Settings, unknown_settings
@@ -18,6 +22,11 @@ KEY = "0123456789abcdef"
 
 def read(**environ: str) -> Settings:
     return Settings.from_environment({f"POSSTREAM_{name}": raw for name, raw in environ.items()})
+
+
+def own(**environ: str) -> LookupSettings:
+    """The settings of the customer lookup."""
+    return LookupSettings.of(read(**environ))
 
 
 def errors(**environ: str) -> list[str]:
@@ -57,7 +66,8 @@ def test_every_setting_is_read() -> None:
         topic_partitions=16,
         topic_replication=3,
         api_key=KEY,
-        explicit_api_endpoint="https://crm.example.com/",
+        plugin_values={"POSSTREAM_API_ENDPOINT": "https://crm.example.com/"},
+        projection="alone",
         payment_card_guard=False,
         session_timeout_seconds=60,
     )
@@ -73,6 +83,7 @@ def test_every_setting_is_read() -> None:
         API_KEY=KEY,
         API_ENDPOINT="https://crm.example.com/",
         PAYMENT_CARD_GUARD="Off",
+        PROJECTION="alone",
         SESSION_TIMEOUT_SECONDS="60",
     )
 
@@ -153,6 +164,8 @@ BAD = [
     ("API_EMPTY_MEANS_UNKNOWN", "maybe"),
     ("PAYMENT_CARD_GUARD", "maybe"),
     ("PAYMENT_CARD_GUARD", "false"),
+    ("PROJECTION", "hunter2"),
+    ("REFRESH_AHEAD", "maybe"),
     ("SESSION_TIMEOUT_SECONDS", "5"),
     ("SESSION_TIMEOUT_SECONDS", "301"),
     ("SESSION_TIMEOUT_SECONDS", "7.5"),
@@ -174,6 +187,15 @@ def test_a_bad_value_is_not_echoed(name: str, raw: str) -> None:
     line = errors(**{name: raw})[0]
     assert raw not in line
     assert "hunter2" not in line
+
+
+def test_errors_of_plugins_are_reported_with_those_of_the_platform() -> None:
+    found = errors(WEB_PORT="x", API_ENDPOINT="ftp://crm/", PLUGINS="carts,customer_lookup")
+    assert found == [
+        ("POSSTREAM_PLUGINS names carts, which is not found: choose from customer_lookup"),
+        "POSSTREAM_WEB_PORT must be a whole number from 1 to 65535",
+        errors(API_ENDPOINT="ftp://crm/")[0],
+    ]
 
 
 def test_all_errors_are_reported_together() -> None:
@@ -280,13 +302,13 @@ CRM = "https://crm.example.com/customers/"
     ],
 )
 def test_credentials_become_the_header_of_their_scheme(raw: str, expected: str) -> None:
-    credentials = read(API_AUTH=raw, API_ENDPOINT=CRM).credentials
+    credentials = own(API_AUTH=raw, API_ENDPOINT=CRM).credentials
     assert credentials is not None
     assert (credentials.authorization, credentials.endpoint) == (expected, CRM)
 
 
 def test_without_credentials_there_are_none() -> None:
-    assert read(API_ENDPOINT=CRM).credentials is None
+    assert own(API_ENDPOINT=CRM).credentials is None
 
 
 def test_credentials_need_an_endpoint_of_their_own() -> None:
@@ -312,11 +334,11 @@ def test_credentials_do_not_cross_a_network_in_clear_text(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]"])
 def test_credentials_may_stay_on_this_machine_in_clear_text(host: str) -> None:
-    assert read(API_AUTH="bearer x", API_ENDPOINT=f"http://{host}/").credentials is not None
+    assert own(API_AUTH="bearer x", API_ENDPOINT=f"http://{host}/").credentials is not None
 
 
 def test_a_mapping_is_read() -> None:
-    mapping = read(API_MAPPING="customer.id -> customer_id; phones.0.number -> phone;").api_mapping
+    mapping = own(API_MAPPING="customer.id -> customer_id; phones.0.number -> phone;").api_mapping
     assert mapping is not None
     assert mapping.paths == {
         "customer_id": ("customer", "id"),
@@ -325,15 +347,14 @@ def test_a_mapping_is_read() -> None:
 
 
 def test_settings_do_not_show_their_secrets() -> None:
-    shown = repr(
-        read(
-            API_KEY="hunter2hunter2hunter2",
-            API_KEYS="viewer:hunter2hunter2hunter3",
-            API_AUTH="bearer hunter2",
-            API_ENDPOINT=CRM,
-            DATABASE_URL="postgresql+asyncpg://u:hunter2@db/posstream",
-        )
+    settings = read(
+        API_KEY="hunter2hunter2hunter2",
+        API_KEYS="viewer:hunter2hunter2hunter3",
+        API_AUTH="bearer hunter2",
+        API_ENDPOINT=CRM,
+        DATABASE_URL="postgresql+asyncpg://u:hunter2@db/posstream",
     )
+    shown = f"{settings!r} {LookupSettings.of(settings)!r}"
     assert CRM in shown
     assert "hunter2" not in shown
 
@@ -390,8 +411,8 @@ def test_this_machine_finds_the_web_view_by_its_url(host: str, expected: str) ->
 
 def test_the_directory_is_the_worker_s_own_mock_unless_told() -> None:
     mock = "http://127.0.0.1:8000/api/mock-customer-lookup/"
-    assert mock == Settings().api_endpoint
-    assert read(API_ENDPOINT="https://crm/").api_endpoint == "https://crm/"
+    assert mock == LookupSettings.of(Settings()).api_endpoint
+    assert own(API_ENDPOINT="https://crm/").api_endpoint == "https://crm/"
 
 
 # -- secrets from files
@@ -421,9 +442,13 @@ def test_every_secret_can_come_from_a_file(tmp_path: Path, name: str, end: str) 
 
 
 def test_every_setting_that_is_not_shown_can_come_from_a_file() -> None:
-    hidden = {it.name for it in fields(Settings) if not it.repr} | {"named_keys"}
-    secrets = {name for name, (field, _) in _READERS.items() if field in hidden}
-    assert secrets == _SECRETS
+    def of(model: type, readers: Mapping[str, tuple[str, Any]]) -> set[str]:
+        hidden = {it.name for it in fields(model) if not it.repr} | {"named_keys"}
+        return {name for name, (field, _) in readers.items() if field in hidden}
+
+    assert of(Settings, _READERS) == _SECRETS
+    assert of(LookupSettings, LOOKUP_READERS) == SETTINGS.secrets
+    secrets = _SECRETS | SETTINGS.secrets
     assert unknown_settings({f"{name}_FILE": "x" for name in secrets}) == []
 
 
@@ -484,7 +509,7 @@ OAUTH = {
 
 
 def test_a_client_of_oauth_is_bound_to_the_endpoint_and_shows_no_secret() -> None:
-    settings = read(**OAUTH, API_OAUTH_SCOPE="customers.read")
+    settings = own(**OAUTH, API_OAUTH_SCOPE="customers.read")
     expected = OAuthClient(
         "https://login/token", "posstream", "hunter2", "customers.read", "https://crm/"
     )
@@ -532,12 +557,12 @@ def test_a_secret_that_comes_from_a_file_is_not_missing(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("hunter2")
     from_file = {"API_OAUTH_CLIENT_SECRET": "", "API_OAUTH_CLIENT_SECRET_FILE": str(file)}
-    assert read(**{**OAUTH, **from_file}).oauth_token_url == OAUTH["API_OAUTH_TOKEN_URL"]
+    assert own(**{**OAUTH, **from_file}).oauth_token_url == OAUTH["API_OAUTH_TOKEN_URL"]
 
 
 def test_a_proxy_and_its_password_are_kept_and_not_shown() -> None:
     proxy = "http://till:hunter2@proxy.example:3128"
-    settings = read(API_PROXY=proxy)
+    settings = own(API_PROXY=proxy)
     assert proxy == settings.api_proxy
     assert "hunter2" not in repr(settings)
 
@@ -551,9 +576,9 @@ def test_a_client_certificate_needs_an_endpoint_and_its_key(tmp_path: Path) -> N
     endpoint = {"API_ENDPOINT": "https://crm/"}
     expected = TlsFiles(certificate=cert, key=key)
     both = {"API_CLIENT_CERT_FILE": str(cert), "API_CLIENT_KEY_FILE": str(key)}
-    assert expected == read(**endpoint, **both).tls
-    assert read(**endpoint, API_CLIENT_CERT_FILE=str(whole)).tls == TlsFiles(certificate=whole)
-    assert read(**endpoint).tls is None
+    assert expected == own(**endpoint, **both).tls
+    assert own(**endpoint, API_CLIENT_CERT_FILE=str(whole)).tls == TlsFiles(certificate=whole)
+    assert own(**endpoint).tls is None
     (line,) = errors(**endpoint, API_CLIENT_CERT_FILE=str(cert))
     assert line.startswith("POSSTREAM_API_CLIENT_CERT_FILE must name a file with a certificate")
     (line,) = errors(API_CLIENT_CERT_FILE=str(whole))
@@ -614,4 +639,4 @@ def test_no_environment_breaks_the_reader(environ: dict[str, str]) -> None:
     else:
         assert settings.bootstrap_servers
         assert settings.database_url
-        assert settings.api_endpoint
+        assert LookupSettings.of(settings).api_endpoint

@@ -5,7 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agents.customer_lookup.ports import AnswerRow, BasketHistory, BasketRow, LookupLogRow
+from agents.customer_lookup.read_model.records import (
+    AnswerRow,
+    BasketHistory,
+    BasketRow,
+    LookupLogRow,
+)
 from agents.customer_lookup.timeline import Entry, Step, timeline
 
 T0 = datetime(2026, 1, 31, 8, tzinfo=UTC)

@@ -1,32 +1,28 @@
 """The page of the live configuration: its form, the diff before saving, and its history."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
 
-from agents.customer_lookup.configuration import json_schema
-from agents.customer_lookup.directory.trial import NotTried
-from agents.customer_lookup.pages.configuration_effects import breaker_rules
-from agents.customer_lookup.pages.trial_result import TrialResult, trial_result
-from posstream.configuration.editing import Changed, Note, RefusalCode, Refused
+from posstream.configuration.editing import Changed, LiveConfiguration, Note, RefusalCode, Refused
+from posstream.configuration.model import json_schema
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
+from posstream.domain.errors import InvalidConfiguration, PosstreamError
 from posstream.domain.roles import Caller, Role
-from posstream.domain.times import from_ms
-from posstream.resilience.breaker import Rules
 from web import audit
 from web.access import caller_of
-from web.console import configuration_form as form
-from web.console.configuration_form import Difference, Edit, Typed
-from web.console.configuration_history import editions, failed_ratio, find, numbers
-from web.console.numbers import percent
+from web.console.configuration_extra import ConfigurationExtra
+from web.console.configuration_form import Difference, Form, Typed
+from web.console.configuration_history import changes_of, editions, find, numbers
 from web.console.pages import Pages
 from web.form import read_form
 from web.graphql.context import GraphQLContext
 from web.json_answer import json_answer
-from web.reveals import Reveals
+
+logger = logging.getLogger(__name__)
 
 PATH: Final = "/configuration"
 #: Who an edit is by, in the history, where no key says it.
@@ -34,18 +30,11 @@ EDITOR: Final = "console"
 #: Versions that the history shows, and the most that it can.
 SHOWN: Final = 10
 MOST_SHOWN: Final = 500
-#: How far back answers count for a version: as long as topics keep them.
-ANSWERS_OF: Final = timedelta(days=7)
-#: Breaker by hand: what the form says -> method of the breaker and what to tell afterwards.
-_BREAKER: Final = {"open": "breaker-open", "close": "breaker-closed", "reset": "breaker-auto"}
 #: What was done, by the word in the query after a change.
 _DONE: Final = {
     "saved": "Saved. Every worker goes by it within 2 seconds.",
     "rolled-back": "Rolled back, as a new version. Every worker goes by it within 2 seconds.",
     "same": "Nothing changed: the newest version has these values already.",
-    "breaker-open": "This worker's breaker is held open: no call leaves this worker.",
-    "breaker-closed": "This worker's breaker is held closed: every call goes out.",
-    "breaker-auto": "This worker's breaker goes by its rules again.",
 }
 _STATUS: Final = {
     RefusalCode.CONFLICT: 409,
@@ -65,112 +54,126 @@ class Shown:
     changes: Sequence[Difference] | None = None
     #: The versions that others made while the form was open.
     meanwhile: Sequence[ConfigurationChange] = ()
-    trial: TrialResult | None = None
+    #: What the plugin's own part shows otherwise than `ConfigurationExtra.shown` says.
+    own: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
 
 
-class ConfigurationPage:
-    """`/configuration` and its forms; everything works without script."""
+def configuration_routes(
+    pages: Pages, context: GraphQLContext, extras: Mapping[str, ConfigurationExtra]
+) -> list[web.RouteDef]:
+    """The pages of all plugins' live configurations; that of the default plugin is `PATH` itself.
 
-    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
-        self._pages = pages
-        self._ports = ports
-        self._live = ports.configuration
+    Args:
+        pages: of the console.
+        context: what the pages read and change, as GraphQL does.
+        extras: by plugin, what it adds to its page.
+    """
+    configurations = context.configurations
+    paths = {
+        name: PATH if name == configurations.default else f"{PATH}/{name}"
+        for name in configurations
+    }
+    return [
+        route
+        for name, live in configurations.items()
+        for route in ConfigurationPage(
+            live, paths, extras.get(name) or ConfigurationExtra(pages)
+        ).routes()
+    ]
+
+
+class ConfigurationPage:
+    """The page of one plugin's live configuration and its forms; all works without script.
+
+    Args:
+        live: of the plugin.
+        paths: the pages of all plugins, by plugin.
+        extra: what the plugin adds.
+    """
+
+    def __init__(
+        self,
+        live: LiveConfiguration[Any],
+        paths: Mapping[str, str],
+        extra: ConfigurationExtra,
+    ) -> None:
+        self.live = live
+        self.path = paths[live.plugin]
+        self.form = Form(live.current, extra.effect)
+        self._paths = paths
+        self._extra = extra
+        self._pages = extra.pages
 
     def routes(self) -> list[web.RouteDef]:
         """The page, the schema, and what its forms post to."""
+        path = self.path
         return [
-            web.get(PATH, self._get),
-            web.get(f"{PATH}/schema.json", self._schema),
-            web.post(PATH, self._save),
-            web.post(f"{PATH}/preview", self._preview),
-            web.post(f"{PATH}/try", self._try),
-            web.post(f"{PATH}/breaker", self._breaker),
-            web.get(f"{PATH}/rollback", self._ask_rollback),
-            web.post(f"{PATH}/rollback", self._rollback),
+            web.get(path, self._get),
+            web.get(f"{path}/schema.json", self._schema),
+            web.post(path, self._save),
+            web.post(f"{path}/preview", self._preview),
+            web.get(f"{path}/rollback", self._ask_rollback),
+            web.post(f"{path}/rollback", self._rollback),
+            *self._extra.routes(self),
         ]
 
     async def _get(self, request: web.Request) -> web.Response:
-        return await self._page(request, Shown())
+        return await self.show(request, Shown())
 
     async def _schema(self, _: web.Request) -> web.Response:
         return json_answer(
-            json_schema(self._live.current.defaults), media_type="application/schema+json"
+            json_schema(self.live.current.defaults, self.live.plugin),
+            media_type="application/schema+json",
         )
 
     async def _preview(self, request: web.Request) -> web.Response:
         if not caller_of(request).may(Role.OPERATOR):
             return self._pages.forbidden(request, Role.OPERATOR)
-        typed = Typed.of_post(await read_form(request))
-        newest = await self._live.latest()
+        typed = self.form.of_post(await read_form(request))
+        newest = await self.live.latest()
         meanwhile = await self._since(typed.version, newest)
         if meanwhile:
-            typed = typed.rebased(newest)
-        edit = form.read_edit(typed)
+            typed = self.form.rebased(typed, newest)
+        edit = self.form.read_edit(typed)
+        errors, problem = edit.errors, ""
+        if not errors:
+            errors, problem = self._together(edit.on(newest))
         shown = Shown(
             typed=typed,
-            errors=edit.errors,
-            changes=None if edit.errors else self._differences(newest, edit),
+            errors=errors,
+            changes=None if errors or problem else self.form.differences(newest, edit.on(newest)),
             meanwhile=meanwhile,
+            problem=problem,
         )
-        return await self._page(request, shown, newest=newest)
+        return await self.show(request, shown, newest=newest)
 
     async def _save(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
-        typed = Typed.of_post(await read_form(request))
-        edit = form.read_edit(typed)
+        typed = self.form.of_post(await read_form(request))
+        edit = self.form.read_edit(typed)
         if not caller.may(Role.OPERATOR):
-            _log(caller, "updatePluginConfiguration", edit.config, "FORBIDDEN")
+            self._log(caller, "updatePluginConfiguration", {"config": edit.config}, "FORBIDDEN")
             return self._pages.forbidden(request, Role.OPERATOR)
         if edit.errors or edit.is_empty:
             shown = Shown(typed=typed, errors=edit.errors, changes=None if edit.errors else ())
-            return await self._page(request, shown, status=422)
+            return await self.show(request, shown, status=422)
         note = Note(by=_by(caller), description=typed.description, expected_version=typed.version)
-        outcome = await self._live.edit(edit.config, enabled=edit.enabled, note=note)
-        _log(caller, "updatePluginConfiguration", edit.config, _outcome(outcome))
+        outcome = await self.live.edit(edit.config, enabled=edit.enabled, note=note)
+        self._log(caller, "updatePluginConfiguration", {"config": edit.config}, _outcome(outcome))
         if isinstance(outcome, Changed):
-            raise web.HTTPSeeOther(f"{PATH}?done={'saved' if outcome.is_new else 'same'}")
-        newest = await self._live.latest()
-        errors, problem = _told(outcome)
+            raise web.HTTPSeeOther(f"{self.path}?done={'saved' if outcome.is_new else 'same'}")
+        newest = await self.live.latest()
+        errors, problem = self._told(outcome)
         meanwhile = await self._since(typed.version, newest)
-        typed = typed.rebased(newest)
-        changes = None if errors else self._differences(newest, form.read_edit(typed))
+        typed = self.form.rebased(typed, newest)
+        changes = None
+        if not errors:
+            changes = self.form.differences(newest, self.form.read_edit(typed).on(newest))
         shown = Shown(
             typed=typed, errors=errors, changes=changes, meanwhile=meanwhile, problem=problem
         )
-        return await self._page(request, shown, status=_STATUS[outcome.code], newest=newest)
-
-    async def _try(self, request: web.Request) -> web.Response:
-        caller = caller_of(request)
-        typed = Typed.of_post(await read_form(request))
-        endpoint = typed.texts["api_endpoint"] or self._live.current.defaults.api_endpoint
-        arguments = {"api_endpoint": endpoint, "identifier": typed.identifier}
-        if not caller.may(Role.OPERATOR):
-            audit.changed(caller, "tryDirectory", arguments, "FORBIDDEN")
-            return self._pages.forbidden(request, Role.OPERATOR)
-        if not self._ports.budget.allows(caller, "tryDirectory"):
-            audit.changed(caller, "tryDirectory", arguments, "refused, TOO_MANY_LOOKUPS")
-            return self._pages.too_many_lookups(request)
-        tried = await self._ports.directory_trial(typed.identifier, endpoint)
-        if isinstance(tried, NotTried):
-            audit.changed(caller, "tryDirectory", arguments, "refused")
-            return await self._page(request, Shown(typed=typed, errors=tried.errors))
-        audit.changed(caller, "tryDirectory", arguments, tried.outcome.attempt.status)
-        result = trial_result(tried, Reveals(caller, asked=False))
-        return await self._page(request, Shown(typed=typed, trial=result))
-
-    async def _breaker(self, request: web.Request) -> web.Response:
-        caller = caller_of(request)
-        action = (await read_form(request)).get("action")
-        if not isinstance(action, str) or action not in _BREAKER:
-            raise web.HTTPBadRequest
-        if not caller.may(Role.OPERATOR):
-            audit.changed(caller, "controlBreaker", {"action": action}, "FORBIDDEN")
-            return self._pages.forbidden(request, Role.OPERATOR)
-        _, breaker = self._ports.breaker()
-        getattr(breaker, action)()
-        audit.changed(caller, "controlBreaker", {"action": action}, "done")
-        raise web.HTTPSeeOther(f"{PATH}?done={_BREAKER[action]}")
+        return await self.show(request, shown, status=_STATUS[outcome.code], newest=newest)
 
     async def _ask_rollback(self, request: web.Request) -> web.Response:
         """The question before a rollback, with what it would change."""
@@ -183,16 +186,18 @@ class ConfigurationPage:
         post = await read_form(request)
         to, seen = (str(post.get(name, "")) for name in ("to", "expected_version"))
         if not caller.may(Role.OPERATOR):
-            _log(caller, "rollback", {"to": to}, "FORBIDDEN")
+            self._log(caller, "rollback", {"to": to}, "FORBIDDEN")
             return self._pages.forbidden(request, Role.OPERATOR)
         number, expected = _number(to), _number(seen)
         if number is None or expected is None:
             raise web.HTTPBadRequest
         note = Note(by=_by(caller), expected_version=expected)
-        outcome = await self._live.rollback(number, note=note)
-        audit.changed(caller, "rollback", {"to": number}, _outcome(outcome))
+        outcome = await self.live.rollback(number, note=note)
+        self._log(caller, "rollback", {"to": number}, _outcome(outcome))
         if isinstance(outcome, Changed):
-            raise web.HTTPSeeOther(f"{PATH}?done={'rolled-back' if outcome.is_new else 'same'}")
+            raise web.HTTPSeeOther(
+                f"{self.path}?done={'rolled-back' if outcome.is_new else 'same'}"
+            )
         return await self._rollback_page(
             request, to, problem=outcome.message, status=_STATUS[outcome.code]
         )
@@ -200,9 +205,9 @@ class ConfigurationPage:
     async def _rollback_page(
         self, request: web.Request, to: str, *, problem: str = "", status: int = 200
     ) -> web.Response:
-        newest = await self._live.latest()
+        newest = await self.live.latest()
         number = _number(to)
-        history = await self._live.history(MOST_SHOWN)
+        history = await self.live.history(MOST_SHOWN)
         target = None if number is None else find(history, number)
         if target is None:
             raise web.HTTPNotFound
@@ -212,11 +217,12 @@ class ConfigurationPage:
             status=status,
             newest=newest,
             target=target,
-            changes=form.differences(newest, target, self._live.current),
+            changes=self.form.differences(newest, target),
+            at=self.path,
             problem=problem,
         )
 
-    async def _page(
+    async def show(
         self,
         request: web.Request,
         shown: Shown,
@@ -225,52 +231,67 @@ class ConfigurationPage:
         newest: ConfigurationVersion | None = None,
     ) -> web.Response:
         """The page; three statements at most, whatever is shown."""
-        newest = newest or await self._live.latest()
-        current = self._live.current
+        newest = newest or await self.live.latest()
+        current = self.live.current
         many = min(max(_number(request.query.get("versions", "")) or SHOWN, 1), MOST_SHOWN)
-        history = await self._live.history(MOST_SHOWN)
-        since = from_ms(self._ports.clock.now_ms()) - ANSWERS_OF
-        answers = await self._ports.read_model.answers_by_version(
-            numbers(history[: many + 1]), since
-        )
-        endpoint, breaker = self._ports.breaker()
-        typed = shown.typed or Typed.of_version(newest)
+        history = await self.live.history(MOST_SHOWN)
+        typed = shown.typed or self.form.of_version(newest)
         errors = shown.errors or {}
-        return self._pages.render(
+        extra, own, outcomes = await self._own(numbers(history[: many + 1]))
+        return extra.pages.render(
             request,
             "configuration.html",
             status=status,
+            at=self.path,
+            plugins=[(path, plugin_title(name)) for name, path in self._paths.items()],
+            extra=extra,
+            own={**own, **shown.own},
             newest=newest,
             in_force=current.in_force.version,
-            fields=form.fields(typed, errors, newest, history, current),
+            fields=self.form.fields(typed, errors, newest, history),
             typed=typed,
             errors=errors,
             changes=shown.changes,
-            meanwhile=[(one.version, self._changed(one)) for one in shown.meanwhile],
-            trial=shown.trial,
+            meanwhile=[(one.version, changes_of(one, self.form)) for one in shown.meanwhile],
             problem=shown.problem,
-            done=_DONE.get(request.query.get("done", ""), ""),
-            editions=editions(history, many, answers, current),
+            done={**_DONE, **extra.done}.get(request.query.get("done", ""), ""),
+            editions=editions(history, many, outcomes, self.form),
             older=min(many * 5, MOST_SHOWN) if len(history) > many else 0,
-            endpoint=endpoint,
-            breaker=breaker,
-            rules=breaker_rules(Rules()),
-            percent=percent,
-            failed=failed_ratio,
         )
 
-    def _differences(self, newest: ConfigurationVersion, edit: Edit) -> list[Difference]:
-        config = {**newest.config, **edit.config}
-        edited = ConfigurationVersion(
-            newest.version + 1,
-            newest.enabled if edit.enabled is None else edit.enabled,
-            {key: value for key, value in config.items() if value is not None},
-        )
-        return form.differences(newest, edited, self._live.current)
+    async def _own(
+        self, versions: set[int]
+    ) -> tuple[ConfigurationExtra, Mapping[str, Any], Mapping[int, Any]]:
+        """What the plugin adds; nothing while it does not run, for an edit may be its cure."""
+        extra = self._extra
+        try:
+            return extra, await extra.shown(), await extra.outcomes(versions)
+        except PosstreamError as why:
+            logger.warning("the configuration page of %s lacks its own part: %s", self.path, why)
+            return ConfigurationExtra(self._pages), {}, {}
 
-    def _changed(self, change: ConfigurationChange) -> list[Difference]:
-        replaced = ConfigurationVersion(0, change.old_enabled, change.old_config)
-        return form.differences(replaced, change.version, self._live.current)
+    def _together(self, edited: ConfigurationVersion) -> tuple[dict[str, str], str]:
+        """What is wrong with the keys of a version together, as `_told`."""
+        try:
+            self.live.current.effective(edited)
+        except InvalidConfiguration as why:
+            errors = self.form.told(why.key, why.why)
+            return errors, "" if errors else str(why)
+        return {}, ""
+
+    def _told(self, refused: Refused) -> tuple[dict[str, str], str]:
+        """Messages at fields, and one for the whole form."""
+        if refused.code is RefusalCode.CONFLICT:
+            return {}, ""  # what others changed says it
+        if refused.code is RefusalCode.INVALID_CONFIGURATION:
+            key, _, why = refused.message.partition(": ")
+            errors = self.form.told(key, why)
+            return errors, "" if errors else refused.message
+        return {}, refused.message
+
+    def _log(self, caller: Caller, what: str, arguments: Mapping[str, Any], outcome: str) -> None:
+        named = {} if self.path == PATH else {"name": self.live.plugin}
+        audit.changed(caller, what, {**named, **arguments}, outcome)
 
     async def _since(
         self, seen: int, newest: ConfigurationVersion
@@ -278,7 +299,7 @@ class ConfigurationPage:
         """What others changed since a form was opened, newest first."""
         if newest.version <= seen:
             return ()
-        return [one for one in await self._live.history(SHOWN) if one.version.version > seen]
+        return [one for one in await self.live.history(SHOWN) if one.version.version > seen]
 
 
 def _number(text: str) -> int | None:
@@ -289,19 +310,10 @@ def _by(caller: Caller) -> str:
     return caller.name if caller.keyed else EDITOR
 
 
-def _log(caller: Caller, what: str, config: Mapping[str, Any], outcome: str) -> None:
-    audit.changed(caller, what, {"config": config}, outcome)
-
-
 def _outcome(outcome: Changed | Refused) -> str:
     return "done" if isinstance(outcome, Changed) else f"refused, {outcome.code}"
 
 
-def _told(refused: Refused) -> tuple[dict[str, str], str]:
-    """Messages at fields, and one for the whole form."""
-    if refused.code is RefusalCode.INVALID_CONFIGURATION:
-        key, _, why = refused.message.partition(": ")
-        return {key: why}, ""
-    if refused.code is RefusalCode.CONFLICT:
-        return {}, ""  # what others changed says it
-    return {}, refused.message
+def plugin_title(name: str) -> str:
+    """The name of a plugin as people read it."""
+    return name.replace("_", " ").capitalize()

@@ -1,34 +1,32 @@
-"""The form of the live configuration: what was typed, what that changes, and what is wrong.
+"""The form of a live configuration: what was typed, what that changes, and what is wrong.
 
-Pure. A field that is empty is at its default. What a field showed before is sent along, so that
-only what somebody touched is changed, whatever others changed meanwhile.
+Pure. It is made of the JSON Schema of the plugin's model. A field that is empty is at its default.
+What a field showed before is sent along, so that only what somebody touched is changed, whatever
+others changed meanwhile.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agents.customer_lookup.configuration import KEYS, TEXTS, PluginConfiguration, json_schema
-from agents.customer_lookup.pages.configuration_effects import effect, worded
-from posstream.configuration.current import CurrentConfiguration, merged
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.model import PluginConfiguration, keys_of, merged, values_of
+from posstream.configuration.schema import number, schema_of
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
+from web.console.numbers import span
 
-#: The switch of the plugin: a field like the others, though no key of the schema.
+#: The switch of the plugin: a field like the others, though no key of `config`.
 SWITCH: Final = "enabled"
-FIELDS: Final = (SWITCH, *KEYS)
-_SWITCH_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "Customer lookup",
-    "description": "Off: every scan is answered DISABLED, without a call.",
-    "type": "boolean",
-    "default": True,
-}
 _WAS: Final = "was."
 _YES: Final = "yes"
 _NO: Final = "no"
 _NUMBER: Final = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,9})?")
 _MAX_DIGITS: Final = 10
+#: Kinds that are typed as JSON.
+DOCUMENTS: Final = frozenset({"array", "object"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +37,17 @@ class Typed:
     was: Mapping[str, str]
     version: int
     description: str = ""
-    #: To try the endpoint with.
-    identifier: str = ""
+    #: Everything that was sent, for fields that the plugin adds.
+    sent: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of_version(cls, version: ConfigurationVersion) -> "Typed":
-        """An untouched form."""
-        texts = _texts(version)
-        return cls(texts, texts, version.version)
-
-    @classmethod
-    def of_post(cls, post: Mapping[str, Any]) -> "Typed":
-        """A form that was sent; what it lacks is empty."""
-
-        def text(name: str) -> str:
-            value = post.get(name, "")
-            return value.strip() if isinstance(value, str) else ""
-
-        version = text("expected_version")
-        return cls(
-            texts={name: text(name) for name in FIELDS},
-            was={name: text(_WAS + name) for name in FIELDS},
-            version=int(version)
-            if version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS
-            else 0,
-            description=text("description"),
-            identifier=text("identifier"),
-        )
+    def other(self, name: str) -> str:
+        """The text of a field that the plugin adds."""
+        return self.sent.get(name, "").strip()
 
     @property
     def touched(self) -> Sequence[str]:
         """The fields that do not hold what they showed first."""
-        return [name for name in FIELDS if self.texts[name] != self.was[name]]
-
-    def rebased(self, version: ConfigurationVersion) -> "Typed":
-        """The same edit on another version: what was not touched shows that one."""
-        was = _texts(version)
-        touched = {name: self.texts[name] for name in self.touched}
-        return Typed({**was, **touched}, was, version.version, self.description, self.identifier)
+        return [name for name, text in self.texts.items() if text != self.was[name]]
 
     @property
     def hidden(self) -> Sequence[tuple[str, str]]:
@@ -104,24 +75,14 @@ class Edit:
         """Whether it changes nothing."""
         return not self.config and self.enabled is None
 
-
-def read_edit(typed: Typed) -> Edit:
-    """The values of the fields that were touched; all wrong ones are told."""
-    edit = Edit()
-    enabled = None
-    for name in typed.touched:
-        value = _value(name, typed.texts[name])
-        if name == SWITCH:
-            # Only yes and no are offered; anything else is as good as on, its default.
-            enabled = value is not False
-            continue
-        try:
-            if value is not None:
-                merged({}, {name: value}, PluginConfiguration(api_endpoint=""))
-            edit.config[name] = value
-        except InvalidConfiguration as why:
-            edit.errors[name] = why.why
-    return Edit(edit.config, enabled, edit.errors)
+    def on(self, newest: ConfigurationVersion) -> ConfigurationVersion:
+        """The version that it would make of the newest one."""
+        config = {**newest.config, **self.config}
+        return ConfigurationVersion(
+            newest.version + 1,
+            newest.enabled if self.enabled is None else self.enabled,
+            {key: value for key, value in config.items() if value is not None},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,23 +96,6 @@ class Difference:
     effect: str
 
 
-def differences(
-    old: ConfigurationVersion, new: ConfigurationVersion, current: CurrentConfiguration
-) -> list[Difference]:
-    """What one version means otherwise than another, field by field."""
-    found = []
-    for name in FIELDS:
-        before, after = (effective(name, version, current) for version in (old, new))
-        if before != after:
-            title = schema_of(name, current)["title"]
-            found.append(
-                Difference(
-                    name, title, worded(name, before), worded(name, after), effect(name, after)
-                )
-            )
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field of the form as the page shows it."""
@@ -159,8 +103,10 @@ class Field:
     name: str
     title: str
     description: str
-    #: boolean, integer, number or string.
+    #: boolean, integer, number, string, array or object.
     kind: str
+    #: What a string is, such as `uri`; empty if the schema does not say.
+    format: str
     text: str
     was: str
     #: The default as it would be typed and in words, and the newest version's value in words.
@@ -174,51 +120,177 @@ class Field:
     bounds: str
 
 
-def fields(
-    typed: Typed,
-    errors: Mapping[str, str],
-    newest: ConfigurationVersion,
-    history: Sequence[ConfigurationChange],
-    current: CurrentConfiguration,
-) -> list[Field]:
-    """The fields in the order of the contract, the switch first."""
-    made = []
-    for name in FIELDS:
-        schema = schema_of(name, current)
-        lowest, highest = schema.get("minimum"), schema.get("maximum")
-        made.append(
-            Field(
-                name=name,
-                title=schema["title"],
-                description=schema["description"],
-                kind=schema["type"],
-                text=typed.texts[name],
-                was=typed.was[name],
-                default=_text(schema["default"]),
-                default_worded=worded(name, schema["default"]),
-                effective=worded(name, effective(name, newest, current)),
-                is_set=name in newest.config or (name == SWITCH and not newest.enabled),
-                error=errors.get(name, ""),
-                changed=_last_changed(name, history),
-                bounds="" if lowest is None else f"{_text(lowest)} to {_text(highest)}",
-            )
+class Form:
+    """The form of one plugin.
+
+    Args:
+        current: what is in force here, and this worker's defaults.
+        effect: what a value of a field does, in a sentence.
+    """
+
+    def __init__(
+        self, current: CurrentConfiguration[PluginConfiguration], effect: Callable[[str, Any], str]
+    ) -> None:
+        self._model = type(current.defaults)
+        self._defaults = {SWITCH: True, **values_of(current.defaults)}
+        self._current = current
+        self._effect = effect
+        #: The switch first, then the keys in the order of the model.
+        self.names = (SWITCH, *keys_of(self._model))
+        self._schema: Mapping[str, Mapping[str, Any]] = schema_of(self._model)["properties"]
+
+    def of_version(self, version: ConfigurationVersion) -> Typed:
+        """An untouched form."""
+        texts = self._texts(version)
+        return Typed(texts, texts, version.version)
+
+    def of_post(self, post: Mapping[str, str]) -> Typed:
+        """A form that was sent; what it lacks is empty."""
+
+        def text(name: str) -> str:
+            # A browser sends the lines of a text area with the ends that HTTP has.
+            return post.get(name, "").strip().replace("\r\n", "\n")
+
+        version = text("expected_version")
+        return Typed(
+            texts={name: text(name) for name in self.names},
+            was={name: text(_WAS + name) for name in self.names},
+            version=int(version)
+            if version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS
+            else 0,
+            description=text("description"),
+            sent=post,
         )
-    return made
+
+    def rebased(self, typed: Typed, version: ConfigurationVersion) -> Typed:
+        """The same edit on another version: what was not touched shows that one."""
+        was = self._texts(version)
+        touched = {name: typed.texts[name] for name in typed.touched}
+        return Typed({**was, **touched}, was, version.version, typed.description, typed.sent)
+
+    def read_edit(self, typed: Typed) -> Edit:
+        """The values of the fields that were touched; all wrong ones are told."""
+        edit = Edit()
+        enabled = None
+        for name in typed.touched:
+            try:
+                value = self._value(name, typed.texts[name])
+                if name == SWITCH:
+                    # Only yes and no are offered; anything else is as good as on, its default.
+                    enabled = value is not False
+                    continue
+                merged({}, {name: value}, self._model)
+                edit.config[name] = value
+            except InvalidConfiguration as why:
+                edit.errors.update(self.told(why.key, why.why))
+        return Edit(edit.config, enabled, edit.errors)
+
+    def told(self, key: str, why: str) -> dict[str, str]:
+        """A refusal as the message at its field; empty if it is about no field.
+
+        Args:
+            key: of the refusal, which may be a place in a value: `rules[2].limit`.
+            why: the sentence.
+        """
+        name = re.split(r"[.\[]", key, maxsplit=1)[0]
+        if name not in {*self.names, "description"}:
+            return {}
+        return {name: why if key == name else f"{key} {why}"}
+
+    def differences(self, old: ConfigurationVersion, new: ConfigurationVersion) -> list[Difference]:
+        """What one version means otherwise than another, field by field."""
+        found = []
+        for name in self.names:
+            before, after = (self._effective(name, version) for version in (old, new))
+            if before != after:
+                found.append(
+                    Difference(
+                        name,
+                        self._schema[name].get("title", name),
+                        worded(name, before),
+                        worded(name, after),
+                        self._effect(name, after),
+                    )
+                )
+        return found
+
+    def fields(
+        self,
+        typed: Typed,
+        errors: Mapping[str, str],
+        newest: ConfigurationVersion,
+        history: Sequence[ConfigurationChange],
+    ) -> list[Field]:
+        """The fields, the switch first."""
+        made = []
+        for name in self.names:
+            schema, default = self._schema[name], self._defaults[name]
+            lowest: Any = schema.get("minimum")
+            highest: Any = schema.get("maximum")
+            bounds = "" if None in (lowest, highest) else f"{number(lowest)} to {number(highest)}"
+            made.append(
+                Field(
+                    name=name,
+                    title=schema.get("title", name),
+                    description=schema.get("description", ""),
+                    kind=schema.get("type", "object"),
+                    format=schema.get("format", ""),
+                    text=typed.texts[name],
+                    was=typed.was[name],
+                    default=_text(default),
+                    default_worded=worded(name, default),
+                    effective=worded(name, self._effective(name, newest)),
+                    is_set=name in newest.config or (name == SWITCH and not newest.enabled),
+                    error=errors.get(name, ""),
+                    changed=_last_changed(name, history),
+                    bounds=bounds,
+                )
+            )
+        return made
+
+    def _effective(self, name: str, version: ConfigurationVersion) -> Any:
+        """The value of a field that a version means on this worker."""
+        if name == SWITCH:
+            return version.enabled
+        return version.config.get(name, self._defaults[name])
+
+    def _texts(self, version: ConfigurationVersion) -> dict[str, str]:
+        texts = {
+            name: _text(version.config[name]) if name in version.config else ""
+            for name in self.names
+        }
+        return texts | {SWITCH: _text(version.enabled)}
+
+    def _value(self, name: str, text: str) -> Any:
+        """What was typed as a value; what is none stays a text, for the check to refuse.
+
+        Raises:
+            InvalidConfiguration: for what must be JSON and is not.
+        """
+        kind = self._schema[name].get("type", "object")
+        if not text:
+            return None
+        if kind == "boolean":
+            return {_YES: True, _NO: False}.get(text, text)
+        if kind in {"integer", "number"} and _NUMBER.fullmatch(text):
+            return float(text) if "." in text else int(text)
+        if kind in DOCUMENTS:
+            try:
+                return json.loads(text)
+            except (ValueError, RecursionError):
+                raise InvalidConfiguration(name, "must be JSON") from None
+        return text
 
 
-def schema_of(name: str, current: CurrentConfiguration) -> Mapping[str, Any]:
-    """The JSON Schema of one field."""
-    if name == SWITCH:
-        return _SWITCH_SCHEMA
-    known: Mapping[str, Any] = json_schema(current.defaults)["properties"][name]
-    return known
-
-
-def effective(name: str, version: ConfigurationVersion, current: CurrentConfiguration) -> Any:
-    """The value of a field that a version means on this worker."""
-    if name == SWITCH:
-        return version.enabled
-    return version.config.get(name, getattr(current.defaults, name))
+def worded(key: str, value: Any) -> str:
+    """A value as people say it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return span(value) if key.endswith("_seconds") else str(value)
 
 
 def _last_changed(name: str, history: Sequence[ConfigurationChange]) -> ConfigurationVersion | None:
@@ -231,28 +303,12 @@ def _last_changed(name: str, history: Sequence[ConfigurationChange]) -> Configur
     return None
 
 
-def _texts(version: ConfigurationVersion) -> dict[str, str]:
-    texts = {name: _text(version.config[name]) if name in version.config else "" for name in KEYS}
-    return {SWITCH: _text(version.enabled), **texts}
-
-
 def _text(value: Any) -> str:
     """A value as it is typed; None is a default that is empty."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return _YES if value else _NO
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _value(name: str, text: str) -> Any:
-    """What was typed as a value; what is none stays a text, for the check to refuse."""
-    if not text:
-        return None
-    if name in {SWITCH, "fallback_to_cache_on_error"}:
-        return {_YES: True, _NO: False}.get(text, text)
-    if name not in TEXTS and _NUMBER.fullmatch(text):
-        return float(text) if "." in text else int(text)
-    return text
+    if isinstance(value, list | dict):
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    return number(value) if isinstance(value, float) else str(value)

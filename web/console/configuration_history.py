@@ -1,18 +1,15 @@
-"""The versions of the live configuration, with what tills got before and after each. Pure."""
+"""The versions of a live configuration, with what came of each and of the one before. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from agents.customer_lookup.lookup_split import LookupSplit, split
-from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.version import (
     UNEDITED,
     ConfigurationChange,
     ConfigurationVersion,
 )
-from web.console.configuration_form import Difference, differences
-
-Answers = Mapping[tuple[str | None, str | None], int]
+from web.console.configuration_form import Difference, Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,48 +18,45 @@ class Edition:
 
     version: ConfigurationVersion
     changes: Sequence[Difference]
-    #: Answers by the version before it, and by itself.
-    before: LookupSplit
-    after: LookupSplit
+    #: What came of the version before it, and of itself, as the plugin tells it.
+    before: Any
+    after: Any
 
 
 def numbers(history: Sequence[ConfigurationChange]) -> set[int]:
-    """The versions whose answers a history compares: its own, and the defaults."""
+    """The versions that a history compares: its own, and the defaults."""
     return {0, *(change.version.version for change in history)}
 
 
 def editions(
-    history: Sequence[ConfigurationChange],
-    shown: int,
-    answers: Mapping[int, Answers],
-    current: CurrentConfiguration,
+    history: Sequence[ConfigurationChange], shown: int, outcomes: Mapping[int, Any], form: Form
 ) -> list[Edition]:
     """The newest `shown` versions.
 
     Args:
         history: newest first; one more than is shown, for the oldest one's before.
         shown: how many.
-        answers: by version and (source, reason).
-        current: for what a version means on this worker.
+        outcomes: what came of each version.
+        form: for what a version means on this worker.
     """
     made = []
     for place, change in enumerate(history[:shown]):
         older = history[place + 1].version.version if place + 1 < len(history) else 0
-        replaced = ConfigurationVersion(older, change.old_enabled, change.old_config)
         made.append(
             Edition(
                 change.version,
-                differences(replaced, change.version, current),
-                before=split(answers.get(older, {})),
-                after=split(answers.get(change.version.version, {})),
+                changes_of(change, form),
+                before=outcomes.get(older),
+                after=outcomes.get(change.version.version),
             )
         )
     return made
 
 
-def failed_ratio(answers: LookupSplit) -> float | None:
-    """The share of answers without a customer who exists; None without answers."""
-    return answers.failed / answers.lookups if answers.lookups else None
+def changes_of(change: ConfigurationChange, form: Form) -> list[Difference]:
+    """What a version changed of what it replaced."""
+    replaced = ConfigurationVersion(0, change.old_enabled, change.old_config)
+    return form.differences(replaced, change.version)
 
 
 def find(history: Sequence[ConfigurationChange], number: int) -> ConfigurationVersion | None:

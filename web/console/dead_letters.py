@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from posstream.dead_letters.letter import Address, Letter, NotReplayed, Prospect, WholeLetter
-from posstream.dead_letters.reading import OWN_HEADERS
+from posstream.dead_letters.record import OWN_HEADERS
 from posstream.domain.errors import BrokerUnreachable
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
@@ -40,13 +40,15 @@ class DeadLetterPages:
 
     def routes(self) -> list[web.RouteDef]:
         """The list, a letter, and its replay."""
-        letter = _PATH + r"/{partition:\d{1,9}}/{offset:\d{1,18}}"
-        return [
-            web.get(_PATH, self.list),
-            web.get(letter, self.letter),
-            web.get(f"{letter}/replay", self.confirm),
-            web.post(f"{letter}/replay", self.replay),
-        ]
+        place = r"/{partition:\d{1,9}}/{offset:\d{1,18}}"
+        routes = [web.get(_PATH, self.list)]
+        for letter in (_PATH + place, _PATH + r"/{topic:[A-Za-z0-9._-]{1,249}}" + place):
+            routes += [
+                web.get(letter, self.letter),
+                web.get(f"{letter}/replay", self.confirm),
+                web.post(f"{letter}/replay", self.replay),
+            ]
+        return routes
 
     async def list(self, request: web.Request) -> web.Response:
         """The newest letters, newest first."""
@@ -182,7 +184,8 @@ def letter_path(address: Address) -> str:
 
 
 def _address(request: web.Request) -> Address:
-    return Address(int(request.match_info["partition"]), int(request.match_info["offset"]))
+    place = request.match_info
+    return Address(int(place["partition"]), int(place["offset"]), place.get("topic", ""))
 
 
 def _after(letters: Sequence[Letter], text: str) -> int:

@@ -1,10 +1,8 @@
-"""Numbers as the points and boxes of small drawings in SVG. Pure."""
+"""Numbers as the points of small drawings in SVG. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-
-from agents.customer_lookup.lookup_split import LookupSplit
 
 #: The size of the drawing, in its own units; the page stretches it.
 WIDTH: Final = 300.0
@@ -51,35 +49,3 @@ def sparkline(numbers: Sequence[float | None], *, most: int, top: float | None =
         return Sparkline("", "", highest)
     ground = f"{places[-1][0]:.1f},{HEIGHT:g} {places[0][0]:.1f},{HEIGHT:g}"
     return Sparkline(points, f"{points} {ground}", highest)
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One kind of answers in a bar that is 100 wide."""
-
-    kind: str
-    count: int
-    #: Of all answers; None without any.
-    share: float | None
-    start: float
-
-    @property
-    def label(self) -> str:
-        """As people read it."""
-        return "API" if self.kind == "api" else self.kind
-
-    @property
-    def width(self) -> float:
-        """In hundredths of the bar."""
-        return (self.share or 0) * 100
-
-
-def segments(answers: LookupSplit) -> list[Segment]:
-    """The bar of all kinds, the best ones first; all empty without any."""
-    drawn: list[Segment] = []
-    start, total = 0.0, answers.lookups
-    for kind in ("fresh", "api", "stale", "unknown", "failed"):
-        count = getattr(answers, kind)
-        drawn.append(Segment(kind, count, count / total if total else None, start))
-        start += drawn[-1].width
-    return drawn

@@ -5,6 +5,9 @@ from typing import Final
 _NONE: Final = "-"
 _LEAST: Final = 0.1
 _TEN: Final = 10
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
 
 
 def whole(number: float | None) -> str:
@@ -35,3 +38,12 @@ def duration_ms(milliseconds: float | None) -> str:
     if milliseconds is None:
         return _NONE
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"  # noqa: PLR2004
+
+
+def span(seconds: float) -> str:
+    """A length of time: `0.05 s`, `90 s`, `5 min`, `1 h`, `1 day`."""
+    for unit, name in ((_DAY, "day"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= unit and seconds % unit == 0:
+            number = int(seconds // unit)
+            return f"{number} {name}" + ("s" if name == "day" and number > 1 else "")
+    return f"{seconds:g} s"

@@ -1,6 +1,8 @@
 """How every page of the console is made: its template, its policy, and who looks at it."""
 
 import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,11 +11,13 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 from markupsafe import Markup
 
 from posstream.domain.payment_card import mask_payment_cards
-from posstream.domain.roles import Role
+from posstream.domain.roles import Caller, Role
 from posstream.domain.times import iso_utc
+from posstream.plugins.status import PluginUnavailable
 from web.access import FORM_TOKEN, caller_of, form_token_of
 from web.console import numbers
 from web.console.assets import Assets
+from web.console.compiled import compiled_templates
 from web.guessing import TOO_MANY_LOOKUPS
 from web.reveals import Reveals
 
@@ -23,33 +27,43 @@ _POLICY: Final = (
     "img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-#: The pages in the order of the navigation: path, title, and the role that may open it.
-NAVIGATION: Final = (
-    ("/", "Overview", Role.VIEWER),
-    ("/lookups", "Lookups", Role.VIEWER),
-    ("/customers", "Customers", Role.VIEWER),
-    ("/configuration", "Configuration", Role.VIEWER),
-    ("/dead-letters", "Dead letters", Role.VIEWER),
-    ("/try", "Try it", Role.SUPPORT),
-    ("/drill", "Outage drill", Role.OPERATOR),
-)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """What is around the contents of every page."""
+
+    #: Path and title of the pages that a caller may open.
+    navigation: Callable[[Caller], Sequence[tuple[str, str]]]
+    #: What plugins tell above every page.
+    banners: Callable[[Caller], Sequence[str]]
+    assets: Assets
+    card_guard: bool
 
 
 class Pages:
-    """The templates of the console."""
+    """The templates of the console, and those of one plugin."""
 
-    def __init__(self, assets: Assets, *, card_guard: bool = True) -> None:
+    def __init__(self, shell: Shell, templates: str | None = None) -> None:
+        """Make one.
+
+        Args:
+            shell: around every page.
+            templates: the package whose folder `templates` has the plugin's. A template of the
+                plugin goes before one of the console's with the same name, on its own pages.
+        """
+        packages = ["web.console"] if templates is None else [templates, "web.console"]
+        self._shell = shell
         self._templates = Environment(
-            loader=ChoiceLoader(
-                [PackageLoader("web.console"), PackageLoader("agents.customer_lookup.pages")]
-            ),
+            loader=ChoiceLoader([PackageLoader(package) for package in packages]),
             autoescape=select_autoescape(),
             undefined=StrictUndefined,
+            bytecode_cache=compiled_templates(templates, card_guard=shell.card_guard),
             trim_blocks=True,
             lstrip_blocks=True,
-            finalize=_without_cards if card_guard else None,
+            finalize=_without_cards if shell.card_guard else None,
         )
-        self._templates.globals["asset"] = assets.url
+        self._templates.globals["asset"] = shell.assets.url
         self._templates.filters |= {
             "duration_ms": numbers.duration_ms,
             "percent": numbers.percent,
@@ -59,7 +73,7 @@ class Pages:
         self._templates.filters |= {"time": _time, "moment": iso_utc}
 
     def share(self, **values: Any) -> None:
-        """Give something to the templates of all pages."""
+        """Give something to all of these templates."""
         self._templates.globals |= values
 
     def render(
@@ -88,7 +102,8 @@ class Pages:
             nonce=nonce,
             path=request.path,
             query=request.query,
-            navigation=[(path, title) for path, title, role in NAVIGATION if caller.may(role)],
+            navigation=self._shell.navigation(caller),
+            banners=self._shell.banners(caller),
             caller=caller,
             may=lambda role: caller.may(Role[role]),
             form_token=form_token_of(request),
@@ -123,6 +138,16 @@ class Pages:
         """The page that says what is not there, and where to go: `back` is a path and its name."""
         return self.render(request, "missing.html", status=status, title=title, why=why, back=back)
 
+    def unavailable(self, request: web.Request, why: PluginUnavailable) -> web.Response:
+        """The page of a plugin that does not run: 503, and why."""
+        return self.missing(
+            request,
+            "This page does not answer now",
+            f"{sentence(str(why))} All other plugins go on.",
+            ("/", "Overview"),
+            503,
+        )
+
     def too_many_lookups(self, request: web.Request) -> web.Response:
         """The page for a key that has tried too many identifiers: 429."""
         answer = self.missing(
@@ -134,6 +159,11 @@ class Pages:
         )
         answer.headers[hdrs.RETRY_AFTER] = "60"
         return answer
+
+
+def sentence(text: str) -> str:
+    """A text with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _without_cards(value: Any) -> Any:

@@ -1,10 +1,17 @@
 """How a plugin declares its pages of the console."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from posstream.domain.roles import Role
+from aiohttp import web
+
+from posstream.domain.roles import Caller, Role
+from posstream.metrics import PluginMetrics
+from posstream.settings import Settings
+from web.console.configuration_extra import ConfigurationExtra
+from web.console.live import LivePages
+from web.console.pages import Pages
+from web.graphql.context import GraphQLContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,18 +22,55 @@ class NavigationEntry:
     title: str
     #: Who may open it.
     role: Role
-    #: Its place: entries are sorted by it.
+    #: Its place: entries are sorted by it. The platform's own are 0, 300 and 400.
     order: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleKit:
+    """What the web view hands to a plugin's part."""
+
+    #: Renders the plugin's templates in the shell of the console.
+    pages: Pages
+    #: The platform's ports, and those of the plugin itself: `context.ports(NAME)`. They come and go
+    #: with the plugin, so they are asked for at each request.
+    context: GraphQLContext
+    settings: Settings
+    #: Its own, by their declared name.
+    metrics: PluginMetrics
+    live: LivePages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A part of the overview that is kept up to date while the page is open."""
+
+    #: Of its element; no other panel has it.
+    name: str
+    #: For people who do not see it.
+    label: str
+    #: Makes its HTML. It is the same for every caller, so it may show no identifier.
+    render: Callable[[], Awaitable[str]]
+    #: Whether it may be wider than a small screen.
+    scrolls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsolePart:
     """What a plugin adds to the console."""
 
-    #: The package whose folder `templates` has its templates.
-    templates: str
+    #: Makes the routes of its pages. They need a key, and answer 503 unless the plugin runs.
+    routes: Callable[[ConsoleKit], Sequence[web.RouteDef]]
+    #: The package whose folder `templates` has its templates; None = it has none.
+    templates: str | None = None
     navigation: tuple[NavigationEntry, ...] = ()
-    #: Makes the routes of its pages.
-    routes: Callable[..., Sequence[Any]]
-    #: Route patterns that need no key.
-    public: frozenset[str] = frozenset()
+    #: Makes routes that need no key, and answer whether the plugin runs or not.
+    public_routes: Callable[[ConsoleKit], Sequence[web.RouteDef]] | None = None
+    #: Makes its panels of the overview.
+    panels: Callable[[ConsoleKit], Sequence[Panel]] | None = None
+    #: Makes what gives the HTML above every page, for one caller; empty = nothing to tell now.
+    banner: Callable[[ConsoleKit], Callable[[Caller], str]] | None = None
+    #: Makes what it adds to the page of its live configuration.
+    configuration: Callable[[ConsoleKit], ConfigurationExtra] | None = None
+    #: Paths that are not for browsers, with what is there: `GET /` lists them for programs.
+    paths: tuple[tuple[str, str], ...] = ()

@@ -1,51 +1,196 @@
-"""All pages of the console."""
+"""Folds the console: the platform's own pages and those of the plugins."""
 
-from aiohttp import web
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
-from agents.customer_lookup.pages.basket import Basket
-from agents.customer_lookup.pages.customer import CustomerPage
-from agents.customer_lookup.pages.customers import Customers
-from agents.customer_lookup.pages.drill import DrillPage, described
-from agents.customer_lookup.pages.live import LivePages
-from agents.customer_lookup.pages.lookups import Lookups
-from agents.customer_lookup.pages.overview import Overview
-from agents.customer_lookup.pages.sampler import Sampler
-from agents.customer_lookup.pages.try_it import TryIt
+from aiohttp import hdrs, web
+
+from posstream.domain.errors import StartRefused
+from posstream.domain.roles import Caller, Role
 from posstream.metrics import Metrics
+from posstream.plugin import Plugin
+from posstream.plugins.status import PluginUnavailable
+from posstream.settings import Settings
+from web.claims import Claims
 from web.console.assets import Assets
-from web.console.configuration import ConfigurationPage
+from web.console.configuration import configuration_routes
+from web.console.configuration_extra import ConfigurationExtra
 from web.console.dead_letters import DeadLetterPages
-from web.console.links import Links
-from web.console.pages import Pages
+from web.console.live import LivePages
+from web.console.overview import Overview
+from web.console.pages import Pages, Shell
+from web.console.part import ConsoleKit, ConsolePart, NavigationEntry, Panel
 from web.graphql.context import GraphQLContext
-from web.graphql.streams import OpenStreams
+from web.headers import wants_html
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+logger = logging.getLogger(__name__)
+
+_NAVIGATION: Final = (
+    NavigationEntry(path="/", title="Overview", role=Role.VIEWER, order=0),
+    NavigationEntry(path="/configuration", title="Configuration", role=Role.VIEWER, order=300),
+    NavigationEntry(path="/dead-letters", title="Dead letters", role=Role.VIEWER, order=400),
+)
 
 
-def console_routes(
-    ports: GraphQLContext, metrics: Metrics, streams: OpenStreams, sampler: Sampler
-) -> list[web.RouteDef]:
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The pages of a worker."""
+
+    routes: Sequence[web.RouteDef]
+    #: Those that need no key.
+    public_routes: Sequence[web.RouteDef]
+    #: Plugins whose pages cannot be made, each with the reason.
+    failures: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Folded:
+    """What plugins bring, as it is gathered."""
+
+    routes: list[web.RouteDef] = field(default_factory=list)
+    public_routes: list[web.RouteDef] = field(default_factory=list)
+    navigation: list[NavigationEntry] = field(default_factory=lambda: [*_NAVIGATION])
+    panels: dict[str, Sequence[Panel]] = field(default_factory=dict)
+    banners: dict[str, Callable[[Caller], str]] = field(default_factory=dict)
+    paths: list[tuple[str, str]] = field(default_factory=list)
+    extras: dict[str, ConfigurationExtra] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    claims: Claims = field(default_factory=Claims)
+
+
+def make_console(  # noqa: PLR0913 - the wiring names everything it gives
+    plugins: Sequence[Plugin],
+    parts: Mapping[str, ConsolePart],
+    *,
+    context: GraphQLContext,
+    settings: Settings,
+    metrics: Metrics,
+    live: LivePages,
+) -> Console:
     """The pages, their style and their script.
 
     Args:
-        ports: what the pages read and change, as GraphQL does.
+        plugins: all that were found.
+        parts: what they add, by the name of the plugin.
+        context: what the pages read and change, as GraphQL does.
+        settings: of the worker.
         metrics: what this worker counts.
-        streams: what is ended when the worker stops.
-        sampler: what this worker counted lately.
+        live: keeps pages up to date.
+
+    Raises:
+        StartRefused: if two plugins claim one path; both are named.
     """
+    folded = _Folded()
     assets = Assets()
-    pages = Pages(assets, card_guard=ports.card_guard)
-    links = Links(ports.references)
-    pages.share(basket_path=links.basket, customer_path=links.customer)
-    pages.share(running_drill=lambda: ports.drills.running, described=described)
-    return [
-        *assets.routes(),
-        *Overview(pages, ports, metrics, sampler, LivePages(streams)).routes(),
-        *Lookups(pages, ports).routes(),
-        *Basket(pages, ports).routes(),
-        *TryIt(pages, ports).routes(),
-        *Customers(pages, ports).routes(),
-        *CustomerPage(pages, ports).routes(),
-        *DeadLetterPages(pages, ports).routes(),
-        *ConfigurationPage(pages, ports).routes(),
-        *DrillPage(pages, ports).routes(),
+    shell = Shell(
+        navigation=lambda caller: [
+            (it.path, it.title) for it in folded.navigation if caller.may(it.role)
+        ],
+        banners=lambda caller: _banners(folded.banners, caller),
+        assets=assets,
+        card_guard=context.card_guard,
+    )
+    pages = Pages(shell)
+    by_name = {plugin.name: plugin for plugin in plugins}
+    for name, part in parts.items():
+        kit = ConsoleKit(
+            pages=Pages(shell, part.templates),
+            context=context,
+            settings=settings,
+            metrics=metrics.of(by_name[name]),
+            live=live,
+        )
+        try:
+            _add(folded, name, part, kit)
+        except StartRefused:
+            raise
+        except Exception as why:
+            logger.exception("the pages of %s cannot be made", name)
+            folded.failures[name] = f"its pages cannot be made ({type(why).__name__}: {why})"
+    own = [
+        *DeadLetterPages(pages, context).routes(),
+        *configuration_routes(pages, context, folded.extras),
     ]
+    folded.claims.take("posstream", map(_named, own))
+    folded.navigation.sort(key=lambda entry: entry.order)
+    overview = Overview(
+        pages,
+        context,
+        live,
+        panels=folded.panels,
+        paths=folded.paths,
+        descriptions={plugin.name: plugin.description for plugin in plugins},
+    )
+    return Console(
+        [
+            *assets.routes(),
+            *overview.routes(),
+            *(_answering(route, pages, lambda: None) for route in own),
+            *folded.routes,
+        ],
+        folded.public_routes,
+        folded.failures,
+    )
+
+
+def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None:
+    """Take a part whole, or raise and take none of it."""
+    routes = part.routes(kit)
+    public_routes = part.public_routes(kit) if part.public_routes else ()
+    panels = part.panels(kit) if part.panels else ()
+    banner = part.banner(kit) if part.banner else None
+    extra = part.configuration(kit) if part.configuration else None
+    folded.claims.take(name, map(_named, [*routes, *public_routes]))
+    folded.claims.take(name, (f"the panel {panel.name} of the overview" for panel in panels))
+
+    def check() -> None:
+        kit.context.ports(name)
+
+    folded.routes += [_answering(route, kit.pages, check) for route in routes]
+    folded.public_routes += public_routes
+    folded.navigation += part.navigation
+    folded.panels[name] = panels
+    folded.paths += part.paths
+    if extra is not None:
+        folded.extras[name] = extra
+    if banner is not None:
+        folded.banners[name] = banner
+
+
+def _named(route: web.RouteDef) -> str:
+    return f"the page {route.method} {route.path}"
+
+
+def _banners(banners: Mapping[str, Callable[[Caller], str]], caller: Caller) -> list[str]:
+    told = []
+    for name, banner in banners.items():
+        try:
+            told.append(banner(caller))
+        except PluginUnavailable:
+            continue
+        except Exception:  # it stands on the pages of all others
+            logger.exception("the banner of %s cannot be made", name)
+    return told
+
+
+def _answering(route: web.RouteDef, pages: Pages, check: Callable[[], None]) -> web.RouteDef:
+    """A route that says on a page of the console why its plugin does not answer."""
+    handler: Handler = route.handler
+
+    @functools.wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            check()
+            return await handler(request)
+        except PluginUnavailable as why:
+            if not wants_html(request.headers.get(hdrs.ACCEPT)):
+                raise  # answered as JSON
+            return pages.unavailable(request, why)
+
+    return web.RouteDef(route.method, route.path, answer, route.kwargs)

@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.configuration import KEYS, PLUGIN
-from agents.customer_lookup.graphql.types import MutationError
-from posstream.configuration.current import CurrentConfiguration
-from posstream.configuration.editing import Changed, Note
+from posstream.configuration.editing import Changed, LiveConfiguration, Note
+from posstream.configuration.model import values_of
 from posstream.domain.times import iso_utc
 from web.graphql.context import GraphQLContext, Refused, refusal
 from web.graphql.json_string import JSONString
+from web.graphql.types import MutationError
 
 #: Who an edit is by, in the history, where no key says it.
 EDITOR: Final = "graphql"
@@ -33,14 +32,14 @@ class Shown:
     updated_by: str | None
 
     @classmethod
-    def of(cls, current: CurrentConfiguration) -> "Shown":
+    def of(cls, live: LiveConfiguration[Any]) -> "Shown":
         """What is in force on this worker."""
-        value, version = current.value, current.in_force
+        value, version = live.current.value, live.current.in_force
         return cls(
-            name=PLUGIN,
+            name=live.plugin,
             enabled=value.enabled,
             version=value.version,
-            config={key: getattr(value, key) for key in KEYS},
+            config=values_of(value),
             overrides=dict(version.config),
             description=version.description,
             updated_at=version.updated_at,
@@ -112,13 +111,14 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
     ) -> Edited:
         """Write the next version; it is in force here when the answer leaves."""
         context: GraphQLContext = info.context
-        if name != PLUGIN:
-            error = Refused("UNKNOWN_PLUGIN", _unknown())
+        live = context.configurations.get(name)
+        if live is None:
+            error = Refused("UNKNOWN_PLUGIN", _unknown(context))
             return Edited(success=False, error=error)
         by = context.caller.name if context.caller.keyed else EDITOR
         note = Note(by=by, description=description or "", expected_version=expected_version)
-        outcome = await context.configuration.edit(config, enabled=enabled, note=note)
-        shown = Shown.of(context.configuration.current)
+        outcome = await live.edit(config, enabled=enabled, note=note)
+        shown = Shown.of(live)
         if isinstance(outcome, Changed):
             version = outcome.version.version
             return Edited(success=True, version=version, plugin_configuration=shown)
@@ -128,21 +128,31 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
         )
 
 
-class ConfigurationQuery(graphene.ObjectType):  # graphene is untyped
-    """The configuration, read."""
+def configuration_query(default: str) -> type[graphene.ObjectType]:
+    """The configuration, read: a mixin of `Query`.
 
-    plugin_configuration = graphene.Field(
-        graphene.NonNull(PluginConfiguration), name=graphene.String(default_value=PLUGIN)
-    )
+    Args:
+        default: the plugin that is meant where none is named.
+    """
 
-    @staticmethod
-    def resolve_plugin_configuration(_root: None, info: Any, name: str | None = PLUGIN) -> Shown:
-        """What is in force on this worker; an explicit null is the default."""
-        context: GraphQLContext = info.context
-        if name not in (None, PLUGIN):
-            raise refusal("UNKNOWN_PLUGIN", _unknown())
-        return Shown.of(context.configuration.current)
+    class ConfigurationQuery(graphene.ObjectType):  # graphene is untyped
+        plugin_configuration = graphene.Field(
+            graphene.NonNull(PluginConfiguration), name=graphene.String(default_value=default)
+        )
+
+        @staticmethod
+        def resolve_plugin_configuration(_root: None, info: Any, name: str | None = None) -> Shown:
+            """What is in force on this worker; an explicit null is the default."""
+            context: GraphQLContext = info.context
+            live = context.configurations.get(default if name is None else name)
+            if live is None:
+                raise refusal("UNKNOWN_PLUGIN", _unknown(context))
+            return Shown.of(live)
+
+    return ConfigurationQuery
 
 
-def _unknown() -> str:
-    return f"there is no such plugin; there is {PLUGIN}"
+def _unknown(context: GraphQLContext) -> str:
+    names = sorted(context.configurations)
+    are = "is" if len(names) == 1 else "are"
+    return f"there is no such plugin; there {are} {', '.join(names) or 'none'}"

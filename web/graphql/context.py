@@ -1,19 +1,14 @@
 """What every resolver may use, and the refusals that it may raise."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from graphql import GraphQLError
 
-from agents.customer_lookup.answer_feed import AnswerFeed
-from agents.customer_lookup.directory.trial import DirectoryTrial
-from agents.customer_lookup.drills.outage_drill import OutageDrills
-from agents.customer_lookup.graphql.loaders import Loaders
-from agents.customer_lookup.ports import ReadModel
-from posstream.configuration.editing import LiveConfiguration
-from posstream.dead_letters.ports import DeadLetterBox
+from posstream.configuration.configurations import Configurations
+from posstream.dead_letters.box import DeadLetterBox
 from posstream.domain.identifier import (
     Identifier,
     IdentifierKind,
@@ -24,8 +19,7 @@ from posstream.domain.masking import is_personal
 from posstream.domain.printable import is_id, is_storable
 from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting.forgetting import CustomerForgetting
-from posstream.kafka.record import EventPublisher
-from posstream.resilience.breaker import Breaker
+from posstream.plugins.status import PluginState, PluginStatus, PluginUnavailable
 from posstream.resilience.clock import Clock
 from web.guessing import TOO_MANY_LOOKUPS, LookupBudget, TriedIdentifiers
 from web.references import References
@@ -35,25 +29,24 @@ from web.reveals import Reveals
 MAX_TEXT: Final = 256
 
 
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLContext:
-    """The ports behind the schema: `info.context` of every resolver."""
+    """The ports behind the schema and the console: `info.context` of every resolver."""
 
-    read_model: ReadModel
-    publisher: EventPublisher
     clock: Clock
     #: Refuse payment-card numbers.
     card_guard: bool
-    #: Partitions of the topic of cache commands.
+    #: Partitions of a topic of events.
     partitions: int
-    configuration: LiveConfiguration
-    answers: AnswerFeed
-    #: The endpoint in force, and this worker's breaker for it.
-    breaker: Callable[[], tuple[str, Breaker]]
+    #: Every plugin on this worker by its name, as it is now.
+    plugins: Callable[[], Mapping[str, PluginStatus]]
+    #: The live configuration of every plugin that has one.
+    configurations: Configurations
     forgetting: CustomerForgetting
     dead_letters: DeadLetterBox
-    drills: OutageDrills
-    directory_trial: DirectoryTrial
     #: How many identifiers each key may try.
     budget: LookupBudget
     #: How ids stand in URLs and in GraphQL.
@@ -64,13 +57,37 @@ class GraphQLContext:
     reveals: Reveals = dataclasses.field(init=False)
     #: The identifiers that one request tries.
     tried: TriedIdentifiers = dataclasses.field(init=False)
-    #: What was read for one request, and for no other.
-    loaders: Loaders = dataclasses.field(init=False)
+    _of_request: dict[Any, Any] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reveals", Reveals(self.caller, asked=True))
         object.__setattr__(self, "tried", TriedIdentifiers(self.caller, self.budget))
-        object.__setattr__(self, "loaders", Loaders(self.read_model))
+        object.__setattr__(self, "_of_request", {})
+
+    def ports(self, plugin: str) -> Any:
+        """The ports that a plugin built for its own GraphQL and pages.
+
+        Raises:
+            PluginUnavailable: if the plugin does not run on this worker.
+        """
+        status = self.plugins().get(plugin) or PluginStatus(name=plugin, state=PluginState.STARTING)
+        if status.built is None:
+            raise PluginUnavailable(status)
+        return status.built.ports
+
+    def once(self, make: "Callable[[GraphQLContext], Made]") -> Made:
+        """What `make` gives for one request, such as loaders: made at the first use."""
+        if make not in self._of_request:
+            self._of_request[make] = make(self)
+        made: Made = self._of_request[make]
+        return made
+
+    @property
+    def country_code(self) -> str | None:
+        """`default_country_code` in force, of the plugin whose live configuration has this key."""
+        values = (live.current.value for live in self.configurations.values())
+        codes = (getattr(value, "default_country_code", None) for value in values)
+        return next((code for code in codes if code is not None), None)
 
     def asked_by(self, caller: Caller) -> "GraphQLContext":
         """The same ports for whoever asks: `context.asked_by(caller_of(request))`."""
@@ -84,11 +101,11 @@ class GraphQLContext:
             scanned,
             card_guard=self.card_guard,
             kind=kind,
-            country_code=self.configuration.current.value.default_country_code,
+            country_code=self.country_code,
         )
 
     def for_request(self) -> "GraphQLContext":
-        """The same ports and caller with loaders of their own."""
+        """The same ports and caller for one request, which has read nothing yet."""
         return dataclasses.replace(self)
 
 

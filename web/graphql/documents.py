@@ -6,7 +6,6 @@ from typing import Final
 from graphql import (
     DocumentNode,
     GraphQLError,
-    GraphQLSchema,
     GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     parse,
@@ -15,6 +14,7 @@ from graphql import (
 )
 
 from web.graphql.limits import MAX_TOKENS, check_limits
+from web.graphql.schema import Schema
 
 #: Documents that are kept; clients have a handful each.
 MAX_DOCUMENTS: Final = 256
@@ -31,7 +31,7 @@ class Documents:
         introspection: whether they may ask for the schema itself.
     """
 
-    def __init__(self, schema: GraphQLSchema, *, introspection: bool = True) -> None:
+    def __init__(self, schema: Schema, *, introspection: bool = True) -> None:
         self._schema = schema
         self._rules = (
             specified_rules
@@ -59,8 +59,8 @@ class Documents:
     def _read(self, query: str) -> DocumentNode | list[GraphQLError]:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
-            check_limits(document)
-            errors = validate(self._schema, document, self._rules, max_errors=_MAX_ERRORS)
+            check_limits(document, self._schema.searches)
+            errors = validate(self._schema.graphql, document, self._rules, max_errors=_MAX_ERRORS)
         except GraphQLSyntaxError as error:
             return [_with_code(error, "GRAPHQL_PARSE_FAILED")]
         except GraphQLError as error:

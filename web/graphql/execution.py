@@ -11,7 +11,6 @@ from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
-    GraphQLSchema,
     OperationType,
     create_source_event_stream,
     execute,
@@ -20,11 +19,13 @@ from graphql import (
 
 from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.domain.payment_card import mask_payment_cards
+from posstream.plugins.status import PluginUnavailable
 from web.graphql.answer_size import check_answer_size
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.documents import Documents
 from web.graphql.patience import QUERY_SECONDS, in_time
 from web.graphql.request import Parameters
+from web.graphql.schema import Schema
 from web.middleware import AWAY, new_reference
 
 logger = logging.getLogger(__name__)
@@ -50,12 +51,12 @@ class Executor:
 
     def __init__(
         self,
-        schema: GraphQLSchema,
+        schema: Schema,
         *,
         introspection: bool = True,
         query_seconds: float = QUERY_SECONDS,
     ) -> None:
-        self._schema = schema
+        self._schema = schema.graphql
         self._hints = introspection
         self._query_seconds = query_seconds
         self._documents = Documents(schema, introspection=introspection)
@@ -198,9 +199,10 @@ def _masked(error: GraphQLError) -> GraphQLError:
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
         return error
-    if isinstance(original, ReadModelBusy):
+    if isinstance(original, ReadModelBusy | PluginUnavailable):
+        code = "BUSY" if isinstance(original, ReadModelBusy) else original.code
         return GraphQLError(
-            str(original), nodes=error.nodes, path=error.path, extensions={"code": "BUSY"}
+            str(original), nodes=error.nodes, path=error.path, extensions={"code": code}
         )
     if isinstance(original, DatabaseAway):
         logger.warning("GraphQL was not answered, the database is away: %s", original)

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.types import MutationError
-from posstream.domain.errors import PublishFailed
+from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.domain.identifier import Identifier
 from posstream.domain.times import from_ms, iso_utc
 from posstream.forgetting.forgetting import ForgetReport, Unconfirmed
 from web.graphql.context import GraphQLContext, Refused, count_lookup
+from web.graphql.types import MutationError
 
 #: How long an answer waits for the workers, in seconds: proxies give up after some more.
 PATIENCE_SECONDS: Final = 8.0
@@ -137,11 +137,14 @@ class ForgetCustomer(graphene.Mutation):  # graphene is untyped
 async def _forgotten(context: GraphQLContext, found: Identifier) -> Erased:
     try:
         outcome = await context.forgetting.forget(found.value, patience_seconds=PATIENCE_SECONDS)
-    except PublishFailed:
+    except (PublishFailed, BrokerUnreachable):
         return _refused("BROKER_UNAVAILABLE", "the broker did not acknowledge it; try again")
     if isinstance(outcome, Unconfirmed):
         return _refused("UNCONFIRMED", outcome.why)
-    return Erased(success=True, report=Report.of(outcome))
+    report = Report.of(outcome)
+    if outcome.failed:
+        return Erased(success=False, report=report, error=Refused("PLUGIN_FAILED", outcome.trouble))
+    return Erased(success=True, report=report)
 
 
 def _refused(code: str, message: str) -> Erased:

@@ -6,15 +6,13 @@ their distribution, whose package (for Django) is not imported.
 
 import importlib.metadata
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import orjson
 from aiohttp import web
-
-from web.graphql.examples import EXAMPLES
 
 _DISTRIBUTION: Final = "graphene-django-graphiql-static"
 _STYLES: Final = ("graphiql.min.css",)
@@ -67,8 +65,12 @@ class GraphiQL:
         }
         return web.FileResponse(path, headers=headers)
 
-    def page(self) -> web.Response:
-        """The page, under a policy that lets run nothing but its own scripts."""
+    def page(self, examples: Sequence[str]) -> web.Response:
+        """The page, under a policy that lets run nothing but its own scripts.
+
+        Args:
+            examples: the operations of its first tabs.
+        """
         nonce = secrets.token_urlsafe(16)
         folder = _folder(self.version)
         text = _PAGE.format(
@@ -78,7 +80,7 @@ class GraphiQL:
                 f'<script nonce="{nonce}" src="{folder}{name}"></script>' for name in _SCRIPTS
             ),
             # In a script, `</script>` would end it.
-            examples=orjson.dumps(EXAMPLES).decode().replace("<", "\\u003c"),
+            examples=orjson.dumps(examples).decode().replace("<", "\\u003c"),
         )
         # The editor positions its parts by style attributes, and its icons are in its style sheet.
         policy = (

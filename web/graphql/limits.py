@@ -4,6 +4,7 @@ Fragments are weighed once each and then reused, so a document that doubles at e
 costs no more to weigh than to read. Cycles weigh nothing here: validation refuses them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,16 +32,6 @@ MAX_INTROSPECTION_DEPTH: Final = 20
 #: the answer by the size of the schema (the rule of graphql-js, MaxIntrospectionDepthRule).
 MAX_INTROSPECTION_LISTS: Final = 2
 
-_SEARCHES: Final = frozenset(
-    {
-        "customerByIdentifier",
-        "allCustomers",
-        "customers",
-        "lookupLogs",
-        "lookupStats",
-        "explainLookup",
-    }
-)
 _INTROSPECTION: Final = frozenset({"__schema", "__type"})
 _LISTS: Final = frozenset({"fields", "interfaces", "possibleTypes", "inputFields"})
 
@@ -64,13 +55,17 @@ class Weight:
         )
 
 
-def check_limits(document: DocumentNode) -> None:
+def check_limits(document: DocumentNode, searches: Collection[str] = ()) -> None:
     """Refuse a document of which an operation asks for too much.
+
+    Args:
+        document: not validated yet.
+        searches: fields that search, count or collect.
 
     Raises:
         GraphQLError: naming the limit, with the code QUERY_TOO_COMPLEX.
     """
-    scale = _Scale(document)
+    scale = _Scale(document, searches)
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode):
             weight = scale.weigh(definition.selection_set)
@@ -86,7 +81,8 @@ def check_limits(document: DocumentNode) -> None:
 
 
 class _Scale:
-    def __init__(self, document: DocumentNode) -> None:
+    def __init__(self, document: DocumentNode, searches: Collection[str]) -> None:
+        self._searches = searches
         self._fragments = {
             definition.name.value: definition
             for definition in document.definitions
@@ -124,7 +120,7 @@ class _Scale:
             inside.depth + 1,
             inside.fields + 1,
             inside.lists + (name in _LISTS),
-            inside.searches + (name in _SEARCHES),
+            inside.searches + (name in self._searches),
         )
 
     def _fragment(self, name: str) -> Weight:

@@ -1,12 +1,10 @@
 """What a browser sees at the endpoint without GraphiQL: plain HTML, no asset, no script."""
 
 import html
+from collections.abc import Iterable
 from typing import Final
 
-from web.graphql.examples import EXAMPLES
-
-_EXAMPLES: Final = "\n".join(f"<pre>{html.escape(example)}</pre>" for example in EXAMPLES)
-PAGE: Final = f"""\
+_PAGE: Final = """\
 <!doctype html>
 <html lang="en">
 <head>
@@ -20,7 +18,14 @@ PAGE: Final = f"""\
 <code>Content-Type: application/json</code>, or GET for queries. With the extra
 <code>graphiql</code> installed, this page is an editor.</p>
 <p>For example:</p>
-{_EXAMPLES}
+{examples}
 </body>
 </html>
 """
+
+
+def plain_page(examples: Iterable[str]) -> str:
+    """The page with operations to begin with."""
+    return _PAGE.format(
+        examples="\n".join(f"<pre>{html.escape(example)}</pre>" for example in examples)
+    )

@@ -1,5 +1,6 @@
 """GraphQL over HTTP on aiohttp: one request in, one answer out, with the specification's codes."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -9,7 +10,7 @@ from web.access import caller_of
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import Executor, RequestErrors, formatted, operation_type
 from web.graphql.graphiql import GraphiQL
-from web.graphql.page import PAGE
+from web.graphql.page import plain_page
 from web.graphql.request import (
     MEDIA_JSON,
     MEDIA_RESPONSE,
@@ -41,13 +42,15 @@ class GraphQLView:
         streams: OpenStreams,
         *,
         graphiql: GraphiQL | None = None,
+        examples: Sequence[str] = (),
     ) -> None:
-        """Make one; without `graphiql` a browser gets a plain page."""
+        """Make one; without `graphiql` a browser gets a plain page with the examples."""
         self._context = context
         self._executor = executor
         self._sockets = GraphQLSockets(executor, streams)
         self._event_streams = GraphQLEventStreams(executor, streams)
         self._graphiql = graphiql
+        self._examples = examples
 
     def routes(self) -> list[web.RouteDef]:
         """The endpoint, with and without its trailing slash, and the files of its page."""
@@ -68,8 +71,8 @@ class GraphQLView:
         accept = _accept(request)
         if "query" not in request.query and wants_html(accept):
             if self._graphiql is not None:
-                return self._graphiql.page()
-            return web.Response(text=PAGE, content_type="text/html")
+                return self._graphiql.page(self._examples)
+            return web.Response(text=plain_page(self._examples), content_type="text/html")
         wanted = accepted(accept)
         if wanted is None:
             return _not_acceptable()

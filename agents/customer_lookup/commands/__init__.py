@@ -1,1 +1,16 @@
-"""The plugin's commands."""
+"""The plugin's commands: one file each, whose `command` is what `posstream` runs."""
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import click
+
+_COMMANDS: Final = ("breaker", "cache", "demo", "explain", "send")
+
+
+def commands() -> "Sequence[click.Command]":
+    """What `posstream --help` lists of this plugin."""
+    return [importlib.import_module(f"{__name__}.{name}").command for name in _COMMANDS]

@@ -1,11 +1,23 @@
 """`posstream breaker`: see a worker's circuit breaker, or work it by hand."""
 
-import aiohttp
+import click
 
+from posstream.commands.running import read_settings, run
 from posstream.domain.errors import WorkerUnreachable
 from posstream.settings import Settings
 
 _SHOWN = "breaker { endpoint state held }"
+
+
+@click.command("breaker")
+@click.argument("action", required=False, type=click.Choice(["open", "close", "reset"]))
+def command(action: str | None) -> None:
+    """Show the circuit breaker of the worker at this machine's web view, or work it by hand.
+
+    open lets no call to the directory through, close lets all through whatever fails, and reset
+    goes by the rules again. It is this worker's breaker only; each worker has its own.
+    """
+    run(breaker(read_settings(), action))
 
 
 async def breaker(settings: Settings, action: str | None) -> int:
@@ -14,6 +26,8 @@ async def breaker(settings: Settings, action: str | None) -> int:
     Raises:
         WorkerUnreachable: if no worker answers there.
     """
+    import aiohttp
+
     query = f"{{ {_SHOWN} }}"
     if action is not None:
         query = f"mutation {{ controlBreaker(action: {action.upper()}) {{ {_SHOWN} }} }}"

@@ -1,14 +1,42 @@
 """`posstream cache`: forget cached customers, through the topic that every worker reads."""
 
-import aiokafka
+import click
 
-from agents.customer_lookup import events
-from agents.customer_lookup.cache_commands import Evict, EvictPrefix
+from agents.customer_lookup.cache_commands import Evict, EvictPrefix, InvalidEviction, eviction
+from agents.customer_lookup.events.commands import commanded
 from agents.customer_lookup.topics import CACHE_COMMANDS
+from posstream.commands.running import read_settings, run
 from posstream.domain.payment_card import mask
-from posstream.kafka.answering import answering
-from posstream.kafka.partition_counts import partitions_of
 from posstream.settings import Settings
+
+
+@click.group("cache")
+def command() -> None:
+    """Forget cached customers."""
+
+
+@command.command("evict")
+@click.argument("identifier", required=False)
+@click.option("--prefix", help="All whose normalised identifiers start so, like +4930.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def _evict(identifier: str | None, prefix: str | None, *, everything: bool, yes: bool) -> None:
+    """Forget the cached customer of IDENTIFIER (phone, e-mail or card), of all workers.
+
+    The next scan asks the directory again. Exits with 0 once the broker has the command.
+    """
+    settings = read_settings()
+    asked = eviction(
+        identifier=identifier,
+        prefix=prefix,
+        everything=everything,
+        card_guard=settings.payment_card_guard,
+    )
+    if isinstance(asked, InvalidEviction):
+        raise click.UsageError(asked.why)
+    if everything and not yes:
+        click.confirm("Forget all cached customers? Each next scan is a call", abort=True)
+    run(evict(settings, asked))
 
 
 async def evict(settings: Settings, command: Evict | EvictPrefix) -> int:
@@ -19,18 +47,19 @@ async def evict(settings: Settings, command: Evict | EvictPrefix) -> int:
 
     Raises:
         BrokerUnreachable: if no broker answers, or it does not acknowledge.
+        PublishFailed: if it refuses the command.
     """
+    from posstream.kafka.partition_counts import partitions_of
+    from posstream.kafka.writer import TopicWriter
+
     servers = settings.bootstrap_servers
     partitions = (await partitions_of(servers, [CACHE_COMMANDS])).get(CACHE_COMMANDS, 0)
     if not partitions:
         print(f"nothing to evict: no worker ever ran on this broker ({CACHE_COMMANDS})")
         return 1
-    with answering(servers):
-        async with aiokafka.AIOKafkaProducer(bootstrap_servers=servers, acks="all") as producer:
-            for record in events.commanded(command, partitions):
-                await producer.send_and_wait(
-                    record.topic, record.value, key=record.key, partition=record.partition
-                )
+    async with TopicWriter(servers) as writer:
+        for record in commanded(command, partitions):
+            await writer.write(record)
     print(f"the broker has it: every worker forgets {_what(command)}")
     return 0
 

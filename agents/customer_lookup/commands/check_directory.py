@@ -5,8 +5,8 @@ up a worker is no place for a customer's data.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.directory.http import HttpDirectory
@@ -17,13 +17,13 @@ from agents.customer_lookup.directory.trial import (
     cure,
 )
 from agents.customer_lookup.ports import AttemptOutcome
+from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer
 from posstream.domain.identifier import Identifier
 from posstream.domain.payment_card import mask, mask_payment_cards
+from posstream.plugin import CheckLine
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings
-
-Line = tuple[bool, str]
 
 _TIMEOUT_SECONDS: Final = TRIAL_TIMEOUT_SECONDS
 _ENDPOINT: Final = "POSSTREAM_API_ENDPOINT"
@@ -32,16 +32,20 @@ _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _EMPTY: Final = Customer(customer_id="")
 
 
-async def check_directory(settings: Settings, identifier: str, live: str | None) -> list[Line]:
+async def check_directory(
+    settings: Settings, identifier: str, config: Mapping[str, Any]
+) -> list[CheckLine]:
     """Ask the directory once, as a worker would.
 
     Args:
         settings: of the worker.
         identifier: in any spelling.
-        live: the endpoint of the live configuration, if it names one.
+        config: the live configuration; its endpoint is asked if it names one.
     """
-    endpoint = live or settings.api_endpoint
-    directory = HttpDirectory.of(settings, clock=SystemClock())
+    live = config.get("api_endpoint")
+    own = LookupSettings.of(settings)
+    endpoint = live or own.api_endpoint
+    directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=SystemClock())
     await directory.open()
     try:
         trial = DirectoryTrial(
@@ -57,13 +61,13 @@ async def check_directory(settings: Settings, identifier: str, live: str | None)
         f"directory at {endpoint}{' (live configuration)' if live else ''}, "
         f"{'with' if directory.authorises(endpoint) else 'without'} credentials"
     )
-    own_mock = live is None and settings.explicit_api_endpoint is None
+    own_mock = live is None and own.explicit_api_endpoint is None
     return list(_judged(asked, tried.identifier, tried.outcome, own_mock=own_mock))
 
 
 def _judged(
     asked: str, found: Identifier, outcome: AttemptOutcome, *, own_mock: bool
-) -> Iterator[Line]:
+) -> Iterator[CheckLine]:
     took = f"{outcome.attempt.duration_ms} ms"
     if outcome.customer is not None:
         # Some directories use the phone or the card as the id.
@@ -83,7 +87,7 @@ def _judged(
         yield False, f"{failed}{cure(outcome, _ENDPOINT)}"
 
 
-def _customer(customer: Customer, found: Identifier) -> Iterator[Line]:
+def _customer(customer: Customer, found: Identifier) -> Iterator[CheckLine]:
     filled = [n for n in CUSTOMER_FIELDS if getattr(customer, n) != getattr(_EMPTY, n)]
     empty = [name for name in CUSTOMER_FIELDS if name not in filled]
     yield True, f"filled: {', '.join(filled)}"

@@ -10,16 +10,32 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
+import click
 
-from agents.customer_lookup.commands.topic_client import Arrived, TopicClient, topic_client
+from posstream.commands.running import run
 from posstream.kafka.embedded_broker import free_port
 from posstream.settings import Settings
 
+if TYPE_CHECKING:
+    import aiohttp
+
+    from agents.customer_lookup.commands.topic_client import Arrived, TopicClient
+
 _READY_SECONDS: Final = 60
 _ANSWER_SECONDS: Final = 15
+
+
+@click.command("demo")
+def command() -> None:
+    """Show the quick test end to end, step by step, with timings.
+
+    Starts a posstream of its own on free ports, starts a basket, scans a known phone twice and
+    an unknown one, and shows each answer as it arrives on the topics, then the customer from
+    GraphQL. Exits with 0 if everything was right.
+    """
+    run(demo())
 
 
 class DemoFailed(Exception):
@@ -28,8 +44,8 @@ class DemoFailed(Exception):
 
 @dataclasses.dataclass
 class _Demo:
-    http: aiohttp.ClientSession
-    topics: TopicClient
+    http: "aiohttp.ClientSession"
+    topics: "TopicClient"
     url: str
     step: int = 0
 
@@ -46,8 +62,8 @@ class _Demo:
         print(f"\n{self.step}. {title}", *(f"   {line}" for line in lines), sep="\n", flush=True)
 
     async def identify(
-        self, basket: str, identifier: str, title: str, check: Callable[[Arrived], bool]
-    ) -> Arrived:
+        self, basket: str, identifier: str, title: str, check: "Callable[[Arrived], bool]"
+    ) -> "Arrived":
         started = time.monotonic()
         data, took = await self.graphql(
             f'mutation {{ identifyCustomer(basketId: "{basket}", '
@@ -68,7 +84,7 @@ class _Demo:
         return arrived
 
 
-def _shown(arrived: Arrived, started: float) -> list[str]:
+def _shown(arrived: "Arrived", started: float) -> list[str]:
     value = arrived.value
     what = value.get("reason") or f"{value['customer']['customer_id']} from {value['source']}"
     where = f"{arrived.topic}[{arrived.partition}]@{arrived.offset}"
@@ -84,6 +100,10 @@ async def demo() -> int:
     Returns:
         0 if every step did what it must, 1 otherwise.
     """
+    import aiohttp
+
+    from agents.customer_lookup.commands.topic_client import topic_client
+
     started = time.monotonic()
     try:
         async with _posstream() as settings:
@@ -188,6 +208,8 @@ async def _posstream() -> AsyncIterator[Settings]:
 
 
 async def _ready(settings: Settings, process: "subprocess.Popen[bytes]") -> None:
+    import aiohttp
+
     give_up_at = time.monotonic() + _READY_SECONDS
     async with aiohttp.ClientSession() as http:
         while time.monotonic() < give_up_at:

@@ -3,15 +3,27 @@
 import sys
 from collections.abc import Iterator
 
-from agents.customer_lookup.read_model.queries import SqlReadModel
+import click
+
 from agents.customer_lookup.timeline import Entry, timeline
-from posstream.commands.database import opened
+from posstream.commands.running import read_settings, run
 from posstream.commands.terminal import printable
 from posstream.domain.times import iso_utc
 from posstream.settings import Settings
 
 #: Where no time is known: as wide as one.
 _NO_TIME = "-".ljust(len("2026-01-31T08:00:00.000Z"))
+
+
+@click.command("explain")
+@click.argument("basket_id")
+def command(basket_id: str) -> None:
+    """Say why the till of basket BASKET_ID got its answers, step by step.
+
+    Reads the database alone. Exits with 1 if nothing of the basket was seen, or without a
+    database.
+    """
+    run(explain(read_settings(), basket_id))
 
 
 async def explain(settings: Settings, basket_id: str) -> int:
@@ -23,6 +35,9 @@ async def explain(settings: Settings, basket_id: str) -> int:
     Raises:
         DatabaseUnusable: without a database.
     """
+    from agents.customer_lookup.read_model.queries import SqlReadModel
+    from posstream.commands.database import opened
+
     async with opened(settings) as engine:
         history = await SqlReadModel(engine).basket_history(basket_id)
     if history is None:

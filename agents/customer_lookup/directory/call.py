@@ -12,9 +12,9 @@ from functools import partial
 from typing import Final
 
 from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Reason
-from agents.customer_lookup.configuration import PluginConfiguration
+from agents.customer_lookup.configuration import LookupConfiguration
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import Breaker, State
 from posstream.resilience.bulkhead import Bulkhead
 from posstream.resilience.clock import Clock
@@ -46,7 +46,7 @@ class DirectoryCall:
         directory: CustomerDirectory,
         *,
         clock: Clock,
-        metrics: Metrics,
+        metrics: LookupMetrics,
         backoff: Backoff | None = None,
     ) -> None:
         self._directory = directory
@@ -70,20 +70,20 @@ class DirectoryCall:
             )
         return self._breaker[1]
 
-    def idle(self, plan: PluginConfiguration) -> bool:
+    def idle(self, plan: LookupConfiguration) -> bool:
         """Whether there is room for a call that no event waits for."""
         return self.breaker(plan.api_endpoint).state is State.CLOSED and self._bulkhead.idle(
             plan.max_concurrent_lookups
         )
 
-    def follow(self, plan: PluginConfiguration) -> None:
+    def follow(self, plan: LookupConfiguration) -> None:
         """Apply a new version of the configuration; calls that wait may start now."""
         self._bulkhead.resize(plan.max_concurrent_lookups)
 
     async def __call__(
         self,
         identifier: str,
-        current: Callable[[], PluginConfiguration],
+        current: Callable[[], LookupConfiguration],
         noted: Noted,
         demand: Demand,
         traceparent: str | None = None,
@@ -117,7 +117,7 @@ class DirectoryCall:
     async def _attempts(  # noqa: PLR0913 - what a call is made of
         self,
         identifier: str,
-        current: Callable[[], PluginConfiguration],
+        current: Callable[[], LookupConfiguration],
         noted: Noted,
         demand: Demand,
         give_up_at: float,

@@ -27,8 +27,9 @@ from agents.customer_lookup.directory.session import (
     same_origin,
     wire_url,
 )
-from agents.customer_lookup.events import MAX_RESPONSE_DATA
+from agents.customer_lookup.events.outputs import MAX_RESPONSE_DATA
 from agents.customer_lookup.ports import AttemptOutcome
+from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import (
     Customer,
     InvalidCustomer,
@@ -41,7 +42,6 @@ from posstream.json.reading import read_json_exactly
 from posstream.json.writing import write_json
 from posstream.resilience.clock import Clock
 from posstream.resilience.retry import RETRYABLE_STATUSES, retry_after_seconds
-from posstream.settings import Settings
 from posstream.startup.tls_files import TlsFiles
 
 #: Largest body that is read; a customer is under 2 KB.
@@ -98,11 +98,11 @@ class HttpDirectory:
         )
 
     @classmethod
-    def of(cls, settings: Settings, *, clock: Clock) -> Self:
+    def of(cls, settings: LookupSettings, *, card_guard: bool, clock: Clock) -> Self:
         """Build the directory's client from the settings."""
         return cls(
             clock=clock,
-            card_guard=settings.payment_card_guard,
+            card_guard=card_guard,
             auth=settings.credentials or settings.oauth,
             mapping=settings.api_mapping,
             empty_means_unknown=settings.empty_means_unknown,

@@ -15,14 +15,12 @@ import orjson
 from aiohttp import hdrs, web
 
 from agents.customer_lookup.directory.mock_faults import BadFault, Body, Faults, read_faults
+from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
-from posstream.settings import MOCK_PATH, is_loopback
+from posstream.settings import Settings, is_loopback
 from web.headers import DEFAULT_PORTS
 from web.json_answer import error_answer, json_answer
 
-_IDENTIFIER: Final = "{identifier}"
-#: With and without the trailing slash, as aiohttp names the routes.
-MOCK_PATHS: Final = (f"{MOCK_PATH}{_IDENTIFIER}/", f"{MOCK_PATH}{_IDENTIFIER}")
 #: How long `body=slow` takes and in how many pieces.
 SLOW_SECONDS: Final = 10.0
 SLOW_PIECES: Final = 100
@@ -122,8 +120,8 @@ class MockDirectory:
     def routes(self) -> list[web.RouteDef]:
         """The endpoint, with and without its trailing slash."""
         # An e-mail address may have braces, which aiohttp's default pattern does not take.
-        pattern = "{identifier:[^/]+}"
-        return [web.get(path.replace(_IDENTIFIER, pattern), self.answer) for path in MOCK_PATHS]
+        path = f"{MOCK_PATH}{{identifier:[^/]+}}"
+        return [web.get(f"{path}/", self.answer), web.get(path, self.answer)]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One customer or 404, unless the query string asks for trouble."""
@@ -220,6 +218,17 @@ def points_at_mock(endpoint: str, port: int) -> bool:
         return False
     is_mock = f"{parts.path.rstrip('/')}/" == MOCK_PATH
     return is_mock and (found == port or not is_loopback(host))
+
+
+def shown_address(settings: Settings) -> tuple[str, str]:
+    """What `posstream dev` prints: the mock while it is served, else the directory."""
+    own = LookupSettings.of(settings)
+    served = own.mock_directory
+    if served is None:
+        served = points_at_mock(own.api_endpoint, settings.web_port)
+    if served:
+        return "Mock API", f"{settings.web_url}{MOCK_PATH}+1234567890/"
+    return "Directory", own.api_endpoint
 
 
 def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:

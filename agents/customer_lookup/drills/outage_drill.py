@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from agents.customer_lookup.drills.drill import Drill
 from agents.customer_lookup.drills.record import drill_record, read_drill
+from agents.customer_lookup.metrics import LookupMetrics
 from posstream.kafka.record import Record
-from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class OutageDrills:
     """
 
     def __init__(
-        self, *, publish: Callable[[Record], Awaitable[None]], clock: Clock, metrics: Metrics
+        self, *, publish: Callable[[Record], Awaitable[None]], clock: Clock, metrics: LookupMetrics
     ) -> None:
         self._publish = publish
         self._clock = clock

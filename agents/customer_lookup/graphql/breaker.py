@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import graphene
 
+from agents.customer_lookup.graphql.ports import lookup_ports
 from posstream.resilience.breaker import State
 from web.graphql.context import GraphQLContext
 
@@ -54,11 +55,11 @@ class ControlBreaker(graphene.Mutation):  # graphene is untyped
     def mutate(_root: None, info: Any, action: Any) -> dict[str, object]:
         """Do it at once."""
         context: GraphQLContext = info.context
-        _, breaker = context.breaker()
+        _, breaker = lookup_ports(context).breaker()
         getattr(breaker, action.value)()
         return {"success": True, "breaker": _shown(context)}
 
 
 def _shown(context: GraphQLContext) -> dict[str, object]:
-    endpoint, breaker = context.breaker()
+    endpoint, breaker = lookup_ports(context).breaker()
     return {"endpoint": endpoint, "state": breaker.state.name, "held": breaker.held}

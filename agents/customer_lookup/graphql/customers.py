@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import graphene
 
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Customer
-from agents.customer_lookup.ports import CustomerRow
+from agents.customer_lookup.read_model.records import CustomerRow
 from web.graphql.connections import (
     Page,
     PageInfo,
@@ -75,7 +76,7 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
             limit = 100
         if not 1 <= limit <= MAX_CUSTOMERS:
             raise refusal("BAD_USER_INPUT", f"limit must be from 1 to {MAX_CUSTOMERS}")
-        return await context.read_model.all_customers(
+        return await lookup_ports(context).read_model.all_customers(
             tier=_filter("tier", tier),
             search=_search(context, search),
             names_only=not context.reveals.in_full,
@@ -100,7 +101,7 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
             if after is None
             else read_customer_id(context, read_cursor(_LISTED, after, length=1)[0], _LISTED)
         )
-        rows = await context.read_model.next_customers(
+        rows = await lookup_ports(context).read_model.next_customers(
             first=size + 1,
             after=last,
             tier=_filter("tier", tier),

@@ -5,8 +5,10 @@ from typing import Any
 
 import graphene
 
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket
-from agents.customer_lookup.ports import BasketHistory, BasketRow
+from agents.customer_lookup.read_model.records import BasketHistory, BasketRow
+from agents.customer_lookup.shown_records import show_detail
 from agents.customer_lookup.timeline import Entry, Step, timeline
 from posstream.domain.times import iso_utc
 from web.graphql.context import GraphQLContext, is_sound
@@ -63,7 +65,7 @@ class TimelineEntry(graphene.ObjectType):  # graphene is untyped
     def resolve_detail(entry: Entry, info: Any) -> list[dict[str, str]]:
         """Names and values, as the caller may see them."""
         context: GraphQLContext = info.context
-        return [{"key": key, "value": value} for key, value in context.reveals.show_detail(entry)]
+        return [{"key": key, "value": value} for key, value in show_detail(context.reveals, entry)]
 
     @staticmethod
     def resolve_raw(entry: Entry, _info: Any) -> Mapping[str, Any] | None:
@@ -109,4 +111,8 @@ class ExplainQuery(graphene.ObjectType):  # graphene is untyped
     ) -> BasketHistory | None:
         """From the read model alone, so any worker can say it."""
         context: GraphQLContext = info.context
-        return await context.read_model.basket_history(basket_id) if is_sound(basket_id) else None
+        return (
+            await lookup_ports(context).read_model.basket_history(basket_id)
+            if is_sound(basket_id)
+            else None
+        )

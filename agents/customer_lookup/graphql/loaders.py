@@ -6,7 +6,9 @@ from typing import Final, TypeVar
 
 from aiodataloader import DataLoader
 
-from agents.customer_lookup.ports import BasketRow, CustomerRow, ReadModel
+from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
+from web.graphql.context import GraphQLContext
 
 #: Keys in one statement; SQLite takes 32,766 parameters, and nobody asks for so many.
 MAX_BATCH: Final = 500
@@ -15,10 +17,10 @@ Row = TypeVar("Row")
 
 
 class Loaders:
-    """The loaders of one request; one that is not used costs nothing."""
+    """The loaders of one request: `context.once(Loaders)`. One that is not used costs nothing."""
 
-    def __init__(self, read_model: ReadModel) -> None:
-        self._read_model = read_model
+    def __init__(self, context: GraphQLContext) -> None:
+        self._read_model = lookup_ports(context).read_model
 
     @cached_property
     def customers(self) -> DataLoader[str, CustomerRow | None]:

@@ -6,8 +6,10 @@ from typing import Any, Final
 import graphene
 
 from agents.customer_lookup.answers import AttemptStatus
-from agents.customer_lookup.graphql.types import Basket, whole
-from agents.customer_lookup.ports import BasketRow, LogPosition, LookupLogRow
+from agents.customer_lookup.graphql.loaders import Loaders
+from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.graphql.types import Basket
+from agents.customer_lookup.read_model.records import BasketRow, LogPosition, LookupLogRow
 from posstream.domain.identifier import Identifier
 from posstream.domain.times import iso_utc
 from web.graphql.connections import (
@@ -22,6 +24,7 @@ from web.graphql.connections import (
 )
 from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, is_sound, refusal
 from web.graphql.json_string import JSONString
+from web.graphql.types import whole
 
 _LISTED: Final = "lookupLogs"
 _STATUSES: Final = {
@@ -62,7 +65,11 @@ class LookupLog(graphene.ObjectType):  # graphene is untyped
     async def resolve_basket(row: LookupLogRow, info: Any) -> BasketRow | None:
         """The basket, with those of all other entries in one statement."""
         context: GraphQLContext = info.context
-        return None if row.basket_id is None else await context.loaders.baskets.load(row.basket_id)
+        return (
+            None
+            if row.basket_id is None
+            else await context.once(Loaders).baskets.load(row.basket_id)
+        )
 
     @staticmethod
     def resolve_attempt(row: LookupLogRow, _info: Any) -> int | None:
@@ -146,7 +153,7 @@ class LookupLogsQuery(graphene.ObjectType):  # graphene is untyped
         """A page of attempts; a blank filter filters nothing."""
         context: GraphQLContext = info.context
         size = page_size(first)
-        rows = await context.read_model.lookup_logs(
+        rows = await lookup_ports(context).read_model.lookup_logs(
             first=size + 1,
             after=None if after is None else _position(after),
             status=None if status is None else AttemptStatus(status.value),

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import graphene
 
 from agents.customer_lookup.cache_commands import InvalidEviction, eviction
-from agents.customer_lookup.events import commanded
-from agents.customer_lookup.graphql.breaker import ControlBreaker
-from agents.customer_lookup.graphql.types import IdentifierKind, MutationError
+from agents.customer_lookup.events.commands import commanded
+from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.graphql.types import IdentifierKind
 from agents.customer_lookup.till import (
     Outcome,
     identify_customer,
@@ -17,8 +17,7 @@ from agents.customer_lookup.till import (
 )
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import IdentifierKind as Kind
-from web.graphql.configuration import UpdatePluginConfiguration
-from web.graphql.forget import ForgetCustomer
+from web.graphql.types import MutationError
 
 if TYPE_CHECKING:
     from web.graphql.context import GraphQLContext
@@ -101,24 +100,13 @@ class EvictCustomer(graphene.Mutation):  # graphene is untyped
             prefix=prefix,
             everything=bool(all),
             card_guard=context.card_guard,
-            country_code=context.configuration.current.value.default_country_code,
+            country_code=context.country_code,
         )
         if isinstance(command, InvalidEviction):
             return refused(command.code, command.why)
         try:
             for record in commanded(command, context.partitions):
-                await context.publisher.publish(record)
+                await lookup_ports(context).publisher.publish(record)
         except PublishFailed:
             return unacknowledged()
         return Outcome(success=True)
-
-
-class Mutation(graphene.ObjectType):  # graphene is untyped
-    """What a till may tell posstream."""
-
-    start_basket = StartBasket.Field()
-    identify_customer = IdentifyCustomer.Field()
-    update_plugin_configuration = UpdatePluginConfiguration.Field()
-    evict_customer = EvictCustomer.Field()
-    forget_customer = ForgetCustomer.Field()
-    control_breaker = ControlBreaker.Field()

@@ -1,18 +1,14 @@
-"""The queries: each one call of the read model. Lists, counts and timelines have their modules."""
+"""One customer, and one basket. Lists, counts and timelines have their modules."""
 
 from typing import Any
 
 import graphene
 
-from agents.customer_lookup.graphql.breaker import BreakerQuery
-from agents.customer_lookup.graphql.customers import CustomersQuery
-from agents.customer_lookup.graphql.explain import ExplainQuery
-from agents.customer_lookup.graphql.lookup_logs import LookupLogsQuery
-from agents.customer_lookup.graphql.statistics import StatisticsQuery
+from agents.customer_lookup.graphql.loaders import Loaders
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket, Customer
-from agents.customer_lookup.ports import BasketRow, CustomerRow
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from posstream.domain.identifier import Identifier
-from web.graphql.configuration import ConfigurationQuery
 from web.graphql.context import (
     GraphQLContext,
     count_lookup,
@@ -22,16 +18,8 @@ from web.graphql.context import (
 )
 
 
-class Query(  # graphene is untyped
-    CustomersQuery,
-    LookupLogsQuery,
-    StatisticsQuery,
-    ExplainQuery,
-    ConfigurationQuery,
-    BreakerQuery,
-    graphene.ObjectType,
-):
-    """What posstream knows."""
+class CustomerQuery(graphene.ObjectType):  # graphene is untyped
+    """The part of `Query` that finds one customer or one basket."""
 
     customer = graphene.Field(Customer, customer_id=graphene.ID(required=True))
     customer_by_identifier = graphene.Field(
@@ -47,7 +35,7 @@ class Query(  # graphene is untyped
         context: GraphQLContext = info.context
         known = read_customer_id(context, customer_id, "customer")
         # What cannot be an id is not asked for: databases differ in how they choke on it.
-        return await context.loaders.customers.load(known) if is_customer_id(known) else None
+        return await context.once(Loaders).customers.load(known) if is_customer_id(known) else None
 
     @staticmethod
     async def resolve_customer_by_identifier(
@@ -59,10 +47,10 @@ class Query(  # graphene is untyped
         if not isinstance(found, Identifier):
             return None
         count_lookup(context, "customerByIdentifier")
-        return await context.read_model.customer_by_identifier(found.value)
+        return await lookup_ports(context).read_model.customer_by_identifier(found.value)
 
     @staticmethod
     async def resolve_basket(_root: None, info: Any, basket_id: str) -> BasketRow | None:
         """One basket by id."""
         context: GraphQLContext = info.context
-        return await context.loaders.baskets.load(basket_id) if is_sound(basket_id) else None
+        return await context.once(Loaders).baskets.load(basket_id) if is_sound(basket_id) else None

@@ -7,11 +7,12 @@ from typing import Any, Final
 import graphene
 
 from agents.customer_lookup.answers import AttemptStatus, Reason
-from agents.customer_lookup.graphql.types import whole
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.ports import LookupStatistics
+from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms, iso_utc
 from web.graphql.context import GraphQLContext, refusal
+from web.graphql.types import whole
 
 #: The longest window: as long as the topics keep what it is counted from.
 MAX_WINDOW_SECONDS: Final = 604_800
@@ -196,7 +197,7 @@ class StatisticsQuery(graphene.ObjectType):  # graphene is untyped
             raise refusal("BAD_USER_INPUT", f"windowSeconds must be from 1 to {MAX_WINDOW_SECONDS}")
         until = from_ms(context.clock.now_ms())
         since = until - timedelta(seconds=seconds)
-        counted = await context.read_model.lookup_statistics(since)
+        counted = await lookup_ports(context).read_model.lookup_statistics(since)
         return Window(seconds, iso_utc(since), iso_utc(until), counted)
 
 

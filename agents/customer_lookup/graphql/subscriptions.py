@@ -5,10 +5,11 @@ from typing import Any
 import graphene
 
 from agents.customer_lookup.answer_feed import AnswerEvent, AnswerSubscription
-from agents.customer_lookup.graphql.types import whole
+from agents.customer_lookup.graphql.ports import lookup_ports
 from posstream.domain.errors import BrokerUnreachable, TooManySubscribers
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound, refusal
 from web.graphql.json_string import JSONString
+from web.graphql.types import whole
 
 
 class AnsweredCustomer(graphene.ObjectType):  # graphene is untyped
@@ -58,8 +59,8 @@ class LookupAnswer(graphene.ObjectType):  # graphene is untyped
     customer = graphene.Field(AnsweredCustomer)
 
 
-class Subscription(graphene.ObjectType):  # graphene is untyped
-    """What posstream tells by itself."""
+class AnswerSubscriptions(graphene.ObjectType):  # graphene is untyped
+    """The part of `Subscription` that tells of answers."""
 
     customer_answered = graphene.Field(
         LookupAnswer,
@@ -78,7 +79,7 @@ class Subscription(graphene.ObjectType):  # graphene is untyped
             message = f"basketId must be 1 to {MAX_TEXT} printable characters"
             raise refusal("BAD_USER_INPUT", message)
         try:
-            return await context.answers.subscribe(basket_id)
+            return await lookup_ports(context).answers.subscribe(basket_id)
         except TooManySubscribers as why:
             raise refusal("TOO_MANY_SUBSCRIBERS", f"{why}: try again later") from why
         except BrokerUnreachable as why:

@@ -1,25 +1,17 @@
 """The object types of the schema, resolved from rows of the read model."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 import graphene
 
-from agents.customer_lookup.ports import BasketRow, CustomerRow
+from agents.customer_lookup.graphql.loaders import Loaders
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from posstream.domain.identifier import IdentifierKind as Kind
 from posstream.domain.times import iso_utc
-from web.graphql.context import GraphQLContext, refusal
+from web.graphql.types import whole
 
-#: GraphQL's Int has 32 bits; the read model has 64.
-_MAX_INT: Final = 2**31 - 1
-_MIN_INT: Final = -(2**31)
-
-
-def whole(name: str, number: int) -> int:
-    """A number, if GraphQL can say it; else an error that names the field."""
-    if not _MIN_INT <= number <= _MAX_INT:
-        raise refusal("OUT_OF_RANGE", f"{name} does not fit in 32 bits")
-    return number
-
+if TYPE_CHECKING:
+    from web.graphql.context import GraphQLContext
 
 IdentifierKind = graphene.Enum(
     "IdentifierKind",
@@ -91,7 +83,7 @@ class Basket(graphene.ObjectType):  # graphene is untyped
         if row.customer_id is None:
             return None
         context: GraphQLContext = info.context
-        return await context.loaders.customers.load(row.customer_id)
+        return await context.once(Loaders).customers.load(row.customer_id)
 
     @staticmethod
     def resolve_started_at(row: BasketRow, _info: Any) -> str | None:
@@ -102,10 +94,3 @@ class Basket(graphene.ObjectType):  # graphene is untyped
     def resolve_identified_at(row: BasketRow, _info: Any) -> str | None:
         """As the contract writes times."""
         return iso_utc(row.identified_at)
-
-
-class MutationError(graphene.ObjectType):  # graphene is untyped
-    """Why a mutation was refused."""
-
-    code = graphene.String(required=True)
-    message = graphene.String(required=True)

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from agents.customer_lookup.answers import AttemptStatus, Reason
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.ports import LookupStatistics, ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
 from posstream.resilience.clock import Clock
 from web.graphql.patience import in_time
@@ -77,7 +78,7 @@ class Overall:
 class AllWorkers:
     """The read model's counts, shared by every page that is open."""
 
-    def __init__(self, read_model: ReadModel, clock: Clock) -> None:
+    def __init__(self, read_model: Callable[[], SqlReadModel], clock: Clock) -> None:
         self._read_model = read_model
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -110,7 +111,7 @@ class AllWorkers:
             Window(
                 name,
                 length.total_seconds(),
-                await self._read_model.lookup_statistics(until - length),
+                await self._read_model().lookup_statistics(until - length),
             )
             for name, length in WINDOWS
         ]

@@ -5,7 +5,7 @@ from typing import Final
 
 from graphql import GraphQLError
 
-from agents.customer_lookup.ports import AnswerPosition, AnswerRow
+from agents.customer_lookup.read_model.records import AnswerPosition, AnswerRow
 from web.graphql.connections import cursor_of, read_cursor
 
 _LISTED: Final = "lookupAnswers"

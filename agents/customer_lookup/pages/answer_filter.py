@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from agents.customer_lookup.answers import Reason, Source
-from agents.customer_lookup.ports import AnswerFilter, AnswerOutcome
+from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome
 from posstream.domain.identifier import Identifier, InvalidIdentifier
 from posstream.domain.times import parse_utc
 from web.graphql.context import MAX_TEXT, is_sound

@@ -4,10 +4,12 @@ from typing import Final
 
 from aiohttp import web
 
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.pages.basket_view import basket_view
+from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.pages.wording import age
 from web.access import caller_of
-from web.console.links import Links, with_query
+from web.console.links import with_query
 from web.console.pages import Pages
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
 from web.reveals import Reveals
@@ -19,11 +21,11 @@ TRIED: Final = "tried"
 class Basket:
     """`/baskets/<basket_id>`, and `/baskets?basket=` for the search box."""
 
-    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
         self._pages = pages
-        self._read_model = ports.read_model
-        self._references = ports.references
-        self._links = Links(ports.references)
+        self._context = context
+        self._references = context.references
+        self._links = Links(context.references)
 
     def routes(self) -> list[web.RouteDef]:
         """The search and the page."""
@@ -43,7 +45,8 @@ class Basket:
         """The timeline; 404 with what to do if nothing of the basket was seen."""
         basket_id = self._references.read(request.match_info["basket_id"])
         reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
-        history = await self._read_model.basket_history(basket_id) if is_sound(basket_id) else None
+        read_model = lookup_ports(self._context).read_model
+        history = await read_model.basket_history(basket_id) if is_sound(basket_id) else None
         tried = request.query.get("done") == TRIED
         return self._pages.render(
             request,

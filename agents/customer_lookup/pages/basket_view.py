@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from agents.customer_lookup.pages.wording import Tag, offset, tag_of
-from agents.customer_lookup.ports import AnswerRow, BasketHistory, LookupLogRow
+from agents.customer_lookup.read_model.records import AnswerRow, BasketHistory, LookupLogRow
+from agents.customer_lookup.shown_records import show_detail, show_record
 from agents.customer_lookup.timeline import Entry, Step, timeline
 from posstream.domain.times import to_ms
 from posstream.json.writing import write_json
@@ -117,10 +118,10 @@ def _step(
     bar = None if attempt is None or spanned is None else _bar(attempt, *spanned)
     detail = [
         (name, value)
-        for name, value in reveals.show_detail(entry)
+        for name, value in show_detail(reveals, entry)
         if name not in (_SAID_ELSEWHERE if bar else ())
     ]
-    raw = reveals.show_record(entry.raw)
+    raw = show_record(reveals, entry.raw)
     return StepView(
         at=entry.at,
         offset="" if entry.at is None or start is None else offset(_ms(start, entry.at)),

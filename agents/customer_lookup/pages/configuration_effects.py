@@ -4,28 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from posstream.resilience.breaker import Rules
-
-_MINUTE: Final = 60
-_HOUR: Final = 3600
-_DAY: Final = 86_400
-
-
-def span(seconds: float) -> str:
-    """A length of time: `0.05 s`, `90 s`, `5 min`, `1 h`, `1 day`."""
-    for unit, name in ((_DAY, "day"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= unit and seconds % unit == 0:
-            number = int(seconds // unit)
-            return f"{number} {name}" + ("s" if name == "day" and number > 1 else "")
-    return f"{seconds:g} s"
-
-
-def worded(key: str, value: Any) -> str:
-    """A value as people say it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return span(value) if key.endswith("_seconds") else str(value)
+from web.console.numbers import span
 
 
 def effect(key: str, value: Any) -> str:

@@ -7,18 +7,20 @@ from typing import Final
 from aiohttp import web
 
 from agents.customer_lookup.cache_commands import CacheCommand, Evict, Refresh
-from agents.customer_lookup.events import commanded
+from agents.customer_lookup.events.commands import commanded
+from agents.customer_lookup.graphql.ports import live_configuration, lookup_ports
 from agents.customer_lookup.pages.cache_bar import cache_bar
+from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.pages.wording import age, tag_of
-from agents.customer_lookup.ports import CustomerHistory
-from posstream.domain.errors import PublishFailed
+from agents.customer_lookup.read_model.records import CustomerHistory
+from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
 from posstream.forgetting.forgetting import Unconfirmed
 from web import audit
 from web.access import caller_of
-from web.console.links import Links, with_query
+from web.console.links import with_query
 from web.console.pages import Pages
 from web.graphql.context import GraphQLContext, is_customer_id
 from web.graphql.forget import PATIENCE_SECONDS
@@ -37,10 +39,10 @@ _UNACKNOWLEDGED: Final = "The broker did not acknowledge it. Nothing is lost: tr
 class CustomerPage:
     """`/customers/<customer_id>` and its buttons."""
 
-    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
         self._pages = pages
-        self._ports = ports
-        self._links = Links(ports.references)
+        self._context = context
+        self._links = Links(context.references)
 
     def routes(self) -> list[web.RouteDef]:
         """The page, and what its buttons ask for."""
@@ -89,10 +91,10 @@ class CustomerPage:
         self, request: web.Request, history: CustomerHistory
     ) -> tuple[str, web.Response]:
         try:
-            outcome = await self._ports.forgetting.forget_customer(
+            outcome = await self._context.forgetting.forget_customer(
                 history.customer.customer_id, patience_seconds=PATIENCE_SECONDS
             )
-        except PublishFailed:
+        except (PublishFailed, BrokerUnreachable):
             answer = self._asked(request, history, trouble=_UNACKNOWLEDGED, status=503)
             return "refused, BROKER_UNAVAILABLE", answer
         if isinstance(outcome, Unconfirmed):
@@ -118,8 +120,8 @@ class CustomerPage:
 
     async def _publish(self, commands: Iterable[CacheCommand]) -> None:
         for command in commands:
-            for record in commanded(command, self._ports.partitions):
-                await self._ports.publisher.publish(record)
+            for record in commanded(command, self._context.partitions):
+                await lookup_ports(self._context).publisher.publish(record)
 
     async def _audited(
         self,
@@ -154,16 +156,16 @@ class CustomerPage:
         """
         if not is_personal(request.match_info["customer_id"]):
             return True
-        return self._ports.budget.allows_page(caller_of(request), "the page customer")
+        return self._context.budget.allows_page(caller_of(request), "the page customer")
 
     async def _history(self, request: web.Request) -> CustomerHistory | None:
         customer_id = self._customer_id(request)
         if not is_customer_id(customer_id):
             return None
-        return await self._ports.read_model.customer_history(customer_id)
+        return await lookup_ports(self._context).read_model.customer_history(customer_id)
 
     def _customer_id(self, request: web.Request) -> str:
-        return self._ports.references.read(request.match_info["customer_id"])
+        return self._context.references.read(request.match_info["customer_id"])
 
     def _shown(
         self,
@@ -175,8 +177,8 @@ class CustomerPage:
         status: int = 200,
     ) -> web.Response:
         reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
-        plan = self._ports.configuration.current.value
-        now_ms = self._ports.clock.now_ms()
+        plan = live_configuration(self._context).current.value
+        now_ms = self._context.clock.now_ms()
         path = self._links.customer(history.customer.customer_id)
         return self._pages.render(
             request,

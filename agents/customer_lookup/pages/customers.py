@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from agents.customer_lookup.graphql.ports import lookup_ports
 from posstream.domain.customer import TIERS
 from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
@@ -23,11 +24,11 @@ _UNSOUND: Final = f"At most {MAX_TEXT} printable characters."
 class Customers:
     """`/customers`."""
 
-    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
         self._pages = pages
-        self._read_model = ports.read_model
-        self._budget = ports.budget
-        self._references = ports.references
+        self._context = context
+        self._budget = context.budget
+        self._references = context.references
 
     def routes(self) -> list[web.RouteDef]:
         """The list."""
@@ -50,7 +51,7 @@ class Customers:
         rows = (
             []
             if errors
-            else await self._read_model.next_customers(
+            else await lookup_ports(self._context).read_model.next_customers(
                 first=PAGE_ROWS + 1,
                 after=after if is_customer_id(after) else None,
                 tier=asked["tier"] or None,

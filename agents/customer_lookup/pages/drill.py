@@ -7,8 +7,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from agents.customer_lookup.drills.drill import DRILL_MARK, Drill, Fault, InvalidDrill, plan_drill
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.ports import AnswerWindow, MarkedAttempts
+from agents.customer_lookup.read_model.records import AnswerWindow, MarkedAttempts
 from posstream.domain.errors import PublishFailed
 from posstream.domain.roles import Caller, Role
 from posstream.domain.times import from_ms
@@ -50,10 +51,9 @@ class Report:
 class DrillPage:
     """`/drill`, for operators."""
 
-    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
         self._pages = pages
-        self._ports = ports
-        self._drills = ports.drills
+        self._context = context
 
     def routes(self) -> list[web.RouteDef]:
         """The page, the start and the stop."""
@@ -80,14 +80,14 @@ class DrillPage:
             percent=_number(typed["percent"]),
             milliseconds=_number(typed["milliseconds"]),
             minutes=_number(typed["minutes"]),
-            now_ms=self._ports.clock.now_ms(),
+            now_ms=self._context.clock.now_ms(),
             by=_by(caller),
         )
         if isinstance(drill, InvalidDrill):
             audit.changed(caller, "startDrill", typed, "refused")
             return await self._page(request, typed=typed, errors=drill.errors, status=422)
         try:
-            started = await self._drills.start(drill)
+            started = await lookup_ports(self._context).drills.start(drill)
         except PublishFailed:
             audit.changed(caller, "startDrill", typed, "failed")
             return await self._page(request, typed=typed, problem=_NO_BROKER, status=503)
@@ -103,7 +103,7 @@ class DrillPage:
             audit.changed(caller, "stopDrill", {}, "FORBIDDEN")
             return self._pages.forbidden(request, Role.OPERATOR)
         try:
-            stopped = await self._drills.stop(_by(caller))
+            stopped = await lookup_ports(self._context).drills.stop(_by(caller))
         except PublishFailed:
             audit.changed(caller, "stopDrill", {}, "failed")
             return await self._page(request, problem=_NO_BROKER, status=503)
@@ -111,8 +111,8 @@ class DrillPage:
         raise web.HTTPSeeOther(f"{PATH}?done={'stopped' if stopped else 'over'}")
 
     async def _page(self, request: web.Request, *, status: int = 200, **shown: Any) -> web.Response:
-        drill = self._drills.newest
-        now_ms = self._ports.clock.now_ms()
+        drill = lookup_ports(self._context).drills.newest
+        now_ms = self._context.clock.now_ms()
         values: dict[str, Any] = {"typed": _FIRST, "errors": {}, "problem": ""}
         return self._pages.render(
             request,
@@ -136,7 +136,7 @@ class DrillPage:
 
     async def _report(self, drill: Drill, now_ms: int) -> Report:
         """Three statements, whatever the length."""
-        model = self._ports.read_model
+        model = lookup_ports(self._context).read_model
         until_ms = max(drill.started_at_ms + 1, min(now_ms, drill.ends_at_ms))
         start, until = from_ms(drill.started_at_ms), from_ms(until_ms)
         before: AnswerWindow = await model.answer_window(start - (until - start), start)

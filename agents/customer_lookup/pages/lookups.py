@@ -7,11 +7,13 @@ from typing import Final
 from aiohttp import web
 
 from agents.customer_lookup.answers import Reason, Source
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.pages.answer_cursor import cursor_at, read_place
 from agents.customer_lookup.pages.answer_filter import AskedFilter, read_filter
 from agents.customer_lookup.pages.lookups_csv import MAX_ROWS, answers_as_csv
 from agents.customer_lookup.pages.wording import age, tag_of
-from agents.customer_lookup.ports import AnswerFilter, AnswerOutcome, AnswerRow, ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome, AnswerRow
 from web.access import caller_of
 from web.console.links import with_query
 from web.console.pages import Pages
@@ -44,11 +46,11 @@ class _Page:
 class Lookups:
     """`/lookups` and `/lookups.csv`."""
 
-    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
         self._pages = pages
-        self._read_model = ports.read_model
-        self._budget = ports.budget
-        self._normalise = ports.normalise
+        self._context = context
+        self._budget = context.budget
+        self._normalise = context.normalise
 
     def routes(self) -> list[web.RouteDef]:
         """The list, and the same as a file."""
@@ -62,7 +64,7 @@ class Lookups:
         found = _Page()
         if not asked.errors:
             found = await _read(
-                self._read_model,
+                lookup_ports(self._context).read_model,
                 asked.wanted,
                 older=request.query.get("older"),
                 newer=request.query.get("newer"),
@@ -96,7 +98,8 @@ class Lookups:
             return web.Response(status=303, headers={"Location": with_query(request, "/lookups")})
         if not self._may_ask(request, asked, "the file lookups.csv"):
             return self._pages.too_many_lookups(request)
-        return await answers_as_csv(request, self._read_model, asked.wanted, _reveals(request))
+        read_model = lookup_ports(self._context).read_model
+        return await answers_as_csv(request, read_model, asked.wanted, _reveals(request))
 
     def _may_ask(self, request: web.Request, asked: AskedFilter, where: str) -> bool:
         """Whether the caller may try one more identifier, if the filter has one."""
@@ -110,7 +113,7 @@ def _reveals(request: web.Request) -> Reveals:
 
 
 async def _read(
-    read_model: ReadModel, wanted: AnswerFilter, *, older: str | None, newer: str | None
+    read_model: SqlReadModel, wanted: AnswerFilter, *, older: str | None, newer: str | None
 ) -> _Page:
     """The page next to a place. A broken place, or too few newer ones, is the newest page."""
     beyond = PAGE_ROWS + 1  # says whether there are more

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from agents.customer_lookup.ports import AnswerFilter, AnswerPosition, AnswerRow, ReadModel
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.records import AnswerFilter, AnswerPosition, AnswerRow
 from posstream.domain.times import iso_utc
 from web.middleware import new_reference
 from web.reveals import Reveals
@@ -44,7 +45,7 @@ _HEADERS: Final = {
 
 
 async def answers_as_csv(
-    request: web.Request, read_model: ReadModel, wanted: AnswerFilter, reveals: Reveals
+    request: web.Request, read_model: SqlReadModel, wanted: AnswerFilter, reveals: Reveals
 ) -> web.StreamResponse:
     """The newest answers that are wanted, at most `MAX_ROWS`, with a line of names above.
 
@@ -78,7 +79,7 @@ async def answers_as_csv(
 
 
 async def _batches(
-    read_model: ReadModel, wanted: AnswerFilter
+    read_model: SqlReadModel, wanted: AnswerFilter
 ) -> AsyncIterator[Sequence[AnswerRow]]:
     place: AnswerPosition | None = None
     for _ in range(0, MAX_ROWS, _BATCH):

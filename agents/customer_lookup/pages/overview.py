@@ -1,38 +1,23 @@
-"""The first page: how this worker and all workers do, now and lately."""
+"""The plugin's panels of the overview: how this worker and all workers do, now and lately."""
 
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
-
+from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit
+from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.all_workers import AllWorkers
-from agents.customer_lookup.pages.live import LivePages
+from agents.customer_lookup.pages.answer_bar import Segment, segments
 from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
 from agents.customer_lookup.pages.samples import value_of
 from posstream.domain.times import from_ms
-from posstream.metrics import Metrics
 from posstream.resilience.breaker import State
-from web.console.drawing import Segment, Sparkline, segments, sparkline
-from web.console.pages import Pages
-from web.graphql.context import GraphQLContext
-from web.headers import wants_html
+from web.console.drawing import Sparkline, sparkline
+from web.console.part import ConsoleKit, Panel
 
 #: What "now" means of a rate, in seconds: a single step jumps about.
 NOW_SECONDS: Final = 10.0
-#: Paths for whoever is no browser.
-_INDEX: Final = """\
-posstream
-
-/                                            the operator console, for browsers
-/graphql/                                    GraphQL over HTTP
-/api/mock-customer-lookup/<identifier>/      the mock customer directory
-/asyncapi.json                               the topics, as an AsyncAPI 3 document
-/health/live                                 whether the worker lives
-/health/ready                                whether the worker can answer
-/metrics                                     what the worker counts, for Prometheus
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,52 +48,26 @@ class WorkerFigures:
     commit_age_ms: float
 
 
-class Overview:
-    """`/` and its live updates."""
+class OverviewPanels:
+    """What this worker and all workers answered, kept up to date."""
 
-    def __init__(
-        self,
-        pages: Pages,
-        ports: GraphQLContext,
-        metrics: Metrics,
-        sampler: Sampler,
-        live: LivePages,
-    ) -> None:
-        self._pages = pages
-        self._ports = ports
-        self._metrics = metrics
-        self._sampler = sampler
-        self._live = live
-        self._all_workers = AllWorkers(ports.read_model, ports.clock)
+    def __init__(self, kit: ConsoleKit) -> None:
+        self._pages = kit.pages
+        self._context = context = kit.context
+        self._metrics = LookupMetrics(kit.metrics)
+        self._sampler = Sampler(self._metrics, context.clock)
+        kit.live.each_beat(self._sampler.take)
+        self._all_workers = AllWorkers(lambda: lookup_ports(context).read_model, context.clock)
 
-    def routes(self) -> list[web.RouteDef]:
-        """The page, and the stream that keeps it up to date."""
-        return [web.get("/", self._page), web.get("/console/live", self._follow)]
+    def panels(self) -> list[Panel]:
+        """This worker, from what it counts; all workers, from the read model."""
+        return [
+            Panel(name="this-worker", label="This worker", render=self._this_worker),
+            Panel(name="all-workers", label="All workers", render=self._every_worker, scrolls=True),
+        ]
 
-    async def _page(self, request: web.Request) -> web.Response:
-        if not wants_html(request.headers.get(hdrs.ACCEPT)):
-            return web.Response(text=_INDEX, headers={hdrs.VARY: hdrs.ACCEPT})
-        response = self._pages.render(
-            request,
-            "overview.html",
-            this_worker=self._this_worker(),
-            all_workers=await self._every_worker(),
-        )
-        response.headers[hdrs.VARY] = hdrs.ACCEPT
-        return response
-
-    async def _follow(self, request: web.Request) -> web.StreamResponse:
-        return await self._live.stream(
-            request,
-            {"this-worker": self._this_worker_soon, "all-workers": self._every_worker},
-            self._sampler.next,
-        )
-
-    async def _this_worker_soon(self) -> str:
-        return self._this_worker()
-
-    def _this_worker(self) -> str:
-        now = from_ms(self._ports.clock.now_ms())
+    async def _this_worker(self) -> str:
+        now = from_ms(self._context.clock.now_ms())
         return self._pages.part("overview_this_worker.html", worker=self._figures(), now=now)
 
     async def _every_worker(self) -> str:
@@ -119,7 +78,7 @@ class Overview:
     def _figures(self) -> WorkerFigures:
         sampler, metrics = self._sampler, self._metrics
         lately, now, steps = sampler.since(), sampler.since(NOW_SECONDS), sampler.steps
-        endpoint, breaker = self._ports.breaker()
+        endpoint, breaker = lookup_ports(self._context).breaker()
         attempts = [step.per_second(step.attempts) for step in steps]
         busiest = max((rate for rate in attempts if rate is not None), default=0.0)
         return WorkerFigures(

@@ -9,7 +9,7 @@ from prometheus_client.samples import Sample as Series
 
 from agents.customer_lookup.answers import AttemptStatus
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from posstream.metrics import Metrics
+from agents.customer_lookup.metrics import LookupMetrics
 
 _API_FAILURES: Final = (AttemptStatus.FAILED, AttemptStatus.TIMEOUT)
 #: Of the label of an answer: there is no source, or no reason.
@@ -32,7 +32,7 @@ class Sample:
     events_in_flight: int
 
 
-def read_sample(metrics: Metrics, taken_at: float) -> Sample:
+def read_sample(metrics: LookupMetrics, taken_at: float) -> Sample:
     """What is counted now."""
     return Sample(
         taken_at=taken_at,

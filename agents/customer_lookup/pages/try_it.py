@@ -7,12 +7,12 @@ from aiohttp import web
 
 from agents.customer_lookup.directory.mock import CUSTOMERS
 from agents.customer_lookup.pages.basket import TRIED
+from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.till import Outcome, identify_customer, start_basket
 from posstream.domain.identifier import Identifier
 from posstream.domain.roles import Role
 from web import audit
 from web.access import caller_of
-from web.console.links import Links
 from web.console.pages import Pages
 from web.form import read_form
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
@@ -27,9 +27,9 @@ _MAX_EMPLOYEE: Final = 2**31 - 1
 class TryIt:
     """`/try`."""
 
-    def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
+    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
         self._pages = pages
-        self._ports = ports
+        self._context = context
 
     def routes(self) -> list[web.RouteDef]:
         """The form, and what it sends."""
@@ -52,22 +52,22 @@ class TryIt:
         errors = self._errors(typed)
         if errors:
             return self._form(request, typed, errors, status=400)
-        outcome = await self._tried(self._ports.asked_by(caller), typed)
+        outcome = await self._tried(self._context.asked_by(caller), typed)
         done = "done" if outcome.error is None else f"refused, {outcome.error.code}"
         asked = {"basket_id": outcome.basket_id, "identifier": typed["identifier"]}
         audit.changed(caller, "tryIt", asked, done)
         if outcome.basket_id is None or outcome.error is not None:
             why = {"": outcome.error.message if outcome.error else "nothing was sent"}
             return self._form(request, typed, why, status=503)
-        where = f"{Links(self._ports.references).basket(outcome.basket_id)}?done={TRIED}"
+        where = f"{Links(self._context.references).basket(outcome.basket_id)}?done={TRIED}"
         return web.Response(status=303, headers={"Location": where})
 
-    async def _tried(self, ports: GraphQLContext, typed: Mapping[str, str]) -> Outcome:
+    async def _tried(self, context: GraphQLContext, typed: Mapping[str, str]) -> Outcome:
         """Both events, as a till writes them; the outcome of the second has the first one's id."""
-        started = await start_basket(ports, int(typed["employee"]), typed["terminal"])
+        started = await start_basket(context, int(typed["employee"]), typed["terminal"])
         if started.basket_id is None:
             return started
-        identified = await identify_customer(ports, started.basket_id, typed["identifier"])
+        identified = await identify_customer(context, started.basket_id, typed["identifier"])
         return Outcome(
             success=identified.success,
             basket_id=started.basket_id,
@@ -78,7 +78,7 @@ class TryIt:
     def _errors(self, typed: Mapping[str, str]) -> dict[str, str]:
         """By field: why it cannot be sent. All before the first event is written."""
         errors = {}
-        found = self._ports.normalise(typed["identifier"])
+        found = self._context.normalise(typed["identifier"])
         if not typed["identifier"]:
             errors["identifier"] = "Type or choose what the till scans."
         elif not isinstance(found, Identifier):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agents.customer_lookup.answers import Reason, Source
-from agents.customer_lookup.ports import AnswerRow
+from agents.customer_lookup.read_model.records import AnswerRow
 
 _SECOND: Final = 1_000
 _MINUTE: Final = 60 * _SECOND

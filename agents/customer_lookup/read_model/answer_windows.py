@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agents.customer_lookup.ports import AnswerWindow, MarkedAttempts
+from agents.customer_lookup.read_model.records import AnswerWindow, MarkedAttempts
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, LOOKUP_ANSWERS
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c

@@ -7,8 +7,8 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agents.customer_lookup.ports import AnswerRow, LookupLogRow
 from agents.customer_lookup.read_model.lookup_logs import has, made_one_of, newest_attempts
+from agents.customer_lookup.read_model.records import AnswerRow, LookupLogRow
 from agents.customer_lookup.read_model.schema import LOOKUP_ANSWERS
 
 #: Most answers of one basket that are shown; a till scans a few times.

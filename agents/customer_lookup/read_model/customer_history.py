@@ -8,7 +8,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agents.customer_lookup.answers import AttemptStatus
-from agents.customer_lookup.ports import AnswerRow, IdentifierRow
+from agents.customer_lookup.read_model.records import AnswerRow, IdentifierRow
 from agents.customer_lookup.read_model.schema import (
     CUSTOMER_IDENTIFIERS,
     CUSTOMER_LOOKUP_LOGS,

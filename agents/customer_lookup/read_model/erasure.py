@@ -1,30 +1,30 @@
-"""What SQL knows of a customer who is to be forgotten: names, rows, and the marks that there are.
+"""What SQL knows of a customer who is to be forgotten or asks what is known: names and rows.
 
 It only reads: the rows go when the projection gets the marks (`forgotten`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.schema import (
-    BASKET_IDENTIFICATIONS,
     BASKETS,
     CUSTOMER_IDENTIFIERS,
     CUSTOMER_LOOKUP_LOGS,
     CUSTOMERS,
-    FORGOTTEN_SUBJECTS,
     LOOKUP_ANSWERS,
     READ_MODEL,
 )
-from posstream.domain.times import to_ms
-from posstream.forgetting.marks import Forgotten, Trail
-from posstream.forgetting.ports import Erasure
+from posstream.domain.times import iso_utc
+from posstream.forgetting.marks import Trail
 from posstream.read_model.engine import read_only
 
 
-class SqlErasure(Erasure):
+class SqlErasure:
     """The read model in SQLite or PostgreSQL; every method may raise the database's errors.
 
     Args:
@@ -73,17 +73,29 @@ class SqlErasure(Erasure):
                 for table in READ_MODEL
             }
 
-    async def marks(self, subjects: Collection[str]) -> Mapping[str, Forgotten]:
-        """The marks that there are, by their subject."""
-        columns = FORGOTTEN_SUBJECTS.c
-        statement = select(columns.subject, columns.forgotten_at, columns.cache_entries).where(
-            columns.subject.in_(sorted(subjects))
-        )
+    async def export(self, trail: Trail) -> Mapping[str, list[dict[str, Any]]]:
+        """The rows of each table that tell of a customer, as values for JSON."""
+        conditions = _conditions(trail)
         async with self._engine.connect() as connection:
             return {
-                subject: Forgotten(subject, to_ms(forgotten_at), cache_entries)
-                for subject, forgotten_at, cache_entries in await connection.execute(statement)
+                table.name: [
+                    {name: _as_json(value) for name, value in row.items()}
+                    for row in (
+                        await connection.execute(
+                            select(table)
+                            .where(conditions[table.name])
+                            .order_by(*table.primary_key.columns)
+                        )
+                    ).mappings()
+                ]
+                for table in READ_MODEL
             }
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return iso_utc(value)
+    return str(value) if isinstance(value, Decimal) else value
 
 
 def _conditions(trail: Trail) -> Mapping[str, ColumnElement[bool]]:
@@ -91,7 +103,6 @@ def _conditions(trail: Trail) -> Mapping[str, ColumnElement[bool]]:
     answers = LOOKUP_ANSWERS.c
     told = or_(answers.customer_identifier.in_(identifiers), answers.customer_id.in_(customer_ids))
     found = select(answers.event_id).where(and_(told, answers.customer_id.is_not(None)))
-    identifications = BASKET_IDENTIFICATIONS.c
     return {
         CUSTOMERS.name: or_(
             CUSTOMERS.c.customer_id.in_(customer_ids), CUSTOMERS.c.identifier.in_(identifiers)
@@ -102,10 +113,6 @@ def _conditions(trail: Trail) -> Mapping[str, ColumnElement[bool]]:
         ),
         BASKETS.name: or_(
             BASKETS.c.customer_id.in_(customer_ids), BASKETS.c.identified_by.in_(found)
-        ),
-        BASKET_IDENTIFICATIONS.name: or_(
-            identifications.customer_identifier.in_(identifiers),
-            identifications.customer_id.in_(customer_ids),
         ),
         CUSTOMER_LOOKUP_LOGS.name: or_(
             CUSTOMER_LOOKUP_LOGS.c.customer_identifier.in_(identifiers),

@@ -1,26 +1,26 @@
 """Fields of events as both databases take them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from agents.customer_lookup.read_model import schema
+from msgspec import Struct
+from sqlalchemy import JSON, BigInteger, Column, String, Table, Text
+
+from posstream.domain.customer import scrub
+from posstream.domain.payment_card import mask_payment_cards
 from posstream.domain.printable import is_id
 from posstream.domain.times import parse_utc
-from posstream.json.reading import whole_number
 from posstream.json.sent_number import SentNumber
+from posstream.read_model.columns import MAX_TEXT
 
 Row = dict[str, Any]
 
 
 _MAX_INT: Final = 2**63 - 1
-
-
 #: Digits of PostgreSQL's `numeric` before and after the point.
 _MOST_WHOLE: Final = 131_072
-
-
 _MOST_FRACTION: Final = 16_383
 
 
@@ -28,27 +28,75 @@ class UnusableEventError(ValueError):
     """An event that cannot become rows. The message names a field, never its content."""
 
 
-def key_of(value: Mapping[str, Any], name: str, *, numbers: bool = False) -> str:
-    """An id; `numbers` takes whole numbers, too.
+#: Reads the field of a name out of an event.
+Reader = Callable[[Mapping[str, Any], str], Any]
+
+
+def readers(table: Table, *models: type[Struct]) -> Mapping[str, Reader]:
+    """How each column of a table is read from an event that has a field of its name.
+
+    A required text is a key: without it there is no row. Any other field that a column cannot take
+    counts as absent, for events of older versions and of foreign writers are read as well.
+
+    Args:
+        table: its columns say what they can take.
+        models: of the events that become rows of the table.
+    """
+    fields = {name for model in models for name in model.__struct_fields__} - {"event_type"}
+    return {column.name: _reader(column) for column in table.columns if column.name in fields}
+
+
+def read_row(readers: Mapping[str, Reader], value: Mapping[str, Any]) -> Row:
+    """The columns of one event.
+
+    Raises:
+        UnusableEventError: if a key is missing or no id, or a time is none.
+    """
+    return {name: read(value, name) for name, read in readers.items()}
+
+
+def _reader(column: Column[Any]) -> Reader:
+    match column.type:
+        case Text():
+            return _long_text_of
+        case String():
+            return text_of if column.nullable else key_of
+        case BigInteger():
+            return whole_of
+        case JSON():
+            return document_of
+        case _:
+            return moment_of
+
+
+def key_of(value: Mapping[str, Any], name: str) -> str:
+    """An id.
 
     Raises:
         UnusableEventError: if the field is missing or no id.
     """
     raw = value.get(name)
-    if numbers and (whole := whole_number(raw)) is not None:
-        return str(whole)
     # `is_id` also refuses NUL and lone surrogates, which no database stores.
-    if not isinstance(raw, str) or not is_id(raw, schema.MAX_TEXT):
+    if not isinstance(raw, str) or not is_id(raw, MAX_TEXT):
         raise UnusableEventError(f"{name} is missing or no id")
     return raw
 
 
-def text_of(
-    value: Mapping[str, Any], name: str, *, limit: int | None = schema.MAX_TEXT
-) -> str | None:
-    """A text, cut to `limit` characters; None if the field is no text."""
+def text_of(value: Mapping[str, Any], name: str) -> str | None:
+    """A short text, cut to its column; None if the field is no text."""
     raw = value.get(name)
-    return storable(raw)[:limit] if isinstance(raw, str) else None
+    return storable(raw)[:MAX_TEXT] if isinstance(raw, str) else None
+
+
+def _long_text_of(value: Mapping[str, Any], name: str) -> str | None:
+    # posstream writes no card number there, but others can write to its topics.
+    raw = value.get(name)
+    return mask_payment_cards(storable(raw)) if isinstance(raw, str) else None
+
+
+def document_of(value: Mapping[str, Any], name: str) -> Any:
+    """A JSON value that both databases take, without payment-card numbers."""
+    return scrub(plain(value.get(name)))
 
 
 def storable(text: str) -> str:

@@ -8,7 +8,12 @@ from sqlalchemy import ColumnElement, TextClause, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agents.customer_lookup.answers import Reason, Source
-from agents.customer_lookup.ports import AnswerFilter, AnswerOutcome, AnswerPosition, AnswerRow
+from agents.customer_lookup.read_model.records import (
+    AnswerFilter,
+    AnswerOutcome,
+    AnswerPosition,
+    AnswerRow,
+)
 from agents.customer_lookup.read_model.schema import FAILED, LOOKUP_ANSWERS, STALE
 
 _ANSWERS: Final = LOOKUP_ANSWERS.c

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agents.customer_lookup.ports import LogPosition, LookupLogRow
+from agents.customer_lookup.read_model.records import LogPosition, LookupLogRow
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agents.customer_lookup.ports import LookupStatistics
+from agents.customer_lookup.read_model.records import LookupStatistics
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, LOOKUP_ANSWERS
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c

@@ -10,21 +10,6 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.answers import AttemptStatus
-from agents.customer_lookup.ports import (
-    AnswerFilter,
-    AnswerPosition,
-    AnswerRow,
-    AnswerWindow,
-    BasketHistory,
-    BasketRow,
-    CustomerHistory,
-    CustomerRow,
-    LogPosition,
-    LookupLogRow,
-    LookupStatistics,
-    MarkedAttempts,
-    ReadModel,
-)
 from agents.customer_lookup.read_model.answer_windows import (
     answer_window,
     answers_by_version,
@@ -39,6 +24,20 @@ from agents.customer_lookup.read_model.customer_history import answers_to, ident
 from agents.customer_lookup.read_model.lookup_answers import answers_beside
 from agents.customer_lookup.read_model.lookup_logs import has, is_older_than, newest_attempts
 from agents.customer_lookup.read_model.lookup_statistics import lookup_statistics
+from agents.customer_lookup.read_model.records import (
+    AnswerFilter,
+    AnswerPosition,
+    AnswerRow,
+    AnswerWindow,
+    BasketHistory,
+    BasketRow,
+    CustomerHistory,
+    CustomerRow,
+    LogPosition,
+    LookupLogRow,
+    LookupStatistics,
+    MarkedAttempts,
+)
 from agents.customer_lookup.read_model.schema import BASKETS, CUSTOMER_IDENTIFIERS, CUSTOMERS
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.printable import is_storable
@@ -73,10 +72,11 @@ _BASKET: Final = (
 )
 
 
-class SqlReadModel(ReadModel):
-    """The read model in SQLite or PostgreSQL; every method may raise the database's errors.
+class SqlReadModel:
+    """The read model in SQLite or PostgreSQL.
 
-    And `ReadModelBusy`, where too many read at once or one asks too much.
+    Every method may raise the database's errors, and `ReadModelBusy` where too many read at once
+    or one asks too much.
 
     Args:
         engine: from `engine.create_engine`, migrated.
@@ -128,7 +128,8 @@ class SqlReadModel(ReadModel):
         Args:
             tier: exactly this tier.
             search: part of a name, e-mail, phone or identifier, in any writing; blank = all.
-            names_only: search names alone.
+            names_only: search names alone: a caller who sees the others masked could guess them
+                piece by piece.
             limit: 1 to 1,000; what is outside counts as the nearer end.
         """
         return await self.next_customers(

@@ -1,6 +1,5 @@
 """Events into rows: of all events for one row the same one wins, whatever their order."""
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,32 +9,35 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from agents.customer_lookup import topics
+from agents.customer_lookup.events import inputs as events
+from agents.customer_lookup.events.outputs import (
+    CustomerDataFetched,
+    CustomerLookupFailed,
+    CustomerLookupLogged,
+)
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.fields import (
     Row,
     UnusableEventError,
-    key_of,
-    moment_of,
+    document_of,
     plain,
-    text_of,
-    whole_of,
+    read_row,
+    readers,
 )
+from agents.customer_lookup.read_model.traces import trace_of_answer, trace_of_attempt
 from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
+from posstream.domain.errors import UnreadableEvent
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
-from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.search import folded
 from posstream.domain.times import parse_utc
-from posstream.forgetting.forgotten import trace_of_answer, trace_of_attempt
+from posstream.events.reading import event_of
 from posstream.forgetting.marks import Marks, Trace
-from posstream.kafka.topics import CUSTOMER_FORGOTTEN
-from posstream.read_model.projection import ProjectedEvent
-
-_log = logging.getLogger(__name__)
+from posstream.read_model.projection import ProjectedEvent, log_skipped
 
 _MAX_MONEY: Final = Decimal(10) ** 13
-
-
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+_ANSWER: Final = readers(schema.LOOKUP_ANSWERS, CustomerDataFetched, CustomerLookupFailed)
+_LOG: Final = readers(schema.CUSTOMER_LOOKUP_LOGS, CustomerLookupLogged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,16 @@ def read_basket_started(value: object, *, card_guard: bool = True) -> BasketStar
     """
     if not isinstance(value, Mapping):
         return None
-    if value.get("event_type") not in (None, "BASKET_STARTED"):
-        return None
     try:
-        started = BasketStarted(
-            basket_id=key_of(value, "basket_id"),
-            employee_id=key_of(value, "employee_id", numbers=True),
-            terminal_id=key_of(value, "terminal_id", numbers=True),
-            occurred_at=parse_utc(value.get("occurred_at")),
-        )
-    except UnusableEventError:
+        event = event_of(events.BasketStarted, value, card_guard=card_guard)
+    except UnreadableEvent:
         return None
-    ids = (started.basket_id, started.employee_id, started.terminal_id)
-    return None if card_guard and any(map(holds_payment_card, ids)) else started
+    return BasketStarted(
+        basket_id=event.basket_id,
+        employee_id=str(event.employee_id),
+        terminal_id=str(event.terminal_id),
+        occurred_at=parse_utc(event.occurred_at),
+    )
 
 
 def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]]:
@@ -81,25 +80,17 @@ def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]
     return {table: batch.of(table).keys() for table in schema.READ_MODEL}
 
 
-def log_skipped(event: ProjectedEvent, why: str) -> None:
-    """Log that an event leaves no row, without its content."""
-    _log.warning("skipped an event of %s: %s", event.place or event.topic, why)
-
-
 @dataclass(slots=True)
 class Batch:
     """The rows of a batch by their key, one for each: the winner among its events."""
 
-    #: Whoever is covered by them leaves no row.
+    #: A customer that they cover leaves no row.
     marks: Marks = field(default_factory=Marks)
-    #: Of every event that tells of a person.
+    #: One for each event that names a person.
     traces: list[Trace] = field(default_factory=list)
-    #: New marks, by their subject.
-    forgotten: dict[str, Row] = field(default_factory=dict)
     customers: dict[str, Row] = field(default_factory=dict)
     identifiers: dict[str, Row] = field(default_factory=dict)
     baskets: dict[str, Row] = field(default_factory=dict)
-    identifications: dict[str, Row] = field(default_factory=dict)
     logs: dict[str, Row] = field(default_factory=dict)
     answers: dict[str, Row] = field(default_factory=dict)
 
@@ -109,7 +100,6 @@ class Batch:
             schema.CUSTOMERS: self.customers,
             schema.CUSTOMER_IDENTIFIERS: self.identifiers,
             schema.BASKETS: self.baskets,
-            schema.BASKET_IDENTIFICATIONS: self.identifications,
             schema.CUSTOMER_LOOKUP_LOGS: self.logs,
             schema.LOOKUP_ANSWERS: self.answers,
         }
@@ -142,8 +132,6 @@ class Batch:
             row = _log_row(event.value)
             if not self._is_over(trace_of_attempt(row)):
                 _keep_first(self.logs, row, lambda row: row["request_timestamp"])
-        elif event.topic == CUSTOMER_FORGOTTEN:
-            self._forget(_mark_row(event.value))
         else:
             raise UnusableEventError("the topic is not projected")
 
@@ -202,21 +190,11 @@ class Batch:
             return row["reason"] is not None, row["occurred_at"]
 
         _keep_first(self.answers, row, rank)
-        columns = schema.BASKET_IDENTIFICATIONS.columns.keys()
-        _keep_first(self.identifications, {name: row[name] for name in columns}, rank)
 
     def _is_over(self, trace: Trace) -> bool:
         """Whether an event is from before its customer was forgotten."""
         self.traces.append(trace)
         return self.marks.cover(trace)
-
-    def _forget(self, row: Row) -> None:
-        def rank(row: Row) -> tuple[datetime, int]:
-            return row["forgotten_at"], row["cache_entries"]
-
-        known = self.forgotten.setdefault(row["subject"], row)
-        if rank(row) > rank(known):
-            self.forgotten[row["subject"]] = row
 
     def _basket(self, basket_id: str) -> Row:
         return self.baskets.setdefault(
@@ -226,7 +204,7 @@ class Batch:
 
 
 def batch_of(events: Iterable[ProjectedEvent]) -> Batch:
-    """The rows of some events; an unusable event is logged and skipped."""
+    """The rows of events; an unusable event is logged and skipped."""
     batch = Batch()
     for event in events:
         why_not = batch.take(event)
@@ -258,9 +236,8 @@ def _keep_last(
 
 
 def _customer(value: Mapping[str, Any]) -> Customer:
-    document = value.get("customer")
     # The guard on payment cards did its work before the event was written.
-    customer = read_customer(plain(document), card_guard=False)
+    customer = read_customer(plain(value.get("customer")), card_guard=False)
     if isinstance(customer, InvalidCustomer):
         raise UnusableEventError(f"customer: {customer.why}")
     if abs(customer.total_purchases) >= _MAX_MONEY:
@@ -271,7 +248,7 @@ def _customer(value: Mapping[str, Any]) -> Customer:
 def _customer_row(
     customer: Customer, value: Mapping[str, Any], identifier: str, fetched_at: datetime
 ) -> Row:
-    attributes = plain(value["customer"].get("attributes"))
+    attributes = document_of(value["customer"], "attributes")
     return {
         "customer_id": customer.customer_id,
         "identifier": identifier,
@@ -302,74 +279,32 @@ def search_text(customer: Customer) -> str:
 
 
 def _answer_row(value: Mapping[str, Any], customer_id: str | None) -> Row:
-    fetched_at = moment_of(value, "fetched_at")
-    occurred_at = moment_of(value, "occurred_at") or fetched_at
-    identified_at = moment_of(value, "identified_at") or occurred_at
-    if occurred_at is None or identified_at is None:
+    row = read_row(_ANSWER, value)
+    occurred_at = row["occurred_at"] or row["fetched_at"]
+    if occurred_at is None:
         raise UnusableEventError("occurred_at is missing")
     found = customer_id is not None
-    return {
-        "event_id": key_of(value, "event_id"),
-        "lookup_id": text_of(value, "lookup_id"),
+    return row | {
         "event_type": "CUSTOMER_DATA_FETCHED" if found else "CUSTOMER_LOOKUP_FAILED",
-        "basket_id": key_of(value, "basket_id"),
-        "customer_identifier": key_of(value, "customer_identifier"),
-        "identifier_kind": text_of(value, "identifier_kind"),
         "customer_id": customer_id,
-        "source": text_of(value, "source"),
         # Never empty on a failure: it is what tells one from an answer with a customer.
-        "reason": None if found else text_of(value, "reason") or "UNKNOWN",
-        "error_message": None if found else text_of(value, "error_message", limit=None),
-        "attempts": whole_of(value, "attempts"),
-        "duration_ms": whole_of(value, "duration_ms"),
-        "age_ms": whole_of(value, "age_ms"),
-        "config_version": whole_of(value, "config_version"),
-        "fetched_at": fetched_at,
-        "fresh_until": moment_of(value, "fresh_until"),
-        "identified_at": identified_at,
+        "reason": None if found else row["reason"] or "UNKNOWN",
+        "error_message": None if found else row["error_message"],
+        "identified_at": row["identified_at"] or occurred_at,
         "occurred_at": occurred_at,
     }
 
 
 def _log_row(value: Mapping[str, Any]) -> Row:
-    requested_at = moment_of(value, "request_timestamp")
-    if requested_at is None:
+    row = read_row(_LOG, value)
+    if row["request_timestamp"] is None:
         raise UnusableEventError("request_timestamp is missing")
-    response = plain(value.get("response_data"))
-    return {
-        "event_id": key_of(value, "event_id"),
-        "lookup_id": text_of(value, "lookup_id"),
-        "attempt": whole_of(value, "attempt"),
-        "waiters": whole_of(value, "waiters"),
-        "basket_id": text_of(value, "basket_id"),
-        "customer_identifier": key_of(value, "customer_identifier"),
-        "identifier_kind": text_of(value, "identifier_kind"),
-        "api_endpoint": text_of(value, "api_endpoint", limit=None),
-        "call_started_at": moment_of(value, "call_started_at"),
-        "request_timestamp": requested_at,
-        "response_timestamp": moment_of(value, "response_timestamp"),
-        "status": text_of(value, "status"),
-        "http_status": whole_of(value, "http_status"),
-        "response_data": response,
-        "error_message": text_of(value, "error_message", limit=None),
-        "duration_ms": whole_of(value, "duration_ms"),
-        "customer_id": _customer_told_of(value, response),
-    }
+    return row | {"customer_id": _customer_told_of(value)}
 
 
-def _customer_told_of(value: Mapping[str, Any], response: Any) -> str | None:
+def _customer_told_of(value: Mapping[str, Any]) -> str | None:
     if (named := read_customer_id(plain(value.get("customer_id")))) is not None:
         return named
     # Older events do not name the customer beside the response.
+    response = plain(value.get("response_data"))
     return read_customer_id(response.get("customer_id")) if isinstance(response, dict) else None
-
-
-def _mark_row(value: Mapping[str, Any]) -> Row:
-    forgotten_at = moment_of(value, "forgotten_at")
-    if forgotten_at is None:
-        raise UnusableEventError("forgotten_at is missing")
-    return {
-        "subject": key_of(value, "subject"),
-        "forgotten_at": forgotten_at,
-        "cache_entries": whole_of(value, "cache_entries") or 0,
-    }

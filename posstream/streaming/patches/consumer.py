@@ -36,6 +36,8 @@ _DRAIN_POLL_SECONDS: Final = 0.02
 _PARKED_SECONDS: Final = 0.01
 #: How long the last commit before a stop or a rebalance may take.
 _COMMIT_SECONDS: Final = 10
+#: The same after a crash: its thread may be gone, and what is not committed comes again.
+_CRASHED_COMMIT_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +218,16 @@ class Consumer(faust_driver.Consumer):
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
             self._clean_unacked_messages()
         # Not awaited itself: after a crash its thread may be gone, and it would never end.
+        crashed = self.app.crashed
         commit = asyncio.ensure_future(self._commit_last())
-        await asyncio.wait([commit], timeout=_COMMIT_SECONDS)
-        if commit.done():
+        seconds = _CRASHED_COMMIT_SECONDS if crashed else _COMMIT_SECONDS
+        await asyncio.wait([commit], timeout=seconds)
+        if not commit.done():
+            commit.cancel()
+        elif not crashed:
             commit.result()
+        elif (why := commit.exception()) is not None:
+            log.info("the last commit after the crash failed: %r", why)
 
     def _waited_for(self) -> int:
         on_their_way = sum(

@@ -12,14 +12,16 @@ read: with offset, timestamp, key, value and headers.
 
 import struct
 from collections.abc import Iterator
-from typing import Any, Final, Never
+from typing import TYPE_CHECKING, Any, Final, Never
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record import default_records
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord
-from faust.types import TP
+
+if TYPE_CHECKING:
+    from faust.types import TP
 
 #: Of every batch: its base offset, then how many bytes follow these twelve.
 _FRAME: Final = struct.Struct(">qi")
@@ -101,13 +103,13 @@ class PartitionRecords(_UpstreamRecords):
     def __iter__(self) -> Iterator[Any]:
         return self._records_iterator  # upstream's own `__next__` is a call more for each record
 
-    def _consumer_record(self, tp: TP, record: Any) -> Any:
+    def _consumer_record(self, tp: "TP", record: Any) -> Any:
         if self._key_deserializer is as_read:
             return record
         return super()._consumer_record(tp, record)
 
 
-def consumer_record(tp: TP, record: Any) -> ConsumerRecord:
+def consumer_record(tp: "TP", record: Any) -> ConsumerRecord:
     """A record as aiokafka gives it, of one as it was read."""
     key, value = record.key, record.value
     return ConsumerRecord(

@@ -1,1 +1,1 @@
-"""The Alembic environment of the read model, shipped inside the package."""
+"""The steps of the plugin's SQL tables, oldest first."""

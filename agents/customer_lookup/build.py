@@ -1,0 +1,127 @@
+"""Builds the customer lookup on one worker: the directory, the cache, the agents, the answers."""
+
+from typing import TYPE_CHECKING
+
+from agents.customer_lookup.agent import CustomerLookupAgent
+from agents.customer_lookup.answer_feed import AnswerFeed
+from agents.customer_lookup.answer_topics import AnswerReader
+from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
+from agents.customer_lookup.configuration import LookupConfiguration
+from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
+from agents.customer_lookup.directory.call import DirectoryCall
+from agents.customer_lookup.directory.http import HttpDirectory
+from agents.customer_lookup.directory.trial import DirectoryTrial
+from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
+from agents.customer_lookup.drills.outage_drill import OutageDrills
+from agents.customer_lookup.drills.reader import DrillReader
+from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.lookup_ports import LookupPorts
+from agents.customer_lookup.metrics import LookupMetrics
+from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.topics import CACHE
+from posstream.plugin import Built, Kit, Lifetime
+from posstream.streaming.stall import LOOK_SECONDS
+from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
+from tables.customer_cache import CustomerCacheTable
+
+if TYPE_CHECKING:
+    from agents.customer_lookup.settings import LookupSettings
+    from posstream.configuration.current import CurrentConfiguration
+
+#: How long a stop waits for calls that no event waits for any more.
+_LAST_CALLS_SECONDS = 1.0
+
+
+def build(kit: Kit) -> Built:
+    """Wire the plugin on the app of one start."""
+    own: LookupSettings = kit.own_settings
+    settings, clock, app, publisher = kit.settings, kit.clock, kit.app, kit.publisher
+    if kit.configuration is None:
+        raise TypeError("the customer lookup has a live configuration")
+    configuration: CurrentConfiguration[LookupConfiguration] = kit.configuration
+    metrics = LookupMetrics(kit.metrics)
+
+    def country_code() -> str | None:
+        code: str | None = configuration.value.default_country_code
+        return code
+
+    directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=clock)
+    drills = OutageDrills(publish=publisher.publish, clock=clock, metrics=metrics)
+    drilled = DrilledDirectory(directory, running=lambda: drills.running, clock=clock)
+    call = DirectoryCall(drilled, clock=clock, metrics=metrics)
+
+    def follow(value: LookupConfiguration) -> None:
+        call.follow(value)
+        app.answer_by(value.deadline_seconds)
+
+    configuration.watch(follow)
+    lookup = CustomerLookup(
+        call=call,
+        configuration=configuration,
+        publisher=publisher,
+        clock=clock,
+        metrics=metrics,
+        refresh_ahead=own.refresh_ahead,
+    )
+    cache = CustomerCacheTable(app, CACHE, partitions=settings.topic_partitions)
+    agent = CustomerLookupAgent(
+        app,
+        lookup=lookup,
+        cache=cache,
+        publisher=publisher,
+        clock=clock,
+        metrics=metrics,
+        partitions=settings.topic_partitions,
+        card_guard=settings.payment_card_guard,
+    )
+    app.timer(LOOK_SECONDS, name="commit watch")(agent.watch_commits)
+    CacheMaintenanceAgent(
+        app, cache=cache, lookup=lookup, publisher=publisher, clock=clock, metrics=metrics
+    )
+    sweeper = CacheSweeper(
+        cache, windows=lambda: configuration.value.windows, clock=clock, metrics=metrics
+    )
+    app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
+    CustomerUpdatesAgent(
+        app,
+        read_model=SqlReadModel(kit.engine),
+        publisher=publisher,
+        clock=clock,
+        partitions=settings.topic_partitions,
+        card_guard=settings.payment_card_guard,
+        country_code=country_code,
+    )
+    answers = AnswerFeed(clock)
+    ports = LookupPorts(
+        read_model=SqlReadModel(kit.readers),
+        publisher=publisher,
+        answers=answers,
+        breaker=lookup.breaker,
+        drills=drills,
+        directory_trial=DirectoryTrial(
+            directory, card_guard=settings.payment_card_guard, country_code=country_code
+        ),
+    )
+    drill_reader = DrillReader(settings.bootstrap_servers, drills)
+    answer_reader = AnswerReader(settings.bootstrap_servers, answers)
+
+    async def open_drills() -> None:
+        await drill_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
+
+    async def open_answers() -> None:
+        answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
+
+    async def drain() -> None:
+        # Their events have been answered, or were waited for as long as a stop may take.
+        await lookup.drain(_LAST_CALLS_SECONDS)
+        await directory.close()
+        configuration.unwatch(follow)
+
+    return Built(
+        ports=ports,
+        lifetimes=(
+            Lifetime(name="Drills", open=open_drills, close=drill_reader.close),
+            Lifetime(name="Directory", open=directory.open, close=drain),
+            Lifetime(name="Answers", open=open_answers, close=answer_reader.close),
+        ),
+    )

@@ -1,0 +1,65 @@
+"""What the customer lookup forgets and exports of a customer."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from agents.customer_lookup.cache_commands import Forget, ForgetCustomer
+from agents.customer_lookup.topics import HOLDING_CUSTOMERS
+from posstream.forgetting.marks import Trail
+from posstream.forgetting.part import ForgettingPart
+from posstream.kafka.record import Record
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+async def _trail(engine: "AsyncEngine", identifier: str) -> Trail:
+    from agents.customer_lookup.read_model.erasure import SqlErasure
+
+    return await SqlErasure(engine).trail(identifier)
+
+
+async def _trail_of_customer(engine: "AsyncEngine", customer_id: str) -> Trail:
+    from agents.customer_lookup.read_model.erasure import SqlErasure
+
+    return await SqlErasure(engine).trail_of_customer(customer_id)
+
+
+async def _rows(engine: "AsyncEngine", trail: Trail) -> Mapping[str, int]:
+    from agents.customer_lookup.read_model.erasure import SqlErasure
+
+    return await SqlErasure(engine).rows(trail)
+
+
+async def _export(engine: "AsyncEngine", trail: Trail) -> Mapping[str, Any]:
+    from agents.customer_lookup.read_model.erasure import SqlErasure
+
+    return await SqlErasure(engine).export(trail)
+
+
+def cache_commands(trail: Trail, after_ms: int) -> Sequence[Record]:
+    """The commands by which the owners of cache entries remove and mark a customer.
+
+    The customer goes with the last command, the one for the given identifier: if we fail before
+    that, SQL still knows which other identifiers there are.
+    """
+    from agents.customer_lookup.events.commands import commanded
+
+    commands: list[Forget | ForgetCustomer]
+    if trail.identifiers:
+        *others, last = trail.identifiers
+        commands = [Forget(other, (), after_ms) for other in others]
+        commands.append(Forget(last, trail.customer_ids, after_ms))
+    else:
+        commands = [ForgetCustomer(customer_id, after_ms) for customer_id in trail.customer_ids]
+    return [record for command in commands for record in commanded(command, 0)]
+
+
+FORGETTING: Final = ForgettingPart(
+    trail=_trail,
+    trail_of_customer=_trail_of_customer,
+    rows=_rows,
+    export=_export,
+    commands=cache_commands,
+    holding=HOLDING_CUSTOMERS,
+)

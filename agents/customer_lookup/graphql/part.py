@@ -1,0 +1,68 @@
+"""What the plugin adds to the GraphQL schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.customer_lookup.graphql.breaker import BreakerQuery, ControlBreaker
+from agents.customer_lookup.graphql.customers import CustomersQuery
+from agents.customer_lookup.graphql.examples import EXAMPLES
+from agents.customer_lookup.graphql.explain import ExplainQuery
+from agents.customer_lookup.graphql.lookup_logs import LookupLogsQuery
+from agents.customer_lookup.graphql.mutations import EvictCustomer, IdentifyCustomer, StartBasket
+from agents.customer_lookup.graphql.queries import CustomerQuery
+from agents.customer_lookup.graphql.statistics import StatisticsQuery
+from agents.customer_lookup.graphql.subscriptions import AnswerSubscriptions
+from agents.customer_lookup.shown_records import show_record
+from posstream.domain.roles import Role
+from web.graphql.masking import show_document
+from web.graphql.part import GraphQLPart
+
+
+def _of_eviction(arguments: Mapping[str, Any]) -> Role:
+    """One customer is a matter of support; many are a matter of load on the directory."""
+    many = arguments.get("prefix") is not None or arguments.get("all")
+    return Role.OPERATOR if many else Role.SUPPORT
+
+
+def graphql_part() -> GraphQLPart:
+    """The plugin's queries, mutations and subscription."""
+    return GraphQLPart(
+        queries=(
+            CustomerQuery,
+            CustomersQuery,
+            LookupLogsQuery,
+            StatisticsQuery,
+            ExplainQuery,
+            BreakerQuery,
+        ),
+        mutations={
+            "start_basket": StartBasket,
+            "identify_customer": IdentifyCustomer,
+            "evict_customer": EvictCustomer,
+            "control_breaker": ControlBreaker,
+        },
+        permissions={
+            "start_basket": Role.SUPPORT,
+            "identify_customer": Role.SUPPORT,
+            "evict_customer": _of_eviction,
+            "control_breaker": Role.OPERATOR,
+        },
+        subscriptions=(AnswerSubscriptions,),
+        masks={
+            # What the directory wrote.
+            "responseData": show_document,
+            "attributes": show_document,
+            "raw": lambda context, record: show_record(context.reveals, record),
+        },
+        searches=frozenset(
+            {
+                "customerByIdentifier",
+                "allCustomers",
+                "customers",
+                "lookupLogs",
+                "lookupStats",
+                "explainLookup",
+            }
+        ),
+        examples=EXAMPLES,
+    )

@@ -1,0 +1,61 @@
+"""What the customer lookup counts. `docs/reference/metrics.md` says what each one means."""
+
+from typing import Any, Final
+
+from posstream.metrics import Metric, PluginMetrics
+
+METRICS: Final = (
+    Metric("counter", "answers", "Terminal answers.", ("source", "reason")),
+    Metric("histogram", "answer_seconds", "From an event's arrival to its answer."),
+    Metric("gauge", "events_in_flight", "Events taken and not acknowledged."),
+    Metric("counter", "api_calls", "HTTP attempts that ended.", ("status",)),
+    Metric("histogram", "api_call_seconds", "Duration of an HTTP attempt."),
+    Metric("gauge", "api_calls_in_flight", "Lookups that hold a permit."),
+    Metric("gauge", "api_calls_queued", "Lookups that wait for a permit."),
+    Metric("counter", "coalesced", "Events that shared another event's call."),
+    Metric("counter", "retries", "Attempts after the first.", ("outcome",)),
+    Metric("gauge", "breaker_state", "0 closed, 1 half open, 2 open."),
+    Metric("counter", "breaker_opened", "Times the breaker opened."),
+    Metric("counter", "refreshes_ahead", "Hot entries refreshed early.", ("outcome",)),
+    Metric("counter", "unknown_tiers", "Customers with a tier not in the contract."),
+    Metric("counter", "odd_fields", "Customers with an unusable field.", ("field",)),
+    Metric("gauge", "cache_entries", "Entries of the cache, estimated."),
+    Metric("counter", "cache_removed", "Entries removed from the cache.", ("why",)),
+    Metric("gauge", "commit_age_seconds", "Since the last commit, while events are in flight."),
+    Metric("gauge", "drill_active", "1 while an outage drill runs."),
+)
+
+
+class LookupMetrics:
+    """The metrics of the lookup, each an attribute by its declared name.
+
+    Args:
+        metrics: those of `METRICS` by name, as `Kit.metrics` has them.
+    """
+
+    answers: Any
+    answer_seconds: Any
+    events_in_flight: Any
+    api_calls: Any
+    api_call_seconds: Any
+    api_calls_in_flight: Any
+    api_calls_queued: Any
+    coalesced: Any
+    retries: Any
+    breaker_state: Any
+    breaker_opened: Any
+    refreshes_ahead: Any
+    unknown_tiers: Any
+    odd_fields: Any
+    cache_entries: Any
+    cache_removed: Any
+    commit_age_seconds: Any
+    drill_active: Any
+
+    def __init__(self, metrics: PluginMetrics) -> None:
+        vars(self).update(metrics)
+
+    def answered(self, source: str | None, reason: str, seconds: float, count: int = 1) -> None:
+        """Count answers of one kind, each of which took so long since its event's arrival."""
+        self.answers.labels(source or "NONE", reason).inc(count)
+        self.answer_seconds.observe_many(seconds, count)

@@ -1,0 +1,114 @@
+"""What customer_lookup adds to its page of the configuration: a trial, the breaker, answers."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, Final
+
+from aiohttp import web
+
+from agents.customer_lookup.directory.trial import NotTried
+from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_split import LookupSplit, split
+from agents.customer_lookup.pages.configuration_effects import breaker_rules, effect
+from agents.customer_lookup.pages.trial_result import trial_result
+from posstream.domain.roles import Role
+from posstream.domain.times import from_ms
+from posstream.resilience.breaker import Rules
+from web import audit
+from web.access import caller_of
+from web.console.configuration import ConfigurationPage, Shown
+from web.console.configuration_extra import ConfigurationExtra
+from web.console.pages import Pages
+from web.form import read_form
+from web.graphql.context import GraphQLContext
+from web.reveals import Reveals
+
+#: How far back answers count for a version: as long as topics keep them.
+_ANSWERS_OF: Final = timedelta(days=7)
+#: Breaker by hand: what the form says, a method of the breaker -> what to tell afterwards.
+_BREAKER: Final = {
+    "open": "This worker's breaker is held open: no call leaves this worker.",
+    "close": "This worker's breaker is held closed: every call goes out.",
+    "reset": "This worker's breaker goes by its rules again.",
+}
+
+
+class LookupConfigurationExtra(ConfigurationExtra):
+    """Effects in words, one call to an address before it is saved, the breaker, answers."""
+
+    template: ClassVar[str] = "_configuration_lookup.html"
+    titles: ClassVar[Mapping[str, str]] = {"identifier": "Customer to try with"}
+    done: ClassVar[Mapping[str, str]] = {f"breaker-{by}": told for by, told in _BREAKER.items()}
+
+    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
+        super().__init__(pages)
+        self._context = context
+
+    def effect(self, key: str, value: Any) -> str:
+        """What a lookup does from now on."""
+        return effect(key, value)
+
+    def routes(self, page: ConfigurationPage) -> Sequence[web.RouteDef]:
+        """What the trial and the breaker post to."""
+
+        async def try_it(request: web.Request) -> web.Response:
+            return await self._try(request, page)
+
+        async def work_breaker(request: web.Request) -> web.Response:
+            return await self._work_breaker(request, page)
+
+        return [
+            web.post(f"{page.path}/try", try_it),
+            web.post(f"{page.path}/breaker", work_breaker),
+        ]
+
+    async def shown(self) -> Mapping[str, Any]:
+        """The breaker of this worker, and no trial."""
+        endpoint, breaker = lookup_ports(self._context).breaker()
+        return {
+            "endpoint": endpoint,
+            "breaker": breaker,
+            "rules": breaker_rules(Rules()),
+            "trial": None,
+        }
+
+    async def outcomes(self, versions: Collection[int]) -> Mapping[int, LookupSplit]:
+        """What tills got by each version."""
+        since = from_ms(self._context.clock.now_ms()) - _ANSWERS_OF
+        answers = await lookup_ports(self._context).read_model.answers_by_version(
+            set(versions), since
+        )
+        return {version: split(answers.get(version, {})) for version in versions}
+
+    async def _try(self, request: web.Request, page: ConfigurationPage) -> web.Response:
+        caller = caller_of(request)
+        typed = page.form.of_post(await read_form(request))
+        identifier = typed.other("identifier")
+        endpoint = typed.texts["api_endpoint"] or page.live.current.defaults.api_endpoint
+        arguments = {"api_endpoint": endpoint, "identifier": identifier}
+        if not caller.may(Role.OPERATOR):
+            audit.changed(caller, "tryDirectory", arguments, "FORBIDDEN")
+            return self.pages.forbidden(request, Role.OPERATOR)
+        if not self._context.budget.allows(caller, "tryDirectory"):
+            audit.changed(caller, "tryDirectory", arguments, "refused, TOO_MANY_LOOKUPS")
+            return self.pages.too_many_lookups(request)
+        tried = await lookup_ports(self._context).directory_trial(identifier, endpoint)
+        if isinstance(tried, NotTried):
+            audit.changed(caller, "tryDirectory", arguments, "refused")
+            return await page.show(request, Shown(typed=typed, errors=tried.errors))
+        audit.changed(caller, "tryDirectory", arguments, tried.outcome.attempt.status)
+        result = trial_result(tried, Reveals(caller, asked=False))
+        return await page.show(request, Shown(typed=typed, own={"trial": result}))
+
+    async def _work_breaker(self, request: web.Request, page: ConfigurationPage) -> web.Response:
+        caller = caller_of(request)
+        action = (await read_form(request)).get("action", "")
+        if action not in _BREAKER:
+            raise web.HTTPBadRequest
+        if not caller.may(Role.OPERATOR):
+            audit.changed(caller, "controlBreaker", {"action": action}, "FORBIDDEN")
+            return self.pages.forbidden(request, Role.OPERATOR)
+        _, breaker = lookup_ports(self._context).breaker()
+        getattr(breaker, action)()
+        audit.changed(caller, "controlBreaker", {"action": action}, "done")
+        raise web.HTTPSeeOther(f"{page.path}?done=breaker-{action}")

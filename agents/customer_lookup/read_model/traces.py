@@ -1,0 +1,37 @@
+"""The customer that a row names, and the moment since which the row's content was known."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from posstream.forgetting.marks import Trace
+
+_Row = Mapping[str, Any]
+
+
+def trace_of_answer(row: _Row) -> Trace:
+    """Of a row of `lookup_answers`.
+
+    A customer is as old as the directory's answer, by the worker's clock. A failure is as old as
+    its event's coming to the worker: the call may have begun then, and the till's clock may be a
+    year off.
+    """
+    if row["customer_id"] is not None:
+        return Trace(row["customer_identifier"], row["customer_id"], row["fetched_at"])
+    return Trace(
+        row["customer_identifier"], None, _before(row["occurred_at"], row["duration_ms"] or 0)
+    )
+
+
+def trace_of_attempt(row: _Row) -> Trace:
+    """Of a row of `customer_lookup_logs`: as old as the call that it is an attempt of."""
+    began = row["call_started_at"] or row["request_timestamp"]
+    asked_at = min(began, row["request_timestamp"])
+    return Trace(row["customer_identifier"], row["customer_id"], asked_at)
+
+
+def _before(moment: datetime, milliseconds: int) -> datetime:
+    try:
+        return moment - timedelta(milliseconds=max(0, milliseconds))
+    except OverflowError:
+        return moment

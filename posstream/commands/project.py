@@ -1,0 +1,94 @@
+"""`posstream project`: run the projections in this process, apart from any worker."""
+
+import asyncio
+import logging
+import sys
+from typing import Final
+
+import click
+
+from posstream.commands.running import read_settings, refuse
+from posstream.domain.errors import PosstreamError
+from posstream.kafka.preflight import cluster_id
+from posstream.kafka.topics import EMBEDDED_CLUSTER
+from posstream.plugins.discovery import find_plugins
+from posstream.read_model.projecting import Setup, Standings, run
+from posstream.read_model.projector import GroupSettings, Standing
+from posstream.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Seconds of a session, and the wait of a fetch in milliseconds, as the embedded broker needs
+#: them (see `streaming.app.EMBEDDED_TUNING`), and as Apache Kafka does.
+_EMBEDDED: Final = (6, 20)
+_KAFKA: Final = (30, 500)
+
+
+@click.command("project")
+def command() -> None:
+    """Write the topics into the read model, in this process instead of a worker's.
+
+    For a machine of its own: set POSSTREAM_PROJECTION=alone for the workers. Several share the
+    work. Ends with 0 at SIGTERM or Ctrl-C; what was not written by then is written by the next
+    one. Exits with 1 without a broker, or if the database refuses it.
+    """
+    settings = read_settings()
+    try:
+        sys.exit(project(settings))
+    except PosstreamError as why:
+        refuse(why)
+
+
+def project(settings: Settings) -> int:
+    """Project until SIGTERM or Ctrl-C.
+
+    Returns:
+        0 when it was ended.
+
+    Raises:
+        StartRefused: if no broker answers.
+        DatabaseUnusable, DatabaseAway: if the database refuses us; one that is away is waited for.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    for name in ("aiokafka", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    cluster = asyncio.run(cluster_id(settings.bootstrap_servers))
+    seconds, wait_ms = _EMBEDDED if cluster == EMBEDDED_CLUSTER else _KAFKA
+    seconds = settings.session_timeout_seconds or seconds
+    setup = Setup(
+        group=GroupSettings(
+            servers=settings.bootstrap_servers,
+            member=None,  # a name needs a data directory that outlives the process
+            fetch_wait_ms=wait_ms,
+            session_timeout_seconds=seconds,
+            heartbeat_interval_seconds=max(1, seconds / 10),
+        ),
+        database_url=settings.database_url,
+        plugins=[plugin.name for plugin in find_plugins()],
+    )
+    log.info("projecting into %s", settings.database_url.partition("://")[0])
+    run(setup, tell=_Changes().tell)
+    log.info("ended")
+    return 0
+
+
+class _Changes:
+    """Logs when a projection has caught up, or begins to lag or to wait."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, str] = {}
+
+    def tell(self, standings: Standings) -> None:
+        for name, standing in standings.items():
+            words = standing.trouble or _words(standing)
+            if self._before.get(name) != words:
+                self._before[name] = words
+                log.info("%s: %s (%d written)", name, words, standing.written)
+
+
+def _words(standing: Standing) -> str:
+    if not standing.has_partitions:
+        return "has no partitions yet"
+    return "behind" if standing.lag else "up to date"

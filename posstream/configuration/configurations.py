@@ -1,0 +1,85 @@
+"""The live configurations of all plugins on one worker, by the name of their plugin."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from posstream.configuration.current import CurrentConfiguration
+from posstream.configuration.editing import LiveConfiguration
+from posstream.configuration.follower import ConfigurationFollower
+from posstream.configuration.model import PluginConfiguration
+from posstream.configuration.store import SqlConfigurationStore
+from posstream.configuration.topic import KafkaConfigurationTopic
+from posstream.metrics import Metrics
+from posstream.resilience.clock import Clock
+from posstream.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Configurations(Mapping[str, LiveConfiguration[Any]]):
+    """Plugin name -> live configuration, of the plugins that have one.
+
+    Args:
+        lives: one for each plugin.
+        default: the plugin that is meant where none is named.
+    """
+
+    def __init__(self, lives: Sequence[LiveConfiguration[Any]], default: str) -> None:
+        self._lives = {live.plugin: live for live in lives}
+        self.default = default
+
+    @classmethod
+    def of(cls, settings: Settings, engine: AsyncEngine, clock: Clock) -> "Configurations":
+        """Those of the plugins that run, on the database and the topic.
+
+        Args:
+            settings: of the worker; they name the plugins.
+            engine: of the database, for changes.
+            clock: time.
+        """
+        lives = [
+            LiveConfiguration(
+                plugin.name,
+                current=CurrentConfiguration(
+                    plugin.configuration.defaults(settings, settings.own(plugin))
+                ),
+                store=SqlConfigurationStore(engine, plugin.name),
+                topic=KafkaConfigurationTopic(settings.bootstrap_servers, plugin.name),
+                clock=clock,
+            )
+            for plugin in settings.plugins
+            if plugin.configuration is not None
+        ]
+        default = settings.plugins.default
+        return cls(lives, default="" if default is None else default.name)
+
+    def current(self, plugin: str) -> CurrentConfiguration[Any] | None:
+        """What is in force for a plugin; None if it has no live configuration."""
+        live = self._lives.get(plugin)
+        return None if live is None else live.current
+
+    def followers(self, metrics: Metrics) -> Mapping[str, ConfigurationFollower]:
+        """What follows each plugin's records of the topic; counts the versions in force."""
+        for name, live in self.items():
+            live.current.watch(partial(_tell, name, metrics))
+            if name == self.default:
+                live.current.watch(lambda value: metrics.configuration_version.set(value.version))
+        return {name: ConfigurationFollower(live, metrics) for name, live in self.items()}
+
+    def __getitem__(self, plugin: str) -> LiveConfiguration[Any]:
+        return self._lives[plugin]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lives)
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+
+def _tell(plugin: str, metrics: Metrics, value: PluginConfiguration) -> None:
+    log.info("configuration version %d of %s is in force", value.version, plugin)
+    metrics.plugin_configuration_version.labels(plugin).set(value.version)

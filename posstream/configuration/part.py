@@ -1,0 +1,21 @@
+"""How a plugin declares its live configuration."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from posstream.configuration.model import PluginConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from posstream.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationPart:
+    """The typed model of a plugin's live configuration, and this worker's defaults."""
+
+    model: type[PluginConfiguration]
+    #: Takes the settings of the platform, and what the plugin's own `SettingsPart` read; gives the
+    #: values that hold on this worker where nobody has set any.
+    defaults: "Callable[[Settings, Any], PluginConfiguration]"

@@ -1,0 +1,284 @@
+"""Reads topics without a consumer group: all partitions, to their end now or for ever."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Never
+
+from aiokafka import TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from posstream.domain.errors import BrokerUnreachable
+from posstream.kafka.connection import Brokers, administering, answering, consumer_of
+
+log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS: Final = 0.5
+#: How often a broker is asked for a topic that was made a moment ago.
+_TRIES: Final = 10
+_POLL_MS: Final = 1000
+#: The same while the end is looked for.
+_FETCH_MS: Final = 200
+#: Seconds without a record, before the end, after which the broker is given up.
+_STALL_SECONDS: Final = 10
+#: Records of one fetch: they are handled before the event loop runs anything else.
+_MOST_RECORDS: Final = 500
+
+
+class GrouplessReader:
+    """Reads all partitions of some topics, and keeps its place while it is not connected.
+
+    Where its place is gone (the topic was made anew, or retention was faster), it reads on from
+    the oldest record that there is.
+
+    Args:
+        brokers: host:port of each.
+        topics: which.
+        most_at_once: records of one fetch.
+    """
+
+    def __init__(self, brokers: Brokers, *topics: str, most_at_once: int = _MOST_RECORDS) -> None:
+        self._brokers = brokers
+        self._topics = topics
+        self._most_at_once = most_at_once
+        self._places: dict[TopicPartition, int] = {}
+        self._partitions: list[TopicPartition] = []
+        self._assigned: frozenset[TopicPartition] = frozenset()
+        self._consumer: Any = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be read from."""
+        return self._consumer is not None
+
+    async def connect(self, *, fetch_wait_ms: int = 20, needs_all: bool = True) -> None:
+        """Go to where it was, or else to the beginning.
+
+        Args:
+            fetch_wait_ms: how long the broker may hold a fetch back.
+            needs_all: every topic must exist; else a missing one is empty.
+
+        Raises:
+            KafkaError, BrokerUnreachable: if the topics cannot be read; `disconnect` before
+                another try.
+        """
+        self._consumer = consumer_of(
+            self._brokers, fetch_max_wait_ms=fetch_wait_ms, max_poll_records=self._most_at_once
+        )
+        self._assigned = frozenset()
+        await self._consumer.start()
+        # In this order: aiokafka's consumer cannot be stopped right after its start.
+        self._partitions = await self._described(needs_all=needs_all)
+
+    async def _described(self, *, needs_all: bool) -> list[TopicPartition]:
+        # All topics are asked for: a broker may make a topic that it is asked for by name.
+        async with administering(self._brokers) as admin:
+            for _ in range(_TRIES):
+                known = {it["topic"]: it["partitions"] for it in await admin.describe_topics()}
+                missing = [topic for topic in self._topics if not known.get(topic)]
+                if not needs_all or not missing:
+                    return sorted(
+                        TopicPartition(topic, it["partition"])
+                        for topic in self._topics
+                        for it in known.get(topic, ())
+                    )
+                await asyncio.sleep(_PAUSE_SECONDS)
+        raise UnknownTopicOrPartitionError(missing[0])
+
+    async def disconnect(self) -> None:
+        """Close the connection. Idempotent."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    def forget_place(self) -> None:
+        """Start from the beginning at the next connection."""
+        self._places.clear()
+
+    def partitions(self, topic: str) -> Collection[int]:
+        """The numbers of a topic's partitions; none if the broker does not have the topic."""
+        return [it.partition for it in self._partitions if it.topic == topic]
+
+    async def first_offsets(self, topic: str) -> Mapping[int, int]:
+        """The oldest offset of each partition; above 0, what was before it is gone."""
+        asked = [it for it in self._partitions if it.topic == topic]
+        first = await self._consumer.beginning_offsets(asked)
+        return {partition.partition: offset for partition, offset in first.items()}
+
+    async def skip_to_the_end(self) -> None:
+        """Go to behind the last record; right after `connect`."""
+        # The last record is read: the embedded broker's ends are too low (see `_to_the_end`).
+        first, told = await self._ends(self._partitions)
+        self._assign({it: max(first[it], told[it] - 1) for it in self._partitions})
+        async for _ in self._to_the_end(first, told):
+            pass
+
+    async def read_to_the_end(self, take: Callable[[Any], None]) -> None:
+        """Give what is there now to `take`, record by record, as aiokafka's ConsumerRecord.
+
+        Right after `connect`: the ends that an earlier fetch told are not those of now.
+        """
+        first, told = await self._ends(self._partitions)
+        self._assign_all()
+        async for record in self._to_the_end(first, told):
+            take(record)
+
+    async def records(
+        self, topic: str, starts: Mapping[int, int] | None = None, *, last: int | None = None
+    ) -> AsyncIterator[Any]:
+        """One topic's records up to now, as aiokafka's ConsumerRecord, each partition in order.
+
+        What is written meanwhile may or may not be seen.
+
+        Args:
+            topic: one of the reader's; one that the broker does not have is empty.
+            starts: the partitions to read, and the offset at which to start in each; every
+                partition from its beginning unless given.
+            last: of each partition about so many at most, the last ones.
+
+        Raises:
+            BrokerUnreachable: if the broker stops giving records before the end: what was read
+                until then is not all.
+        """
+        wanted = dict.fromkeys(self.partitions(topic), 0) if starts is None else starts
+        asked = {
+            TopicPartition(topic, number): offset
+            for number, offset in wanted.items()
+            if number in self.partitions(topic)
+        }
+        first, told = await self._ends(asked)
+        places = {
+            it: max(offset, first[it], 0 if last is None else told[it] - last)
+            for it, offset in asked.items()
+            if told[it] > first[it]
+        }
+        if not places:  # aiokafka's consumer may hang if it is stopped right after an assignment
+            return
+        self._assign(places)
+        async for record in self._to_the_end(first, told):
+            yield record
+
+    async def _ends(
+        self, partitions: Collection[TopicPartition]
+    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+        """The first and the end offset of each partition, as the broker tells them."""
+        asked = list(partitions)
+        return (
+            await self._consumer.beginning_offsets(asked),
+            await self._consumer.end_offsets(asked),
+        )
+
+    async def _to_the_end(
+        self, first: Mapping[TopicPartition, int], told: Mapping[TopicPartition, int]
+    ) -> AsyncIterator[Any]:
+        """The records of the assigned partitions up to the end that each has now.
+
+        The embedded broker tells as the end the first record of the last batch; where a partition
+        ends is known only from a fetch.
+        """
+        waiting = {it for it in self._assigned if told[it] > first[it]}
+        ends: dict[TopicPartition, int] = {}
+        while waiting:
+            try:
+                async with asyncio.timeout(_STALL_SECONDS):
+                    arrived = await self._fetch_before_end(waiting, told, ends)
+            except TimeoutError:
+                topics = ", ".join(sorted({it.topic for it in waiting}))
+                raise BrokerUnreachable(
+                    f"{topics} could not be read to its end: nothing came for {_STALL_SECONDS} s"
+                ) from None
+            for record in arrived:
+                yield record
+
+    async def _fetch_before_end(
+        self,
+        waiting: set[TopicPartition],
+        told: Mapping[TopicPartition, int],
+        ends: dict[TopicPartition, int],
+    ) -> list[Any]:
+        """The next records; partitions at their end leave `waiting`."""
+        while True:
+            arrived = await self._fetch(waiting, _FETCH_MS)
+            for partition in waiting - ends.keys():
+                # Not the high watermark: records behind an open transaction are not delivered.
+                stable = self._consumer.last_stable_offset(partition)
+                if stable is not None:
+                    ends[partition] = max(told[partition], stable)
+            finished = {
+                it for it in waiting & ends.keys() if await self._consumer.position(it) >= ends[it]
+            }
+            waiting -= finished
+            if arrived or finished:
+                return arrived
+
+    async def fetch(self) -> list[Any]:
+        """The next records of all partitions; none if there are none for a second."""
+        self._assign_all()
+        await self._take_added()
+        return await self._fetch(self._partitions, _POLL_MS)
+
+    async def _fetch(self, partitions: Collection[TopicPartition], wait_ms: int) -> list[Any]:
+        fetched = await self._consumer.getmany(*partitions, timeout_ms=wait_ms)
+        for partition, records in fetched.items():
+            if records:
+                self._places[partition] = records[-1].offset + 1
+        return [record for records in fetched.values() for record in records]
+
+    async def _take_added(self) -> None:
+        """Also read partitions that were added to a topic, each from its beginning."""
+        known = {
+            TopicPartition(topic, number)
+            for topic in self._topics
+            for number in self._consumer.partitions_for_topic(topic) or ()
+        }
+        if known <= set(self._partitions):
+            return
+        places = {it: await self._consumer.position(it) for it in self._partitions}
+        self._partitions = sorted(known | places.keys())
+        self._assign(dict.fromkeys(self._partitions) | places)
+
+    def _assign_all(self) -> None:
+        """All partitions, each from its place; else from the beginning."""
+        if self._assigned != frozenset(self._partitions):
+            self._assign(dict.fromkeys(self._partitions) | self._places)
+
+    def _assign(self, places: Mapping[TopicPartition, int | None]) -> None:
+        # Not a subscription: that forgets all places when a topic gets another partition.
+        self._consumer.assign(list(places))
+        self._assigned = frozenset(places)
+        for partition, place in places.items():
+            if place is not None:
+                self._consumer.seek(partition, place)
+
+    async def repeat(self, step: Callable[[], Awaitable[None]]) -> Never:
+        """Do a step for ever; after one that failed, without the connection that it had."""
+        troubled = False
+        while True:
+            try:
+                await step()
+                troubled = False
+            except Exception as why:  # noqa: BLE001 - nothing watches this task but us
+                if not troubled:
+                    log.warning("cannot read %s (%r); trying on", ", ".join(self._topics), why)
+                troubled = True
+                await self.disconnect()
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def topic_reader(
+    brokers: Brokers, *topics: str, most_at_once: int = _MOST_RECORDS
+) -> AsyncIterator[GrouplessReader]:
+    """A connected reader of topics that need not exist.
+
+    Raises:
+        BrokerUnreachable: if no broker answers, or it fails while it is read.
+    """
+    reader = GrouplessReader(brokers, *topics, most_at_once=most_at_once)
+    try:
+        with answering(brokers):
+            await reader.connect(needs_all=False)
+            yield reader
+    finally:
+        await reader.disconnect()

@@ -1,0 +1,90 @@
+"""One plugin as it runs on this worker: its app, what it built, and who watches over both."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from posstream.dead_letters.setting_aside import DeadLetters
+from posstream.domain.errors import Stalled
+from posstream.plugin import Built, Plugin
+from posstream.resilience.clock import Clock
+from posstream.streaming.app import StreamingApp
+from posstream.streaming.co_partitioning import CoPartitioning
+from posstream.streaming.stall import STALLED_SECONDS, StallWatch
+from posstream.streaming.transactions import TransactionWatch
+
+log = logging.getLogger(__name__)
+
+STALLED: Final = f"events wait, and nothing was committed for {STALLED_SECONDS} s"
+
+
+class PluginWatch:
+    """Looks after one plugin's app: stops it if it stalls, and says what is wrong though it runs.
+
+    Args:
+        app: the plugin's.
+        plugin: its topics and tables are watched.
+        dead_letters: the plugin's.
+        clock: time.
+        partitions: how many the worker counts.
+    """
+
+    def __init__(
+        self,
+        app: StreamingApp,
+        plugin: Plugin,
+        dead_letters: DeadLetters,
+        *,
+        clock: Clock,
+        partitions: int,
+    ) -> None:
+        self._app = app
+        self._dead_letters = dead_letters
+        # Events that are answered in lists must move on; agents of others may wait for a database.
+        self._stall = StallWatch(
+            app, tuple(app.answering), clock=clock, limit_seconds=STALLED_SECONDS
+        )
+        self._transactions = TransactionWatch(app, plugin.consumes, clock=clock)
+        self._tables = [CoPartitioning(app, it, partitions=partitions) for it in plugin.tables]
+        self._misfits: list[str] = []
+
+    @property
+    def held_back(self) -> int:
+        """Records behind open transactions."""
+        return self._transactions.held_back
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether events wait, and nothing moves."""
+        return self._stall.stalled is not None
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """A sentence for each thing that is wrong though the plugin runs."""
+        alarm = self._dead_letters.alarm
+        return [*([] if alarm is None else [alarm]), *self._transactions.warnings, *self._misfit()]
+
+    async def look(self) -> None:
+        """Look whether the app stalled, and stop it then: some supervisors don't check health."""
+        self._dead_letters.report()
+        self._transactions.look()
+        self._stall.look()
+        before, self._misfits = self._misfits, self._misfit()
+        for misfit in self._misfits:
+            if misfit not in before:
+                log.error("%s", misfit)
+        if self.is_stalled:
+            await self._app.crash(Stalled(STALLED))
+
+    def _misfit(self) -> list[str]:
+        return [it.misfit for it in self._tables if it.misfit is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPlugin:
+    """A plugin that was built, from its start until it is built anew."""
+
+    app: StreamingApp
+    built: Built
+    watch: PluginWatch

@@ -1,0 +1,246 @@
+"""Starts and watches the app of each plugin, so that one that fails stops no other."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mode import Service
+
+from posstream.domain.errors import PluginFailed, PosstreamError
+from posstream.metrics import Metrics
+from posstream.plugin import Plugin
+from posstream.plugins.found import Plugins
+from posstream.plugins.running import RunningPlugin
+from posstream.plugins.status import PluginState, PluginStatus
+from posstream.resilience.retry import growing_pauses
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One plugin and its place among those that are supervised."""
+
+    plugin: Plugin
+    state: PluginState = PluginState.STARTING
+    reason: str = ""
+    running: RunningPlugin | None = None
+    has_run: bool = False
+    #: Until the next restarts; None = none was needed lately.
+    pauses: Iterator[float] | None = None
+    stop: "asyncio.Future[None] | None" = None
+
+
+class Supervisor(Service):
+    """Runs each plugin's app, and starts it anew after a crash while another plugin runs.
+
+    If none runs any more the worker crashes: whoever supervises the process starts it again.
+
+    Args:
+        plugins: those that were found.
+        make: builds a plugin on a new app.
+        prepare: fits an app to the broker before its start.
+        metrics: `plugin_up`, `plugin_restarts`.
+        pauses: makes the seconds to wait before each restart in turn.
+    """
+
+    def __init__(
+        self,
+        plugins: Plugins,
+        *,
+        make: Callable[[Plugin], RunningPlugin],
+        prepare: Callable[[Any], None],
+        metrics: Metrics,
+        pauses: Callable[[], Iterator[float]] = lambda: growing_pauses(
+            _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS
+        ),
+    ) -> None:
+        super().__init__()
+        self._make = make
+        self._prepare = prepare
+        self._metrics = metrics
+        self._pauses = pauses
+        self._not_loaded = plugins.failed
+        self._seats = {plugin.name: _Seat(plugin) for plugin in plugins}
+        self._changed = asyncio.Condition()
+        for name, why in self._not_loaded.items():
+            self._tell_failed(name, _sentence(why, shown=True), why)
+        for seat in self._seats.values():
+            self._build(seat)
+
+    @property
+    def running(self) -> Mapping[str, RunningPlugin]:
+        """Every plugin that was built and has not failed."""
+        return {
+            name: seat.running
+            for name, seat in self._seats.items()
+            if seat.running is not None and seat.state is not PluginState.FAILED
+        }
+
+    @property
+    def restarting(self) -> frozenset[str]:
+        """The plugins that ran before, and start again."""
+        return frozenset(
+            name
+            for name, seat in self._seats.items()
+            if seat.has_run and seat.state is PluginState.STARTING
+        )
+
+    def statuses(self) -> Mapping[str, PluginStatus]:
+        """Every plugin that was found, by its name."""
+        return {
+            **{
+                name: PluginStatus(
+                    name=name, state=PluginState.FAILED, reason=_sentence(why, shown=True)
+                )
+                for name, why in self._not_loaded.items()
+            },
+            **{
+                name: PluginStatus(
+                    name=name,
+                    state=seat.state,
+                    reason=seat.reason,
+                    built=None
+                    if seat.running is None or seat.state is PluginState.FAILED
+                    else seat.running.built,
+                )
+                for name, seat in self._seats.items()
+            },
+        }
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Let a plugin fail before its start: a part of it cannot be made."""
+        seat = self._seats[name]
+        seat.running, seat.state, seat.reason = None, PluginState.FAILED, reason
+        self._metrics.plugin_up.labels(name).set(0)
+        log.error("plugin %s has failed: %s", name, reason)
+
+    async def settled(self) -> None:
+        """Wait until each plugin runs or has failed."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: all(it.state is not PluginState.STARTING for it in self._seats.values())
+            )
+
+    async def on_start(self) -> None:
+        """Start all plugins, side by side."""
+        for seat in self._seats.values():
+            self.add_future(self._keep(seat))
+
+    async def on_stop(self) -> None:
+        """Stop all plugins, side by side."""
+        stops = (self._stop(it) for it in self._seats.values())
+        for why in await asyncio.gather(*stops, return_exceptions=True):
+            if why is not None:
+                log.error("a plugin's app did not stop in order: %r", why, exc_info=why)
+
+    def _build(self, seat: _Seat) -> Exception | None:
+        """Build a plugin; returns what it raised."""
+        try:
+            seat.running = self._make(seat.plugin)
+        except Exception as why:  # noqa: BLE001 - a plugin may raise anything
+            seat.running, seat.state = None, PluginState.FAILED
+            seat.reason = _sentence(why, shown=True)
+            self._tell_failed(seat.plugin.name, seat.reason, why)
+            return why
+        seat.state, seat.reason, seat.stop = PluginState.STARTING, "", None
+        self._metrics.plugin_up.labels(seat.plugin.name).set(0)
+        return None
+
+    async def _keep(self, seat: _Seat) -> None:
+        name = seat.plugin.name
+        if seat.running is None:
+            await self._end_if_alone(seat, StartupFailed(f"plugin {name}: {seat.reason}"))
+            return
+        while True:
+            began = time.monotonic()
+            why = await self._run(seat, seat.running)
+            if self.should_stop:
+                return
+            self._tell_failed(name, _sentence(why), why)
+            seat.reason = _sentence(why)
+            await self._change(seat, PluginState.FAILED)
+            if await self._end_if_alone(seat, why):
+                return
+            try:
+                await self._stop(seat)
+            except Exception as unstopped:  # noqa: BLE001 - its stores may be open yet
+                await self.crash(unstopped)
+                return
+            if isinstance(why, PluginFailed):
+                return
+            if seat.pauses is None or time.monotonic() - began > _LONGEST_PAUSE_SECONDS:
+                seat.pauses = self._pauses()
+            await self.sleep(next(seat.pauses))
+            if self.should_stop or self._build(seat) is not None:
+                return
+            log.warning("plugin %s is started again", name)
+            self._metrics.plugin_restarts.labels(name).inc()
+
+    async def _run(self, seat: _Seat, running: RunningPlugin) -> BaseException:
+        """Run a plugin's app until it crashes; returns why."""
+        app = running.app
+        self._prepare(app)
+        start = asyncio.ensure_future(app.start())
+        end = asyncio.ensure_future(app.wait_until_stopped())
+        await asyncio.wait({start, end}, return_when=asyncio.FIRST_COMPLETED)
+        if start.done() and (failed := start.exception()) is not None:
+            end.cancel()
+            return failed
+        if not app.should_stop:
+            log.info("plugin %s runs", seat.plugin.name)
+            seat.has_run = True
+            await self._change(seat, PluginState.RUNNING)
+        await end
+        start.cancel()
+        crash_reason: BaseException | None = app.crash_reason
+        return crash_reason or StartupFailed("its app was stopped")
+
+    async def _stop(self, seat: _Seat) -> None:
+        """Stop a plugin's app once, and wait for its end."""
+        if seat.running is not None and seat.running.app.started:
+            seat.stop = seat.stop or asyncio.ensure_future(seat.running.app.stop())
+            await asyncio.shield(seat.stop)
+
+    async def _end_if_alone(self, seat: _Seat, why: BaseException) -> bool:
+        """Crash the worker if no other plugin runs, once those that start have been waited for."""
+        others = [it for it in self._seats.values() if it is not seat]
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: all(it.state is not PluginState.STARTING for it in others)
+            )
+        if any(it.state is PluginState.RUNNING for it in others):
+            return False
+        await self.crash(why)
+        return True
+
+    async def _change(self, seat: _Seat, state: PluginState) -> None:
+        seat.state = state
+        self._metrics.plugin_up.labels(seat.plugin.name).set(state is PluginState.RUNNING)
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _tell_failed(self, name: str, reason: str, why: BaseException) -> None:
+        self._metrics.plugin_up.labels(name).set(0)
+        log.error("plugin %s has failed: %s", name, reason, exc_info=why)
+
+
+class StartupFailed(PosstreamError):
+    """A plugin could not be started, and no other one runs."""
+
+
+def _sentence(why: BaseException, *, shown: bool = False) -> str:
+    """Why a plugin failed, for /health/ready.
+
+    The text of a foreign error may quote a customer: only that of a start, when no event was read
+    yet, is shown.
+    """
+    if isinstance(why, PosstreamError) and str(why):
+        return str(why)
+    return f"{type(why).__name__}: {why}" if shown and str(why) else type(why).__name__

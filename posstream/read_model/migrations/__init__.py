@@ -1,0 +1,1 @@
+"""The steps of the platform's SQL tables, and the Alembic environment of every chain."""

@@ -1,0 +1,1 @@
+"""The steps of the platform's tables, oldest first."""

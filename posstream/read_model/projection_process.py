@@ -1,0 +1,119 @@
+"""The child process of a worker that runs the projections, seen from the worker.
+
+A process of its own at low priority: catching up is some 350 us of CPU for a row, which tills in
+the same process would wait for (docs/decisions/0016-projections-in-a-process-of-their-own.md).
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import orjson
+from prometheus_client import Gauge
+
+from posstream.read_model.projecting import Setup
+from posstream.read_model.projector import Standing
+from posstream.resilience.retry import growing_pauses
+from posstream.resilience.tasks import stop_task
+
+log = logging.getLogger(__name__)
+
+_COMMAND: Final = (sys.executable, "-m", "posstream.read_model.projection_child")
+#: How long the child may take to end.
+_STOP_SECONDS: Final = 8.0
+#: A child that ran as long is started anew at once.
+_RAN_WELL_SECONDS: Final = 60.0
+#: The longest line that the child may say.
+_LINE_BYTES: Final = 1024 * 1024
+
+
+class ProjectionProcess:
+    """Starts the child, starts it again when it ends, and hears how far its projections are.
+
+    Args:
+        setup: what the child is told; asked for at each start.
+        lag: the gauge, with the label `plugin`.
+    """
+
+    def __init__(self, setup: Callable[[], Setup], *, lag: Gauge) -> None:
+        self._setup = setup
+        self._lag = lag
+        self._task: asyncio.Task[None] | None = None
+        self._trouble: str | None = None
+        #: How far each projection is, by the plugin's name.
+        self.standings: Mapping[str, Standing] = {}
+
+    async def open(self) -> None:
+        """Start the child."""
+        self._task = asyncio.create_task(self._watch(), name="projections")
+
+    async def close(self) -> None:
+        """End the child. Idempotent."""
+        task, self._task = self._task, None
+        await stop_task(task)
+
+    def warnings(self) -> Sequence[str]:
+        """What is wrong with the read model: a sentence each."""
+        if self._trouble is not None:
+            return [self._trouble]
+        return [
+            f"the projection of {name} waits: {standing.trouble}"
+            for name, standing in self.standings.items()
+            if standing.trouble is not None
+        ]
+
+    async def _watch(self) -> None:
+        while True:
+            for pause in growing_pauses(longest_seconds=60.0):
+                started = time.monotonic()
+                try:
+                    why = f"exit code {await self._run()}"
+                except OSError as error:
+                    why = str(error)
+                self._trouble = f"the process of the projections ended ({why})"
+                log.error("%s; again in %g s", self._trouble, pause)
+                await asyncio.sleep(pause)
+                if time.monotonic() - started > _RAN_WELL_SECONDS:
+                    break
+
+    async def _run(self) -> int:
+        child = await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LINE_BYTES,
+            start_new_session=True,  # Ctrl-C is for the worker, which ends the child
+        )
+        if child.stdin is None or child.stdout is None:
+            raise AssertionError
+        try:
+            child.stdin.write(self._setup().line())
+            async for line in child.stdout:
+                self._hear(line)
+            return await child.wait()
+        finally:
+            child.stdin.close()
+            await asyncio.shield(self._end(child))
+
+    async def _end(self, child: asyncio.subprocess.Process) -> None:
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await child.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+
+    def _hear(self, line: bytes) -> None:
+        said = orjson.loads(line)
+        if "log" in said:
+            name, level, message = said["log"]
+            logging.getLogger(name).log(level, "%s", message)
+            return
+        self._trouble = None
+        self.standings = {name: Standing(**it) for name, it in said["standings"].items()}
+        for name, standing in self.standings.items():
+            self._lag.labels(name).set(standing.lag)

@@ -1,0 +1,102 @@
+"""The read model's tables as a whole: count their rows, and those a replay loses; empty them."""
+
+from collections.abc import AsyncIterable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Column, MetaData, String, Table, delete, exists, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from posstream.read_model.columns import KEY
+from posstream.read_model.engine import as_parameters, insert_rows_into, read_only, snapshots
+from posstream.read_model.part import ReadModelPart
+from posstream.read_model.projection import ProjectedEvent
+
+#: The keys that events account for. Of one connection, and gone with its transaction.
+_ACCOUNTED: Final = Table(
+    "posstream_accounted",
+    MetaData(),
+    Column("of", String(64), primary_key=True),
+    Column("key", KEY, primary_key=True),
+    prefixes=["TEMPORARY"],
+)
+#: How long to wait for whoever reads a table, before readers queue up behind us.
+_LOCK_SECONDS: Final = 10
+
+
+class ReadModelTables:
+    """The tables of every plugin; every method may raise the database's errors.
+
+    Args:
+        engine: from `engine.create_engine`, migrated.
+        parts: what the plugins declare.
+    """
+
+    def __init__(self, engine: AsyncEngine, parts: Sequence[ReadModelPart]) -> None:
+        self._engine = engine
+        self._parts = parts
+        self._tables = [table for part in parts for table in part.tables()]
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many rows each table has."""
+        async with read_only(self._engine).connect() as connection:
+            return {table.name: await _count(connection, table) for table in self._tables}
+
+    async def unaccounted(
+        self, batches: AsyncIterable[Sequence[ProjectedEvent]]
+    ) -> Mapping[str, int]:
+        """How many rows of each table come from none of these events: a replay loses them.
+
+        The rows are those of the beginning; events that were projected before must be among the
+        batches, or their rows count as lost.
+        """
+        names = _ACCOUNTED.columns.keys()
+        insert = insert_rows_into(self._engine, _ACCOUNTED, names).on_conflict_do_nothing()
+        async with snapshots(self._engine).connect() as connection:
+            await _count(connection, self._tables[0])  # the first look fixes what the others see
+            await connection.run_sync(_ACCOUNTED.create)
+            async for batch in batches:
+                rows = [
+                    {"of": table.name, "key": key}
+                    for table, keys in self._row_keys(batch).items()
+                    for key in keys
+                ]
+                if rows:
+                    await connection.execute(insert, as_parameters(self._engine, rows))
+            counts = {
+                table.name: await _count(connection, table, lost=True) for table in self._tables
+            }
+            await connection.rollback()
+        return counts
+
+    def _row_keys(self, events: Sequence[ProjectedEvent]) -> Mapping[Table, Collection[str]]:
+        found: dict[Table, Collection[str]] = {}
+        for part in self._parts:
+            own = [event for event in events if event.topic in part.projected]
+            found |= part.row_keys(own)
+        return found
+
+    async def empty(self) -> None:
+        """Remove every row, of all tables at once or of none."""
+        async with self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                names = ", ".join(table.name for table in self._tables)
+                await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
+                await connection.execute(text(f"TRUNCATE {names}"))
+                return
+            for table in self._tables:
+                await connection.execute(delete(table))
+
+
+async def _count(connection: AsyncConnection, table: Table, *, lost: bool = False) -> int:
+    counted = select(func.count()).select_from(table)
+    if lost:
+        accounted = exists().where(
+            _ACCOUNTED.c.of == table.name, _ACCOUNTED.c.key == _key_column(table)
+        )
+        counted = counted.where(~accounted)
+    return (await connection.execute(counted)).scalar_one()
+
+
+def _key_column(table: Table) -> Column[Any]:
+    """The column of the key that `ReadModelPart.row_keys` gives."""
+    return next(column for column in table.columns if column.name != "id")

@@ -1,0 +1,47 @@
+"""Readers of settings' texts, for the platform's settings and those of plugins.
+
+Each raises ValueError with what is wrong; the name of the setting goes before it.
+"""
+
+import re
+from typing import Final
+
+from posstream.startup.settings_part import Reader
+
+_MAX_TEXT: Final = 4096
+
+
+def number(lowest: int, highest: int) -> Reader:
+    """A reader of whole numbers from `lowest` to `highest`."""
+
+    def read(raw: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", raw) or not lowest <= int(raw) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}")
+        return int(raw)
+
+    return read
+
+
+def switch(raw: str) -> bool:
+    """`on` or `off`."""
+    if raw.lower() not in {"on", "off"}:
+        raise ValueError("must be on or off")
+    return raw.lower() == "on"
+
+
+def one_of(*words: str) -> Reader:
+    """A reader of one of some words, in any case."""
+
+    def read(raw: str) -> str:
+        if raw.lower() not in words:
+            raise ValueError(f"must be {' or '.join(words)}")
+        return raw.lower()
+
+    return read
+
+
+def text(raw: str) -> str:
+    """Printable text of a bounded length."""
+    if not raw.isprintable() or len(raw) > _MAX_TEXT:
+        raise ValueError(f"must have at most {_MAX_TEXT:,} printable characters")
+    return raw

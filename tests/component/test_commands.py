@@ -1,0 +1,71 @@
+"""The group `posstream`: the platform's commands beside those of plugins, whatever these do."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import click
+from click.testing import CliRunner, Result
+
+from posstream.cli import Commands, main
+from posstream.plugin import Built, Kit, Plugin
+
+
+def build(_: Kit) -> Built:
+    return Built()
+
+
+@click.command("greet")
+def greet() -> None:
+    """Say hello."""
+    click.echo("hello")
+
+
+def broken() -> Sequence[click.Command]:
+    raise ImportError("No module named 'needed'")
+
+
+PLUGINS = (
+    Plugin(name="broken", description="Fails.", build=build, commands=broken),
+    Plugin(name="silent", description="Has no commands.", build=build),
+    Plugin(name="polite", description="Greets.", build=build, commands=lambda: [greet]),
+)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(Commands("posstream", find=lambda: PLUGINS), arguments)
+
+
+def test_a_command_of_a_plugin_is_listed_and_run() -> None:
+    assert re.search(r"^  greet +Say hello\.$", invoke("--help").stdout, flags=re.MULTILINE)
+    assert invoke("greet").stdout == "hello\n"
+
+
+def test_a_plugin_whose_commands_cannot_be_imported_takes_nobody_s_away() -> None:
+    listed = invoke("--help")
+    assert listed.exit_code == 0
+    assert [name for name in ("check", "dev", "greet") if f"  {name}" not in listed.stdout] == []
+    said = "warning: no commands of plugin broken: ImportError(\"No module named 'needed'\")"
+    assert listed.stderr.splitlines() == [said]
+
+
+def test_a_command_of_the_platform_asks_no_plugin() -> None:
+    shown = invoke("check", "--help")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    assert CliRunner().invoke(main, ["chekc"]).exit_code == 2
+
+
+def test_the_help_needs_none_of_the_heavy_libraries() -> None:
+    code = (
+        "import sys; from posstream.cli import main; main(['--help'], standalone_mode=False); "
+        "heavy = {'faust.app', 'sqlalchemy', 'graphene'}; "
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")

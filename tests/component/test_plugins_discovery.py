@@ -1,0 +1,124 @@
+"""Which plugins are found, chosen and refused, and what is folded from them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agents.customer_lookup import PLUGIN
+from posstream.domain.errors import InvalidSettings, StartRefused
+from posstream.kafka.topics import PLATFORM_TOPICS, TopicSpec
+from posstream.metrics import Metric
+from posstream.plugin import Built, Plugin
+from posstream.plugins.discovery import find_plugins
+from posstream.plugins.found import Plugins
+from posstream.startup.settings_part import SettingsPart
+from posstream.streaming.table_spec import TableSpec
+
+
+def plugin(name: str, **parts: Any) -> Plugin:
+    return Plugin(name=name, description=f"{name}.", build=lambda _: Built(), **parts)
+
+
+def loaders(*names: str) -> dict[str, Callable[[], Any]]:
+    return {name: (lambda name=name: plugin(name)) for name in names}
+
+
+def raising() -> Any:
+    raise RuntimeError("no module of mine")
+
+
+def test_the_folders_of_agents_are_found() -> None:
+    assert find_plugins("").find("customer_lookup") is PLUGIN
+
+
+def test_all_are_found_in_the_order_of_their_names() -> None:
+    assert [it.name for it in find_plugins("", loaders("b", "a"))] == ["a", "b"]
+
+
+def test_the_setting_chooses_and_the_others_are_not_imported() -> None:
+    known = loaders("a", "b") | {"broken": raising}
+    chosen = find_plugins(" b, a ", known)
+    assert ([it.name for it in chosen], chosen.failed) == (["a", "b"], {})
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        find_plugins("a,carts", loaders("b", "a"))
+    assert refused.value.errors == [
+        "POSSTREAM_PLUGINS names carts, which is not found: choose from a, b"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("load", "why"),
+    [
+        (raising, "no module of mine"),
+        (lambda: None, "it has no PLUGIN"),
+        (lambda: plugin("other"), "its PLUGIN has the name other, but it is found as broken"),
+        (lambda: plugin("Upper"), "must be lower case"),
+        (lambda: plugin("broken", dead_letters="t.dlq"), "is none of its own"),
+        (lambda: plugin("broken", consumes=("t",)), "it needs a topic of dead letters"),
+        (lambda: plugin("broken", replayable=("t",)), "is none of those that it consumes"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_stops_no_other(load: Callable[[], Any], why: str) -> None:
+    found = find_plugins("", loaders("a") | {"broken": load})
+    assert [it.name for it in found] == ["a"]
+    assert why in str(found.failed["broken"])
+
+
+def test_without_any_plugin_nothing_starts() -> None:
+    with pytest.raises(StartRefused, match=r"no plugin can be loaded \(broken: Runtime.*of mine"):
+        find_plugins("", {"broken": raising})
+    with pytest.raises(StartRefused, match="none is installed"):
+        find_plugins("", {})
+
+
+TOPIC = TopicSpec("carts", "k", "v", 1)
+CLAIMS = {
+    "the topic carts": {"topics": (TOPIC,)},
+    "the table kept": {"tables": (TableSpec("kept", TopicSpec("one", "k", "v", 1)),)},
+    "the topic carts-changelog": {
+        "tables": (TableSpec("kept", TopicSpec("carts-changelog", "k", "v", 1)),)
+    },
+    "the consumer group carts": {"group": "carts"},
+    "the setting POSSTREAM_CARTS": {
+        "settings": SettingsPart(readers={"POSSTREAM_CARTS": str}, make=lambda *_: None)
+    },
+    "the metric carts": {"metrics": (Metric("counter", "carts", "Carts."),)},
+}
+
+
+@pytest.mark.parametrize("claimed", CLAIMS)
+def test_two_plugins_that_claim_the_same_are_refused_with_both_named(claimed: str) -> None:
+    other = dict(CLAIMS[claimed])
+    if claimed == "the topic carts-changelog":
+        other["tables"] = (TableSpec("other", TopicSpec("carts-changelog", "k", "v", 1)),)
+    if claimed == "the table kept":
+        other["tables"] = (TableSpec("kept", TopicSpec("two", "k", "v", 1)),)
+    with pytest.raises(StartRefused) as refused:
+        Plugins((plugin("a", **CLAIMS[claimed]), plugin("b", **other)))
+    assert str(refused.value) == (
+        f"{claimed} is claimed by a and by b: leave one of them out with POSSTREAM_PLUGINS"
+    )
+
+
+def test_a_topic_of_the_platform_is_no_plugin_s() -> None:
+    with pytest.raises(StartRefused, match="claimed by posstream itself and by a"):
+        Plugins((plugin("a", topics=(PLATFORM_TOPICS[0],)),))
+
+
+def test_lists_are_folded_from_the_plugins() -> None:
+    table = TableSpec("kept", TopicSpec("posstream-b-kept-changelog", "k", "v", 1))
+    letters = TopicSpec("carts.dlq", "k", "v", 1)
+    plugins = Plugins(
+        (
+            plugin("a", topics=(TOPIC, letters), dead_letters="carts.dlq", is_default=True),
+            plugin("b", tables=(table,)),
+        )
+    )
+    assert plugins.topics == (TOPIC, letters, table.changelog, *PLATFORM_TOPICS)
+    assert plugins.dead_letters == ("carts.dlq",)
+    assert plugins.tables == (table,)
+    assert plugins.default is plugins.find("a")

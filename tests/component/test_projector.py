@@ -1,0 +1,225 @@
+"""A projection's consumer, on a broker: nothing lost, nothing skipped, and a place of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiokafka
+import orjson
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
+from posstream.read_model.projection import ProjectedEvent, Projection
+from posstream.read_model.projections import GroupedProjection
+from posstream.read_model.projector import GroupSettings, Projector, Standing
+from posstream.resilience.tasks import stop_task
+
+TOPIC, FORMER, GROUP = "sold", "group-of-before", "group-of-its-own"
+#: For what must happen, and soon; a join on the embedded broker alone takes three seconds.
+PATIENCE_SECONDS = 40
+
+
+class Kept(Projection):
+    """Keeps the numbers of events; can be down, or stand still."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.is_up = asyncio.Event()
+        self.is_up.set()
+        self.tries = 0
+        self.raises: Exception | None = None
+
+    async def apply(self, events: Sequence[ProjectedEvent]) -> None:
+        self.tries += 1
+        if self.raises is not None:
+            raise self.raises
+        await self.is_up.wait()
+        self.numbers += [event.value["number"] for event in events]
+
+
+class Shop:
+    """A broker with a topic of two partitions, and projectors."""
+
+    def __init__(self, servers: str, producer: aiokafka.AIOKafkaProducer) -> None:
+        self.servers = servers
+        self.producer = producer
+
+    async def sell(self, *numbers: int, topic: str = TOPIC) -> None:
+        for number in numbers:
+            value = orjson.dumps({"number": number})
+            await self.producer.send_and_wait(topic, value, partition=number % 2)
+
+    @asynccontextmanager
+    async def projecting(
+        self,
+        kept: Kept,
+        standing: Standing | None = None,
+        *,
+        name: str = "toy",
+        topics: tuple[str, ...] = (TOPIC,),
+        former_group: str | None = None,
+    ) -> AsyncIterator[None]:
+        grouped = GroupedProjection(
+            name=name,
+            group=f"{GROUP}-{name}",
+            topics=topics,
+            make=lambda _: kept,
+            former_group=former_group,
+        )
+        settings = GroupSettings(
+            servers=[self.servers],
+            member=None,
+            fetch_wait_ms=20,
+            session_timeout_seconds=6,
+            heartbeat_interval_seconds=1,
+        )
+        projector = Projector(grouped, kept, settings, standing or Standing())
+        task = asyncio.create_task(projector.run())
+        try:
+            yield
+        finally:
+            await stop_task(task)
+
+    async def committed(self, group: str) -> int:
+        """The sum of the offsets that a group has committed."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        tps = [TopicPartition(TOPIC, number) for number in range(2)]
+        found = await admin.list_consumer_group_offsets(group, partitions=tps)
+        await admin.close()
+        return sum(max(0, it.offset) for it in found.values())
+
+    async def commits(self, group: str, offsets: dict[TopicPartition, int]) -> None:
+        """Do what a consumer of before did."""
+        consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=self.servers, group_id=group)
+        await consumer.start()
+        consumer.assign(list(offsets))
+        await consumer.commit(offsets)
+        await consumer.stop()
+
+
+async def until(done: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not done():  # noqa: ASYNC110 - it waits for anything
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    try:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+        await admin.start()
+        await admin.create_topics([NewTopic(TOPIC, num_partitions=2, replication_factor=1)])
+        await admin.close()
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address) as producer:
+            yield Shop(broker.address, producer)
+    finally:
+        broker.stop()
+
+
+async def test_what_was_written_is_committed_and_not_read_again(shop: Shop) -> None:
+    first, second = Kept(), Kept()
+    await shop.sell(*range(1200))
+    async with shop.projecting(first):
+        await until(lambda: len(first.numbers) == 1200)
+        while await shop.committed(f"{GROUP}-toy") < 1200:  # noqa: ASYNC110 - the broker tells
+            await asyncio.sleep(0.02)
+    await shop.sell(1200, 1201)
+    async with shop.projecting(second):
+        await until(lambda: len(second.numbers) == 2)
+    assert sorted(first.numbers) == list(range(1200))
+    assert sorted(second.numbers) == [1200, 1201]
+
+
+async def test_what_was_fetched_and_not_written_comes_again(shop: Shop) -> None:
+    """As after a kill -9: the offsets are those of what is written."""
+    first, second = Kept(), Kept()
+    first.is_up.clear()
+    await shop.sell(*range(10))
+    async with shop.projecting(first):
+        await until(lambda: first.tries)
+    async with shop.projecting(second):
+        await until(lambda: len(second.numbers) == 10)
+    assert first.numbers == []
+    assert sorted(second.numbers) == list(range(10))
+
+
+async def test_a_database_that_is_away_is_waited_for_and_the_lag_is_told(shop: Shop) -> None:
+    kept, standing = Kept(), Standing()
+    kept.raises = ConnectionRefusedError("down")
+    await shop.sell(*range(10))
+    async with shop.projecting(kept, standing):
+        await until(lambda: kept.tries >= 3)
+        assert (standing.trouble, standing.lag, standing.written) == ("down", 10, 0)
+        assert await shop.committed(f"{GROUP}-toy") == 0
+        kept.raises = None
+        await until(lambda: len(kept.numbers) == 10)
+        await until(lambda: standing.lag == 0)
+        assert (standing.trouble, standing.written) == (None, 10)
+
+
+async def test_the_first_start_goes_on_where_the_group_of_before_was(shop: Shop) -> None:
+    kept = Kept()
+    await shop.sell(*range(10))
+    await shop.commits(FORMER, {TopicPartition(TOPIC, 0): 3})
+    async with shop.projecting(kept, former_group=FORMER):
+        await until(lambda: len(kept.numbers) == 7)
+    # Partition 0 has the even numbers; of partition 1 the group of before had read nothing.
+    assert sorted(kept.numbers) == [1, 3, 5, 6, 7, 8, 9]
+
+
+async def test_where_the_group_of_before_was_counts_only_once(shop: Shop) -> None:
+    first, second = Kept(), Kept()
+    await shop.sell(*range(10))
+    await shop.commits(FORMER, {TopicPartition(TOPIC, 0): 5, TopicPartition(TOPIC, 1): 5})
+    async with shop.projecting(first, former_group=FORMER):
+        while await shop.committed(f"{GROUP}-toy") < 10:  # noqa: ASYNC110 - the broker tells
+            await asyncio.sleep(0.02)
+    await shop.commits(FORMER, {TopicPartition(TOPIC, 0): 0, TopicPartition(TOPIC, 1): 0})
+    await shop.sell(10)
+    async with shop.projecting(second, former_group=FORMER):
+        await until(lambda: second.numbers)
+    assert (first.numbers, second.numbers) == ([], [10])
+
+
+async def test_one_projection_that_stands_still_holds_up_no_other(shop: Shop) -> None:
+    still, other = Kept(), Kept()
+    still.is_up.clear()
+    await shop.sell(*range(10))
+    async with shop.projecting(still, name="still"), shop.projecting(other, name="other"):
+        await until(lambda: still.tries and len(other.numbers) == 10)
+        while await shop.committed(f"{GROUP}-other") < 10:  # noqa: ASYNC110 - the broker tells
+            await asyncio.sleep(0.02)
+        assert await shop.committed(f"{GROUP}-still") == 0
+
+
+async def test_two_processes_share_the_partitions_and_lose_nothing_as_they_come_and_go(
+    shop: Shop,
+) -> None:
+    kept = Kept()
+    await shop.sell(*range(100))
+    async with shop.projecting(kept):
+        await until(lambda: len(set(kept.numbers)) == 100)
+        async with shop.projecting(kept):
+            await shop.sell(*range(100, 200))
+            await until(lambda: len(set(kept.numbers)) == 200)
+        await shop.sell(*range(200, 300))
+        await until(lambda: len(set(kept.numbers)) == 300)
+    assert set(kept.numbers) == set(range(300))
+
+
+async def test_a_topic_that_is_made_later_is_found(shop: Shop) -> None:
+    kept, standing = Kept(), Standing()
+    async with shop.projecting(kept, standing, topics=("made-later",)):
+        await until(lambda: standing.trouble == "no topic made-later")
+        admin = AIOKafkaAdminClient(bootstrap_servers=shop.servers)
+        await admin.start()
+        await admin.create_topics([NewTopic("made-later", num_partitions=2, replication_factor=1)])
+        await admin.close()
+        await shop.sell(1, topic="made-later")
+        await until(lambda: kept.numbers == [1])

@@ -1,0 +1,3 @@
+"""A broken plugin: it raises at its import."""
+
+raise RuntimeError("broken on purpose")

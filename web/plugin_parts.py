@@ -1,0 +1,77 @@
+"""Asks plugins for their parts of the web view; one that cannot give its part fails alone."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from posstream.domain.errors import StartRefused
+from posstream.plugin import Plugin
+from web.console.part import ConsolePart
+from web.graphql.part import GraphQLPart
+from web.graphql.schema import Schema, build_schema
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginParts:
+    """The parts that fit together."""
+
+    schema: Schema
+    #: By the name of their plugin.
+    pages: Mapping[str, ConsolePart]
+    #: Plugins that could not give a part, each with the reason.
+    failures: Mapping[str, str]
+
+
+def plugin_parts(plugins: Sequence[Plugin]) -> PluginParts:
+    """What the plugins add to GraphQL and to the console.
+
+    Raises:
+        StartRefused: if two of them claim one field of the schema; both are named.
+    """
+    graphql: dict[str, GraphQLPart] = {}
+    pages: dict[str, ConsolePart] = {}
+    failures: dict[str, str] = {}
+
+    def take(name: str, what: str, make: Callable[[], Any] | None, into: dict[str, Any]) -> None:
+        if make is None or name in failures:
+            return
+        try:
+            into[name] = make()
+        except Exception as why:  # noqa: BLE001 - a plugin's own code
+            failures[name] = _reason(name, what, why)
+
+    for plugin in plugins:
+        take(plugin.name, "GraphQL", plugin.graphql, graphql)
+        take(plugin.name, "pages", plugin.pages, pages)
+    default = next((plugin.name for plugin in plugins if plugin.is_default), "")
+    schema, misfits = _schema(graphql, default)
+    failures |= misfits
+    kept = {name: part for name, part in pages.items() if name not in failures}
+    return PluginParts(schema, kept, failures)
+
+
+def _schema(parts: Mapping[str, GraphQLPart], default: str) -> tuple[Schema, Mapping[str, str]]:
+    """The schema of all parts that can be in one, and why the others cannot."""
+    try:
+        return build_schema(parts, default=default), {}
+    except StartRefused:
+        raise
+    except Exception:
+        logger.debug("not all GraphQL parts fit; each is tried", exc_info=True)
+    fit: dict[str, GraphQLPart] = {}
+    failures = {}
+    for name, part in parts.items():
+        try:
+            build_schema({**fit, name: part}, default=default)
+            fit[name] = part
+        except Exception as why:  # noqa: BLE001 - a plugin's own code
+            failures[name] = _reason(name, "GraphQL", why)
+    return build_schema(fit, default=default), failures
+
+
+def _reason(name: str, what: str, why: Exception) -> str:
+    logger.error("the plugin %s cannot give its part (%s)", name, what, exc_info=why)
+    return f"its {what} cannot be made ({type(why).__name__}: {why})"

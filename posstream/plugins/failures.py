@@ -50,7 +50,7 @@ class EventFailures:
         """Make a dead letter of a message, or stop the plugin's app.
 
         Args:
-            message: a message of Faust's, or an event of `batch_path`.
+            message: a message of Faust's, or an event of `lanes`.
             why: what was raised while it was handled.
 
         Returns:

@@ -1,6 +1,8 @@
 """aiohttp's runner with connections that are bounded in number and time, and errors in JSON.
 
-A request that is no HTTP reaches no middleware, so it is answered here.
+A request that is no HTTP reaches no middleware, so it is answered here. This is the one module that
+touches private names of aiohttp; `tests/component/test_connections.py` and `test_web_hostile.py`
+fail if an upgrade changes them.
 """
 
 import asyncio

@@ -21,7 +21,6 @@ from agents.customer_lookup.topics import (
     REKEYED,
 )
 from posstream.kafka.record import Record
-from posstream.plugins.failures import MACHINERY
 from posstream.resilience.clock import Clock
 from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import CustomerCacheTable, home
@@ -64,7 +63,7 @@ class AtOnce:
 
         Yields:
             each other record in its place, as it was read, or with what is wrong: an
-            `UnreadableEvent`, or an error of our own code.
+            `UnreadableEvent`, or any other error (see `EventFailures`).
         """
         stays = self._stays(tp)
         began = self._clock.monotonic()
@@ -75,8 +74,6 @@ class AtOnce:
             try:
                 asked = self._read(tp, record)
                 outcome = self._outcome(asked, began, stays)
-            except MACHINERY:
-                raise
             except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
                 yield record, why
                 continue
@@ -87,7 +84,8 @@ class AtOnce:
             else:
                 outbox.add(answered(outcome, self._clock.now_ms()))
                 counts[outcome.source, reason(outcome)] += 1
-        counts[Source.CACHE, "NONE"] += fresh_hits
+        if fresh_hits:
+            counts[Source.CACHE, "NONE"] += fresh_hits
         seconds = self._clock.monotonic() - began
         for (source, why_not), count in counts.items():
             self._metrics.answered(source, why_not, seconds, count)

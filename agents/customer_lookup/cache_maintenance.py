@@ -33,7 +33,7 @@ from tables.customer_cache import CachePartition, CustomerCacheTable, home
 
 log = logging.getLogger(__name__)
 
-#: Entries between two turns of the event loop.
+#: Entries between two rounds of the event loop.
 SLICE: Final = 50
 #: How often a partition that is not at hand yet is looked for again.
 _PAUSE_SECONDS: Final = 0.1

@@ -73,7 +73,7 @@ class CustomerUpdatesAgent:
             await each
 
     async def _identifiers(self, update: CustomerUpdate, message: Any) -> Sequence[str]:
-        """The given identifier and all known ones of the customer; none if it is not our turn."""
+        """The given identifier and all known ones of the customer; none after a rebalance."""
         for pause in growing_pauses():
             if not is_current(self._app, message):
                 break

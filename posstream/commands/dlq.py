@@ -20,7 +20,6 @@ from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
 from posstream.plugins.discovery import find_plugins
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings
-from posstream.streaming import patches
 
 #: How much of a value is shown: of text in characters, of anything else in bytes.
 _SHOWN_TEXT: Final = 64 * 1024
@@ -318,7 +317,6 @@ def _place(source: Source) -> str:
 
 
 def _box(settings: Settings) -> DeadLetterBox:
-    patches.install()  # a foreign record's header name may be no UTF-8
     return DeadLetterBox(settings.bootstrap_servers, find_plugins(), patience_seconds=None)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from posstream.domain.errors import InvalidSettings, PosstreamError
 from posstream.settings import Settings
+from posstream.streaming import patches
 
 
 def read_settings() -> Settings:
@@ -22,6 +23,7 @@ def read_settings() -> Settings:
 
 def run(work: Coroutine[Any, Any, int]) -> None:
     """Run a command's work, and exit with the code that it returns."""
+    patches.install()  # a foreign record's header name may be no UTF-8
     # aiokafka's own lines about a broker that is down would stand beside our one.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:

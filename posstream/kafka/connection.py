@@ -10,7 +10,6 @@ from aiokafka.errors import KafkaError
 
 from posstream.domain.errors import BrokerUnreachable
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
-from posstream.streaming.patches import records
 
 #: Where the brokers are: host:port of each.
 Brokers = Sequence[str]
@@ -23,8 +22,10 @@ _BATCH_BYTES: Final = 262_144
 
 
 def consumer_of(brokers: Brokers, **options: Any) -> Any:
-    """An `AIOKafkaConsumer` of committed records that reads any header names; not started."""
-    records.install()
+    """An `AIOKafkaConsumer` of committed records; not started.
+
+    It reads any header names once `patches.install` was called at the start of the process.
+    """
     chosen = {
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 MOST_A_MINUTE: Final = 3
 _MINUTE_SECONDS: Final = 60
 #: What raises these is the broker, the disk or the database, and not the plugin's code.
-MACHINERY: Final = (
+_MACHINERY: Final = (
     *(PosstreamError, KafkaError, FaustError),
     *(OperationalError, InterfaceError, OSError),
 )
@@ -50,7 +50,7 @@ class EventFailures:
         """Make a dead letter of a message, or stop the plugin's app.
 
         Args:
-            message: a message of Faust's, or an event of `batch_path`.
+            message: a message of Faust's, or an event of `lanes`.
             why: what was raised while it was handled.
 
         Returns:
@@ -61,7 +61,7 @@ class EventFailures:
             if isinstance(why, UnreadableEvent):
                 await self._dead_letters.set_aside(message, why)
                 return True
-            if not isinstance(why, MACHINERY) and self._may_go_on():
+            if not isinstance(why, _MACHINERY) and self._may_go_on():
                 log.error("%s: the plugin's code failed: %r", place(message), why, exc_info=why)
                 told = UnreadableEvent(DeadLetterReason.PLUGIN_FAILED, type(why).__name__)
                 await self._dead_letters.set_aside(message, told)
@@ -69,7 +69,7 @@ class EventFailures:
         except Exception as unforeseen:  # noqa: BLE001 - whether it was written is unknown
             why = unforeseen
         log.critical("cannot go on at %s: %r", place(message), why, exc_info=why)
-        is_own = not isinstance(why, MACHINERY)
+        is_own = not isinstance(why, _MACHINERY)
         await self._app.crash(_failed(message, why) if is_own else why)
         return False
 

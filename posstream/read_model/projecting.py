@@ -24,7 +24,7 @@ from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
 from posstream.resilience.tasks import stop_task
-from posstream.streaming.patches import client, records
+from posstream.streaming import patches
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,7 @@ def run(setup: Setup, *, tell: Tell, watch: Watch | None = None) -> None:
         DatabaseUnusable, DatabaseAway: if the database refuses us; one that is away for now is
             waited for.
     """
-    records.install()  # a foreign record's header name may be no UTF-8
-    client.install()
+    patches.install()  # a foreign record's header name may be no UTF-8
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_until_stopped(setup, tell, watch))
 

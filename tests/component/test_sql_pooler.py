@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from agents.customer_lookup.read_model.tables import ReadModelTables
 from sqlalchemy import text
 
 from agents.customer_lookup import PLUGIN
@@ -15,6 +14,7 @@ from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.reading import READERS, create_reading_engine, reading
+from posstream.read_model.tables import ReadModelTables
 from tests.component.sql_databases import JOHN, SERVER, found, migrate
 from tests.servers import pgbouncer, postgres
 from tests.servers.needed import need

@@ -60,6 +60,7 @@ def test_every_setting_is_read() -> None:
         explicit_api_endpoint="https://crm.example.com/",
         payment_card_guard=False,
         session_timeout_seconds=60,
+        projection="alone",
     )
     assert expected == read(
         BROKER="kafka://one:9092;two:9093",
@@ -74,6 +75,7 @@ def test_every_setting_is_read() -> None:
         API_ENDPOINT="https://crm.example.com/",
         PAYMENT_CARD_GUARD="Off",
         SESSION_TIMEOUT_SECONDS="60",
+        PROJECTION="Alone",
     )
 
 
@@ -153,6 +155,7 @@ BAD = [
     ("API_EMPTY_MEANS_UNKNOWN", "maybe"),
     ("PAYMENT_CARD_GUARD", "maybe"),
     ("PAYMENT_CARD_GUARD", "false"),
+    ("PROJECTION", "off"),
     ("SESSION_TIMEOUT_SECONDS", "5"),
     ("SESSION_TIMEOUT_SECONDS", "301"),
     ("SESSION_TIMEOUT_SECONDS", "7.5"),

@@ -4,6 +4,7 @@ Its first line on stdin is the `Setup`. It says how far it is and what it logs i
 stdout, and ends when stdin ends: that is when the worker ends, also by kill -9.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -24,50 +25,54 @@ _NICE: Final = 10
 _LAST_SECONDS: Final = 5.0
 
 
-class _Lines(logging.Handler):
-    """Log lines for the worker, which logs them under their own names."""
+class _Worker(logging.Handler):
+    """The worker, at the other ends of stdin and stdout; also takes log lines there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stdout = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no line of ours
 
     def emit(self, record: logging.LogRecord) -> None:
-        _say(log=[record.name, record.levelno, self.format(record)])
+        """Have the worker log a line under its own name."""
+        self._say(log=[record.name, record.levelno, self.format(record)])
+
+    def tell(self, standings: Standings) -> None:
+        """Say how far each projection is."""
+        self._say(standings={name: asdict(standing) for name, standing in standings.items()})
+
+    def _say(self, **line: Any) -> None:
+        with contextlib.suppress(OSError):  # the worker is gone; stdin's end stops us
+            self._stdout.write(orjson.dumps(line) + b"\n")
+            self._stdout.flush()
+
+    def watch(self, stop: Callable[[], object]) -> None:
+        """Stop when the worker has ended, or closes stdin."""
+
+        def wait() -> None:
+            sys.stdin.buffer.read()
+            last = threading.Timer(_LAST_SECONDS, os._exit, [1])
+            last.daemon = True
+            last.start()
+            stop()
+
+        threading.Thread(target=wait, name="worker watch", daemon=True).start()
 
 
 def main() -> None:
     """Run until stdin ends."""
     own_process()
+    worker = _Worker()
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    logging.basicConfig(level=logging.INFO, handlers=[_Lines()], format="%(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[worker], format="%(message)s")
     for name in ("aiokafka", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    setup = Setup.read(sys.stdin.buffer.readline())
     try:
-        run(setup, tell=_tell, watch=_watch_stdin)
+        setup = Setup.read(sys.stdin.buffer.readline())
+        run(setup, tell=worker.tell, watch=worker.watch)
     except PosstreamError as why:
-        _say(log=[__name__, logging.ERROR, f"the read model cannot be opened ({why})"])
-        sys.exit(1)
-
-
-def _watch_stdin(stop: Callable[[], object]) -> None:
-    def watch() -> None:
-        sys.stdin.buffer.read()
-        last = threading.Timer(_LAST_SECONDS, os._exit, [1])
-        last.daemon = True
-        last.start()
-        stop()
-
-    threading.Thread(target=watch, name="worker watch", daemon=True).start()
-
-
-def _tell(standings: Standings) -> None:
-    _say(standings={name: asdict(standing) for name, standing in standings.items()})
-
-
-def _say(**line: Any) -> None:
-    try:
-        sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
-        sys.stdout.buffer.flush()
-    except OSError:  # the worker is gone; stdin's end stops us
-        pass
+        sys.exit(f"error: the read model cannot be opened ({why})")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class ProjectionProcess:
                 started = time.monotonic()
                 try:
                     why = f"exit code {await self._run()}"
-                except OSError as error:
+                except (OSError, ValueError) as error:  # also half a line, of a child that died
                     why = str(error)
                 self._trouble = f"the process of the projections ended ({why})"
                 log.error("%s; again in %g s", self._trouble, pause)
@@ -106,6 +106,7 @@ class ProjectionProcess:
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
+            await child.wait()
 
     def _hear(self, line: bytes) -> None:
         said = orjson.loads(line)

@@ -200,9 +200,9 @@ class Projector:
             except Exception as why:
                 self._standing.trouble = str(absence(why) or kind(why))
                 log.warning(
-                    "the read model of %s did not take %d events (%s); again in %g s",
-                    self._grouped.name,
+                    "the read model did not take %d events of %s (%s); again in %g s",
                     len(events),
+                    self._grouped.name,
                     type(why).__name__,
                     pause,
                     exc_info=log.isEnabledFor(logging.DEBUG),

@@ -186,11 +186,15 @@ async def test_alone_it_projects_until_it_is_told_to_end(shop: Shop, tmp_path: P
     )
     assert alone.stderr is not None
     log = ""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while "customer_lookup: up to date (2 written)" not in log:
-            log += (await alone.stderr.readline()).decode()
-        alone.terminate()
-        code = await alone.wait()
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while "customer_lookup: up to date (2 written)" not in log:
+                log += (await alone.stderr.readline()).decode()
+            alone.terminate()
+            code = await alone.wait()
+    finally:
+        if alone.returncode is None:
+            alone.kill()
     assert (code, await shop.rows()) == (0, 2)
 
 

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from agents.customer_lookup.read_model.tables import ReadModelTables
 from sqlalchemy import text
 
 from agents.customer_lookup import PLUGIN
+from agents.customer_lookup.read_model.part import READ_MODEL
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.configuration.store import SqlConfigurationStore
@@ -15,6 +15,7 @@ from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.reading import READERS, create_reading_engine, reading
+from posstream.read_model.tables import ReadModelTables
 from tests.component.sql_databases import JOHN, SERVER, found, migrate
 from tests.servers import pgbouncer, postgres
 from tests.servers.needed import need
@@ -54,7 +55,7 @@ async def test_readers_and_writers_in_any_number_share_a_few_sessions(
 
     async with asyncio.timeout(60):
         await asyncio.gather(*(write(n) for n in range(60)), *(read() for _ in range(READERS)))
-    counts = await ReadModelTables(engines[0]).counts()
+    counts = await ReadModelTables(engines[0], [READ_MODEL]).counts()
     assert counts["customers"] == counts["lookup_answers"] == 60
     for engine in (*engines, readers):
         await engine.dispose()

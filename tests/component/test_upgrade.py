@@ -58,7 +58,9 @@ async def old_server(engine: AsyncEngine, tmp_path: Path) -> None:
             await here.execute(table.insert(), rows)
         for statement in (
             "DROP TABLE posstream_version",
-            "ALTER TABLE posstream_version_customer_lookup RENAME TO alembic_version",
+            "DROP TABLE posstream_version_customer_lookup",
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)",
+            "INSERT INTO alembic_version VALUES ('0006')",
         ):
             await here.execute(text(statement))
     await file.dispose()

@@ -70,6 +70,7 @@ def test_every_setting_is_read() -> None:
         projection="alone",
         payment_card_guard=False,
         session_timeout_seconds=60,
+        projection="alone",
     )
     assert expected == read(
         BROKER="kafka://one:9092;two:9093",
@@ -85,6 +86,7 @@ def test_every_setting_is_read() -> None:
         PAYMENT_CARD_GUARD="Off",
         PROJECTION="alone",
         SESSION_TIMEOUT_SECONDS="60",
+        PROJECTION="Alone",
     )
 
 
@@ -164,7 +166,7 @@ BAD = [
     ("API_EMPTY_MEANS_UNKNOWN", "maybe"),
     ("PAYMENT_CARD_GUARD", "maybe"),
     ("PAYMENT_CARD_GUARD", "false"),
-    ("PROJECTION", "hunter2"),
+    ("PROJECTION", "off"),
     ("REFRESH_AHEAD", "maybe"),
     ("SESSION_TIMEOUT_SECONDS", "5"),
     ("SESSION_TIMEOUT_SECONDS", "301"),

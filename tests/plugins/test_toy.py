@@ -78,7 +78,10 @@ async def scanned(worker: Worker, client: ForeignClient) -> None:
 
 
 async def page(worker: Worker, path: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as http, http.get(f"{worker.url}{path}") as response:
+    async with (
+        aiohttp.ClientSession(headers={"Accept": "text/html"}) as http,
+        http.get(f"{worker.url}{path}") as response,
+    ):
         return response.status, await response.text()
 
 

@@ -131,7 +131,7 @@ async def test_one_folder_in_agents_is_a_whole_plugin(shop: Shop, checkout: Path
         assert 'href="/visits"' in (await page(worker, "/"))[1]
         await refuses_nonsense(worker)
 
-        bad = b"not JSON"
+        bad = b'{"lookup_id": "of no answer"}'
         await client.producer.send_and_wait("customer-data-fetched", bad, key=b"k")
 
         async def aside() -> list[bytes]:

@@ -70,7 +70,6 @@ def test_every_setting_is_read() -> None:
         projection="alone",
         payment_card_guard=False,
         session_timeout_seconds=60,
-        projection="alone",
     )
     assert expected == read(
         BROKER="kafka://one:9092;two:9093",
@@ -84,9 +83,8 @@ def test_every_setting_is_read() -> None:
         API_KEY=KEY,
         API_ENDPOINT="https://crm.example.com/",
         PAYMENT_CARD_GUARD="Off",
-        PROJECTION="alone",
-        SESSION_TIMEOUT_SECONDS="60",
         PROJECTION="Alone",
+        SESSION_TIMEOUT_SECONDS="60",
     )
 
 

@@ -10,6 +10,7 @@ from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
+from posstream.kafka.group_lag import group_lag
 from posstream.kafka.topics import APP_ID
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
@@ -107,6 +108,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         make=make,
         prepare=lambda app: runtime.prepare(app),  # noqa: PLW0108 - it is made below
         metrics=metrics,
+        lag=lambda plugin: group_lag(
+            settings.bootstrap_servers, plugin.consumer_group, plugin.consumes
+        ),
     )
     metrics.held_by_transactions.set_function(
         lambda: sum(it.watch.held_back for it in supervisor.running.values())
@@ -117,7 +121,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         plugins=settings.plugins.loaded,
         statuses=supervisor.statuses,
         clock=clock,
-        health=WorkerHealth(host, supervisor),
+        health=WorkerHealth(host, supervisor, warnings=lambda: runtime.warnings),
         metrics=metrics,
         configurations=configurations,
         forgetting=CustomerForgetting(
@@ -138,6 +142,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         writers=(writer, dead_letter_writer),
         metrics=metrics,
         plugins=settings.plugins,
+        refuse=supervisor.refuse,
     )
     host.lifetimes = (
         LifetimeService("Runtime", runtime.open, runtime.close),

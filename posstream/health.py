@@ -1,6 +1,6 @@
 """Is this worker alive, is it ready? Folded from the plugins, honest during their recovery."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from posstream.plugins.running import STALLED, RunningPlugin
@@ -15,11 +15,18 @@ class WorkerHealth:
     Args:
         host: the app that hosts the plugins.
         supervisor: of the plugins.
+        warnings: what is wrong with what all plugins share, a sentence each.
     """
 
-    def __init__(self, host: Any, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        host: Any,
+        supervisor: Supervisor,
+        warnings: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._host = host
         self._supervisor = supervisor
+        self._warnings = warnings
 
     def live(self) -> HealthReport:
         """Alive until it crashed or stalled: then a supervisor should start it again."""
@@ -41,13 +48,14 @@ class WorkerHealth:
                 reasons += [self._named(name, why) for why in _not_ready(it)]
         statuses = self._supervisor.statuses()
         failed = [
-            f"the plugin {status.name} has failed: {status.reason}"
+            f"the plugin {status.name} has failed: {status.told}"
             for status in statuses.values()
             if status.state is PluginState.FAILED
         ]
         warnings = [
             *(f"the plugin {name} is started again" for name in sorted(restarting)),
             *failed,
+            *self._warnings(),
         ]
         warnings += [
             self._named(name, warning)

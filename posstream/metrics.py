@@ -79,6 +79,9 @@ class Metrics:
         self.plugin_restarts = counter(
             "plugin_restarts", "Times a plugin was started again.", "plugin"
         )
+        self.plugin_lag = gauge(
+            "plugin_lag", "Events that wait for a plugin that has failed.", "plugin"
+        )
         self.held_by_transactions = gauge(
             "held_by_transactions", "Records behind open transactions, which cannot be read yet."
         )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp.web import Application
@@ -48,6 +48,7 @@ class Runtime:
         writers: Sequence[TopicWriter | DeadLetterWriter],
         metrics: Metrics,
         plugins: Sequence[Plugin],
+        refuse: Callable[[str, str], None],
     ) -> None:
         self._app = app
         self._settings = settings
@@ -58,11 +59,17 @@ class Runtime:
         self._configuration_reader = configuration_reader
         self._writers = writers
         self._plugins = plugins
+        self._refuse = refuse
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
         #: Under which the worker joins its groups; the embedded broker does not know of names.
         self._name: str | None = None
         self._projections = ProjectionProcess(self._projection_setup, lag=metrics.projection_lag)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is wrong though the worker runs: a sentence each."""
+        return self._projections.warnings()
 
     async def open(self) -> None:
         """Open everything but the web view; end the process with one line if it must not start."""
@@ -135,8 +142,10 @@ class Runtime:
 
     async def _open_database(self) -> None:
         failures = await upgrade(self._engine, self._plugins)
-        if failures:
+        if len(failures) == len(self._plugins):
             raise DatabaseUnusable("; ".join(f"{name}: {why}" for name, why in failures.items()))
+        for name, why in failures.items():
+            self._refuse(name, f"its migrations cannot be run: {why}")
         await self._configuration_reader.settle()
 
     def prepare(self, app: StreamingApp) -> None:

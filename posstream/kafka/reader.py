@@ -106,6 +106,16 @@ class GrouplessReader:
         first = await self._consumer.beginning_offsets(asked)
         return {partition.partition: offset for partition, offset in first.items()}
 
+    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+        """The offset after the last record of each partition of a topic, as the broker tells it.
+
+        The embedded broker tells the first offset of the last batch plus one.
+        """
+        found = await self._consumer.end_offsets(
+            [it for it in self._partitions if it.topic == topic]
+        )
+        return {partition.partition: offset for partition, offset in found.items()}
+
     async def skip_to_the_end(self) -> None:
         """Go to behind the last record; right after `connect`."""
         # The last record is read: the embedded broker's ends are too low (see `_to_the_end`).

@@ -23,8 +23,15 @@ class PluginStatus:
     state: PluginState
     #: Why it has failed: a sentence; empty otherwise.
     reason: str = ""
+    #: Events that wait for a plugin that has failed; None while that is not known.
+    lag: int | None = None
     #: What it built; None once it has failed.
     built: Built | None = None
+
+    @property
+    def told(self) -> str:
+        """Why it has failed and how many events wait, for people."""
+        return self.reason if self.lag is None else f"{self.reason}; {self.lag:,} events wait"
 
 
 class PluginUnavailable(PosstreamError):

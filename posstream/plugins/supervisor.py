@@ -1,9 +1,10 @@
 """Starts and watches the app of each plugin, so that one that fails stops no other."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
+#: Between two looks at the events that wait for plugins that have failed.
+_LAG_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -35,6 +38,8 @@ class _Seat:
     #: Until the next restarts; None = none was needed lately.
     pauses: Iterator[float] | None = None
     stop: "asyncio.Future[None] | None" = None
+    #: Events that wait while it has failed; None while that is not known.
+    lag: int | None = None
 
 
 class Supervisor(Service):
@@ -46,7 +51,8 @@ class Supervisor(Service):
         plugins: those that were found.
         make: builds a plugin on a new app.
         prepare: fits an app to the broker before its start.
-        metrics: `plugin_up`, `plugin_restarts`.
+        metrics: `plugin_up`, `plugin_restarts`, `plugin_lag`.
+        lag: asks how many events wait for a plugin; may raise PosstreamError.
         pauses: makes the seconds to wait before each restart in turn.
     """
 
@@ -57,6 +63,7 @@ class Supervisor(Service):
         make: Callable[[Plugin], RunningPlugin],
         prepare: Callable[[Any], None],
         metrics: Metrics,
+        lag: Callable[[Plugin], Awaitable[int]] | None = None,
         pauses: Callable[[], Iterator[float]] = lambda: growing_pauses(
             _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS
         ),
@@ -65,6 +72,7 @@ class Supervisor(Service):
         self._make = make
         self._prepare = prepare
         self._metrics = metrics
+        self._lag = lag
         self._pauses = pauses
         self._not_loaded = plugins.failed
         self._seats = {plugin.name: _Seat(plugin) for plugin in plugins}
@@ -106,6 +114,7 @@ class Supervisor(Service):
                     name=name,
                     state=seat.state,
                     reason=seat.reason,
+                    lag=seat.lag if seat.state is PluginState.FAILED else None,
                     built=None
                     if seat.running is None or seat.state is PluginState.FAILED
                     else seat.running.built,
@@ -115,8 +124,11 @@ class Supervisor(Service):
         }
 
     def refuse(self, name: str, reason: str) -> None:
-        """Let a plugin fail before its start: a part of it cannot be made."""
+        """Let a plugin fail: a part of it cannot be made. One that runs is stopped."""
         seat = self._seats[name]
+        if seat.running is not None and seat.running.app.started:
+            asyncio.ensure_future(seat.running.app.crash(PluginFailed(reason)))
+            return
         seat.running, seat.state, seat.reason = None, PluginState.FAILED, reason
         self._metrics.plugin_up.labels(name).set(0)
         log.error("plugin %s has failed: %s", name, reason)
@@ -132,6 +144,8 @@ class Supervisor(Service):
         """Start all plugins, side by side."""
         for seat in self._seats.values():
             self.add_future(self._keep(seat))
+        if self._lag is not None:
+            self.add_future(self._count_waiting(self._lag))
 
     async def on_stop(self) -> None:
         """Stop all plugins, side by side."""
@@ -139,6 +153,17 @@ class Supervisor(Service):
         for why in await asyncio.gather(*stops, return_exceptions=True):
             if why is not None:
                 log.error("a plugin's app did not stop in order: %r", why, exc_info=why)
+
+    async def _count_waiting(self, lag: Callable[[Plugin], Awaitable[int]]) -> None:
+        """Ask again and again how many events wait for each plugin that has failed."""
+        while not self.should_stop:
+            for name, seat in self._seats.items():
+                if seat.state is PluginState.FAILED and seat.plugin.consumes:
+                    with contextlib.suppress(PosstreamError, TimeoutError):
+                        async with asyncio.timeout(_LAG_SECONDS):
+                            seat.lag = await lag(seat.plugin)
+                        self._metrics.plugin_lag.labels(name).set(seat.lag)
+            await self.sleep(_LAG_SECONDS)
 
     def _build(self, seat: _Seat) -> Exception | None:
         """Build a plugin; returns what it raised."""

@@ -35,7 +35,7 @@ async def test_2_000_lookups_are_answered_beside_plugins_that_break(tmp_path: Pa
             await produce(client, scans)
             answers = await Tally(client).all_of(scans, 150)
         assert [it["reason"] for it in answers if "customer" not in it] == []
-        async with aiohttp.ClientSession() as http:
+        async with aiohttp.ClientSession(headers={"Accept": "text/html"}) as http:
             async with http.get(f"{worker.url}/health/ready") as response:
                 health = await response.json()
             async with http.get(f"{worker.url}/") as response:

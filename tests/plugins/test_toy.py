@@ -4,6 +4,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,26 @@ class Shop:
         self.folder = folder
         self.database = folder / "data" / "posstream.sqlite3"
 
-    def worker(self, checkout: Path, **environ: str) -> Worker:
-        return Worker(self.servers, self.folder / "data", cwd=checkout, environ=environ)
+    @asynccontextmanager
+    async def running(self, checkout: Path, **environ: str) -> AsyncIterator[Worker]:
+        """A worker of a checkout while it is ready; it must end well."""
+        worker = Worker(self.servers, self.folder / "data", cwd=checkout, environ=environ)
+        worker.start()
+        try:
+            await worker.ready()
+            yield worker
+            assert worker.stop() == 0, worker.log[-3000:]
+        finally:
+            worker.kill()
 
-    def run(self, checkout: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, checkout: Path, *arguments: str, **environ: str
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "posstream.cli", *arguments],
             cwd=checkout,
-            env=environment(broker=f"kafka://{self.servers}", datadir=self.folder / "data"),
+            env=environment(broker=f"kafka://{self.servers}", datadir=self.folder / "data")
+            | environ,
             capture_output=True,
             text=True,
             timeout=120,
@@ -78,7 +91,10 @@ async def scanned(worker: Worker, client: ForeignClient) -> None:
 
 
 async def page(worker: Worker, path: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as http, http.get(f"{worker.url}{path}") as response:
+    async with (
+        aiohttp.ClientSession(headers={"Accept": "text/html"}) as http,
+        http.get(f"{worker.url}{path}") as response,
+    ):
         return response.status, await response.text()
 
 
@@ -103,10 +119,7 @@ async def records(servers: str, topic: str) -> list[Any]:
 
 
 async def test_one_folder_in_agents_is_a_whole_plugin(shop: Shop, checkout: Path) -> None:
-    worker = shop.worker(checkout)
-    worker.start()
-    await worker.ready()
-    async with foreign_client(shop.servers) as client:
+    async with shop.running(checkout) as worker, foreign_client(shop.servers) as client:
         await scanned(worker, client)
         await until(visits_of(worker), {"toyVisits": 1, "customer": {"visits": 1}})
         (counted,) = await records(shop.servers, "toy-visit-counted")
@@ -116,17 +129,19 @@ async def test_one_folder_in_agents_is_a_whole_plugin(shop: Shop, checkout: Path
         status, text = await page(worker, "/visits")
         assert (status, "basket-" in text) == (200, True)
         assert 'href="/visits"' in (await page(worker, "/"))[1]
+        await refuses_nonsense(worker)
 
-        bad = b"not JSON"
+        bad = b'{"lookup_id": "of no answer"}'
         await client.producer.send_and_wait("customer-data-fetched", bad, key=b"k")
-        letters: list[Any] = []
 
         async def aside() -> list[bytes]:
-            letters[:] = await records(shop.servers, "toy-visits.dlq")
-            return [letter.value for letter in letters]
+            return [letter.value for letter in await records(shop.servers, "toy-visits.dlq")]
 
         await until(aside, [bad])
 
+
+async def refuses_nonsense(worker: Worker) -> None:
+    """Its configuration is edited as any other, and refuses what is out of range by name."""
     refused = await worker.graphql(
         'mutation { updatePluginConfiguration(name: "toy", config: "{\\"every\\": 0}") '
         "{ success error { code message } } }"
@@ -134,7 +149,6 @@ async def test_one_folder_in_agents_is_a_whole_plugin(shop: Shop, checkout: Path
     edit = refused["data"]["updatePluginConfiguration"]
     assert (edit["success"], edit["error"]["code"]) == (False, "INVALID_CONFIGURATION")
     assert "every" in edit["error"]["message"]
-    assert worker.stop() == 0, worker.log[-3000:]
 
 
 async def test_its_command_and_its_topics_are_listed(shop: Shop, checkout: Path) -> None:
@@ -148,26 +162,19 @@ async def test_taken_away_it_leaves_its_rows_in_peace_and_comes_back_as_a_packag
     shop: Shop, tmp_path: Path
 ) -> None:
     plain = copied_checkout(tmp_path / "plain")
-    worker = shop.worker(plain)
-    worker.start()
-    await worker.ready()
-    async with foreign_client(shop.servers) as client:
+    async with shop.running(plain) as worker, foreign_client(shop.servers) as client:
         await scanned(worker, client)
-    assert (await page(worker, "/visits"))[0] == 404
-    assert "errors" in await worker.graphql(f'{{ toyVisits(customerId: "{CUSTOMER}") }}')
-    assert worker.stop() == 0, worker.log[-3000:]
+        assert (await page(worker, "/visits"))[0] == 404
+        assert "errors" in await worker.graphql(f'{{ toyVisits(customerId: "{CUSTOMER}") }}')
 
     site = installed_package(tmp_path / "site", TOY)
-    worker = shop.worker(plain, PYTHONPATH=str(site))
-    worker.start()
-    await worker.ready()
-    # It goes on at its own offsets: the scan that it missed is counted too.
-    await until(visits_of(worker), {"toyVisits": 2, "customer": {"visits": 2}})
-    forgotten = shop.run(plain, "forget", IDENTIFIER)
-    assert forgotten.returncode == 0, forgotten.stdout + forgotten.stderr
+    async with shop.running(plain, PYTHONPATH=str(site)) as worker:
+        # It goes on at its own offsets: the scan that it missed is counted too.
+        await until(visits_of(worker), {"toyVisits": 2, "customer": {"visits": 2}})
+        forgotten = shop.run(plain, "forget", IDENTIFIER, PYTHONPATH=str(site))
+        assert forgotten.returncode == 0, forgotten.stdout + forgotten.stderr
 
-    async def left() -> Any:
-        return (await worker.graphql(f'{{ toyVisits(customerId: "{CUSTOMER}") }}')).get("data")
+        async def left() -> Any:
+            return (await worker.graphql(f'{{ toyVisits(customerId: "{CUSTOMER}") }}')).get("data")
 
-    await until(left, {"toyVisits": 0})
-    assert worker.stop() == 0, worker.log[-3000:]
+        await until(left, {"toyVisits": 0})

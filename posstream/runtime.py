@@ -122,7 +122,7 @@ class Runtime:
             await self._projections.open()
 
     def _projection_setup(self) -> Setup:
-        tuning, settings = self._app.tuning, self._settings
+        tuning, settings = self._tuning, self._settings
         return Setup(
             group=GroupSettings(
                 servers=settings.bootstrap_servers,

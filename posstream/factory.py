@@ -72,7 +72,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
             **options,
         )
         dead_letters = DeadLetters(
-            topic=plugin.dead_letters or "",
+            topic=plugin.dead_letters or "",  # without one it consumes nothing
             publish=dead_letter_writer.write,
             clock=clock,
             metrics=metrics,
@@ -135,8 +135,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         readers=readers,
         web=web.application,
         configuration_reader=configuration_reader,
-        dead_letter_writer=dead_letter_writer,
-        writer=writer,
+        writers=(writer, dead_letter_writer),
         metrics=metrics,
         plugins=settings.plugins,
     )

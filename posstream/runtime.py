@@ -45,8 +45,7 @@ class Runtime:
         readers: AsyncEngine,
         web: Application,
         configuration_reader: ConfigurationReader,
-        dead_letter_writer: DeadLetterWriter,
-        writer: TopicWriter,
+        writers: Sequence[TopicWriter | DeadLetterWriter],
         metrics: Metrics,
         plugins: Sequence[Plugin],
     ) -> None:
@@ -57,8 +56,7 @@ class Runtime:
         self._web = web
         self._web_server: WebServer | None = None
         self._configuration_reader = configuration_reader
-        self._dead_letter_writer = dead_letter_writer
-        self._writer = writer
+        self._writers = writers
         self._plugins = plugins
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
@@ -149,8 +147,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
-        await self._dead_letter_writer.close()
-        await self._writer.close()
+        for writer in self._writers:
+            await writer.close()
         await self._projections.close()
         await self._database.close()
         await self._configuration_reader.close()

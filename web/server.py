@@ -76,7 +76,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         clock: time.
         health: what `/health/` says.
         metrics: what `/metrics` says.
-        configurations: the live configuration of each plugin that has one, by its name.
+        configurations: the live configuration of each plugin that has one.
         forgetting: erases customers.
         dead_letters: what could not be read.
         graphiql: the editor at `/graphql/`; None = a plain page.

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.times import iso_utc_ms
@@ -44,20 +46,22 @@ def traceparent(headers: Headers) -> str | None:
 def event_record(  # noqa: PLR0913 - one place that knows how CloudEvents ride on Kafka headers
     topic: str,
     subject: str,
-    event_id: str,
-    event_type: str,
+    event: Any,
     now_ms: int,
-    value: bytes,
     traceparent: str | None = None,
     *,
     source: bytes,
     key: str | None = None,
 ) -> Record:
-    """An event as a record: CloudEvents attributes and the trace context are its headers."""
-    headers = ce_headers(event_id, event_type, now_ms, subject, source=source)
+    """An event, a `Struct` with event_id and event_type, as a record.
+
+    CloudEvents attributes and the trace context are its headers, and its key is the subject unless
+    another one is given.
+    """
+    headers = ce_headers(event.event_id, event.event_type, now_ms, subject, source=source)
     if traceparent is not None:
         headers.append(("traceparent", traceparent.encode()))
-    return Record(topic, (key or subject).encode(), value, headers)
+    return Record(topic, (key or subject).encode(), msgspec.json.encode(event), headers)
 
 
 def ce_headers(

@@ -8,9 +8,9 @@ A type's `msgspec.Meta` describes it once, for the reader, the JSON Schema and t
 - `guarded`: the field must hold no payment-card number while the guard is on.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 from posstream.domain.printable import CONTROL, VISIBLE, is_id
 from posstream.json.reading import MAX_WHOLE
@@ -77,3 +77,6 @@ Time = Annotated[
 ]
 Count = Annotated[int, Meta(ge=0)]
 SchemaVersion = Literal[1]
+T = TypeVar("T")
+#: Left out where there is no value, and never null.
+MayBeAbsent: TypeAlias = T | UnsetType

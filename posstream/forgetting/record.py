@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from posstream.domain.printable import is_id
 from posstream.domain.times import iso_utc_ms, parse_utc
@@ -18,7 +17,7 @@ from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 _MAX_SUBJECT: Final = 256
 
 
-class CustomerForgotten(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerForgotten(Struct, frozen=True, kw_only=True):
     """The mark of a forgotten identifier or customer."""
 
     event_id: DerivedId
@@ -31,9 +30,8 @@ class CustomerForgotten(msgspec.Struct, frozen=True, kw_only=True):
 
 def forgotten(mark: Forgotten) -> Record:
     """The mark of a forgotten identifier or customer; of one subject the last one counts."""
-    event_id = derived(f"forgotten/{mark.subject}/{mark.forgotten_at_ms}")
     event = CustomerForgotten(
-        event_id=event_id,
+        event_id=derived(f"forgotten/{mark.subject}/{mark.forgotten_at_ms}"),
         subject=mark.subject,
         forgotten_at=iso_utc_ms(mark.forgotten_at_ms),
         cache_entries=mark.cache_entries,
@@ -41,10 +39,8 @@ def forgotten(mark: Forgotten) -> Record:
     return event_record(
         CUSTOMER_FORGOTTEN,
         mark.subject,
-        event_id,
-        event.event_type,
+        event,
         mark.forgotten_at_ms,
-        msgspec.json.encode(event),
         source=b"/posstream/forgetting",
     )
 

@@ -43,15 +43,6 @@ class TopicSpec:
         }
 
 
-#: The topics that belong to no plugin.
-PLATFORM_TOPICS: Final = (
-    TopicSpec(
-        PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
-    ),
-    TopicSpec(CUSTOMER_FORGOTTEN, "subject", "CustomerForgotten (internal)", -1, "compact"),
-)
-
-
 def dead_letter_topic(name: str) -> TopicSpec:
     """The topic of a plugin's dead letters: 30 days, and room for the largest message."""
     return TopicSpec(
@@ -61,3 +52,12 @@ def dead_letter_topic(name: str) -> TopicSpec:
         30 * DAY_MS,
         extra={"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)},
     )
+
+
+#: The topics that belong to no plugin.
+PLATFORM_TOPICS: Final = (
+    TopicSpec(
+        PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
+    ),
+    TopicSpec(CUSTOMER_FORGOTTEN, "subject", "CustomerForgotten (internal)", -1, "compact"),
+)

@@ -187,7 +187,7 @@ class Supervisor(Service):
         """Run a plugin's app until it crashes; returns why."""
         app = running.app
         self._prepare(app)
-        start = asyncio.ensure_future(app.start())
+        start: asyncio.Future[None] = asyncio.ensure_future(app.start())
         end = asyncio.ensure_future(app.wait_until_stopped())
         await asyncio.wait({start, end}, return_when=asyncio.FIRST_COMPLETED)
         if start.done() and (failed := start.exception()) is not None:
@@ -199,8 +199,8 @@ class Supervisor(Service):
             await self._change(seat, PluginState.RUNNING)
         await end
         start.cancel()
-        crash_reason: BaseException | None = app.crash_reason
-        return crash_reason or StartupFailed("its app was stopped")
+        reason: BaseException | None = app.crash_reason
+        return StartupFailed("its app was stopped") if reason is None else reason
 
     async def _stop(self, seat: _Seat) -> None:
         """Stop a plugin's app once, and wait for its end."""

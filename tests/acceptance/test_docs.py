@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from agents.customer_lookup import settings as lookup_settings
 from agents.customer_lookup.configuration import LookupConfiguration
 from posstream import settings
 from posstream.configuration.model import json_schema
+from posstream.plugins.discovery import SETTING as PLUGINS_SETTING
 from posstream.plugins.discovery import find_plugins
 from tests.chaos.guarantees import PAGE, scenarios
 
@@ -229,14 +231,19 @@ def table_rows(page: Path) -> dict[str, list[str]]:
 
 def test_the_reference_has_every_setting_and_no_other() -> None:
     described = {name for name in table_rows(REFERENCE / "settings.md") if name.isupper()}
-    assert set(settings._READERS) == described
+    assert {*settings._READERS, PLUGINS_SETTING, *lookup_settings._READERS} == described
 
 
 def test_the_reference_has_the_default_of_every_setting() -> None:
     rows = table_rows(REFERENCE / "settings.md")
     plain = settings.Settings()
     shown = {None: "none", True: "`on`"}
-    defaults = {name: getattr(plain, field) for name, (field, _) in settings._READERS.items()}
+    own = lookup_settings.LookupSettings.of(plain)
+    defaults = {
+        name: getattr(model, field)
+        for model, readers in ((plain, settings._READERS), (own, lookup_settings._READERS))
+        for name, (field, _) in readers.items()
+    }
     expected = {
         name: f"`{default}`" if default is not None and default is not True else shown[default]
         for name, default in defaults.items()

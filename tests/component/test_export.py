@@ -33,7 +33,7 @@ def url_of(folder: Path) -> str:
 async def folder(tmp_path: Path) -> Path:
     """A database with one known customer."""
     engine = create_engine(url_of(tmp_path))
-    await upgrade(engine)
+    await upgrade(engine, [PLUGIN])
     await SqlProjection(engine).apply(
         [started(), found("e1"), found("e2", identifier=MAIL), failed("e3"), logged("l1")]
     )

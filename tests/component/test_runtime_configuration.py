@@ -36,18 +36,18 @@ def edited(tmp_path: Path) -> Settings:
 
 
 async def tuning_of(settings: Settings) -> Tuning:
-    """The tuning of a worker with its resources open."""
+    """The tuning of a plugin's app on a worker with its resources open."""
     broker = EmbeddedBroker(settings.dev_broker_port, log_file=settings.datadir / "broker.log")
     broker.start()
     try:
-        app = create_app(settings)
-        assert app.lifetimes is not None
-        await app.lifetimes[0].start()
-        tuning = app.tuning
-        await app.lifetimes[0].stop()
+        runtime, _, supervisor = create_app(settings).lifetimes
+        await runtime.start()
+        app = supervisor.running["customer_lookup"].app
+        supervisor._prepare(app)
+        await runtime.stop()
     finally:
         broker.stop()
-    return tuning
+    return app.tuning
 
 
 async def test_a_worker_starts_with_the_last_version_and_drains_by_its_deadline(

@@ -86,7 +86,10 @@ NUMBERS = st.one_of(
     st.sampled_from([3000, 3000.0, 7.0, 7.5, -0.0, 0.5, 1e3, 1e22, 10**30, -(10**30)]),
     st.sampled_from([edge + step for edge in (2**31, 2**63, 2**64) for step in (-2, -1, 0, 1)]),
     st.sampled_from([step - 2**63 for step in (-2, -1, 0, 1, 2)]),
-    st.floats(allow_nan=False, allow_infinity=False),
+    # A whole one may have the digits of a payment card, which is beyond a schema.
+    st.floats(allow_nan=False, allow_infinity=False).filter(
+        lambda number: not number.is_integer() or abs(number) < 10**12 or abs(number) > 10**19
+    ),
 )
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
 VALUES = st.one_of(

@@ -59,7 +59,7 @@ class _Folded:
     panels: dict[str, Sequence[Panel]] = field(default_factory=dict)
     banners: dict[str, Callable[[Caller], str]] = field(default_factory=dict)
     paths: list[tuple[str, str]] = field(default_factory=list)
-    extras: dict[str, ConfigurationExtra] = field(default_factory=dict)
+    configurations: dict[str, ConfigurationExtra] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     claims: Claims = field(default_factory=Claims)
 
@@ -115,7 +115,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
             folded.failures[name] = f"its pages cannot be made ({type(why).__name__}: {why})"
     own = [
         *DeadLetterPages(pages, context).routes(),
-        *configuration_routes(pages, context, folded.extras),
+        *configuration_routes(pages, context, folded.configurations),
     ]
     folded.claims.take("posstream", map(_named, own))
     folded.navigation.sort(key=lambda entry: entry.order)
@@ -145,7 +145,7 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     public_routes = part.public_routes(kit) if part.public_routes else ()
     panels = part.panels(kit) if part.panels else ()
     banner = part.banner(kit) if part.banner else None
-    extra = part.configuration(kit) if part.configuration else None
+    configuration = part.configuration(kit) if part.configuration else None
     folded.claims.take(name, map(_named, [*routes, *public_routes]))
     folded.claims.take(name, (f"the panel {panel.name} of the overview" for panel in panels))
 
@@ -157,8 +157,8 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     folded.navigation += part.navigation
     folded.panels[name] = panels
     folded.paths += part.paths
-    if extra is not None:
-        folded.extras[name] = extra
+    if configuration is not None:
+        folded.configurations[name] = configuration
     if banner is not None:
         folded.banners[name] = banner
 

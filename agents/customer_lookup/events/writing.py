@@ -4,7 +4,6 @@ import uuid
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from msgspec import UNSET, Raw
 
 from agents.customer_lookup import topics
@@ -30,9 +29,8 @@ _record: Final = partial(event_record, source=SOURCE)
 def answered(answer: LookupAnswer, now_ms: int) -> Record:
     """The terminal answer: `customer-data-fetched` or `customer-lookup-failed`."""
     asked = answer.asked
-    event_id = derived(f"{asked.lookup_id}/answer")
     shared: dict[str, Any] = {
-        "event_id": event_id,
+        "event_id": derived(f"{asked.lookup_id}/answer"),
         "occurred_at": iso_utc_ms(now_ms),
         "lookup_id": asked.lookup_id,
         "basket_id": asked.basket_id,
@@ -60,10 +58,7 @@ def answered(answer: LookupAnswer, now_ms: int) -> Record:
         event = CustomerLookupFailed(
             **shared, reason=answer.reason, error_message=answer.error_message
         )
-    value = msgspec.json.encode(event)
-    return _record(
-        topic, asked.basket_id, event_id, event.event_type, now_ms, value, asked.traceparent
-    )
+    return _record(topic, asked.basket_id, event, now_ms, asked.traceparent)
 
 
 def attempted(
@@ -85,9 +80,8 @@ def attempted(
     """
     if call_started_at_ms is None:
         call_started_at_ms = attempt.requested_at_ms
-    event_id = derived(f"{asked.lookup_id}/attempt/{attempt.number}")
     event = CustomerLookupLogged(
-        event_id=event_id,
+        event_id=derived(f"{asked.lookup_id}/attempt/{attempt.number}"),
         lookup_id=asked.lookup_id,
         attempt=attempt.number,
         waiters=waiters,
@@ -107,13 +101,7 @@ def attempted(
         customer_id=UNSET if attempt.customer_id is None else attempt.customer_id,
     )
     return _record(
-        topics.CUSTOMER_LOOKUP_LOGGED,
-        asked.identifier,
-        event_id,
-        event.event_type,
-        now_ms,
-        msgspec.json.encode(event),
-        asked.traceparent,
+        topics.CUSTOMER_LOOKUP_LOGGED, asked.identifier, event, now_ms, asked.traceparent
     )
 
 
@@ -129,38 +117,25 @@ def identified(
 
     `kind` is the identifier's, if the caller gave one; without it, workers go by the syntax.
     """
-    event_id = event_id or str(uuid.uuid4())
-    event_type: Final = "CUSTOMER_IDENTIFIED"
     event = CustomerIdentified(
-        event_id=event_id,
-        event_type=event_type,
+        event_id=event_id or str(uuid.uuid4()),
+        event_type="CUSTOMER_IDENTIFIED",
         occurred_at=iso_utc_ms(now_ms),
         basket_id=basket_id,
         customer_identifier=customer_identifier,
         identifier_kind=kind,
     )
-    return _record(
-        topics.CUSTOMER_IDENTIFIED,
-        basket_id,
-        event_id,
-        event_type,
-        now_ms,
-        msgspec.json.encode(event),
-        key=customer_identifier,
-    )
+    return _record(topics.CUSTOMER_IDENTIFIED, basket_id, event, now_ms, key=customer_identifier)
 
 
 def basket_started(basket_id: str, employee_id: int, terminal_id: str, now_ms: int) -> Record:
     """A `basket-started` event of our own."""
-    event_id = str(uuid.uuid4())
-    event_type: Final = "BASKET_STARTED"
     event = BasketStarted(
-        event_id=event_id,
-        event_type=event_type,
+        event_id=str(uuid.uuid4()),
+        event_type="BASKET_STARTED",
         occurred_at=iso_utc_ms(now_ms),
         basket_id=basket_id,
         employee_id=employee_id,
         terminal_id=terminal_id,
     )
-    value = msgspec.json.encode(event)
-    return _record(topics.BASKET_STARTED, basket_id, event_id, event_type, now_ms, value)
+    return _record(topics.BASKET_STARTED, basket_id, event, now_ms)

@@ -1,4 +1,4 @@
-"""What the plugin's GraphQL and pages ask of the plugin as it runs on this worker."""
+"""The plugin as it runs on this worker, for its GraphQL and its pages."""
 
 from typing import cast
 

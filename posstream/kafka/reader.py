@@ -111,10 +111,9 @@ class GrouplessReader:
 
         The embedded broker tells the first offset of the last batch plus one.
         """
-        found = await self._consumer.end_offsets(
-            [it for it in self._partitions if it.topic == topic]
-        )
-        return {partition.partition: offset for partition, offset in found.items()}
+        asked = [it for it in self._partitions if it.topic == topic]
+        ends = await self._consumer.end_offsets(asked)
+        return {partition.partition: offset for partition, offset in ends.items()}
 
     async def skip_to_the_end(self) -> None:
         """Go to behind the last record; right after `connect`."""

@@ -56,7 +56,7 @@ class Supervisor(Service):
         pauses: makes the seconds to wait before each restart in turn.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
         self,
         plugins: Plugins,
         *,
@@ -127,7 +127,7 @@ class Supervisor(Service):
         """Let a plugin fail: a part of it cannot be made. One that runs is stopped."""
         seat = self._seats[name]
         if seat.running is not None and seat.running.app.started:
-            asyncio.ensure_future(seat.running.app.crash(PluginFailed(reason)))
+            self.add_future(seat.running.app.crash(PluginFailed(reason)))
             return
         seat.running, seat.state, seat.reason = None, PluginState.FAILED, reason
         self._metrics.plugin_up.labels(name).set(0)

@@ -87,8 +87,8 @@ class Commands(click.Group):
                 continue
             for command in commands:
                 found.setdefault(str(command.name), command)
-        for name, why in failed.items():
-            print(f"warning: no commands of plugin {name}: {why!r}", file=sys.stderr)
+        for name, reason in failed.items():
+            print(f"warning: no commands of plugin {name}: {reason!r}", file=sys.stderr)
         return found
 
 

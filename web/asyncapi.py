@@ -6,7 +6,7 @@ from aiohttp import web
 
 from posstream.events.asyncapi import document
 from posstream.plugin import Plugin
-from web.json_answer import json_answer
+from web.http.json_answer import json_answer
 
 
 def asyncapi_routes(plugins: Iterable[Plugin]) -> list[web.RouteDef]:

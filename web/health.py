@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from web.json_answer import json_answer
+from web.http.json_answer import json_answer
 
 _OK = 200
 _UNAVAILABLE = 503

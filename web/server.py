@@ -17,9 +17,12 @@ from posstream.resilience.clock import Clock, SystemClock
 from posstream.settings import Settings, is_loopback, without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.port_in_use import no_port
-from web.access import access_required, known_host_required, same_origin_only
+from web.access.guard import access_required, known_host_required, same_origin_only
+from web.access.guessing import Doorkeeper, LookupBudget
+from web.access.login import LOGIN_PATH, Login
+from web.access.references import References
+from web.access.session import Sessions
 from web.asyncapi import asyncapi_routes
-from web.connections import ConnectionLimits, Connections
 from web.console.live import BEAT_SECONDS, LivePages
 from web.console.routes import make_console
 from web.graphql.context import GraphQLContext
@@ -28,15 +31,12 @@ from web.graphql.graphiql import GraphiQL
 from web.graphql.patience import QUERY_SECONDS
 from web.graphql.streams import MAX_STREAMS, OpenStreams
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
-from web.guessing import Doorkeeper, LookupBudget
 from web.health import Health, health_routes
-from web.login import LOGIN_PATH, Login
+from web.http.connections import ConnectionLimits, Connections
+from web.http.middleware import add_safe_headers, errors_as_json
+from web.http.runner import PlainRunner
 from web.metrics import metrics_routes
-from web.middleware import add_safe_headers, errors_as_json
 from web.plugin_parts import plugin_parts
-from web.references import References
-from web.runner import PlainRunner
-from web.session import Sessions
 
 #: Whether the application asks for a key.
 _KEYED: Final = web.AppKey("keyed", bool)

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from agents.customer_lookup.timeline import Entry
-from web.reveals import Reveals
+from web.access.reveals import Reveals
 
 #: The keys of our records under which identifiers stand, or what the directory wrote.
 _PERSONAL: Final = frozenset(

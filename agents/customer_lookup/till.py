@@ -12,8 +12,8 @@ from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, IdentifierKind
 from posstream.domain.payment_card import holds_payment_card
 from posstream.kafka.record import Record
+from web.access.guessing import TOO_MANY_LOOKUPS
 from web.graphql.context import MAX_TEXT, GraphQLContext, Refused, is_sound
-from web.guessing import TOO_MANY_LOOKUPS
 
 
 @dataclass(frozen=True, slots=True)

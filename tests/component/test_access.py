@@ -14,10 +14,10 @@ from posstream.settings import Settings
 from tests.component.fakes import FixedClock
 from tests.component.web_client import WebView, running_web
 from tests.manual_clock import ManualClock
-from web.access import COOKIE, FORM_TOKEN
+from web.access.guard import COOKIE, FORM_TOKEN
+from web.access.guessing import WRONG_KEYS_PER_MINUTE
+from web.access.session import SESSION_SECONDS, Sessions
 from web.graphql.websocket import PROTOCOL
-from web.guessing import WRONG_KEYS_PER_MINUTE
-from web.session import SESSION_SECONDS, Sessions
 
 VIEWER, SUPPORT, OPERATOR = "viewer-key-01234", "support-key-0123", "operator-key-0123"
 KEYS = f"viewer:{VIEWER}:vera;support:{SUPPORT}:sam;operator:{OPERATOR}:olga"

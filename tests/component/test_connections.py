@@ -13,7 +13,7 @@ from aiohttp import web as aiohttp_web
 
 from posstream.metrics import Metrics
 from posstream.resilience.clock import SystemClock
-from web.connections import WAIT_SECONDS, ConnectionLimits, Connections, Wait
+from web.http.connections import WAIT_SECONDS, ConnectionLimits, Connections, Wait
 from web.server import WebServer
 
 LONG = 3600.0
@@ -118,7 +118,7 @@ async def test_new_connections_take_the_place_of_those_that_send_nothing() -> No
         for _ in range(60):
             await web.open()
         assert await web.get() == 200
-        assert web.value("web_connections") <= 20
+        assert web.value("web.http.connections") <= 20
         assert web.ended("replaced") >= 41
 
 
@@ -163,7 +163,7 @@ async def test_a_flood_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) 
             for _ in range(40):
                 await web.open()
             await web.get()
-        assert len([r for r in caplog.records if r.name == "web.connections"]) == 1
+        assert len([r for r in caplog.records if r.name == "web.http.connections"]) == 1
 
 
 async def test_one_address_takes_no_place_of_another() -> None:

@@ -13,10 +13,10 @@ from posstream.metrics import Metrics
 from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web
 from tests.manual_clock import ManualClock
-from web.access import COOKIE
+from web.access.guard import COOKIE
+from web.access.guessing import WRONG_KEYS_PER_MINUTE, Doorkeeper, LookupBudget, TooManyGuesses
+from web.access.session import Sessions
 from web.graphql.connections import cursor_of
-from web.guessing import WRONG_KEYS_PER_MINUTE, Doorkeeper, LookupBudget, TooManyGuesses
-from web.session import Sessions
 
 VIEWER, SUPPORT, OPERATOR = "viewer-key-01234", "support-key-0123", "operator-key-0123"
 KEYS = read_access_keys(f"viewer:{VIEWER}:vera;support:{SUPPORT}:sam;operator:{OPERATOR}:olga")

@@ -16,7 +16,7 @@ from tests.component.fakes import NOW, john
 from tests.component.test_graphql_websocket import initialised, next_message, publish, stands
 from tests.component.web_client import running_web, schema
 from tests.unit.test_timeline import ANSWER
-from web.reveals import Reveals
+from web.access.reveals import Reveals
 
 VIEWER, SUPPORT = "viewer-key-01234", "support-key-0123"
 SETTINGS = Settings(named_keys=read_access_keys(f"viewer:{VIEWER};support:{SUPPORT}"))

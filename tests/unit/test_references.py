@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.masking import is_personal
-from web.references import References
+from web.access.references import References
 
 REFERENCES = References(b"secret")
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)

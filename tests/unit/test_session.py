@@ -5,7 +5,7 @@ import pytest
 from posstream.domain.access_key import AccessKey
 from posstream.domain.roles import Caller, Role
 from tests.manual_clock import ManualClock
-from web.session import SESSION_SECONDS, Sessions
+from web.access.session import SESSION_SECONDS, Sessions
 
 ANNA = AccessKey(Caller("anna", Role.OPERATOR), "the-key-of-anna-1")
 VERA = AccessKey(Caller("vera", Role.VIEWER), "the-key-of-vera-2")

@@ -12,15 +12,15 @@ from posstream.configuration.model import json_schema
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration, PosstreamError
 from posstream.domain.roles import Caller, Role
-from web import audit
-from web.access import caller_of
+from web.access import audit
+from web.access.guard import caller_of
 from web.console.configuration_extra import ConfigurationExtra
 from web.console.configuration_form import Difference, Form, Typed
 from web.console.configuration_history import changes_of, editions, find, numbers
 from web.console.pages import Pages
-from web.form import read_form
 from web.graphql.context import GraphQLContext
-from web.json_answer import json_answer
+from web.http.form import read_form
+from web.http.json_answer import json_answer
 
 logger = logging.getLogger(__name__)
 

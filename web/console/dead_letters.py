@@ -11,14 +11,14 @@ from posstream.dead_letters.record import OWN_HEADERS
 from posstream.domain.errors import BrokerUnreachable
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
-from web import audit
-from web.access import caller_of
+from web.access import audit
+from web.access.guard import caller_of
+from web.access.reveals import Reveals
 from web.console.letter_value import shown_value
 from web.console.links import with_query
 from web.console.pages import Pages
-from web.form import read_form
 from web.graphql.context import GraphQLContext
-from web.reveals import Reveals
+from web.http.form import read_form
 
 #: Letters on a page.
 PAGE_ROWS: Final = 50

@@ -12,7 +12,7 @@ from posstream.domain.payment_card import mask_payment_cards_in_bytes
 from posstream.domain.printable import printable
 from posstream.json.reading import read_json_exactly
 from posstream.json.writing import write_json
-from web.reveals import Reveals
+from web.access.reveals import Reveals
 
 #: How much is shown: of text in characters, of anything else in bytes.
 _SHOWN_TEXT: Final = 64 * 1024

@@ -13,10 +13,10 @@ import orjson
 from aiohttp import hdrs, web
 
 from posstream.resilience.tasks import stop_task
-from web.access import other_origin, session_seconds_left
+from web.access.guard import other_origin, session_seconds_left
 from web.graphql.streams import SEND_SECONDS, OpenStreams
-from web.headers import MEDIA_STREAM
-from web.json_answer import error_answer
+from web.http.headers import MEDIA_STREAM
+from web.http.json_answer import error_answer
 
 logger = logging.getLogger(__name__)
 

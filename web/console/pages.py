@@ -14,12 +14,12 @@ from posstream.domain.payment_card import mask_payment_cards
 from posstream.domain.roles import Caller, Role
 from posstream.domain.times import iso_utc
 from posstream.plugins.status import PluginUnavailable
-from web.access import FORM_TOKEN, caller_of, form_token_of
+from web.access.guard import FORM_TOKEN, caller_of, form_token_of
+from web.access.guessing import TOO_MANY_LOOKUPS
+from web.access.reveals import Reveals
 from web.console import numbers
 from web.console.assets import Assets
 from web.console.compiled import compiled_templates
-from web.guessing import TOO_MANY_LOOKUPS
-from web.reveals import Reveals
 
 #: Everything from here, nothing from elsewhere; inline only what carries the nonce.
 _POLICY: Final = (

@@ -21,9 +21,9 @@ from posstream.domain.roles import NOBODY, Caller
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.plugins.status import PluginState, PluginStatus, PluginUnavailable
 from posstream.resilience.clock import Clock
-from web.guessing import TOO_MANY_LOOKUPS, LookupBudget, TriedIdentifiers
-from web.references import References
-from web.reveals import Reveals
+from web.access.guessing import TOO_MANY_LOOKUPS, LookupBudget, TriedIdentifiers
+from web.access.references import References
+from web.access.reveals import Reveals
 
 #: Longest id or search text; no column holds a longer one.
 MAX_TEXT: Final = 256

@@ -26,7 +26,7 @@ from web.graphql.documents import Documents
 from web.graphql.patience import QUERY_SECONDS, in_time
 from web.graphql.request import Parameters
 from web.graphql.schema import Schema
-from web.middleware import AWAY, new_reference
+from web.http.middleware import AWAY, new_reference
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 from graphql import GraphQLField, GraphQLSchema, default_field_resolver
 
 from posstream.domain.roles import Role
-from web import audit
+from web.access import audit
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.part import Permission
 

@@ -14,14 +14,14 @@ from aiohttp import hdrs, web
 from graphql import DocumentNode, OperationType
 
 from posstream.domain.errors import SubscriberTooSlow
-from web.access import other_origin, session_seconds_left
+from web.access.guard import other_origin, session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Answer, Executor, RequestErrors, formatted, operation_type
 from web.graphql.request import Parameters
 from web.graphql.streams import SEND_SECONDS, OpenStreams
-from web.headers import MEDIA_STREAM
-from web.json_answer import error_answer
-from web.middleware import new_reference
+from web.http.headers import MEDIA_STREAM
+from web.http.json_answer import error_answer
+from web.http.middleware import new_reference
 
 logger = logging.getLogger(__name__)
 

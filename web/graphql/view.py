@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 from graphql import DocumentNode, OperationType
 
-from web.access import caller_of
+from web.access.guard import caller_of
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import Executor, RequestErrors, formatted, operation_type
 from web.graphql.graphiql import GraphiQL
@@ -24,9 +24,9 @@ from web.graphql.request import (
 from web.graphql.sse import GraphQLEventStreams
 from web.graphql.streams import OpenStreams
 from web.graphql.websocket import GraphQLSockets, is_upgrade
-from web.headers import MEDIA_STREAM, wants_html
-from web.json_answer import json_answer
-from web.middleware import UNREADABLE_BODY
+from web.http.headers import MEDIA_STREAM, wants_html
+from web.http.json_answer import json_answer
+from web.http.middleware import UNREADABLE_BODY
 
 #: Largest body of a request; real ones are under 10 KB. The application is built with it.
 MAX_BODY_BYTES: Final = 256 * 1024

@@ -16,13 +16,13 @@ from aiohttp import WSMsgType, hdrs, web
 from graphql import DocumentNode, GraphQLError, OperationType
 
 from posstream.domain.errors import SubscriberTooSlow
-from web.access import other_origin, session_seconds_left
+from web.access.guard import other_origin, session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Executor, formatted, operation_type
 from web.graphql.request import BadRequest, Parameters, read_parameters
 from web.graphql.streams import SEND_SECONDS, OpenStreams
-from web.json_answer import error_answer
-from web.middleware import new_reference
+from web.http.json_answer import error_answer
+from web.http.middleware import new_reference
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.pages.basket_view import basket_view
 from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.pages.wording import age
-from web.access import caller_of
+from web.access.guard import caller_of
+from web.access.reveals import Reveals
 from web.console.links import with_query
 from web.console.pages import Pages
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
-from web.reveals import Reveals
 
 #: `?done=` of whoever comes from *Try it*.
 TRIED: Final = "tried"

@@ -11,7 +11,7 @@ from agents.customer_lookup.shown_records import show_detail, show_record
 from agents.customer_lookup.timeline import Entry, Step, timeline
 from posstream.domain.times import to_ms
 from posstream.json.writing import write_json
-from web.reveals import Reveals
+from web.access.reveals import Reveals
 
 #: Steps that a till's clock or the read model dates, and no worker.
 _ELSEWHERE: Final = frozenset({Step.STARTED, Step.IDENTIFIED, Step.STORED})

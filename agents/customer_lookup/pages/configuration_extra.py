@@ -14,14 +14,14 @@ from agents.customer_lookup.pages.trial_result import trial_result
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
 from posstream.resilience.breaker import Rules
-from web import audit
-from web.access import caller_of
+from web.access import audit
+from web.access.guard import caller_of
+from web.access.reveals import Reveals
 from web.console.configuration import ConfigurationPage, Shown
 from web.console.configuration_extra import ConfigurationExtra
 from web.console.pages import Pages
-from web.form import read_form
 from web.graphql.context import GraphQLContext
-from web.reveals import Reveals
+from web.http.form import read_form
 
 #: How far back answers count for a version: as long as topics keep them.
 _ANSWERS_OF: Final = timedelta(days=7)

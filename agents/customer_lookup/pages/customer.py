@@ -18,13 +18,13 @@ from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
 from posstream.forgetting.forgetting import Unconfirmed
-from web import audit
-from web.access import caller_of
+from web.access import audit
+from web.access.guard import caller_of
+from web.access.reveals import Reveals
 from web.console.links import with_query
 from web.console.pages import Pages
 from web.graphql.context import GraphQLContext, is_customer_id
 from web.graphql.forget import PATIENCE_SECONDS
-from web.reveals import Reveals
 
 #: `?done=` -> what was done.
 _DONE: Final[Mapping[str, str]] = {

@@ -9,11 +9,11 @@ from agents.customer_lookup.graphql.ports import lookup_ports
 from posstream.domain.customer import TIERS
 from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
-from web.access import caller_of
+from web.access.guard import caller_of
+from web.access.reveals import Reveals
 from web.console.links import with_query
 from web.console.pages import Pages
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_customer_id, is_sound
-from web.reveals import Reveals
 
 #: Customers on a page.
 PAGE_ROWS: Final = 50

@@ -13,12 +13,12 @@ from agents.customer_lookup.read_model.records import AnswerWindow, MarkedAttemp
 from posstream.domain.errors import PublishFailed
 from posstream.domain.roles import Caller, Role
 from posstream.domain.times import from_ms
-from web import audit
-from web.access import caller_of
+from web.access import audit
+from web.access.guard import caller_of
 from web.console.numbers import duration_ms, percent
 from web.console.pages import Pages
-from web.form import read_form
 from web.graphql.context import GraphQLContext
+from web.http.form import read_form
 
 PATH: Final = "/drill"
 #: Who a drill is by where no key says it.

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from web.references import References
+from web.access.references import References
 
 
 class Links:

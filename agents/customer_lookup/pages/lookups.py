@@ -14,11 +14,11 @@ from agents.customer_lookup.pages.lookups_csv import MAX_ROWS, answers_as_csv
 from agents.customer_lookup.pages.wording import age, tag_of
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome, AnswerRow
-from web.access import caller_of
+from web.access.guard import caller_of
+from web.access.reveals import Reveals
 from web.console.links import with_query
 from web.console.pages import Pages
 from web.graphql.context import GraphQLContext
-from web.reveals import Reveals
 
 #: Rows of a page.
 PAGE_ROWS: Final = 50

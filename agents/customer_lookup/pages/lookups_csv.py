@@ -11,8 +11,8 @@ from aiohttp import hdrs, web
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import AnswerFilter, AnswerPosition, AnswerRow
 from posstream.domain.times import iso_utc
-from web.middleware import new_reference
-from web.reveals import Reveals
+from web.access.reveals import Reveals
+from web.http.middleware import new_reference
 
 logger = logging.getLogger(__name__)
 

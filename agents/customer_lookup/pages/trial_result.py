@@ -7,7 +7,7 @@ from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.directory.trial import Tried, cure
 from posstream.domain.customer import TIERS, Customer
 from posstream.domain.times import iso_utc
-from web.reveals import Reveals
+from web.access.reveals import Reveals
 
 
 @dataclass(frozen=True, slots=True)

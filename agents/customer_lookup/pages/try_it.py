@@ -11,11 +11,11 @@ from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.till import Outcome, identify_customer, start_basket
 from posstream.domain.identifier import Identifier
 from posstream.domain.roles import Role
-from web import audit
-from web.access import caller_of
+from web.access import audit
+from web.access.guard import caller_of
 from web.console.pages import Pages
-from web.form import read_form
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
+from web.http.form import read_form
 
 _NEEDED: Final = Role.SUPPORT
 #: What the form holds at first.

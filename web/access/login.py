@@ -10,13 +10,13 @@ import orjson
 from aiohttp import hdrs, web
 
 from posstream.domain.roles import Caller
-from web import audit
-from web.access import COOKIE, caller_of, is_https
-from web.form import read_form
-from web.guessing import Doorkeeper, TooManyGuesses
-from web.headers import wants_html
-from web.json_answer import error_answer, json_answer
-from web.session import SESSION_SECONDS, Sessions
+from web.access import audit
+from web.access.guard import COOKIE, caller_of, is_https
+from web.access.guessing import Doorkeeper, TooManyGuesses
+from web.access.session import SESSION_SECONDS, Sessions
+from web.http.form import read_form
+from web.http.headers import wants_html
+from web.http.json_answer import error_answer, json_answer
 
 LOGIN_PATH: Final = "/login"
 #: A path of ours: `//host` and `/\host` lead elsewhere, and browsers drop blanks and controls.

@@ -10,11 +10,11 @@ from aiohttp.typedefs import Handler, Middleware
 
 from posstream.domain.roles import LOCAL, Caller
 from posstream.settings import is_loopback
-from web.form import MEDIA_FORM, read_form
-from web.guessing import Doorkeeper, TooManyGuesses
-from web.headers import is_same_origin, wants_html
-from web.json_answer import error_answer
-from web.session import Session, Sessions
+from web.access.guessing import Doorkeeper, TooManyGuesses
+from web.access.session import Session, Sessions
+from web.http.form import MEDIA_FORM, read_form
+from web.http.headers import is_same_origin, wants_html
+from web.http.json_answer import error_answer
 
 #: The cookie that holds a session's token.
 COOKIE: Final = "posstream_session"

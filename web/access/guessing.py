@@ -12,9 +12,9 @@ from posstream.domain.roles import Caller, Role
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from posstream.resilience.rate_limit import RateLimit
-from web import audit
-from web.connections import network_of
-from web.session import Sessions
+from web.access import audit
+from web.access.session import Sessions
+from web.http.connections import network_of
 
 #: Wrong keys that one address may send in a minute.
 WRONG_KEYS_PER_MINUTE: Final = 20

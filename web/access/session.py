@@ -16,7 +16,7 @@ from typing import Final
 from posstream.domain.access_key import AccessKey
 from posstream.domain.roles import Caller
 from posstream.resilience.clock import Clock
-from web.slow_key import slow_key
+from web.access.slow_key import slow_key
 
 #: How long a session lasts: a shift and some.
 SESSION_SECONDS: Final = 12 * 3600

@@ -10,8 +10,8 @@ from aiohttp.typedefs import Handler
 
 from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.plugins.status import PluginUnavailable
-from web.access import is_https, route_of
-from web.json_answer import error_answer
+from web.access.guard import is_https, route_of
+from web.http.json_answer import error_answer
 
 logger = logging.getLogger(__name__)
 

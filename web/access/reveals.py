@@ -7,7 +7,7 @@ from posstream.domain.masking import is_personal, mask_identifier
 from posstream.domain.printable import printable
 from posstream.domain.roles import Caller, Role
 from posstream.json.sent_number import SentNumber
-from web import audit
+from web.access import audit
 
 
 class Reveals:

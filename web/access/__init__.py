@@ -1,0 +1,1 @@
+"""Who may ask: keys, sessions, bounds on guessing, what is shown to whom, and the audit log."""

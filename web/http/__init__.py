@@ -1,0 +1,1 @@
+"""HTTP beside GraphQL and the console: connections, errors, headers, forms, JSON."""

@@ -11,7 +11,6 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from posstream.configuration.follower import ConfigurationFollower
-from posstream.configuration.ports import ConfigurationPublisher
 from posstream.configuration.record import write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
@@ -26,8 +25,8 @@ from posstream.resilience.tasks import stop_task
 _PATIENCE_SECONDS: Final = 10
 
 
-class KafkaConfigurationTopic(ConfigurationPublisher):
-    """One plugin's records, written. Edits are rare: each one has a producer of its own."""
+class KafkaConfigurationTopic:
+    """Writes the records of one plugin. Edits are rare: each one has a producer of its own."""
 
     def __init__(self, servers: Brokers, plugin: str) -> None:
         self._servers = servers
@@ -48,7 +47,7 @@ class KafkaConfigurationTopic(ConfigurationPublisher):
 
 
 class ConfigurationReader:
-    """The topic, read: to its end at the start, and then for as long as the worker runs."""
+    """Reads the topic: to its end at the start, and then for as long as the worker runs."""
 
     def __init__(
         self,

@@ -43,21 +43,22 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
         """
         lives = []
         for plugin in settings.plugins:
+            part = plugin.configuration
+            if part is None:
+                continue
             try:
-                part = plugin.configuration
-                defaults = part and part.defaults(settings, settings.own(plugin))
+                defaults = part.defaults(settings, settings.own(plugin))
             except Exception:  # the plugin is built without a configuration, and fails alone
                 log.exception("plugin %s has no defaults for its configuration", plugin.name)
                 continue
-            if defaults is not None:
-                live = LiveConfiguration(
-                    plugin.name,
-                    current=CurrentConfiguration(defaults),
-                    store=SqlConfigurationStore(engine, plugin.name),
-                    topic=KafkaConfigurationTopic(settings.bootstrap_servers, plugin.name),
-                    clock=clock,
-                )
-                lives.append(live)
+            live = LiveConfiguration(
+                plugin.name,
+                current=CurrentConfiguration(defaults),
+                store=SqlConfigurationStore(engine, plugin.name),
+                topic=KafkaConfigurationTopic(settings.bootstrap_servers, plugin.name),
+                clock=clock,
+            )
+            lives.append(live)
         default = settings.plugins.default
         return cls(lives, default="" if default is None else default.name)
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from posstream.commands.running import read_settings, refuse
-from posstream.domain.errors import PosstreamError
+from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings, unknown_settings
@@ -37,10 +36,8 @@ def command(loglevel: str) -> None:
     for warning in unknown_settings():
         print(f"warning: {warning}", file=sys.stderr)
     settings = read_settings()
-    try:
+    with errors_told():
         run(settings, loglevel)
-    except PosstreamError as why:
-        refuse(why)
 
 
 def run(settings: Settings, loglevel: str) -> None:

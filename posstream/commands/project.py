@@ -7,8 +7,7 @@ from typing import Final
 
 import click
 
-from posstream.commands.running import read_settings, refuse
-from posstream.domain.errors import PosstreamError
+from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.preflight import cluster_id
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 from posstream.plugins.discovery import find_plugins
@@ -33,17 +32,12 @@ def command() -> None:
     one. Exits with 1 without a broker, or if the database refuses it.
     """
     settings = read_settings()
-    try:
-        sys.exit(project(settings))
-    except PosstreamError as why:
-        refuse(why)
+    with errors_told():
+        project(settings)
 
 
-def project(settings: Settings) -> int:
+def project(settings: Settings) -> None:
     """Project until SIGTERM or Ctrl-C.
-
-    Returns:
-        0 when it was ended.
 
     Raises:
         StartRefused: if no broker answers.
@@ -71,7 +65,6 @@ def project(settings: Settings) -> int:
     log.info("projecting into %s", settings.database_url.partition("://")[0])
     run(setup, tell=_Changes().tell)
     log.info("ended")
-    return 0
 
 
 class _Changes:

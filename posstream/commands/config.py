@@ -238,7 +238,6 @@ async def _opened(
             followers = configurations.followers(Metrics())
             reader = ConfigurationReader(servers, {name: followers[name]})
             await reader.catch_up(fetch_wait_ms=_FETCH_WAIT_MS)
-            await reader.close()
         yield configurations[name]
 
 

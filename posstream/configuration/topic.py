@@ -67,7 +67,7 @@ class ConfigurationReader:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, *, fetch_wait_ms: int) -> None:
-        """Have the topic's versions in force, and follow the topic from there; then `settle`.
+        """Put the topic's versions in force, and follow the topic from there; then call `settle`.
 
         Args:
             fetch_wait_ms: how long the broker may hold a fetch back.
@@ -84,7 +84,7 @@ class ConfigurationReader:
         """Reconcile the topic with the store, which may be away for a while after `open`.
 
         Raises:
-            Exception: whatever the database raises; call it again.
+            Exception: from the database; call `settle` again.
         """
         for follower in self._followers.values():
             await follower.settle()
@@ -94,9 +94,8 @@ class ConfigurationReader:
         await self._read(fetch_wait_ms)
         try:
             await self.settle()
-        except BaseException:
+        finally:
             await self._reader.disconnect()
-            raise
 
     async def _read(self, fetch_wait_ms: int) -> None:
         self._fetch_wait_ms = fetch_wait_ms

@@ -1,4 +1,4 @@
-"""Bring the SQL tables up to date: the platform's, then those of each plugin.
+"""Migrates the SQL tables: the platform's, then those of each plugin.
 
 The platform and each plugin have a chain of migrations with a version table of its own. A plugin
 that is taken away leaves its tables and its version behind, and blocks nobody's upgrade.

@@ -5,7 +5,6 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,6 @@ from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings, unknown_settings
-
-if TYPE_CHECKING:
-    from posstream.streaming.host import HostApp
 
 
 @click.command("dev")
@@ -36,27 +32,22 @@ def command(loglevel: str) -> None:
     for warning in unknown_settings():
         print(f"warning: {warning}", file=sys.stderr)
     settings = read_settings()
-    with errors_told():
-        run(settings, loglevel)
-
-
-def run(settings: Settings, loglevel: str) -> None:
-    """Run until a signal. Ends by SystemExit with the worker's exit code.
-
-    Raises:
-        StartRefused: if another worker has the data directory, or the broker cannot be started.
-    """
     from posstream.factory import create_app
     from posstream.streaming import patches
     from posstream.streaming.app import install_event_loop
 
-    install_event_loop()
-    patches.install()
-    app = create_app(settings)
-    app.membership.claim()  # before its tables are deleted
-    with _broker(settings) as where:
-        app.task(lambda: _announce(settings, where))
-        _execute(app, loglevel)
+    with errors_told():
+        install_event_loop()
+        patches.install()
+        app = create_app(settings)
+        app.membership.claim()  # before its tables are deleted
+        with _broker(settings) as where:
+            app.task(lambda: _announce(settings, where))
+            app.finalize()
+            worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
+            worker.spinner = None
+            logging.captureWarnings(capture=True)
+            worker.execute_from_commandline()
 
 
 @contextlib.contextmanager
@@ -74,14 +65,6 @@ def _broker(settings: Settings) -> Iterator[str]:
         yield f"kafka://{broker.address} (embedded, in memory)"
     finally:
         broker.stop()
-
-
-def _execute(app: "HostApp", loglevel: str) -> None:
-    app.finalize()
-    worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
-    worker.spinner = None
-    logging.captureWarnings(capture=True)
-    worker.execute_from_commandline()
 
 
 async def _announce(settings: Settings, broker: str) -> None:

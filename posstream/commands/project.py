@@ -32,22 +32,16 @@ def command() -> None:
     one. Exits with 1 without a broker, or if the database refuses it.
     """
     settings = read_settings()
-    with errors_told():
-        project(settings)
-
-
-def project(settings: Settings) -> None:
-    """Project until SIGTERM or Ctrl-C.
-
-    Raises:
-        StartRefused: if no broker answers.
-        DatabaseUnusable, DatabaseAway: if the database refuses us; one that is away is waited for.
-    """
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     for name in ("aiokafka", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    with errors_told():
+        _project(settings)
+
+
+def _project(settings: Settings) -> None:
     cluster = asyncio.run(cluster_id(settings.bootstrap_servers))
     seconds, wait_ms = _EMBEDDED if cluster == EMBEDDED_CLUSTER else _KAFKA
     seconds = settings.session_timeout_seconds or seconds
@@ -68,7 +62,7 @@ def project(settings: Settings) -> None:
 
 
 class _Changes:
-    """Logs when a projection has caught up, or begins to lag or to wait."""
+    """Logs when a projection has caught up, falls behind, or has to wait."""
 
     def __init__(self) -> None:
         self._before: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """Counts the rows of all tables of the read model and those that a replay loses; empties them."""
 
 from collections.abc import AsyncIterable, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Column, MetaData, String, Table, delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -90,13 +90,8 @@ class ReadModelTables:
 async def _count(connection: AsyncConnection, table: Table, *, lost: bool = False) -> int:
     counted = select(func.count()).select_from(table)
     if lost:
-        accounted = exists().where(
-            _ACCOUNTED.c.of == table.name, _ACCOUNTED.c.key == _key_column(table)
-        )
+        # The column of the key that `ReadModelPart.row_keys` gives.
+        key = next(column for column in table.columns if column.name != "id")
+        accounted = exists().where(_ACCOUNTED.c.of == table.name, _ACCOUNTED.c.key == key)
         counted = counted.where(~accounted)
     return (await connection.execute(counted)).scalar_one()
-
-
-def _key_column(table: Table) -> Column[Any]:
-    """The column of the key that `ReadModelPart.row_keys` gives."""
-    return next(column for column in table.columns if column.name != "id")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from posstream.commands.running import read_settings, run
+from posstream.commands.running import read_settings, runs
 from posstream.commands.terminal import print_table
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, Refused
 from posstream.configuration.model import PluginConfiguration, keys_of, values_of
@@ -54,74 +54,9 @@ _EXPECTED: Final = click.option(
 
 @command.command("show")
 @click.pass_obj
-def show(plugin: str | None) -> None:
+@runs
+async def show(plugin: str | None) -> int:
     """Show every key with its value and its default."""
-    run(_show(plugin))
-
-
-@command.command("set")
-@click.argument("assignments", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--enabled/--disabled", default=None, help="The switch of the whole plugin.")
-@_EXPECTED
-@_BY
-@_DESCRIPTION
-@click.pass_obj
-def change(  # noqa: PLR0913 - one for each option
-    plugin: str | None,
-    assignments: tuple[str, ...],
-    *,
-    enabled: bool | None,
-    expect_version: int | None,
-    by: str | None,
-    description: str,
-) -> None:
-    """Change keys, the switch, or both; KEY=null goes back to the default.
-
-    Exits with 1 if the change is refused: the old version stays in force.
-    """
-    if not assignments and enabled is None:
-        raise click.UsageError("give KEY=VALUE, --enabled or --disabled")
-    try:
-        texts = read_assignments(assignments)
-    except ValueError as why:
-        raise click.BadParameter(str(why), param_hint="KEY=VALUE") from why
-    note = Note(by=by or _editor(), description=description, expected_version=expect_version)
-    run(_change(plugin, texts, enabled=enabled, note=note))
-
-
-@command.command("history")
-@click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many."
-)
-@click.pass_obj
-def history(plugin: str | None, limit: int) -> None:
-    """Show who changed what, newest first."""
-    run(_history(plugin, limit))
-
-
-@command.command("rollback")
-@click.argument("version", required=False, type=click.IntRange(min=0))
-@_EXPECTED
-@_BY
-@_DESCRIPTION
-@click.pass_obj
-def rollback(
-    plugin: str | None,
-    version: int | None,
-    *,
-    expect_version: int | None,
-    by: str | None,
-    description: str,
-) -> None:
-    """Go back to what VERSION said (default: the one before the newest), as a new version.
-
-    VERSION 0 is the defaults. Exits with 1 if it is refused.
-    """
-    note = Note(by=by or _editor(), description=description, expected_version=expect_version)
-    run(_rollback(plugin, version, note))
-
-
-async def _show(plugin: str | None) -> int:
     async with _opened(plugin) as live:
         version = await live.latest()
     print_table(
@@ -140,20 +75,47 @@ async def _show(plugin: str | None) -> int:
     return 0
 
 
-async def _change(
-    plugin: str | None, texts: Mapping[str, str], *, enabled: bool | None, note: Note
+@command.command("set")
+@click.argument("assignments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--enabled/--disabled", default=None, help="The switch of the whole plugin.")
+@_EXPECTED
+@_BY
+@_DESCRIPTION
+@click.pass_obj
+@runs
+async def change(  # noqa: PLR0913 - one for each option
+    plugin: str | None,
+    assignments: tuple[str, ...],
+    *,
+    enabled: bool | None,
+    expect_version: int | None,
+    by: str | None,
+    description: str,
 ) -> int:
+    """Change keys, the switch, or both; KEY=null goes back to the default.
+
+    Exits with 1 if the change is refused: the old version stays in force.
+    """
+    if not assignments and enabled is None:
+        raise click.UsageError("give KEY=VALUE, --enabled or --disabled")
+    try:
+        texts = read_assignments(assignments)
+    except ValueError as why:
+        raise click.BadParameter(str(why), param_hint="KEY=VALUE") from why
+    note = Note(by=by or _editor(), description=description, expected_version=expect_version)
     async with _opened(plugin, to_write=True) as live:
         values = read_values(texts, type(live.current.defaults))
         return _told(await live.edit(values, enabled=enabled, note=note))
 
 
-async def _rollback(plugin: str | None, version: int | None, note: Note) -> int:
-    async with _opened(plugin, to_write=True) as live:
-        return _told(await live.rollback(version, note=note))
-
-
-async def _history(plugin: str | None, limit: int) -> int:
+@command.command("history")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many."
+)
+@click.pass_obj
+@runs
+async def history(plugin: str | None, limit: int) -> int:
+    """Show who changed what, newest first."""
     async with _opened(plugin) as live:
         changes = await live.history(limit)
     if not changes:
@@ -174,6 +136,30 @@ async def _history(plugin: str | None, limit: int) -> int:
         ],
     )
     return 0
+
+
+@command.command("rollback")
+@click.argument("version", required=False, type=click.IntRange(min=0))
+@_EXPECTED
+@_BY
+@_DESCRIPTION
+@click.pass_obj
+@runs
+async def rollback(
+    plugin: str | None,
+    version: int | None,
+    *,
+    expect_version: int | None,
+    by: str | None,
+    description: str,
+) -> int:
+    """Go back to what VERSION said (default: the one before the newest), as a new version.
+
+    VERSION 0 is the defaults. Exits with 1 if it is refused.
+    """
+    note = Note(by=by or _editor(), description=description, expected_version=expect_version)
+    async with _opened(plugin, to_write=True) as live:
+        return _told(await live.rollback(version, note=note))
 
 
 def read_assignments(assignments: Sequence[str]) -> dict[str, str]:
@@ -252,7 +238,6 @@ async def _opened(
             followers = configurations.followers(Metrics())
             reader = ConfigurationReader(servers, {name: followers[name]})
             await reader.catch_up(fetch_wait_ms=_FETCH_WAIT_MS)
-            await reader.close()
         yield configurations[name]
 
 

@@ -1,4 +1,4 @@
-"""The database as a command meets it: whether it can be used."""
+"""Opens the migrated database for a command, with its errors as one sentence."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -5,18 +5,13 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
-from posstream.commands.running import read_settings, refuse
-from posstream.domain.errors import PosstreamError
+from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings, unknown_settings
-
-if TYPE_CHECKING:
-    from posstream.streaming.host import HostApp
 
 
 @click.command("dev")
@@ -37,29 +32,22 @@ def command(loglevel: str) -> None:
     for warning in unknown_settings():
         print(f"warning: {warning}", file=sys.stderr)
     settings = read_settings()
-    try:
-        run(settings, loglevel)
-    except PosstreamError as why:
-        refuse(why)
-
-
-def run(settings: Settings, loglevel: str) -> None:
-    """Run until a signal. Ends by SystemExit with the worker's exit code.
-
-    Raises:
-        StartRefused: if another worker has the data directory, or the broker cannot be started.
-    """
     from posstream.factory import create_app
     from posstream.streaming import patches
     from posstream.streaming.app import install_event_loop
 
-    install_event_loop()
-    patches.install()
-    app = create_app(settings)
-    app.membership.claim()  # before its tables are deleted
-    with _broker(settings) as where:
-        app.task(lambda: _announce(settings, where))
-        _execute(app, loglevel)
+    with errors_told():
+        install_event_loop()
+        patches.install()
+        app = create_app(settings)
+        app.membership.claim()  # before its tables are deleted
+        with _broker(settings) as where:
+            app.task(lambda: _announce(settings, where))
+            app.finalize()
+            worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
+            worker.spinner = None
+            logging.captureWarnings(capture=True)
+            worker.execute_from_commandline()
 
 
 @contextlib.contextmanager
@@ -77,14 +65,6 @@ def _broker(settings: Settings) -> Iterator[str]:
         yield f"kafka://{broker.address} (embedded, in memory)"
     finally:
         broker.stop()
-
-
-def _execute(app: "HostApp", loglevel: str) -> None:
-    app.finalize()
-    worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
-    worker.spinner = None
-    logging.captureWarnings(capture=True)
-    worker.execute_from_commandline()
 
 
 async def _announce(settings: Settings, broker: str) -> None:

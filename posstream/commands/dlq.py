@@ -11,11 +11,12 @@ import click
 import orjson
 
 from posstream.commands.running import read_settings, run
-from posstream.commands.terminal import print_table, printable
+from posstream.commands.terminal import print_table
 from posstream.dead_letters.box import DeadLetterBox, Selection, Survey
-from posstream.dead_letters.letter import Address, Letter, Replayed, Source
+from posstream.dead_letters.letter import Address, Letter, Replayed
 from posstream.domain.errors import DeadLetterReason
 from posstream.domain.payment_card import mask
+from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
 from posstream.plugins.discovery import find_plugins
 from posstream.resilience.clock import SystemClock
@@ -279,12 +280,17 @@ async def replay(
         print("no dead letters to replay")
     elif dry_run:
         for address, source in chosen.items():
-            print(f"{address} would be replayed to {_place(source)}")
+            print(f"{address} would be replayed to {source.topic}/{source.partition}")
     elif chosen:
         if len(chosen) > 1 and not confirm(f"Replay {len(chosen)} dead letters?"):
             print("nothing was replayed")
             return 1
-        passed = await _replay_each(box, chosen) and passed
+        async for outcome in box.replay_each(chosen):
+            if isinstance(outcome, Replayed):
+                print(f"{outcome.address} replayed as {outcome.place}")
+            else:
+                print(f"{outcome.address} is not replayed: {outcome.why}")
+                passed = False
     return 0 if passed else 1
 
 
@@ -298,22 +304,6 @@ def _sentences(survey: Survey, *, again: bool) -> Iterator[tuple[bool, str]]:
         if prospect.before is not None and not again:
             place = prospect.before
             yield True, f"{prospect.address} was replayed before, as {place}: see --again"
-
-
-async def _replay_each(box: DeadLetterBox, chosen: Mapping[Address, Source]) -> bool:
-    """Replay them; whether the broker took each."""
-    passed = True
-    async for outcome in box.replay_each(chosen):
-        if isinstance(outcome, Replayed):
-            print(f"{outcome.address} replayed as {outcome.place}")
-        else:
-            print(f"{outcome.address} is not replayed: {outcome.why}")
-            passed = False
-    return passed
-
-
-def _place(source: Source) -> str:
-    return f"{source.topic}/{source.partition}"
 
 
 def _box(settings: Settings) -> DeadLetterBox:

@@ -7,8 +7,7 @@ from typing import Final
 
 import click
 
-from posstream.commands.running import read_settings, refuse
-from posstream.domain.errors import PosstreamError
+from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.preflight import cluster_id
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 from posstream.plugins.discovery import find_plugins
@@ -33,27 +32,16 @@ def command() -> None:
     one. Exits with 1 without a broker, or if the database refuses it.
     """
     settings = read_settings()
-    try:
-        sys.exit(project(settings))
-    except PosstreamError as why:
-        refuse(why)
-
-
-def project(settings: Settings) -> int:
-    """Project until SIGTERM or Ctrl-C.
-
-    Returns:
-        0 when it was ended.
-
-    Raises:
-        StartRefused: if no broker answers.
-        DatabaseUnusable, DatabaseAway: if the database refuses us; one that is away is waited for.
-    """
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     for name in ("aiokafka", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    with errors_told():
+        _project(settings)
+
+
+def _project(settings: Settings) -> None:
     cluster = asyncio.run(cluster_id(settings.bootstrap_servers))
     seconds, wait_ms = _EMBEDDED if cluster == EMBEDDED_CLUSTER else _KAFKA
     seconds = settings.session_timeout_seconds or seconds
@@ -71,11 +59,10 @@ def project(settings: Settings) -> int:
     log.info("projecting into %s", settings.database_url.partition("://")[0])
     run(setup, tell=_Changes().tell)
     log.info("ended")
-    return 0
 
 
 class _Changes:
-    """Logs when a projection has caught up, or begins to lag or to wait."""
+    """Logs when a projection has caught up, falls behind, or has to wait."""
 
     def __init__(self) -> None:
         self._before: dict[str, str] = {}

@@ -11,7 +11,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from posstream.commands.database import opened
-from posstream.commands.running import read_settings, run
+from posstream.commands.running import read_settings, runs
 from posstream.commands.terminal import print_table
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
@@ -21,7 +21,6 @@ from posstream.read_model.projections import projections
 from posstream.read_model.projector import BATCH, projected
 from posstream.read_model.tables import ReadModelTables
 from posstream.resilience.retry import growing_pauses
-from posstream.settings import Settings
 
 _PROGRESS_SECONDS: Final = 5.0
 #: Pauses between tries of one batch, some 20 s in all: a worker may hold a lock that long.
@@ -38,44 +37,29 @@ def command() -> None:
 @click.option(
     "--yes", is_flag=True, help="Drop rows although the topics cannot bring all of them back."
 )
-def _rebuild_command(*, drop: bool, yes: bool) -> None:
+@runs
+async def _rebuild(*, drop: bool, yes: bool) -> int:
     """Replay the topics into the read model: rows that are missing come back.
 
     Without --drop no row is lost, and one that is as new as its events stays as it is. Workers may
     go on meanwhile. If it was ended before its time, run it again. The live configuration is left
     alone. Exits with 1 if it is refused, or without a broker or database.
     """
-    run(rebuild(read_settings(), drop=drop, yes=yes))
-
-
-async def rebuild(settings: Settings, *, drop: bool, yes: bool) -> int:
-    """Replay the topics into the read model, and print what it had and has.
-
-    A worker may go on meanwhile. It writes the same rows, and of two events for one row the same
-    one wins, whoever wrote first. With `drop` the topics' ends are read after the rows are gone:
-    what a worker had written before is replayed, and what it writes after stays.
-
-    Args:
-        settings: where the broker and the database are.
-        drop: start from empty tables, so that rows are made anew that are there already.
-        yes: drop them, although the topics do not have every event of theirs any more.
-
-    Returns:
-        0, or 1 if it was refused: then nothing was changed.
-
-    Raises:
-        BrokerUnreachable, DatabaseUnusable: also on the way. Then some events are replayed; run
-            it again.
-    """
+    # A worker writes the same rows, and of two events for one row the same one wins, in either
+    # order. With `drop` the topics' ends are read after the rows are gone: what a worker wrote
+    # before is replayed, and what it writes after stays.
+    settings = read_settings()
     started = time.monotonic()
     plugins = find_plugins()
-    # The broker first, so that errors of the database do not pass for the broker's.
-    plugins_parts = [it.read_model for it in plugins if it.read_model is not None]
+    parts = [it.read_model for it in plugins if it.read_model is not None]
     projecting = projections(plugins)
     topics = list(dict.fromkeys(topic for it in projecting for topic in it.topics))
-    brokers = settings.bootstrap_servers
-    async with topic_reader(brokers, *topics) as reader, opened(settings) as engine:
-        tables = ReadModelTables(engine, plugins_parts)
+    # The broker first, so that errors of the database do not pass for the broker's.
+    async with (
+        topic_reader(settings.bootstrap_servers, *topics) as reader,
+        opened(settings) as engine,
+    ):
+        tables = ReadModelTables(engine, parts)
         replayed = [(it.make(engine), it.topics) for it in projecting]
         before = await tables.counts()
         if drop:

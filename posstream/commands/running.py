@@ -1,14 +1,18 @@
 """Runs the work of a command: its settings, its errors as one line, its exit code."""
 
 import asyncio
+import functools
 import logging
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec
 
 from posstream.domain.errors import InvalidSettings, PosstreamError
 from posstream.settings import Settings
 from posstream.streaming import patches
+
+P = ParamSpec("P")
 
 
 def read_settings() -> Settings:
@@ -26,13 +30,25 @@ def run(work: Coroutine[Any, Any, int]) -> None:
     patches.install()  # a foreign record's header name may be no UTF-8
     # aiokafka's own lines about a broker that is down would stand beside our one.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    try:
+    with errors_told():
         sys.exit(asyncio.run(work))
+
+
+def runs(work: Callable[P, Coroutine[Any, Any, int]]) -> Callable[P, None]:
+    """Make a coroutine function the callback of a command; see `run`."""
+
+    @functools.wraps(work)
+    def callback(*args: P.args, **kwargs: P.kwargs) -> None:
+        run(work(*args, **kwargs))
+
+    return callback
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Print an error of posstream as one line, and exit with 1."""
+    try:
+        yield
     except PosstreamError as why:
-        refuse(why)
-
-
-def refuse(why: Exception) -> None:
-    """Print why the command cannot be done, and exit with 1."""
-    print(f"error: {why}", file=sys.stderr)
-    sys.exit(1)
+        print(f"error: {why}", file=sys.stderr)
+        sys.exit(1)

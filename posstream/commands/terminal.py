@@ -1,10 +1,6 @@
-"""What a terminal gets: tables, and foreign text, which cannot drive it whatever it holds."""
+"""Prints tables for a terminal."""
 
 from collections.abc import Iterable, Sequence
-
-from posstream.domain.printable import printable
-
-__all__ = ["print_table", "printable"]
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,7 +1,8 @@
-"""`posstream topics`: more partitions for co-partitioned topics and the tables behind them."""
+"""`posstream topics`: adds partitions to co-partitioned topics, and moves their tables' entries."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -121,17 +122,15 @@ def _refuse_misfits(topics: Sequence[str], counts: Mapping[str, int], partitions
 async def _refuse_to_move_beneath(
     brokers: Brokers, changelogs: Sequence[str], partitions: int
 ) -> None:
-    left = sum([await _misplaced(brokers, changelog, partitions) for changelog in changelogs])
+    left = 0
+    for changelog in changelogs:
+        async with topic_reader(brokers, changelog) as reader:
+            left += len(await misplaced(partial(reader.records, changelog), partitions))
     if left:
         raise GrowthRefused(
             f"a worker runs with {partitions} partitions, and {left} entries of the cache are "
             "not where their keys belong: stop the workers, and run the command again"
         )
-
-
-async def _misplaced(brokers: Brokers, changelog: str, partitions: int) -> int:
-    async with topic_reader(brokers, changelog) as reader:
-        return len(await misplaced(lambda: reader.records(changelog), partitions))
 
 
 async def _give(admin: Any, counts: Mapping[str, int], topic: str, partitions: int) -> None:

@@ -14,7 +14,6 @@ from posstream.configuration.model import PluginConfiguration
 from posstream.configuration.store import SqlConfigurationStore
 from posstream.configuration.topic import KafkaConfigurationTopic
 from posstream.metrics import Metrics
-from posstream.plugin import Plugin
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 
@@ -35,7 +34,7 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
 
     @classmethod
     def of(cls, settings: Settings, engine: AsyncEngine, clock: Clock) -> "Configurations":
-        """Those of the plugins that run, on the database and the topic.
+        """The configurations of the plugins that run, on the database and the topic.
 
         Args:
             settings: of the worker; they name the plugins.
@@ -44,30 +43,32 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
         """
         lives = []
         for plugin in settings.plugins:
+            part = plugin.configuration
+            if part is None:
+                continue
             try:
-                defaults = _defaults(plugin, settings)
+                defaults = part.defaults(settings, settings.own(plugin))
             except Exception:  # the plugin is built without a configuration, and fails alone
                 log.exception("plugin %s has no defaults for its configuration", plugin.name)
                 continue
-            if defaults is not None:
-                live = LiveConfiguration(
-                    plugin.name,
-                    current=CurrentConfiguration(defaults),
-                    store=SqlConfigurationStore(engine, plugin.name),
-                    topic=KafkaConfigurationTopic(settings.bootstrap_servers, plugin.name),
-                    clock=clock,
-                )
-                lives.append(live)
+            live = LiveConfiguration(
+                plugin.name,
+                current=CurrentConfiguration(defaults),
+                store=SqlConfigurationStore(engine, plugin.name),
+                topic=KafkaConfigurationTopic(settings.bootstrap_servers, plugin.name),
+                clock=clock,
+            )
+            lives.append(live)
         default = settings.plugins.default
         return cls(lives, default="" if default is None else default.name)
 
     def current(self, plugin: str) -> CurrentConfiguration[Any] | None:
-        """What is in force for a plugin; None if it has no live configuration."""
+        """The configuration in force of a plugin; None if the plugin has no live configuration."""
         live = self._lives.get(plugin)
         return None if live is None else live.current
 
     def followers(self, metrics: Metrics) -> Mapping[str, ConfigurationFollower]:
-        """What follows each plugin's records of the topic; counts the versions in force."""
+        """The follower of each plugin's records; metrics show the versions in force from now on."""
         for name, live in self.items():
             live.current.watch(partial(_tell, name, metrics))
             if name == self.default:
@@ -82,11 +83,6 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
 
     def __len__(self) -> int:
         return len(self._lives)
-
-
-def _defaults(plugin: Plugin, settings: Settings) -> PluginConfiguration | None:
-    part = plugin.configuration
-    return None if part is None else part.defaults(settings, settings.own(plugin))
 
 
 def _tell(plugin: str, metrics: Metrics, value: PluginConfiguration) -> None:

@@ -16,19 +16,19 @@ class CurrentConfiguration(Generic[C]):
     """The version in force on this worker.
 
     Args:
-        defaults: this worker's own; they hold for whatever a version does not set.
+        defaults: this worker's own; they hold for the keys that a version does not set.
     """
 
     def __init__(self, defaults: C) -> None:
         self.defaults = defaults
-        #: What the plugin goes by; replaced as a whole.
+        #: The values that the plugin uses; replaced as a whole.
         self.value = defaults
         #: What was set, by whom and when.
         self.in_force = UNEDITED
         self._watchers: list[Callable[[C], None]] = []
 
     def effective(self, version: ConfigurationVersion) -> C:
-        """What a version would mean on this worker.
+        """The values that a version would have on this worker.
 
         Raises:
             InvalidConfiguration: naming the first key that is not usable.
@@ -38,7 +38,7 @@ class CurrentConfiguration(Generic[C]):
         )
 
     def put_in_force(self, version: ConfigurationVersion) -> None:
-        """Go by a version from now on, older or newer.
+        """Put a version in force, older or newer.
 
         Raises:
             InvalidConfiguration: as `effective`; the old version stays in force.
@@ -48,12 +48,12 @@ class CurrentConfiguration(Generic[C]):
             try:
                 watcher(self.value)
             except Exception:
-                # The version is in force. What one watcher cannot do with it stops no other one,
-                # and not the reader that all plugins share.
+                # The version is in force. A watcher that fails stops no other one, nor the reader
+                # that all plugins share.
                 log.exception("configuration version %d: a watcher failed", version.version)
 
     def watch(self, watcher: Callable[[C], None]) -> None:
-        """Call `watcher` with what is in force, now and whenever that changes."""
+        """Call `watcher` with the values in force, now and after each change."""
         self._watchers.append(watcher)
         watcher(self.value)
 

@@ -1,18 +1,17 @@
-"""The use case of an editor: read what is, check, write the next version, tell every worker.
+"""Edits a live configuration: checks a change, stores the next version, publishes that version.
 
-The store arbitrates: a version can be written once, so of two editors one is too late. The topic
-is how workers learn of it. What is refused leaves the old version in force.
+The store arbitrates: it takes a version number once, so of two editors one is too late. Workers
+learn of a version from the topic. A refused edit leaves the old version in force.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Generic
+from typing import TYPE_CHECKING, Final, Generic
 
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.model import C, merged
-from posstream.configuration.ports import ConfigurationPublisher, ConfigurationStore
 from posstream.configuration.record import check_note
 from posstream.configuration.version import (
     UNEDITED,
@@ -23,7 +22,11 @@ from posstream.domain.errors import InvalidConfiguration, PublishFailed
 from posstream.domain.times import from_ms
 from posstream.resilience.clock import Clock
 
-#: Most versions that a history tells.
+if TYPE_CHECKING:
+    from posstream.configuration.store import SqlConfigurationStore
+    from posstream.configuration.topic import KafkaConfigurationTopic
+
+#: Most versions in an answer about the history.
 MAX_HISTORY: Final = 1000
 
 
@@ -38,7 +41,7 @@ class RefusalCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The new version, which the broker has; or the newest one, if nothing was to be changed."""
+    """The new version, which the broker has; or the newest one, if the edit changed nothing."""
 
     version: ConfigurationVersion
     is_new: bool = True
@@ -55,7 +58,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Who edits and why, and which version they have seen (None: whichever it is)."""
+    """Who edits and why; `expected_version` is the version that they have seen (None: any)."""
 
     by: str
     description: str = ""
@@ -63,7 +66,7 @@ class Note:
 
 
 class LiveConfiguration(Generic[C]):
-    """What is in force of one plugin's configuration, its versions, and their edits.
+    """The live configuration of one plugin: the version in force, the history, and edits.
 
     Every method may raise the database's errors; nothing was changed then.
     """
@@ -73,8 +76,8 @@ class LiveConfiguration(Generic[C]):
         plugin: str,
         *,
         current: CurrentConfiguration[C],
-        store: ConfigurationStore,
-        topic: ConfigurationPublisher,
+        store: "SqlConfigurationStore",
+        topic: "KafkaConfigurationTopic",
         clock: Clock,
     ) -> None:
         self.plugin = plugin
@@ -176,7 +179,7 @@ class LiveConfiguration(Generic[C]):
                 "the broker did not acknowledge the change; try again",
                 latest.version,
             )
-        # The reader would do it in a moment; whoever asked may rely on it now.
+        # The reader of the topic would do it in a moment, but the caller may rely on it now.
         if new.version > self.current.in_force.version:
             self.current.put_in_force(new)
         return Changed(new)

@@ -1,7 +1,7 @@
-"""A plugin's records of `plugin-configuration` on one worker: put in force, and stored.
+"""Puts a plugin's records of `plugin-configuration` in force on one worker, and stores them.
 
 The topic says what is in force, in its own order, so all workers agree. A record that is not
-usable changes nothing. A store that is down costs its copy, never the configuration.
+usable changes nothing. While the store is down only its copies are missing.
 """
 
 import logging
@@ -9,23 +9,19 @@ from typing import Any, Final
 
 from posstream.configuration.editing import LiveConfiguration, Note
 from posstream.configuration.record import read_record
-from posstream.configuration.version import (
-    UNEDITED,
-    ConfigurationChange,
-    ConfigurationVersion,
-)
+from posstream.configuration.version import UNEDITED, ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import PublishFailed
 from posstream.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-#: Who resets the configuration when the topic holds a tombstone.
+#: The editor of the version that a tombstone on the topic makes.
 TOMBSTONE: Final = "tombstone"
 _LONGEST_REASON: Final = 200
 
 
 class ConfigurationFollower:
-    """Follows one plugin's records: `take` those that are there, `settle`, `follow`."""
+    """Follows one plugin's records: `take` the records at the start, `settle`, then `follow`."""
 
     def __init__(self, live: LiveConfiguration[Any], metrics: Metrics) -> None:
         self._live = live
@@ -53,7 +49,7 @@ class ConfigurationFollower:
             if version.version < before.version or version == before:
                 return False
             self._current.put_in_force(version)
-        except Exception as why:  # noqa: BLE001 - the copy can wait for the next start
+        except Exception as why:  # noqa: BLE001 - the old version stays in force
             self._refuse(why)
             return False
         self._reset = False
@@ -78,7 +74,7 @@ class ConfigurationFollower:
             await self._mirror(in_force, stored)
 
     async def follow(self, value: bytes | None) -> None:
-        """Put a record that just arrived in force and keep it in the store."""
+        """Put a new record in force and keep it in the store."""
         before = self._current.in_force
         if not self.take(value):
             return
@@ -102,7 +98,7 @@ class ConfigurationFollower:
     async def _restore(self, stored: ConfigurationVersion) -> None:
         try:
             self._current.put_in_force(stored)
-        except Exception as why:  # noqa: BLE001 - the copy can wait for the next start
+        except Exception as why:  # noqa: BLE001 - the old version stays in force
             self._refuse(why)
             return
         number, plugin = stored.version, self._live.plugin
@@ -115,7 +111,7 @@ class ConfigurationFollower:
             )
 
     async def _record_reset(self, seen: int | None) -> None:
-        """Make a tombstone the next version; of several workers one does it."""
+        """Store a tombstone as the next version; one of several workers succeeds."""
         note = Note(by=TOMBSTONE, description="reset by a tombstone", expected_version=seen)
         # Written even if the newest version has the same content: the topic has lost that version.
         await self._live.rollback(0, note=note, always=True)

@@ -1,16 +1,25 @@
-"""The records of the topic `plugin-configuration` <-> versions. No I/O."""
+"""Writes, reads and describes the records of the topic `plugin-configuration`. No I/O."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
+from msgspec import Meta, Struct
 
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 from posstream.domain.payment_card import holds_payment_card
-from posstream.domain.printable import is_clean, is_id
+from posstream.domain.printable import CONTROL, is_clean, is_id
 from posstream.domain.times import iso_utc, parse_utc
-from posstream.json.reading import whole_number
+from posstream.events.fields import Id, Moment
+from posstream.events.model import EventModel, schema_of
+from posstream.events.reading import event_of, read_object
+from posstream.kafka.topics import PLUGIN_CONFIGURATION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from posstream.plugin import Plugin
 
 #: GraphQL's Int has 32 bits.
 MAX_VERSION: Final = 2**31 - 1
@@ -19,53 +28,49 @@ MAX_NAME: Final = 256
 MAX_DESCRIPTION: Final = 1000
 
 
+class ConfigurationRecord(Struct, frozen=True, kw_only=True):
+    """One version of a plugin's live configuration."""
+
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+    enabled: bool
+    config: Annotated[dict[str, Any], Meta(description="Only the keys that were set.")]
+    description: (
+        Annotated[
+            str,
+            Meta(
+                max_length=MAX_DESCRIPTION,
+                extra_json_schema={"not": {"type": "string", "pattern": CONTROL}},
+            ),
+        ]
+        | None
+    ) = None
+    updated_at: Moment = None
+    updated_by: Id | None = None
+
+
 def write_record(version: ConfigurationVersion) -> bytes:
     """The value of a record."""
-    return orjson.dumps(
-        {
-            "version": version.version,
-            "enabled": version.enabled,
-            "config": dict(version.config),
-            "description": version.description,
-            "updated_at": iso_utc(version.updated_at),
-            "updated_by": version.updated_by,
-        }
-    )
+    return orjson.dumps(asdict(version) | {"updated_at": iso_utc(version.updated_at)})
 
 
 def read_record(value: bytes) -> ConfigurationVersion:
     """The version in a record. What `config` holds is judged when it is put in force.
 
     Raises:
-        InvalidConfiguration: naming the field that is missing or wrong.
+        UnreadableEvent, InvalidConfiguration: naming the field that is missing or wrong.
     """
-    try:
-        record = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise InvalidConfiguration("record", "is not JSON") from None
-    if not isinstance(record, dict):
-        raise InvalidConfiguration("record", "must be a JSON object")
-    enabled, config = record.get("enabled"), record.get("config")
-    number = whole_number(record.get("version"))
-    if number is None:
-        raise InvalidConfiguration("version", "must be a whole number")
-    if not 1 <= number <= MAX_VERSION:
-        raise InvalidConfiguration("version", f"must be from 1 to {MAX_VERSION}")
-    if not isinstance(enabled, bool):
-        raise InvalidConfiguration("enabled", "must be true or false")
-    if not isinstance(config, dict):
-        raise InvalidConfiguration("config", "must be an object")
-    version = ConfigurationVersion(
-        version=number,
-        enabled=enabled,
-        config=config,
-        description=_text(record, "description") or "",
-        # Nothing depends on it: a time that cannot be read counts as absent.
-        updated_at=parse_utc(record.get("updated_at")),
-        updated_by=_text(record, "updated_by"),
+    # A configuration may be as long as the broker takes.
+    record = event_of(ConfigurationRecord, read_object(value, most=len(value)))
+    description = record.description or ""
+    check_note(record.updated_by, description)
+    return ConfigurationVersion(
+        version=record.version,
+        enabled=record.enabled,
+        config=record.config,
+        description=description,
+        updated_at=parse_utc(record.updated_at),
+        updated_by=record.updated_by,
     )
-    check_note(version.updated_by, version.description)
-    return version
 
 
 def check_note(updated_by: str | None, description: str) -> None:
@@ -85,8 +90,34 @@ def check_note(updated_by: str | None, description: str) -> None:
         )
 
 
-def _text(record: Mapping[str, Any], key: str) -> str | None:
-    value = record.get(key)
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidConfiguration(key, "must be text")
+def configuration_event(plugins: "Iterable[Plugin]") -> EventModel:
+    """The event, with the keys of every plugin that has a live configuration."""
+    keys = [
+        {"title": plugin.name, **_keys(plugin.configuration.model)}
+        for plugin in plugins
+        if plugin.configuration is not None
+    ]
+    return EventModel(
+        topic=PLUGIN_CONFIGURATION,
+        name="PluginConfiguration",
+        summary="The live configuration of a plugin; a tombstone is the defaults.",
+        model=ConfigurationRecord,
+        more={"config": {"anyOf": keys}} if keys else {},
+        example={
+            "version": 3,
+            "enabled": True,
+            "config": {"timeout_seconds": 2.5},
+            "description": "the directory is slow today",
+            "updated_at": "2026-01-31T07:00:00.000Z",
+            "updated_by": "olga",
+        },
+        received=True,
+        headers=(),
+    )
+
+
+def _keys(model: type[Struct]) -> dict[str, Any]:
+    properties = schema_of(model)["properties"]
+    # They are fields of the record, beside `config`.
+    beside = ConfigurationRecord.__struct_fields__
+    return {"properties": {key: it for key, it in properties.items() if key not in beside}}

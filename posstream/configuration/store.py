@@ -1,18 +1,14 @@
 """The versions of a plugin's configuration in SQL: who, when, old and new."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from posstream.configuration.ports import ConfigurationStore
-from posstream.configuration.version import (
-    UNEDITED,
-    ConfigurationChange,
-    ConfigurationVersion,
-)
+from posstream.configuration.version import UNEDITED, ConfigurationChange, ConfigurationVersion
 from posstream.read_model.engine import insert_into, read_only
 from posstream.read_model.schema import PLUGIN_CONFIGURATIONS
 
@@ -20,7 +16,7 @@ _COLUMNS: Final = PLUGIN_CONFIGURATIONS.c
 _CONTENT: Final = ("enabled", "config", "description", "updated_at", "updated_by")
 
 
-class SqlConfigurationStore(ConfigurationStore):
+class SqlConfigurationStore:
     """The versions of one plugin; every method may raise the database's errors.
 
     Args:
@@ -65,12 +61,12 @@ class SqlConfigurationStore(ConfigurationStore):
         return True
 
     async def mirror(self, change: ConfigurationChange) -> None:
-        """Keep a version as the topic has it, whether the number is taken or not."""
+        """Keep a version as the topic has it, even if its number is taken."""
         async with self._engine.begin() as connection:
             await connection.execute(self._upsert, self._row(change))
 
     async def remove(self, version: int) -> None:
-        """Forget a version that no worker was told of."""
+        """Delete a version that was never published."""
         gone = delete(PLUGIN_CONFIGURATIONS).where(
             _COLUMNS.plugin == self._plugin, _COLUMNS.version == version
         )
@@ -81,30 +77,17 @@ class SqlConfigurationStore(ConfigurationStore):
         return select(PLUGIN_CONFIGURATIONS).where(_COLUMNS.plugin == self._plugin)
 
     def _row(self, change: ConfigurationChange) -> dict[str, Any]:
-        version = change.version
         return {
             "plugin": self._plugin,
-            "version": version.version,
-            "enabled": version.enabled,
-            "config": dict(version.config),
-            "description": version.description,
-            "updated_at": version.updated_at,
-            "updated_by": version.updated_by,
+            **asdict(change.version),
             "old_enabled": change.old_enabled,
-            "old_config": dict(change.old_config),
+            "old_config": change.old_config,
         }
 
 
 def _change(row: RowMapping) -> ConfigurationChange:
     return ConfigurationChange(
-        ConfigurationVersion(
-            version=row["version"],
-            enabled=row["enabled"],
-            config=row["config"],
-            description=row["description"],
-            updated_at=row["updated_at"],
-            updated_by=row["updated_by"],
-        ),
+        ConfigurationVersion(row["version"], **{name: row[name] for name in _CONTENT}),
         old_enabled=row["old_enabled"],
         old_config=row["old_config"],
     )

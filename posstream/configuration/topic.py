@@ -11,7 +11,6 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from posstream.configuration.follower import ConfigurationFollower
-from posstream.configuration.ports import ConfigurationPublisher
 from posstream.configuration.record import write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
@@ -26,8 +25,8 @@ from posstream.resilience.tasks import stop_task
 _PATIENCE_SECONDS: Final = 10
 
 
-class KafkaConfigurationTopic(ConfigurationPublisher):
-    """One plugin's records, written. Edits are rare: each one has a producer of its own."""
+class KafkaConfigurationTopic:
+    """Writes the records of one plugin. Edits are rare: each one has a producer of its own."""
 
     def __init__(self, servers: Brokers, plugin: str) -> None:
         self._servers = servers
@@ -48,7 +47,7 @@ class KafkaConfigurationTopic(ConfigurationPublisher):
 
 
 class ConfigurationReader:
-    """The topic, read: to its end at the start, and then for as long as the worker runs."""
+    """Reads the topic: to its end at the start, and then for as long as the worker runs."""
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class ConfigurationReader:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, *, fetch_wait_ms: int) -> None:
-        """Have the topic's versions in force, and follow the topic from there; then `settle`.
+        """Put the topic's versions in force, and follow the topic from there; then call `settle`.
 
         Args:
             fetch_wait_ms: how long the broker may hold a fetch back.
@@ -85,7 +84,7 @@ class ConfigurationReader:
         """Reconcile the topic with the store, which may be away for a while after `open`.
 
         Raises:
-            Exception: whatever the database raises; call it again.
+            Exception: from the database; call `settle` again.
         """
         for follower in self._followers.values():
             await follower.settle()
@@ -95,9 +94,8 @@ class ConfigurationReader:
         await self._read(fetch_wait_ms)
         try:
             await self.settle()
-        except BaseException:
+        finally:
             await self._reader.disconnect()
-            raise
 
     async def _read(self, fetch_wait_ms: int) -> None:
         self._fetch_wait_ms = fetch_wait_ms

@@ -1,7 +1,7 @@
 """The dead letters of all plugins on Kafka: read without a group, and replayed.
 
-A command may take all the time there is. In a worker tills wait for the same event loop: there
-each question is bounded, in time and in records, and they are asked one after the other.
+A command may take as long as it needs. In a worker, tills share the event loop: there each question
+is bounded in time and in records, and questions are asked one after the other.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Selection:
         return {it.partition: it.offset for it in sorted(wanted, reverse=True)}
 
     def has(self, letter: Letter) -> bool:
-        """Whether it is one of them."""
+        """Whether a letter is selected."""
         if self.addresses:
             return letter.address in self.addresses
         return self.reason in {None, letter.reason}
@@ -112,7 +112,7 @@ class DeadLetterBox:
         self._turn = asyncio.Lock()
 
     def address(self, text: str) -> Address | None:
-        """Read an address of one of the dead-letter topics; None if it is none."""
+        """Read an address on one of the dead-letter topics; None for any other text."""
         address = Address.parse(text)
         if address is None or address.topic not in {"", *self._replayable}:
             return None
@@ -219,7 +219,7 @@ class DeadLetterBox:
         self, reader: GrouplessReader, targets: Mapping[Address, Source]
     ) -> AsyncIterator[Replayed | NotReplayed]:
         left = dict(targets)
-        # The values are read again and not kept: they may be many and large.
+        # The values are read again rather than kept: there may be many large ones.
         async with TopicWriter(self._brokers) as writer:
             async for message in self._chosen(reader, Selection(list(targets))):
                 letter = read_letter(message, self._default_topic)
@@ -292,7 +292,7 @@ class _TooManyError(Exception):
 
 
 def _only(survey: Survey, address: Address) -> Prospect | NotReplayed:
-    """What was found out about one letter."""
+    """What a survey of one letter found."""
     if survey.prospects:
         return survey.prospects[0]
     return survey.refused[0] if survey.refused else NotReplayed(address, "it is gone by now")
@@ -301,7 +301,7 @@ def _only(survey: Survey, address: Address) -> Prospect | NotReplayed:
 async def _replays(
     reader: GrouplessReader, survey: Survey, *, most: int | None = None
 ) -> AsyncIterator[tuple[Address, Source]]:
-    """Find the surveyed letters that were replayed before, and where each replay lies.
+    """Find earlier replays of the surveyed letters, and where each replay lies.
 
     A replay goes to the partition of its message, at a later offset. It has the address of its
     letter and the time of the message: a dead-letter topic that is made anew uses the same

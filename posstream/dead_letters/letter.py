@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Address | None":
-        """Read one; None if it is none."""
+        """Read an address; None for any other text."""
         found = _ADDRESS.fullmatch(text)
         return None if found is None else cls(int(found[2]), int(found[3]), found[1] or "")
 
@@ -84,9 +84,9 @@ class Prospect:
     address: Address
     #: Where it came from, and would go to.
     source: Source
-    #: What it was replayed as before; None if it was not, or nobody knows.
+    #: Where an earlier replay lies; None if there was none, or nobody knows.
     before: Source | None = None
-    #: Whether all records were searched in which a replay could be.
+    #: Whether every record was searched that could be an earlier replay.
     is_known: bool = True
 
 
@@ -100,7 +100,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class NotReplayed:
-    """A letter that was not, and why."""
+    """A letter that was not written once more, and why."""
 
     address: Address
     why: str

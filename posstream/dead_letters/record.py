@@ -1,18 +1,22 @@
-"""A dead letter as a Kafka record: how it is written, read and judged for a replay. No I/O."""
+"""Dead letters as Kafka records: written, read, judged for a replay, and described. No I/O."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from posstream.dead_letters.letter import Address, Letter, Source, WholeLetter
 from posstream.domain.errors import UnreadableEvent
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
 from posstream.domain.times import clamp_ms
 from posstream.events.envelope import FIRST_WRITTEN
+from posstream.events.model import EventModel
 from posstream.kafka.record import Record
 from posstream.kafka.topics import APP_ID
 
-#: What the names of our own headers on a dead letter start with.
+if TYPE_CHECKING:
+    from posstream.plugin import Plugin
+
+#: The prefix of the names of posstream's own headers on a dead letter.
 OWN_HEADERS: Final = "posstream.dlq."
 #: On a replayed record: the address of its dead letter.
 REPLAYED_FROM: Final = "posstream.dlq.replayed-from"
@@ -30,45 +34,34 @@ _INTERNAL: Final = f"{APP_ID}-"
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
 
-def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
-    dead_letters: str,
-    key: bytes | None,
-    value: bytes | None,
-    *,
-    topic: str,
-    partition: int,
-    offset: int,
-    timestamp_ms: int,
-    error: UnreadableEvent,
+def dead_letter(
+    dead_letters: str, message: Any, *, timestamp_ms: int, error: UnreadableEvent
 ) -> Record:
     """The dead letter of a message, byte for byte but for masked payment-card numbers.
 
-    A larger one than the topic takes is cut, and the header `posstream.dlq.truncated` says how
+    A value larger than the topic takes is cut, and the header `posstream.dlq.truncated` says how
     many bytes it had.
 
     Args:
         dead_letters: the topic that the dead letter goes to.
-        key: of the message.
-        value: of the message.
-        topic: of the message.
-        partition: of the message.
-        offset: of the message.
+        message: a record of Kafka's, from Faust or aiokafka.
         timestamp_ms: when the message was written.
         error: why it became a dead letter.
     """
-    if key is None and value is None:
+    value = message.value
+    if message.key is None and value is None:
         value = b""  # aiokafka's producer refuses a record without both
     size = len(value or b"")
     cut = ((_TRUNCATED, str(size).encode()),) if size > MAX_DEAD_VALUE else ()
     return Record(
         dead_letters,
-        _masked(key, MAX_DEAD_KEY),
+        _masked(message.key, MAX_DEAD_KEY),
         _masked(value, MAX_DEAD_VALUE),
         (
             *cut,
-            ("posstream.dlq.topic", topic.encode()),
-            ("posstream.dlq.partition", str(partition).encode()),
-            ("posstream.dlq.offset", str(offset).encode()),
+            ("posstream.dlq.topic", message.topic.encode()),
+            ("posstream.dlq.partition", str(message.partition).encode()),
+            ("posstream.dlq.offset", str(message.offset).encode()),
             (FIRST_WRITTEN, str(timestamp_ms).encode()),
             ("posstream.dlq.reason", error.reason.encode()),
             ("posstream.dlq.error", str(error).encode()),
@@ -77,7 +70,7 @@ def dead_letter(  # noqa: PLR0913 - a message is its bytes and its coordinates
 
 
 def cut_short(letter: Record) -> Record:
-    """A dead letter cut to the beginning of its key and value; a header tells the full length."""
+    """A dead letter with only the beginning of its key and value; a header has the full length."""
     key, value, headers = letter.key, letter.value or b"", letter.headers
     if len(value) > _SHORT and not any(name == _TRUNCATED for name, _ in headers):
         headers = ((_TRUNCATED, str(len(value)).encode()), *headers)
@@ -124,7 +117,7 @@ def read_letter(message: Any, default_topic: str) -> Letter:
 
 
 def read_whole_letter(message: Any, default_topic: str) -> WholeLetter:
-    """The same with key, value and headers."""
+    """Read a record of a dead-letter topic, with key, value and headers."""
     headers = tuple((name, value or b"") for name, value in message.headers)
     return WholeLetter(read_letter(message, default_topic), message.key, message.value, headers)
 
@@ -157,11 +150,26 @@ def why_not_replayed(
 
 
 def replayed_from(headers: Iterable[tuple[str, bytes | None]]) -> Address | None:
-    """The address of the letter of which a record is a replay; None if it is none."""
+    """The address of the dead letter that a record replays; None if the record is no replay."""
     for name, value in headers:
         if name == REPLAYED_FROM:
             return Address.parse(_text(value))
     return None
+
+
+def dead_letter_event(plugin: "Plugin") -> EventModel:
+    """The event on a plugin's topic of dead letters, described for others."""
+    owner = "" if plugin.is_default else plugin.name.title().replace("_", "")
+    names = ("topic", "partition", "offset", "timestamp", "reason", "error", "truncated")
+    return EventModel(
+        topic=plugin.dead_letters or "",
+        name=f"{owner}DeadLetter",
+        summary="A message that cannot be read: byte for byte as received, payment-card numbers "
+        "masked.",
+        model=None,
+        example=None,
+        headers=tuple(OWN_HEADERS + name for name in names),
+    )
 
 
 def _text(raw: bytes | None) -> str:

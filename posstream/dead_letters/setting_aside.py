@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from posstream.dead_letters.record import dead_letter
@@ -20,10 +21,10 @@ from posstream.resilience.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
-#: Dead letters on their way to the broker at once: a flood of them may neither fill the memory nor
+#: Dead letters that are being written at once: a flood of them must neither fill the memory nor
 #: block the event loop.
 MOST_UNDER_WAY: Final = 500
-#: In a larger message the search for card numbers would block the event loop: a thread does it.
+#: A thread searches larger messages for card numbers: that would block the event loop.
 _LARGE_BYTES: Final = 2048
 #: Large messages that are searched at the same time.
 _MOST_SEARCHED: Final = 2
@@ -31,7 +32,7 @@ _ALARM_SECONDS: Final = 60
 
 
 class DeadLetters:
-    """Sets messages aside, for all agents of a plugin together.
+    """Writes the dead letters of all agents of one plugin.
 
     Args:
         topic: the plugin's dead-letter topic.
@@ -108,23 +109,13 @@ class DeadLetters:
             log.warning("dead letter: %s: %s: %s", place(message), why.reason, why)
 
     async def _letter(self, message: Any, why: UnreadableEvent) -> Record:
+        make = partial(
+            dead_letter, self._dead_letters, message, timestamp_ms=timestamp_ms(message), error=why
+        )
         if len(message.value or b"") + len(message.key or b"") <= _LARGE_BYTES:
-            return _letter(self._dead_letters, message, why)
+            return make()
         async with self._searched:
-            return await asyncio.to_thread(_letter, self._dead_letters, message, why)
-
-
-def _letter(dead_letters: str, message: Any, why: UnreadableEvent) -> Record:
-    return dead_letter(
-        dead_letters,
-        message.key,
-        message.value,
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        timestamp_ms=timestamp_ms(message),
-        error=why,
-    )
+            return await asyncio.to_thread(make)
 
 
 def place(message: Any) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from posstream import __version__
-from posstream.configuration.event import configuration_event
-from posstream.dead_letters.event import dead_letter_event
+from posstream.configuration.record import configuration_event
+from posstream.dead_letters.record import dead_letter_event
 from posstream.events.model import EventModel
 from posstream.kafka.topics import PLATFORM_TOPICS, TopicSpec
 from posstream.plugin import Plugin

@@ -1,4 +1,4 @@
-"""The Kafka headers of an event: CloudEvents 1.0, the trace context, when it was first written."""
+"""Kafka headers of events: CloudEvents 1.0, trace context, and when a message was first written."""
 
 import re
 from collections.abc import Iterable

@@ -169,34 +169,32 @@ class _Rule:
 
 @cache
 def _rules(model: type[msgspec.Struct]) -> tuple[Sequence[_Rule], Sequence[_Rule]]:
-    """The rules of all fields of a model, and those that msgspec does not see to alone."""
+    """The rules of all fields of a model, and those of the fields that need more than msgspec."""
     described = inspect.type_info(model)
     assert isinstance(described, inspect.StructType)  # noqa: S101 - for mypy
     extras = {field.name: _extra(field.type) for field in described.fields}
-    rules = [
-        _rule(field, demand(schema_of(model), field.name), extras[field.name])
-        for field in msgspec.structs.fields(model)
-    ]
+    rules = []
+    for field in msgspec.structs.fields(model):
+        demanded, extra = demand(schema_of(model), field.name), extras[field.name]
+        if "," not in demanded:
+            demanded = demanded.removeprefix("one of ")
+        rules.append(
+            _Rule(
+                name=field.name,
+                kind=field.type,
+                is_required=field.required,
+                is_text="text" in demanded,
+                must_be=extra.get("must_be", demanded),
+                passes=extra.get("check"),
+                is_guarded=extra.get("guarded", False),
+            )
+        )
     return rules, [rule for rule in rules if rule.is_guarded or rule.passes is not None]
 
 
 def _extra(kind: inspect.Type) -> Mapping[str, Any]:
-    """What `msgspec.Meta(extra=…)` says of a type or of its alternatives."""
+    """What `msgspec.Meta(extra=…)` says about a type or its alternatives."""
     if isinstance(kind, inspect.Metadata):
         return {**_extra(kind.type), **(kind.extra or {})}
     parts = kind.types if isinstance(kind, inspect.UnionType) else ()
     return {name: value for part in parts for name, value in _extra(part).items()}
-
-
-def _rule(field: msgspec.structs.FieldInfo, demanded: str, extra: Mapping[str, Any]) -> _Rule:
-    if "," not in demanded:
-        demanded = demanded.removeprefix("one of ")
-    return _Rule(
-        name=field.name,
-        kind=field.type,
-        is_required=field.required,
-        is_text="text" in demanded,
-        must_be=extra.get("must_be", demanded),
-        passes=extra.get("check"),
-        is_guarded=extra.get("guarded", False),
-    )

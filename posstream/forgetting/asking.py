@@ -32,28 +32,28 @@ class AskedPlugins:
         self.failed: dict[str, str] = {}
 
     async def trail(self, identifier: str) -> Trail:
-        """What all plugins know the customer of a normalised identifier by; it is the last one."""
+        """The trail of a customer in all plugins; the given identifier is the last of it."""
         found = await self._each(lambda part: part.trail(self._engine, identifier))
         trail = _merged(found.values())
         others = tuple(it for it in trail.identifiers if it != identifier)
         return Trail((*others, identifier), trail.customer_ids)
 
     async def trail_of_customer(self, customer_id: str) -> Trail:
-        """The same for a customer's id; there may be no identifier."""
+        """The trail of the customer with an id; there may be no identifier in it."""
         found = await self._each(lambda part: part.trail_of_customer(self._engine, customer_id))
         return _merged([*found.values(), Trail((), (customer_id,))])
 
     async def rows(self, trail: Trail) -> Mapping[str, int]:
-        """Table -> how many of its rows tell of the customer."""
+        """Table -> how many of its rows are about the customer."""
         found = await self._each(lambda part: part.rows(self._engine, trail))
         return {table: count for rows in found.values() for table, count in rows.items()}
 
     async def export(self, trail: Trail) -> Mapping[str, Mapping[str, Any]]:
-        """Plugin -> everything that it knows of the customer."""
+        """Plugin -> everything that the plugin knows of the customer."""
         return await self._each(lambda part: part.export(self._engine, trail))
 
     async def commands(self, trail: Trail, after_ms: int) -> Sequence[Record] | None:
-        """The commands of all plugins; None if no plugin has any, so that nobody writes marks."""
+        """The commands of all plugins; None if no plugin has any: then no owner writes marks."""
 
         async def asked(part: ForgettingPart) -> Sequence[Record] | None:
             return None if part.commands is None else part.commands(trail, after_ms)

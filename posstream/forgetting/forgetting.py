@@ -1,15 +1,15 @@
 """Forgets a customer: commands to the owners of cache entries, marks, and a report.
 
-Each plugin says what it knows the customer by, and which commands make the owners of its entries
-remove them; only the owner of a partition may. The owners write marks on `customer-forgotten`, the
-projection takes the marks into SQL and deletes every plugin's rows from before them, in one
-transaction. A mark in SQL is the acknowledgement: by then the entry, the call under way and the
-rows are gone.
+Each plugin says under which names it knows the customer, and gives the commands that make the
+owners of its cache entries remove them; only the owner of a partition may. The owners write marks
+on `customer-forgotten`. In one transaction, the projection writes the marks into SQL and deletes
+every plugin's rows from before them. A mark in SQL is the acknowledgement: by then the entry, the
+running call and the rows are gone.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,11 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.domain.payment_card import mask
 from posstream.forgetting.asking import AskedPlugins
-from posstream.forgetting.known_marks import known_marks
+from posstream.forgetting.forgotten import known_marks
 from posstream.forgetting.marks import Forgotten, Trail
 from posstream.forgetting.record import forgotten
 from posstream.kafka.record import Record
-from posstream.kafka.topics import TopicSpec
 from posstream.plugin import Plugin
 from posstream.resilience.clock import Clock, SystemClock
 
@@ -43,15 +42,15 @@ class Retained:
 
 @dataclass(frozen=True, slots=True)
 class ForgetReport:
-    """What was removed where, and what could not be. It names nobody."""
+    """What was removed where, and which topics still hold events. The report names nobody."""
 
-    #: Milliseconds since 1970; a scan after that is a new customer's.
+    #: Milliseconds since 1970; a later scan is that of a new customer.
     forgotten_at_ms: int
     identifiers: int
     cache_entries: int
-    #: Rows that went, by table; of baskets, those that lost their customer.
+    #: Removed rows by table; of baskets, the rows that lost their customer.
     rows: Mapping[str, int]
-    #: Rows that there are again, because the customer was scanned once more meanwhile.
+    #: Rows that were made meanwhile, because the customer was scanned again.
     newer_rows: int
     topics: tuple[Retained, ...]
     #: Plugins that failed, with the type of their exception: their part is not known to be done.
@@ -114,7 +113,7 @@ class CustomerForgetting:
     ) -> ForgetReport | Unconfirmed:
         """Forget the customer behind a normalised identifier, with all known identifiers.
 
-        Once more finds nothing, and is no error. After an exception, too, it can be done again.
+        A second call finds nothing, and is no error. After an exception, call it again.
 
         Raises:
             PublishFailed: or whatever `publish` raises; some commands may be on their way.
@@ -143,7 +142,10 @@ class CustomerForgetting:
         rows = await asked.rows(trail)
         after_ms = max((mark.forgotten_at_ms for mark in before.values()), default=0)
         commands = await asked.commands(trail, after_ms)
-        for record in self._own_marks(trail, after_ms) if commands is None else commands:
+        if commands is None:  # no plugin has any, whose owners would write the marks
+            at_ms = max(self._clock.now_ms(), after_ms + 1)
+            commands = [forgotten(Forgotten(it, at_ms)) for it in sorted(trail.subjects)]
+        for record in commands:
             await self._publish(record)
         try:
             async with asyncio.timeout(patience_seconds):
@@ -151,7 +153,21 @@ class CustomerForgetting:
         except TimeoutError:
             return Unconfirmed(patience_seconds)
         left = await asked.rows(trail)
-        report = _report(trail, marks, rows, left, asked.holding, asked.failed)
+        at_ms = max(mark.forgotten_at_ms for mark in marks.values())
+        report = ForgetReport(
+            forgotten_at_ms=at_ms,
+            identifiers=len(trail.identifiers),
+            cache_entries=sum(mark.cache_entries for mark in marks.values()),
+            rows={
+                table: max(0, count - left[table]) for table, count in rows.items() if table in left
+            },
+            newer_rows=sum(left.values()),
+            topics=tuple(
+                Retained(spec.name, spec.retention_ms, at_ms + spec.retention_ms)
+                for spec in asked.holding
+            ),
+            failed=dict(asked.failed),
+        )
         log.info(
             "forgotten: %s with %d identifiers, %d cache entries and %d rows",
             mask(whom),
@@ -169,31 +185,3 @@ class CustomerForgetting:
             ):
                 return marks
             await asyncio.sleep(_PAUSE_SECONDS)
-
-    def _own_marks(self, trail: Trail, after_ms: int) -> Sequence[Record]:
-        """Marks where no plugin has commands, whose owners would write them."""
-        at_ms = max(self._clock.now_ms(), after_ms + 1)
-        return [forgotten(Forgotten(subject, at_ms)) for subject in sorted(trail.subjects)]
-
-
-def _report(  # noqa: PLR0913 - what was found out, one by one
-    trail: Trail,
-    marks: Mapping[str, Forgotten],
-    rows: Mapping[str, int],
-    left: Mapping[str, int],
-    holding: Sequence[TopicSpec],
-    failed: Mapping[str, str],
-) -> ForgetReport:
-    forgotten_at_ms = max(mark.forgotten_at_ms for mark in marks.values())
-    return ForgetReport(
-        forgotten_at_ms=forgotten_at_ms,
-        identifiers=len(trail.identifiers),
-        cache_entries=sum(mark.cache_entries for mark in marks.values()),
-        rows={table: max(0, count - left[table]) for table, count in rows.items() if table in left},
-        newer_rows=sum(left.values()),
-        topics=tuple(
-            Retained(spec.name, spec.retention_ms, forgotten_at_ms + spec.retention_ms)
-            for spec in holding
-        ),
-        failed=dict(failed),
-    )

@@ -1,18 +1,18 @@
-"""Forgotten subjects in SQL: their marks, and the names in a plugin's tables that they mean.
+"""Marks of forgotten subjects in SQL, and the names in a plugin's tables that the marks cover.
 
-A row is kept or goes by the time of the event that it was made of, so it does not matter whether
-the event or the mark came first. Deleting rows is each plugin's own: this module knows no table
-but that of the marks.
+A row is kept or deleted by the time of its event, so it does not matter whether the event or the
+mark came first. Each plugin deletes its own rows: this module knows only the table of marks.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Column, and_, exists, func, literal, or_, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from posstream.forgetting.marks import Marks, Trace, subject_of, subjects_of
-from posstream.read_model.engine import insert_into
+from posstream.domain.times import to_ms
+from posstream.forgetting.marks import Forgotten, Marks, Trace, subject_of, subjects_of
+from posstream.read_model.engine import insert_into, read_only
 from posstream.read_model.named_rows import SLICE, Row, rows_named
 from posstream.read_model.schema import FORGOTTEN_SUBJECTS
 
@@ -25,7 +25,7 @@ _LOCK: Final = int.from_bytes(b"forgette")
 
 
 class ForgottenSubjects:
-    """The table of marks, within the transactions of the projections.
+    """Reads and writes the table of marks, within the transactions of the projections.
 
     Args:
         engine: from `engine.create_engine`, migrated.
@@ -44,21 +44,21 @@ class ForgottenSubjects:
         )
 
     async def lock(self, connection: AsyncConnection, *, to_forget: bool) -> None:
-        """Keep marks and rows apart until the transaction ends.
+        """Lock marks against rows until the transaction ends.
 
-        Else a row could be written by one transaction that does not see the mark yet, while the
-        mark's does not see the row. On SQLite there is one writer at a time anyway.
+        Without the lock one transaction could write a row without seeing the mark, and another one
+        the mark without seeing the row. On SQLite there is one writer at a time anyway.
         """
         if connection.dialect.name == "postgresql":
             function = "pg_advisory_xact_lock" if to_forget else "pg_advisory_xact_lock_shared"
             await connection.execute(text(f"SELECT {function}(:lock)"), {"lock": _LOCK})
 
     async def marks(self, connection: AsyncConnection, traces: Collection[Trace]) -> Marks:
-        """The marks that some of these traces may be covered by; mostly none."""
+        """The marks that may cover some of these traces; mostly none."""
         if not traces:
             return Marks()
         earliest = min(trace.at for trace in traces)
-        # As a rule all of them are younger than any mark: then nothing is hashed.
+        # Mostly every trace is younger than any mark: then nothing is hashed.
         any_later = select(exists().where(FORGOTTEN_SUBJECTS.c.forgotten_at >= earliest))
         if not await connection.scalar(any_later):
             return Marks()
@@ -67,7 +67,7 @@ class ForgottenSubjects:
     async def forget(
         self, connection: AsyncConnection, marks: Iterable[Row], erasures: Iterable[Erase]
     ) -> None:
-        """Keep marks, and delete what is from before them. Known marks change nothing."""
+        """Write marks, and delete the rows from before them. Known marks change nothing."""
         rows = sorted(marks, key=lambda row: str(row["subject"]))
         known = await _known(connection, {row["subject"] for row in rows})
         await connection.execute(self._upsert, rows)
@@ -84,12 +84,30 @@ class ForgottenSubjects:
                 await erase(connection, news)
 
 
+async def known_marks(engine: AsyncEngine, subjects: Collection[str]) -> Mapping[str, Forgotten]:
+    """The known marks of some subjects, by subject; may raise the database's errors.
+
+    Args:
+        engine: from `engine.create_engine`, migrated.
+        subjects: of `forgetting.marks`.
+    """
+    columns = FORGOTTEN_SUBJECTS.c
+    statement = select(columns.subject, columns.forgotten_at, columns.cache_entries).where(
+        columns.subject.in_(sorted(subjects))
+    )
+    async with read_only(engine).connect() as connection:
+        return {
+            subject: Forgotten(subject, to_ms(forgotten_at), cache_entries)
+            for subject, forgotten_at, cache_entries in await connection.execute(statement)
+        }
+
+
 async def meant_names(
     connection: AsyncConnection, prefix: str, columns: Sequence[Column[Any]], marks: Marks
 ) -> tuple[str, ...]:
     """The names in these columns whose hash has a mark."""
     subjects = marks.forgotten_at
-    if connection.dialect.name == "postgresql":  # it can do it itself, in a fraction of the time
+    if connection.dialect.name == "postgresql":  # hashes by itself, in a fraction of the time
         chosen = [
             select(column).where(
                 func.encode(

@@ -1,4 +1,4 @@
-"""Customers who are forgotten: how a mark names one without naming anybody. Pure.
+"""Marks of forgotten customers, which name their subject by a hash. Pure.
 
 A mark says that nothing from before a moment may be kept of a subject: of an identifier, or of a
 customer. Its subject is a hash, so a mark can be kept for as long as late or replayed events may
@@ -30,14 +30,14 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """By what a customer is known: normalised identifiers, and ids of the directory."""
+    """The names of one customer: normalised identifiers, and ids of the directory."""
 
     identifiers: tuple[str, ...]
     customer_ids: tuple[str, ...] = ()
 
     @property
     def subjects(self) -> frozenset[str]:
-        """The subjects of the marks that forget all of it."""
+        """The subjects of the marks that forget the customer under every name."""
         return frozenset(
             [
                 *map(subject_of_identifier, self.identifiers),
@@ -48,7 +48,7 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Whom an event or a row tells of, and since when that was known or under way."""
+    """The customer of an event or a row, and the time from which its data is."""
 
     identifier: str
     customer_id: str | None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgettingPart:
-    """What a plugin does when a customer is to be forgotten, or asks what is known of them.
+    """What a plugin does to forget a customer, and to export what it knows of a customer.
 
     Its functions only read the database: rows go when the marks of the customer come to the read
     model.
@@ -22,14 +22,14 @@ class ForgettingPart:
 
     #: Finds a customer by a normalised identifier: the trail that the plugin knows.
     trail: "Callable[[AsyncEngine, str], Awaitable[Trail]]"
-    #: The same by the customer's id.
+    #: Finds a customer by the directory's id.
     trail_of_customer: "Callable[[AsyncEngine, str], Awaitable[Trail]]"
-    #: Counts the rows of each table that tell of a customer.
+    #: Counts the rows of each table that are about a customer.
     rows: "Callable[[AsyncEngine, Trail], Awaitable[Mapping[str, int]]]"
     #: Everything that the plugin knows of a customer, as values for JSON.
     export: "Callable[[AsyncEngine, Trail], Awaitable[Mapping[str, Any]]]"
     #: Commands to the owners of what only they may remove; the owners write the marks of the
     #: trail, later than the given milliseconds since 1970. None = the platform writes the marks.
     commands: Callable[[Trail, int], Sequence[Record]] | None = None
-    #: Topics that hold events of customers: nobody can take single ones out.
+    #: Topics that hold events of customers: nobody can remove single events.
     holding: tuple[TopicSpec, ...] = ()

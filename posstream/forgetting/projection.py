@@ -1,4 +1,4 @@
-"""Write marks of forgotten subjects into SQL, and delete every plugin's rows from before them.
+"""Writes marks of forgotten subjects into SQL, and deletes every plugin's rows from before them.
 
 All in one transaction: a mark in SQL says that the rows of all plugins are gone.
 """

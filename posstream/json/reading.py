@@ -1,4 +1,4 @@
-"""JSON of others, read only if it can be written again. No I/O."""
+"""Reads foreign JSON, and refuses what could not be written again. No I/O."""
 
 import json
 from decimal import Decimal
@@ -11,7 +11,7 @@ from posstream.json.writing import write_json
 
 #: Largest whole number that is read; the smallest is its negative.
 MAX_WHOLE: Final = 2**63 - 1
-#: As deep as a document is read without a second look: its brackets cannot nest deeper.
+#: A document with at most as many brackets is not checked for depth: it cannot nest deeper.
 _SHALLOW = 100
 
 
@@ -31,7 +31,7 @@ def read_json(raw: bytes) -> Any:
 
 
 def read_json_exactly(raw: bytes) -> Any:
-    """Read JSON and keep its numbers as they were sent; `json_output.write_json` writes them so.
+    """Read JSON and keep its numbers as they were sent; `write_json` writes them so.
 
     orjson makes floats of whole numbers beyond 64 bits and of every fraction, and refuses what
     no float can hold. Those become a `SentNumber`, unless a float says the same digits.

@@ -1,4 +1,4 @@
-"""Writes JSON; numbers of the directory's stay as they were sent. No I/O."""
+"""Writes JSON; numbers of the directory stay as they were sent. No I/O."""
 
 from typing import Any
 

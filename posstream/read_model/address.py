@@ -1,4 +1,4 @@
-"""Read POSSTREAM_DATABASE_URL: a SQLite file, or a PostgreSQL as libpq addresses it. No I/O."""
+"""Reads POSSTREAM_DATABASE_URL: a SQLite file, or a PostgreSQL as libpq addresses it. No I/O."""
 
 import os
 import re

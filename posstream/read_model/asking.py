@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable
 from posstream.plugin import Plugin
-from posstream.read_model.migrate import PLATFORM, Chain, chains, rehearse
+from posstream.read_model.migrate import PLATFORM, Chain, chains, upgrade
 from posstream.read_model.refusals import reason
 from posstream.read_model.schema import METADATA
 from posstream.startup.writable_folder import folder_refusal
@@ -55,14 +55,14 @@ async def ask(engine: AsyncEngine, plugins: Sequence[Plugin]) -> bool:
             if known:
                 await _try_tables(connection, plugins)
         if not known:
-            await rehearse(engine, plugins)
+            await upgrade(engine, plugins, keep=False)
     except SQLAlchemyError as why:
         raise DatabaseUnusable(reason(why)) from why
     return True
 
 
 def _is_there(path: Path) -> bool:
-    """Whether the SQLite file exists; refuses one that neither exists nor can be made."""
+    """Whether the SQLite file exists; refuses a file that neither exists nor can be made."""
     try:
         if path.exists():
             return True

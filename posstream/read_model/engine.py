@@ -1,4 +1,4 @@
-"""Open the database: one async engine for SQLite or PostgreSQL, with the traps closed."""
+"""Makes the async engine for SQLite or PostgreSQL, with the settings that both need here."""
 
 import asyncio
 import os
@@ -57,7 +57,7 @@ Insert = postgresql.Insert | sqlite.Insert
 
 
 def _written(document: Any) -> str:
-    """A document for a JSON column; numbers of others stay as they were sent."""
+    """A document for a JSON column; foreign numbers stay as they were sent."""
     try:
         return write_json(document).decode()
     except orjson.JSONEncodeError as why:  # a TypeError, which no driver expects of a value
@@ -74,7 +74,7 @@ def create_engine(
     """An engine for `url`; nothing is opened yet.
 
     Args:
-        url: as `database_address` reads it, or the URL of another engine.
+        url: as `address.read_address` reads it, or the URL of another engine.
         statement_seconds: PostgreSQL cancels a statement after this time; None = no limit.
         pool: SQLAlchemy's options for the pool, if not its own.
 
@@ -118,7 +118,7 @@ def snapshots(engine: AsyncEngine) -> AsyncEngine:
 
 
 def insert_into(engine: AsyncEngine, table: Table) -> Insert:
-    """An INSERT of the database's own kind: only those know what to do on a conflict."""
+    """An INSERT of the database's own dialect: only that has ON CONFLICT."""
     if engine.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)

@@ -1,4 +1,4 @@
-"""Bring the SQL tables up to date: the platform's, then those of each plugin.
+"""Migrates the SQL tables: the platform's, then those of each plugin.
 
 The platform and each plugin have a chain of migrations with a version table of its own. A plugin
 that is taken away leaves its tables and its version behind, and blocks nobody's upgrade.
@@ -39,7 +39,7 @@ class Chain:
     former_version_table: str | None = None
 
     def revision(self, connection: Connection) -> str | None:
-        """The revision that the database has; None = none yet.
+        """The revision of the database; None if the database has none yet.
 
         Raises:
             DatabaseUnusable: if a newer posstream has migrated it.
@@ -47,14 +47,15 @@ class Chain:
         found = _revision(connection, self.version_table)
         if found is None and self.former_version_table is not None:
             found = _revision(connection, self.former_version_table)
-        if found is not None and found not in self._known():
+        known = {script.revision for script in self._scripts().walk_revisions()}
+        if found is not None and found not in known:
             raise DatabaseUnusable(f"a newer posstream has migrated it, to {found}")
         return found
 
     @property
     def head(self) -> str | None:
         """The newest revision."""
-        return ScriptDirectory.from_config(self._config()).get_current_head()
+        return self._scripts().get_current_head()
 
     def upgrade(self, connection: Connection, revision: str) -> None:
         """Run the missing migrations, in the transaction of the connection."""
@@ -64,18 +65,14 @@ class Chain:
         config.attributes["version_table"] = self.version_table
         if current is not None and _revision(connection, self.version_table) is None:
             command.stamp(config, current)
-            self._leave_former(connection)
+            # The former table stays, with a revision that an older posstream does not know: such a
+            # worker refuses the database in a sentence instead of failing at its tables.
+            former = table(str(self.former_version_table), column("version_num"))
+            connection.execute(update(former).values(version_num=self.head))
         command.upgrade(config, revision)
 
-    def _leave_former(self, connection: Connection) -> None:
-        # The former table stays, with a revision that no posstream of before knows: such a worker
-        # refuses the database in a sentence instead of failing at its tables.
-        former = table(str(self.former_version_table), column("version_num"))
-        connection.execute(update(former).values(version_num=self.head))
-
-    def _known(self) -> set[str]:
-        scripts = ScriptDirectory.from_config(self._config())
-        return {script.revision for script in scripts.walk_revisions()}
+    def _scripts(self) -> ScriptDirectory:
+        return ScriptDirectory.from_config(self._config())
 
     def _config(self) -> Config:
         config = Config()
@@ -102,7 +99,7 @@ def chains(plugins: Sequence[Plugin]) -> Mapping[str, Chain]:
 
 
 async def upgrade(
-    engine: AsyncEngine, plugins: Sequence[Plugin], revision: str = "head"
+    engine: AsyncEngine, plugins: Sequence[Plugin], revision: str = "head", *, keep: bool = True
 ) -> Mapping[str, str]:
     """Run the missing migrations: each chain in a transaction, all of its steps or none.
 
@@ -114,26 +111,16 @@ async def upgrade(
         engine: from `engine.create_engine`.
         plugins: whose tables are wanted.
         revision: how far the plugins' chains go.
+        keep: False rolls every chain back again, as a rehearsal.
 
     Returns:
-        why it failed, for each plugin whose migration did; the others are up to date.
+        for each plugin whose migration failed, why; the other plugins are up to date.
 
     Raises:
         DatabaseAway: if the database does not answer, or cannot be used for now.
         sqlalchemy.exc.DBAPIError: from the database, in the platform's migrations.
         DatabaseUnusable: for a database that a newer posstream has migrated.
     """
-    return await _upgrade(engine, plugins, revision, keep=True)
-
-
-async def rehearse(engine: AsyncEngine, plugins: Sequence[Plugin]) -> Mapping[str, str]:
-    """Run the missing migrations as `upgrade` does, and roll them back."""
-    return await _upgrade(engine, plugins, "head", keep=False)
-
-
-async def _upgrade(
-    engine: AsyncEngine, plugins: Sequence[Plugin], revision: str, *, keep: bool
-) -> Mapping[str, str]:
     failures = {}
     await _run(engine, PLATFORM, "head", keep=keep)
     for name, chain in chains(plugins).items():

@@ -1,4 +1,4 @@
-"""Read, change and delete rows by names: any number of names, a statement for each slice."""
+"""Reads, changes and deletes rows by any number of names, with a statement for each slice."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final

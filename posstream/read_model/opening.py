@@ -1,4 +1,4 @@
-"""Open the database at a worker's start: at once, or later, while tills are answered."""
+"""Opens the database at a worker's start: at once, or later, while tills are answered."""
 
 import asyncio
 import logging
@@ -16,13 +16,13 @@ _PATIENCE_SECONDS: Final = 2
 
 
 class DatabaseOpening:
-    """What must be done once before the read model is up to date, and tried on if it must.
+    """Runs the steps that open the database, in the background if the database is away.
 
-    The database is off the lookup path, so one that is away stops no worker. One that is there
-    and refuses us does: nobody would look for it in the log of a worker that runs.
+    The database is off the lookup path, so a database that is away stops no worker. A database that
+    refuses the worker stops it: nobody would look for that in the log of a worker that runs.
 
     Args:
-        steps: may be called again after it failed.
+        steps: opens the database; may be called again after a failure.
     """
 
     def __init__(self, steps: Callable[[], Awaitable[None]]) -> None:
@@ -30,7 +30,7 @@ class DatabaseOpening:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Take the steps, or go on with them in the background if the database is away.
+        """Run the steps; go on in the background if the database is away.
 
         Raises:
             Exception: whatever else the steps raise.

@@ -9,10 +9,9 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.plugin import Plugin
@@ -28,7 +27,7 @@ from posstream.streaming import patches
 
 log = logging.getLogger(__name__)
 
-#: Between two calls that tell how far the projections are.
+#: Seconds between two calls of `tell`.
 _TELL_SECONDS: Final = 1.0
 
 #: How far each projection is, by its name.
@@ -39,22 +38,12 @@ Watch = Callable[[Callable[[], object]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What the projections need to know of the worker or the machine that runs them."""
+    """What the projections need to know: broker, database, plugins. A child gets this as JSON."""
 
     group: GroupSettings
     database_url: str
     #: The names of the plugins whose projections run.
     plugins: Sequence[str]
-
-    def line(self) -> bytes:
-        """As one line of JSON."""
-        return orjson.dumps(asdict(self)) + b"\n"
-
-    @classmethod
-    def read(cls, line: bytes) -> "Setup":
-        """The setup of a `line`."""
-        value = orjson.loads(line)
-        return cls(**value | {"group": GroupSettings(**value["group"])})
 
 
 def run(setup: Setup, *, tell: Tell, watch: Watch | None = None) -> None:
@@ -62,8 +51,8 @@ def run(setup: Setup, *, tell: Tell, watch: Watch | None = None) -> None:
 
     Args:
         setup: what to project, from where, into which database.
-        tell: called from time to time with how far each projection is.
-        watch: is given what ends the projections, to be called from any thread.
+        tell: called every second with how far each projection is.
+        watch: called once with a function that ends the projections, from any thread.
 
     Raises:
         DatabaseUnusable, DatabaseAway: if the database refuses us; one that is away for now is
@@ -126,7 +115,7 @@ async def project(setup: Setup, tell: Tell) -> None:
 async def _open_database(
     engine: AsyncEngine, plugins: Sequence[Plugin], standings: Standings
 ) -> Mapping[str, str]:
-    """Migrate; wait for a database that is away. Why it failed, for each plugin that did."""
+    """Migrate; wait for a database that is away. Returns why each failed plugin failed."""
     pauses = growing_pauses()
     while True:
         try:

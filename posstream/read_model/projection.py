@@ -1,4 +1,4 @@
-"""What writes events into the read model: the interface, and the part that every writer shares."""
+"""Projections, which write events into the read model: the interface and its base class."""
 
 import asyncio
 import logging
@@ -13,8 +13,8 @@ from posstream.read_model.refusals import RowsRefused, refusals_told
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which a transaction is given up: a connection that is dead without a word, or
-#: somebody's lock, would hold it for ever.
+#: Seconds after which a transaction is given up: a dead connection or a foreign lock would hold
+#: it for ever.
 _PATIENCE_SECONDS: Final = 60.0
 
 
@@ -29,7 +29,7 @@ class ProjectedEvent:
 
 
 class Projection(Protocol):
-    """The read model, written: idempotent, and guarded against older data."""
+    """Writes events into the read model: idempotent, and guarded against older data."""
 
     async def apply(self, events: Sequence[ProjectedEvent]) -> None:
         """Write a batch; order within the batch does not matter.

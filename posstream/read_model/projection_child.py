@@ -1,7 +1,7 @@
 """The child process of a worker that runs the projections: `python -m` this module.
 
-Its first line on stdin is the `Setup`. It says how far it is and what it logs in lines of JSON on
-stdout, and ends when stdin ends: that is when the worker ends, also by kill -9.
+Reads its `Setup` from the first line of stdin. Writes how far the projections are, and what it
+logs, as lines of JSON to stdout. Ends with stdin: that is when the worker ends, also by kill -9.
 """
 
 import contextlib
@@ -10,10 +10,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Final
 
-import orjson
+import msgspec
 
 from posstream.domain.errors import PosstreamError
 from posstream.read_model.projecting import Setup, Standings, run
@@ -26,7 +25,7 @@ _LAST_SECONDS: Final = 5.0
 
 
 class _Worker(logging.Handler):
-    """The worker, at the other ends of stdin and stdout; also takes log lines there."""
+    """Talks to the worker over stdin and stdout; also a handler that sends log lines there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,12 +37,12 @@ class _Worker(logging.Handler):
         self._say(log=[record.name, record.levelno, self.format(record)])
 
     def tell(self, standings: Standings) -> None:
-        """Say how far each projection is."""
-        self._say(standings={name: asdict(standing) for name, standing in standings.items()})
+        """Tell the worker how far each projection is."""
+        self._say(standings=standings)
 
     def _say(self, **line: Any) -> None:
         with contextlib.suppress(OSError):  # the worker is gone; stdin's end stops us
-            self._stdout.write(orjson.dumps(line) + b"\n")
+            self._stdout.write(msgspec.json.encode(line) + b"\n")
             self._stdout.flush()
 
     def watch(self, stop: Callable[[], object]) -> None:
@@ -69,7 +68,7 @@ def main() -> None:
     for name in ("aiokafka", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        setup = Setup.read(sys.stdin.buffer.readline())
+        setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=Setup)
         run(setup, tell=worker.tell, watch=worker.watch)
     except PosstreamError as why:
         sys.exit(f"error: the read model cannot be opened ({why})")

@@ -1,7 +1,7 @@
-"""The child process of a worker that runs the projections, seen from the worker.
+"""Runs the child process of a worker that runs the projections.
 
-A process of its own at low priority: catching up is some 350 us of CPU for a row, which tills in
-the same process would wait for (docs/decisions/0016-projections-in-a-process-of-their-own.md).
+A process of its own at low priority: a row takes some 350 us of CPU, and tills in the same process
+would wait meanwhile (docs/decisions/0016-projections-in-a-process-of-their-own.md).
 """
 
 import asyncio
@@ -32,10 +32,10 @@ _LINE_BYTES: Final = 1024 * 1024
 
 
 class ProjectionProcess:
-    """Starts the child, starts it again when it ends, and hears how far its projections are.
+    """Starts the child, starts it again when it ends, and reads how far the projections are.
 
     Args:
-        setup: what the child is told; asked for at each start.
+        setup: makes what the child is told, at each start.
         lag: the gauge, with the label `plugin`.
     """
 
@@ -91,7 +91,7 @@ class ProjectionProcess:
         if child.stdin is None or child.stdout is None:
             raise AssertionError
         try:
-            child.stdin.write(self._setup().line())
+            child.stdin.write(orjson.dumps(self._setup()) + b"\n")
             async for line in child.stdout:
                 self._hear(line)
             return await child.wait()

@@ -1,4 +1,4 @@
-"""Every projection there is, folded from the plugins: each with a consumer group of its own."""
+"""All projections, folded from the plugins, each with a consumer group of its own."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

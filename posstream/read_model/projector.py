@@ -1,9 +1,9 @@
-"""Carries events from their topics into the read model, in batches, by a consumer group of its own.
+"""Reads events in batches, in a consumer group of its own, and writes them into the read model.
 
 Off the lookup path: a slow database delays the view, never a till. A batch that fails is tried
-again for as long as it takes, and nothing more is fetched meanwhile; the consumer keeps its place
-in the group. What the database would refuse for ever is no such failure: the projection itself
-skips it. Offsets are committed after the rows, so a crash may repeat events and loses none.
+again for as long as it takes; meanwhile nothing more is fetched, and the consumer stays in the
+group. The projection itself skips an event that the database would refuse for ever. Offsets are
+committed after the rows, so a crash may repeat events and loses none.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 BATCH: Final = 500
 #: How long the first record of a shorter batch waits for others.
 _LINGER_SECONDS: Final = 0.1
-#: How long one wait for records lasts, after which lag is counted anew.
+#: How long one wait for records lasts; then lag is counted anew.
 _POLL_MS: Final = 1000
-#: No event that posstream writes is as long, nor one that Kafka takes with its own settings.
+#: Longer than any event of posstream, and than any event that Kafka takes by default.
 _MOST_BYTES: Final = 2 * 1024 * 1024
-#: What a fetch may bring, in all and of one partition: the memory that unwritten records take.
+#: The most that a fetch brings, in all and of one partition: it bounds the memory.
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_BYTES: Final = 256 * 1024
 #: How long it may take to see a new topic, or partitions that were added to one.
@@ -71,11 +71,11 @@ class Standing:
     trouble: str | None = None
 
 
-class Projector:
-    """One projection, its consumer and its place in the topics.
+class Projector(ConsumerRebalanceListener):
+    """Reads the topics of one projection in its consumer group, and has the projection write them.
 
     Args:
-        grouped: which.
+        grouped: the name, group and topics of the projection.
         projection: writes the events.
         settings: of the consumer.
         standing: kept up to date.
@@ -97,8 +97,10 @@ class Projector:
         #: By partition, the offset up to which events are written and that is to be committed.
         self._finished: dict[TopicPartition, int] = {}
         self._in_hand = 0
-        #: Why partitions that were assigned cannot be read from their place.
+        #: Why assigned partitions cannot be read from the former group's offsets.
         self._failure: Exception | None = None
+        self._admin: Any = None
+        self._consumer: Any = None
 
     async def run(self) -> None:
         """Project until cancelled; whatever fails is tried again with a growing pause."""
@@ -121,23 +123,21 @@ class Projector:
 
     async def _connected(self) -> None:
         self._failure = None
-        admin = AIOKafkaAdminClient(bootstrap_servers=list(self._settings.servers))
-        consumer = self._consumer()
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=list(self._settings.servers))
+        self._consumer = self._new_consumer()
         try:
-            await admin.start()
-            await self._wait_for_topics(admin)
-            consumer.subscribe(
-                topics=list(self._grouped.topics), listener=_Rebalances(self, admin, consumer)
-            )
-            await consumer.start()
+            await self._admin.start()
+            await self._wait_for_topics()
+            self._consumer.subscribe(topics=list(self._grouped.topics), listener=self)
+            await self._consumer.start()
             while True:
-                await self._step(consumer)
+                await self._step()
         finally:
-            client.leave_at_stop(consumer)
-            await consumer.stop()
-            await admin.close()
+            client.leave_at_stop(self._consumer)
+            await self._consumer.stop()
+            await self._admin.close()
 
-    def _consumer(self) -> Any:
+    def _new_consumer(self) -> Any:
         settings = self._settings
         return aiokafka.AIOKafkaConsumer(
             bootstrap_servers=list(settings.servers),
@@ -158,29 +158,29 @@ class Projector:
             max_poll_records=BATCH,
         )
 
-    async def _wait_for_topics(self, admin: AIOKafkaAdminClient) -> None:
-        """Wait until all topics are there: to subscribe to a missing one could create it."""
-        while missing := set(self._grouped.topics) - set(await admin.list_topics()):
+    async def _wait_for_topics(self) -> None:
+        """Wait until all topics are there: to subscribe to a missing topic could create it."""
+        while missing := set(self._grouped.topics) - set(await self._admin.list_topics()):
             self._standing.trouble = f"no topic {', '.join(sorted(missing))}"
             await asyncio.sleep(_POLL_MS / 1000)
         self._standing.trouble = None
 
-    async def _step(self, consumer: Any) -> None:
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+    async def _step(self) -> None:
+        fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
         if self._failure is not None:
             raise self._failure
         assignment = self._assignment
         count = sum(map(len, fetched.values()))
         if 0 < count < BATCH:
             await asyncio.sleep(_LINGER_SECONDS)
-            more = await consumer.getmany(timeout_ms=0, max_records=BATCH - count)
+            more = await self._consumer.getmany(timeout_ms=0, max_records=BATCH - count)
             if assignment != self._assignment:  # what was fetched before comes again
                 assignment, fetched = self._assignment, more
             else:
                 for tp, records in more.items():
                     fetched[tp] = [*fetched.get(tp, ()), *records]
         self._in_hand = sum(map(len, fetched.values()))
-        await self._count_lag(consumer)
+        await self._count_lag()
         if self._in_hand:
             await self.write([r for records in fetched.values() for r in records])
             self._standing.written += self._in_hand
@@ -188,8 +188,8 @@ class Projector:
         self._in_hand = 0
         if assignment == self._assignment:
             self._finished |= {tp: records[-1].offset + 1 for tp, records in fetched.items()}
-            await self._commit(consumer)
-        self._standing.has_partitions = bool(consumer.assignment())
+            await self._commit()
+        self._standing.has_partitions = bool(self._consumer.assignment())
 
     async def write(self, records: Sequence[Any]) -> None:
         """Write records; returns only when they are written."""
@@ -212,80 +212,60 @@ class Projector:
                 self._standing.trouble = None
                 return
 
-    async def _commit(self, consumer: Any) -> None:
+    async def _commit(self) -> None:
         if not self._finished:
             return
         finished, self._finished = self._finished, {}
         try:
-            await consumer.commit(finished)
+            await self._consumer.commit(finished)
         except (CommitFailedError, IllegalStateError):
             # Another member has these partitions now, and reads the events once more.
             log.info("the projection of %s lost partitions before it committed", self._grouped.name)
 
-    async def _count_lag(self, consumer: Any) -> None:
+    async def _count_lag(self) -> None:
         lag = self._in_hand
         # The assignment may change while a position is asked for.
         with contextlib.suppress(IllegalStateError, AssertionError):
-            for tp in consumer.assignment():
+            for tp in self._consumer.assignment():
                 # Only a fetch tells the end: the embedded broker's `end_offsets` are too low. Not
                 # the high watermark: records behind an open transaction cannot be read yet.
-                end = consumer.last_stable_offset(tp)
+                end = self._consumer.last_stable_offset(tp)
                 if end is not None and end >= 0:
-                    lag += max(0, end - await consumer.position(tp))
+                    lag += max(0, end - await self._consumer.position(tp))
         self._standing.lag = lag
 
-    def revoked(self) -> None:
-        """Forget what is not committed: the next owner of these partitions reads it again."""
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
+        """Drop what is not committed: the next owner of these partitions reads it again."""
         self._assignment += 1
         self._finished.clear()
 
-    async def assigned(
-        self, tps: Sequence[TopicPartition], admin: AIOKafkaAdminClient, consumer: Any
-    ) -> None:
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Go on where the former group was, in partitions without a commit of our own."""
         former = self._grouped.former_group
-        if former is None or not tps:
+        if former is None or not assigned:
             return
         try:
-            own = await _committed(admin, self._grouped.group, tps)
-            missing = [tp for tp in tps if tp not in own]
-            starts = await _committed(admin, former, missing) if missing else {}
+            own = await self._committed(self._grouped.group, assigned)
+            missing = [tp for tp in assigned if tp not in own]
+            starts = await self._committed(former, missing) if missing else {}
         except Exception as why:  # noqa: BLE001 - aiokafka would log it and read from the start
             self._failure = why
             return
         for tp, offset in starts.items():
-            consumer.seek(tp, offset)
+            self._consumer.seek(tp, offset)
         # Committed soon, for the broker forgets offsets of topics that a group reads no more.
         self._finished |= starts
 
-
-class _Rebalances(ConsumerRebalanceListener):
-    """Tells a projector of partitions that come and go."""
-
-    def __init__(self, projector: Projector, admin: AIOKafkaAdminClient, consumer: Any) -> None:
-        self._projector = projector
-        self._admin = admin
-        self._consumer = consumer
-
-    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
-        """Partitions may go to another member."""
-        self._projector.revoked()
-
-    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Partitions came."""
-        await self._projector.assigned(list(assigned), self._admin, self._consumer)
-
-
-async def _committed(
-    admin: AIOKafkaAdminClient, group: str, tps: Sequence[TopicPartition]
-) -> Mapping[TopicPartition, int]:
-    """The committed offsets of a group, of the partitions that have one."""
-    found = await admin.list_consumer_group_offsets(group, partitions=list(tps))
-    return {tp: at.offset for tp, at in found.items() if at.offset >= 0}
+    async def _committed(
+        self, group: str, tps: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
+        """The committed offsets of a group, of the partitions that have one."""
+        found = await self._admin.list_consumer_group_offsets(group, partitions=list(tps))
+        return {tp: at.offset for tp, at in found.items() if at.offset >= 0}
 
 
 def projected(record: Any) -> ProjectedEvent | None:
-    """What a projection needs of a record; None, and a line in the log, if it is no event."""
+    """Decode a record for a projection; None, and a line in the log, if the record is no event."""
     place = f"{record.topic}/{record.partition}/{record.offset}"
     text = record.value or b""
     if len(text) > _MOST_BYTES:  # compressed it was a thousandth; read, it is ten times as much

@@ -1,6 +1,6 @@
-"""Connections for whoever reads on the web: few, with limited statements, beside the projection's.
+"""A small connection pool for the readers of the web view, with a time limit on each statement.
 
-However many ask at once, the projection and the agents have a pool of their own.
+The projection and the agents have a pool of their own, so many readers do not hold them up.
 """
 
 import math
@@ -20,10 +20,10 @@ from posstream.read_model.refusals import was_given_up
 
 #: How long one statement may take. A query of GraphQL may take as long in all.
 STATEMENT_SECONDS: Final = 10.0
-#: Readers at once: each may keep a core of the database busy.
+#: Connections in the pool: each may keep a core of the database busy.
 READERS: Final = 4
-#: How long the next one waits for its turn.
-_TURN_SECONDS: Final = 3.0
+#: How long one more reader waits for a connection.
+_WAIT_SECONDS: Final = 3.0
 #: Steps of SQLite's virtual machine from one look at the time to the next: about a millisecond.
 _STEPS: Final = 10_000
 _ENDS_AT: Final = "posstream_ends_at"
@@ -32,7 +32,7 @@ _ENDS_AT: Final = "posstream_ends_at"
 def create_reading_engine(
     beside: AsyncEngine, *, statement_seconds: float = STATEMENT_SECONDS
 ) -> AsyncEngine:
-    """An engine of its own for the same database; of one in memory there is only the one.
+    """A second engine for the same database; a database in memory has only the first one.
 
     Args:
         beside: from `engine.create_engine`.
@@ -45,7 +45,7 @@ def create_reading_engine(
         statement_seconds=statement_seconds,
         pool_size=READERS,
         max_overflow=0,
-        pool_timeout=_TURN_SECONDS,
+        pool_timeout=_WAIT_SECONDS,
     )
     if engine.dialect.name == "sqlite":
         _limit_sqlite(engine, statement_seconds)

@@ -1,4 +1,4 @@
-"""Tells what a database error means: bad rows, database away for now, or a refusal; and why.
+"""Classifies database errors: bad rows, a database that is away for now, or a refusal.
 
 The only module that reads SQLSTATEs, SQLite's codes and libpq's messages.
 """
@@ -23,7 +23,7 @@ _ABOUT_ROWS: Final = ("22", "54")
 _AWAY: Final = ("08", "53", "57P", "58030", "25006", "25P03")
 #: PostgreSQL's SQLSTATE `query_canceled`.
 _CANCELED: Final = "57014"
-#: SQLite's primary codes for a file that cannot be had now, and for one that waiting won't mend.
+#: SQLite's primary codes for a file that cannot be used now, and for one that waiting won't help.
 _SQLITE_AWAY: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -44,7 +44,7 @@ _SQLITE_REFUSES: Final = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
-#: The SQLSTATE of a connection that failed, by its message: libpq does not tell the code.
+#: SQLSTATE -> messages of failed connections that mean it: libpq gives no code for those.
 _STATES: Final = tuple(
     (state, re.compile(pattern))
     for state, pattern in (
@@ -79,7 +79,7 @@ class RowsRefused(Exception):
 
 @contextmanager
 def refusals_told() -> Iterator[None]:
-    """Run statements; connect before, for an error of connecting is never about rows.
+    """Run statements on an open connection, and raise `RowsRefused` for errors about rows.
 
     Raises:
         RowsRefused: in the place of an error that is about the rows.
@@ -93,7 +93,7 @@ def refusals_told() -> Iterator[None]:
 
 
 def tell_absences(engine: AsyncEngine) -> None:
-    """Have every use of the engine raise `DatabaseAway` where the database cannot be used."""
+    """Make the engine raise `DatabaseAway` wherever the database cannot be used."""
 
     def tell(context: ExceptionContext) -> None:
         if context.is_pre_ping:  # the pool connects anew

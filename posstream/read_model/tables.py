@@ -1,7 +1,7 @@
-"""The read model's tables as a whole: count their rows, and those a replay loses; empty them."""
+"""Counts the rows of all tables of the read model and those that a replay loses; empties them."""
 
 from collections.abc import AsyncIterable, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Column, MetaData, String, Table, delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -11,7 +11,7 @@ from posstream.read_model.engine import as_parameters, insert_rows_into, read_on
 from posstream.read_model.part import ReadModelPart
 from posstream.read_model.projection import ProjectedEvent
 
-#: The keys that events account for. Of one connection, and gone with its transaction.
+#: The keys of the rows that events bring. A temporary table, gone with its transaction.
 _ACCOUNTED: Final = Table(
     "posstream_accounted",
     MetaData(),
@@ -19,7 +19,7 @@ _ACCOUNTED: Final = Table(
     Column("key", KEY, primary_key=True),
     prefixes=["TEMPORARY"],
 )
-#: How long to wait for whoever reads a table, before readers queue up behind us.
+#: How long to wait for the readers of a table: meanwhile new readers wait behind us.
 _LOCK_SECONDS: Final = 10
 
 
@@ -44,10 +44,10 @@ class ReadModelTables:
     async def unaccounted(
         self, batches: AsyncIterable[Sequence[ProjectedEvent]]
     ) -> Mapping[str, int]:
-        """How many rows of each table come from none of these events: a replay loses them.
+        """How many rows of each table none of these events brings: a replay loses them.
 
-        The rows are those of the beginning; events that were projected before must be among the
-        batches, or their rows count as lost.
+        Counts the rows of the start. Every event that was projected before must be in
+        the batches, or its rows count as lost.
         """
         names = _ACCOUNTED.columns.keys()
         insert = insert_rows_into(self._engine, _ACCOUNTED, names).on_conflict_do_nothing()
@@ -76,7 +76,7 @@ class ReadModelTables:
         return found
 
     async def empty(self) -> None:
-        """Remove every row, of all tables at once or of none."""
+        """Delete every row of all tables, in one transaction."""
         async with self._engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 names = ", ".join(table.name for table in self._tables)
@@ -90,13 +90,8 @@ class ReadModelTables:
 async def _count(connection: AsyncConnection, table: Table, *, lost: bool = False) -> int:
     counted = select(func.count()).select_from(table)
     if lost:
-        accounted = exists().where(
-            _ACCOUNTED.c.of == table.name, _ACCOUNTED.c.key == _key_column(table)
-        )
+        # The column of the key that `ReadModelPart.row_keys` gives.
+        key = next(column for column in table.columns if column.name != "id")
+        accounted = exists().where(_ACCOUNTED.c.of == table.name, _ACCOUNTED.c.key == key)
         counted = counted.where(~accounted)
     return (await connection.execute(counted)).scalar_one()
-
-
-def _key_column(table: Table) -> Column[Any]:
-    """The column of the key that `ReadModelPart.row_keys` gives."""
-    return next(column for column in table.columns if column.name != "id")

@@ -1,8 +1,8 @@
-"""The ports of the live configuration in memory."""
+"""The store and the topic of the live configuration in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,12 +11,7 @@ from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.editing import LiveConfiguration
 from posstream.configuration.model import C, PluginConfiguration, json_schema, keys_of
-from posstream.configuration.ports import ConfigurationPublisher, ConfigurationStore
-from posstream.configuration.version import (
-    UNEDITED,
-    ConfigurationChange,
-    ConfigurationVersion,
-)
+from posstream.configuration.version import UNEDITED, ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration, PublishFailed
 from tests.component.fakes import FixedClock
 
@@ -108,23 +103,17 @@ class FakeTopic:
         self.published.append(version)
 
 
-def live_configuration(
-    store: ConfigurationStore, topic: ConfigurationPublisher
-) -> LiveConfiguration[LookupConfiguration]:
+def live_configuration(store: Any, topic: Any) -> LiveConfiguration[LookupConfiguration]:
     """The configuration of customer_lookup on one worker."""
     return live_configuration_of("customer_lookup", DEFAULTS, store, topic)
 
 
-def live_rules(
-    store: ConfigurationStore, topic: ConfigurationPublisher
-) -> LiveConfiguration[RulesConfiguration]:
+def live_rules(store: Any, topic: Any) -> LiveConfiguration[RulesConfiguration]:
     """The configuration of another plugin on one worker."""
     return live_configuration_of("rules", RulesConfiguration(), store, topic)
 
 
-def live_configuration_of(
-    plugin: str, defaults: C, store: ConfigurationStore, topic: ConfigurationPublisher
-) -> LiveConfiguration[C]:
+def live_configuration_of(plugin: str, defaults: C, store: Any, topic: Any) -> LiveConfiguration[C]:
     """The configuration of a plugin on one worker."""
     return LiveConfiguration(
         plugin,

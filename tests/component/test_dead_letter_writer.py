@@ -20,11 +20,9 @@ from posstream.kafka.record import Record
 def letter(value: bytes | None, key: bytes | None = b"k") -> Record:
     return dead_letter(
         topics.DEAD_LETTERS,
-        key,
-        value,
-        topic=topics.CUSTOMER_IDENTIFIED,
-        partition=0,
-        offset=7,
+        SimpleNamespace(
+            topic=topics.CUSTOMER_IDENTIFIED, partition=0, offset=7, key=key, value=value
+        ),
         timestamp_ms=1,
         error=UnreadableEvent(DeadLetterReason.NOT_JSON, "the message is not JSON"),
     )

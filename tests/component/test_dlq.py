@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
@@ -123,11 +124,7 @@ def letter(
 ) -> Record:
     made = dead_letter(
         into,
-        key,
-        value,
-        topic=topic,
-        partition=source[0],
-        offset=source[1],
+        SimpleNamespace(topic=topic, partition=source[0], offset=source[1], key=key, value=value),
         timestamp_ms=SystemClock().now_ms() - age_ms,
         error=UnreadableEvent(reason, error),
     )

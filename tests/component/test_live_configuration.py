@@ -251,7 +251,7 @@ async def test_of_two_records_with_one_number_the_later_one_counts() -> None:
 @pytest.mark.parametrize(
     ("value", "key"),
     [
-        (b"not json", "record"),
+        (b"not json", "not JSON"),
         (write_record(a_version(2, retry_attempts=99)), "retry_attempts"),
         (write_record(a_version(2, unknown_key=1)), "unknown_key"),
         (write_record(a_version(2, timeout_seconds="1")), "timeout_seconds"),

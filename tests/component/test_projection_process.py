@@ -20,6 +20,7 @@ from agents.customer_lookup.read_model.schema import LOOKUP_ANSWERS
 from agents.customer_lookup.topics import TOPICS
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.topics import PLATFORM_TOPICS
 from posstream.metrics import Metrics
 from posstream.read_model import projection_process
 from posstream.read_model.engine import create_engine
@@ -70,7 +71,9 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
     try:
-        await prepare_topics([broker.address], TOPICS, partitions=2, replication=1)
+        await prepare_topics(
+            [broker.address], [*PLATFORM_TOPICS, *TOPICS], partitions=2, replication=1
+        )
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address) as producer:
             yield Shop(broker.address, f"sqlite:///{tmp_path / 'x.sqlite3'}", producer)
     finally:
@@ -168,7 +171,7 @@ async def test_the_child_ends_when_its_worker_is_killed(shop: Shop) -> None:
     )
     assert worker.stdin is not None
     assert worker.stdout is not None
-    worker.stdin.write(shop.setup().line())
+    worker.stdin.write(orjson.dumps(shop.setup()) + b"\n")
     child = int(await worker.stdout.readline())
     assert is_running(child)
     worker.kill()

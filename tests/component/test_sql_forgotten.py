@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.erasure import SqlErasure
 from posstream.domain.times import parse_utc, to_ms
-from posstream.forgetting.known_marks import known_marks
+from posstream.forgetting.forgotten import known_marks
 from posstream.forgetting.marks import (
     Forgotten,
     Trail,

@@ -78,7 +78,7 @@ async def status_and_code(view: SqlWebView, path: str) -> tuple[int, Any]:
 async def test_a_page_and_a_query_beyond_all_readers_are_told_to_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_TURN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_WAIT_SECONDS", 0.05)
     async with running_sql_web(tmp_path) as view:
         async with AsyncExitStack() as stack:
             await all_turns(stack, view.readers)

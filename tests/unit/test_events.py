@@ -4,6 +4,7 @@ import json
 import sys
 import uuid
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -630,11 +631,7 @@ def test_a_rekeyed_record_of_somebody_else_is_unreadable(value: bytes | None) ->
 def dead(key: bytes | None, value: bytes | None) -> Record:
     return dead_letter(
         "customer-identified.dlq",
-        key,
-        value,
-        topic="customer-identified",
-        partition=3,
-        offset=42,
+        SimpleNamespace(topic="customer-identified", partition=3, offset=42, key=key, value=value),
         timestamp_ms=NOW,
         error=UnreadableEvent(R.NOT_JSON, "the message is not JSON"),
     )
@@ -702,11 +699,7 @@ def test_a_dead_letter_too_long_for_its_topic_is_cut_and_says_so() -> None:
     value = b"x" * (MAX_DEAD_VALUE - 10) + b"4111111111111111" + b"x" * 100
     record = dead_letter(
         "t.dlq",
-        b"k" * 100_000,
-        value,
-        topic="t",
-        partition=1,
-        offset=2,
+        SimpleNamespace(topic="t", partition=1, offset=2, key=b"k" * 100_000, value=value),
         timestamp_ms=3,
         error=UnreadableEvent(DeadLetterReason.TOO_LARGE, "too large"),
     )

@@ -46,7 +46,7 @@ def reads_basket(value: bytes) -> bool:
 def reads_configuration(value: bytes) -> bool:
     try:
         read_record(value)
-    except InvalidConfiguration:
+    except (InvalidConfiguration, UnreadableEvent):
         return False
     return True
 

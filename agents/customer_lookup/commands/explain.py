@@ -7,7 +7,7 @@ import click
 
 from agents.customer_lookup.timeline import Entry, timeline
 from posstream.commands.running import read_settings, run
-from posstream.commands.terminal import printable
+from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc
 from posstream.settings import Settings
 

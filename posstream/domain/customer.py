@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -128,7 +128,7 @@ def judge_fields(
     odd: dict[str, Any] = {}
     for name, read in _READERS.items():
         raw = fields.get(name)
-        if raw is None or (not strict and _is_absent(raw, of_date=read is _date)):
+        if raw is None or (not strict and _is_absent(raw, of_date=read is parse_utc)):
             continue
         value = read(raw)
         if value is not None:
@@ -228,14 +228,9 @@ def _number(raw: object) -> Decimal | None:
     return number if number.is_finite() and number.adjusted() < _MAX_DIGITS else None
 
 
-def _date(raw: object) -> datetime | None:
-    moment = parse_utc(raw)
-    return moment if moment is None else moment.astimezone(UTC)
-
-
 #: Optional field -> its reader, which returns None for a value that it cannot use.
 _READERS: Final[Mapping[str, Callable[[object], object]]] = dict.fromkeys(_TEXTS, _text) | {
     "loyalty_points": _points,
     "total_purchases": _money,
-    "last_purchase_date": _date,
+    "last_purchase_date": parse_utc,
 }

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, zip_longest
-from typing import Final, NamedTuple
+from typing import Final
 
 from posstream.domain.escapes import Reading, has_escapes, readings
 
@@ -64,12 +64,6 @@ _NO_CARD: Final = re.compile(
 _MOST_PASSES: Final = 4
 
 
-class _Card(NamedTuple):
-    """A card number in a text: the places of its digits."""
-
-    places: Sequence[int]
-
-
 class _Folding(dict[int, str]):
     """Unicode -> ASCII, sign by sign: digits of all scripts, `x` for a letter, else a blank."""
 
@@ -89,12 +83,8 @@ class _Folding(dict[int, str]):
 
 _FOLDING: Final = _Folding()
 
-
-def luhn_valid(digits: str) -> bool:
-    """Whether a run of ASCII digits carries the right Luhn check digit."""
-    raw = digits.encode()
-    total = sum(raw[-1::-2]) + sum(raw[-2::-2].translate(_DOUBLED)) - _ZERO * len(raw)
-    return total % 10 == 0
+#: A card number in a text: the places of its digits.
+_Card = Sequence[int]
 
 
 def may_hold_payment_card(ascii_text: bytes) -> bool:
@@ -159,7 +149,7 @@ def mask_payment_cards_in_bytes(raw: bytes) -> bytes:
 def _hidden(reading: Reading, cards: Sequence[_Card]) -> Iterator[tuple[int, int]]:
     """The spans of the original text whose digits must be masked."""
     for card in cards:
-        for place in card.places[6:-4]:
+        for place in card[6:-4]:
             yield reading.starts[place], reading.ends[place]
 
 
@@ -208,7 +198,7 @@ def _cards_among(
                 and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0
                 and _is_of_a_network(digits[start:end])
             ):
-                yield _Card(places[start:end])
+                yield places[start:end]
 
 
 def _is_of_a_network(digits: bytes) -> bool:

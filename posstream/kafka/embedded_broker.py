@@ -18,8 +18,6 @@ from typing import Final
 from posstream.domain.errors import StartRefused
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 
-#: By this cluster id a worker knows the broker, and fits its settings to it.
-CLUSTER_ID: Final = EMBEDDED_CLUSTER
 _READY_SECONDS: Final = 10
 _STOP_SECONDS: Final = 3
 _PR_SET_PDEATHSIG: Final = 1
@@ -57,7 +55,7 @@ class EmbeddedBroker:
                 [
                     binary,
                     "broker",
-                    f"--cluster-id={CLUSTER_ID}",
+                    f"--cluster-id={EMBEDDED_CLUSTER}",
                     f"--listener-url=tcp://{self.address}",
                     f"--advertised-listener-url=tcp://{self.address}",
                     "--storage-engine=memory://posstream/",

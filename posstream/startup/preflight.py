@@ -12,7 +12,6 @@ from typing import Final
 
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.kafka.preflight import ask_topics
-from posstream.plugin import Plugin
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.read_model.refusals import absence, kind
@@ -29,7 +28,6 @@ class Start:
     """What the steps need to know of a start."""
 
     settings: Settings
-    plugins: Sequence[Plugin]
     membership: Membership
     #: Host and port of the web view; None = the worker has none.
     web: tuple[str, int] | None
@@ -146,7 +144,7 @@ async def _read_model(start: Start) -> Outcome:
     name = engine.dialect.name
     try:
         async with asyncio.timeout(_DATABASE_SECONDS):
-            there = await ask(engine, start.plugins)
+            there = await ask(engine, start.settings.plugins)
     except DatabaseUnusable as why:
         return Refusal(unusable(why))
     except (DatabaseAway, TimeoutError) as why:

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 #: one fetch of every partition of an agent's topic must fit in the other 20 %.
 BUFFER_MAXSIZE: Final = 65_536
 MAX_POLL_RECORDS: Final = 250
+#: Seconds. A rebalance waits 60 s for a worker before the worker is taken for dead.
 LONGEST_DRAIN: Final = 45
 
 
@@ -213,12 +214,15 @@ class StreamingApp(faust.App):
     def answer_by(self, deadline_seconds: float) -> None:
         """Have a stop wait as long as an event may take until it is answered."""
         self._deadline_seconds = deadline_seconds
-        self.tuning = with_drain(self.tuning, deadline_seconds)
+        self.tune(self.tuning)
 
     def tune(self, tuning: Tuning) -> None:
         """Fit the settings to the broker, before the consumer starts."""
         if self._deadline_seconds is not None:
-            tuning = with_drain(tuning, self._deadline_seconds)
+            # An event in flight may take that long, and be published. A rebalance waits no longer
+            # than 60 s (Faust's) for a worker: it would be taken for dead.
+            drain_seconds = min(self._deadline_seconds + 2, LONGEST_DRAIN)
+            tuning = dataclasses.replace(tuning, drain_seconds=drain_seconds)
         self.tuning = tuning
         self.conf.broker_session_timeout = tuning.session_timeout_seconds
         self.conf.broker_heartbeat_interval = tuning.heartbeat_interval_seconds
@@ -283,12 +287,3 @@ def install_event_loop() -> None:
     # A tenth of all CPU goes into aiokafka's debug lines; those of the others hold customers.
     for name in ("aiokafka", "aiosqlite", "psycopg", "faust.topics", "faust.transport"):
         logging.getLogger(name).setLevel(logging.INFO)
-
-
-def with_drain(tuning: Tuning, deadline_seconds: float) -> Tuning:
-    """The tuning for a deadline: an event in flight may take that long, and be published.
-
-    No longer than the broker waits for a worker in a rebalance, though (Faust's 60 s): it would
-    be taken for dead.
-    """
-    return dataclasses.replace(tuning, drain_seconds=min(deadline_seconds + 2, LONGEST_DRAIN))

@@ -63,7 +63,7 @@ class Runtime:
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What is wrong though the worker runs: a sentence each."""
+        """A sentence for each thing that is wrong while the worker runs."""
         return self._projections.warnings()
 
     async def open(self) -> None:

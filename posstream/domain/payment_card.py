@@ -40,7 +40,7 @@ _LENGTHS: Final = {
     for digit in b"23456"
 }
 _ZERO: Final = ord("0")
-#: Characters beyond are rare: a cache of them would only take memory.
+#: Characters with a higher code are rare: a cache of them would only take memory.
 _MOST_REMEMBERED: Final = 0xFFFF
 #: Each digit of a Luhn sum's doubled places: 2n, less 9 if that has two digits.
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
@@ -60,7 +60,7 @@ _NO_CARD: Final = re.compile(
     rb"(?![0-9A-Za-z])"
     rb'|(?:\A|(?<="))[ ().\-/]*(?:\+|0[ ().\-/]*0)(?:[ ().\-/]*[0-9]){1,15}[ ().\-/]*(?:\Z|(?="))'
 )
-#: How often a text is searched: what was masked can uncover a card number beside it.
+#: How often a text is searched: one card number, once masked, can uncover another beside it.
 _MOST_PASSES: Final = 4
 
 

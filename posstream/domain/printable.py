@@ -1,4 +1,4 @@
-"""Foreign text that cannot drive whoever shows it. Pure."""
+"""Makes foreign text safe to show: it controls no terminal and no page. Pure."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""One plugin as it runs on this worker: its app, what it built, and who watches over both."""
+"""One plugin as it runs on this worker: its app, what it built, and the watch over its app."""
 
 import logging
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ STALLED: Final = f"events wait, and nothing was committed for {STALLED_SECONDS} 
 
 
 class PluginWatch:
-    """Looks after one plugin's app: stops it if it stalls, and says what is wrong though it runs.
+    """Stops one plugin's app if the app stalls, and tells what is wrong while it runs.
 
     Args:
         app: the plugin's.
@@ -56,17 +56,17 @@ class PluginWatch:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether events wait, and nothing moves."""
+        """Whether events wait, and none is finished."""
         return self._stall.stalled is not None
 
     @property
     def warnings(self) -> Sequence[str]:
-        """A sentence for each thing that is wrong though the plugin runs."""
+        """A sentence for each thing that is wrong while the plugin runs."""
         alarm = self._dead_letters.alarm
         return [*([] if alarm is None else [alarm]), *self._transactions.warnings, *self._misfit()]
 
     async def look(self) -> None:
-        """Look whether the app stalled, and stop it then: some supervisors don't check health."""
+        """Stop the app if it has stalled: some supervisors don't check health."""
         self._dead_letters.report()
         self._transactions.look()
         self._stall.look()

@@ -204,7 +204,7 @@ class Supervisor(Service):
             self._metrics.plugin_restarts.labels(name).inc()
 
     async def _run(self, seat: _Seat, running: RunningPlugin) -> BaseException:
-        """Run a plugin's app until it crashes; returns why."""
+        """Run a plugin's app until it crashes; returns the reason."""
         app = running.app
         self._prepare(app)
         start: asyncio.Future[None] = asyncio.ensure_future(app.start())
@@ -230,7 +230,7 @@ class Supervisor(Service):
             await asyncio.shield(seat.stop)
 
     async def _end_if_alone(self, seat: _Seat, why: BaseException) -> bool:
-        """Crash the worker if no other plugin runs, once those that start have been waited for."""
+        """Crash the worker if no other plugin runs; first wait for plugins that are starting."""
         others = [it for it in self._seats.values() if it is not seat]
         async with self._changed:
             await self._changed.wait_for(

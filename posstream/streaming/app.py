@@ -83,7 +83,7 @@ class Tuning:
         return max(90, self.session_timeout_seconds + 10)
 
 
-#: The embedded broker makes a join wait half the session timeout; see `driver` for the rest.
+#: The embedded broker makes a join wait half the session timeout; see `patches.consumer_thread`.
 EMBEDDED_TUNING: Final = Tuning(
     fetch_wait_ms=20,
     probe_watermarks=True,
@@ -192,7 +192,7 @@ class StreamingApp(faust.App):
         await super().on_started()
 
     def _crash(self, reason: BaseException) -> None:
-        """Every crash comes by here; if the stop after it hangs, the process must end."""
+        """Crash; if the stop after the crash hangs, end the process."""
         if not self.crashed:
             self._end.arm(self.tuning.drain_seconds)
         super()._crash(reason)
@@ -207,7 +207,7 @@ class StreamingApp(faust.App):
             log.info("the consumer's thread ended before the stop: %r", why)
 
     async def on_shutdown(self) -> None:
-        """The stop came to its end: another app can take its place."""
+        """Let the process live after a complete stop: another app can take this one's place."""
         await super().on_shutdown()
         self._end.disarm()
 

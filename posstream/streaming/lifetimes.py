@@ -12,7 +12,7 @@ from mode import Service
 from posstream.domain.errors import StartRefused
 from posstream.plugin import Lifetime
 
-#: What a stop after a crash may take besides the drain, before the process is ended.
+#: How long a stop after a crash may take beyond the drain, before the process is ended.
 _LAST_WORDS_SECONDS: Final = 15
 
 

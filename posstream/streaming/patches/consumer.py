@@ -54,6 +54,8 @@ class Replay:
 class Consumer(faust_driver.Consumer):
     """The consumer that agents see."""
 
+    _thread: ConsumerThread
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         #: What the group has of each partition, as far as we know.
         self._written: dict[TP, int] = {}
@@ -79,8 +81,7 @@ class Consumer(faust_driver.Consumer):
 
     def held_back(self, tp: TP) -> tuple[int, int]:
         """See `ConsumerThread.held_back`."""
-        held: tuple[int, int] = self._thread.held_back(tp)
-        return held
+        return self._thread.held_back(tp)
 
     def finished_to(self, tp: TP) -> int | None:
         """The first offset of a partition that is not finished; None if it is not known."""
@@ -96,13 +97,11 @@ class Consumer(faust_driver.Consumer):
 
     async def offsets_since(self, since_ms: int, tps: Iterable[TP]) -> Mapping[TP, int | None]:
         """Per partition the first offset that is not older; None if all are."""
-        found: Mapping[TP, int | None] = await self._thread.offsets_since(since_ms, tps)
-        return found
+        return await self._thread.offsets_since(since_ms, tps)
 
     async def topic_identity(self, topic: str) -> str | None:
         """The ids of the cluster and of a topic; see `topic_identity`."""
-        identity: str | None = await self._thread.topic_identity(topic)
-        return identity
+        return await self._thread.topic_identity(topic)
 
     def ack(self, message: Any) -> bool:
         """Note that a message needs nothing more."""
@@ -194,7 +193,7 @@ class Consumer(faust_driver.Consumer):
         return message
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: upstream's alarm is for streams, and most topics have none (see `stall`)."""
+        """Do nothing: upstream's alarm is for streams, and most topics have none (see `stall`)."""
 
     async def wait_empty(self) -> None:
         """Wait for the events in flight, but not for ever; then commit.

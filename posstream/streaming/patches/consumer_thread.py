@@ -27,6 +27,7 @@ from faust.types import TP
 
 from posstream.kafka.topic_identity import topic_identity
 from posstream.streaming.patches import records
+from posstream.streaming.patches.client import leave_at_stop
 from posstream.streaming.patches.watermarks import probed
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         this thread without a word to those who wait for it.
         """
         if self._consumer is not None:
-            self._consumer._coordinator._group_instance_id = None
+            leave_at_stop(self._consumer)
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await super().on_thread_stop()

@@ -40,9 +40,9 @@ class Store(rocksdb.Store):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.rocksdb_options = Options()
-        #: Thrown away: not to be opened again in this process, or it would be filled by halves.
+        #: Partitions that were thrown away: opened again in this process, one would lack entries.
         self._gone: set[int] = set()
-        #: Something was not written: the offset stays before it, so that it is read again.
+        #: Partitions with a failed write: their offset stays before it, so that it is read again.
         self._behind: set[int] = set()
         self._crash: asyncio.Future[None] | None = None
         #: Partitions that are assigned, but not compared with their changelog yet. The next
@@ -308,7 +308,7 @@ def _is_whole(db: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Replayed:
-    """One record of a `driver.Replay`, as upstream's store takes it: an event and its message."""
+    """One record of a `consumer.Replay`, as upstream's store takes it: an event and its message."""
 
     tp: TP
     partition: int

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from posstream.plugins.running import STALLED, RunningPlugin
+from posstream.plugins.running import RunningPlugin
 from posstream.plugins.status import PluginState
 from posstream.plugins.supervisor import Supervisor
+from posstream.streaming.stall import STALLED
 from web.health import HealthReport
 
 

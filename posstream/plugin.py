@@ -60,7 +60,7 @@ class Plugin:
     group: str | None = None
     #: Topics that it owns: created at the start, and claimed by no other plugin.
     topics: tuple[TopicSpec, ...] = ()
-    #: Topics whose events its agents read, its own or those of others.
+    #: Topics whose events its agents read: its own, or other plugins'.
     consumes: tuple[str, ...] = ()
     #: Where its unreadable messages go: the name of one of its topics.
     dead_letters: str | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from posstream.domain.access_key import AccessKey, clash, read_access_keys
+from posstream.domain.access_key import MIN_LENGTH, AccessKey, clash, read_access_keys
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
 from posstream.plugin import Plugin
@@ -251,7 +251,7 @@ def _database_url(raw: str) -> str:
 
 
 def _host(raw: str) -> str:
-    """A host name, or an address as sockets want it: that of IPv6 without brackets."""
+    """A host name, or an address as sockets want it: IPv6 without brackets."""
     if raw.startswith("[") or ":" in raw:
         try:
             address = ipaddress.IPv6Address(without_brackets(raw))
@@ -264,8 +264,8 @@ def _host(raw: str) -> str:
 
 
 def _secret(raw: str) -> str:
-    if len(raw) < 16:  # noqa: PLR2004
-        raise ValueError("must have at least 16 characters")
+    if len(raw) < MIN_LENGTH:
+        raise ValueError(f"must have at least {MIN_LENGTH} characters")
     return raw
 
 

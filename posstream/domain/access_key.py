@@ -27,7 +27,7 @@ class AccessKey:
 
 
 def read_access_keys(raw: str) -> tuple[AccessKey, ...]:
-    """The keys of `role:KEY;role:KEY:name`; without a name, a key has that of its role.
+    """The keys of `role:KEY;role:KEY:name`; a key without a name has its role's.
 
     Raises:
         ValueError: if one is wrong or weak, or two are alike; says which one, by its place, and

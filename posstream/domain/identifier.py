@@ -47,7 +47,7 @@ _NORMAL: Final = (
     r"|(?P<CARD>[0-9_]*[A-Z][A-Z0-9_]*))"
 )
 NORMAL: Final = re.compile(_NORMAL % "00").fullmatch
-#: The same while a country code replaces the trunk 0 of national numbers.
+#: `NORMAL` while a country code replaces the trunk 0 of national numbers.
 _NORMAL_WITH_COUNTRY_CODE: Final = re.compile(_NORMAL % "0").fullmatch
 
 

@@ -138,7 +138,7 @@ def mask_payment_cards_in_bytes(raw: bytes) -> bytes:
     )
     if masked.isascii() and b"\0" not in masked:
         return masked
-    # In UTF-16, digits of ASCII are found by now (a NUL is a separator); those of others are not.
+    # In UTF-16, ASCII digits are masked by now (a NUL is a separator), and others are not.
     for encoding in ("utf-16-le", "utf-16-be"):
         whole = len(masked) // 2 * 2
         text = masked[:whole].decode(encoding, "surrogatepass")

@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 _PAUSE_SECONDS: Final = 0.5
 #: How often a broker is asked for a topic that was made a moment ago.
 _TRIES: Final = 10
+#: How long a fetch waits for the next records.
 _POLL_MS: Final = 1000
-#: The same while the end is looked for.
+#: How long a fetch waits while the end is looked for.
 _FETCH_MS: Final = 200
 #: Seconds without a record, before the end, after which the broker is given up.
 _STALL_SECONDS: Final = 10

@@ -1,4 +1,4 @@
-"""Topics: how one is declared and created, and those of posstream itself. No I/O."""
+"""How a topic is declared and created, and the topics of the platform. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

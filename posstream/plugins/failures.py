@@ -69,8 +69,7 @@ class EventFailures:
         except Exception as unforeseen:  # noqa: BLE001 - whether it was written is unknown
             why = unforeseen
         log.critical("cannot go on at %s: %r", place(message), why, exc_info=why)
-        is_own = not isinstance(why, _MACHINERY)
-        await self._app.crash(_failed(message, why) if is_own else why)
+        await self._app.crash(why if isinstance(why, _MACHINERY) else _failed(message, why))
         return False
 
     def _may_go_on(self) -> bool:

@@ -51,7 +51,7 @@ class Plugins(Sequence[Plugin]):
 
     @property
     def topics(self) -> tuple[TopicSpec, ...]:
-        """Every topic that is created: those of the plugins, their changelogs, the platform's."""
+        """Every topic that is created: of the plugins, of their tables, and of the platform."""
         owned = [topic for plugin in self for topic in plugin.topics]
         changelogs = [table.changelog for table in self.tables]
         return (*owned, *changelogs, *PLATFORM_TOPICS)

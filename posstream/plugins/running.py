@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import Stalled
@@ -11,12 +10,10 @@ from posstream.plugin import Built, Plugin
 from posstream.resilience.clock import Clock
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.co_partitioning import CoPartitioning
-from posstream.streaming.stall import STALLED_SECONDS, StallWatch
+from posstream.streaming.stall import STALLED, StallWatch
 from posstream.streaming.transactions import TransactionWatch
 
 log = logging.getLogger(__name__)
-
-STALLED: Final = f"events wait, and nothing was committed for {STALLED_SECONDS} s"
 
 
 class PluginWatch:
@@ -42,9 +39,7 @@ class PluginWatch:
         self._app = app
         self._dead_letters = dead_letters
         # Events that are answered in lists must move on; agents of others may wait for a database.
-        self._stall = StallWatch(
-            app, tuple(app.answering), clock=clock, limit_seconds=STALLED_SECONDS
-        )
+        self._stall = StallWatch(app, app.answering, clock=clock)
         self._transactions = TransactionWatch(app, plugin.consumes, clock=clock)
         self._tables = [CoPartitioning(app, it, partitions=partitions) for it in plugin.tables]
         self._misfits: list[str] = []
@@ -57,7 +52,7 @@ class PluginWatch:
     @property
     def is_stalled(self) -> bool:
         """Whether events wait, and none is finished."""
-        return self._stall.stalled is not None
+        return self._stall.is_stalled
 
     @property
     def warnings(self) -> Sequence[str]:

@@ -55,7 +55,7 @@ class _Seat:
 
 
 class Supervisor(Service):
-    """Runs each plugin's app, and starts it anew after a crash while another plugin runs.
+    """Runs each plugin's app, and starts a crashed one again while another plugin runs.
 
     If no plugin runs any more the worker crashes: the supervisor of its process starts it again.
 

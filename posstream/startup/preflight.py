@@ -38,27 +38,22 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """The outcome of a step that found what a worker needs."""
+class Outcome:
+    """What one step found, as a line for people."""
 
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """The outcome of a step that misses something for now: a worker starts and waits for it."""
-
-    line: str
+class Passed(Outcome):
+    """The step found what a worker needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The outcome of a step that lets no worker start: the server's own reason, and what to do."""
-
-    line: str
+class Waits(Outcome):
+    """The step misses something for now: a worker starts and waits for it."""
 
 
-Outcome = Passed | Waits | Refusal
+class Refusal(Outcome):
+    """The step lets no worker start: the server's own reason, and what to do."""
 
 
 #: One check before a start.

@@ -1,4 +1,4 @@
-"""Readers of settings' texts, for the platform's settings and those of plugins.
+"""Readers of settings' texts, for the platform and for plugins.
 
 Each raises ValueError with what is wrong; the name of the setting goes before it.
 """

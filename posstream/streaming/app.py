@@ -284,6 +284,6 @@ def install_event_loop() -> None:
         uvloop.install()
     # Python looks for cycles after every 700 new objects, a tenth of all CPU; a list has more.
     gc.set_threshold(50_000, 20, 50)
-    # A tenth of all CPU goes into aiokafka's debug lines; those of the others hold customers.
+    # aiokafka's debug lines take a tenth of all CPU; those of the other libraries hold customers.
     for name in ("aiokafka", "aiosqlite", "psycopg", "faust.topics", "faust.transport"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -29,8 +29,8 @@ WINDOW: Final = 10_000
 #: A partition with this many unfinished events is not fetched from. Fetched events begin at once,
 #: and their deadlines count from the fetch.
 MOST_OPEN: Final = 1000
-#: The same in bytes of keys and values: a message that is no event may be a thousand times as
-#: large.
+#: A partition with this many bytes in unfinished events is not fetched from: a message that is no
+#: event may be a thousand times as large as one.
 MOST_OPEN_BYTES: Final = 4 * 1024 * 1024
 #: With this many unfinished events, the delay of the event loop is measured.
 CROWD: Final = 500
@@ -215,7 +215,7 @@ class Lanes:
 
     @property
     def parked(self) -> set[TP]:
-        """Partitions of which nothing more should be fetched now."""
+        """Partitions from which nothing more should be fetched now."""
         return {tp for tp, lane in self._lanes.items() if lane.parked or lane.is_full}
 
     @property

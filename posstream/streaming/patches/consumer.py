@@ -36,7 +36,7 @@ _DRAIN_POLL_SECONDS: Final = 0.02
 _PARKED_SECONDS: Final = 0.01
 #: How long the last commit before a stop or a rebalance may take.
 _COMMIT_SECONDS: Final = 10
-#: The same after a crash: its thread may be gone, and what is not committed comes again.
+#: The same limit after a crash: the thread may be gone, and what is not committed comes again.
 _CRASHED_COMMIT_SECONDS: Final = 1
 
 
@@ -88,7 +88,7 @@ class Consumer(faust_driver.Consumer):
         return self._progress.position(tp)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Count anew: another worker may have gone on with a partition meanwhile."""
+        """Drop the account of offsets: another worker may have gone on meanwhile."""
         self._progress.clear()
         self._written.clear()
         self._sought_in = None
@@ -144,7 +144,7 @@ class Consumer(faust_driver.Consumer):
         # Not the generation in which the wait began: it may have lasted for a whole rebalance. What
         # the thread fetched before a seek gets here before its end does.
         generation = self._sought_in
-        # Without any, too: there may be room again for what was fetched before.
+        # Even if nothing was fetched: there may be room again for records that were fetched before.
         if fetched is not None and not self.should_stop:
             fetched = await self._lanes.take(fetched, generation)
         return fetched, active

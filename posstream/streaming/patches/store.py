@@ -127,7 +127,7 @@ class Store(rocksdb.Store):
         return offset
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
-        """Note how far the store is, if it has all that came before, and is still ours."""
+        """Note how far the store is, if it has every record before, and is still assigned."""
         if tp.partition in self._behind or tp.partition not in self._dbs:
             return
         try:
@@ -192,7 +192,7 @@ class Store(rocksdb.Store):
                 if at.key() not in NO_ENTRIES:
                     found.append((at.key(), at.value()))
                 at.next()
-            at.status()  # at damage, too, an iterator ends
+            at.status()  # an iterator also ends at damage
         except Exception as why:
             raise self._unread(partition, why) from why
         return found

@@ -1,13 +1,13 @@
 """The consumer that agents see: what is fetched, handed on and committed.
 
-1. Safe commits: what is committed is told by `progress.Progress`, not by Faust's own count. That
-   one passes events in flight when acks come out of order (faust-streaming#606, open), takes a
+1. Safe commits: `progress.Progress` says what is committed, not Faust's own count. Faust's count
+   passes events in flight when acks come out of order (faust-streaming#606, open), takes a
    seek back for a gap, and begins a partition without a commit wherever its first ack lies;
    after a crash those events would be lost.
-2. Whole fetches: upstream empties the set of partitions while a fetch waits with it, and what
-   comes of the others then is dropped (`_getmany`).
+2. Whole fetches: upstream empties the set of partitions while a fetch waits with it, and then drops
+   the records of the other partitions (`_getmany`).
 3. Lists: events of the app's `answering` topics go to its `lanes`, not through streams.
-4. Replays: what one fetch brings of a changelog is one message.
+4. Replays: the records of a changelog that one fetch brings are one message.
 5. Bounded ends: the wait for events in flight ends, where upstream's has no end.
 """
 
@@ -139,7 +139,7 @@ class Consumer(faust_driver.Consumer):
         self,
         timeout: float,  # noqa: ASYNC109 - upstream's
     ) -> tuple[Mapping[TP, Sequence[Any]] | None, set[TP] | None]:
-        """Fetch; what can be answered at once is answered, and the rest goes on to the agents."""
+        """Fetch; answer what can be answered at once, and hand the rest to the agents."""
         fetched, active = await super()._wait_next_records(timeout)
         # Not the generation in which the wait began: it may have lasted for a whole rebalance. What
         # the thread fetched before a seek gets here before its end does.
@@ -154,7 +154,7 @@ class Consumer(faust_driver.Consumer):
         active_partitions: set[TP] | None,
         timeout: float,  # noqa: ASYNC109 - upstream's
     ) -> Mapping[TP, Sequence[Any]]:
-        """Fetch; what came of a changelog becomes one message.
+        """Fetch; turn the records of each changelog partition into one message.
 
         Faust spends 100 to 200 us on each message of a recovery, whatever is in it: a million
         entries took 206 s to be read, and take 11 s so.

@@ -12,9 +12,9 @@ from typing import Any, Final
 import rocksdict
 from faust.stores import rocksdb
 
-#: Blocks of all partitions, as they are on the disk.
+#: Cached blocks of all partitions, as they are on the disk.
 CACHE_BYTES: Final = 64 * 1024 * 1024
-#: What was written and is in no file yet, of all partitions.
+#: Entries of all partitions that were written and are in no file yet.
 UNWRITTEN_BYTES: Final = 64 * 1024 * 1024
 _MEMTABLE_BYTES: Final = 8 * 1024 * 1024
 _MEMTABLES: Final = 2

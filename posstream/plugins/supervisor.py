@@ -94,6 +94,8 @@ class Supervisor(Service):
         }
         self._seats = {plugin.name: _Seat(plugin) for plugin in plugins}
         self._changed = asyncio.Condition()
+        #: Failures before the start: Faust sets up the log only after the app was made.
+        self._untold: list[tuple[str, str, BaseException | None]] = []
         for name, why in plugins.failed.items():
             self._tell_failed(name, self._not_loaded[name].reason, why)
         for seat in self._seats.values():
@@ -139,6 +141,8 @@ class Supervisor(Service):
 
     async def on_start(self) -> None:
         """Start all plugins, side by side."""
+        for name, reason, why in self._untold:
+            log.error("plugin %s has failed: %s", name, reason, exc_info=why)
         for seat in self._seats.values():
             self.add_future(self._keep(seat))
         if self._lag is not None:
@@ -251,7 +255,10 @@ class Supervisor(Service):
 
     def _tell_failed(self, name: str, reason: str, why: BaseException | None) -> None:
         self._metrics.plugin_up.labels(name).set(0)
-        log.error("plugin %s has failed: %s", name, reason, exc_info=why)
+        if self.started:
+            log.error("plugin %s has failed: %s", name, reason, exc_info=why)
+        else:
+            self._untold.append((name, reason, why))
 
 
 class StartupFailed(PosstreamError):

@@ -1,3 +1,3 @@
-"""posstream: customer lookup at the till as a Faust stream processor."""
+"""The stream processor behind a retailer's tills, whose plugins answer events on Kafka topics."""
 
 __version__ = "0.1.0"

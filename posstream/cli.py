@@ -1,6 +1,6 @@
-"""The `posstream` command: the commands of the platform, and those of the plugins found.
+"""The group `posstream`: the commands of the platform and of the plugins.
 
-A command's module is imported when the command is used or listed. It is the one place of the
+A command's module is imported when the command is used or listed. The module has all of the
 command: options, help, exit codes and work.
 """
 
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from posstream.domain.errors import PosstreamError
 from posstream.plugins.discovery import find_plugins
-from posstream.plugins.found import Plugins
+from posstream.plugins.found import PLATFORM, Plugins, refuse_double
 from posstream.startup.process import own_process
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ them. In production run workers with: faust -A posstream.app worker -l info
 
 
 class Commands(click.Group):
-    """The group of commands: each one first sets up its process (`own_process`).
+    """The group of commands; it sets up the process (`own_process`) before any of them.
 
     Args:
-        find: the plugins whose commands it has beside the platform's.
+        find: finds the plugins whose commands are in the group.
     """
 
     def __init__(self, *args: Any, find: Callable[[], Plugins], **options: Any) -> None:
@@ -56,49 +57,62 @@ class Commands(click.Group):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Read the arguments; what Python could not decode on this terminal is UTF-8."""
+        """Read the arguments, which are UTF-8 where Python could not decode them."""
         own_process()
         given = [it.encode(errors="surrogateescape").decode(errors="replace") for it in args]
         return super().make_context(info_name, given, parent, **extra)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         """The names of all commands, sorted."""
-        return sorted({*super().list_commands(ctx), *_COMMANDS, *self._of_plugins})
+        return sorted({*_COMMANDS, *self._of_plugins})
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        cmd_name: str,
+    ) -> click.Command | None:
         """The command of a name; the platform's own need no plugin."""
         if cmd_name in _COMMANDS:
             module = importlib.import_module(f"posstream.commands.{cmd_name}")
             command: click.Command = module.command
             return command
-        return super().get_command(ctx, cmd_name) or self._of_plugins.get(cmd_name)
+        return self._of_plugins.get(cmd_name)
 
     @cached_property
     def _of_plugins(self) -> "Mapping[str, click.Command]":
-        """The plugins' commands by name. A plugin that fails has a line on stderr."""
-        plugins = self._find()
-        failed = dict(plugins.failed)
-        found: dict[str, click.Command] = {}
-        for plugin in plugins:
-            try:
-                commands = [] if plugin.commands is None else plugin.commands()
-            except Exception as why:  # noqa: BLE001 - foreign code: the other commands stay
-                failed[plugin.name] = why
-                continue
-            for command in commands:
-                found.setdefault(str(command.name), command)
-        for name, reason in failed.items():
-            print(f"warning: no commands of plugin {name}: {reason!r}", file=sys.stderr)
-        return found
+        """The plugins' commands by name."""
+        try:
+            return _commands_of(self._find())
+        except PosstreamError as why:
+            sys.exit(f"error: {why}")
+
+
+def _commands_of(plugins: Plugins) -> "Mapping[str, click.Command]":
+    """The plugins' commands by name. A plugin that fails has a line on stderr."""
+    failed = dict(plugins.failed)
+    claims = [(PLATFORM, "command", name) for name in _COMMANDS]
+    found: dict[str, click.Command] = {}
+    for plugin in plugins:
+        try:
+            commands = {str(it.name): it for it in plugin.commands()} if plugin.commands else {}
+        except Exception as why:  # noqa: BLE001 - foreign code: the other commands stay
+            failed[plugin.name] = why
+            continue
+        claims += [(plugin.name, "command", name) for name in commands]
+        found |= commands
+    refuse_double(claims)
+    for name, reason in failed.items():
+        print(f"warning: no commands of plugin {name}: {reason!r}", file=sys.stderr)
+    return found
 
 
 @click.group(cls=Commands, find=find_plugins, epilog=_EPILOG)
 @click.version_option(package_name="posstream")
 def main() -> None:
-    """Customer lookup at the till, as a stream processor.
+    """Run the stream processor behind a retailer's tills, and look after it.
 
-    posstream consumes the topic customer-identified, finds the customer (cache first, else the
-    retailer's API) and publishes customer-data-fetched or customer-lookup-failed.
+    Tills and services write events to Kafka topics; the plugins of posstream read the events and
+    write their answers to topics of their own.
     """
 
 

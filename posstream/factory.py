@@ -14,7 +14,7 @@ from posstream.kafka.group_lag import group_lag
 from posstream.kafka.topics import APP_ID
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
-from posstream.plugin import Kit, Plugin
+from posstream.plugin import Kit, Lifetime, Plugin
 from posstream.plugins.failures import EventFailures
 from posstream.plugins.running import PluginWatch, RunningPlugin
 from posstream.plugins.supervisor import Supervisor
@@ -96,7 +96,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
                 readers=readers,
             )
         )
-        app.lifetimes = [LifetimeService(it.name, it.open, it.close) for it in built.lifetimes]
+        app.lifetimes = [LifetimeService(it) for it in built.lifetimes]
         watch = PluginWatch(
             app, plugin, dead_letters, clock=clock, partitions=settings.topic_partitions
         )
@@ -141,12 +141,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         configuration_reader=configuration_reader,
         writers=(writer, dead_letter_writer),
         metrics=metrics,
-        plugins=settings.plugins,
         refuse=supervisor.refuse,
     )
     host.lifetimes = (
-        LifetimeService("Runtime", runtime.open, runtime.close),
-        LifetimeService("Web", runtime.open_web, runtime.close_web),
+        LifetimeService(Lifetime(name="Runtime", open=runtime.open, close=runtime.close)),
+        LifetimeService(Lifetime(name="Web", open=runtime.open_web, close=runtime.close_web)),
         supervisor,
     )
     return host

@@ -1,11 +1,12 @@
-"""Is this worker alive, is it ready? Folded from the plugins, honest during their recovery."""
+"""Tells whether this worker is alive and ready, folded from its plugins."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from posstream.plugins.running import STALLED, RunningPlugin
+from posstream.plugins.running import RunningPlugin
 from posstream.plugins.status import PluginState
 from posstream.plugins.supervisor import Supervisor
+from posstream.streaming.stall import STALLED
 from web.health import HealthReport
 
 
@@ -15,7 +16,7 @@ class WorkerHealth:
     Args:
         host: the app that hosts the plugins.
         supervisor: of the plugins.
-        warnings: what is wrong with what all plugins share, a sentence each.
+        warnings: a sentence for each thing that is wrong with what all plugins share.
     """
 
     def __init__(

@@ -5,8 +5,9 @@ may scrape.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -40,22 +41,19 @@ class _Histogram(Histogram):
         self._buckets[bisect_left(self._upper_bounds, amount)].inc(count)
 
 
+_KINDS: Final[Mapping[str, Callable[..., Any]]] = {
+    "counter": Counter,
+    "gauge": Gauge,
+    "histogram": partial(_Histogram, buckets=_SECONDS),
+}
+
+
 def register(metrics: Iterable[Metric], registry: CollectorRegistry) -> PluginMetrics:
     """Make declared metrics and put them into a registry."""
-    return {metric.name: _made(metric, registry) for metric in metrics}
-
-
-def _made(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-    name = f"posstream_{metric.name}"
-    match metric.kind:
-        case "counter":
-            return Counter(name, metric.meaning, metric.labels, registry=registry)
-        case "gauge":
-            return Gauge(name, metric.meaning, metric.labels, registry=registry)
-        case "histogram":
-            return _Histogram(
-                name, metric.meaning, metric.labels, buckets=_SECONDS, registry=registry
-            )
+    return {
+        it.name: _KINDS[it.kind](f"posstream_{it.name}", it.meaning, it.labels, registry=registry)
+        for it in metrics
+    }
 
 
 class Metrics:

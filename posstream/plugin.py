@@ -47,20 +47,20 @@ class Plugin:
     plugin know `web` and `click`.
     """
 
-    #: That of its folder or entry point: lower case, digits and `_`. The key of its live
-    #: configuration, and its name in metrics.
+    #: The name of its folder or entry point: lower case, digits and `_`. Also the key of its live
+    #: configuration, and its label in metrics.
     name: str
     #: One sentence for people.
     description: str
     #: Builds its agents on the kit's app; called once for each start of that app.
     build: "Callable[[Kit], Built]"
-    #: Meant where a command or a query names no plugin. Of those found the first one counts.
+    #: Whether a command or query that names no plugin means this one; of several, the first.
     is_default: bool = False
     #: Kafka consumer group, and the Faust app's id; by default `posstream-NAME`.
     group: str | None = None
     #: Topics that it owns: created at the start, and claimed by no other plugin.
     topics: tuple[TopicSpec, ...] = ()
-    #: Topics whose events its agents read, its own or those of others.
+    #: Topics whose events its agents read: its own, or other plugins'.
     consumes: tuple[str, ...] = ()
     #: Where its unreadable messages go: the name of one of its topics.
     dead_letters: str | None = None
@@ -142,7 +142,7 @@ class Kit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetime:
-    """What is opened before the first event and closed after the last one."""
+    """A resource that is opened before the first event and closed after the last one."""
 
     name: str
     open: Callable[[], Awaitable[None]]
@@ -153,9 +153,9 @@ class Lifetime:
 class Built:
     """A plugin that runs: what its GraphQL, its pages and the platform ask."""
 
-    #: What its own GraphQL and pages use; nobody else looks inside.
+    #: What its own GraphQL and pages use; no other code looks inside.
     ports: Any = None
     #: Opened in this order, closed in reverse.
     lifetimes: tuple[Lifetime, ...] = ()
-    #: What is wrong though it runs: a sentence each, for `/health/ready` and the console.
+    #: A sentence for each thing that is wrong while it runs, for `/health/ready` and the console.
     warnings: Callable[[], Sequence[str]] = field(default=tuple)

@@ -11,11 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, DatabaseUnusable, StartRefused
-from posstream.kafka import embedded_broker
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
+from posstream.kafka.topics import EMBEDDED_CLUSTER
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
-from posstream.plugin import Plugin
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.opening import DatabaseOpening
 from posstream.read_model.projecting import Setup
@@ -47,7 +46,6 @@ class Runtime:
         configuration_reader: ConfigurationReader,
         writers: Sequence[TopicWriter | DeadLetterWriter],
         metrics: Metrics,
-        plugins: Sequence[Plugin],
         refuse: Callable[[str, str], None],
     ) -> None:
         self._app = app
@@ -58,17 +56,14 @@ class Runtime:
         self._web_server: WebServer | None = None
         self._configuration_reader = configuration_reader
         self._writers = writers
-        self._plugins = plugins
         self._refuse = refuse
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
-        #: Under which the worker joins its groups; the embedded broker does not know of names.
-        self._name: str | None = None
         self._projections = ProjectionProcess(self._projection_setup, lag=metrics.projection_lag)
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What is wrong though the worker runs: a sentence each."""
+        """A sentence for each thing that is wrong while the worker runs."""
         return self._projections.warnings()
 
     async def open(self) -> None:
@@ -83,13 +78,12 @@ class Runtime:
         await check_start(
             Start(
                 settings=settings,
-                plugins=self._plugins,
                 membership=self._app.membership,
                 web=(without_brackets(conf.web_bind), conf.web_port) if conf.web_enabled else None,
                 patience_seconds=PATIENCE_SECONDS,
             )
         )
-        name = self._app.membership.claim()
+        self._app.membership.claim()
         was_open = keep_private(settings.datadir)
         if was_open is not None:
             log.warning("%s", was_open)
@@ -101,7 +95,7 @@ class Runtime:
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
         )
-        embedded = cluster == embedded_broker.CLUSTER_ID
+        embedded = cluster == EMBEDDED_CLUSTER
         tuning = EMBEDDED_TUNING if embedded else Tuning()
         if settings.session_timeout_seconds is not None:
             tuning = dataclasses.replace(
@@ -114,7 +108,6 @@ class Runtime:
             if kept_ms is not None:
                 tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
         self._tuning = tuning
-        self._name = None if embedded else name
         try:
             await self._configuration_reader.open(fetch_wait_ms=tuning.fetch_wait_ms)
         except BrokerUnreachable as why:
@@ -131,18 +124,19 @@ class Runtime:
         return Setup(
             group=GroupSettings(
                 servers=settings.bootstrap_servers,
-                member=self._app.membership.claim() if tuning.shared else None,
+                member=self._member,
                 fetch_wait_ms=tuning.fetch_wait_ms,
                 session_timeout_seconds=tuning.session_timeout_seconds,
                 heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
             ),
             database_url=settings.database_url,
-            plugins=[plugin.name for plugin in self._plugins],
+            plugins=[plugin.name for plugin in settings.plugins],
         )
 
     async def _open_database(self) -> None:
-        failures = await upgrade(self._engine, self._plugins)
-        if len(failures) == len(self._plugins):
+        plugins = self._settings.plugins
+        failures = await upgrade(self._engine, plugins)
+        if len(failures) == len(plugins):
             raise DatabaseUnusable("; ".join(f"{name}: {why}" for name, why in failures.items()))
         for name, why in failures.items():
             self._refuse(name, f"its migrations cannot be run: {why}")
@@ -151,8 +145,13 @@ class Runtime:
     def prepare(self, app: StreamingApp) -> None:
         """Fit a plugin's app to the broker, before its consumer starts."""
         app.tune(self._tuning)
-        if self._name is not None:
-            app.join_as(self._name)
+        if self._member is not None:
+            app.join_as(self._member)
+
+    @property
+    def _member(self) -> str | None:
+        """The worker's name in its consumer groups; the embedded broker knows no names."""
+        return self._app.membership.claim() if self._tuning.shared else None
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from posstream.domain.access_key import AccessKey, clash, read_access_keys
+from posstream.domain.access_key import MIN_LENGTH, AccessKey, clash, read_access_keys
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
 from posstream.plugin import Plugin
@@ -17,12 +17,11 @@ from posstream.plugins.discovery import SETTING as PLUGINS
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
 from posstream.read_model.address import read_address, sqlite_url
-from posstream.startup.secret_file import read_secret
-from posstream.startup.setting_readers import number, one_of, switch
+from posstream.startup.setting_readers import number, one_of, secret, switch
 from posstream.startup.settings_part import GivenSettings, Reader, SettingsPart
 
 _PREFIX: Final = "POSSTREAM_"
-#: Who the key of POSSTREAM_API_KEY is, in the log.
+#: The name in the log of a caller with the key of POSSTREAM_API_KEY.
 _API_KEY_NAME: Final = "api-key"
 #: Read by the test suite and by make, not by a worker; no warning for them.
 _NOT_OURS: Final = frozenset({"POSSTREAM_TEST_BROKER", "POSSTREAM_TEST_DATABASE_URL"})
@@ -57,13 +56,13 @@ class Settings:
     lookups_per_minute: int = 600
     #: Port of the embedded broker, on loopback.
     dev_broker_port: int = 9092
-    #: Partitions of the lookup topics and of the cache's changelog: one number for all of them.
+    #: Partitions of each topic and changelog that states no number of its own.
     topic_partitions: int = 8
     #: Copies of each partition; 3 in production.
     topic_replication: int = 1
     #: An operator's key for the web view. Without this and `named_keys`: no key, loopback only.
     api_key: str | None = field(default=None, repr=False)
-    #: More keys, each with its role and the name of who has it.
+    #: More keys, each with its role and the name of its caller.
     named_keys: tuple[AccessKey, ...] | None = None
     #: Refuse payment-card numbers; off for shops whose own cards collide with them.
     payment_card_guard: bool = True
@@ -76,7 +75,7 @@ class Settings:
     #: How long the broker waits for a silent worker before it gives its partitions to another;
     #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
     session_timeout_seconds: int | None = None
-    #: Those that run.
+    #: The plugins that run.
     plugins: Plugins = field(default_factory=find_plugins)
     #: The plugins' settings by name, as far as they are set; `own` makes something of them.
     plugin_values: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -116,12 +115,12 @@ class Settings:
 
     @property
     def faust_broker(self) -> str:
-        """The same as Faust wants it."""
+        """The URL of each broker, for Faust."""
         return ";".join(f"kafka://{server}" for server in self.bootstrap_servers)
 
     @property
     def web_url(self) -> str:
-        """Where this machine finds the web view, without a trailing slash."""
+        """The URL of the web view on this machine, without a trailing slash."""
         # Right for `::`, too, which also listens for IPv4.
         host = "127.0.0.1" if is_unspecified(self.web_host) else self.web_host
         return f"http://{in_url(host)}:{self.web_port}"
@@ -228,7 +227,7 @@ def _raw(environ: Mapping[str, str], name: str, source: str) -> str:
         return raw
     if environ.get(name, "").strip():
         raise ValueError(f"and {name} are both set: leave one out")
-    return read_secret(Path(raw))
+    return secret(raw)
 
 
 def _broker(raw: str) -> str:
@@ -252,7 +251,7 @@ def _database_url(raw: str) -> str:
 
 
 def _host(raw: str) -> str:
-    """A host name, or an address as sockets want it: that of IPv6 without brackets."""
+    """A host name, or an address as sockets want it: IPv6 without brackets."""
     if raw.startswith("[") or ":" in raw:
         try:
             address = ipaddress.IPv6Address(without_brackets(raw))
@@ -265,8 +264,8 @@ def _host(raw: str) -> str:
 
 
 def _secret(raw: str) -> str:
-    if len(raw) < 16:  # noqa: PLR2004
-        raise ValueError("must have at least 16 characters")
+    if len(raw) < MIN_LENGTH:
+        raise ValueError(f"must have at least {MIN_LENGTH} characters")
     return raw
 
 

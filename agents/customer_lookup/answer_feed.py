@@ -1,6 +1,6 @@
 """The answers as they are published, handed to whoever subscribed on this worker. No I/O.
 
-One reader feeds it with what is on the answer topics (`adapters/answer_topics.py`), and only while
+One reader feeds it with what is on the answer topics (`answer_topics.py`), and only while
 somebody wants it: nobody's answers cost a busy worker nothing.
 """
 

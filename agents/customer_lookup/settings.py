@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agents.customer_lookup.directory.addresses import REFUSED, is_refused
 from agents.customer_lookup.directory.credentials import (
     Credentials,
     OAuthClient,
@@ -13,11 +14,10 @@ from agents.customer_lookup.directory.credentials import (
 )
 from agents.customer_lookup.directory.endpoint import check_endpoint, wire_endpoint
 from agents.customer_lookup.directory.response_mapping import ResponseMapping
-from posstream.domain.addresses import REFUSED, is_refused
+from agents.customer_lookup.directory.tls_files import TlsFiles
 from posstream.settings import Settings, is_loopback
 from posstream.startup.setting_readers import switch, text
 from posstream.startup.settings_part import GivenSettings, Reader, SettingsPart
-from posstream.startup.tls_files import TlsFiles
 
 #: Where each worker serves its mock of a directory.
 MOCK_PATH: Final = "/api/mock-customer-lookup/"

@@ -55,7 +55,6 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[CheckLine
     yield True, "settings"
     start = Start(
         settings=settings,
-        plugins=find_plugins(),
         membership=Membership(settings.datadir),
         web=(settings.web_host, settings.web_port),
         beside_worker=True,

@@ -1,4 +1,4 @@
-"""The keys of the web view, as the settings write them: who has one, and what it is for. Pure."""
+"""Reads the web view's access keys from a setting: role, key and name of each. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ _PARTS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """One key, and the caller that it makes of whoever has it."""
+    """One key, and the caller of a request that carries it."""
 
     caller: Caller
     secret: str = field(repr=False)
 
 
 def read_access_keys(raw: str) -> tuple[AccessKey, ...]:
-    """The keys of `role:KEY;role:KEY:name`; without a name, a key has that of its role.
+    """The keys of `role:KEY;role:KEY:name`; a key without a name has its role's.
 
     Raises:
         ValueError: if one is wrong or weak, or two are alike; says which one, by its place, and

@@ -1,8 +1,8 @@
-"""A customer as the directory describes one, and the judgement of such a description. Pure."""
+"""A customer of the retailer, and the checks of a customer's fields. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -19,12 +19,12 @@ _MAX_PURCHASES: Final = Decimal(10) ** 13
 #: Digits before the point; longer numbers are not calculated with.
 _MAX_DIGITS: Final = 20
 _TEXTS: Final = ("first_name", "last_name", "email", "phone", "tier")
-#: How databases and languages that know no null begin the date of what never was; PHP counts
-#: on from month 0 of year 0.
+#: The beginnings of dates that stand for none in databases and languages without null; PHP makes
+#: the second one of month 0 of year 0.
 _ZERO_DATES: Final = ("0001-01-01", "-0001-11-30")
-#: A date that has nothing else is none, in whatever order it is written.
+#: A date of these characters alone stands for none, whatever its format.
 _ZEROS: Final = "0-/.:TZ+ "
-#: The contract's fields of a customer; whatever else a directory returns is an attribute.
+#: The contract's fields of a customer; each other field that a directory returns is an attribute.
 CUSTOMER_FIELDS: Final = (
     "customer_id",
     "first_name",
@@ -75,7 +75,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class InvalidCustomer:
-    """A description that cannot be believed; `why` names the field."""
+    """A description of a customer that is refused; `why` names the field."""
 
     why: str
 
@@ -128,7 +128,7 @@ def judge_fields(
     odd: dict[str, Any] = {}
     for name, read in _READERS.items():
         raw = fields.get(name)
-        if raw is None or (not strict and _is_absent(raw, of_date=read is _date)):
+        if raw is None or (not strict and _is_absent(raw, of_date=read is parse_utc)):
             continue
         value = read(raw)
         if value is not None:
@@ -141,7 +141,7 @@ def judge_fields(
 
 
 def read_customer_id(raw: object) -> str | None:
-    """An id of the directory as it is kept; None for what is empty, too long or no id."""
+    """An id of the directory as it is kept; None if it is empty, too long or no text."""
     return (_text(raw) or "").replace("\0", "").strip() or None
 
 
@@ -228,14 +228,9 @@ def _number(raw: object) -> Decimal | None:
     return number if number.is_finite() and number.adjusted() < _MAX_DIGITS else None
 
 
-def _date(raw: object) -> datetime | None:
-    moment = parse_utc(raw)
-    return moment if moment is None else moment.astimezone(UTC)
-
-
 #: Optional field -> its reader, which returns None for a value that it cannot use.
 _READERS: Final[Mapping[str, Callable[[object], object]]] = dict.fromkeys(_TEXTS, _text) | {
     "loyalty_points": _points,
     "total_purchases": _money,
-    "last_purchase_date": _date,
+    "last_purchase_date": parse_utc,
 }

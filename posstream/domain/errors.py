@@ -8,6 +8,7 @@
     ├── BrokerUnreachable    a command or a subscriber finds no broker
     ├── DatabaseUnusable     a command finds no database
     ├── DatabaseAway         the database cannot be used now; the message gives its reason
+    ├── ReadModelBusy        the read model has no time for a query
     ├── WorkerUnreachable    a command finds no worker
     ├── GrowthRefused        topics cannot be given more partitions now
     ├── StorageFailed        a store on disk takes nothing more, or was thrown away
@@ -91,7 +92,7 @@ class DatabaseAway(PosstreamError):
 
     Args:
         reason: the database's words, and its code for them; it names no password.
-        passes: waiting may help. Else the database refuses us and somebody must change something.
+        passes: waiting may help. Else the database refuses us until an operator changes something.
     """
 
     def __init__(self, reason: str, *, passes: bool) -> None:
@@ -124,7 +125,7 @@ class PublishFailed(PosstreamError):
 
 
 class TooManySubscribers(PosstreamError):
-    """The worker shows its answers to as many subscribers as it may."""
+    """The worker has as many subscribers as it may have; it takes no more."""
 
 
 class SubscriberTooSlow(PosstreamError):

@@ -1,4 +1,4 @@
-"""A text as it stands, and as it reads once its escapes are decoded: JSON, URL, HTML. Pure.
+"""Decodes the escapes in a text (JSON, URL, HTML), also those within escapes. Pure.
 
 Each reading knows where its characters stand in the text, so that one can be masked in place.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html.entities import html5
 from typing import Final
 
-#: Escapes within escapes are decoded so many times (`&amp;#52;`, `%2520`, JSON in JSON).
+#: How often escapes within escapes are decoded (`&amp;#52;`, `%2520`, JSON in JSON).
 _ROUNDS: Final = 4
 _ESCAPE: Final = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair

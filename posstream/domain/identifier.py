@@ -1,7 +1,7 @@
-"""What a till scans, normalised by syntax (contract, "Identifiers"). Pure.
+"""Normalises what a till scans, by its syntax (contract, "Identifiers"). Pure.
 
 An identifier is the cache key, the single-flight key and a path segment of the directory's
-URL, so nothing leaves this module for which `is_normal` does not hold.
+URL, so `is_normal` holds for each one that leaves this module.
 """
 
 import re
@@ -47,7 +47,7 @@ _NORMAL: Final = (
     r"|(?P<CARD>[0-9_]*[A-Z][A-Z0-9_]*))"
 )
 NORMAL: Final = re.compile(_NORMAL % "00").fullmatch
-#: The same while a country code replaces the trunk 0 of national numbers.
+#: `NORMAL` while a country code replaces the trunk 0 of national numbers.
 _NORMAL_WITH_COUNTRY_CODE: Final = re.compile(_NORMAL % "0").fullmatch
 
 
@@ -63,7 +63,7 @@ class IdentifierKind(StrEnum):
 _KINDS: Final = {kind.value: kind for kind in IdentifierKind}
 
 
-@dataclass(slots=True)  # not frozen: see `lookup.Identification`
+@dataclass(slots=True)  # not frozen: a frozen one takes four times as long to make
 class Identifier:
     """A normalised identifier: `value` is ASCII, and `is_normal`."""
 

@@ -1,4 +1,4 @@
-"""How a customer's identifier, phone or e-mail address is shown to people who need not know it."""
+"""Masks a customer's identifier, phone or e-mail for people who need not know it. Pure."""
 
 import re
 from typing import Final
@@ -27,9 +27,9 @@ def is_personal(customer_id: str) -> bool:
 def mask_identifier(text: str) -> str:
     """`text` as pages show it: `+1******890` for `+1234567890`.
 
-    At most its first 2 and last 3 characters are visible, at most half of it in all; nothing
-    of it tells how long it is. The form for logs is `posstream.domain.payment_card.mask`, which
-    shows of a card number what PCI DSS lets it.
+    At most its first 2 and last 3 characters are visible, at most half of it in all; the
+    result does not tell its length. The form for logs is `posstream.domain.payment_card.mask`,
+    which shows the digits of a card number that PCI DSS allows.
     """
     if not text:
         return text

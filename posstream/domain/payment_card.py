@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, zip_longest
-from typing import Final, NamedTuple
+from typing import Final
 
 from posstream.domain.escapes import Reading, has_escapes, readings
 
@@ -40,7 +40,7 @@ _LENGTHS: Final = {
     for digit in b"23456"
 }
 _ZERO: Final = ord("0")
-#: Characters beyond are rare: a cache of them would only take memory.
+#: Characters with a higher code are rare: a cache of them would only take memory.
 _MOST_REMEMBERED: Final = 0xFFFF
 #: Each digit of a Luhn sum's doubled places: 2n, less 9 if that has two digits.
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
@@ -60,14 +60,8 @@ _NO_CARD: Final = re.compile(
     rb"(?![0-9A-Za-z])"
     rb'|(?:\A|(?<="))[ ().\-/]*(?:\+|0[ ().\-/]*0)(?:[ ().\-/]*[0-9]){1,15}[ ().\-/]*(?:\Z|(?="))'
 )
-#: How often a text is searched: what was masked can uncover a card number beside it.
+#: How often a text is searched: one card number, once masked, can uncover another beside it.
 _MOST_PASSES: Final = 4
-
-
-class _Card(NamedTuple):
-    """A card number in a text: the places of its digits."""
-
-    places: Sequence[int]
 
 
 class _Folding(dict[int, str]):
@@ -89,12 +83,8 @@ class _Folding(dict[int, str]):
 
 _FOLDING: Final = _Folding()
 
-
-def luhn_valid(digits: str) -> bool:
-    """Whether a run of ASCII digits carries the right Luhn check digit."""
-    raw = digits.encode()
-    total = sum(raw[-1::-2]) + sum(raw[-2::-2].translate(_DOUBLED)) - _ZERO * len(raw)
-    return total % 10 == 0
+#: A card number in a text: the places of its digits.
+_Card = Sequence[int]
 
 
 def may_hold_payment_card(ascii_text: bytes) -> bool:
@@ -148,7 +138,7 @@ def mask_payment_cards_in_bytes(raw: bytes) -> bytes:
     )
     if masked.isascii() and b"\0" not in masked:
         return masked
-    # In UTF-16, digits of ASCII are found by now (a NUL is a separator); those of others are not.
+    # In UTF-16, ASCII digits are masked by now (a NUL is a separator), and others are not.
     for encoding in ("utf-16-le", "utf-16-be"):
         whole = len(masked) // 2 * 2
         text = masked[:whole].decode(encoding, "surrogatepass")
@@ -159,7 +149,7 @@ def mask_payment_cards_in_bytes(raw: bytes) -> bytes:
 def _hidden(reading: Reading, cards: Sequence[_Card]) -> Iterator[tuple[int, int]]:
     """The spans of the original text whose digits must be masked."""
     for card in cards:
-        for place in card.places[6:-4]:
+        for place in card[6:-4]:
             yield reading.starts[place], reading.ends[place]
 
 
@@ -208,7 +198,7 @@ def _cards_among(
                 and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0
                 and _is_of_a_network(digits[start:end])
             ):
-                yield _Card(places[start:end])
+                yield places[start:end]
 
 
 def _is_of_a_network(digits: bytes) -> bool:

@@ -1,10 +1,10 @@
-"""Foreign text that cannot drive whoever shows it. Pure."""
+"""Makes foreign text safe to show: it controls no terminal and no page. Pure."""
 
 import re
 from typing import Final
 
-#: A character that no id may have, for a JSON Schema, too: the control characters, the ends of
-#: lines and paragraphs, and those that turn the direction of writing.
+#: A character that no id may have, as a pattern that a JSON Schema can use: control characters,
+#: ends of lines and paragraphs, and characters that turn the direction of writing.
 CONTROL: Final = r"[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 #: A character that is no blank: an id has at least one.
 VISIBLE: Final = r"[^ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"

@@ -1,4 +1,4 @@
-"""Who may do what on the web view: three roles, and whoever asks. Pure."""
+"""The three roles of the web view, and the caller of a request. Pure."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,12 +23,12 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sends a request."""
+    """The sender of a request."""
 
     #: The name of the key, as it stands in the log.
     name: str
     role: Role
-    #: Whether a key says so; without keys everybody on this machine is the same one.
+    #: Whether the caller has a key; without keys all users of this machine are one caller.
     keyed: bool = True
 
     def may(self, role: Role) -> bool:
@@ -36,7 +36,7 @@ class Caller:
         return self.role >= role
 
 
-#: Whoever asks a view without keys, which only this machine reaches.
+#: The caller of a web view without keys, which only this machine reaches.
 LOCAL: Final = Caller("local", Role.OPERATOR, keyed=False)
-#: Nobody has asked yet.
+#: The caller as long as there is no request.
 NOBODY: Final = Caller("nobody", Role.VIEWER, keyed=False)

@@ -24,14 +24,14 @@ def iso_utc(moment: datetime | None) -> str | None:
 
 
 def iso_utc_ms(milliseconds: int) -> str:
-    """The same for milliseconds since 1970."""
+    """Milliseconds since 1970, as `iso_utc` writes them."""
     second, rest = divmod(milliseconds, 1000)
     return f"{iso_second(second)}{rest:03}Z"
 
 
-@lru_cache(maxsize=4096)  # entries of an hour have as many; formatting takes four times as long
+@lru_cache(maxsize=4096)  # an hour has 3,600; formatting takes four times as long
 def iso_second(second: int) -> str:
-    """The same for whole seconds, up to the point: milliseconds and `Z` follow."""
+    """Whole seconds since 1970, as `iso_utc` writes them up to the point."""
     return iso_utc(from_ms(second * 1000))[:-4]
 
 
@@ -52,7 +52,7 @@ def clamp_ms(milliseconds: int) -> int:
 
 
 def parse_utc(text: object) -> datetime | None:
-    """Read an ISO-8601 time; one without an offset is taken as UTC. None if it is none."""
+    """Read an ISO-8601 time; one without an offset is taken as UTC. None for anything else."""
     if not isinstance(text, str):
         return None
     try:

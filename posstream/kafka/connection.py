@@ -1,4 +1,4 @@
-"""Connects to Kafka: makes every aiokafka client of ours but Faust's own."""
+"""Makes every aiokafka client but those of Faust."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager

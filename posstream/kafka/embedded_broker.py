@@ -18,8 +18,6 @@ from typing import Final
 from posstream.domain.errors import StartRefused
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 
-#: By this cluster id a worker knows the broker, and fits its settings to it.
-CLUSTER_ID: Final = EMBEDDED_CLUSTER
 _READY_SECONDS: Final = 10
 _STOP_SECONDS: Final = 3
 _PR_SET_PDEATHSIG: Final = 1
@@ -39,7 +37,7 @@ class EmbeddedBroker:
         return f"127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start it and wait until it accepts connections.
+        """Start the broker and wait until it accepts connections.
 
         Raises:
             StartRefused: if the port is taken, the binary is missing or the broker does not
@@ -57,7 +55,7 @@ class EmbeddedBroker:
                 [
                     binary,
                     "broker",
-                    f"--cluster-id={CLUSTER_ID}",
+                    f"--cluster-id={EMBEDDED_CLUSTER}",
                     f"--listener-url=tcp://{self.address}",
                     f"--advertised-listener-url=tcp://{self.address}",
                     "--storage-engine=memory://posstream/",
@@ -79,7 +77,7 @@ class EmbeddedBroker:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop it. Idempotent."""
+        """Stop the broker. Idempotent."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -92,7 +90,7 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody has at the moment."""
+    """A port on loopback that is free at the moment."""
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -119,5 +117,5 @@ def _accepts(port: int) -> bool:
 
 
 def _die_with_parent() -> None:
-    """Linux: a broker whose parent was killed would keep its port for ever."""
+    """End the broker with its parent (Linux), or it would keep its port for ever."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -11,12 +11,12 @@ POSITIVE: Final = 0x7FFFFFFF
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key among so many, as Java's clients and aiokafka choose it."""
+    """The partition of a key in a topic, as Java's clients and aiokafka choose it."""
     return int(murmurhash2(key, SEED) & POSITIVE) % partitions
 
 
 def partitioner(key: bytes | None, every: Sequence[int], available: Sequence[int]) -> int:
-    """The same as aiokafka calls its partitioner; without a key any partition will do.
+    """Choose a record's partition, as aiokafka's `partitioner`; without a key, any partition.
 
     Args:
         key: of the record.

@@ -1,4 +1,4 @@
-"""Before a worker starts: reach the broker, create what topics are missing, refuse a misfit.
+"""Creates missing topics before a worker starts, and refuses the start if existing ones misfit.
 
 Faust would create topics without our retention, and would notice different partition counts
 only at the first write to the table, by dying.
@@ -49,11 +49,11 @@ async def ask_topics(  # noqa: PLR0913 - one for each setting of a topic
         StartRefused: as `prepare_topics`.
     """
     async with _connected(servers, patience_seconds) as admin:
-        cluster = await admin.describe_cluster()
+        cluster = await _cluster_id(admin)
         missing = await _compared(admin, cluster, list(specs), tables, partitions)
         # The embedded broker would create the topics, for it ignores validate_only; it refuses
         # none.
-        if missing and not _is_embedded(cluster):
+        if missing and cluster != EMBEDDED_CLUSTER:
             await _create(admin, missing, partitions, replication, validate_only=True)
         return [spec.name for spec in missing]
 
@@ -85,11 +85,11 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
             and a table's changelog differ in partitions, or a topic would lose events.
     """
     async with _connected(servers, patience_seconds) as admin:
-        cluster = await admin.describe_cluster()
+        cluster = await _cluster_id(admin)
         missing = await _compared(admin, cluster, list(specs), tables, partitions)
         if missing:
             await _create(admin, missing, partitions, replication)
-        return str(cluster.get("cluster_id"))
+        return cluster
 
 
 async def cluster_id(servers: Sequence[str]) -> str:
@@ -99,12 +99,16 @@ async def cluster_id(servers: Sequence[str]) -> str:
         StartRefused: if no broker answers.
     """
     async with _connected(servers, PATIENCE_SECONDS) as admin:
-        return str((await admin.describe_cluster()).get("cluster_id"))
+        return await _cluster_id(admin)
+
+
+async def _cluster_id(admin: Any) -> str:
+    return str((await admin.describe_cluster()).get("cluster_id"))
 
 
 async def _compared(
     admin: Any,
-    cluster: Mapping[str, Any],
+    cluster: str,
     specs: Sequence[TopicSpec],
     tables: Iterable[TableSpec],
     partitions: int,
@@ -112,14 +116,13 @@ async def _compared(
     """The missing topics; refuses a start if an existing topic does not fit."""
     existing = await partition_counts(admin, [spec.name for spec in specs])
     for table in tables:
-        _compare(table.topics, existing, partitions)
-    if not _is_embedded(cluster):  # the embedded broker has no policies
+        counts = {name: existing[name] for name in table.topics if name in existing}
+        why = misfit(table.topics, counts, partitions)
+        if why is not None:
+            raise StartRefused(why)
+    if cluster != EMBEDDED_CLUSTER:  # the embedded broker has no policies
         await _compare_policies(admin, [spec for spec in specs if spec.name in existing])
     return [spec for spec in specs if spec.name not in existing]
-
-
-def _is_embedded(cluster: Mapping[str, Any]) -> bool:
-    return cluster.get("cluster_id") == EMBEDDED_CLUSTER
 
 
 async def tombstones_kept_ms(servers: Brokers, changelogs: Sequence[str]) -> int | None:
@@ -222,10 +225,3 @@ async def _create(
             )
         if not validate_only:
             log.info("created topic %s", name)
-
-
-def _compare(topics: Sequence[str], existing: Mapping[str, int], expected: int) -> None:
-    counts = {name: existing[name] for name in topics if name in existing}
-    why = misfit(topics, counts, expected)
-    if why is not None:
-        raise StartRefused(why)

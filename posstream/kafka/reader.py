@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 _PAUSE_SECONDS: Final = 0.5
 #: How often a broker is asked for a topic that was made a moment ago.
 _TRIES: Final = 10
+#: How long a fetch waits for the next records.
 _POLL_MS: Final = 1000
-#: The same while the end is looked for.
+#: How long a fetch waits while the end is looked for.
 _FETCH_MS: Final = 200
 #: Seconds without a record, before the end, after which the broker is given up.
 _STALL_SECONDS: Final = 10
@@ -49,11 +50,11 @@ class GrouplessReader:
 
     @property
     def is_connected(self) -> bool:
-        """Whether it can be read from."""
+        """Whether the reader can read."""
         return self._consumer is not None
 
     async def connect(self, *, fetch_wait_ms: int = 20, needs_all: bool = True) -> None:
-        """Go to where it was, or else to the beginning.
+        """Connect, and go to the place in each partition, or else to its beginning.
 
         Args:
             fetch_wait_ms: how long the broker may hold a fetch back.
@@ -98,12 +99,11 @@ class GrouplessReader:
 
     def partitions(self, topic: str) -> Collection[int]:
         """The numbers of a topic's partitions; none if the broker does not have the topic."""
-        return [it.partition for it in self._partitions if it.topic == topic]
+        return [it.partition for it in self._of(topic)]
 
     async def first_offsets(self, topic: str) -> Mapping[int, int]:
         """The oldest offset of each partition; above 0, what was before it is gone."""
-        asked = [it for it in self._partitions if it.topic == topic]
-        first = await self._consumer.beginning_offsets(asked)
+        first = await self._consumer.beginning_offsets(self._of(topic))
         return {partition.partition: offset for partition, offset in first.items()}
 
     async def end_offsets(self, topic: str) -> Mapping[int, int]:
@@ -111,12 +111,14 @@ class GrouplessReader:
 
         The embedded broker tells the first offset of the last batch plus one.
         """
-        asked = [it for it in self._partitions if it.topic == topic]
-        ends = await self._consumer.end_offsets(asked)
+        ends = await self._consumer.end_offsets(self._of(topic))
         return {partition.partition: offset for partition, offset in ends.items()}
 
+    def _of(self, topic: str) -> list[TopicPartition]:
+        return [it for it in self._partitions if it.topic == topic]
+
     async def skip_to_the_end(self) -> None:
-        """Go to behind the last record; right after `connect`."""
+        """Go behind the last record of each partition; right after `connect`."""
         # The last record is read: the embedded broker's ends are too low (see `_to_the_end`).
         first, told = await self._ends(self._partitions)
         self._assign({it: max(first[it], told[it] - 1) for it in self._partitions})
@@ -124,7 +126,7 @@ class GrouplessReader:
             pass
 
     async def read_to_the_end(self, take: Callable[[Any], None]) -> None:
-        """Give what is there now to `take`, record by record, as aiokafka's ConsumerRecord.
+        """Give the records up to now to `take`, one by one, as aiokafka's ConsumerRecord.
 
         Right after `connect`: the ends that an earlier fetch told are not those of now.
         """
@@ -144,7 +146,7 @@ class GrouplessReader:
             topic: one of the reader's; one that the broker does not have is empty.
             starts: the partitions to read, and the offset at which to start in each; every
                 partition from its beginning unless given.
-            last: of each partition about so many at most, the last ones.
+            last: about how many records to read at the end of each partition; None = all.
 
         Raises:
             BrokerUnreachable: if the broker stops giving records before the end: what was read
@@ -261,7 +263,7 @@ class GrouplessReader:
                 self._consumer.seek(partition, place)
 
     async def repeat(self, step: Callable[[], Awaitable[None]]) -> Never:
-        """Do a step for ever; after one that failed, without the connection that it had."""
+        """Repeat a step for ever; after a step that failed, disconnect first."""
         troubled = False
         while True:
             try:

@@ -1,11 +1,11 @@
-"""A message for a topic, and what writes it."""
+"""A message for a topic, and the interface that publishes it."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 
-@dataclass(slots=True)  # not frozen: see `domain.lookup.Identification`
+@dataclass(slots=True)  # not frozen: a frozen one takes four times as long to make
 class Record:
     """One message for a topic. `partition` None: by the key, as Kafka's clients do."""
 
@@ -17,7 +17,7 @@ class Record:
 
 
 class EventPublisher(Protocol):
-    """The topics, written."""
+    """Publishes records to topics."""
 
     async def send(self, record: Record) -> Awaitable[None]:
         """Hand a record over; the result completes when the broker acknowledged it (acks=all).
@@ -28,7 +28,7 @@ class EventPublisher(Protocol):
         ...
 
     async def publish(self, record: Record) -> None:
-        """Hand a record over and wait for the broker's acknowledgement, for a caller in a hurry.
+        """Hand a record over and wait for the broker's acknowledgement, but not for long.
 
         Raises:
             PublishFailed: when the broker did not take it in time; in rare cases it does later.

@@ -1,4 +1,4 @@
-"""Topics: how one is declared and created, and those of posstream itself. No I/O."""
+"""How a topic is declared and created, and the topics of the platform. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class TopicSpec:
         return {
             "cleanup.policy": self.cleanup_policy,
             "retention.ms": str(self.retention_ms),
-            # Retention goes by the timestamp. Of a till whose clock is a year slow, the broker
-            # would drop an event before anybody read it; of one that is fast, refuse it.
+            # Retention goes by the timestamp. By the clock of a till that is a year slow, the
+            # broker would drop an event before it is read; by a fast one, refuse it.
             "message.timestamp.type": "LogAppendTime",
             **(self.extra or {}),
         }

@@ -22,7 +22,7 @@ _STOP_SECONDS: Final = 5
 
 
 class Written(NamedTuple):
-    """Where a record lies."""
+    """The place of a record in its topic."""
 
     partition: int
     offset: int
@@ -54,8 +54,8 @@ class TopicWriter:
         """Write a record and wait for the acknowledgement.
 
         Args:
-            record: which.
-            is_alone: no other record shares its batch, for whose sake it may be refused.
+            record: the record.
+            is_alone: send it in a batch of its own, so that it is not refused because of another.
 
         Raises:
             PublishFailed: the broker refuses the record for good; the cause is Kafka's error.

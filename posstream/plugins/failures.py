@@ -19,11 +19,11 @@ from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
 
-#: Events on which a plugin's code may raise in a minute: each becomes a dead letter. With one more
-#: the plugin is broken, and stops, before all that it reads becomes dead letters.
+#: How many events a minute a plugin's code may raise on: each becomes a dead letter. At one more
+#: the plugin stops, before every event that it reads becomes a dead letter.
 MOST_A_MINUTE: Final = 3
 _MINUTE_SECONDS: Final = 60
-#: What raises these is the broker, the disk or the database, and not the plugin's code.
+#: Errors of the broker, the disk or the database, and not of the plugin's code.
 _MACHINERY: Final = (
     *(PosstreamError, KafkaError, FaustError),
     *(OperationalError, InterfaceError, OSError),
@@ -43,7 +43,7 @@ class EventFailures:
         self._app = app
         self._dead_letters = dead_letters
         self._clock = clock
-        #: When code of the plugin last raised, in monotonic seconds.
+        #: When the plugin's code raised, in monotonic seconds: the last times, oldest first.
         self._newest: deque[float] = deque(maxlen=MOST_A_MINUTE)
 
     async def is_set_aside(self, message: Any, why: Exception) -> bool:
@@ -69,8 +69,7 @@ class EventFailures:
         except Exception as unforeseen:  # noqa: BLE001 - whether it was written is unknown
             why = unforeseen
         log.critical("cannot go on at %s: %r", place(message), why, exc_info=why)
-        is_own = not isinstance(why, _MACHINERY)
-        await self._app.crash(_failed(message, why) if is_own else why)
+        await self._app.crash(why if isinstance(why, _MACHINERY) else _failed(message, why))
         return False
 
     def _may_go_on(self) -> bool:
@@ -83,7 +82,7 @@ class EventFailures:
 
 
 def _failed(message: Any, why: Exception) -> PluginFailed:
-    # Of the exception the type alone: its text may quote a customer.
+    # Only the type of the exception: its text may quote a customer.
     return PluginFailed(
         f"its code failed at more than {MOST_A_MINUTE} events in a minute, at last at "
         f"{place(message)} ({type(why).__name__})"

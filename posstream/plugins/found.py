@@ -1,22 +1,19 @@
-"""The plugins that were found, and what is folded from them: every list of the platform."""
+"""The plugins of a process, and the lists of the platform that are folded from them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from posstream.domain.errors import StartRefused
 from posstream.kafka.topics import PLATFORM_TOPICS, TopicSpec
 from posstream.plugin import Plugin
 
 if TYPE_CHECKING:
-    import click
-
-    from posstream.metrics import Metric
     from posstream.streaming.table_spec import TableSpec
 
-#: Who owns what is no plugin's, in the sentence about a double claim.
-_PLATFORM = "posstream itself"
+#: The owner of what belongs to no plugin, in the sentence about a double claim.
+PLATFORM: Final = "posstream itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +26,13 @@ class Plugins(Sequence[Plugin]):
     """
 
     loaded: tuple[Plugin, ...]
-    #: Plugin that could not be loaded -> why.
+    #: The name of a plugin that could not be loaded -> what it raised.
     failed: Mapping[str, Exception] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         claims = ((it.name, what, name) for it in self for what, name in _claims(it))
-        ours = ((_PLATFORM, "topic", topic.name) for topic in PLATFORM_TOPICS)
-        _refuse_double([*ours, *claims])
-
-    def __iter__(self) -> Iterator[Plugin]:
-        return iter(self.loaded)
+        ours = ((PLATFORM, "topic", topic.name) for topic in PLATFORM_TOPICS)
+        refuse_double([*ours, *claims])
 
     def __getitem__(self, at: Any) -> Any:
         return self.loaded[at]
@@ -48,7 +42,7 @@ class Plugins(Sequence[Plugin]):
 
     @property
     def default(self) -> Plugin | None:
-        """The plugin that is meant where a command or a query names none."""
+        """The plugin of a command or query that names no plugin."""
         return next((plugin for plugin in self if plugin.is_default), None)
 
     def find(self, name: str) -> Plugin | None:
@@ -57,44 +51,19 @@ class Plugins(Sequence[Plugin]):
 
     @property
     def topics(self) -> tuple[TopicSpec, ...]:
-        """Every topic that is created: those of the plugins, their changelogs, the platform's."""
+        """Every topic that is created: of the plugins, of their tables, and of the platform."""
         owned = [topic for plugin in self for topic in plugin.topics]
         changelogs = [table.changelog for table in self.tables]
         return (*owned, *changelogs, *PLATFORM_TOPICS)
-
-    @property
-    def dead_letters(self) -> tuple[str, ...]:
-        """Every topic of dead letters."""
-        return tuple(plugin.dead_letters for plugin in self if plugin.dead_letters is not None)
 
     @property
     def tables(self) -> "tuple[TableSpec, ...]":
         """Every Faust table."""
         return tuple(table for plugin in self for table in plugin.tables)
 
-    @property
-    def metrics(self) -> "tuple[Metric, ...]":
-        """Every metric of the plugins."""
-        return tuple(metric for plugin in self for metric in plugin.metrics)
-
-    def commands(self) -> "Sequence[click.Command]":
-        """Every command of the plugins.
-
-        Raises:
-            StartRefused: if two plugins claim one command.
-        """
-        found = [
-            (plugin.name, command)
-            for plugin in self
-            if plugin.commands is not None
-            for command in plugin.commands()
-        ]
-        _refuse_double([(owner, "command", command.name or "") for owner, command in found])
-        return [command for _, command in found]
-
 
 def _claims(plugin: Plugin) -> Iterator[tuple[str, str]]:
-    """What one plugin claims for itself: kind and name of each."""
+    """The kind and the name of each thing that a plugin claims for itself."""
     yield "name", plugin.name
     yield "consumer group", plugin.consumer_group
     yield "consumer group", plugin.projection_group
@@ -109,7 +78,15 @@ def _claims(plugin: Plugin) -> Iterator[tuple[str, str]]:
         yield "metric", metric.name
 
 
-def _refuse_double(claims: Iterable[tuple[str, str, str]]) -> None:
+def refuse_double(claims: Iterable[tuple[str, str, str]]) -> None:
+    """Refuse what two owners claim.
+
+    Args:
+        claims: owner, kind and name of each.
+
+    Raises:
+        StartRefused: with the names of both owners.
+    """
     owners: dict[tuple[str, str], list[str]] = defaultdict(list)
     for owner, what, name in claims:
         owners[what, name].append(owner)

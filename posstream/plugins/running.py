@@ -1,9 +1,8 @@
-"""One plugin as it runs on this worker: its app, what it built, and who watches over both."""
+"""One plugin as it runs on this worker: its app, what it built, and the watch over its app."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import Stalled
@@ -11,16 +10,14 @@ from posstream.plugin import Built, Plugin
 from posstream.resilience.clock import Clock
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.co_partitioning import CoPartitioning
-from posstream.streaming.stall import STALLED_SECONDS, StallWatch
+from posstream.streaming.stall import STALLED, StallWatch
 from posstream.streaming.transactions import TransactionWatch
 
 log = logging.getLogger(__name__)
 
-STALLED: Final = f"events wait, and nothing was committed for {STALLED_SECONDS} s"
-
 
 class PluginWatch:
-    """Looks after one plugin's app: stops it if it stalls, and says what is wrong though it runs.
+    """Stops one plugin's app if the app stalls, and tells what is wrong while it runs.
 
     Args:
         app: the plugin's.
@@ -42,9 +39,7 @@ class PluginWatch:
         self._app = app
         self._dead_letters = dead_letters
         # Events that are answered in lists must move on; agents of others may wait for a database.
-        self._stall = StallWatch(
-            app, tuple(app.answering), clock=clock, limit_seconds=STALLED_SECONDS
-        )
+        self._stall = StallWatch(app, app.answering, clock=clock)
         self._transactions = TransactionWatch(app, plugin.consumes, clock=clock)
         self._tables = [CoPartitioning(app, it, partitions=partitions) for it in plugin.tables]
         self._misfits: list[str] = []
@@ -56,17 +51,17 @@ class PluginWatch:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether events wait, and nothing moves."""
-        return self._stall.stalled is not None
+        """Whether events wait, and none is finished."""
+        return self._stall.is_stalled
 
     @property
     def warnings(self) -> Sequence[str]:
-        """A sentence for each thing that is wrong though the plugin runs."""
+        """A sentence for each thing that is wrong while the plugin runs."""
         alarm = self._dead_letters.alarm
         return [*([] if alarm is None else [alarm]), *self._transactions.warnings, *self._misfit()]
 
     async def look(self) -> None:
-        """Look whether the app stalled, and stop it then: some supervisors don't check health."""
+        """Stop the app if it has stalled: some supervisors don't check health."""
         self._dead_letters.report()
         self._transactions.look()
         self._stall.look()

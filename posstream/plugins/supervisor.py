@@ -1,4 +1,4 @@
-"""Starts and watches the app of each plugin, so that one that fails stops no other."""
+"""Starts and watches the app of each plugin, so that a plugin that fails stops no other."""
 
 import asyncio
 import contextlib
@@ -28,24 +28,36 @@ _LAG_SECONDS: Final = 10.0
 
 @dataclass(slots=True)
 class _Seat:
-    """One plugin and its place among those that are supervised."""
+    """One plugin and how it runs."""
 
     plugin: Plugin
     state: PluginState = PluginState.STARTING
     reason: str = ""
     running: RunningPlugin | None = None
     has_run: bool = False
-    #: Until the next restarts; None = none was needed lately.
+    #: Seconds to wait before each next restart; None = the plugin crashed never, or long ago.
     pauses: Iterator[float] | None = None
     stop: "asyncio.Future[None] | None" = None
     #: Events that wait while it has failed; None while that is not known.
     lag: int | None = None
 
+    @property
+    def status(self) -> PluginStatus:
+        """What the web view is told of the plugin."""
+        name, failed = self.plugin.name, self.state is PluginState.FAILED
+        return PluginStatus(
+            name=name,
+            state=self.state,
+            reason=self.reason,
+            lag=self.lag if failed else None,
+            built=None if failed or self.running is None else self.running.built,
+        )
+
 
 class Supervisor(Service):
-    """Runs each plugin's app, and starts it anew after a crash while another plugin runs.
+    """Runs each plugin's app, and starts a crashed one again while another plugin runs.
 
-    If none runs any more the worker crashes: whoever supervises the process starts it again.
+    If no plugin runs any more the worker crashes: the supervisor of its process starts it again.
 
     Args:
         plugins: those that were found.
@@ -74,11 +86,18 @@ class Supervisor(Service):
         self._metrics = metrics
         self._lag = lag
         self._pauses = pauses
-        self._not_loaded = plugins.failed
+        self._not_loaded = {
+            name: PluginStatus(
+                name=name, state=PluginState.FAILED, reason=_sentence(why, shown=True)
+            )
+            for name, why in plugins.failed.items()
+        }
         self._seats = {plugin.name: _Seat(plugin) for plugin in plugins}
         self._changed = asyncio.Condition()
-        for name, why in self._not_loaded.items():
-            self._tell_failed(name, _sentence(why, shown=True), why)
+        #: Failures before the start: Faust sets up the log only after the app was made.
+        self._untold: list[tuple[str, str, BaseException | None]] = []
+        for name, why in plugins.failed.items():
+            self._tell_failed(name, self._not_loaded[name].reason, why)
         for seat in self._seats.values():
             self._build(seat)
 
@@ -102,36 +121,16 @@ class Supervisor(Service):
 
     def statuses(self) -> Mapping[str, PluginStatus]:
         """Every plugin that was found, by its name."""
-        return {
-            **{
-                name: PluginStatus(
-                    name=name, state=PluginState.FAILED, reason=_sentence(why, shown=True)
-                )
-                for name, why in self._not_loaded.items()
-            },
-            **{
-                name: PluginStatus(
-                    name=name,
-                    state=seat.state,
-                    reason=seat.reason,
-                    lag=seat.lag if seat.state is PluginState.FAILED else None,
-                    built=None
-                    if seat.running is None or seat.state is PluginState.FAILED
-                    else seat.running.built,
-                )
-                for name, seat in self._seats.items()
-            },
-        }
+        return self._not_loaded | {name: seat.status for name, seat in self._seats.items()}
 
     def refuse(self, name: str, reason: str) -> None:
-        """Let a plugin fail: a part of it cannot be made. One that runs is stopped."""
+        """Let a plugin fail because a part of it cannot be made; stop it if it runs."""
         seat = self._seats[name]
         if seat.running is not None and seat.running.app.started:
             self.add_future(seat.running.app.crash(PluginFailed(reason)))
             return
-        seat.running, seat.state, seat.reason = None, PluginState.FAILED, reason
-        self._metrics.plugin_up.labels(name).set(0)
-        log.error("plugin %s has failed: %s", name, reason)
+        seat.running = None
+        self._fail(seat, reason)
 
     async def settled(self) -> None:
         """Wait until each plugin runs or has failed."""
@@ -142,6 +141,8 @@ class Supervisor(Service):
 
     async def on_start(self) -> None:
         """Start all plugins, side by side."""
+        for name, reason, why in self._untold:
+            log.error("plugin %s has failed: %s", name, reason, exc_info=why)
         for seat in self._seats.values():
             self.add_future(self._keep(seat))
         if self._lag is not None:
@@ -165,18 +166,17 @@ class Supervisor(Service):
                         self._metrics.plugin_lag.labels(name).set(seat.lag)
             await self.sleep(_LAG_SECONDS)
 
-    def _build(self, seat: _Seat) -> Exception | None:
-        """Build a plugin; returns what it raised."""
+    def _build(self, seat: _Seat) -> bool:
+        """Build a plugin; False if it has failed."""
         try:
             seat.running = self._make(seat.plugin)
         except Exception as why:  # noqa: BLE001 - a plugin may raise anything
-            seat.running, seat.state = None, PluginState.FAILED
-            seat.reason = _sentence(why, shown=True)
-            self._tell_failed(seat.plugin.name, seat.reason, why)
-            return why
+            seat.running = None
+            self._fail(seat, _sentence(why, shown=True), why)
+            return False
         seat.state, seat.reason, seat.stop = PluginState.STARTING, "", None
         self._metrics.plugin_up.labels(seat.plugin.name).set(0)
-        return None
+        return True
 
     async def _keep(self, seat: _Seat) -> None:
         name = seat.plugin.name
@@ -188,9 +188,8 @@ class Supervisor(Service):
             why = await self._run(seat, seat.running)
             if self.should_stop:
                 return
-            self._tell_failed(name, _sentence(why), why)
-            seat.reason = _sentence(why)
-            await self._change(seat, PluginState.FAILED)
+            self._fail(seat, _sentence(why), why)
+            await self._notify()
             if await self._end_if_alone(seat, why):
                 return
             try:
@@ -203,13 +202,13 @@ class Supervisor(Service):
             if seat.pauses is None or time.monotonic() - began > _LONGEST_PAUSE_SECONDS:
                 seat.pauses = self._pauses()
             await self.sleep(next(seat.pauses))
-            if self.should_stop or self._build(seat) is not None:
+            if self.should_stop or not self._build(seat):
                 return
             log.warning("plugin %s is started again", name)
             self._metrics.plugin_restarts.labels(name).inc()
 
     async def _run(self, seat: _Seat, running: RunningPlugin) -> BaseException:
-        """Run a plugin's app until it crashes; returns why."""
+        """Run a plugin's app until it crashes; returns the reason."""
         app = running.app
         self._prepare(app)
         start: asyncio.Future[None] = asyncio.ensure_future(app.start())
@@ -220,8 +219,9 @@ class Supervisor(Service):
             return failed
         if not app.should_stop:
             log.info("plugin %s runs", seat.plugin.name)
-            seat.has_run = True
-            await self._change(seat, PluginState.RUNNING)
+            seat.state, seat.has_run = PluginState.RUNNING, True
+            self._metrics.plugin_up.labels(seat.plugin.name).set(1)
+            await self._notify()
         await end
         start.cancel()
         reason: BaseException | None = app.crash_reason
@@ -234,7 +234,7 @@ class Supervisor(Service):
             await asyncio.shield(seat.stop)
 
     async def _end_if_alone(self, seat: _Seat, why: BaseException) -> bool:
-        """Crash the worker if no other plugin runs, once those that start have been waited for."""
+        """Crash the worker if no other plugin runs; first wait for plugins that are starting."""
         others = [it for it in self._seats.values() if it is not seat]
         async with self._changed:
             await self._changed.wait_for(
@@ -245,15 +245,20 @@ class Supervisor(Service):
         await self.crash(why)
         return True
 
-    async def _change(self, seat: _Seat, state: PluginState) -> None:
-        seat.state = state
-        self._metrics.plugin_up.labels(seat.plugin.name).set(state is PluginState.RUNNING)
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
-    def _tell_failed(self, name: str, reason: str, why: BaseException) -> None:
+    def _fail(self, seat: _Seat, reason: str, why: BaseException | None = None) -> None:
+        seat.state, seat.reason = PluginState.FAILED, reason
+        self._tell_failed(seat.plugin.name, reason, why)
+
+    def _tell_failed(self, name: str, reason: str, why: BaseException | None) -> None:
         self._metrics.plugin_up.labels(name).set(0)
-        log.error("plugin %s has failed: %s", name, reason, exc_info=why)
+        if self.started:
+            log.error("plugin %s has failed: %s", name, reason, exc_info=why)
+        else:
+            self._untold.append((name, reason, why))
 
 
 class StartupFailed(PosstreamError):

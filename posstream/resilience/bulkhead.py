@@ -19,10 +19,10 @@ from posstream.resilience.demand import Demand
 LEARN_SECONDS: Final = 5.0
 #: Time between two searches for calls that would be too late.
 LOOK_SECONDS: Final = 0.5
-#: The pace is that of the fastest of this many calls, the last ones that ended.
+#: The pace is the time of the fastest call among the last ones that ended: this many.
 _RECENT: Final = 20
-#: A call is turned away early only if it would be too late at this multiple of the pace, too: to
-#: wait in vain costs less than to be turned away by a wrong estimate.
+#: A call is turned away early only if it would be late even at this multiple of the remaining time:
+#: waiting in vain costs less than being turned away by a wrong estimate.
 DOUBT: Final = 2.0
 
 

@@ -1,25 +1,21 @@
 """Shortens repeated log lines: the first of a kind in full, then a count once a minute."""
 
 from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from posstream.resilience.clock import Clock
 
 Kind = TypeVar("Kind", bound=Hashable)
 
+#: Between two counts of a kind. A kind that did not happen for this long is logged in full again.
+_PER_SECONDS: Final = 60
+
 
 class Repeats(Generic[Kind]):
-    """Counts events by their kind, for the log. For one event loop.
+    """Counts events by their kind, for the log. For one event loop."""
 
-    Args:
-        clock: time.
-        per_seconds: between two counts of a kind. A kind that did not happen for this long is
-            logged in full again.
-    """
-
-    def __init__(self, clock: Clock, *, per_seconds: float = 60) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._per_seconds = per_seconds
         #: By kind: when it was logged last, and how often it happened since.
         self._kinds: dict[Kind, tuple[float, int]] = {}
 
@@ -36,7 +32,7 @@ class Repeats(Generic[Kind]):
         """The kinds to be logged now, and how often each happened since it was logged last."""
         now = self._clock.monotonic()
         for kind, (since, count) in list(self._kinds.items()):
-            if now - since < self._per_seconds:
+            if now - since < _PER_SECONDS:
                 continue
             if count:
                 self._kinds[kind] = now, 0

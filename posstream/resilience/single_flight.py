@@ -22,7 +22,7 @@ class Flight(Generic[Result]):
 
     def depart(self, call: Awaitable[Result]) -> asyncio.Task[Result]:
         """Start the call in a task of its own."""
-        self._task = asyncio.ensure_future(_run(call))
+        self._task = asyncio.ensure_future(call)
         return self._task
 
     async def result(self, timeout_seconds: float | None = None) -> Result:
@@ -100,7 +100,3 @@ class SingleFlight(Generic[Key, Result]):
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # marks it as retrieved: all waiters may have left
-
-
-async def _run(call: Awaitable[Result]) -> Result:
-    return await call

@@ -1,8 +1,8 @@
 """A worker's name in its consumer group: kept in its data directory, so that it outlives a crash.
 
 A worker without a name is a new member after a crash, and the broker makes the whole group wait
-for the dead one until its session times out: 30 seconds in which no worker answers a till. One
-that comes back under its name takes its place at once (static membership, KIP-345).
+for the dead one until its session times out: 30 seconds in which no worker answers a till. A worker
+that comes back under its old name takes its place at once (static membership, KIP-345).
 """
 
 import sys

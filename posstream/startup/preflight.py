@@ -12,7 +12,6 @@ from typing import Final
 
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.kafka.preflight import ask_topics
-from posstream.plugin import Plugin
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.read_model.refusals import absence, kind
@@ -29,7 +28,6 @@ class Start:
     """What the steps need to know of a start."""
 
     settings: Settings
-    plugins: Sequence[Plugin]
     membership: Membership
     #: Host and port of the web view; None = the worker has none.
     web: tuple[str, int] | None
@@ -40,27 +38,22 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """The outcome of a step that found what a worker needs."""
+class Outcome:
+    """What one step found, as a line for people."""
 
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """The outcome of a step that misses something for now: a worker starts and waits for it."""
-
-    line: str
+class Passed(Outcome):
+    """The step found what a worker needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The outcome of a step that lets no worker start: the server's own reason, and what to do."""
-
-    line: str
+class Waits(Outcome):
+    """The step misses something for now: a worker starts and waits for it."""
 
 
-Outcome = Passed | Waits | Refusal
+class Refusal(Outcome):
+    """The step lets no worker start: the server's own reason, and what to do."""
 
 
 #: One check before a start.
@@ -146,7 +139,7 @@ async def _read_model(start: Start) -> Outcome:
     name = engine.dialect.name
     try:
         async with asyncio.timeout(_DATABASE_SECONDS):
-            there = await ask(engine, start.plugins)
+            there = await ask(engine, start.settings.plugins)
     except DatabaseUnusable as why:
         return Refusal(unusable(why))
     except (DatabaseAway, TimeoutError) as why:

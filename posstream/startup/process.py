@@ -1,4 +1,4 @@
-"""The process of a worker or a command: set up before anything else of ours is imported.
+"""Sets up the process of a worker or a command, before other modules of posstream are imported.
 
 Four things that a process has from its start and that libraries read wherever they like: the
 environment, the umask, the streams of the terminal, and where packages are imported from. No

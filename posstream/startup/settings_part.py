@@ -15,7 +15,7 @@ Reader = Callable[[str], Any]
 class GivenSettings:
     """The settings of one part as the environment has them."""
 
-    #: Name -> value, of those that are set and right.
+    #: Name -> value of each setting that is set and right.
     values: Mapping[str, Any] = field(default_factory=dict)
     #: Names that are set and wrong; each has its error line already.
     wrong: frozenset[str] = frozenset()

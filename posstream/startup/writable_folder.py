@@ -1,4 +1,4 @@
-"""Whether a folder can be written, or made. Leaves nothing behind."""
+"""Checks whether a folder can be written, or made. Leaves nothing behind."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ def folder_refusal(folder: Path) -> str | None:
             return f"{found} cannot be written by this user"
         try:
             TemporaryFile(dir=found).close()
-        except OSError as why:  # such as /proc, of which the superuser hears that it can be written
+        except OSError as why:  # such as /proc, which looks writable to the superuser
             return f"{found} takes no files: {why.strerror}"
         return None
     return None

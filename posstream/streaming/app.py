@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 #: one fetch of every partition of an agent's topic must fit in the other 20 %.
 BUFFER_MAXSIZE: Final = 65_536
 MAX_POLL_RECORDS: Final = 250
+#: Seconds. A rebalance waits 60 s for a worker before the worker is taken for dead.
 LONGEST_DRAIN: Final = 45
 
 
@@ -82,7 +83,7 @@ class Tuning:
         return max(90, self.session_timeout_seconds + 10)
 
 
-#: The embedded broker makes a join wait half the session timeout; see `driver` for the rest.
+#: The embedded broker makes a join wait half the session timeout; see `patches.consumer_thread`.
 EMBEDDED_TUNING: Final = Tuning(
     fetch_wait_ms=20,
     probe_watermarks=True,
@@ -191,7 +192,7 @@ class StreamingApp(faust.App):
         await super().on_started()
 
     def _crash(self, reason: BaseException) -> None:
-        """Every crash comes by here; if the stop after it hangs, the process must end."""
+        """Crash; if the stop after the crash hangs, end the process."""
         if not self.crashed:
             self._end.arm(self.tuning.drain_seconds)
         super()._crash(reason)
@@ -206,19 +207,22 @@ class StreamingApp(faust.App):
             log.info("the consumer's thread ended before the stop: %r", why)
 
     async def on_shutdown(self) -> None:
-        """The stop came to its end: another app can take its place."""
+        """Let the process live after a complete stop: another app can take this one's place."""
         await super().on_shutdown()
         self._end.disarm()
 
     def answer_by(self, deadline_seconds: float) -> None:
         """Have a stop wait as long as an event may take until it is answered."""
         self._deadline_seconds = deadline_seconds
-        self.tuning = with_drain(self.tuning, deadline_seconds)
+        self.tune(self.tuning)
 
     def tune(self, tuning: Tuning) -> None:
         """Fit the settings to the broker, before the consumer starts."""
         if self._deadline_seconds is not None:
-            tuning = with_drain(tuning, self._deadline_seconds)
+            # An event in flight may take that long, and be published. A rebalance waits no longer
+            # than 60 s (Faust's) for a worker: it would be taken for dead.
+            drain_seconds = min(self._deadline_seconds + 2, LONGEST_DRAIN)
+            tuning = dataclasses.replace(tuning, drain_seconds=drain_seconds)
         self.tuning = tuning
         self.conf.broker_session_timeout = tuning.session_timeout_seconds
         self.conf.broker_heartbeat_interval = tuning.heartbeat_interval_seconds
@@ -280,15 +284,6 @@ def install_event_loop() -> None:
         uvloop.install()
     # Python looks for cycles after every 700 new objects, a tenth of all CPU; a list has more.
     gc.set_threshold(50_000, 20, 50)
-    # A tenth of all CPU goes into aiokafka's debug lines; those of the others hold customers.
+    # aiokafka's debug lines take a tenth of all CPU; those of the other libraries hold customers.
     for name in ("aiokafka", "aiosqlite", "psycopg", "faust.topics", "faust.transport"):
         logging.getLogger(name).setLevel(logging.INFO)
-
-
-def with_drain(tuning: Tuning, deadline_seconds: float) -> Tuning:
-    """The tuning for a deadline: an event in flight may take that long, and be published.
-
-    No longer than the broker waits for a worker in a rebalance, though (Faust's 60 s): it would
-    be taken for dead.
-    """
-    return dataclasses.replace(tuning, drain_seconds=min(deadline_seconds + 2, LONGEST_DRAIN))

@@ -17,7 +17,7 @@ from posstream.streaming.lifetimes import ProcessEnd, ends_if_refused
 
 
 class _HostBoot(BootStrategy):
-    """The runtime, the web view, and then whatever runs the plugins."""
+    """Starts the runtime, the web view, and then the supervisor of the plugins."""
 
     enable_web = False  # Faust's own pages serve table data without authentication
 
@@ -28,7 +28,7 @@ class _HostBoot(BootStrategy):
 
 
 class HostApp(faust.App):
-    """What `faust -A posstream.app` finds.
+    """The Faust app that `faust -A posstream.app` finds.
 
     Args:
         app_id: its name in Faust's banner.
@@ -72,11 +72,11 @@ class HostApp(faust.App):
         await super().on_first_start()
 
     async def on_start(self) -> None:
-        """Nothing of Faust's: the host has no consumer."""
+        """Start nothing of Faust's: the host has no consumer."""
         self.finalize()
 
     async def on_started(self) -> None:
-        """Tell that the worker is ready once each plugin runs or has failed."""
+        """Report the worker as ready once each plugin runs or has failed."""
         settled = asyncio.ensure_future(self._supervisor.settled())
         stopped = await self.wait_for_stopped(settled)
         settled.cancel()
@@ -87,7 +87,7 @@ class HostApp(faust.App):
             await self.on_startup_finished()
 
     def _crash(self, reason: BaseException) -> None:
-        """If the stop after a crash hangs, the process must end all the same."""
+        """Crash; if the stop after the crash hangs, end the process."""
         if not self.crashed:
             drains = [it.app.tuning.drain_seconds for it in self._supervisor.running.values()]
             self._end.arm(max(drains, default=LONGEST_DRAIN))

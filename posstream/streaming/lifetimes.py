@@ -3,15 +3,16 @@
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from mode import Service
 
 from posstream.domain.errors import StartRefused
+from posstream.plugin import Lifetime
 
-#: What a stop after a crash may take besides the drain, before the process is ended.
+#: How long a stop after a crash may take beyond the drain, before the process is ended.
 _LAST_WORDS_SECONDS: Final = 15
 
 
@@ -30,26 +31,22 @@ class LifetimeService(Service):
     Faust starts `@app.service` after events flow; a boot strategy can put this one first.
     """
 
-    def __init__(
-        self, name: str, opens: Callable[[], Awaitable[None]], closes: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, lifetime: Lifetime) -> None:
         super().__init__()
-        self._name = name
-        self._opens = opens
-        self._closes = closes
+        self._lifetime = lifetime
 
     @property
     def label(self) -> str:
         """The name in Faust's log lines."""
-        return self._name
+        return self._lifetime.name
 
     async def on_start(self) -> None:
-        """Open."""
-        await self._opens()
+        """Open the resource."""
+        await self._lifetime.open()
 
     async def on_stop(self) -> None:
-        """Close."""
-        await self._closes()
+        """Close the resource."""
+        await self._lifetime.close()
 
 
 class ProcessEnd:
@@ -68,6 +65,6 @@ class ProcessEnd:
         self._timer.start()
 
     def disarm(self) -> None:
-        """The stop came to its end."""
+        """Let the process live: the stop came to its end."""
         if self._timer is not None:
             self._timer.cancel()

@@ -12,7 +12,7 @@ _MOST_ASIDE: Final = 200
 
 
 def is_current(app: Any, message: Any) -> bool:
-    """Whether a message is still ours; after a rebalance it comes again, maybe elsewhere."""
+    """Whether a message is still this worker's; after a rebalance it comes again."""
     return bool(message.generation_id == app.consumer_generation_id)
 
 
@@ -32,7 +32,7 @@ class OneByOne:
         Args:
             arriving: events without acknowledgement.
             handle: returns when its message needs nothing more, or is not ours any more. It may
-                raise UnreadableEvent; see `EventFailures` for whatever else it raises.
+                raise UnreadableEvent; see `EventFailures` for every other exception.
         """
         async for event in arriving:
             if not await self._do(event, handle):

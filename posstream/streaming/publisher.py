@@ -50,7 +50,7 @@ class FaustPublisher:
 
 
 class _Acknowledged(Awaitable[None]):
-    """The broker's acknowledgement, with Kafka's errors turned into ours."""
+    """Waits for the broker's acknowledgement, and turns Kafka's errors into ours."""
 
     def __init__(self, future: Awaitable[Any], topic: str, seconds: float) -> None:
         self._future = future

@@ -4,7 +4,7 @@ Upstream's consumer has stalled so (faust-streaming#523, #532, #596). The cure i
 worker that stands still is not alive, and ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from faust.types import TP
@@ -15,6 +15,8 @@ from posstream.resilience.clock import Clock
 LOOK_SECONDS: Final = 5.0
 #: Longer than any event may take: the longest deadline is 300 s.
 STALLED_SECONDS: Final = 330
+#: The sentence about a stalled worker.
+STALLED: Final = f"events wait, and nothing was committed for {STALLED_SECONDS} s"
 
 
 class StallWatch:
@@ -24,27 +26,20 @@ class StallWatch:
         app: whose consumer it is.
         topics: their names; other topics may lag.
         clock: time.
-        limit_seconds: longer than any event may take.
     """
 
-    def __init__(
-        self, app: Any, topics: Sequence[str], *, clock: Clock, limit_seconds: float
-    ) -> None:
+    def __init__(self, app: Any, topics: Iterable[str], *, clock: Clock) -> None:
         self._app = app
         self._topics = frozenset(topics)
         self._clock = clock
-        self._limit_seconds = limit_seconds
         #: Where a partition with a lag stands, and since when.
         self._standing: dict[TP, tuple[int | None, float]] = {}
 
     @property
-    def stalled(self) -> TP | None:
-        """A partition that has stood still for too long with events waiting."""
+    def is_stalled(self) -> bool:
+        """Whether a partition has stood still for too long while events waited."""
         now = self._clock.monotonic()
-        for tp, (_, since) in self._standing.items():
-            if now - since > self._limit_seconds:
-                return tp
-        return None
+        return any(now - since > STALLED_SECONDS for _, since in self._standing.values())
 
     def look(self) -> None:
         """Compare how far each partition can be read with how far its events are finished."""

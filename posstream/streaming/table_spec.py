@@ -7,7 +7,7 @@ from posstream.kafka.topics import TopicSpec
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """One table: its changelog, and the topics whose partitions must be as many."""
+    """One table: its changelog, and the topics that need as many partitions as the changelog."""
 
     name: str
     #: Its name must be `GROUP-NAME-changelog`: Faust writes there.

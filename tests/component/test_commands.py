@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import click
+import pytest
 from click.testing import CliRunner, Result
 
 from posstream.cli import Commands, main
@@ -54,6 +55,35 @@ def test_a_plugin_whose_commands_cannot_be_imported_takes_nobody_s_away() -> Non
         "warning: no commands of plugin absent: SyntaxError('invalid')",
         "warning: no commands of plugin broken: ImportError(\"No module named 'needed'\")",
     ]
+
+
+@pytest.mark.parametrize(
+    ("plugins", "claimed"),
+    [
+        (("a", "b"), "the command greet is claimed by a and by b"),
+        (("check",), "the command check is claimed by posstream itself and by check"),
+    ],
+)
+def test_a_command_that_is_claimed_twice_is_refused_with_both_named(
+    plugins: Sequence[str], claimed: str
+) -> None:
+    check = click.Command("check")
+    found = Plugins(
+        tuple(
+            Plugin(
+                name=name,
+                description="Claims.",
+                build=build,
+                commands=lambda name=name: [check if name == "check" else greet],
+            )
+            for name in plugins
+        )
+    )
+    shown = CliRunner().invoke(Commands("posstream", find=lambda: found), ["greet"])
+    assert (shown.exit_code, shown.output) == (
+        1,
+        f"error: {claimed}: leave one of them out with POSSTREAM_PLUGINS\n",
+    )
 
 
 def test_a_command_of_the_platform_asks_no_plugin() -> None:

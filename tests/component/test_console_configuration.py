@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from agents.customer_lookup.answers import Reason
+from agents.customer_lookup.directory.addresses import REFUSED
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.access_key import read_access_keys
-from posstream.domain.addresses import REFUSED
 from posstream.domain.customer import Customer
 from posstream.domain.errors import PosstreamError
 from posstream.resilience.breaker import State

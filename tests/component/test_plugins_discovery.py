@@ -119,6 +119,5 @@ def test_lists_are_folded_from_the_plugins() -> None:
         )
     )
     assert plugins.topics == (TOPIC, letters, table.changelog, *PLATFORM_TOPICS)
-    assert plugins.dead_letters == ("carts.dlq",)
     assert plugins.tables == (table,)
     assert plugins.default is plugins.find("a")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from agents.customer_lookup import PLUGIN
 from posstream.commands.check import check
 from posstream.domain.errors import StartRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker
@@ -44,7 +43,6 @@ def settings(folder: Path, here: EmbeddedBroker, **changes: object) -> Settings:
 def start(settings: Settings) -> Start:
     return Start(
         settings=settings,
-        plugins=[PLUGIN],
         membership=Membership(settings.datadir),
         web=(settings.web_host, settings.web_port),
         patience_seconds=0,

@@ -259,7 +259,6 @@ async def test_check_and_start_call_a_missing_server_away_and_a_refusing_one_by_
             broker=f"kafka://127.0.0.1:{free_port()}",
         )
         start = Start(
-            plugins=[PLUGIN],
             settings=settings,
             membership=Membership(tmp_path),
             web=None,

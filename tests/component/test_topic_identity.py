@@ -14,8 +14,9 @@ from aiokafka.errors import (
 )
 
 from posstream.kafka import topic_identity as module
-from posstream.kafka.embedded_broker import CLUSTER_ID, EmbeddedBroker, free_port
+from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.topic_identity import topic_identity
+from posstream.kafka.topics import EMBEDDED_CLUSTER
 
 
 @pytest.fixture
@@ -43,7 +44,9 @@ async def test_a_topic_that_is_made_anew_has_another_identity(admin: AIOKafkaAdm
         identities += [first, await topic_identity(admin._client, "other")]
         await admin.delete_topics(["changelog", "other"])
     assert len(set(identities)) == 4
-    assert {identity and identity.partition("/")[0] for identity in identities} == {CLUSTER_ID}
+    assert {identity and identity.partition("/")[0] for identity in identities} == {
+        EMBEDDED_CLUSTER
+    }
 
 
 async def test_a_topic_that_no_broker_knows_is_an_error(admin: AIOKafkaAdminClient) -> None:

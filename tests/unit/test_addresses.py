@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.domain.addresses import is_refused
+from agents.customer_lookup.directory.addresses import is_refused
 
 REFUSED_4 = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192"]
 

@@ -12,7 +12,7 @@ from posstream.domain.identifier import (
     known,
     normalise,
 )
-from posstream.domain.payment_card import luhn_valid
+from tests.luhn import luhn_valid
 
 PHONE, EMAIL, CARD = IdentifierKind.PHONE, IdentifierKind.EMAIL, IdentifierKind.CARD
 

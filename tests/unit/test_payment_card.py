@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 
 from posstream.domain.payment_card import (
     holds_payment_card,
-    luhn_valid,
     mask,
     mask_payment_cards,
     mask_payment_cards_in_bytes,
 )
+from tests.luhn import luhn_valid
 
 
 def completed(prefix: str, length: int) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from yarl import URL
 
-from posstream.domain.addresses import REFUSED, is_refused
+from agents.customer_lookup.directory.addresses import REFUSED, is_refused
 from posstream.domain.payment_card import holds_payment_card
 
 #: Longest endpoint, in characters.

@@ -10,10 +10,10 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
+from agents.customer_lookup.directory.addresses import is_refused
 from agents.customer_lookup.directory.endpoint import wire_endpoint
-from posstream.domain.addresses import is_refused
+from agents.customer_lookup.directory.tls_files import TlsFiles
 from posstream.settings import is_loopback
-from posstream.startup.tls_files import TlsFiles
 
 log = logging.getLogger(__name__)
 

@@ -24,13 +24,13 @@ from posstream.streaming.lists.progress import Progress
 log = logging.getLogger(__name__)
 
 #: How far answers may run ahead of the oldest unfinished event of their partition. After a crash
-#: as many may come twice; one slow call must not hold up a partition's tills, either.
+#: at most this many come twice; one slow call must not hold up the tills of its partition.
 WINDOW: Final = 10_000
 #: A partition with this many unfinished events is not fetched from. Fetched events begin at once,
 #: and their deadlines count from the fetch.
 MOST_OPEN: Final = 1000
-#: The same in bytes of keys and values: a message that is no event may be a thousand times as
-#: large.
+#: A partition with this many bytes in unfinished events is not fetched from: a message that is no
+#: event may be a thousand times as large as one.
 MOST_OPEN_BYTES: Final = 4 * 1024 * 1024
 #: With this many unfinished events, the delay of the event loop is measured.
 CROWD: Final = 500
@@ -45,7 +45,7 @@ HAND_OVER_SECONDS: Final = 0.2
 
 
 class Event:
-    """A record that needs more than a look: a call, a dead letter."""
+    """A record that cannot be answered at once: it needs a call, or becomes a dead letter."""
 
     __slots__ = (
         *("topic", "partition", "offset", "key", "value", "headers", "timestamp"),
@@ -69,7 +69,7 @@ class Event:
         lane.open_bytes += self.size
 
     def finish(self) -> None:
-        """It needs nothing more: its answer is with the broker."""
+        """Note that the event needs nothing more: the broker has its answer."""
         self._lane.finish(self)
 
 
@@ -138,12 +138,12 @@ class _Lane:
             self._progress.finish(self._tp, event.offset)
 
     def settle(self, start: int, stop: int) -> None:
-        """The broker has the answers to `[start, stop)`."""
+        """Note that the broker has the answers to `[start, stop)`."""
         if self.current:
             self._progress.finish(self._tp, start, stop)
 
     def new(self, records: Sequence[Any]) -> Sequence[Any]:
-        """Those that were not taken before: a seek brings some again."""
+        """The records that were not taken before: a seek brings some again."""
         if self.end is None or records[0].offset >= self.end:
             return records
         return [
@@ -215,7 +215,7 @@ class Lanes:
 
     @property
     def parked(self) -> set[TP]:
-        """Partitions of which nothing more should be fetched now."""
+        """Partitions from which nothing more should be fetched now."""
         return {tp for tp, lane in self._lanes.items() if lane.parked or lane.is_full}
 
     @property
@@ -239,16 +239,17 @@ class Lanes:
     async def take(
         self, fetched: Mapping[TP, Sequence[Any]], generation: int | None
     ) -> dict[TP, Sequence[Any]]:
-        """Take the lists of the topics that are answered so.
+        """Take the lists of the app's `answering` topics.
 
         Args:
             fetched: records by partition.
-            generation: the group's in which partitions were sought before they were fetched. What
-                an older one fetched is not taken: it comes again, from where the group goes on.
-                The present one's will not: while the flow is stopped it is kept.
+            generation: the group's generation in which the partitions were sought before the fetch.
+                Records of an older generation are not taken: they come again, from where the group
+                goes on. Records of the present one do not come again: they are kept while the flow
+                is stopped.
 
         Returns:
-            what is for others.
+            the records of all other topics.
         """
         lists = {tp: lane.parked for tp, lane in self._lanes.items() if lane.parked}
         others: dict[TP, Sequence[Any]] = {}

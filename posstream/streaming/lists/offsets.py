@@ -4,25 +4,19 @@ from bisect import bisect_right
 
 
 class Offsets:
-    """A growing set of offsets: a single range, unless some were left out.
+    """A growing set of offsets: a single range, unless some were left out."""
 
-    Args:
-        most: ranges to keep; beyond it the lowest are forgotten.
-    """
-
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self) -> None:
         self._ranges: list[list[int]] = []
-        self._most = most
 
-    def add(self, start: int, stop: int | None = None) -> bool:
-        """Add one offset, or those of `[start, stop)`; False if `start` was there."""
+    def add(self, start: int, stop: int | None = None) -> None:
+        """Add one offset, or those of `[start, stop)`."""
         stop = start + 1 if stop is None else stop
         ranges = self._ranges
-        if ranges and ranges[-1][1] == start:  # as they come
+        if ranges and ranges[-1][1] == start:  # most offsets follow the one before
             ranges[-1][1] = stop
-            return True
+            return
         left = bisect_right(ranges, start, key=_first)
-        known = left > 0 and start < ranges[left - 1][1]
         if left and start <= ranges[left - 1][1]:
             left -= 1
         right = bisect_right(ranges, stop, key=_first)
@@ -30,9 +24,6 @@ class Offsets:
         if met:
             start, stop = min(start, met[0][0]), max(stop, met[-1][1])
         ranges[left:right] = [[start, stop]]
-        if self._most is not None:
-            del ranges[: -self._most]
-        return not known
 
     def __contains__(self, offset: int) -> bool:
         return self.run_from(offset) > offset

@@ -33,7 +33,7 @@ class Progress:
             self._positions.setdefault(tp, start)
 
     def finish(self, tp: TP, start: int, stop: int | None = None) -> None:
-        """One offset, or those of `[start, stop)`, need nothing more."""
+        """Note that one offset, or those of `[start, stop)`, need nothing more."""
         self._finished.setdefault(tp, Offsets()).add(start, stop)
 
     def is_finished(self, tp: TP, offset: int) -> bool:

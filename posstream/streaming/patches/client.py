@@ -1,4 +1,4 @@
-"""A client that notices within seconds that a broker has frozen.
+"""An aiokafka client that notices within seconds that a broker has frozen.
 
 aiokafka's consumer gives every request as long as a join may take, which is as long as a rebalance.
 So a broker that freezes, or is cut off without a word, holds its fetches, its heartbeats and the
@@ -40,8 +40,8 @@ class Client(AIOKafkaClient):
     ) -> Any:
         """Send a request; a heartbeat that is not answered closes the connection.
 
-        None is sent during a join, so no join is broken off, and what else waits for the
-        coordinator fails with it and is sent to the next one.
+        No heartbeat is sent during a join, so no join is broken off. Other requests that wait for
+        the coordinator fail too, and are sent to the next one.
         """
         if not isinstance(request, HeartbeatRequest):
             return await super().send(node_id, request, group=group)

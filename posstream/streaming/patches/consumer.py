@@ -1,13 +1,13 @@
 """The consumer that agents see: what is fetched, handed on and committed.
 
-1. Safe commits: what is committed is told by `progress.Progress`, not by Faust's own count. That
-   one passes events in flight when acks come out of order (faust-streaming#606, open), takes a
+1. Safe commits: `progress.Progress` says what is committed, not Faust's own count. Faust's count
+   passes events in flight when acks come out of order (faust-streaming#606, open), takes a
    seek back for a gap, and begins a partition without a commit wherever its first ack lies;
    after a crash those events would be lost.
-2. Whole fetches: upstream empties the set of partitions while a fetch waits with it, and what
-   comes of the others then is dropped (`_getmany`).
+2. Whole fetches: upstream empties the set of partitions while a fetch waits with it, and then drops
+   the records of the other partitions (`_getmany`).
 3. Lists: events of the app's `answering` topics go to its `lanes`, not through streams.
-4. Replays: what one fetch brings of a changelog is one message.
+4. Replays: the records of a changelog that one fetch brings are one message.
 5. Bounded ends: the wait for events in flight ends, where upstream's has no end.
 """
 
@@ -36,7 +36,7 @@ _DRAIN_POLL_SECONDS: Final = 0.02
 _PARKED_SECONDS: Final = 0.01
 #: How long the last commit before a stop or a rebalance may take.
 _COMMIT_SECONDS: Final = 10
-#: The same after a crash: its thread may be gone, and what is not committed comes again.
+#: The same limit after a crash: the thread may be gone, and what is not committed comes again.
 _CRASHED_COMMIT_SECONDS: Final = 1
 
 
@@ -53,6 +53,8 @@ class Replay:
 
 class Consumer(faust_driver.Consumer):
     """The consumer that agents see."""
+
+    _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         #: What the group has of each partition, as far as we know.
@@ -79,15 +81,14 @@ class Consumer(faust_driver.Consumer):
 
     def held_back(self, tp: TP) -> tuple[int, int]:
         """See `ConsumerThread.held_back`."""
-        held: tuple[int, int] = self._thread.held_back(tp)
-        return held
+        return self._thread.held_back(tp)
 
     def finished_to(self, tp: TP) -> int | None:
         """The first offset of a partition that is not finished; None if it is not known."""
         return self._progress.position(tp)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Count anew: another worker may have gone on with a partition meanwhile."""
+        """Drop the account of offsets: another worker may have gone on meanwhile."""
         self._progress.clear()
         self._written.clear()
         self._sought_in = None
@@ -96,13 +97,11 @@ class Consumer(faust_driver.Consumer):
 
     async def offsets_since(self, since_ms: int, tps: Iterable[TP]) -> Mapping[TP, int | None]:
         """Per partition the first offset that is not older; None if all are."""
-        found: Mapping[TP, int | None] = await self._thread.offsets_since(since_ms, tps)
-        return found
+        return await self._thread.offsets_since(since_ms, tps)
 
     async def topic_identity(self, topic: str) -> str | None:
         """The ids of the cluster and of a topic; see `topic_identity`."""
-        identity: str | None = await self._thread.topic_identity(topic)
-        return identity
+        return await self._thread.topic_identity(topic)
 
     def ack(self, message: Any) -> bool:
         """Note that a message needs nothing more."""
@@ -140,12 +139,12 @@ class Consumer(faust_driver.Consumer):
         self,
         timeout: float,  # noqa: ASYNC109 - upstream's
     ) -> tuple[Mapping[TP, Sequence[Any]] | None, set[TP] | None]:
-        """Fetch; what can be answered at once is answered, and the rest goes on to the agents."""
+        """Fetch; answer what can be answered at once, and hand the rest to the agents."""
         fetched, active = await super()._wait_next_records(timeout)
         # Not the generation in which the wait began: it may have lasted for a whole rebalance. What
         # the thread fetched before a seek gets here before its end does.
         generation = self._sought_in
-        # Without any, too: there may be room again for what was fetched before.
+        # Even if nothing was fetched: there may be room again for records that were fetched before.
         if fetched is not None and not self.should_stop:
             fetched = await self._lanes.take(fetched, generation)
         return fetched, active
@@ -155,7 +154,7 @@ class Consumer(faust_driver.Consumer):
         active_partitions: set[TP] | None,
         timeout: float,  # noqa: ASYNC109 - upstream's
     ) -> Mapping[TP, Sequence[Any]]:
-        """Fetch; what came of a changelog becomes one message.
+        """Fetch; turn the records of each changelog partition into one message.
 
         Faust spends 100 to 200 us on each message of a recovery, whatever is in it: a million
         entries took 206 s to be read, and take 11 s so.
@@ -194,7 +193,7 @@ class Consumer(faust_driver.Consumer):
         return message
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: upstream's alarm is for streams, and most topics have none (see `stall`)."""
+        """Do nothing: upstream's alarm is for streams, and most topics have none (see `stall`)."""
 
     async def wait_empty(self) -> None:
         """Wait for the events in flight, but not for ever; then commit.

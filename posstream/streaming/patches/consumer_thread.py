@@ -27,6 +27,7 @@ from faust.types import TP
 
 from posstream.kafka.topic_identity import topic_identity
 from posstream.streaming.patches import records
+from posstream.streaming.patches.client import leave_at_stop
 from posstream.streaming.patches.watermarks import probed
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         consumer._key_deserializer = records.as_read  # Faust takes none
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms
-        # One answer must get through within `client.REQUEST_SECONDS` on a slow link, too.
+        # Even on a slow link, one answer must get through within `client.REQUEST_SECONDS`.
         consumer._fetch_max_bytes = _FETCH_BYTES
         return consumer
 
@@ -85,7 +86,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         this thread without a word to those who wait for it.
         """
         if self._consumer is not None:
-            self._consumer._coordinator._group_instance_id = None
+            leave_at_stop(self._consumer)
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await super().on_thread_stop()
@@ -146,7 +147,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             expected = record.offset + 1
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Expect nothing of a partition until it is sought anew."""
+        """Forget which offset each partition should bring next: it is sought again."""
         self._fetched_to.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 

@@ -62,10 +62,10 @@ class Producer(faust_driver.Producer):
     ) -> Any:
         """Hand a record over; a batch that the broker refuses for good ends the worker.
 
-        It leaves a gap in the numbers by which the broker knows repeats, and every later batch of
-        its partition would be refused: until a restart, nothing would be written there.
+        A refused batch leaves a gap in the numbers by which the broker knows repeats, and every
+        later batch of its partition would be refused until a restart.
 
-        It waits behind the batches of its partition that were given before it.
+        The record waits behind earlier batches of its partition.
         """
         if self._leaving:
             if partition is None:
@@ -86,7 +86,7 @@ class Producer(faust_driver.Producer):
         return self._ensure_producer().create_batch()
 
     async def send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
-        """Hand a batch over; see `send`. It waits while the one before it has not left."""
+        """Hand a batch over, as `send` does a record, once earlier batches have left."""
         self._leaving += 1
         try:
             async with self._gates[topic, partition]:

@@ -95,7 +95,7 @@ _UpstreamRecords: Any = fetcher.PartitionRecords
 
 
 class PartitionRecords(_UpstreamRecords):
-    """aiokafka's, for consumers that want records as they were read, too."""
+    """aiokafka's records of a partition; as they were read, for a consumer that asks for it."""
 
     _key_deserializer: Any
     _records_iterator: Iterator[Any]

@@ -15,7 +15,7 @@ from posstream.domain.errors import BrokerUnreachable
 
 
 class Recovery(FaustRecovery):
-    """Faust's, with an end that is seen."""
+    """Faust's recovery of tables; a time-out crashes the app."""
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109 - upstream's
         try:
@@ -40,7 +40,7 @@ class Tables(TableManager):
 
     @property
     def recovery(self) -> FaustRecovery:
-        """The service that recovers them."""
+        """The service that recovers the tables."""
         if self._recovery is None:
             self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

@@ -1,4 +1,4 @@
-"""How the partitions of a table are kept in RocksDB: one memory for all of them.
+"""Opens the partitions of a table in RocksDB, with one memory for all of them.
 
 Faust gives each partition a cache and memtables of its own, so that memory grows with their number;
 and at every start but the first rocksdict takes no notice of the options that it is given: it reads
@@ -12,9 +12,9 @@ from typing import Any, Final
 import rocksdict
 from faust.stores import rocksdb
 
-#: Blocks of all partitions, as they are on the disk.
+#: Cached blocks of all partitions, as they are on the disk.
 CACHE_BYTES: Final = 64 * 1024 * 1024
-#: What was written and is in no file yet, of all partitions.
+#: Entries of all partitions that were written and are in no file yet.
 UNWRITTEN_BYTES: Final = 64 * 1024 * 1024
 _MEMTABLE_BYTES: Final = 8 * 1024 * 1024
 _MEMTABLES: Final = 2
@@ -23,7 +23,7 @@ _FILTER_BITS: Final = 10
 
 
 class Options(rocksdb.RocksDBOptions):
-    """What every partition of a store is opened with."""
+    """The options with which every partition of a store is opened."""
 
     def __init__(self) -> None:
         super().__init__(use_rocksdict=True)

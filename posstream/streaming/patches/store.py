@@ -33,23 +33,23 @@ NO_ENTRIES: Final = frozenset({rocksdb.Store.offset_key, IDENTITY_KEY})
 class Store(rocksdb.Store):
     """One RocksDB for each partition of a table.
 
-    Damaged, or unfit for its changelog, when it is opened: it is rebuilt at once. Damage that
-    shows later ends the worker: the next start rebuilds.
+    A partition that is damaged or does not fit its changelog when it is opened is rebuilt at once.
+    Damage that is found later ends the worker, and the next start rebuilds the partition.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.rocksdb_options = Options()
-        #: Thrown away: not to be opened again in this process, or it would be filled by halves.
+        #: Partitions that were thrown away: opened again in this process, one would lack entries.
         self._gone: set[int] = set()
-        #: Something was not written: the offset stays before it, so that it is read again.
+        #: Partitions with a failed write: their offset stays before it, so that it is read again.
         self._behind: set[int] = set()
         self._crash: asyncio.Future[None] | None = None
         #: Partitions that are assigned, but not compared with their changelog yet. The next
-        #: rebalance may interrupt that, and does not tell the partition as new again.
+        #: rebalance may interrupt that, and does not report the partition as new again.
         self._unchecked: set[TP] = set()
-        #: Stands for the changelog's identity where the broker has none: a store is then trusted
-        #: as long as this process has it open, and no longer.
+        #: The changelog's identity where the broker has none: a store is then trusted only as long
+        #: as this process has it open.
         self._this_process = f"process {uuid.uuid4()}"
 
     def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
@@ -104,7 +104,7 @@ class Store(rocksdb.Store):
         consumer = self.app.consumer
         starts = await consumer.earliest_offsets(*ours)
         ends = await consumer.highwaters(*ours)
-        # Half of it: clocks differ, and a recovery takes its time.
+        # Half of that time: clocks differ, and a recovery takes a while.
         since_ms = time.time_ns() // 1_000_000 - self.app.tuning.tombstones_ms // 2
         recent = await consumer.offsets_since(since_ms, ours)
         for tp, offset in offsets.items():
@@ -127,7 +127,7 @@ class Store(rocksdb.Store):
         return offset
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
-        """Note how far the store is, if it has all that came before, and is still ours."""
+        """Note how far the store is, if it has every record before, and is still assigned."""
         if tp.partition in self._behind or tp.partition not in self._dbs:
             return
         try:
@@ -192,7 +192,7 @@ class Store(rocksdb.Store):
                 if at.key() not in NO_ENTRIES:
                     found.append((at.key(), at.value()))
                 at.next()
-            at.status()  # at damage, too, an iterator ends
+            at.status()  # an iterator also ends at damage
         except Exception as why:
             raise self._unread(partition, why) from why
         return found
@@ -254,7 +254,7 @@ class Store(rocksdb.Store):
         """End the worker: the next start rebuilds the partition."""
         if partition in self._gone:
             return
-        # Damage seldom comes alone, and each would cost a start.
+        # Damage seldom comes alone: without this look, each damaged partition would cost a start.
         others = [n for n, db in self._dbs.items() if n != partition and not _is_whole(db)]
         for number in (partition, *others):
             log.critical("%s is rebuilt at the next start: %s", self._name(number), why)
@@ -308,7 +308,7 @@ def _is_whole(db: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Replayed:
-    """One record of a `driver.Replay`, as upstream's store takes it: an event and its message."""
+    """One record of a `consumer.Replay`, as upstream's store takes it: an event and its message."""
 
     tp: TP
     partition: int

@@ -1,4 +1,4 @@
-"""Faust's table in our store: written outside of streams, and sure of what the broker has.
+"""Faust's table in our store: written outside of streams too, and knows what the broker has.
 
 Faust takes a table's partition from the event that a stream is at, but a call may end when the
 stream is long at another event, or there is no stream at all. So `put_at` and `remove_at` name the
@@ -61,7 +61,7 @@ class Table(faust.Table):
     def _verify_source_topic_partitions(self, source_topic: str) -> None:
         """Do nothing: upstream ends the worker at its next write after partitions were added.
 
-        An entry's partition follows from its key (see `customer_cache.home`), and added partitions
+        An entry's partition follows from its key, and added partitions
         are no reason to stop: see `co_partitioning`.
         """
 
@@ -79,9 +79,9 @@ class Table(faust.Table):
             self[key] = value
 
     def remove_at(self, tp: TP, key: bytes) -> bool:
-        """Remove a key, from the changelog too (a tombstone); whether there was one."""
+        """Remove a key, from the changelog too (a tombstone); False if there was none."""
         with _standing_in(tp):
-            # Besides: Faust learns by the `get` in which partition it has to delete.
+            # By this `get` Faust also learns in which partition it has to delete.
             if self.get(key) is None:
                 return False
             del self[key]

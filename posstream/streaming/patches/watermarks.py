@@ -20,7 +20,7 @@ _PROBE_SECONDS: Final = 10
 
 
 async def probed(servers: Sequence[str], ends: Mapping[TP, int]) -> dict[TP, int]:
-    """The true ends of partitions, of those that the broker told."""
+    """The true ends of the partitions whose ends the broker told."""
     if not ends:
         return {}
     probe = aiokafka.AIOKafkaConsumer(

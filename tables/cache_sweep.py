@@ -6,12 +6,12 @@ recovery, and the changelog's retention does not reach into a worker's RocksDB.
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final
 
 from posstream.domain.errors import StorageFailed
 from posstream.resilience.clock import Clock
-from tables.customer_cache import Stored, home
+from tables.customer_cache import CustomerCacheTable, Stored, home
 from tables.freshness import (
     MAX_SKEW_MS,
     CacheEntry,
@@ -33,49 +33,6 @@ SLICE: Final = 50
 MARGIN_MS: Final = 60_000
 
 
-class SweptPartition(Protocol):
-    """What is needed of `customer_cache.CachePartition`."""
-
-    def entries(self, start: bytes, limit: int) -> Sequence[Stored] | None:
-        """A slice in the order of keys; None if the partition is not at hand."""
-        ...
-
-    def remove(self, identifier: str) -> bool:
-        """Remove an entry; whether there was one."""
-        ...
-
-    def estimated(self) -> int:
-        """About how many entries there are."""
-        ...
-
-
-class SweptCache(Protocol):
-    """What is needed of `customer_cache.CustomerCacheTable`."""
-
-    partitions: int
-
-    def partition(self, number: int) -> SweptPartition:
-        """One partition."""
-        ...
-
-    def owns(self, number: int) -> bool:
-        """Whether this worker has it."""
-        ...
-
-    async def flush(self) -> None:
-        """Wait until the broker has every change that was made."""
-        ...
-
-
-class SweepMetrics(Protocol):
-    """What a sweep counts."""
-
-    #: Entries, estimated.
-    cache_entries: Any
-    #: Entries removed, by why.
-    cache_removed: Any
-
-
 class CacheSweeper:
     """Goes round and round through the partitions of this worker, a batch at a time.
 
@@ -83,17 +40,17 @@ class CacheSweeper:
         cache: what is swept.
         windows: gives the windows in force.
         clock: time.
-        metrics: what is counted.
+        metrics: has `cache_entries` (estimated) and `cache_removed` (by why).
         batch: entries that are looked at in one sweep.
     """
 
     def __init__(
         self,
-        cache: SweptCache,
+        cache: CustomerCacheTable,
         *,
         windows: Callable[[], Windows],
         clock: Clock,
-        metrics: SweepMetrics,
+        metrics: Any,
         batch: int = BATCH,
     ) -> None:
         self._cache = cache

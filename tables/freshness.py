@@ -33,7 +33,7 @@ class Windows:
     negative_ms: int
 
 
-@dataclass(slots=True)  # not frozen: see `lookup.Identification`
+@dataclass(slots=True)  # not frozen: see `answers.Identification`
 class CacheEntry:
     """What the directory said of one identifier, and when.
 

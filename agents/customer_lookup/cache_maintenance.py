@@ -20,11 +20,7 @@ from agents.customer_lookup.events.commands import commanded, read_cache_command
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CACHE_COMMANDS
-from posstream.forgetting.marks import (
-    Forgotten,
-    subject_of_customer,
-    subject_of_identifier,
-)
+from posstream.forgetting.marks import Forgotten, subject_of_customer, subject_of_identifier
 from posstream.forgetting.record import forgotten
 from posstream.kafka.record import EventPublisher, Record
 from posstream.resilience.clock import Clock

@@ -296,31 +296,20 @@ _REFUSED_ADDRESS: Final = _Failure(
 )
 
 
+@dataclass(slots=True)
 class _Seen:
     """What one request has shown so far."""
 
-    __slots__ = (
-        "auth",
-        "awaits_token",
-        "body",
-        "charset",
-        "customer_id",
-        "failure",
-        "http_status",
-        "retry_after",
-    )
-
-    def __init__(self) -> None:
-        #: The credentials that were sent.
-        self.auth: Credentials | None = None
-        self.awaits_token = False
-        self.http_status: int | None = None
-        self.retry_after: str | None = None
-        self.charset: str | None = None
-        self.body = b""
-        #: The customer_id in the response body, valid or not, with a payment-card number masked.
-        self.customer_id: str | None = None
-        self.failure: _Failure | None = None
+    #: The credentials that were sent.
+    auth: Credentials | None = None
+    awaits_token: bool = False
+    http_status: int | None = None
+    retry_after: str | None = None
+    charset: str | None = None
+    body: bytes = b""
+    #: The customer_id in the response body, valid or not, with a payment-card number masked.
+    customer_id: str | None = None
+    failure: _Failure | None = None
 
     def start_again(self) -> None:
         """Drop an answer: the same attempt sends a second request."""

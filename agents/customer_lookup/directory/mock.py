@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 
 from agents.customer_lookup.directory.mock_faults import BadFault, Body, Faults, read_faults
 from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
+from posstream.domain.customer import TIERS
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.settings import Settings, is_loopback
 from web.http.headers import DEFAULT_PORTS
@@ -36,7 +37,6 @@ _OFF: Final = (
     "the mock directory answers only while it is the configured api_endpoint, "
     "or with POSSTREAM_MOCK_DIRECTORY=on"
 )
-_TIERS: Final = ("BRONZE", "SILVER", "GOLD", "PLATINUM")
 _FIRST_NAMES: Final = ("Ada", "Ben", "Chloe", "Dev", "Emma", "Femi", "Gita", "Hugo")
 _LAST_NAMES: Final = ("Adams", "Baker", "Costa", "Dunn", "Evans", "Fox", "Green", "Hill")
 
@@ -243,7 +243,7 @@ def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:
     return _customer(
         f"GEN_{digest[5:11].hex().upper()}",
         f"{first_name} {last_name}",
-        _TIERS[digest[11] % len(_TIERS)],
+        TIERS[digest[11] % len(TIERS)],
         int.from_bytes(digest[12:14], "big") % 10_000,
         identifier.value if is_email else f"{first_name}.{last_name}@example.com".lower(),
         identifier.value if is_phone else made_up_phone,

@@ -1,7 +1,7 @@
-"""Expiry that is real: entries that no window will serve again leave RocksDB and the changelog.
+"""Removes entries that no window will serve again from RocksDB and the changelog.
 
-Neither does it by itself: RocksDB's own `ttl` writes no tombstone, so rows come back at the next
-recovery, and the changelog's retention does not reach into a worker's RocksDB.
+Neither of them does so by itself: RocksDB's own `ttl` writes no tombstone, so rows come back at the
+next recovery, and the changelog's retention does not reach into a worker's RocksDB.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from tables.freshness import (
 
 log = logging.getLogger(__name__)
 
-#: How often a sweeper goes on, and how many entries it looks at each time.
+#: Seconds from one sweep to the next, and how many entries a sweep looks at.
 INTERVAL_SECONDS: Final = 1.0
 BATCH: Final = 500
 #: Entries between two turns of the event loop: a till must not wait for the sweep.
@@ -34,7 +34,7 @@ MARGIN_MS: Final = 60_000
 
 
 class CacheSweeper:
-    """Goes round and round through the partitions of this worker, a batch at a time.
+    """Sweeps the partitions of this worker in a circle, a batch at a time.
 
     Args:
         cache: what is swept.
@@ -58,12 +58,12 @@ class CacheSweeper:
         self._clock = clock
         self._metrics = metrics
         self._batch = batch
-        #: Where it goes on.
+        #: Where the next sweep starts.
         self._partition = 0
         self._start = b""
 
     async def sweep(self) -> None:
-        """Look at the next batch of entries and remove the expired; once round at most."""
+        """Remove the expired entries of the next batch, which is at most once round the circle."""
         partitions = range(self._cache.partitions)
         self._metrics.cache_entries.set(
             sum(self._cache.partition(number).estimated() for number in partitions)
@@ -112,10 +112,10 @@ class CacheSweeper:
 
 
 def is_over(entry: CacheEntry | None, now_ms: int, windows: Windows) -> bool:
-    """Whether an entry is of no use any more; None is one that cannot be read.
+    """Whether an entry is of no use any more; None stands for an entry that cannot be read.
 
-    One from far ahead of our clock is over, too: its true age is unknown, and it would be kept
-    until our clock comes there.
+    An entry from far ahead of our clock is over, too: its true age is unknown, and it would be
+    kept until our clock is there.
     """
     if entry is None:
         return True

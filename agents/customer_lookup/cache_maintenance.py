@@ -1,4 +1,4 @@
-"""The agent that does to the cache what commands ask for, in the partition that has the entry."""
+"""The agent of cache commands: changes entries of the cache, each in its partition."""
 
 import asyncio
 import dataclasses
@@ -54,7 +54,7 @@ class CacheMaintenanceAgent:
         self._clock = clock
         self._metrics = metrics
         self._app = app
-        # A command may wait for the very rebalance that would wait for it.
+        # A command may wait for a rebalance, so no rebalance must wait for the command.
         app.consume(CACHE_COMMANDS, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:

@@ -44,7 +44,7 @@ class Step(StrEnum):
 class Entry:
     """One step on the way to an answer."""
 
-    #: None: nobody said when.
+    #: None if the time is unknown.
     at: datetime | None
     step: Step
     title: str
@@ -52,7 +52,7 @@ class Entry:
     detail: Sequence[tuple[str, str]]
     #: What the entry was read from.
     record: BasketRow | AnswerRow | LookupLogRow | CustomerRow | None = None
-    #: What the detail `identifier` masks.
+    #: The identifier that stands masked in the detail `identifier`.
     identifier: str | None = None
 
     @property
@@ -243,7 +243,7 @@ def _origin(answer: AnswerRow, origins: Sequence[LookupLogRow]) -> LookupLogRow 
 
 
 def _taken_at(answer: AnswerRow) -> datetime:
-    """When a worker took the event: so long before the answer."""
+    """When a worker took the event: the time of the answer less its duration."""
     try:
         return answer.occurred_at - timedelta(milliseconds=answer.duration_ms or 0)
     except OverflowError:

@@ -5,8 +5,9 @@ of aiohttp leaves this module.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Final, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
@@ -230,7 +231,7 @@ class HttpDirectory:
         seen.awaits_token = False
         return credentials
 
-    def _judge(self, seen: "_Seen", made: "_MakeAttempt") -> AttemptOutcome:
+    def _judge(self, seen: "_Seen", made: Callable[..., Attempt]) -> AttemptOutcome:
         document, unreadable = _decode(seen.body, seen.charset)
         if seen.auth is not None:
             document = seen.auth.redacted(document)
@@ -314,12 +315,6 @@ class _Seen:
     def start_again(self) -> None:
         """Drop an answer: the same attempt sends a second request."""
         self.http_status, self.body, self.failure = None, b"", None
-
-
-class _MakeAttempt(Protocol):
-    def __call__(
-        self, status: AttemptStatus, error: str | None, response: object = None
-    ) -> Attempt: ...
 
 
 def customer_url(endpoint: str, identifier: str) -> URL:

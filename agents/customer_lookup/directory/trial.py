@@ -86,7 +86,7 @@ def cure(outcome: AttemptOutcome, endpoint: str) -> str:  # noqa: PLR0911 - one 
 
     Args:
         outcome: of a call that gave no customer, though not because there is none.
-        endpoint: how whoever reads it calls what they set the address by.
+        endpoint: what the reader sets the address by: a setting or a field.
     """
     status, reason = outcome.attempt.http_status, outcome.reason
     if reason is Reason.TIMEOUT:

@@ -1,4 +1,4 @@
-"""Fields of events as both databases take them."""
+"""Reads fields of events as values that both databases take."""
 
 import math
 from collections.abc import Callable, Mapping

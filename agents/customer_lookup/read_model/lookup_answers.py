@@ -73,7 +73,7 @@ def _row(position: AnswerPosition) -> ColumnElement[tuple[object, ...]]:
 
 
 def _conditions(wanted: AnswerFilter) -> list[_Condition]:
-    """Those that are asked for."""
+    """The conditions of a filter."""
     equal = (
         (_ANSWERS.source, wanted.source),
         (_ANSWERS.reason, wanted.reason),

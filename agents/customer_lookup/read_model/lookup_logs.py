@@ -58,7 +58,7 @@ def is_older_than(position: LogPosition) -> ColumnElement[bool]:
 def has(
     *, status: str | None = None, identifier: str | None = None, basket_id: str | None = None
 ) -> list[ColumnElement[bool]]:
-    """The conditions of those that are given."""
+    """A condition for each argument that is given."""
     wanted = (
         (_LOGS.status, status),
         (_LOGS.customer_identifier, identifier),

@@ -1,4 +1,4 @@
-"""Events into rows: of all events for one row the same one wins, whatever their order."""
+"""Turns events into rows: of all events for one row the same one wins, whatever their order."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]
 class Batch:
     """The rows of a batch by table and key, one for each: the winner among its events."""
 
-    #: A customer that they cover leaves no row.
+    #: A customer whom these marks cover leaves no row.
     marks: Marks = field(default_factory=Marks)
     #: One for each event that names a person.
     traces: list[Trace] = field(default_factory=list)
@@ -236,7 +236,7 @@ def _customer_row(
         "tier": customer.tier,
         "total_purchases": customer.total_purchases,
         "last_purchase_date": customer.last_purchase_date,
-        # Of the data, not of the clock: a replay tomorrow must give today's rows.
+        # From the data, not from the clock: a replay tomorrow must give today's rows.
         "created_at": fetched_at,
         "updated_at": fetched_at,
         "attributes": attributes if isinstance(attributes, dict) else {},
@@ -263,7 +263,7 @@ def _answer_row(value: Mapping[str, Any], customer_id: str | None) -> Row:
     return row | {
         "event_type": "CUSTOMER_DATA_FETCHED" if found else "CUSTOMER_LOOKUP_FAILED",
         "customer_id": customer_id,
-        # Never empty on a failure: it is what tells one from an answer with a customer.
+        # Never empty on a failure: an answer without a reason has a customer.
         "reason": None if found else row["reason"] or "UNKNOWN",
         "error_message": None if found else row["error_message"],
         "identified_at": row["identified_at"] or occurred_at,
@@ -275,10 +275,10 @@ def _log_row(value: Mapping[str, Any]) -> Row:
     row = read_row(_LOG, value)
     if row["request_timestamp"] is None:
         raise UnusableEventError("request_timestamp is missing")
-    return row | {"customer_id": _customer_told_of(value)}
+    return row | {"customer_id": _customer_in_response(value)}
 
 
-def _customer_told_of(value: Mapping[str, Any]) -> str | None:
+def _customer_in_response(value: Mapping[str, Any]) -> str | None:
     if (named := read_customer_id(plain(value.get("customer_id")))) is not None:
         return named
     # Older events do not name the customer beside the response.

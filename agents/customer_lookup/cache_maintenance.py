@@ -61,7 +61,7 @@ class CacheMaintenanceAgent:
         number = message.partition
         command = read_cache_command(message.value)
         waits = False
-        while not await self._flushed(command, number):
+        while not await self._done(command, number):
             # A command waits until its partition is recovered and not frozen: what it does to half
             # a store, or to entries that are being moved, would be lost.
             if not is_current(self._app, message):
@@ -70,13 +70,7 @@ class CacheMaintenanceAgent:
                 log.info("a cache command waits until cache partition %d can be written", number)
                 waits = True
             await asyncio.sleep(_PAUSE_SECONDS)
-
-    async def _flushed(self, command: CacheCommand, number: int) -> bool:
-        """Do a command and wait until the changelog has it: then it may be acknowledged."""
-        done = await self._done(command, number)
-        if done:
-            await self._cache.flush()
-        return done
+        await self._cache.flush()  # once the changelog has it, the command may be acknowledged
 
     async def _done(self, command: CacheCommand, number: int) -> bool:
         """Do a command; False if the partition is not at hand."""

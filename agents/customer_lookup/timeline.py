@@ -65,12 +65,12 @@ class Entry:
 
 _KINDS: Final = {"PHONE": "a phone number", "EMAIL": "an e-mail address", "CARD": "a loyalty card"}
 _NEVER_LOOKED_UP: Final = frozenset({Reason.INVALID_IDENTIFIER, Reason.DISABLED})
-_ANSWERED_FROM: Final = {
+_ANSWERED_FROM: Final[Mapping[str | None, str]] = {
     Source.CACHE: "Answered from the cache",
     Source.API: "Answered by the directory",
     Source.STALE_CACHE: "Answered from the stale window of the cache",
 }
-_HELD_BACK: Final = {
+_HELD_BACK: Final[Mapping[str | None, tuple[Step, str]]] = {
     Reason.CIRCUIT_OPEN: (Step.BREAKER, "The circuit breaker was open: no call"),
     Reason.OVERLOADED: (Step.NO_CALL, "No call: more waited than could be served in time"),
     Reason.DEADLINE: (Step.NO_CALL, "No call ended before the deadline"),
@@ -163,9 +163,8 @@ def _held_back(answer: AnswerRow, own: Sequence[LookupLogRow]) -> Iterator[Entry
     """Why there was no call, where one was due."""
     if own or answer.attempts:
         return
-    held = _HELD_BACK_STALE if answer.source == Source.STALE_CACHE else None
-    for reason, known in _HELD_BACK.items():
-        held = known if answer.reason == reason else held
+    stale = _HELD_BACK_STALE if answer.source == Source.STALE_CACHE else None
+    held = _HELD_BACK.get(answer.reason, stale)
     if held is not None:
         step, title = held
         yield Entry(answer.occurred_at, step, title, _detail(message=answer.error_message))
@@ -201,7 +200,7 @@ def _attempt(log: LookupLogRow) -> Entry:
 
 
 def _answered(answer: AnswerRow) -> Entry:
-    title = _ANSWERED_FROM.get(answer.source or "", "Answered")  # type: ignore[call-overload]
+    title = _ANSWERED_FROM.get(answer.source, "Answered")
     if answer.reason is not None:
         title = f"Answered without a customer: {answer.reason}"
     version = answer.config_version

@@ -25,7 +25,13 @@ from agents.customer_lookup.read_model.fields import (
     readers,
 )
 from agents.customer_lookup.read_model.traces import trace_of_answer, trace_of_attempt
-from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
+from posstream.domain.customer import (
+    CUSTOMER_FIELDS,
+    Customer,
+    InvalidCustomer,
+    read_customer,
+    read_customer_id,
+)
 from posstream.domain.errors import UnreadableEvent
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.domain.search import folded
@@ -226,16 +232,8 @@ def _customer_row(
 ) -> Row:
     attributes = document_of(value["customer"], "attributes")
     return {
-        "customer_id": customer.customer_id,
+        **{name: getattr(customer, name) for name in CUSTOMER_FIELDS},
         "identifier": identifier,
-        "first_name": customer.first_name,
-        "last_name": customer.last_name,
-        "email": customer.email,
-        "phone": customer.phone,
-        "loyalty_points": customer.loyalty_points,
-        "tier": customer.tier,
-        "total_purchases": customer.total_purchases,
-        "last_purchase_date": customer.last_purchase_date,
         # From the data, not from the clock: a replay tomorrow must give today's rows.
         "created_at": fetched_at,
         "updated_at": fetched_at,

@@ -1,8 +1,8 @@
 """Moves entries of the cache's changelog to the partitions where their keys belong.
 
-For a changelog that was given partitions, while nobody writes to it. An entry is copied first and
-deleted in its old partition once the broker has the copy: after `kill -9` between the two the entry
-is in both, and the next run goes on.
+For a changelog that was given partitions, while no worker writes to it. An entry is copied first
+and deleted in its old partition once the broker has the copy: after `kill -9` between the two the
+entry is in both, and the next run goes on.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -151,7 +151,7 @@ class AnswerFeed:
         self._flowing.set()
 
     def pause(self) -> None:
-        """No record will come before the next `begin`. Only while nobody wants any."""
+        """No record will come before the next `begin`. Only while there are no subscribers."""
         self._flowing.clear()
         self._wanted.clear()
 

@@ -12,7 +12,7 @@ from tables.freshness import CacheEntry
 class Cause(StrEnum):
     """Why an entry is removed before its time."""
 
-    EVICTED = "evicted"  #: somebody asked for it
+    EVICTED = "evicted"  #: an operator asked for it
     UPDATED = "updated"  #: its customer changed
     FORGOTTEN = "forgotten"  #: its customer is to be forgotten
 

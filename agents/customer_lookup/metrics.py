@@ -38,6 +38,6 @@ class LookupMetrics(SimpleNamespace):
         super().__init__(**metrics)
 
     def answered(self, source: str | None, reason: str, seconds: float, count: int = 1) -> None:
-        """Count answers of one kind, each of which took so long since its event's arrival."""
+        """Count answers of one kind, each `seconds` after the arrival of its event."""
         self.answers.labels(source or "NONE", reason).inc(count)
         self.answer_seconds.observe_many(seconds, count)

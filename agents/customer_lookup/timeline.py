@@ -178,10 +178,10 @@ def _shared(
         return
     title = "Shared a call that was already under way"
     if origin is None or answer.source != Source.API:
-        detail = _detail(attempts=str(answer.attempts))
+        detail = _detail(attempts=answer.attempts)
         yield Entry(_taken_at(answer), Step.SHARED_CALL, title, detail)
         return
-    detail = _detail(attempts=str(answer.attempts), call_of_basket=origin.basket_id)
+    detail = _detail(attempts=answer.attempts, call_of_basket=origin.basket_id)
     yield Entry(origin.request_timestamp, Step.SHARED_CALL, title, detail)
     yield _attempt(origin)
 
@@ -189,10 +189,10 @@ def _shared(
 def _attempt(log: LookupLogRow) -> Entry:
     detail = _detail(
         duration=_milliseconds(log.duration_ms),
-        http_status=None if log.http_status is None else str(log.http_status),
+        http_status=log.http_status,
         endpoint=log.api_endpoint,
         error=log.error_message,
-        waiters=str(log.waiters) if log.waiters else None,
+        waiters=log.waiters or None,
         event_id=log.event_id,
     )
     title = f"Attempt {log.attempt or '?'}: {log.status or 'unknown'}"
@@ -203,7 +203,6 @@ def _answered(answer: AnswerRow) -> Entry:
     title = _ANSWERED_FROM.get(answer.source, "Answered")
     if answer.reason is not None:
         title = f"Answered without a customer: {answer.reason}"
-    version = answer.config_version
     detail = _detail(
         customer_id=answer.customer_id,
         source=answer.source,
@@ -211,8 +210,8 @@ def _answered(answer: AnswerRow) -> Entry:
         message=answer.error_message,
         age=_seconds(answer.age_ms),
         duration=_milliseconds(answer.duration_ms),
-        attempts=None if answer.attempts is None else str(answer.attempts),
-        configuration_version=None if version is None else str(version),
+        attempts=answer.attempts,
+        configuration_version=answer.config_version,
         event_id=answer.event_id,
     )
     return Entry(answer.occurred_at, Step.ANSWERED, title, detail, answer)
@@ -249,9 +248,9 @@ def _taken_at(answer: AnswerRow) -> datetime:
         return answer.occurred_at
 
 
-def _detail(**values: str | None) -> Sequence[tuple[str, str]]:
+def _detail(**values: str | int | None) -> Sequence[tuple[str, str]]:
     return tuple(
-        (name.replace("_", " "), value) for name, value in values.items() if value is not None
+        (name.replace("_", " "), str(value)) for name, value in values.items() if value is not None
     )
 
 

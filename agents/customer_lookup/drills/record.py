@@ -39,7 +39,7 @@ def drill_record(drill: Drill) -> Record:
 
 
 def read_drill(value: bytes) -> Drill | None:
-    """The drill in a record; None if it is none, or one that could not have been planned."""
+    """The drill in a record; None if the record holds none that could have been planned."""
     try:
         record = msgspec.json.decode(value, type=_Record)
     except (msgspec.MsgspecError, ValueError):

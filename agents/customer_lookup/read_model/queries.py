@@ -170,10 +170,6 @@ class SqlReadModel:
             answers = await answers_to(connection, customer_id, names)
         return CustomerHistory(CustomerRow(**row, identifiers=names), identifiers, answers)
 
-    async def basket(self, basket_id: str) -> BasketRow | None:
-        """One basket by id; None if nothing of it was seen."""
-        return (await self.baskets_by_ids([basket_id])).get(basket_id)
-
     async def lookup_logs(
         self,
         *,

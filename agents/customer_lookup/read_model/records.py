@@ -106,7 +106,7 @@ class AnswerOutcome(StrEnum):
 
     #: With a customer.
     FOUND = "FOUND"
-    #: Without, because nobody knows the identifier (`NOT_FOUND`).
+    #: Without, because the directory does not know the identifier (`NOT_FOUND`).
     UNKNOWN = "UNKNOWN"
     #: Without, for any other reason.
     FAILED = "FAILED"

@@ -1,17 +1,17 @@
-"""Expiry that is real: entries that no window will serve again leave RocksDB and the changelog.
+"""Removes entries that no window will serve again from RocksDB and the changelog.
 
-Neither does it by itself: RocksDB's own `ttl` writes no tombstone, so rows come back at the next
-recovery, and the changelog's retention does not reach into a worker's RocksDB.
+Neither of them does so by itself: RocksDB's own `ttl` writes no tombstone, so rows come back at the
+next recovery, and the changelog's retention does not reach into a worker's RocksDB.
 """
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final
 
 from posstream.domain.errors import StorageFailed
 from posstream.resilience.clock import Clock
-from tables.customer_cache import Stored, home
+from tables.customer_cache import CustomerCacheTable, Stored, home
 from tables.freshness import (
     MAX_SKEW_MS,
     CacheEntry,
@@ -23,7 +23,7 @@ from tables.freshness import (
 
 log = logging.getLogger(__name__)
 
-#: How often a sweeper goes on, and how many entries it looks at each time.
+#: Seconds from one sweep to the next, and how many entries a sweep looks at.
 INTERVAL_SECONDS: Final = 1.0
 BATCH: Final = 500
 #: Entries between two turns of the event loop: a till must not wait for the sweep.
@@ -33,67 +33,24 @@ SLICE: Final = 50
 MARGIN_MS: Final = 60_000
 
 
-class SweptPartition(Protocol):
-    """What is needed of `customer_cache.CachePartition`."""
-
-    def entries(self, start: bytes, limit: int) -> Sequence[Stored] | None:
-        """A slice in the order of keys; None if the partition is not at hand."""
-        ...
-
-    def remove(self, identifier: str) -> bool:
-        """Remove an entry; whether there was one."""
-        ...
-
-    def estimated(self) -> int:
-        """About how many entries there are."""
-        ...
-
-
-class SweptCache(Protocol):
-    """What is needed of `customer_cache.CustomerCacheTable`."""
-
-    partitions: int
-
-    def partition(self, number: int) -> SweptPartition:
-        """One partition."""
-        ...
-
-    def owns(self, number: int) -> bool:
-        """Whether this worker has it."""
-        ...
-
-    async def flush(self) -> None:
-        """Wait until the broker has every change that was made."""
-        ...
-
-
-class SweepMetrics(Protocol):
-    """What a sweep counts."""
-
-    #: Entries, estimated.
-    cache_entries: Any
-    #: Entries removed, by why.
-    cache_removed: Any
-
-
 class CacheSweeper:
-    """Goes round and round through the partitions of this worker, a batch at a time.
+    """Sweeps the partitions of this worker in a circle, a batch at a time.
 
     Args:
         cache: what is swept.
         windows: gives the windows in force.
         clock: time.
-        metrics: what is counted.
+        metrics: has `cache_entries` (estimated) and `cache_removed` (by why).
         batch: entries that are looked at in one sweep.
     """
 
     def __init__(
         self,
-        cache: SweptCache,
+        cache: CustomerCacheTable,
         *,
         windows: Callable[[], Windows],
         clock: Clock,
-        metrics: SweepMetrics,
+        metrics: Any,
         batch: int = BATCH,
     ) -> None:
         self._cache = cache
@@ -101,12 +58,12 @@ class CacheSweeper:
         self._clock = clock
         self._metrics = metrics
         self._batch = batch
-        #: Where it goes on.
+        #: Where the next sweep starts.
         self._partition = 0
         self._start = b""
 
     async def sweep(self) -> None:
-        """Look at the next batch of entries and remove the expired; once round at most."""
+        """Remove the expired entries of the next batch, which is at most once round the circle."""
         partitions = range(self._cache.partitions)
         self._metrics.cache_entries.set(
             sum(self._cache.partition(number).estimated() for number in partitions)
@@ -155,10 +112,10 @@ class CacheSweeper:
 
 
 def is_over(entry: CacheEntry | None, now_ms: int, windows: Windows) -> bool:
-    """Whether an entry is of no use any more; None is one that cannot be read.
+    """Whether an entry is of no use any more; None stands for an entry that cannot be read.
 
-    One from far ahead of our clock is over, too: its true age is unknown, and it would be kept
-    until our clock comes there.
+    An entry from far ahead of our clock is over, too: its true age is unknown, and it would be
+    kept until our clock is there.
     """
     if entry is None:
         return True

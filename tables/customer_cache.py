@@ -79,7 +79,7 @@ class CustomerCacheTable:
             partitions=partitions,
             extra_topic_configs=spec.changelog.config,
             recovery_buffer_size=_REPLAY_BUFFER,
-            # At once: a copy that waits for more is lost with its worker.
+            # A standby writes each record at once: one that waits is lost with its worker.
             standby_buffer_size=1,
         )
         self._parts = [CachePartition(self, number) for number in range(partitions)]
@@ -105,7 +105,7 @@ class CustomerCacheTable:
         return bool(self.table.is_assigned(self._changelog, number))
 
     async def flush(self) -> None:
-        """Wait until the broker has every change that was made: Faust writes them in its time."""
+        """Wait until the broker has every change that was made: Faust sends changes later."""
         await self.table.acknowledged()
 
     @property
@@ -115,7 +115,7 @@ class CustomerCacheTable:
 
 
 class CachePartition:
-    """`CustomerCache` of one partition."""
+    """The cache entries of one partition."""
 
     def __init__(self, cache: CustomerCacheTable, number: int) -> None:
         self._cache = cache

@@ -1,8 +1,8 @@
 """Moves entries of the cache's changelog to the partitions where their keys belong.
 
-For a changelog that was given partitions, while nobody writes to it. An entry is copied first and
-deleted in its old partition once the broker has the copy: after `kill -9` between the two it is in
-both, and the next run goes on.
+For a changelog that was given partitions, while no worker writes to it. An entry is copied first
+and deleted in its old partition once the broker has the copy: after `kill -9` between the two the
+entry is in both, and the next run goes on.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,7 +38,7 @@ async def misplaced(
 
     Args:
         read: the changelog's records as aiokafka has them, each partition in its order.
-        partitions: how many it has.
+        partitions: how many the changelog has.
     """
     found: dict[bytes, dict[int, tuple[int, bytes]]] = {}
     async for record in read():
@@ -63,7 +63,7 @@ async def move(
 ) -> int:
     """Move the misplaced entries.
 
-    A newer record in the entry's own partition stays, also if it is a deletion.
+    A newer record in the entry's own partition stays, even if that record is a deletion.
 
     Args:
         read: see `misplaced`.

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import click
 
     from posstream.settings import Settings
-
-if TYPE_CHECKING:
     from web.console.part import ConsolePart
     from web.graphql.part import GraphQLPart
 

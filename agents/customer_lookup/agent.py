@@ -6,10 +6,8 @@ to the broker and finishes the event once the broker has it.
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine
 from typing import Any, Final
-
-from faust.types import TP
 
 from agents.customer_lookup.answers import Identification, LookupAnswer
 from agents.customer_lookup.at_once import AtOnce, reason
@@ -22,7 +20,6 @@ from posstream.kafka.record import EventPublisher, Record
 from posstream.resilience.clock import Clock
 from posstream.resilience.turns import Turn, Turns
 from posstream.streaming.lists.lanes import Event
-from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.stall import STALLED_SECONDS
 from tables.customer_cache import CustomerCacheTable
 
@@ -54,7 +51,8 @@ class CustomerLookupAgent:
         metrics.events_in_flight.set_function(lambda: app.lanes.open)
         metrics.commit_age_seconds.set_function(app.lanes.commit_age_seconds)
         self._turns = Turns()
-        self._at_once = AtOnce(
+        #: Answers what can be answered at once; see `lanes.Answering`.
+        self.answer = AtOnce(
             lookup=lookup,
             cache=cache,
             clock=clock,
@@ -62,7 +60,7 @@ class CustomerLookupAgent:
             partitions=partitions,
             card_guard=card_guard,
             turns=self._turns,
-        )
+        ).answer
         self._tasks: set[asyncio.Task[None]] = set()
         app.answer_lists((CUSTOMER_IDENTIFIED, REKEYED), self)
 
@@ -70,12 +68,6 @@ class CustomerLookupAgent:
         """Crash the app if events wait for longer than any may take, and nothing is committed."""
         if self._app.lanes.commit_age_seconds() > STALLED_SECONDS:
             await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
-
-    def answer(
-        self, tp: TP, records: Sequence[Any], outbox: Outbox
-    ) -> Iterable[tuple[Any, Identification | Exception]]:
-        """Answer what can be answered at once; see `lanes.Answering`."""
-        return self._at_once.answer(tp, records, outbox)
 
     def begin(self, event: Event, what: Identification | Exception) -> None:
         """Begin with an event that was not answered at once; see `lanes.Answering`."""

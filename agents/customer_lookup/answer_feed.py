@@ -1,7 +1,7 @@
-"""The answers as they are published, handed to whoever subscribed on this worker. No I/O.
+"""Hands published answers to the subscribers on this worker. No I/O.
 
-One reader feeds it with what is on the answer topics (`answer_topics.py`), and only while
-somebody wants it: nobody's answers cost a busy worker nothing.
+One reader (`answer_topics.py`) feeds the answers in, and only while there are subscribers: without
+them a busy worker does not read its own answers.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class AnswerSubscription(AsyncIterator[AnswerEvent]):
 
     def __init__(self, feed: "AnswerFeed", key: bytes | None, since: int) -> None:
         self.key = key
-        #: Number of the first answer that is new to it.
+        #: Number of the first answer that this subscriber has not seen.
         self.since = since
         self._feed = feed
         self._waiting: asyncio.Queue[AnswerEvent] = asyncio.Queue(MAX_WAITING)
@@ -83,7 +83,7 @@ class AnswerFeed:
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._most_remembered = most_remembered
-        #: By the key of the records that they want; None: all.
+        #: By the key of the records that they subscribed to; None: all records.
         self._subscribers: dict[bytes | None, set[AnswerSubscription]] = {}
         self._count = 0
         self._left_at = 0.0
@@ -151,7 +151,7 @@ class AnswerFeed:
         self._flowing.set()
 
     def pause(self) -> None:
-        """No record will come before the next `begin`. Only while nobody wants any."""
+        """No record will come before the next `begin`. Only while there are no subscribers."""
         self._flowing.clear()
         self._wanted.clear()
 

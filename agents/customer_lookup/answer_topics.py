@@ -1,7 +1,7 @@
 """The two answer topics on Kafka, read for the subscribers of this worker.
 
 Without a group: each worker needs every answer, because any till may have subscribed to any worker.
-Without Faust: an agent would read them for nobody, too, and start where it was last.
+Without Faust: an agent would read them without subscribers, too, and go on at its last offset.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from posstream.resilience.tasks import stop_task
 
 
 class AnswerReader:
-    """Reads while somebody wants the answers, from the moment at which they do."""
+    """Reads the answer topics while there are subscribers, beginning with the first one."""
 
     def __init__(self, servers: Brokers, feed: AnswerFeed) -> None:
         self._reader = GrouplessReader(servers, CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)
@@ -23,7 +23,7 @@ class AnswerReader:
         self._task: asyncio.Task[None] | None = None
 
     def open(self, *, fetch_wait_ms: int) -> None:
-        """Be there for subscribers. A broker that is away is waited for.
+        """Start to read for subscribers; wait for a broker that is away.
 
         Args:
             fetch_wait_ms: how long the broker may hold a fetch back.

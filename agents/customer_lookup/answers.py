@@ -40,10 +40,10 @@ class AttemptStatus(StrEnum):
 
 @dataclass(slots=True)
 class Identification:
-    """One `customer-identified` event, read and normalised. Never changed; not frozen, though.
+    """One `customer-identified` event, read and normalised. Nothing changes it afterwards.
 
-    Python sets each field of a frozen one by a call, which takes four times as long, and of this
-    and of `CustomerFound` every cached lookup makes one.
+    Still it is not frozen: Python sets each field of a frozen instance by a call, which takes four
+    times as long, and every cached lookup makes an `Identification` and a `CustomerFound`.
 
     `identifier` is normalised, or masked when it was refused (`refused` then says why).
     """
@@ -54,10 +54,11 @@ class Identification:
     kind: IdentifierKind | None
     #: When the till says that it happened, else when the broker got it; ms since 1970.
     identified_at_ms: int
-    #: Asked by the till; None = the configured deadline.
+    #: The deadline that the till asks for; None = the configured deadline.
     deadline_ms: int | None = None
     refused: str | None = None
-    #: When a worker first took it, wall clock, if it was sent on to its own partition since.
+    #: Wall time when a worker first took the event, if it was then sent on to the partition of
+    #: its cache entry.
     taken_at_ms: int | None = None
     #: W3C trace context to hand on, if the input carried one.
     traceparent: str | None = None
@@ -77,13 +78,13 @@ class Attempt:
     #: What came back, decoded when it was JSON, cut to a bounded size.
     response_data: object = None
     error_message: str | None = None
-    #: Of whom the body tells, be it believed or not: by this it is found when they are forgotten.
+    #: The customer_id in the response body, valid or not. Erasure finds the attempt by it.
     customer_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryAnswer:
-    """What the directory said in the end: a customer, an unknown one, or why neither.
+    """The outcome of a call to the directory: a customer, an unknown one, or why neither.
 
     `reason` None: `customer` is there. NOT_FOUND: the directory does not know the identifier.
     """

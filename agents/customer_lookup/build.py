@@ -42,8 +42,7 @@ def build(kit: Kit) -> Built:
     metrics = LookupMetrics(kit.metrics)
 
     def country_code() -> str | None:
-        code: str | None = configuration.value.default_country_code
-        return code
+        return configuration.value.default_country_code
 
     directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=clock)
     drills = OutageDrills(publish=publisher.publish, clock=clock, metrics=metrics)

@@ -12,7 +12,7 @@ from tables.freshness import CacheEntry
 class Cause(StrEnum):
     """Why an entry is removed before its time."""
 
-    EVICTED = "evicted"  #: somebody asked for it
+    EVICTED = "evicted"  #: an operator asked for it
     UPDATED = "updated"  #: its customer changed
     FORGOTTEN = "forgotten"  #: its customer is to be forgotten
 
@@ -27,7 +27,7 @@ class Evict:
 
 @dataclass(frozen=True, slots=True)
 class EvictPrefix:
-    """Remove every entry whose normalised identifier starts so; "" is every entry."""
+    """Remove every entry whose normalised identifier starts with `prefix`; "" is every entry."""
 
     prefix: str
     #: To how many partitions the command was sent; 0 = not known. More may have been added since.
@@ -44,22 +44,22 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Ask the directory anew about one normalised identifier, and keep what it says.
+    """Ask the directory anew about one normalised identifier, and keep its answer.
 
-    An entry that there is stays until then, and after a failure.
+    The present entry stays until then, and after a failure.
     """
 
     identifier: str
-    #: Under which the call stands in the audit.
+    #: The lookup_id of the call in the audit.
     lookup_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Remove the entry of one normalised identifier, and mark who it was as forgotten."""
+    """Remove the entry of one normalised identifier, and mark its customer as forgotten."""
 
     identifier: str
-    #: Whom to mark besides the identifier, by the ids of the directory.
+    #: Customers to mark as well, by their ids in the directory.
     customer_ids: tuple[str, ...] = ()
     #: The mark is later than this, in milliseconds since 1970, whatever the worker's clock says.
     after_ms: int = 0
@@ -105,7 +105,7 @@ def eviction(
     card_guard: bool,
     country_code: str | None = None,
 ) -> Evict | EvictPrefix | InvalidEviction:
-    """Judge what somebody wants evicted: exactly one of the three.
+    """Check a request to evict: exactly one of identifier, prefix and everything.
 
     Args:
         identifier: in any spelling.

@@ -1,4 +1,4 @@
-"""The agent that does to the cache what commands ask for, in the partition that has the entry."""
+"""The agent of cache commands: changes entries of the cache, each in its partition."""
 
 import asyncio
 import dataclasses
@@ -20,11 +20,7 @@ from agents.customer_lookup.events.commands import commanded, read_cache_command
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CACHE_COMMANDS
-from posstream.forgetting.marks import (
-    Forgotten,
-    subject_of_customer,
-    subject_of_identifier,
-)
+from posstream.forgetting.marks import Forgotten, subject_of_customer, subject_of_identifier
 from posstream.forgetting.record import forgotten
 from posstream.kafka.record import EventPublisher, Record
 from posstream.resilience.clock import Clock
@@ -58,14 +54,14 @@ class CacheMaintenanceAgent:
         self._clock = clock
         self._metrics = metrics
         self._app = app
-        # A command may wait for the very rebalance that would wait for it.
+        # A command may wait for a rebalance, so no rebalance must wait for the command.
         app.consume(CACHE_COMMANDS, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
         number = message.partition
         command = read_cache_command(message.value)
         waits = False
-        while not await self._flushed(command, number):
+        while not await self._done(command, number):
             # A command waits until its partition is recovered and not frozen: what it does to half
             # a store, or to entries that are being moved, would be lost.
             if not is_current(self._app, message):
@@ -74,13 +70,7 @@ class CacheMaintenanceAgent:
                 log.info("a cache command waits until cache partition %d can be written", number)
                 waits = True
             await asyncio.sleep(_PAUSE_SECONDS)
-
-    async def _flushed(self, command: CacheCommand, number: int) -> bool:
-        """Do a command and wait until the changelog has it: then it may be acknowledged."""
-        done = await self._done(command, number)
-        if done:
-            await self._cache.flush()
-        return done
+        await self._cache.flush()  # once the changelog has it, the command may be acknowledged
 
     async def _done(self, command: CacheCommand, number: int) -> bool:
         """Do a command; False if the partition is not at hand."""

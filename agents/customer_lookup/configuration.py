@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agents.customer_lookup.settings import LookupSettings
     from posstream.settings import Settings
 
-#: No window may outlive the changelog's retention (`topics.CACHE_RETENTION_MS`).
+#: No window may outlive the changelog's retention (`cache_spec.CACHE_RETENTION_MS`).
 MAX_TTL_SECONDS: Final = 7 * 86_400
 _COUNTRY_CODE: Final = "^[1-9][0-9]{0,2}$"
 

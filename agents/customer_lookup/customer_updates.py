@@ -48,7 +48,7 @@ class CustomerUpdatesAgent:
         self._card_guard = card_guard
         self._country_code = country_code
         self._app = app
-        # It waits for the database as long as it takes, and tills must not wait as well.
+        # The handler waits for the database as long as that takes; tills must not wait with it.
         app.consume(CUSTOMER_UPDATED, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
@@ -101,7 +101,7 @@ class CustomerUpdatesAgent:
     def _command(self, update: CustomerUpdate, identifier: str) -> CacheCommand:
         if update.customer is None:
             return Evict(identifier, Cause.UPDATED)
-        # An entry from the future would be served by nobody.
+        # An entry from the future is in no window, so it would never be served.
         fetched_at_ms = min(update.occurred_at_ms, self._clock.now_ms())
         document = write_json(update.customer.as_document())
         return Replace(identifier, CacheEntry(fetched_at_ms, document))

@@ -1,26 +1,38 @@
-"""Fetches a customer from the directory: single flight, audit records, the entry in the cache.
+"""Fetches customers from the directory: single flight, audit records, the entry in the cache.
 
 A call has no deadline of its own: it goes on after the last event that waited for it was answered,
-and its result is cached for the next one.
+and its result is cached for the next one. A call that no event waits for keeps an entry fresh:
+ahead of the end of its window, or by a command.
 """
 
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
+from zlib import crc32
+
+from msgspec import structs
 
 from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Identification, Reason
+from agents.customer_lookup.cache_commands import Refresh
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.events.writing import attempted
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
+from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import TIERS
 from posstream.domain.errors import StorageFailed
+from posstream.domain.identifier import known
 from posstream.json.writing import write_json
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight, SingleFlight
-from tables.freshness import CacheEntry
+from tables.freshness import CacheEntry, refresh_due
+
+#: How long after a failure an entry is not refreshed ahead again.
+_PAUSE_SECONDS: Final = 60
+_MOST_FAILED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +40,8 @@ class Fetched:
     """What a flight brought: the directory's answer, the entry made of it, the audit's acks."""
 
     answer: DirectoryAnswer
-    entry: CacheEntry | None
-    audited: tuple[Awaitable[None], ...]
+    entry: CacheEntry | None = None
+    audited: tuple[Awaitable[None], ...] = ()
 
 
 class Fetching:
@@ -39,32 +51,26 @@ class Fetching:
         self,
         *,
         call: DirectoryCall,
+        configuration: CurrentConfiguration[LookupConfiguration],
         publisher: EventPublisher,
         clock: Clock,
         metrics: LookupMetrics,
     ) -> None:
         self._call = call
+        self._configuration = configuration
         self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
         self._flights: SingleFlight[str, Fetched] = SingleFlight()
+        #: Until when an identifier is not refreshed ahead again, in monotonic seconds.
+        self._failed: dict[str, float] = {}
 
-    def __contains__(self, identifier: str) -> bool:
-        """Whether a call for an identifier is under way."""
-        return identifier in self._flights
-
-    def join(
-        self,
-        asked: Identification,
-        cache: CustomerCache,
-        current: Callable[[], LookupConfiguration],
-    ) -> tuple[Flight[Fetched], bool]:
+    def join(self, asked: Identification, cache: CustomerCache) -> tuple[Flight[Fetched], bool]:
         """Join the call for an identifier, or start one if none is under way.
 
         Args:
             asked: leads the call, if it starts one: the audit records are its own.
             cache: the part of the cache that owns the identifier; keeps what the call brings.
-            current: gives the configuration in force.
 
         Returns:
             the flight, and whether this caller started it.
@@ -72,10 +78,69 @@ class Fetching:
         started_at_ms = self._clock.now_ms()
         return self._flights.join(
             asked.identifier,
-            lambda flight: self._fetch(asked, cache, current, flight, started_at_ms),
+            lambda flight: self._fetch(asked, cache, self._plan, flight, started_at_ms),
         )
 
-    def fetch_unasked(
+    def refresh_ahead(self, asked: Identification, cache: CustomerCache, entry: CacheEntry) -> None:
+        """Fetch a fresh entry anew if it is in use near the end of its window (refresh-ahead).
+
+        One attempt, and only while the directory has room.
+        """
+        plan, identifier = self._configuration.value, asked.identifier
+        jitter = (crc32(identifier.encode()) ^ entry.fetched_at_ms) % 1000 / 1000
+        if (
+            not refresh_due(entry, self._clock.now_ms(), plan.windows, jitter)
+            or identifier in self._flights
+            or self._failed.get(identifier, 0) > self._clock.monotonic()
+        ):
+            return
+        if not self._call.idle(plan):
+            self._metrics.refreshes_ahead.labels("skipped").inc()
+            return
+
+        def once() -> LookupConfiguration:
+            return structs.replace(self._plan(), retry_attempts=1)
+
+        def ended(brought: bool) -> None:  # noqa: FBT001 - called by position
+            self._metrics.refreshes_ahead.labels("refreshed" if brought else "failed").inc()
+            if not brought:
+                self._leave_alone(identifier)
+
+        self._fetch_unasked(asked, cache, once, ended)
+
+    def refresh(self, command: Refresh, cache: CustomerCache) -> None:
+        """Fetch an identifier anew, even if its entry is fresh, unless a call is under way."""
+        found = known(command.identifier)
+        if not self._plan().enabled or found is None:
+            return
+        now_ms = self._clock.now_ms()
+        asked = Identification(command.lookup_id, "", found.value, found.kind, now_ms)
+        self._fetch_unasked(asked, cache, self._plan)
+
+    def forget(self, identifier: str) -> None:
+        """Take no answer of a call that is under way into the cache: its customer changed."""
+        self._flights.forget(identifier)
+
+    def forget_prefix(self, prefix: str) -> None:
+        """Take no answer of a call whose identifier starts with `prefix` into the cache."""
+        for identifier in self._flights:
+            if identifier.startswith(prefix):
+                self._flights.forget(identifier)
+
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait for calls that outlived their events' deadlines; cancel them after `seconds`."""
+        await self._flights.drain(seconds)
+
+    def _plan(self) -> LookupConfiguration:
+        return self._configuration.value
+
+    def _leave_alone(self, identifier: str) -> None:
+        # Not at every hit: these calls are a service to the directory, not a burden.
+        if len(self._failed) >= _MOST_FAILED:
+            self._failed.clear()
+        self._failed[identifier] = self._clock.monotonic() + _PAUSE_SECONDS
+
+    def _fetch_unasked(
         self,
         asked: Identification,
         cache: CustomerCache,
@@ -87,7 +152,7 @@ class Fetching:
         Args:
             asked: see `join`.
             cache: see `join`.
-            current: see `join`.
+            current: gives the configuration in force.
             ended: told at the end of the call whether it brought an entry.
         """
         started_at_ms = self._clock.now_ms()
@@ -106,20 +171,6 @@ class Fetching:
         flight, leads = self._flights.join(asked.identifier, fetch)
         if leads:
             flight.demand.last = self._clock.monotonic() + current().deadline_seconds
-
-    def forget(self, identifier: str) -> None:
-        """Take no answer of a call that is under way into the cache: its customer changed."""
-        self._flights.forget(identifier)
-
-    def forget_prefix(self, prefix: str) -> None:
-        """Take no answer of a call whose identifier starts with `prefix` into the cache."""
-        for identifier in self._flights:
-            if identifier.startswith(prefix):
-                self._flights.forget(identifier)
-
-    async def drain(self, seconds: float | None = None) -> None:
-        """Wait for calls that outlived their events' deadlines; cancel them after `seconds`."""
-        await self._flights.drain(seconds)
 
     async def _fetch(
         self,
@@ -144,30 +195,20 @@ class Fetching:
         answer = await self._call(
             asked.identifier, current, noted, flight.demand, asked.traceparent
         )
-        is_current = self._flights.is_current(asked.identifier, flight)
-        entry = None
-        if answer.customer is not None:
-            document = write_json(answer.customer.as_document())
-            entry = CacheEntry(_asked_at_ms(answer), document)
-        elif answer.reason is Reason.NOT_FOUND:
-            entry = CacheEntry(_asked_at_ms(answer), None)
-        if answer.customer is not None and answer.customer.tier not in (*TIERS, ""):
-            self._metrics.unknown_tiers.inc()
-        for name in () if answer.customer is None else answer.customer.odd_fields:
-            self._metrics.odd_fields.labels(name).inc()
-        if entry is not None and is_current:
-            self._keep(cache, asked.identifier, entry)
+        customer, entry = answer.customer, None
+        if customer is not None or answer.reason is Reason.NOT_FOUND:
+            document = None if customer is None else write_json(customer.as_document())
+            # What the directory knew when it was asked: news of a moment later are newer.
+            entry = CacheEntry(answer.attempts[-1].requested_at_ms, document)
+        if customer is not None:
+            if customer.tier not in (*TIERS, ""):
+                self._metrics.unknown_tiers.inc()
+            for name in customer.odd_fields:
+                self._metrics.odd_fields.labels(name).inc()
+        if entry is not None and self._flights.is_current(asked.identifier, flight):
+            with contextlib.suppress(StorageFailed):  # a full disk is no reason not to answer
+                cache.put(asked.identifier, entry)
         elif entry is not None:
             # Forgotten meanwhile: count the entry as old as the call's start, even after a retry.
             entry = CacheEntry(started_at_ms, entry.document)
         return Fetched(answer, entry, tuple(audited))
-
-    def _keep(self, cache: CustomerCache, identifier: str, entry: CacheEntry) -> None:
-        """Keep an entry if there is room: a full disk is no reason not to answer."""
-        with contextlib.suppress(StorageFailed):
-            cache.put(identifier, entry)
-
-
-def _asked_at_ms(answer: DirectoryAnswer) -> int:
-    # What the directory knew when it was asked: news of a moment later are newer.
-    return answer.attempts[-1].requested_at_ms

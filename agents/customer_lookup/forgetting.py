@@ -1,7 +1,7 @@
 """What the customer lookup forgets and exports of a customer."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from agents.customer_lookup.cache_commands import Forget, ForgetCustomer
 from agents.customer_lookup.topics import HOLDING_CUSTOMERS
@@ -12,29 +12,13 @@ from posstream.kafka.record import Record
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-
-async def _trail(engine: "AsyncEngine", identifier: str) -> Trail:
     from agents.customer_lookup.read_model.erasure import SqlErasure
 
-    return await SqlErasure(engine).trail(identifier)
 
-
-async def _trail_of_customer(engine: "AsyncEngine", customer_id: str) -> Trail:
+def _erasure(engine: "AsyncEngine") -> "SqlErasure":
     from agents.customer_lookup.read_model.erasure import SqlErasure
 
-    return await SqlErasure(engine).trail_of_customer(customer_id)
-
-
-async def _rows(engine: "AsyncEngine", trail: Trail) -> Mapping[str, int]:
-    from agents.customer_lookup.read_model.erasure import SqlErasure
-
-    return await SqlErasure(engine).rows(trail)
-
-
-async def _export(engine: "AsyncEngine", trail: Trail) -> Mapping[str, Any]:
-    from agents.customer_lookup.read_model.erasure import SqlErasure
-
-    return await SqlErasure(engine).export(trail)
+    return SqlErasure(engine)
 
 
 def cache_commands(trail: Trail, after_ms: int) -> Sequence[Record]:
@@ -56,10 +40,10 @@ def cache_commands(trail: Trail, after_ms: int) -> Sequence[Record]:
 
 
 FORGETTING: Final = ForgettingPart(
-    trail=_trail,
-    trail_of_customer=_trail_of_customer,
-    rows=_rows,
-    export=_export,
+    trail=lambda engine, identifier: _erasure(engine).trail(identifier),
+    trail_of_customer=lambda engine, customer_id: _erasure(engine).trail_of_customer(customer_id),
+    rows=lambda engine, trail: _erasure(engine).rows(trail),
+    export=lambda engine, trail: _erasure(engine).export(trail),
     commands=cache_commands,
     holding=HOLDING_CUSTOMERS,
 )

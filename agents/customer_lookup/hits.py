@@ -234,9 +234,9 @@ class FreshHits:
 
 
 def _wider(value: bytes) -> _Event | None:
-    """An ordinary event with fields that we do not know; None if there is none.
+    """Decode an ordinary event that has fields we do not know; None if it is not ordinary.
 
-    Whether those are JSON is orjson's word: msgspec passes over some that is none.
+    orjson decides whether the unknown fields are JSON: msgspec skips some that are not.
     """
     try:
         orjson.loads(value)

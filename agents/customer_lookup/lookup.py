@@ -8,9 +8,11 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from agents.customer_lookup.answers import (
+    CustomerFound,
     DirectoryAnswer,
     Identification,
     LookupAnswer,
+    LookupFailed,
     Reason,
     Source,
 )
@@ -19,14 +21,12 @@ from agents.customer_lookup.directory.call import DirectoryCall, overloaded
 from agents.customer_lookup.fetching import Fetched, Fetching
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
-from agents.customer_lookup.refreshing import Refreshing
-from agents.customer_lookup.terminal_answers import failed, of_entry
 from posstream.configuration.current import CurrentConfiguration
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight
-from tables.freshness import Freshness, judge
+from tables.freshness import CacheEntry, Freshness, age_ms, fresh_until_ms, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,17 @@ class CustomerLookup:
         self._metrics = metrics
         #: Whether an entry in use is fetched anew before its window ends.
         self.refreshes_ahead = refresh_ahead
-        self._fetching = Fetching(call=call, publisher=publisher, clock=clock, metrics=metrics)
-        self._refreshing = Refreshing(
-            self._fetching, call=call, configuration=configuration, clock=clock, metrics=metrics
+        self._fetching = Fetching(
+            call=call,
+            configuration=configuration,
+            publisher=publisher,
+            clock=clock,
+            metrics=metrics,
         )
+        self.refresh = self._fetching.refresh
         self.forget = self._fetching.forget
         self.forget_prefix = self._fetching.forget_prefix
         self.drain = self._fetching.drain
-        self.refresh = self._refreshing.by_command
 
     @property
     def plan(self) -> LookupConfiguration:
@@ -74,10 +77,14 @@ class CustomerLookup:
         """The answer to a refused identifier or while the plugin is off; None for all others."""
         plan = self._configuration.value
         if asked.refused is not None:
-            return failed(asked, Reason.INVALID_IDENTIFIER, asked.refused, plan)
-        if not plan.enabled:
-            return failed(asked, Reason.DISABLED, "the plugin is switched off", plan)
-        return None
+            reason, why = Reason.INVALID_IDENTIFIER, asked.refused
+        elif not plan.enabled:
+            reason, why = Reason.DISABLED, "the plugin is switched off"
+        else:
+            return None
+        return LookupFailed(
+            asked, reason, why, attempts=0, duration_ms=0, config_version=plan.version
+        )
 
     def at_once(self, asked: Identification, cache: CustomerCache) -> LookupAnswer | None:
         """The answer of the fresh window, if the cache has one. Never waits.
@@ -92,8 +99,8 @@ class CustomerLookup:
         if judge(entry, now_ms, plan.windows) is not Freshness.FRESH:
             return None
         if self.refreshes_ahead:
-            self._refreshing.ahead(asked, cache, entry)
-        return of_entry(asked, entry, Source.CACHE, plan, now_ms)
+            self._fetching.refresh_ahead(asked, cache, entry)
+        return _of_entry(asked, entry, Source.CACHE, plan, now_ms)
 
     def breaker(self) -> tuple[str, Breaker]:
         """The endpoint in force, and this worker's breaker for it."""
@@ -115,30 +122,16 @@ class CustomerLookup:
             return Answered(at_once)
         deadline_seconds = self._deadline_seconds(asked)
         left = self.left(asked, consumed_at)
-        flight, leads = self._fetching.join(asked, cache, lambda: self.plan)
+        flight, leads = self._fetching.join(asked, cache)
         flight.demand.add(consumed_at + deadline_seconds)
         if not leads:
             self._metrics.coalesced.inc()
         try:
             fetched = await flight.result(left)
         except TimeoutError:
-            failure = self._late(flight, deadline_seconds)
-            return Answered(self._fall_back(asked, cache, failure, consumed_at))
-        audited = fetched.audited if leads else ()
-        if fetched.entry is None:
-            return Answered(self._fall_back(asked, cache, fetched.answer, consumed_at), audited)
-        return Answered(
-            of_entry(
-                asked,
-                fetched.entry,
-                Source.API,
-                self.plan,
-                self._clock.now_ms(),
-                attempts=len(fetched.answer.attempts),
-                duration_ms=self._since(consumed_at),
-            ),
-            audited,
-        )
+            fetched = Fetched(self._late(flight, deadline_seconds))
+        answer = self._answer(asked, cache, fetched, consumed_at)
+        return Answered(answer, fetched.audited if leads else ())
 
     def _late(self, flight: Flight[Fetched], deadline_seconds: float) -> DirectoryAnswer:
         """The failure at an event's deadline, with its call still under way, or never begun."""
@@ -169,40 +162,58 @@ class CustomerLookup:
             return asked.deadline_ms / 1000
         return self.plan.deadline_seconds
 
-    def _fall_back(
-        self,
-        asked: Identification,
-        cache: CustomerCache,
-        failure: DirectoryAnswer,
-        consumed_at: float,
+    def _answer(
+        self, asked: Identification, cache: CustomerCache, fetched: Fetched, consumed_at: float
     ) -> LookupAnswer:
-        """Stale-if-error (RFC 5861): the stale window if there is one, else the failure."""
-        plan = self.plan
-        attempts, duration_ms = len(failure.attempts), self._since(consumed_at)
-        now_ms = self._clock.now_ms()
-        entry = cache.get(asked.identifier) if plan.fallback_to_cache_on_error else None
-        if (
-            entry is not None
-            and entry.document is not None
-            and judge(entry, now_ms, plan.windows) is not Freshness.EXPIRED
-        ):
-            return of_entry(
-                asked,
-                entry,
-                Source.STALE_CACHE,
-                plan,
-                now_ms,
-                attempts=attempts,
-                duration_ms=duration_ms,
-            )
-        return failed(
+        """The answer after a call: of the new entry, else of the stale window, else the failure.
+
+        The stale window is that of stale-if-error (RFC 5861).
+        """
+        plan, now_ms = self.plan, self._clock.now_ms()
+        attempts = len(fetched.answer.attempts)
+        duration_ms = round((self._clock.monotonic() - consumed_at) * 1000)
+        entry, source = fetched.entry, Source.API
+        if entry is None and plan.fallback_to_cache_on_error:
+            entry, source = cache.get(asked.identifier), Source.STALE_CACHE
+            if entry is not None and (
+                entry.document is None or judge(entry, now_ms, plan.windows) is Freshness.EXPIRED
+            ):
+                entry = None
+        if entry is not None:
+            return _of_entry(asked, entry, source, plan, now_ms, attempts, duration_ms)
+        return LookupFailed(
             asked,
-            failure.reason or Reason.API_ERROR,
-            failure.error_message or "the directory could not answer",
-            plan,
-            attempts=attempts,
-            duration_ms=duration_ms,
+            fetched.answer.reason or Reason.API_ERROR,
+            fetched.answer.error_message or "the directory could not answer",
+            attempts,
+            duration_ms,
+            plan.version,
         )
 
-    def _since(self, consumed_at: float) -> int:
-        return round((self._clock.monotonic() - consumed_at) * 1000)
+
+def _of_entry(  # noqa: PLR0913 - an answer says all of this
+    asked: Identification,
+    entry: CacheEntry,
+    source: Source,
+    plan: LookupConfiguration,
+    now_ms: int,
+    attempts: int = 0,
+    duration_ms: int = 0,
+) -> LookupAnswer:
+    """The answer with the customer of a cache entry, or NOT_FOUND if the entry says unknown."""
+    if entry.document is None:
+        why = "the directory does not know this identifier"
+        return LookupFailed(
+            asked, Reason.NOT_FOUND, why, attempts, duration_ms, plan.version, source
+        )
+    return CustomerFound(
+        asked=asked,
+        source=source,
+        document=entry.document,
+        fetched_at_ms=entry.fetched_at_ms,
+        fresh_until_ms=fresh_until_ms(entry, plan.windows),
+        age_ms=age_ms(entry, now_ms),
+        attempts=attempts,
+        duration_ms=duration_ms,
+        config_version=plan.version,
+    )

@@ -1,6 +1,7 @@
 """What the customer lookup counts. `docs/reference/metrics.md` says what each one means."""
 
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Final
 
 from posstream.metrics import Metric, PluginMetrics
 
@@ -26,36 +27,17 @@ METRICS: Final = (
 )
 
 
-class LookupMetrics:
+class LookupMetrics(SimpleNamespace):
     """The metrics of the lookup, each an attribute by its declared name.
 
     Args:
         metrics: those of `METRICS` by name, as `Kit.metrics` has them.
     """
 
-    answers: Any
-    answer_seconds: Any
-    events_in_flight: Any
-    api_calls: Any
-    api_call_seconds: Any
-    api_calls_in_flight: Any
-    api_calls_queued: Any
-    coalesced: Any
-    retries: Any
-    breaker_state: Any
-    breaker_opened: Any
-    refreshes_ahead: Any
-    unknown_tiers: Any
-    odd_fields: Any
-    cache_entries: Any
-    cache_removed: Any
-    commit_age_seconds: Any
-    drill_active: Any
-
     def __init__(self, metrics: PluginMetrics) -> None:
-        vars(self).update(metrics)
+        super().__init__(**metrics)
 
     def answered(self, source: str | None, reason: str, seconds: float, count: int = 1) -> None:
-        """Count answers of one kind, each of which took so long since its event's arrival."""
+        """Count answers of one kind, each `seconds` after the arrival of its event."""
         self.answers.labels(source or "NONE", reason).inc(count)
         self.answer_seconds.observe_many(seconds, count)

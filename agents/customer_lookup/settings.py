@@ -1,4 +1,4 @@
-"""The settings of the customer lookup: its directory, and the way there."""
+"""The settings of the customer lookup: its directory, and how to reach it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

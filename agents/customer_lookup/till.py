@@ -18,7 +18,7 @@ from web.graphql.context import MAX_TEXT, GraphQLContext, Refused, is_sound
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of it; `success` means that the broker acknowledged the event."""
+    """The outcome of a mutation; `success` means that the broker acknowledged the event."""
 
     success: bool
     basket_id: str | None = None

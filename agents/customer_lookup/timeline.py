@@ -44,7 +44,7 @@ class Step(StrEnum):
 class Entry:
     """One step on the way to an answer."""
 
-    #: None: nobody said when.
+    #: None if the time is unknown.
     at: datetime | None
     step: Step
     title: str
@@ -52,7 +52,7 @@ class Entry:
     detail: Sequence[tuple[str, str]]
     #: What the entry was read from.
     record: BasketRow | AnswerRow | LookupLogRow | CustomerRow | None = None
-    #: What the detail `identifier` masks.
+    #: The identifier that stands masked in the detail `identifier`.
     identifier: str | None = None
 
     @property
@@ -65,12 +65,12 @@ class Entry:
 
 _KINDS: Final = {"PHONE": "a phone number", "EMAIL": "an e-mail address", "CARD": "a loyalty card"}
 _NEVER_LOOKED_UP: Final = frozenset({Reason.INVALID_IDENTIFIER, Reason.DISABLED})
-_ANSWERED_FROM: Final = {
+_ANSWERED_FROM: Final[Mapping[str | None, str]] = {
     Source.CACHE: "Answered from the cache",
     Source.API: "Answered by the directory",
     Source.STALE_CACHE: "Answered from the stale window of the cache",
 }
-_HELD_BACK: Final = {
+_HELD_BACK: Final[Mapping[str | None, tuple[Step, str]]] = {
     Reason.CIRCUIT_OPEN: (Step.BREAKER, "The circuit breaker was open: no call"),
     Reason.OVERLOADED: (Step.NO_CALL, "No call: more waited than could be served in time"),
     Reason.DEADLINE: (Step.NO_CALL, "No call ended before the deadline"),
@@ -163,9 +163,8 @@ def _held_back(answer: AnswerRow, own: Sequence[LookupLogRow]) -> Iterator[Entry
     """Why there was no call, where one was due."""
     if own or answer.attempts:
         return
-    held = _HELD_BACK_STALE if answer.source == Source.STALE_CACHE else None
-    for reason, known in _HELD_BACK.items():
-        held = known if answer.reason == reason else held
+    stale = _HELD_BACK_STALE if answer.source == Source.STALE_CACHE else None
+    held = _HELD_BACK.get(answer.reason, stale)
     if held is not None:
         step, title = held
         yield Entry(answer.occurred_at, step, title, _detail(message=answer.error_message))
@@ -179,10 +178,10 @@ def _shared(
         return
     title = "Shared a call that was already under way"
     if origin is None or answer.source != Source.API:
-        detail = _detail(attempts=str(answer.attempts))
+        detail = _detail(attempts=answer.attempts)
         yield Entry(_taken_at(answer), Step.SHARED_CALL, title, detail)
         return
-    detail = _detail(attempts=str(answer.attempts), call_of_basket=origin.basket_id)
+    detail = _detail(attempts=answer.attempts, call_of_basket=origin.basket_id)
     yield Entry(origin.request_timestamp, Step.SHARED_CALL, title, detail)
     yield _attempt(origin)
 
@@ -190,10 +189,10 @@ def _shared(
 def _attempt(log: LookupLogRow) -> Entry:
     detail = _detail(
         duration=_milliseconds(log.duration_ms),
-        http_status=None if log.http_status is None else str(log.http_status),
+        http_status=log.http_status,
         endpoint=log.api_endpoint,
         error=log.error_message,
-        waiters=str(log.waiters) if log.waiters else None,
+        waiters=log.waiters or None,
         event_id=log.event_id,
     )
     title = f"Attempt {log.attempt or '?'}: {log.status or 'unknown'}"
@@ -201,10 +200,9 @@ def _attempt(log: LookupLogRow) -> Entry:
 
 
 def _answered(answer: AnswerRow) -> Entry:
-    title = _ANSWERED_FROM.get(answer.source or "", "Answered")  # type: ignore[call-overload]
+    title = _ANSWERED_FROM.get(answer.source, "Answered")
     if answer.reason is not None:
         title = f"Answered without a customer: {answer.reason}"
-    version = answer.config_version
     detail = _detail(
         customer_id=answer.customer_id,
         source=answer.source,
@@ -212,8 +210,8 @@ def _answered(answer: AnswerRow) -> Entry:
         message=answer.error_message,
         age=_seconds(answer.age_ms),
         duration=_milliseconds(answer.duration_ms),
-        attempts=None if answer.attempts is None else str(answer.attempts),
-        configuration_version=None if version is None else str(version),
+        attempts=answer.attempts,
+        configuration_version=answer.config_version,
         event_id=answer.event_id,
     )
     return Entry(answer.occurred_at, Step.ANSWERED, title, detail, answer)
@@ -243,16 +241,16 @@ def _origin(answer: AnswerRow, origins: Sequence[LookupLogRow]) -> LookupLogRow 
 
 
 def _taken_at(answer: AnswerRow) -> datetime:
-    """When a worker took the event: so long before the answer."""
+    """When a worker took the event: the time of the answer less its duration."""
     try:
         return answer.occurred_at - timedelta(milliseconds=answer.duration_ms or 0)
     except OverflowError:
         return answer.occurred_at
 
 
-def _detail(**values: str | None) -> Sequence[tuple[str, str]]:
+def _detail(**values: str | int | None) -> Sequence[tuple[str, str]]:
     return tuple(
-        (name.replace("_", " "), value) for name, value in values.items() if value is not None
+        (name.replace("_", " "), str(value)) for name, value in values.items() if value is not None
     )
 
 

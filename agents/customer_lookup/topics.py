@@ -2,12 +2,7 @@
 
 from typing import Final
 
-from posstream.kafka.topics import (
-    APP_ID,
-    DAY_MS,
-    TopicSpec,
-    dead_letter_topic,
-)
+from posstream.kafka.topics import APP_ID, DAY_MS, TopicSpec, dead_letter_topic
 from tables.cache_spec import cache_spec
 
 CUSTOMER_IDENTIFIED: Final = "customer-identified"

@@ -149,10 +149,6 @@ class FakeReadModel:
         rows = sorted(self.customers.values(), key=lambda row: row.customer_id)
         return [row for row in rows if after is None or row.customer_id > after][:first]
 
-    async def basket(self, basket_id: str) -> BasketRow | None:
-        self._ask(basket_id=basket_id)
-        return self.baskets.get(basket_id)
-
     async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
         asked = sorted(ids)
         self._ask(basket_ids=asked)

@@ -170,7 +170,7 @@ async def test_what_speaks_no_http_leads_to_the_port() -> None:
 
 
 async def test_a_silent_directory_leads_to_the_firewall(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_directory, "_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(check_directory, "TRIAL_TIMEOUT_SECONDS", 0.1)
 
     async def handler(request: web.Request) -> web.Response:
         await asyncio.Event().wait()

@@ -98,7 +98,7 @@ async def test_both_aliases_lead_to_cust_001(model: SqlReadModel, identifier: st
 async def test_what_is_not_there_is_none(model: SqlReadModel, unknown: str) -> None:
     assert await model.customer(unknown) is None
     assert await model.customer_by_identifier(unknown) is None
-    assert await model.basket(unknown) is None
+    assert await model.baskets_by_ids([unknown]) == {}
 
 
 async def test_all_customers_come_by_id(model: SqlReadModel) -> None:
@@ -246,7 +246,7 @@ async def test_tier_and_search_must_both_hold(model: SqlReadModel) -> None:
 
 
 async def test_a_basket_is_read_with_its_start_and_its_customer(model: SqlReadModel) -> None:
-    row = await model.basket("basket_1")
+    row = (await model.baskets_by_ids(["basket_1"])).get("basket_1")
     assert row == BasketRow("basket_1", "1", "t1", "CUST_001", row.started_at, row.identified_at)
     assert (iso_utc(row.started_at), iso_utc(row.identified_at)) == (at(5), at(20))
 

@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command("evict")
 @click.argument("identifier", required=False)
-@click.option("--prefix", help="All whose normalised identifiers start so, like +4930.")
+@click.option("--prefix", help="All whose normalised identifiers start with this text, like +4930.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def _evict(identifier: str | None, prefix: str | None, *, everything: bool, yes: bool) -> None:

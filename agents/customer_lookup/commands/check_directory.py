@@ -1,7 +1,7 @@
 """The directory's lines of `posstream check`: one real call, what it gave, and each cure.
 
-Names are shown, values are not, but for `customer_id` and `tier`: the terminal of whoever sets
-up a worker is no place for a customer's data.
+Shows the names of fields, and values of `customer_id` and `tier` alone: a terminal is no place for
+a customer's data.
 """
 
 import re
@@ -25,7 +25,6 @@ from posstream.plugin import CheckLine
 from posstream.resilience.clock import SystemClock
 from posstream.settings import Settings
 
-_TIMEOUT_SECONDS: Final = TRIAL_TIMEOUT_SECONDS
 _ENDPOINT: Final = "POSSTREAM_API_ENDPOINT"
 #: A plain name. Any other could hold what must not be shown, or drive the terminal.
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -49,7 +48,7 @@ async def check_directory(
     await directory.open()
     try:
         trial = DirectoryTrial(
-            directory, card_guard=settings.payment_card_guard, timeout_seconds=_TIMEOUT_SECONDS
+            directory, card_guard=settings.payment_card_guard, timeout_seconds=TRIAL_TIMEOUT_SECONDS
         )
         tried = await trial(identifier, endpoint)
     finally:

@@ -133,13 +133,14 @@ class DirectoryCall:
                 if last is None:
                     return _circuit_open()
                 return _conclude(self._ended(last, _NoRetry.BREAKER), tuple(attempts))
+            number = len(attempts) + 1
             failed: bool | None = None
             try:
                 last = await self._directory.attempt(
                     identifier,
                     endpoint=plan.api_endpoint,
                     timeout_seconds=plan.timeout_seconds,
-                    number=len(attempts) + 1,
+                    number=number,
                     traceparent=traceparent,
                 )
                 failed = not last.healthy
@@ -147,7 +148,6 @@ class DirectoryCall:
                 permit.settle(failed=failed)
             self._metrics.api_calls.labels(last.attempt.status).inc()
             self._metrics.api_call_seconds.observe(last.attempt.duration_ms / 1000)
-            number = len(attempts) + 1
             if number == 1:
                 self._budget.earn()
             pause = self._backoff.pause_seconds(number, last.retry_after_seconds)
@@ -168,7 +168,9 @@ class DirectoryCall:
             return _NoRetry.DEADLINE
         if not breaker.admits:
             return _NoRetry.BREAKER
-        return None if self._may_retry() else _NoRetry.BUDGET
+        may_retry = self._budget.spend()
+        self._metrics.retries.labels("made" if may_retry else "refused").inc()
+        return None if may_retry else _NoRetry.BUDGET
 
     def _ended(self, last: AttemptOutcome, why: _NoRetry) -> AttemptOutcome:
         """The last outcome, with the reason added why there was no other attempt."""
@@ -176,11 +178,6 @@ class DirectoryCall:
             log.warning("failed lookups are not tried again: %s", why)
         said = f"{last.attempt.error_message or 'no answer'}; not tried again: {why}"
         return replace(last, attempt=replace(last.attempt, error_message=said))
-
-    def _may_retry(self) -> bool:
-        may = self._budget.spend()
-        self._metrics.retries.labels("made" if may else "refused").inc()
-        return may
 
     def _changed(self, endpoint: str, state: State) -> None:
         # A dropped breaker still gets the outcomes of its last calls.

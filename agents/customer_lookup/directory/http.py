@@ -5,8 +5,9 @@ of aiohttp leaves this module.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Final, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
@@ -230,7 +231,7 @@ class HttpDirectory:
         seen.awaits_token = False
         return credentials
 
-    def _judge(self, seen: "_Seen", made: "_MakeAttempt") -> AttemptOutcome:
+    def _judge(self, seen: "_Seen", made: Callable[..., Attempt]) -> AttemptOutcome:
         document, unreadable = _decode(seen.body, seen.charset)
         if seen.auth is not None:
             document = seen.auth.redacted(document)
@@ -296,41 +297,24 @@ _REFUSED_ADDRESS: Final = _Failure(
 )
 
 
+@dataclass(slots=True)
 class _Seen:
     """What one request has shown so far."""
 
-    __slots__ = (
-        "auth",
-        "awaits_token",
-        "body",
-        "charset",
-        "customer_id",
-        "failure",
-        "http_status",
-        "retry_after",
-    )
-
-    def __init__(self) -> None:
-        #: The credentials that were sent.
-        self.auth: Credentials | None = None
-        self.awaits_token = False
-        self.http_status: int | None = None
-        self.retry_after: str | None = None
-        self.charset: str | None = None
-        self.body = b""
-        #: The customer_id in the response body, valid or not, with a payment-card number masked.
-        self.customer_id: str | None = None
-        self.failure: _Failure | None = None
+    #: The credentials that were sent.
+    auth: Credentials | None = None
+    awaits_token: bool = False
+    http_status: int | None = None
+    retry_after: str | None = None
+    charset: str | None = None
+    body: bytes = b""
+    #: The customer_id in the response body, valid or not, with a payment-card number masked.
+    customer_id: str | None = None
+    failure: _Failure | None = None
 
     def start_again(self) -> None:
         """Drop an answer: the same attempt sends a second request."""
         self.http_status, self.body, self.failure = None, b"", None
-
-
-class _MakeAttempt(Protocol):
-    def __call__(
-        self, status: AttemptStatus, error: str | None, response: object = None
-    ) -> Attempt: ...
 
 
 def customer_url(endpoint: str, identifier: str) -> URL:

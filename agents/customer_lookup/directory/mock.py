@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 
 from agents.customer_lookup.directory.mock_faults import BadFault, Body, Faults, read_faults
 from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
+from posstream.domain.customer import CUSTOMER_FIELDS, TIERS
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.settings import Settings, is_loopback
 from web.http.headers import DEFAULT_PORTS
@@ -36,50 +37,30 @@ _OFF: Final = (
     "the mock directory answers only while it is the configured api_endpoint, "
     "or with POSSTREAM_MOCK_DIRECTORY=on"
 )
-_TIERS: Final = ("BRONZE", "SILVER", "GOLD", "PLATINUM")
 _FIRST_NAMES: Final = ("Ada", "Ben", "Chloe", "Dev", "Emma", "Femi", "Gita", "Hugo")
 _LAST_NAMES: Final = ("Adams", "Baker", "Costa", "Dunn", "Evans", "Fox", "Green", "Hill")
 
 
-def _customer(  # noqa: PLR0913 - one row of the seed's table
-    customer_id: str,
-    name: str,
-    tier: str,
-    points: int,
-    email: str,
-    phone: str,
-    total_purchases: str,
-    last_purchase_date: str,
-) -> Mapping[str, Any]:
-    first_name, last_name = name.split()
-    return {
-        "customer_id": customer_id,
-        "first_name": first_name,
-        "last_name": last_name,
-        "email": email,
-        "phone": phone,
-        "loyalty_points": points,
-        "tier": tier,
-        "total_purchases": total_purchases,
-        "last_purchase_date": last_purchase_date,
-    }
+def _customer(*values: str | int) -> Mapping[str, Any]:
+    """A customer by the values of the contract's fields, in their order."""
+    return dict(zip(CUSTOMER_FIELDS, values, strict=True))
 
 
 _JOHN: Final = _customer(
-    "CUST_001", "John Doe", "GOLD", 1250,
-    "john@example.com", "+1234567890", "1234.50", "2026-01-15T10:30:00.000Z",
+    "CUST_001", "John", "Doe", "john@example.com", "+1234567890",
+    1250, "GOLD", "1234.50", "2026-01-15T10:30:00.000Z",
 )  # fmt: skip
 _JANE: Final = _customer(
-    "CUST_002", "Jane Smith", "PLATINUM", 5000,
-    "jane@example.com", "+0987654321", "9876.00", "2026-01-20T14:45:00.000Z",
+    "CUST_002", "Jane", "Smith", "jane@example.com", "+0987654321",
+    5000, "PLATINUM", "9876.00", "2026-01-20T14:45:00.000Z",
 )  # fmt: skip
 _BOB: Final = _customer(
-    "CUST_003", "Bob Wilson", "SILVER", 500,
-    "bob@example.com", "+1112223333", "456.75", "2025-12-10T09:15:00.000Z",
+    "CUST_003", "Bob", "Wilson", "bob@example.com", "+1112223333",
+    500, "SILVER", "456.75", "2025-12-10T09:15:00.000Z",
 )  # fmt: skip
 _ALICE: Final = _customer(
-    "CUST_004", "Alice Johnson", "BRONZE", 250,
-    "alice@example.com", "+5555555555", "125.25", "2025-11-05T16:20:00.000Z",
+    "CUST_004", "Alice", "Johnson", "alice@example.com", "+5555555555",
+    250, "BRONZE", "125.25", "2025-11-05T16:20:00.000Z",
 )  # fmt: skip
 
 #: Normalised identifier -> customer: five identifiers, four people, to the letter of the seed.
@@ -93,7 +74,14 @@ CUSTOMERS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 class MockDirectory:
-    """The mock API's one endpoint."""
+    """The mock API's one endpoint.
+
+    Args:
+        is_on: whether it answers now; asked at every request.
+        card_guard: refuse payment-card numbers, as the worker does.
+        sleep: waits for a number of seconds.
+        chance: evenly spread in [0, 1).
+    """
 
     def __init__(
         self,
@@ -103,14 +91,6 @@ class MockDirectory:
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """Make one.
-
-        Args:
-            is_on: whether it answers now; asked at every request.
-            card_guard: refuse payment-card numbers, as the worker does.
-            sleep: waits for a number of seconds.
-            chance: evenly spread in [0, 1).
-        """
         self._is_on = is_on
         self._card_guard = card_guard
         self._sleep = sleep
@@ -242,11 +222,12 @@ def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:
     made_up_phone = "+999" + str(int.from_bytes(digest[16:20], "big")).zfill(10)
     return _customer(
         f"GEN_{digest[5:11].hex().upper()}",
-        f"{first_name} {last_name}",
-        _TIERS[digest[11] % len(_TIERS)],
-        int.from_bytes(digest[12:14], "big") % 10_000,
+        first_name,
+        last_name,
         identifier.value if is_email else f"{first_name}.{last_name}@example.com".lower(),
         identifier.value if is_phone else made_up_phone,
+        int.from_bytes(digest[12:14], "big") % 10_000,
+        TIERS[digest[11] % len(TIERS)],
         f"{cents // 100}.{cents % 100:02d}",
         f"2026-01-{1 + digest[14] % 28:02d}T{digest[15] % 24:02d}:00:00.000Z",
     )

@@ -1,4 +1,4 @@
-"""The fault parameters of the mock directory: read and checked, nothing done about them."""
+"""Reads and checks the fault parameters of the mock directory."""
 
 import re
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ class Body(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """The trouble that one request asks for."""
+    """The faults that one request asks for."""
 
     delay_ms: int = 0
-    #: Added to the delay: between nothing and this much.
+    #: Longest random addition to the delay.
     jitter_ms: int = 0
     #: Status of every failure. Alone, it makes every answer a failure.
     status: int | None = None
@@ -44,7 +44,7 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class BadFault:
-    """A parameter that cannot be meant."""
+    """A parameter with a value that is refused."""
 
     parameter: str
     why: str

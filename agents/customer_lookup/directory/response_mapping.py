@@ -8,7 +8,7 @@ from posstream.domain.customer import CUSTOMER_FIELDS
 
 Path = tuple[str, ...]
 
-#: In the place of a value that was moved, and of one that is not there.
+#: Stands for a value that was moved, and for one that is missing.
 _NOTHING: Final = object()
 _LONGEST_INDEX: Final = 6
 
@@ -33,7 +33,8 @@ class ResponseMapping:
     def parse(cls, text: str) -> "ResponseMapping":
         """Read `customer.id -> customer_id; phones.0.number -> phone`.
 
-        Dots walk objects; a whole number is an index where it meets an array.
+        The left side is the path in the directory's response: dots descend into objects, and a
+        whole number is the index in an array.
 
         Raises:
             ValueError: naming the first wrong entry by its number; its text is not echoed.
@@ -100,7 +101,7 @@ def _at(value: Any, path: Path) -> Any:
 
 
 def _without(value: Any, path: Path) -> Any:
-    """A copy with a hole at the path: cut out at once, it would move the rest of an array."""
+    """A copy with a hole at the path. Without the hole the rest of an array would move up."""
     if not path:
         return _NOTHING
     step, further = path[0], path[1:]
@@ -113,7 +114,7 @@ def _without(value: Any, path: Path) -> Any:
 
 
 def _pruned(value: Any) -> Any:
-    """A copy without its holes, and without what is empty only for them."""
+    """A copy without holes, and without objects and arrays that only the holes left empty."""
     kept: Any
     if isinstance(value, Mapping):
         pruned = {name: _pruned(item) for name, item in value.items()}

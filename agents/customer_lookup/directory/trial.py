@@ -85,8 +85,8 @@ def cure(outcome: AttemptOutcome, endpoint: str) -> str:  # noqa: PLR0911 - one 
     """What to do about a failed call.
 
     Args:
-        outcome: of a call that gave no customer, though not because there is none.
-        endpoint: how whoever reads it calls what they set the address by.
+        outcome: of a call that failed: neither a customer nor NOT_FOUND.
+        endpoint: what the reader sets the address by: a setting or a field.
     """
     status, reason = outcome.attempt.http_status, outcome.reason
     if reason is Reason.TIMEOUT:

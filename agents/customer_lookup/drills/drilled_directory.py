@@ -14,7 +14,7 @@ _UNAVAILABLE = 503
 
 
 class DrilledDirectory:
-    """`CustomerDirectory` that does to calls what a drill says, and else what the real one does.
+    """`CustomerDirectory` that delays or fails calls while a drill runs, else asks the real one.
 
     Args:
         directory: the real one; it is asked unless the drill makes a call fail.

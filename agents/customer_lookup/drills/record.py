@@ -1,8 +1,9 @@
 """The records of the internal topic of outage drills <-> drills. No I/O."""
 
-from typing import Any, Final
+from typing import Annotated, Final
 
-import orjson
+import msgspec
+from msgspec import Meta, Struct
 
 from agents.customer_lookup.drills.drill import MAX_MILLISECONDS, MAX_MINUTES, Drill, Fault
 from agents.customer_lookup.topics import OUTAGE_DRILLS
@@ -13,60 +14,48 @@ _KEY: Final = b"outage-drill"
 _LONGEST_MS: Final = MAX_MINUTES * 60_000
 
 
+class _Record(Struct):
+    fault: Fault
+    percent: Annotated[int, Meta(ge=1, le=100)]
+    milliseconds: Annotated[int, Meta(ge=0, le=MAX_MILLISECONDS)]
+    started_at: str
+    ends_at: str
+    started_by: str
+    stopped_by: str | None = None
+
+
 def drill_record(drill: Drill) -> Record:
     """A drill for the topic: compacted, one key, so the newest one is kept."""
-    value = orjson.dumps(
-        {
-            "fault": drill.fault,
-            "percent": drill.percent,
-            "milliseconds": drill.milliseconds,
-            "started_at": iso_utc_ms(drill.started_at_ms),
-            "ends_at": iso_utc_ms(drill.ends_at_ms),
-            "started_by": drill.started_by,
-            "stopped_by": drill.stopped_by,
-        }
+    record = _Record(
+        fault=drill.fault,
+        percent=drill.percent,
+        milliseconds=drill.milliseconds,
+        started_at=iso_utc_ms(drill.started_at_ms),
+        ends_at=iso_utc_ms(drill.ends_at_ms),
+        started_by=drill.started_by,
+        stopped_by=drill.stopped_by,
     )
-    return Record(OUTAGE_DRILLS, _KEY, value, partition=0)
+    return Record(OUTAGE_DRILLS, _KEY, msgspec.json.encode(record), partition=0)
 
 
 def read_drill(value: bytes) -> Drill | None:
-    """The drill in a record; None if it is none, or one that could not have been planned."""
+    """The drill in a record; None if the record holds none that could have been planned."""
     try:
-        record = orjson.loads(value)
-    except orjson.JSONDecodeError:
+        record = msgspec.json.decode(value, type=_Record)
+    except (msgspec.MsgspecError, ValueError):
         return None
-    if not isinstance(record, dict) or record.get("fault") not in Fault.__members__:
+    started_at, ends_at = parse_utc(record.started_at), parse_utc(record.ends_at)
+    if started_at is None or ends_at is None:
         return None
-    percent = _whole(record, "percent", 1, 100)
-    milliseconds = _whole(record, "milliseconds", 0, MAX_MILLISECONDS)
-    started_at_ms, ends_at_ms = _ms(record, "started_at"), _ms(record, "ends_at")
-    started_by, stopped_by = record.get("started_by"), record.get("stopped_by")
-    if (
-        percent is None
-        or milliseconds is None
-        or started_at_ms is None
-        or ends_at_ms is None
-        or not 0 <= ends_at_ms - started_at_ms <= _LONGEST_MS
-        or not isinstance(started_by, str)
-        or not isinstance(stopped_by, str | None)
-    ):
+    started_at_ms, ends_at_ms = to_ms(started_at), to_ms(ends_at)
+    if not 0 <= ends_at_ms - started_at_ms <= _LONGEST_MS:
         return None
     return Drill(
-        fault=Fault(record["fault"]),
-        percent=percent,
-        milliseconds=milliseconds,
+        fault=record.fault,
+        percent=record.percent,
+        milliseconds=record.milliseconds,
         started_at_ms=started_at_ms,
         ends_at_ms=ends_at_ms,
-        started_by=started_by,
-        stopped_by=stopped_by,
+        started_by=record.started_by,
+        stopped_by=record.stopped_by,
     )
-
-
-def _whole(record: dict[str, Any], key: str, lowest: int, highest: int) -> int | None:
-    value = record.get(key)
-    return value if type(value) is int and lowest <= value <= highest else None
-
-
-def _ms(record: dict[str, Any], key: str) -> int | None:
-    moment = parse_utc(record.get(key))
-    return None if moment is None else to_ms(moment)

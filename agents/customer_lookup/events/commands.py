@@ -46,7 +46,7 @@ _OPS: Final[Mapping[type[Any], str]] = {
     Forget: "forget",
     ForgetCustomer: "forget",
 }
-#: Commands from before it was written have no `sent_to`.
+#: Commands of older releases have no `sent_to`.
 _FIELDS: Final = {
     kind: {field.name for field in dataclasses.fields(kind)} - {"sent_to"} for kind in _OPS
 }
@@ -83,7 +83,7 @@ def read_cache_command(value: bytes | None) -> CacheCommand:
     """Read one message as `commanded` wrote it.
 
     Raises:
-        UnreadableEvent: if somebody else wrote it.
+        UnreadableEvent: if it is no command that posstream wrote.
     """
     fields = read_object(value, most=_MAX_BYTES, read=read_json_exactly)
     for kind, op in _OPS.items():

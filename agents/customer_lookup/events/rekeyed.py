@@ -32,7 +32,7 @@ def read_rekeyed(value: bytes | None) -> Identification:
     """Read one message as `rekeyed` wrote it.
 
     Raises:
-        UnreadableEvent: if somebody else wrote it.
+        UnreadableEvent: if it is no record that posstream wrote.
     """
     fields = read_object(value)
     try:

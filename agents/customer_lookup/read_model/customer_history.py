@@ -1,13 +1,13 @@
 """Read what leads to one customer, and what tills were told."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Final
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agents.customer_lookup.answers import AttemptStatus
+from agents.customer_lookup.read_model.lookup_answers import newest_answers
 from agents.customer_lookup.read_model.records import AnswerRow, IdentifierRow
 from agents.customer_lookup.read_model.schema import (
     CUSTOMER_IDENTIFIERS,
@@ -23,7 +23,6 @@ MAX_IDENTIFIERS: Final = 100
 _IDENTIFIERS: Final = CUSTOMER_IDENTIFIERS.c
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
 _ANSWERS: Final = LOOKUP_ANSWERS.c
-_COLUMNS: Final = tuple(_ANSWERS[field.name] for field in fields(AnswerRow))
 
 
 async def identifiers_of(connection: AsyncConnection, customer_id: str) -> Sequence[IdentifierRow]:
@@ -66,13 +65,9 @@ async def answers_to(
     """The newest answers for these identifiers, newest first; none with another customer."""
     if not identifiers:
         return []
-    statement = (
-        select(*_COLUMNS)
-        .where(
-            _ANSWERS.customer_identifier.in_(identifiers),
-            or_(_ANSWERS.customer_id == customer_id, _ANSWERS.customer_id.is_(None)),
-        )
-        .order_by(_ANSWERS.occurred_at.desc(), _ANSWERS.event_id.desc())
-        .limit(MAX_ANSWERS)
+    return await newest_answers(
+        connection,
+        _ANSWERS.customer_identifier.in_(identifiers),
+        or_(_ANSWERS.customer_id == customer_id, _ANSWERS.customer_id.is_(None)),
+        first=MAX_ANSWERS,
     )
-    return [AnswerRow(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - public in SQLAlchemy

@@ -1,6 +1,6 @@
-"""What SQL knows of a customer who is to be forgotten or asks what is known: names and rows.
+"""Finds the names and rows of a customer who is to be forgotten, or who asks for an export.
 
-It only reads: the rows go when the projection gets the marks (`forgotten`).
+Only reads: the projection deletes the rows when the marks come (`forgotten_rows`).
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class SqlErasure:
     async def trail(self, identifier: str) -> Trail:
         """The customer of a normalised identifier, with all identifiers that lead there now.
 
-        The given identifier is the last one. One that nobody knows is all there is.
+        The given identifier is the last one, and the only one if it is unknown.
         """
         columns = CUSTOMER_IDENTIFIERS.c
         owner = select(columns.customer_id).where(columns.identifier == identifier)
@@ -62,7 +62,7 @@ class SqlErasure:
             return Trail(tuple(await connection.scalars(statement)), (customer_id,))
 
     async def rows(self, trail: Trail) -> Mapping[str, int]:
-        """How many rows of each table tell of a customer; of baskets, how many refer to them."""
+        """Count the rows of each table that tell of a customer, or, in `baskets`, refer to one."""
         conditions = _conditions(trail)
         async with self._engine.connect() as connection:
             return {

@@ -1,4 +1,4 @@
-"""Fields of events as both databases take them."""
+"""Reads fields of events as values that both databases take."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ def read_row(readers: Mapping[str, Reader], value: Mapping[str, Any]) -> Row:
     """The columns of one event.
 
     Raises:
-        UnusableEventError: if a key is missing or no id, or a time is none.
+        UnusableEventError: if a key is missing or no id, or a time cannot be read.
     """
     return {name: read(value, name) for name, read in readers.items()}
 
@@ -106,7 +106,7 @@ def storable(text: str) -> str:
 
 
 def whole_of(value: Mapping[str, Any], name: str) -> int | None:
-    """A whole number of 64 bits; None if the field is none."""
+    """A whole number of 64 bits; None if the field is no such number."""
     raw = value.get(name)
     if isinstance(raw, bool) or not isinstance(raw, int) or abs(raw) > _MAX_INT:
         return None

@@ -1,7 +1,7 @@
 """Delete the plugin's rows that are from before a customer was forgotten.
 
 What several events made together (a customer's `created_at`, the owner of an identifier, the
-customer of a basket) is made again of `lookup_answers`, which has one row for each event.
+customer of a basket) is computed again from `lookup_answers`, which has a row for each event.
 """
 
 from collections import defaultdict

@@ -1,7 +1,6 @@
 """Read the terminal answers, page by page in both directions, newest first."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Final
 
 from sqlalchemy import ColumnElement, TextClause, literal, select, tuple_
@@ -15,10 +14,23 @@ from agents.customer_lookup.read_model.records import (
     AnswerRow,
 )
 from agents.customer_lookup.read_model.schema import FAILED, LOOKUP_ANSWERS, STALE
+from agents.customer_lookup.read_model.typed_rows import columns_of, read_rows
 
 _ANSWERS: Final = LOOKUP_ANSWERS.c
-_COLUMNS: Final = tuple(_ANSWERS[field.name] for field in fields(AnswerRow))
+_ALL: Final = select(*columns_of(LOOKUP_ANSWERS, AnswerRow))
 _Condition = ColumnElement[bool] | TextClause
+
+
+async def newest_answers(
+    connection: AsyncConnection, *conditions: _Condition, first: int
+) -> Sequence[AnswerRow]:
+    """The newest answers that meet all conditions, newest first, at most `first`."""
+    statement = (
+        _ALL.where(*conditions)
+        .order_by(_ANSWERS.occurred_at.desc(), _ANSWERS.event_id.desc())
+        .limit(first)
+    )
+    return await read_rows(connection, statement, AnswerRow)
 
 
 async def answers_beside(
@@ -38,19 +50,19 @@ async def answers_beside(
         older_than: those right after this one.
         newer_than: those right before it.
     """
-    statement = select(*_COLUMNS).where(*_conditions(wanted)).limit(first)
+    conditions = _conditions(wanted)
     # The event_id breaks ties; a row value is what an index can start at.
     place = tuple_(_ANSWERS.occurred_at, _ANSWERS.event_id)
-    if newer_than is not None:
-        statement = statement.where(place > _row(newer_than)).order_by(
-            _ANSWERS.occurred_at, _ANSWERS.event_id
-        )
-    else:
-        statement = statement.order_by(_ANSWERS.occurred_at.desc(), _ANSWERS.event_id.desc())
+    if newer_than is None:
         if older_than is not None:
-            statement = statement.where(place < _row(older_than))
-    found = [AnswerRow(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - public in SQLAlchemy
-    return found if newer_than is None else found[::-1]
+            conditions.append(place < _row(older_than))
+        return await newest_answers(connection, *conditions, first=first)
+    statement = (
+        _ALL.where(*conditions, place > _row(newer_than))
+        .order_by(_ANSWERS.occurred_at, _ANSWERS.event_id)
+        .limit(first)
+    )
+    return (await read_rows(connection, statement, AnswerRow))[::-1]
 
 
 def _row(position: AnswerPosition) -> ColumnElement[tuple[object, ...]]:
@@ -61,7 +73,7 @@ def _row(position: AnswerPosition) -> ColumnElement[tuple[object, ...]]:
 
 
 def _conditions(wanted: AnswerFilter) -> list[_Condition]:
-    """Those that are asked for."""
+    """The conditions of a filter."""
     equal = (
         (_ANSWERS.source, wanted.source),
         (_ANSWERS.reason, wanted.reason),

@@ -11,14 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.rows import Batch, batch_of
-from agents.customer_lookup.read_model.upserts import (
-    upsert_answers,
-    upsert_baskets,
-    upsert_customers,
-    upsert_identifiers,
-    upsert_logs,
-    written_columns,
-)
+from agents.customer_lookup.read_model.upserts import UPSERTS, written_columns
 from posstream.forgetting.forgotten import ForgottenSubjects
 from posstream.read_model.engine import as_parameters, insert_rows_into
 from posstream.read_model.projection import BatchProjection, ProjectedEvent
@@ -30,17 +23,10 @@ class SqlProjection(BatchProjection):
     def __init__(self, engine: AsyncEngine, **options: float) -> None:
         super().__init__(engine, **options)
         self._forgotten = ForgottenSubjects(engine)
-        upserts = {
-            schema.CUSTOMERS: upsert_customers,
-            schema.CUSTOMER_IDENTIFIERS: upsert_identifiers,
-            schema.BASKETS: upsert_baskets,
-            schema.CUSTOMER_LOOKUP_LOGS: upsert_logs,
-            schema.LOOKUP_ANSWERS: upsert_answers,
-        }
         # Every transaction takes the tables in their order and the rows by key: two workers
         # cannot wait for each other.
         self._upserts = [
-            (table, upserts[table](insert_rows_into(engine, table, written_columns(table))))
+            (table, UPSERTS[table](insert_rows_into(engine, table, written_columns(table))))
             for table in schema.READ_MODEL
         ]
 
@@ -54,6 +40,6 @@ class SqlProjection(BatchProjection):
             for event in events:
                 batch.take(event)
         for table, upsert in self._upserts:
-            if rows := batch.of(table):
+            if rows := batch.rows[table]:
                 ordered = [row for _, row in sorted(rows.items())]
                 await connection.execute(upsert, as_parameters(self._engine, ordered))

@@ -10,20 +10,20 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.answers import AttemptStatus
-from agents.customer_lookup.read_model.answer_windows import (
-    answer_window,
-    answers_by_version,
-    marked_attempts,
-)
-from agents.customer_lookup.read_model.basket_history import (
-    attempts_for,
-    newest_answers,
+from agents.customer_lookup.read_model.customer_history import answers_to, identifiers_of
+from agents.customer_lookup.read_model.lookup_answers import answers_beside, newest_answers
+from agents.customer_lookup.read_model.lookup_logs import (
+    has,
+    is_older_than,
+    newest_attempts,
     origins_of,
 )
-from agents.customer_lookup.read_model.customer_history import answers_to, identifiers_of
-from agents.customer_lookup.read_model.lookup_answers import answers_beside
-from agents.customer_lookup.read_model.lookup_logs import has, is_older_than, newest_attempts
-from agents.customer_lookup.read_model.lookup_statistics import lookup_statistics
+from agents.customer_lookup.read_model.lookup_statistics import (
+    answer_window,
+    answers_by_version,
+    lookup_statistics,
+    marked_attempts,
+)
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerPosition,
@@ -38,7 +38,13 @@ from agents.customer_lookup.read_model.records import (
     LookupStatistics,
     MarkedAttempts,
 )
-from agents.customer_lookup.read_model.schema import BASKETS, CUSTOMER_IDENTIFIERS, CUSTOMERS
+from agents.customer_lookup.read_model.schema import (
+    BASKETS,
+    CUSTOMER_IDENTIFIERS,
+    CUSTOMERS,
+    LOOKUP_ANSWERS,
+)
+from agents.customer_lookup.read_model.typed_rows import columns_of, read_rows
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.printable import is_storable
 from posstream.domain.search import folded
@@ -48,28 +54,13 @@ from posstream.read_model.reading import reading
 #: Most rows that one call returns.
 MAX_LIMIT: Final = 1_000
 
-_CUSTOMER: Final = (
-    CUSTOMERS.c.customer_id,
-    CUSTOMERS.c.identifier,
-    CUSTOMERS.c.first_name,
-    CUSTOMERS.c.last_name,
-    CUSTOMERS.c.email,
-    CUSTOMERS.c.phone,
-    CUSTOMERS.c.loyalty_points,
-    CUSTOMERS.c.tier,
-    CUSTOMERS.c.total_purchases,
-    CUSTOMERS.c.last_purchase_date,
-    CUSTOMERS.c.created_at,
-    CUSTOMERS.c.updated_at,
-)
-_BASKET: Final = (
-    BASKETS.c.basket_id,
-    BASKETS.c.employee_id,
-    BASKETS.c.terminal_id,
-    BASKETS.c.customer_id,
-    BASKETS.c.started_at,
-    BASKETS.c.identified_at,
-)
+#: Most answers of one basket that are shown; a till scans a few times.
+MAX_ANSWERS: Final = 50
+#: Most attempts; each lookup has a few.
+MAX_ATTEMPTS: Final = 200
+
+_CUSTOMERS: Final = select(*columns_of(CUSTOMERS, CustomerRow))
+_BASKETS: Final = select(*columns_of(BASKETS, BasketRow))
 
 
 class SqlReadModel:
@@ -169,20 +160,15 @@ class SqlReadModel:
         """One customer with identifiers and the newest answers; None if there is none."""
         if not is_storable(customer_id):
             return None
-        one = select(*_CUSTOMER).where(CUSTOMERS.c.customer_id == customer_id)
+        one = _CUSTOMERS.where(CUSTOMERS.c.customer_id == customer_id)
         async with reading(self._engine) as connection:
-            row = (await connection.execute(one)).one_or_none()
+            row = (await connection.execute(one)).mappings().one_or_none()
             if row is None:
                 return None
             identifiers = await identifiers_of(connection, customer_id)
             names = tuple(it.identifier for it in identifiers)
             answers = await answers_to(connection, customer_id, names)
-        customer = CustomerRow(**row._mapping, identifiers=names)  # noqa: SLF001 - public in SQLAlchemy
-        return CustomerHistory(customer, identifiers, answers)
-
-    async def basket(self, basket_id: str) -> BasketRow | None:
-        """One basket by id; None if nothing of it was seen."""
-        return (await self.baskets_by_ids([basket_id])).get(basket_id)
+        return CustomerHistory(CustomerRow(**row, identifiers=names), identifiers, answers)
 
     async def lookup_logs(
         self,
@@ -270,39 +256,39 @@ class SqlReadModel:
             return None
         async with reading(self._engine) as connection:
             basket = (await _baskets(connection, [basket_id])).get(basket_id)
-            answers = await newest_answers(connection, basket_id)
-            attempts = await attempts_for(connection, basket_id)
-            origins = await origins_of(connection, answers)
+            of_basket = LOOKUP_ANSWERS.c.basket_id == basket_id
+            answers = await newest_answers(connection, of_basket, first=MAX_ANSWERS)
+            attempts = await newest_attempts(
+                connection, *has(basket_id=basket_id), first=MAX_ATTEMPTS
+            )
+            origins = await origins_of(connection, answers, first=MAX_ATTEMPTS)
         if basket is None and not answers and not attempts:
             return None
         known = None if basket is None else basket.customer_id
         return BasketHistory(
             basket_id=basket_id,
             basket=basket,
-            answers=answers,
-            attempts=attempts,
+            answers=answers[::-1],
+            attempts=attempts[::-1],
             origins=origins,
             customer=None if known is None else await self.customer(known),
         )
 
     async def _customers(self, *conditions: ColumnElement[bool], limit: int) -> list[CustomerRow]:
-        statement = (
-            select(*_CUSTOMER).where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
-        )
+        statement = _CUSTOMERS.where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
         async with reading(self._engine) as connection:
-            rows = (await connection.execute(statement)).all()
-            identifiers = await _identifiers(connection, [row.customer_id for row in rows])
+            rows = (await connection.execute(statement)).mappings().all()
+            identifiers = await _identifiers(connection, [row["customer_id"] for row in rows])
         return [
-            CustomerRow(**row._mapping, identifiers=tuple(identifiers.get(row.customer_id, ())))  # noqa: SLF001 - public in SQLAlchemy
+            CustomerRow(**row, identifiers=tuple(identifiers.get(row["customer_id"], ())))
             for row in rows
         ]
 
 
 async def _baskets(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, BasketRow]:
     """The baskets that were seen, by id."""
-    statement = select(*_BASKET).where(BASKETS.c.basket_id.in_(ids))
-    rows = await connection.execute(statement)
-    return {row.basket_id: BasketRow(**row._mapping) for row in rows}  # noqa: SLF001 - public in SQLAlchemy
+    rows = await read_rows(connection, _BASKETS.where(BASKETS.c.basket_id.in_(ids)), BasketRow)
+    return {row.basket_id: row for row in rows}
 
 
 async def _identifiers(

@@ -65,13 +65,13 @@ class LookupLogRow:
     response_data: Any
     error_message: str | None
     duration_ms: int | None
-    #: When the call began that it is an attempt of.
+    #: When the call of this attempt began.
     call_started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """A place in the list of attempts, which is ordered by both, newest first."""
+    """A place in the list of attempts, which is ordered by both fields, newest first."""
 
     request_timestamp: datetime
     event_id: str
@@ -106,7 +106,7 @@ class AnswerOutcome(StrEnum):
 
     #: With a customer.
     FOUND = "FOUND"
-    #: Without, because nobody knows the identifier (`NOT_FOUND`).
+    #: Without, because the directory does not know the identifier (`NOT_FOUND`).
     UNKNOWN = "UNKNOWN"
     #: Without, for any other reason.
     FAILED = "FAILED"
@@ -114,12 +114,12 @@ class AnswerOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFilter:
-    """Which answers of the list are meant; None: whatever it is."""
+    """Conditions on the answers of the list; a field that is None is no condition."""
 
     outcome: AnswerOutcome | None = None
     source: Source | None = None
     reason: Reason | None = None
-    #: Exactly this one, normalised.
+    #: Normalised, and equal.
     identifier: str | None = None
     basket_id: str | None = None
     #: Answered then or later.
@@ -130,7 +130,7 @@ class AnswerFilter:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPosition:
-    """A place in the list of answers, which is ordered by both, newest first."""
+    """A place in the list of answers, which is ordered by both fields, newest first."""
 
     occurred_at: datetime
     event_id: str

@@ -1,4 +1,4 @@
-"""Events into rows: of all events for one row the same one wins, whatever their order."""
+"""Turns events into rows: of all events for one row the same one wins, whatever their order."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from agents.customer_lookup import topics
-from agents.customer_lookup.events import inputs as events
+from agents.customer_lookup.events.inputs import BasketStarted
 from agents.customer_lookup.events.outputs import (
     CustomerDataFetched,
     CustomerLookupFailed,
@@ -25,7 +25,13 @@ from agents.customer_lookup.read_model.fields import (
     readers,
 )
 from agents.customer_lookup.read_model.traces import trace_of_answer, trace_of_attempt
-from posstream.domain.customer import Customer, InvalidCustomer, read_customer, read_customer_id
+from posstream.domain.customer import (
+    CUSTOMER_FIELDS,
+    Customer,
+    InvalidCustomer,
+    read_customer,
+    read_customer_id,
+)
 from posstream.domain.errors import UnreadableEvent
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.domain.search import folded
@@ -40,18 +46,8 @@ _ANSWER: Final = readers(schema.LOOKUP_ANSWERS, CustomerDataFetched, CustomerLoo
 _LOG: Final = readers(schema.CUSTOMER_LOOKUP_LOGS, CustomerLookupLogged)
 
 
-@dataclass(frozen=True, slots=True)
-class BasketStarted:
-    """A valid `basket-started` event. `occurred_at` is None if it cannot be read."""
-
-    basket_id: str
-    employee_id: str
-    terminal_id: str
-    occurred_at: datetime | None
-
-
-def read_basket_started(value: object, *, card_guard: bool = True) -> BasketStarted | None:
-    """Judge the value of a `basket-started` event; any service may have written it.
+def read_basket_started(value: object, *, card_guard: bool = True) -> Row | None:
+    """The columns of `baskets` in a `basket-started` event; any service may have written it.
 
     Returns None for what is no such event: a field missing or of a wrong type, an id that is
     empty, longer than 256 characters, has control characters, or holds a payment-card number. Ids
@@ -61,15 +57,15 @@ def read_basket_started(value: object, *, card_guard: bool = True) -> BasketStar
     if not isinstance(value, Mapping):
         return None
     try:
-        event = event_of(events.BasketStarted, value, card_guard=card_guard)
+        event = event_of(BasketStarted, value, card_guard=card_guard)
     except UnreadableEvent:
         return None
-    return BasketStarted(
-        basket_id=event.basket_id,
-        employee_id=str(event.employee_id),
-        terminal_id=str(event.terminal_id),
-        occurred_at=parse_utc(event.occurred_at),
-    )
+    return {
+        "basket_id": event.basket_id,
+        "employee_id": str(event.employee_id),
+        "terminal_id": str(event.terminal_id),
+        "started_at": parse_utc(event.occurred_at),
+    }
 
 
 def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]]:
@@ -77,33 +73,20 @@ def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]
     batch = Batch()
     for event in events:
         batch.take(event)
-    return {table: batch.of(table).keys() for table in schema.READ_MODEL}
+    return {table: rows.keys() for table, rows in batch.rows.items()}
 
 
 @dataclass(slots=True)
 class Batch:
-    """The rows of a batch by their key, one for each: the winner among its events."""
+    """The rows of a batch by table and key, one for each: the winner among its events."""
 
-    #: A customer that they cover leaves no row.
+    #: A customer whom these marks cover leaves no row.
     marks: Marks = field(default_factory=Marks)
     #: One for each event that names a person.
     traces: list[Trace] = field(default_factory=list)
-    customers: dict[str, Row] = field(default_factory=dict)
-    identifiers: dict[str, Row] = field(default_factory=dict)
-    baskets: dict[str, Row] = field(default_factory=dict)
-    logs: dict[str, Row] = field(default_factory=dict)
-    answers: dict[str, Row] = field(default_factory=dict)
-
-    def of(self, table: Table) -> Mapping[str, Row]:
-        """The rows of one table by their key."""
-        rows: Mapping[Table, Mapping[str, Row]] = {
-            schema.CUSTOMERS: self.customers,
-            schema.CUSTOMER_IDENTIFIERS: self.identifiers,
-            schema.BASKETS: self.baskets,
-            schema.CUSTOMER_LOOKUP_LOGS: self.logs,
-            schema.LOOKUP_ANSWERS: self.answers,
-        }
-        return rows[table]
+    rows: dict[Table, dict[str, Row]] = field(
+        default_factory=lambda: {table: {} for table in schema.READ_MODEL}
+    )
 
     def take(self, event: ProjectedEvent) -> str | None:
         """Take one event in, wholly or not at all; then the result says why not."""
@@ -131,18 +114,18 @@ class Batch:
         elif event.topic == topics.CUSTOMER_LOOKUP_LOGGED:
             row = _log_row(event.value)
             if not self._is_over(trace_of_attempt(row)):
-                _keep_first(self.logs, row, lambda row: row["request_timestamp"])
+                _keep_first(
+                    self.rows[schema.CUSTOMER_LOOKUP_LOGS],
+                    row,
+                    lambda row: row["request_timestamp"],
+                )
         else:
             raise UnusableEventError("the topic is not projected")
 
-    def _start(self, started: BasketStarted) -> None:
-        row = self._basket(started.basket_id)
-        if row["employee_id"] is None or _start_rank(
-            started.occurred_at, started.employee_id, started.terminal_id
-        ) < _start_rank(row["started_at"], row["employee_id"], row["terminal_id"]):
-            row["employee_id"] = started.employee_id
-            row["terminal_id"] = started.terminal_id
-            row["started_at"] = started.occurred_at
+    def _start(self, started: Row) -> None:
+        basket = self._basket(started["basket_id"])
+        if basket["employee_id"] is None or _start_rank(started) < _start_rank(basket):
+            basket.update(started)
 
     def _found(self, value: Mapping[str, Any]) -> None:
         customer = _customer(value)
@@ -155,14 +138,14 @@ class Batch:
             return
         self._answer(answer)
         _keep_last(
-            self.customers,
+            self.rows[schema.CUSTOMERS],
             customer.customer_id,
             customer_row,
             rank=("fetched_at", "identifier"),
             earliest="created_at",
         )
         _keep_last(
-            self.identifiers,
+            self.rows[schema.CUSTOMER_IDENTIFIERS],
             identifier,
             {
                 "identifier": identifier,
@@ -189,7 +172,7 @@ class Batch:
         def rank(row: Row) -> tuple[bool, datetime]:
             return row["reason"] is not None, row["occurred_at"]
 
-        _keep_first(self.answers, row, rank)
+        _keep_first(self.rows[schema.LOOKUP_ANSWERS], row, rank)
 
     def _is_over(self, trace: Trace) -> bool:
         """Whether an event is from before its customer was forgotten."""
@@ -197,7 +180,7 @@ class Batch:
         return self.marks.cover(trace)
 
     def _basket(self, basket_id: str) -> Row:
-        return self.baskets.setdefault(
+        return self.rows[schema.BASKETS].setdefault(
             basket_id,
             dict.fromkeys(schema.BASKETS.columns.keys()) | {"basket_id": basket_id},
         )
@@ -213,10 +196,9 @@ def batch_of(events: Iterable[ProjectedEvent]) -> Batch:
     return batch
 
 
-def _start_rank(
-    occurred_at: datetime | None, employee_id: str, terminal_id: str
-) -> tuple[datetime, bool, str, str]:
-    return occurred_at or _END_OF_TIME, occurred_at is None, employee_id, terminal_id
+def _start_rank(row: Row) -> tuple[datetime, bool, str, str]:
+    started_at = row["started_at"]
+    return started_at or _END_OF_TIME, started_at is None, row["employee_id"], row["terminal_id"]
 
 
 def _keep_first(rows: dict[str, Row], row: Row, rank: Callable[[Row], Any]) -> None:
@@ -250,17 +232,9 @@ def _customer_row(
 ) -> Row:
     attributes = document_of(value["customer"], "attributes")
     return {
-        "customer_id": customer.customer_id,
+        **{name: getattr(customer, name) for name in CUSTOMER_FIELDS},
         "identifier": identifier,
-        "first_name": customer.first_name,
-        "last_name": customer.last_name,
-        "email": customer.email,
-        "phone": customer.phone,
-        "loyalty_points": customer.loyalty_points,
-        "tier": customer.tier,
-        "total_purchases": customer.total_purchases,
-        "last_purchase_date": customer.last_purchase_date,
-        # Of the data, not of the clock: a replay tomorrow must give today's rows.
+        # From the data, not from the clock: a replay tomorrow must give today's rows.
         "created_at": fetched_at,
         "updated_at": fetched_at,
         "attributes": attributes if isinstance(attributes, dict) else {},
@@ -287,7 +261,7 @@ def _answer_row(value: Mapping[str, Any], customer_id: str | None) -> Row:
     return row | {
         "event_type": "CUSTOMER_DATA_FETCHED" if found else "CUSTOMER_LOOKUP_FAILED",
         "customer_id": customer_id,
-        # Never empty on a failure: it is what tells one from an answer with a customer.
+        # Never empty on a failure: an answer without a reason has a customer.
         "reason": None if found else row["reason"] or "UNKNOWN",
         "error_message": None if found else row["error_message"],
         "identified_at": row["identified_at"] or occurred_at,
@@ -299,10 +273,10 @@ def _log_row(value: Mapping[str, Any]) -> Row:
     row = read_row(_LOG, value)
     if row["request_timestamp"] is None:
         raise UnusableEventError("request_timestamp is missing")
-    return row | {"customer_id": _customer_told_of(value)}
+    return row | {"customer_id": _customer_in_response(value)}
 
 
-def _customer_told_of(value: Mapping[str, Any]) -> str | None:
+def _customer_in_response(value: Mapping[str, Any]) -> str | None:
     if (named := read_customer_id(plain(value.get("customer_id")))) is not None:
         return named
     # Older events do not name the customer beside the response.

@@ -10,11 +10,11 @@ _Row = Mapping[str, Any]
 
 
 def trace_of_answer(row: _Row) -> Trace:
-    """Of a row of `lookup_answers`.
+    """The trace of a row of `lookup_answers`.
 
     A customer is as old as the directory's answer, by the worker's clock. A failure is as old as
-    its event's coming to the worker: the call may have begun then, and the till's clock may be a
-    year off.
+    the moment at which a worker took the event: the call may have begun then, and the till's clock
+    may be a year off.
     """
     if row["customer_id"] is not None:
         return Trace(row["customer_identifier"], row["customer_id"], row["fetched_at"])
@@ -24,7 +24,7 @@ def trace_of_answer(row: _Row) -> Trace:
 
 
 def trace_of_attempt(row: _Row) -> Trace:
-    """Of a row of `customer_lookup_logs`: as old as the call that it is an attempt of."""
+    """The trace of a row of `customer_lookup_logs`: as old as the call of the attempt."""
     began = row["call_started_at"] or row["request_timestamp"]
     asked_at = min(began, row["request_timestamp"])
     return Trace(row["customer_identifier"], row["customer_id"], asked_at)

@@ -1,32 +1,21 @@
 """The upserts of the read model: repeats and older events change nothing."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, and_, case, or_
+from sqlalchemy import ColumnElement, Table, and_, case, or_, tuple_
 
+from agents.customer_lookup.read_model import schema
 from posstream.read_model.engine import Insert
 
 _Columns = Any  # a table's columns, stored or excluded
 
 
-def upsert_customers(insert: Insert) -> Insert:
-    """The customer that was fetched last wins."""
-    return _upsert_last(insert, "customer_id", tie="identifier", earliest="created_at")
-
-
-def upsert_identifiers(insert: Insert) -> Insert:
-    """The customer that an identifier led to last wins."""
-    return _upsert_last(insert, "identifier", tie="customer_id", earliest="first_seen_at")
-
-
-def _upsert_last(insert: Insert, key: str, *, tie: str, earliest: str) -> Insert:
+def _upsert_last(insert: Insert, *, key: str, tie: str, earliest: str) -> Insert:
     """The newest `fetched_at` wins (at a tie the greater `tie`); `earliest` only goes back."""
     new, old = insert.excluded, _table(insert).c
-    newer = or_(
-        new.fetched_at > old.fetched_at,
-        and_(new.fetched_at == old.fetched_at, new[tie] > old[tie]),
-    )
+    newer = tuple_(new.fetched_at, new[tie]) > tuple_(old.fetched_at, old[tie])
     earlier = new[earliest] < old[earliest]
     changes = {
         name: _either(newer, new, old, name)
@@ -39,7 +28,7 @@ def _upsert_last(insert: Insert, key: str, *, tie: str, earliest: str) -> Insert
     )
 
 
-def upsert_baskets(insert: Insert) -> Insert:
+def _upsert_baskets(insert: Insert) -> Insert:
     """The earliest start and the last identification win, each for its own columns.
 
     One statement for both: with two, workers could lock each other's baskets crosswise.
@@ -55,10 +44,7 @@ def upsert_baskets(insert: Insert) -> Insert:
             ),
             and_(
                 new.started_at.is_not_distinct_from(old.started_at),
-                or_(
-                    new.employee_id < old.employee_id,
-                    and_(new.employee_id == old.employee_id, new.terminal_id < old.terminal_id),
-                ),
+                tuple_(new.employee_id, new.terminal_id) < tuple_(old.employee_id, old.terminal_id),
             ),
         ),
     )
@@ -66,17 +52,8 @@ def upsert_baskets(insert: Insert) -> Insert:
         new.identified_at.is_not(None),
         or_(
             old.identified_at.is_(None),
-            new.identified_at > old.identified_at,
-            and_(
-                new.identified_at == old.identified_at,
-                or_(
-                    new.identified_by > old.identified_by,
-                    and_(
-                        new.identified_by == old.identified_by,
-                        new.customer_id > old.customer_id,
-                    ),
-                ),
-            ),
+            tuple_(new.identified_at, new.identified_by, new.customer_id)
+            > tuple_(old.identified_at, old.identified_by, old.customer_id),
         ),
     )
     changes = {
@@ -92,9 +69,9 @@ def upsert_baskets(insert: Insert) -> Insert:
 
 
 def _upsert_first(
-    insert: Insert, better: Callable[[_Columns, _Columns], ColumnElement[bool]]
+    insert: Insert, *, better: Callable[[_Columns, _Columns], ColumnElement[bool]]
 ) -> Insert:
-    """One row per event; a repeat of it, written after a crash, replaces it only if better."""
+    """One row per event; a repeat of the event, written after a crash, replaces it if better."""
     new = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=["event_id"],
@@ -103,24 +80,10 @@ def _upsert_first(
     )
 
 
-def upsert_answers(insert: Insert) -> Insert:
-    """One row for each answer; a customer wins over a failure."""
-    return _upsert_first(insert, _better_answer)
-
-
-def upsert_logs(insert: Insert) -> Insert:
-    """One row for each attempt; of repeats the first wins."""
-    return _upsert_first(insert, lambda new, old: new.request_timestamp < old.request_timestamp)
-
-
 def _better_answer(new: _Columns, old: _Columns) -> ColumnElement[bool]:
     # A customer beats a failure, as it does in the basket; else the first one counts.
-    return or_(
-        and_(new.reason.is_(None), old.reason.is_not(None)),
-        and_(
-            or_(new.reason.is_(None), old.reason.is_not(None)),
-            new.occurred_at < old.occurred_at,
-        ),
+    return tuple_(new.reason.is_not(None), new.occurred_at) < tuple_(
+        old.reason.is_not(None), old.occurred_at
     )
 
 
@@ -140,3 +103,19 @@ def _table(insert: Insert) -> Table:
     if not isinstance(table, Table):
         raise TypeError("only tables are written")
     return table
+
+
+#: Makes an insert into a table the upsert by which its rows are written.
+UPSERTS: Final[Mapping[Table, Callable[[Insert], Insert]]] = {
+    schema.CUSTOMERS: partial(
+        _upsert_last, key="customer_id", tie="identifier", earliest="created_at"
+    ),
+    schema.CUSTOMER_IDENTIFIERS: partial(
+        _upsert_last, key="identifier", tie="customer_id", earliest="first_seen_at"
+    ),
+    schema.BASKETS: _upsert_baskets,
+    schema.CUSTOMER_LOOKUP_LOGS: partial(
+        _upsert_first, better=lambda new, old: new.request_timestamp < old.request_timestamp
+    ),
+    schema.LOOKUP_ANSWERS: partial(_upsert_first, better=_better_answer),
+}

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from agents.customer_lookup.answers import AttemptStatus, Reason
-from agents.customer_lookup.lookup_split import LookupSplit, split
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
@@ -37,34 +35,9 @@ class Window:
     counted: LookupStatistics
 
     @property
-    def split(self) -> LookupSplit:
-        """What was answered."""
-        return split(self.counted.answers)
-
-    @property
     def per_second(self) -> float:
         """Lookups per second."""
-        return self.split.lookups / self.seconds
-
-    @property
-    def attempts(self) -> int:
-        """HTTP attempts."""
-        return sum(self.counted.attempts.values())
-
-    @property
-    def failures(self) -> int:
-        """Those that ended FAILED or TIMEOUT."""
-        attempts = self.counted.attempts
-        return attempts.get(AttemptStatus.FAILED, 0) + attempts.get(AttemptStatus.TIMEOUT, 0)
-
-    @property
-    def reasons(self) -> Sequence[tuple[str, int]]:
-        """Why lookups failed, the most frequent reason first."""
-        counts: dict[str, int] = {}
-        for (_, reason), count in self.counted.answers.items():
-            if reason not in {None, Reason.NOT_FOUND}:
-                counts[str(reason)] = counts.get(str(reason), 0) + count
-        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return self.counted.split.lookups / self.seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class OverviewPanels:
 
     async def _every_worker(self) -> str:
         overall = await self._all_workers.latest()
-        drawn = [segments(window.split) for window in overall.windows] if overall else []
+        drawn = [segments(window.counted.split) for window in overall.windows] if overall else []
         return self._pages.part("overview_all_workers.html", overall=overall, segments=drawn)
 
     def _figures(self) -> WorkerFigures:

@@ -7,11 +7,10 @@ from typing import Final
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample as Series
 
-from agents.customer_lookup.answers import AttemptStatus
+from agents.customer_lookup.answers import FAILED_ATTEMPTS
 from agents.customer_lookup.lookup_split import LookupSplit, split
 from agents.customer_lookup.metrics import LookupMetrics
 
-_API_FAILURES: Final = (AttemptStatus.FAILED, AttemptStatus.TIMEOUT)
 #: Of the label of an answer: there is no source, or no reason.
 _NONE: Final = "NONE"
 
@@ -86,7 +85,7 @@ class Between:
         """Those that ended FAILED or TIMEOUT; a 404 is an answer."""
         return sum(
             self.last.attempts.get(status, 0) - self.first.attempts.get(status, 0)
-            for status in _API_FAILURES
+            for status in FAILED_ATTEMPTS
         )
 
     @property

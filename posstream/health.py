@@ -6,11 +6,11 @@ from typing import Any
 from posstream.plugins.running import STALLED, RunningPlugin
 from posstream.plugins.status import PluginState
 from posstream.plugins.supervisor import Supervisor
-from web.health import HealthReport
+from web.programs import HealthReport
 
 
 class WorkerHealth:
-    """`web.health.Health` of one worker.
+    """`web.programs.Health` of one worker.
 
     Args:
         host: the app that hosts the plugins.

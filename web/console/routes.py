@@ -24,7 +24,7 @@ from web.console.overview import Overview
 from web.console.pages import Pages, Shell
 from web.console.part import ConsoleKit, ConsolePart, NavigationEntry, Panel
 from web.graphql.context import GraphQLContext
-from web.http.headers import wants_html
+from web.http.reading import wants_html
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler

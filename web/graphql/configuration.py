@@ -9,7 +9,7 @@ from posstream.configuration.model import values_of
 from web.graphql.context import GraphQLContext, Refused, refusal
 from web.graphql.types import ContractType, JSONString, MutationError
 
-#: Who an edit is by, in the history, where no key says it.
+#: The name of an editor in the history if there are no keys.
 EDITOR: Final = "graphql"
 
 

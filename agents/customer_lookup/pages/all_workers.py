@@ -1,4 +1,4 @@
-"""What all workers answered, as the read model has it: read seldom, and never waited for long."""
+"""Counts of all workers from the read model: read seldom, and with a short time limit."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
 from posstream.resilience.clock import Clock
-from web.graphql.patience import in_time
+from web.graphql.execution import in_time
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ WINDOWS: Final = (
     ("last 5 minutes", timedelta(minutes=5)),
     ("last hour", timedelta(hours=1)),
 )
-#: How long what was read serves every page that is open, in seconds.
+#: Seconds until the counts are read again, for all open pages together.
 KEPT_SECONDS: Final = 10.0
 #: How long a page waits for the database, in seconds; the rest of it does not need one.
 PATIENCE_SECONDS: Final = 2.0
@@ -54,13 +54,13 @@ class AllWorkers:
     def __init__(self, read_model: Callable[[], SqlReadModel], clock: Clock) -> None:
         self._read_model = read_model
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._asked_at: float | None = None
         self._known: Overall | None = None
 
     async def latest(self) -> Overall | None:
         """The counts of a moment ago; None if the read model does not answer."""
-        async with self._turn:
+        async with self._lock:
             now = self._clock.monotonic()
             # Also after a failure: a database in trouble is not asked by every page in turn.
             if self._asked_at is None or now - self._asked_at >= KEPT_SECONDS:

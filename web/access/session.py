@@ -117,7 +117,7 @@ class Sessions:
 def slow_key(secret: bytes, *, purpose: bytes, length: int) -> bytes:
     """Derive a key of `length` bytes from an access key, slowly (scrypt, RFC 7914).
 
-    What is signed or sealed with it must be no way to try out access keys offline: a guess costs
-    16 MiB and some 50 ms.
+    So nobody can guess access keys offline from a signature or a seal: each guess costs 16 MiB and
+    some 50 ms.
     """
     return hashlib.scrypt(secret, salt=purpose, n=2**14, r=8, p=1, dklen=length)

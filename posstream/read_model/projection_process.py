@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _COMMAND: Final = (sys.executable, "-m", "posstream.read_model.projection_child")
 #: How long the child may take to end.
-_STOP_SECONDS: Final = 8.0
+_STOP_SECONDS: Final = 3.0
 #: A child that ran as long is started anew at once.
 _RAN_WELL_SECONDS: Final = 60.0
 #: The longest line that the child may say.

@@ -7,11 +7,11 @@ from posstream.plugins.running import RunningPlugin
 from posstream.plugins.status import PluginState
 from posstream.plugins.supervisor import Supervisor
 from posstream.streaming.stall import STALLED
-from web.health import HealthReport
+from web.programs import HealthReport
 
 
 class WorkerHealth:
-    """`web.health.Health` of one worker.
+    """`web.programs.Health` of one worker.
 
     Args:
         host: the app that hosts the plugins.

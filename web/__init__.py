@@ -1,1 +1,1 @@
-"""The web view on ports: GraphQL, the mock directory, health; no Faust, no SQL."""
+"""The web view: HTTP, access, GraphQL and the console; no Faust, no Kafka, no SQL."""

@@ -8,6 +8,7 @@ from typing import Any
 from posstream.domain.errors import StartRefused
 from posstream.plugin import Plugin
 from web.console.part import ConsolePart
+from web.folding import not_made
 from web.graphql.part import GraphQLPart
 from web.graphql.schema import Schema, build_schema
 
@@ -41,7 +42,7 @@ def plugin_parts(plugins: Sequence[Plugin]) -> PluginParts:
         try:
             into[name] = make()
         except Exception as why:  # noqa: BLE001 - a plugin's own code
-            failures[name] = _reason(name, what, why)
+            failures[name] = not_made(name, what, why)
 
     for plugin in plugins:
         take(plugin.name, "GraphQL", plugin.graphql, graphql)
@@ -68,10 +69,5 @@ def _schema(parts: Mapping[str, GraphQLPart], default: str) -> tuple[Schema, Map
             build_schema({**fit, name: part}, default=default)
             fit[name] = part
         except Exception as why:  # noqa: BLE001 - a plugin's own code
-            failures[name] = _reason(name, "GraphQL", why)
+            failures[name] = not_made(name, "GraphQL", why)
     return build_schema(fit, default=default), failures
-
-
-def _reason(name: str, what: str, why: Exception) -> str:
-    logger.error("the plugin %s cannot give its part (%s)", name, what, exc_info=why)
-    return f"its {what} cannot be made ({type(why).__name__}: {why})"

@@ -22,21 +22,18 @@ from web.access.guessing import Doorkeeper, LookupBudget
 from web.access.login import LOGIN_PATH, Login
 from web.access.references import References
 from web.access.session import Sessions
-from web.asyncapi import asyncapi_routes
 from web.console.live import BEAT_SECONDS, LivePages
 from web.console.routes import make_console
 from web.graphql.context import GraphQLContext
-from web.graphql.execution import Executor
+from web.graphql.execution import QUERY_SECONDS, Executor
 from web.graphql.graphiql import GraphiQL
-from web.graphql.patience import QUERY_SECONDS
-from web.graphql.streams import MAX_STREAMS, OpenStreams
 from web.graphql.view import MAX_BODY_BYTES, GraphQLView
-from web.health import Health, health_routes
+from web.http.answers import add_safe_headers, errors_as_json
 from web.http.connections import ConnectionLimits, Connections
-from web.http.middleware import add_safe_headers, errors_as_json
 from web.http.runner import PlainRunner
-from web.metrics import metrics_routes
+from web.http.streams import MAX_STREAMS, OpenStreams
 from web.plugin_parts import plugin_parts
+from web.programs import Health, asyncapi_routes, health_routes, metrics_routes
 
 #: Whether the application asks for a key.
 _KEYED: Final = web.AppKey("keyed", bool)

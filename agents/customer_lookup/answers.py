@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from posstream.domain.customer import Customer
 from posstream.domain.identifier import IdentifierKind
@@ -36,6 +37,10 @@ class AttemptStatus(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     FAILED = "FAILED"
     TIMEOUT = "TIMEOUT"
+
+
+#: Attempts that the directory owes an answer.
+FAILED_ATTEMPTS: Final = (AttemptStatus.FAILED, AttemptStatus.TIMEOUT)
 
 
 @dataclass(slots=True)

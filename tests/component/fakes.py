@@ -47,7 +47,7 @@ from posstream.plugins.failures import EventFailures
 from posstream.resilience.clock import Clock
 from tables.customer_cache import encode
 from tables.freshness import CacheEntry
-from web.health import HealthReport
+from web.programs import HealthReport
 
 NOW = datetime(2026, 1, 31, 8, 0, 0, tzinfo=UTC)
 NOW_MS = 1_769_846_400_000

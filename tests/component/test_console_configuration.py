@@ -6,21 +6,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.directory.addresses import REFUSED
+from posstream.configuration.configurations import Configurations
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.access_key import read_access_keys
 from posstream.domain.customer import Customer
 from posstream.domain.errors import PosstreamError
 from posstream.resilience.breaker import State
 from posstream.settings import Settings
-from tests.component.configuration_fakes import DEFAULTS, KEYS, RANGES
+from tests.component.configuration_fakes import (
+    DEFAULTS,
+    KEYS,
+    RANGES,
+    FakeStore,
+    FakeTopic,
+    RulesConfiguration,
+    live_configuration,
+    live_configuration_of,
+)
 from tests.component.fakes import NOW
 from tests.component.html_page import HtmlPage
 from tests.component.sql_databases import failed, found
 from tests.component.sql_web import running_sql_web
-from tests.component.web_client import WebView, running_web
+from tests.component.web_client import WebView, application_of, running_web
 
 VIEWER, SUPPORT = "viewer-key-01234", "support-key-0123"
 KEYED = Settings(named_keys=read_access_keys(f"viewer:{VIEWER}:vera;support:{SUPPORT}:sam"))
@@ -424,7 +435,7 @@ async def test_an_edit_is_by_the_name_of_its_key() -> None:
 
 # -- several plugins
 
-RULES_PATH = "/configuration/rules"
+RULES_PATH = "/configuration/plugin/rules"
 
 
 @pytest.fixture
@@ -456,16 +467,16 @@ async def test_the_form_of_another_plugin_is_made_of_its_schema(two: WebView) ->
 
 async def test_a_list_is_typed_as_json_and_shown_before_and_after(two: WebView) -> None:
     rules = '[\r\n {"id": "a", "window_seconds": 60}\r\n]'
-    preview = await post(two, "/rules/preview", **((await get(two, RULES_PATH)).values))
+    preview = await post(two, "/plugin/rules/preview", **((await get(two, RULES_PATH)).values))
     assert "Nothing would change" in preview.text
-    preview = await post(two, "/rules/preview", rules=rules, enabled="yes")
+    preview = await post(two, "/plugin/rules/preview", rules=rules, enabled="yes")
     assert "Save version 1" in preview.text
-    page = await post(two, "/rules", **preview.values)
+    page = await post(two, "/plugin/rules", **preview.values)
     assert "Saved." in page.text
     assert two.rules_topic.published[0].config == {"rules": [{"id": "a", "window_seconds": 60}]}
     assert two.topic.published == []
     assert 'Rules: [] → [{"id": "a", "window_seconds": 60}]' in page.text
-    page = await post(two, "/rules/rollback", to="0", expected_version="1")
+    page = await post(two, "/plugin/rules/rollback", to="0", expected_version="1")
     assert "Rolled back" in page.text
     assert two.rules_topic.published[-1].config == {}
 
@@ -486,7 +497,7 @@ async def test_what_is_wrong_in_a_list_or_together_is_told_at_the_field(
     two: WebView, typed: dict[str, str], errors: dict[str, str]
 ) -> None:
     opened = (await get(two, RULES_PATH)).values
-    for path, status in (("/rules/preview", 200), ("/rules", 422)):
+    for path, status in (("/plugin/rules/preview", 200), ("/plugin/rules", 422)):
         page = await post(two, path, status, **(opened | typed))
         assert page.errors == errors
         assert "Save version" not in page.text
@@ -496,9 +507,58 @@ async def test_what_is_wrong_in_a_list_or_together_is_told_at_the_field(
 async def test_the_audit_log_names_the_plugin(
     two: WebView, audit: pytest.LogCaptureFixture
 ) -> None:
-    await post(two, "/rules", warn_at="6", enabled="yes", **{"was.enabled": "yes"})
+    await post(two, "/plugin/rules", warn_at="6", enabled="yes", **{"was.enabled": "yes"})
     line = audit.records[-1].getMessage()
     assert line.startswith("updatePluginConfiguration(name='rules', config=")
+
+
+async def test_a_plugin_may_be_named_as_a_page_of_the_default_plugin() -> None:
+    view = WebView(two_plugins=True)
+    view.configurations = Configurations(
+        [
+            live_configuration(view.store, view.topic),
+            *(
+                live_configuration_of(name, RulesConfiguration(), FakeStore(), FakeTopic())
+                for name in ("rollback", "try", "plugin")
+            ),
+        ],
+        default="customer_lookup",
+    )
+    async with TestClient(TestServer(application_of(view))) as view.client:
+        question = await get(view, "/configuration/rollback?to=0")
+        assert "Roll back to the defaults" in question.text
+        page = await get(view)
+        for name in ("rollback", "try", "plugin"):
+            assert page.links[name.capitalize()] == f"/configuration/plugin/{name}"
+            assert "rules" in (await get(view, f"/configuration/plugin/{name}")).values
+
+
+async def test_a_failed_plugin_has_its_page_and_says_why_it_failed(web: WebView) -> None:
+    await edit(web, retry_attempts="3")
+    web.fails("customer_lookup", "the address is wrong")
+    page = await get(web)
+    assert {"enabled", *KEYS} <= set(page.values)
+    assert "The plugin customer_lookup has failed: the address is wrong." in page.text
+    assert "Breaker" not in page.text
+    preview = await post(web, "/preview", **(page.values | {"retry_attempts": "4"}))
+    assert "Save version 2" in preview.text
+    assert "Saved." in (await post(web, "", **preview.values)).text
+    assert (await get(web, "/configuration/rollback?to=1")).errors == {}
+    assert "Rolled back" in (await post(web, "/rollback", to="1", expected_version="2")).text
+    assert [it.config for it in web.topic.published] == [
+        {"retry_attempts": 3}, {"retry_attempts": 4}, {"retry_attempts": 3},
+    ]  # fmt: skip
+    assert (await web.client.post("/configuration/breaker", data={"action": "open"})).status == 503
+
+
+async def test_a_bug_in_what_a_plugin_adds_leaves_its_page(
+    web: WebView, caplog: pytest.LogCaptureFixture
+) -> None:
+    web.read_model.error = ZeroDivisionError("a bug")
+    page = await get(web)
+    assert {"enabled", *KEYS} <= set(page.values)
+    reference = caplog.records[-1].getMessage().rpartition(" ")[2]
+    assert f"What customer_lookup adds cannot be shown, reference {reference}." in page.text
 
 
 async def test_a_plugin_that_does_not_run_has_its_page_without_its_own_part(

@@ -162,9 +162,10 @@ async def test_what_changed_is_sent_and_what_did_not_is_not() -> None:
         first = [await next_part(response) for _ in range(2)]
         assert [part["id"] for part in first] == ["this-worker", "all-workers"]
         view.lookup_metrics.events_in_flight.set(3)
-        changed = await next_part(response)
-        assert changed["id"] == "this-worker"
-        assert "3 events" in text_of(changed["html"])
+        # On a busy machine a sample of before may be on its way.
+        changed = [await next_part(response) for _ in range(3)]
+        assert {part["id"] for part in changed} == {"this-worker"}
+        assert "3 events" in text_of(changed[-1]["html"])
         response.close()
 
 

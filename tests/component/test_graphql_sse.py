@@ -12,7 +12,7 @@ from aiohttp import ClientPayloadError, ClientResponse
 from agents.customer_lookup.answer_feed import MAX_WAITING
 from posstream.settings import Settings
 from tests.component.web_client import BrokenSubscription, WebView, running_web
-from web.graphql import sse
+from web.http import streams
 
 KEY = "a-key-of-some-length"
 STREAM = "text/event-stream"
@@ -184,7 +184,7 @@ async def test_a_client_that_does_not_read_is_told_and_ended_and_counted(
 async def test_a_client_whose_buffers_are_full_is_cut_off_and_counted(
     web_view: WebView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "SEND_SECONDS", 0.1)
+    monkeypatch.setattr(streams, "SEND_SECONDS", 0.1)
     response = await opened(web_view, "subscription { customerAnswered { errorMessage } }")
     transport = response.connection.transport  # type: ignore[union-attr]
     transport.pause_reading()

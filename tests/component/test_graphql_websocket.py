@@ -15,8 +15,8 @@ from agents.customer_lookup.answer_feed import MAX_SUBSCRIBERS, MAX_WAITING
 from posstream.settings import Settings
 from tests.component.web_client import BrokenSubscription, WebView, running_web
 from web.graphql import websocket
-from web.graphql.streams import OpenStreams
 from web.graphql.websocket import MAX_OPERATIONS, PROTOCOL, GraphQLSockets
+from web.http.streams import OpenStreams
 
 KEY = "a-key-of-some-length"
 SUBSCRIPTION = "subscription ($b: ID) { customerAnswered(basketId: $b) { eventId basketId } }"

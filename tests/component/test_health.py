@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.component.web_client import WebView, running_web
-from web.health import HealthReport
+from web.programs import HealthReport
 
 
 @pytest.fixture

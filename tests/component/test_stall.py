@@ -15,7 +15,7 @@ from posstream.plugins.status import PluginState, PluginStatus
 from posstream.streaming.stall import STALLED_SECONDS
 from posstream.streaming.table_spec import TableSpec
 from tests.manual_clock import ManualClock
-from web.health import HealthReport
+from web.programs import HealthReport
 
 SOURCE, OTHER = TP("t", 0), TP("projected", 0)
 TABLE = TableSpec("kept", TopicSpec("posstream-toy-kept-changelog", "k", "v", 1), ("t",))

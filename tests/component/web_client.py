@@ -35,8 +35,8 @@ from tests.component.fakes import (
     john,
 )
 from web.console.live import BEAT_SECONDS
+from web.graphql.execution import QUERY_SECONDS
 from web.graphql.graphiql import GraphiQL
-from web.graphql.patience import QUERY_SECONDS
 from web.graphql.schema import Schema
 from web.plugin_parts import plugin_parts
 from web.server import create_web

@@ -3,9 +3,8 @@
 import pytest
 
 from agents.customer_lookup.lookup_split import LookupSplit
-from agents.customer_lookup.pages.answer_bar import segments
-from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
-from agents.customer_lookup.pages.samples import Between, read_sample
+from agents.customer_lookup.pages.overview import segments
+from agents.customer_lookup.pages.samples import MAX_STEPS, Between, Sampler, read_sample
 from tests.lookup_metrics import RegisteredMetrics
 from tests.manual_clock import ManualClock
 from web.console import numbers

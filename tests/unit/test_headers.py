@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.http.headers import is_same_origin
+from web.http.reading import is_same_origin
 
 
 @pytest.mark.parametrize(

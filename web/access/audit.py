@@ -1,7 +1,7 @@
-"""What is written down of what people do on the web view: who, what, and when.
+"""Writes the audit log: who did what on the web view, and when.
 
-One logger, so that one handler can keep it: `posstream.audit`. The time is the record's. No
-line holds a full identifier or a key.
+One logger, `posstream.audit`, so that one handler can keep the whole log. The time is that of the
+log record. No line holds a full identifier or a key.
 """
 
 import logging
@@ -23,7 +23,7 @@ _MAX_SHOWN: Final = 80
 
 
 def changed(caller: Caller, what: str, arguments: Mapping[str, Any], outcome: str) -> None:
-    """Somebody changed something, or tried to.
+    """Log a change, or an attempt at one.
 
     Args:
         caller: who.
@@ -36,22 +36,22 @@ def changed(caller: Caller, what: str, arguments: Mapping[str, Any], outcome: st
 
 
 def revealed(caller: Caller, where: str, count: int) -> None:
-    """Somebody was shown identifiers in full."""
+    """Log how many identifiers were shown in full."""
     logger.info("%d identifiers revealed to %s by %s", count, _who(caller), where)
 
 
 def logged_in(caller: Caller, address: str | None) -> None:
-    """Somebody opened a session."""
+    """Log that a session was opened."""
     logger.info("login by %s from %s", _who(caller), address)
 
 
 def logged_out(caller: Caller) -> None:
-    """Somebody closed their session."""
+    """Log that a session was closed."""
     logger.info("logout by %s", _who(caller))
 
 
 def key_refused(what: str, address: str, why: str) -> None:
-    """Somebody sent a wrong key, or too many of them.
+    """Log a wrong key, or too many of them.
 
     Args:
         what: what the key was for: "login", "request" or "session".
@@ -62,12 +62,12 @@ def key_refused(what: str, address: str, why: str) -> None:
 
 
 def looked_up(caller: Caller, where: str, count: int) -> None:
-    """Somebody looked identifiers up."""
+    """Log how many identifiers were looked up."""
     logger.info("%d identifiers looked up by %s by %s", count, _who(caller), where)
 
 
 def lookups_refused(caller: Caller, where: str, limit: int) -> None:
-    """Somebody tried to look up more identifiers than their key may."""
+    """Log that a key has tried more identifiers than it may."""
     logger.warning(
         "look-ups of %s refused, the last by %s: more than %d identifiers in a minute",
         _who(caller), where, limit,

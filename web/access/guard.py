@@ -1,4 +1,4 @@
-"""Who may send a request: a key, a session's cookie, or anybody on this machine."""
+"""Lets requests in: by a key, by a session's cookie or, without keys, from this machine."""
 
 import hmac
 from collections.abc import Set as AbstractSet
@@ -12,9 +12,8 @@ from posstream.domain.roles import LOCAL, Caller
 from posstream.settings import is_loopback
 from web.access.guessing import Doorkeeper, TooManyGuesses
 from web.access.session import Session, Sessions
-from web.http.form import MEDIA_FORM, read_form
-from web.http.headers import is_same_origin, wants_html
-from web.http.json_answer import error_answer
+from web.http.answers import error_answer
+from web.http.reading import MEDIA_FORM, is_https, is_same_origin, read_form, route_of, wants_html
 
 #: The cookie that holds a session's token.
 COOKIE: Final = "posstream_session"
@@ -27,7 +26,7 @@ _SESSION: Final = web.RequestKey("session", Session)
 
 
 def caller_of(request: web.Request) -> Caller:
-    """Who sent it. Not for public routes: nobody asked there."""
+    """The caller of a request. Not for public routes: they ask for no key."""
     return request[_CALLER]
 
 
@@ -38,19 +37,9 @@ def form_token_of(request: web.Request) -> str:
 
 
 def session_seconds_left(request: web.Request) -> float | None:
-    """How long a stream may last that this request opens; None without a session: for ever."""
+    """Seconds that a stream of this request may last; None (without a session) = no limit."""
     session = request.get(_SESSION)
     return None if session is None else session.seconds_left
-
-
-def is_https(request: web.Request) -> bool:
-    """Whether the browser speaks TLS, to us or to a proxy in front that says so.
-
-    No page can make a browser send this header, so the check of a page's origin may trust it. A
-    client that forges the header only makes its own cookie `Secure`.
-    """
-    forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0]
-    return request.secure or forwarded.strip().lower() == "https"
 
 
 def other_origin(request: web.Request) -> web.Response | None:
@@ -132,8 +121,8 @@ def _who(
 def known_host_required(web_host: str) -> Middleware:
     """A middleware for a view without a key: only requests that were sent to this machine by name.
 
-    A page of somebody else's, whose name was made to lead to 127.0.0.1 (DNS rebinding), is of the
-    same origin as its requests; by its Host header it is told apart.
+    A foreign page whose host name was made to resolve to 127.0.0.1 (DNS rebinding) has the same
+    origin as its requests. Their Host header gives it away.
 
     Args:
         web_host: the configured address; it and every loopback name is let in.
@@ -169,7 +158,7 @@ def _bearer(request: web.Request) -> str:
 
 
 async def _meant(request: web.Request, session: Session) -> bool:
-    """Whether the holder of the session wanted this change, not a page that they visited."""
+    """Whether a change was asked for by one of our pages, not by a foreign one (CSRF)."""
     if hdrs.ORIGIN not in request.headers:
         return False
     if request.content_type == "application/json":
@@ -207,9 +196,3 @@ def _too_many(guesses: TooManyGuesses) -> web.Response:
 
 def _forbidden(why: str) -> web.Response:
     return error_answer(403, "FORBIDDEN", why)
-
-
-def route_of(request: web.Request) -> str:
-    """The pattern of its route, for the log: a path can hold a customer's identifier."""
-    resource = request.match_info.route.resource
-    return "(no route)" if resource is None else resource.canonical

@@ -149,7 +149,7 @@ class LookupBudget:
         return False
 
     def allows_page(self, caller: Caller, where: str) -> bool:
-        """The same for a page or file that tries one; if so there is a line about it, too.
+        """`allows` for a page or file; a look-up that is allowed has a line in the audit log.
 
         Args:
             caller: who asks.

@@ -1,4 +1,4 @@
-"""The login of the web view: a key in, a session's cookie out, and the way back."""
+"""Login and logout of the web view: a key opens a session, whose token is kept in a cookie."""
 
 import html
 import re
@@ -11,12 +11,11 @@ from aiohttp import hdrs, web
 
 from posstream.domain.roles import Caller
 from web.access import audit
-from web.access.guard import COOKIE, caller_of, is_https
+from web.access.guard import COOKIE, caller_of
 from web.access.guessing import Doorkeeper, TooManyGuesses
 from web.access.session import SESSION_SECONDS, Sessions
-from web.http.form import read_form
-from web.http.headers import wants_html
-from web.http.json_answer import error_answer, json_answer
+from web.http.answers import error_answer, json_answer
+from web.http.reading import is_https, read_form, wants_html
 
 LOGIN_PATH: Final = "/login"
 #: A path of ours: `//host` and `/\host` lead elsewhere, and browsers drop blanks and controls.

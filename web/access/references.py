@@ -13,7 +13,7 @@ from typing import Final
 
 from posstream.domain.access_key import AccessKey
 from posstream.domain.masking import is_personal
-from web.access.slow_key import slow_key
+from web.access.session import slow_key
 
 #: A sealed reference starts with it.
 MARK: Final = "~"

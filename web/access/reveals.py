@@ -1,4 +1,4 @@
-"""Identifiers on their way out: masked, or in full for whoever may see them, and counted."""
+"""Shows identifiers: masked, or in full to a role that may see them, and counted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ class Reveals:
 
     GraphQL asks for them in full (`asked=True`). A page masks unless it was asked for more:
 
-        reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
+        reveals = reveals_of(request)
         ... reveals.show(row.phone) ...
         reveals.log("the page of a basket")
     """

@@ -1,4 +1,4 @@
-"""Keys and sessions of the web view: who has this key, who has this cookie. No HTTP.
+"""Keys and sessions of the web view: finds the caller of a key or of a cookie. No HTTP.
 
 A session is a token that any worker with the same keys can check, so that several may stand
 behind one balancer: fingerprint of the key, end, random part, signature (HMAC-SHA-256). What
@@ -7,16 +7,17 @@ sessions along.
 """
 
 import base64
+import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from posstream.domain.access_key import AccessKey
 from posstream.domain.roles import Caller
 from posstream.resilience.clock import Clock
-from web.access.slow_key import slow_key
 
 #: How long a session lasts: a shift and some.
 SESSION_SECONDS: Final = 12 * 3600
@@ -65,12 +66,12 @@ class Sessions:
         self._clock = clock
 
     def caller(self, secret: str) -> Caller | None:
-        """Whose key this is."""
+        """The caller who has this key; None for a wrong key."""
         signer = self._signer(secret)
         return None if signer is None else signer.caller
 
     def open(self, secret: str) -> str | None:
-        """The token of a new session for whoever has this key."""
+        """The token of a new session for the caller of a key; None for a wrong key."""
         signer = self._signer(secret)
         if signer is None:
             return None
@@ -110,3 +111,13 @@ class Sessions:
         # much was right.
         found = [one for one in self._signers if hmac.compare_digest(given, one.secret)]
         return found[0] if found else None
+
+
+@cache
+def slow_key(secret: bytes, *, purpose: bytes, length: int) -> bytes:
+    """Derive a key of `length` bytes from an access key, slowly (scrypt, RFC 7914).
+
+    So nobody can guess access keys offline from a signature or a seal: each guess costs 16 MiB and
+    some 50 ms.
+    """
+    return hashlib.scrypt(secret, salt=purpose, n=2**14, r=8, p=1, dklen=length)

@@ -9,23 +9,24 @@ from aiohttp import web
 
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, RefusalCode, Refused
 from posstream.configuration.model import json_schema
-from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
+from posstream.configuration.version import UNEDITED, ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration, PosstreamError
 from posstream.domain.roles import Caller, Role
 from web.access import audit
 from web.access.guard import caller_of
 from web.console.configuration_extra import ConfigurationExtra
 from web.console.configuration_form import Difference, Form, Typed
-from web.console.configuration_history import changes_of, editions, find, numbers
-from web.console.pages import Pages
+from web.console.configuration_history import changes_of, editions
+from web.console.numbers import read_whole
+from web.console.pages import Pages, sentence
 from web.graphql.context import GraphQLContext
-from web.http.form import read_form
-from web.http.json_answer import json_answer
+from web.http.answers import json_answer, new_reference
+from web.http.reading import read_form
 
 logger = logging.getLogger(__name__)
 
 PATH: Final = "/configuration"
-#: Who an edit is by, in the history, where no key says it.
+#: The name of an editor in the history if there are no keys.
 EDITOR: Final = "console"
 #: Versions that the history shows, and the most that it can.
 SHOWN: Final = 10
@@ -54,7 +55,7 @@ class Shown:
     changes: Sequence[Difference] | None = None
     #: The versions that others made while the form was open.
     meanwhile: Sequence[ConfigurationChange] = ()
-    #: What the plugin's own part shows otherwise than `ConfigurationExtra.shown` says.
+    #: Values of the plugin's own part that replace those of `ConfigurationExtra.shown`.
     own: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
 
@@ -62,9 +63,11 @@ class Shown:
 def configuration_routes(
     pages: Pages, context: GraphQLContext, extras: Mapping[str, ConfigurationExtra]
 ) -> list[web.RouteDef]:
-    """The pages of all plugins' live configurations; that of the default plugin is `PATH` itself.
+    """The pages of all plugins' live configurations.
 
-    Without a configuration of the default plugin, `PATH` is that of another one.
+    That of the default plugin is `PATH` itself, and has pages below such as `PATH/rollback`. Those
+    of the others are below `PATH/plugin/`, so that a plugin may be named `rollback`. If the default
+    plugin has no configuration, `PATH` is the page of another one.
 
     Args:
         pages: of the console.
@@ -75,7 +78,7 @@ def configuration_routes(
     first = configurations.default
     if first not in configurations:
         first = next(iter(configurations), "")
-    paths = {name: PATH if name == first else f"{PATH}/{name}" for name in configurations}
+    paths = {name: PATH if name == first else f"{PATH}/plugin/{name}" for name in configurations}
     return [
         route
         for name, live in configurations.items()
@@ -190,7 +193,7 @@ class ConfigurationPage:
         if not caller.may(Role.OPERATOR):
             self._log(caller, "rollback", {"to": to}, "FORBIDDEN")
             return self._pages.forbidden(request, Role.OPERATOR)
-        number, expected = _number(to), _number(seen)
+        number, expected = read_whole(to), read_whole(seen)
         if number is None or expected is None:
             raise web.HTTPBadRequest
         note = Note(by=_by(caller), expected_version=expected)
@@ -208,9 +211,10 @@ class ConfigurationPage:
         self, request: web.Request, to: str, *, problem: str = "", status: int = 200
     ) -> web.Response:
         newest = await self.live.latest()
-        number = _number(to)
+        number = read_whole(to)
         history = await self.live.history(MOST_SHOWN)
-        target = None if number is None else find(history, number)
+        versions = (UNEDITED, *(one.version for one in history))
+        target = next((one for one in versions if one.version == number), None)
         if target is None:
             raise web.HTTPNotFound
         return self._pages.render(
@@ -232,14 +236,15 @@ class ConfigurationPage:
         status: int = 200,
         newest: ConfigurationVersion | None = None,
     ) -> web.Response:
-        """The page; three statements at most, whatever is shown."""
+        """Render the page, with three SQL statements at most."""
         newest = newest or await self.live.latest()
         current = self.live.current
-        many = min(max(_number(request.query.get("versions", "")) or SHOWN, 1), MOST_SHOWN)
+        many = min(max(read_whole(request.query.get("versions", "")) or SHOWN, 1), MOST_SHOWN)
         history = await self.live.history(MOST_SHOWN)
         typed = shown.typed or self.form.of_version(newest)
         errors = shown.errors or {}
-        extra, own, outcomes = await self._own(numbers(history[: many + 1]))
+        compared = {0, *(one.version.version for one in history[: many + 1])}
+        extra, own, outcomes, trouble = await self._own(compared)
         return extra.pages.render(
             request,
             "configuration.html",
@@ -256,6 +261,7 @@ class ConfigurationPage:
             changes=shown.changes,
             meanwhile=[(one.version, changes_of(one, self.form)) for one in shown.meanwhile],
             problem=shown.problem,
+            trouble=trouble,
             done={**_DONE, **extra.done}.get(request.query.get("done", ""), ""),
             editions=editions(history, many, outcomes, self.form),
             older=min(many * 5, MOST_SHOWN) if len(history) > many else 0,
@@ -263,17 +269,22 @@ class ConfigurationPage:
 
     async def _own(
         self, versions: set[int]
-    ) -> tuple[ConfigurationExtra, Mapping[str, Any], Mapping[int, Any]]:
-        """What the plugin adds; nothing while it does not run, for an edit may be its cure."""
+    ) -> tuple[ConfigurationExtra, Mapping[str, Any], Mapping[int, Any], str]:
+        """What the plugin adds, or why it adds nothing: an edit may cure the plugin."""
         extra = self._extra
         try:
-            return extra, await extra.shown(), await extra.outcomes(versions)
+            return extra, await extra.shown(), await extra.outcomes(versions), ""
         except PosstreamError as why:
             logger.warning("the configuration page of %s lacks its own part: %s", self.path, why)
-            return ConfigurationExtra(self._pages), {}, {}
+            told = str(why)
+        except Exception:
+            reference = new_reference()
+            logger.exception("the part of %s failed, reference %s", self.path, reference)
+            told = f"what {self.live.plugin} adds cannot be shown, reference {reference}"
+        return ConfigurationExtra(self._pages), {}, {}, sentence(told)
 
     def _together(self, edited: ConfigurationVersion) -> tuple[dict[str, str], str]:
-        """What is wrong with the keys of a version together, as `_told`."""
+        """Check the keys of a version against each other; errors as in `_told`."""
         try:
             self.live.current.effective(edited)
         except InvalidConfiguration as why:
@@ -302,10 +313,6 @@ class ConfigurationPage:
         if newest.version <= seen:
             return ()
         return [one for one in await self.live.history(SHOWN) if one.version.version > seen]
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None  # noqa: PLR2004
 
 
 def _by(caller: Caller) -> str:

@@ -42,5 +42,5 @@ class ConfigurationExtra:
         return {}
 
     async def outcomes(self, versions: Collection[int]) -> Mapping[int, Any]:  # noqa: ARG002
-        """What came of each version; `cells` shows that of the one before beside its own."""
+        """What each version led to; `cells` shows it beside that of the version before."""
         return {}

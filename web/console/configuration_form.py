@@ -1,8 +1,8 @@
 """The form of a live configuration: what was typed, what that changes, and what is wrong.
 
-Pure. It is made of the JSON Schema of the plugin's model. A field that is empty is at its default.
-What a field showed before is sent along, so that only what somebody touched is changed, whatever
-others changed meanwhile.
+Pure. The form is made from the JSON Schema of the plugin's model. An empty field is at its default.
+A form also sends what each field showed first, so that an edit changes only the fields that were
+touched, whatever others changed meanwhile.
 """
 
 import json
@@ -16,7 +16,7 @@ from posstream.configuration.model import PluginConfiguration, keys_of, merged, 
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
 from posstream.json.schema import number, schema_of
-from web.console.numbers import span
+from web.console.numbers import read_whole, span
 
 #: The switch of the plugin: a field like the others, though no key of `config`.
 SWITCH: Final = "enabled"
@@ -24,7 +24,6 @@ _WAS: Final = "was."
 _YES: Final = "yes"
 _NO: Final = "no"
 _NUMBER: Final = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,9})?")
-_MAX_DIGITS: Final = 10
 #: Kinds that are typed as JSON.
 DOCUMENTS: Final = frozenset({"array", "object"})
 
@@ -151,13 +150,10 @@ class Form:
             # A browser sends the lines of a text area with the ends that HTTP has.
             return post.get(name, "").strip().replace("\r\n", "\n")
 
-        version = text("expected_version")
         return Typed(
             texts={name: text(name) for name in self.names},
             was={name: text(_WAS + name) for name in self.names},
-            version=int(version)
-            if version.isascii() and version.isdigit() and len(version) <= _MAX_DIGITS
-            else 0,
+            version=read_whole(text("expected_version")) or 0,
             description=text("description"),
             sent=post,
         )
@@ -169,7 +165,7 @@ class Form:
         return Typed({**was, **touched}, was, version.version, typed.description, typed.sent)
 
     def read_edit(self, typed: Typed) -> Edit:
-        """The values of the fields that were touched; all wrong ones are told."""
+        """Read the fields that were touched; every wrong value has its error."""
         edit = Edit()
         enabled = None
         for name in typed.touched:
@@ -198,7 +194,7 @@ class Form:
         return {name: why if key == name else f"{key} {why}"}
 
     def differences(self, old: ConfigurationVersion, new: ConfigurationVersion) -> list[Difference]:
-        """What one version means otherwise than another, field by field."""
+        """The fields whose values differ between two versions."""
         found = []
         for name in self.names:
             before, after = (self._effective(name, version) for version in (old, new))

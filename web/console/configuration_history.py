@@ -1,14 +1,10 @@
-"""The versions of a live configuration, with what came of each and of the one before. Pure."""
+"""The history of a live configuration, each version beside the one before. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from posstream.configuration.version import (
-    UNEDITED,
-    ConfigurationChange,
-    ConfigurationVersion,
-)
+from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from web.console.configuration_form import Difference, Form
 
 
@@ -18,14 +14,9 @@ class Edition:
 
     version: ConfigurationVersion
     changes: Sequence[Difference]
-    #: What came of the version before it, and of itself, as the plugin tells it.
+    #: What the version before and this one led to, by `ConfigurationExtra.outcomes`.
     before: Any
     after: Any
-
-
-def numbers(history: Sequence[ConfigurationChange]) -> set[int]:
-    """The versions that a history compares: its own, and the defaults."""
-    return {0, *(change.version.version for change in history)}
 
 
 def editions(
@@ -36,7 +27,7 @@ def editions(
     Args:
         history: newest first; one more than is shown, for the oldest one's before.
         shown: how many.
-        outcomes: what came of each version.
+        outcomes: what each version led to.
         form: for what a version means on this worker.
     """
     made = []
@@ -57,10 +48,3 @@ def changes_of(change: ConfigurationChange, form: Form) -> list[Difference]:
     """What a version changed of what it replaced."""
     replaced = ConfigurationVersion(0, change.old_enabled, change.old_config)
     return form.differences(replaced, change.version)
-
-
-def find(history: Sequence[ConfigurationChange], number: int) -> ConfigurationVersion | None:
-    """One version of a history; 0 is the defaults."""
-    if number == 0:
-        return UNEDITED
-    return next((one.version for one in history if one.version.version == number), None)

@@ -15,10 +15,9 @@ from web.access import audit
 from web.access.guard import caller_of
 from web.access.reveals import Reveals
 from web.console.letter_value import shown_value
-from web.console.links import with_query
-from web.console.pages import Pages
+from web.console.pages import Pages, reveals_of, with_query
 from web.graphql.context import GraphQLContext
-from web.http.form import read_form
+from web.http.reading import read_form
 
 #: Letters on a page.
 PAGE_ROWS: Final = 50
@@ -85,7 +84,7 @@ class DeadLetterPages:
             return self._unreachable(request, why)
         if found is None:
             return self._gone(request)
-        reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
+        reveals = reveals_of(request)
         return self._pages.render(
             request,
             "dead_letter.html",

@@ -11,7 +11,7 @@ HEIGHT: Final = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """What is drawn, and what is said of it to whoever does not see it."""
+    """A line to draw, and the number that its text alternative says."""
 
     #: `x,y x,y …` of an SVG polyline, the newest one at the right edge; empty without numbers.
     points: str

@@ -19,13 +19,13 @@ _SHOWN_TEXT: Final = 64 * 1024
 _SHOWN_BYTES: Final = 1024
 _BYTES_PER_LINE: Final = 16
 _WORD: Final = re.compile(r"\S+")
-#: A key that names a field, and nobody.
+#: A key that is the name of a field and no personal data.
 _FIELD: Final = re.compile(r"[A-Za-z_]{1,64}[0-9]?")
 
 
 @dataclass(frozen=True, slots=True)
 class ShownValue:
-    """What is shown, and what not."""
+    """The part of a value that is shown."""
 
     kind: str
     text: str

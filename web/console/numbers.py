@@ -1,4 +1,4 @@
-"""Numbers as people read them; a dash for what is not known. Pure."""
+"""Numbers as people read and type them; a dash for what is not known. Pure."""
 
 from typing import Final
 
@@ -47,3 +47,11 @@ def span(seconds: float) -> str:
             number = int(seconds // unit)
             return f"{number} {name}" + ("s" if name == "day" and number > 1 else "")
     return f"{seconds:g} s"
+
+
+def read_whole(text: str, *, digits: int = 10) -> int | None:
+    """The whole number that a text is; None if the text is none, or has more digits.
+
+    A number of a million digits takes long to read.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None

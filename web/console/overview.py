@@ -12,8 +12,8 @@ from web.console.live import LivePages
 from web.console.pages import Pages, sentence
 from web.console.part import Panel
 from web.graphql.context import GraphQLContext
-from web.http.headers import wants_html
-from web.http.middleware import new_reference
+from web.http.answers import new_reference
+from web.http.reading import wants_html
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,15 @@
-"""How every page of the console is made: its template, its policy, and who looks at it."""
+"""Renders the pages of the console: template, security policy, and what the caller may see."""
 
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2.bccache import Bucket, BytecodeCache
 from markupsafe import Markup
 
 from posstream.domain.payment_card import mask_payment_cards
@@ -19,7 +21,6 @@ from web.access.guessing import TOO_MANY_LOOKUPS
 from web.access.reveals import Reveals
 from web.console import numbers
 from web.console.assets import Assets
-from web.console.compiled import compiled_templates
 
 #: Everything from here, nothing from elsewhere; inline only what carries the nonce.
 _POLICY: Final = (
@@ -41,6 +42,28 @@ class Shell:
     card_guard: bool
 
 
+class _CompiledTemplates(BytecodeCache):
+    """Keeps the code of templates in memory, by the keys that Jinja gives them."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give the code of a template, if it is there and of the same source."""
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of a template."""
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+@cache
+def _compiled_templates(templates: str | None, *, card_guard: bool) -> _CompiledTemplates:  # noqa: ARG001 - the key
+    """The code of this process, apart for either guard: the masking of cards is compiled in."""
+    return _CompiledTemplates()
+
+
 class Pages:
     """The templates of the console, and those of one plugin."""
 
@@ -58,7 +81,7 @@ class Pages:
             loader=ChoiceLoader([PackageLoader(package) for package in packages]),
             autoescape=select_autoescape(),
             undefined=StrictUndefined,
-            bytecode_cache=compiled_templates(templates, card_guard=shell.card_guard),
+            bytecode_cache=_compiled_templates(templates, card_guard=shell.card_guard),
             trim_blocks=True,
             lstrip_blocks=True,
             finalize=_without_cards if shell.card_guard else None,
@@ -159,6 +182,25 @@ class Pages:
         )
         answer.headers[hdrs.RETRY_AFTER] = "60"
         return answer
+
+
+def with_query(request: web.Request, path: str | None = None, **changes: str | None) -> str:
+    """The address of the page with some parameters of its query changed.
+
+    Args:
+        request: of the page that is looked at.
+        path: of another page with the same parameters, quoted.
+        changes: parameters by name; None leaves one out.
+    """
+    kept = {name: value for name, value in request.query.items() if name not in changes}
+    query = kept | {name: value for name, value in changes.items() if value is not None}
+    here = request.rel_url.with_path(path, encoded=True) if path is not None else request.rel_url
+    return str(here.with_query(query))
+
+
+def reveals_of(request: web.Request) -> Reveals:
+    """What a page shows identifiers with: in full if its URL asks for that and the role may."""
+    return Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
 
 
 def sentence(text: str) -> str:

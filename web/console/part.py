@@ -47,7 +47,7 @@ class Panel:
 
     #: Of its element; no other panel has it.
     name: str
-    #: For people who do not see it.
+    #: Its name for screen readers.
     label: str
     #: Makes its HTML. It is the same for every caller, so it may show no identifier.
     render: Callable[[], Awaitable[str]]

@@ -14,7 +14,6 @@ from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginUnavailable
 from posstream.settings import Settings
-from web.claims import Claims
 from web.console.assets import Assets
 from web.console.configuration import configuration_routes
 from web.console.configuration_extra import ConfigurationExtra
@@ -23,8 +22,9 @@ from web.console.live import LivePages
 from web.console.overview import Overview
 from web.console.pages import Pages, Shell
 from web.console.part import ConsoleKit, ConsolePart, NavigationEntry, Panel
+from web.folding import Claims, not_made
 from web.graphql.context import GraphQLContext
-from web.http.headers import wants_html
+from web.http.reading import wants_html
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -110,9 +110,8 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
             _add(folded, name, part, kit)
         except StartRefused:
             raise
-        except Exception as why:
-            logger.exception("the pages of %s cannot be made", name)
-            folded.failures[name] = f"its pages cannot be made ({type(why).__name__}: {why})"
+        except Exception as why:  # noqa: BLE001 - a plugin's own code
+            folded.failures[name] = not_made(name, "pages", why)
     own = [
         *DeadLetterPages(pages, context).routes(),
         *configuration_routes(pages, context, folded.configurations),

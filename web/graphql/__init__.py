@@ -1,1 +1,1 @@
-"""GraphQL on the ports: the contract's schema and our own view over HTTP."""
+"""GraphQL: the schema of all plugins, over HTTP, WebSocket and event streams."""

@@ -1,63 +1,19 @@
 """The live configuration of a plugin: what is in force on this worker, and its edits."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import graphene
 
 from posstream.configuration.editing import Changed, LiveConfiguration, Note
 from posstream.configuration.model import values_of
-from posstream.domain.times import iso_utc
 from web.graphql.context import GraphQLContext, Refused, refusal
-from web.graphql.json_string import JSONString
-from web.graphql.types import MutationError
+from web.graphql.types import ContractType, JSONString, MutationError
 
-#: Who an edit is by, in the history, where no key says it.
+#: The name of an editor in the history if there are no keys.
 EDITOR: Final = "graphql"
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A plugin's configuration as GraphQL tells it."""
-
-    name: str
-    enabled: bool
-    version: int
-    config: Mapping[str, Any]
-    overrides: Mapping[str, Any]
-    description: str
-    updated_at: datetime | None
-    updated_by: str | None
-
-    @classmethod
-    def of(cls, live: LiveConfiguration[Any]) -> "Shown":
-        """What is in force on this worker."""
-        value, version = live.current.value, live.current.in_force
-        return cls(
-            name=live.plugin,
-            enabled=value.enabled,
-            version=value.version,
-            config=values_of(value),
-            overrides=dict(version.config),
-            description=version.description,
-            updated_at=version.updated_at,
-            updated_by=version.updated_by,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """What the mutation answers; `version` is the newest one either way."""
-
-    success: bool
-    version: int | None = None
-    plugin_configuration: Shown | None = None
-    error: Refused | None = None
-
-
-class PluginConfiguration(graphene.ObjectType):  # graphene is untyped
+class PluginConfiguration(ContractType):  # graphene is untyped
     """The version that is in force on the worker that answers."""
 
     name = graphene.String(required=True)
@@ -70,11 +26,6 @@ class PluginConfiguration(graphene.ObjectType):  # graphene is untyped
     description = graphene.String(required=True)
     updated_at = graphene.String(description="ISO-8601, UTC.")
     updated_by = graphene.String()
-
-    @staticmethod
-    def resolve_updated_at(shown: Shown, _info: Any) -> str | None:
-        """As the contract writes times."""
-        return iso_utc(shown.updated_at)
 
 
 class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
@@ -108,23 +59,23 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
         config: object = None,
         expected_version: int | None = None,
         description: str | None = None,
-    ) -> Edited:
+    ) -> "UpdatePluginConfiguration":
         """Write the next version; it is in force here when the answer leaves."""
         context: GraphQLContext = info.context
         live = context.configurations.get(name)
         if live is None:
-            error = Refused("UNKNOWN_PLUGIN", _unknown(context))
-            return Edited(success=False, error=error)
+            return UpdatePluginConfiguration(
+                success=False, error=Refused("UNKNOWN_PLUGIN", _unknown(context))
+            )
         by = context.caller.name if context.caller.keyed else EDITOR
         note = Note(by=by, description=description or "", expected_version=expected_version)
         outcome = await live.edit(config, enabled=enabled, note=note)
-        shown = Shown.of(live)
         if isinstance(outcome, Changed):
-            version = outcome.version.version
-            return Edited(success=True, version=version, plugin_configuration=shown)
-        error = Refused(outcome.code, outcome.message)
-        return Edited(
-            success=False, version=outcome.version, plugin_configuration=shown, error=error
+            version, error = outcome.version.version, None
+        else:
+            version, error = outcome.version, Refused(outcome.code, outcome.message)
+        return UpdatePluginConfiguration(
+            success=error is None, version=version, plugin_configuration=_shown(live), error=error
         )
 
 
@@ -141,15 +92,30 @@ def configuration_query(default: str) -> type[graphene.ObjectType]:
         )
 
         @staticmethod
-        def resolve_plugin_configuration(_root: None, info: Any, name: str | None = None) -> Shown:
+        def resolve_plugin_configuration(_root: None, info: Any, name: str | None = None) -> Any:
             """What is in force on this worker; an explicit null is the default."""
             context: GraphQLContext = info.context
             live = context.configurations.get(default if name is None else name)
             if live is None:
                 raise refusal("UNKNOWN_PLUGIN", _unknown(context))
-            return Shown.of(live)
+            return _shown(live)
 
     return ConfigurationQuery
+
+
+def _shown(live: LiveConfiguration[Any]) -> dict[str, object]:
+    """The fields of `PluginConfiguration`: what is in force on this worker."""
+    value, version = live.current.value, live.current.in_force
+    return {
+        "name": live.plugin,
+        "enabled": value.enabled,
+        "version": value.version,
+        "config": values_of(value),
+        "overrides": dict(version.config),
+        "description": version.description,
+        "updated_at": version.updated_at,
+        "updated_by": version.updated_by,
+    }
 
 
 def _unknown(context: GraphQLContext) -> str:

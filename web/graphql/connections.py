@@ -7,8 +7,7 @@ meanwhile shift no page. It is opaque: what is inside may change.
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import graphene
 import orjson
@@ -34,32 +33,6 @@ class PageInfo(graphene.ObjectType):  # graphene is untyped
     end_cursor = graphene.String(description="The `after` of the next page.")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The fields of `PageInfo`."""
-
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Edge(Generic[Row]):
-    """A row and the cursor that stands at it."""
-
-    node: Row
-    cursor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Row]):
-    """The fields of a connection."""
-
-    edges: Sequence[Edge[Row]]
-    page_info: Place
-
-
 def connection_arguments() -> dict[str, Any]:
     """The arguments of every field that is a connection."""
     return {
@@ -83,18 +56,18 @@ def page_size(first: int | None) -> int:
 
 def page(
     rows: Sequence[Row], *, first: int, after: str | None, cursor: Callable[[Row], str]
-) -> Page[Row]:
+) -> dict[str, object]:
     """The connection of rows that were read one beyond `first`: that one says there are more."""
-    edges = [Edge(row, cursor(row)) for row in rows[:first]]
-    return Page(
-        edges,
-        Place(
-            has_next_page=len(rows) > first,
-            has_previous_page=after is not None,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
-        ),
-    )
+    edges = [{"node": row, "cursor": cursor(row)} for row in rows[:first]]
+    return {
+        "edges": edges,
+        "page_info": {
+            "has_next_page": len(rows) > first,
+            "has_previous_page": after is not None,
+            "start_cursor": edges[0]["cursor"] if edges else None,
+            "end_cursor": edges[-1]["cursor"] if edges else None,
+        },
+    }
 
 
 def cursor_of(listed: str, *key: str) -> str:

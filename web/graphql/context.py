@@ -51,7 +51,7 @@ class GraphQLContext:
     budget: LookupBudget
     #: How ids stand in URLs and in GraphQL.
     references: References = dataclasses.field(default_factory=lambda: References(b""))
-    #: Who asks; by default somebody who may see the least and change nothing.
+    #: The caller; by default one who may see the least and change nothing.
     caller: Caller = NOBODY
     #: The identifiers that one request shows.
     reveals: Reveals = dataclasses.field(init=False)
@@ -90,7 +90,7 @@ class GraphQLContext:
         return next((code for code in codes if code is not None), None)
 
     def asked_by(self, caller: Caller) -> "GraphQLContext":
-        """The same ports for whoever asks: `context.asked_by(caller_of(request))`."""
+        """The same ports for one caller and one request, which has read nothing yet."""
         return dataclasses.replace(self, caller=caller)
 
     def normalise(
@@ -103,10 +103,6 @@ class GraphQLContext:
             kind=kind,
             country_code=self.country_code,
         )
-
-    def for_request(self) -> "GraphQLContext":
-        """The same ports and caller for one request, which has read nothing yet."""
-        return dataclasses.replace(self)
 
 
 @dataclass(frozen=True, slots=True)

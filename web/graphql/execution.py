@@ -1,9 +1,10 @@
 """One GraphQL operation, read and run: what HTTP, WebSocket and event streams have in common."""
 
+import asyncio
 import inspect
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -23,13 +24,14 @@ from posstream.plugins.status import PluginUnavailable
 from web.graphql.answer_size import check_answer_size
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.documents import Documents
-from web.graphql.patience import QUERY_SECONDS, in_time
 from web.graphql.request import Parameters
 from web.graphql.schema import Schema
-from web.http.middleware import AWAY, new_reference
+from web.http.answers import AWAY, new_reference
 
 logger = logging.getLogger(__name__)
 
+#: Seconds for one query. A till has given up long before.
+QUERY_SECONDS: Final = 10.0
 #: What graphql-core appends to a message, with names of the schema that look alike.
 _SUGGESTION: Final = re.compile(r" Did you mean [^?]*\?$")
 
@@ -37,6 +39,7 @@ _SUGGESTION: Final = re.compile(r" Did you mean [^?]*\?$")
 RequestErrors = list[GraphQLError]
 #: What an operation answers, as the specification has it: `data` and maybe `errors`.
 Answer = dict[str, Any]
+T = TypeVar("T")
 Outcome = TypeVar("Outcome", bound=Answer | RequestErrors)
 
 
@@ -131,7 +134,7 @@ class Executor:
         context: GraphQLContext,
         root: object = None,
     ) -> ExecutionResult:
-        own = context.for_request()
+        own = context.asked_by(context.caller)
         result = execute(
             self._schema,
             document,
@@ -222,3 +225,23 @@ def _masked(error: GraphQLError) -> GraphQLError:
         path=error.path,
         extensions={"code": "INTERNAL", "reference": reference},
     )
+
+
+async def in_time(execution: Awaitable[T], seconds: float) -> T | None:
+    """The result, or None if it was not there in time."""
+    task = asyncio.ensure_future(execution)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return task.result()
+    finally:
+        # Not waited for: a statement of SQLite ends when it ends.
+        if not task.done():
+            task.add_done_callback(_note_exception)
+            task.cancel()
+    return None
+
+
+def _note_exception(task: "asyncio.Future[T]") -> None:
+    if not task.cancelled():
+        task.exception()  # read, or asyncio logs it

@@ -1,70 +1,18 @@
 """Erasure: forget one customer, and report what was removed where."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import graphene
 
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.domain.identifier import Identifier
-from posstream.domain.times import from_ms, iso_utc
-from posstream.forgetting.forgetting import ForgetReport, Unconfirmed
+from posstream.domain.times import from_ms
+from posstream.forgetting.forgetting import Unconfirmed
 from web.graphql.context import GraphQLContext, Refused, count_lookup
-from web.graphql.types import MutationError
+from web.graphql.types import ContractType, MutationError
 
 #: How long an answer waits for the workers, in seconds: proxies give up after some more.
 PATIENCE_SECONDS: Final = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """Of one table."""
-
-    table: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One topic that still has events."""
-
-    topic: str
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """`ForgetReport` as GraphQL tells it."""
-
-    forgotten_at: datetime
-    identifiers: int
-    cache_entries: int
-    rows: Sequence[Removed]
-    newer_rows: int
-    topics: Sequence[Held]
-
-    @classmethod
-    def of(cls, report: ForgetReport) -> "Report":
-        """The same facts."""
-        return cls(
-            forgotten_at=from_ms(report.forgotten_at_ms),
-            identifiers=report.identifiers,
-            cache_entries=report.cache_entries,
-            rows=[Removed(table, rows) for table, rows in report.rows.items()],
-            newer_rows=report.newer_rows,
-            topics=[Held(it.topic, from_ms(it.until_ms)) for it in report.topics],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """What the mutation answers."""
-
-    success: bool
-    report: Report | None = None
-    error: Refused | None = None
 
 
 class RemovedRows(graphene.ObjectType):  # graphene is untyped
@@ -74,7 +22,7 @@ class RemovedRows(graphene.ObjectType):  # graphene is untyped
     rows = graphene.Int(required=True, description="Of baskets: those that lost their customer.")
 
 
-class HoldingTopic(graphene.ObjectType):  # graphene is untyped
+class HoldingTopic(ContractType):  # graphene is untyped
     """A topic that still holds events of the customer: nobody can take single ones out."""
 
     topic = graphene.String(required=True)
@@ -82,13 +30,8 @@ class HoldingTopic(graphene.ObjectType):  # graphene is untyped
         required=True, description="ISO-8601, UTC; unless the topic's retention was changed."
     )
 
-    @staticmethod
-    def resolve_until(held: Held, _info: Any) -> str:
-        """As the contract writes times."""
-        return iso_utc(held.until)
 
-
-class ErasureReport(graphene.ObjectType):  # graphene is untyped
+class ErasureReport(ContractType):  # graphene is untyped
     """What was removed where, and what could not be."""
 
     forgotten_at = graphene.String(
@@ -99,16 +42,6 @@ class ErasureReport(graphene.ObjectType):  # graphene is untyped
     rows = graphene.List(graphene.NonNull(RemovedRows), required=True)
     newer_rows = graphene.Int(required=True, description="Of scans since then.")
     topics = graphene.List(graphene.NonNull(HoldingTopic), required=True)
-
-    @staticmethod
-    def resolve_forgotten_at(report: Report, _info: Any) -> str:
-        """As the contract writes times."""
-        return iso_utc(report.forgotten_at)
-
-    @staticmethod
-    def resolve_forgotten_identifiers(report: Report, _info: Any) -> int:
-        """A number: the identifiers themselves are in no answer."""
-        return report.identifiers
 
 
 class ForgetCustomer(graphene.Mutation):  # graphene is untyped
@@ -124,28 +57,33 @@ class ForgetCustomer(graphene.Mutation):  # graphene is untyped
     error = graphene.Field(MutationError)
 
     @staticmethod
-    async def mutate(_root: None, info: Any, identifier: str) -> Erased:
+    async def mutate(_root: None, info: Any, identifier: str) -> "ForgetCustomer":
         """Write the commands, and wait until the workers and the read model have done them."""
         context: GraphQLContext = info.context
         found = context.normalise(identifier)
         if not isinstance(found, Identifier):
             return _refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
         count_lookup(context, "forgetCustomer")
-        return await _forgotten(context, found)
+        try:
+            outcome = await context.forgetting.forget(
+                found.value, patience_seconds=PATIENCE_SECONDS
+            )
+        except (PublishFailed, BrokerUnreachable):
+            return _refused("BROKER_UNAVAILABLE", "the broker did not acknowledge it; try again")
+        if isinstance(outcome, Unconfirmed):
+            return _refused("UNCONFIRMED", outcome.why)
+        report = {
+            "forgotten_at": from_ms(outcome.forgotten_at_ms),
+            # A number: the identifiers themselves are in no answer.
+            "forgotten_identifiers": outcome.identifiers,
+            "cache_entries": outcome.cache_entries,
+            "rows": [{"table": table, "rows": rows} for table, rows in outcome.rows.items()],
+            "newer_rows": outcome.newer_rows,
+            "topics": [{"topic": it.topic, "until": from_ms(it.until_ms)} for it in outcome.topics],
+        }
+        error = Refused("PLUGIN_FAILED", outcome.trouble) if outcome.failed else None
+        return ForgetCustomer(success=error is None, report=report, error=error)
 
 
-async def _forgotten(context: GraphQLContext, found: Identifier) -> Erased:
-    try:
-        outcome = await context.forgetting.forget(found.value, patience_seconds=PATIENCE_SECONDS)
-    except (PublishFailed, BrokerUnreachable):
-        return _refused("BROKER_UNAVAILABLE", "the broker did not acknowledge it; try again")
-    if isinstance(outcome, Unconfirmed):
-        return _refused("UNCONFIRMED", outcome.why)
-    report = Report.of(outcome)
-    if outcome.failed:
-        return Erased(success=False, report=report, error=Refused("PLUGIN_FAILED", outcome.trouble))
-    return Erased(success=True, report=report)
-
-
-def _refused(code: str, message: str) -> Erased:
-    return Erased(success=False, error=Refused(code, message))
+def _refused(code: str, message: str) -> ForgetCustomer:
+    return ForgetCustomer(success=False, error=Refused(code, message))

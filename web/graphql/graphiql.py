@@ -1,12 +1,13 @@
-"""GraphiQL for browsers, from files of the extra `graphiql`: nothing comes from another host.
+"""The page for browsers at the endpoint: GraphiQL, or plain HTML without the extra `graphiql`.
 
-The files are those of GraphiQL 2.4 with React and graphql-ws. They are found by the metadata of
-their distribution, whose package (for Django) is not imported.
+Nothing comes from another host. The files are those of GraphiQL 2.4 with React and graphql-ws. They
+are found by the metadata of their distribution, whose package (for Django) is not imported.
 """
 
+import html
 import importlib.metadata
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -92,6 +93,13 @@ class GraphiQL:
         return web.Response(text=text, content_type="text/html", headers=headers)
 
 
+def plain_page(examples: Iterable[str]) -> str:
+    """The page without GraphiQL: some operations to begin with, no asset, no script."""
+    return _PLAIN_PAGE.format(
+        examples="\n".join(f"<pre>{html.escape(example)}</pre>" for example in examples)
+    )
+
+
 def _folder(version: str) -> str:
     return f"/graphql/static/{version}/"
 
@@ -126,6 +134,25 @@ ReactDOM.render(
   document.getElementById("graphiql"),
 );
 </script>
+</body>
+</html>
+"""
+
+_PLAIN_PAGE: Final = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>posstream GraphQL</title>
+</head>
+<body>
+<h1>posstream GraphQL</h1>
+<p>Send GraphQL over HTTP to <code>/graphql/</code>: POST with
+<code>Content-Type: application/json</code>, or GET for queries. With the extra
+<code>graphiql</code> installed, this page is an editor.</p>
+<p>For example:</p>
+{examples}
 </body>
 </html>
 """

@@ -1,6 +1,6 @@
 """Which fields of the schema hold personal data, and how each is shown.
 
-A viewer gets them masked; whoever may reveal gets them in full, and the answer is counted.
+A viewer gets them masked. A role that may reveal gets them in full, and they are counted.
 """
 
 import inspect

@@ -1,4 +1,4 @@
-"""Lets only the roles of its permission call a mutation, and writes down who called what."""
+"""Guards mutations: who may call them, and a line in the audit log for each call."""
 
 import inspect
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from web.http.headers import MEDIA_STREAM, qualities
+from web.http.reading import MEDIA_STREAM, qualities
 
 MEDIA_JSON: Final = "application/json"
 MEDIA_RESPONSE: Final = "application/graphql-response+json"

@@ -11,7 +11,7 @@ from graphene.utils.str_converters import to_camel_case
 from graphql import GraphQLSchema
 
 from posstream.domain.roles import Role
-from web.claims import Claims
+from web.folding import Claims
 from web.graphql.configuration import UpdatePluginConfiguration, configuration_query
 from web.graphql.forget import ForgetCustomer
 from web.graphql.masking import MASKS, mask_fields

@@ -9,8 +9,7 @@ from graphql import DocumentNode, OperationType
 from web.access.guard import caller_of
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import Executor, RequestErrors, formatted, operation_type
-from web.graphql.graphiql import GraphiQL
-from web.graphql.page import plain_page
+from web.graphql.graphiql import GraphiQL, plain_page
 from web.graphql.request import (
     MEDIA_JSON,
     MEDIA_RESPONSE,
@@ -22,11 +21,10 @@ from web.graphql.request import (
     read_query_string,
 )
 from web.graphql.sse import GraphQLEventStreams
-from web.graphql.streams import OpenStreams
 from web.graphql.websocket import GraphQLSockets, is_upgrade
-from web.http.headers import MEDIA_STREAM, wants_html
-from web.http.json_answer import json_answer
-from web.http.middleware import UNREADABLE_BODY
+from web.http.answers import UNREADABLE_BODY, json_answer
+from web.http.reading import MEDIA_STREAM, wants_html
+from web.http.streams import OpenStreams
 
 #: Largest body of a request; real ones are under 10 KB. The application is built with it.
 MAX_BODY_BYTES: Final = 256 * 1024

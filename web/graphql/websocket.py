@@ -1,8 +1,8 @@
 """GraphQL over WebSocket, by the protocol `graphql-transport-ws` of the library graphql-ws.
 
-What must be known of a client is known before the upgrade: the key or the session's cookie, the
-Host and the Origin. A key in `connection_init` is not looked at: it would let strangers hold
-sockets, and put the key into pages, where the cookie is out of a script's reach.
+A client is checked before the upgrade: the key or the session's cookie, the Host and the Origin. A
+key in `connection_init` is not read: strangers could hold sockets, and pages would need the key,
+while the cookie is out of a script's reach.
 """
 
 import asyncio
@@ -16,13 +16,12 @@ from aiohttp import WSMsgType, hdrs, web
 from graphql import DocumentNode, GraphQLError, OperationType
 
 from posstream.domain.errors import SubscriberTooSlow
-from web.access.guard import other_origin, session_seconds_left
+from web.access.guard import session_seconds_left
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.execution import Executor, formatted, operation_type
 from web.graphql.request import BadRequest, Parameters, read_parameters
-from web.graphql.streams import SEND_SECONDS, OpenStreams
-from web.http.json_answer import error_answer
-from web.http.middleware import new_reference
+from web.http.answers import error_answer, new_reference
+from web.http.streams import SEND_SECONDS, OpenStreams
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +67,10 @@ class GraphQLSockets:
         self._init_seconds = init_seconds
 
     async def answer(self, request: web.Request, context: GraphQLContext) -> web.StreamResponse:
-        """Upgrade a request, and talk until one of both has had enough."""
-        # A browser lets any page open a WebSocket, with our cookies, and says only who it is.
-        refused = other_origin(request)
+        """Upgrade a request to a WebSocket, and serve it until either side closes it."""
+        refused = self._streams.refusal(request)
         if refused is not None:
             return refused
-        if self._streams.are_enough:
-            return error_answer(503, "TOO_MANY_STREAMS", "try again later")
         socket = web.WebSocketResponse(
             protocols=(PROTOCOL,),
             heartbeat=_HEARTBEAT_SECONDS,
@@ -99,7 +95,7 @@ class GraphQLSockets:
         )
         await self._streams.run(connection.run(session_seconds_left(request)))
         if socket.close_code == CloseCode.ABNORMAL and request.transport is not None:
-            # What is not sent by now is for somebody who does not read.
+            # The client does not read what is still to be sent.
             request.transport.abort()
         return socket
 

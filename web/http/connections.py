@@ -79,7 +79,7 @@ class Waiting:
 class Connection(Protocol):
     """One connection, as `Connections` sees it."""
 
-    #: Whose it is.
+    #: The IP address of the client.
     address: str
 
     def waiting(self) -> Waiting | None:

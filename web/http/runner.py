@@ -15,9 +15,8 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
+from web.http.answers import SAFE_HEADERS, error_answer, unsupported_encoding
 from web.http.connections import PROGRESS_BYTES, Connections, Wait, Waiting
-from web.http.json_answer import error_answer
-from web.http.middleware import SAFE_HEADERS, unsupported_encoding
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader

@@ -19,8 +19,8 @@ from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.settings import Settings, is_loopback
-from web.http.headers import DEFAULT_PORTS
-from web.http.json_answer import error_answer, json_answer
+from web.http.answers import error_answer, json_answer
+from web.http.reading import DEFAULT_PORTS
 
 #: How long `body=slow` takes and in how many pieces.
 SLOW_SECONDS: Final = 10.0

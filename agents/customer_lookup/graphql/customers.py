@@ -9,7 +9,6 @@ from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Customer
 from agents.customer_lookup.read_model.records import CustomerRow
 from web.graphql.connections import (
-    Page,
     PageInfo,
     connection_arguments,
     cursor_of,
@@ -92,7 +91,7 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
         after: str | None = None,
         tier: str | None = None,
         search: str | None = None,
-    ) -> Page[CustomerRow]:
+    ) -> dict[str, object]:
         """A page of customers by id."""
         context: GraphQLContext = info.context
         size = page_size(first)

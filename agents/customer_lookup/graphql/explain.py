@@ -1,18 +1,16 @@
 """Why a till got its answer: the timeline of a basket."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import graphene
 
 from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket
-from agents.customer_lookup.read_model.records import BasketHistory, BasketRow
+from agents.customer_lookup.read_model.records import BasketHistory
 from agents.customer_lookup.shown_records import show_detail
 from agents.customer_lookup.timeline import Entry, Step, timeline
-from posstream.domain.times import iso_utc
 from web.graphql.context import GraphQLContext, is_sound
-from web.graphql.json_string import JSONString
+from web.graphql.types import ContractType, JSONString
 
 _STEPS = {
     Step.STARTED: "The basket was started at a till.",
@@ -40,7 +38,7 @@ class Detail(graphene.ObjectType):  # graphene is untyped
     value = graphene.String(required=True)
 
 
-class TimelineEntry(graphene.ObjectType):  # graphene is untyped
+class TimelineEntry(ContractType):  # graphene is untyped
     """One step on the way to an answer."""
 
     at = graphene.String(description="ISO-8601, UTC, by the clock of whoever took the step.")
@@ -50,11 +48,6 @@ class TimelineEntry(graphene.ObjectType):  # graphene is untyped
         graphene.NonNull(Detail), required=True, description="In the order to show them in."
     )
     raw = JSONString(description="The record that the entry was read from.")
-
-    @staticmethod
-    def resolve_at(entry: Entry, _info: Any) -> str | None:
-        """As the contract writes times."""
-        return iso_utc(entry.at)
 
     @staticmethod
     def resolve_kind(entry: Entry, _info: Any) -> str:
@@ -67,11 +60,6 @@ class TimelineEntry(graphene.ObjectType):  # graphene is untyped
         context: GraphQLContext = info.context
         return [{"key": key, "value": value} for key, value in show_detail(context.reveals, entry)]
 
-    @staticmethod
-    def resolve_raw(entry: Entry, _info: Any) -> Mapping[str, Any] | None:
-        """Made only when it is asked for."""
-        return entry.raw
-
 
 class LookupExplanation(graphene.ObjectType):  # graphene is untyped
     """Why the till of a basket got its answers."""
@@ -83,11 +71,6 @@ class LookupExplanation(graphene.ObjectType):  # graphene is untyped
         required=True,
         description="In the order of cause: its start, each lookup, and what is stored.",
     )
-
-    @staticmethod
-    def resolve_basket(history: BasketHistory, _info: Any) -> BasketRow | None:
-        """Null until its start or its customer was seen."""
-        return history.basket
 
     @staticmethod
     def resolve_timeline(history: BasketHistory, _info: Any) -> list[Entry]:

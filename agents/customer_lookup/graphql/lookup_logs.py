@@ -11,9 +11,7 @@ from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket
 from agents.customer_lookup.read_model.records import BasketRow, LogPosition, LookupLogRow
 from posstream.domain.identifier import Identifier
-from posstream.domain.times import iso_utc
 from web.graphql.connections import (
-    Page,
     PageInfo,
     bad_cursor,
     connection_arguments,
@@ -23,8 +21,7 @@ from web.graphql.connections import (
     read_cursor,
 )
 from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, is_sound, refusal
-from web.graphql.json_string import JSONString
-from web.graphql.types import whole
+from web.graphql.types import ContractType, JSONString
 
 _LISTED: Final = "lookupLogs"
 _STATUSES: Final = {
@@ -40,7 +37,7 @@ LookupStatus = graphene.Enum(
 )
 
 
-class LookupLog(graphene.ObjectType):  # graphene is untyped
+class LookupLog(ContractType):  # graphene is untyped
     """One HTTP attempt at the directory, as on the topic `customer-lookup-logged`."""
 
     event_id = graphene.ID(required=True)
@@ -72,44 +69,9 @@ class LookupLog(graphene.ObjectType):  # graphene is untyped
         )
 
     @staticmethod
-    def resolve_attempt(row: LookupLogRow, _info: Any) -> int | None:
-        """The number, if GraphQL can say it."""
-        return None if row.attempt is None else whole("attempt", row.attempt)
-
-    @staticmethod
-    def resolve_waiters(row: LookupLogRow, _info: Any) -> int | None:
-        """The number, if GraphQL can say it."""
-        return None if row.waiters is None else whole("waiters", row.waiters)
-
-    @staticmethod
-    def resolve_http_status(row: LookupLogRow, _info: Any) -> int | None:
-        """The number, if GraphQL can say it."""
-        return None if row.http_status is None else whole("httpStatus", row.http_status)
-
-    @staticmethod
-    def resolve_duration_ms(row: LookupLogRow, _info: Any) -> int | None:
-        """The number, if GraphQL can say it."""
-        return None if row.duration_ms is None else whole("durationMs", row.duration_ms)
-
-    @staticmethod
     def resolve_status(row: LookupLogRow, _info: Any) -> str | None:
         """One of the contract's; what another writer made up is null."""
         return row.status if row.status in _STATUSES else None
-
-    @staticmethod
-    def resolve_call_started_at(row: LookupLogRow, _info: Any) -> str | None:
-        """As the contract writes times."""
-        return iso_utc(row.call_started_at)
-
-    @staticmethod
-    def resolve_request_timestamp(row: LookupLogRow, _info: Any) -> str:
-        """As the contract writes times."""
-        return iso_utc(row.request_timestamp)
-
-    @staticmethod
-    def resolve_response_timestamp(row: LookupLogRow, _info: Any) -> str | None:
-        """As the contract writes times."""
-        return iso_utc(row.response_timestamp)
 
 
 class LookupLogEdge(graphene.ObjectType):  # graphene is untyped
@@ -149,7 +111,7 @@ class LookupLogsQuery(graphene.ObjectType):  # graphene is untyped
         status: Any = None,
         identifier: str | None = None,
         basket_id: str | None = None,
-    ) -> Page[LookupLogRow]:
+    ) -> dict[str, object]:
         """A page of attempts; a blank filter filters nothing."""
         context: GraphQLContext = info.context
         size = page_size(first)

@@ -1,11 +1,10 @@
 """What the plugin adds to the GraphQL schema."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from agents.customer_lookup.graphql.breaker import BreakerQuery, ControlBreaker
 from agents.customer_lookup.graphql.customers import CustomersQuery
-from agents.customer_lookup.graphql.examples import EXAMPLES
 from agents.customer_lookup.graphql.explain import ExplainQuery
 from agents.customer_lookup.graphql.lookup_logs import LookupLogsQuery
 from agents.customer_lookup.graphql.mutations import EvictCustomer, IdentifyCustomer, StartBasket
@@ -16,6 +15,39 @@ from agents.customer_lookup.shown_records import show_record
 from posstream.domain.roles import Role
 from web.graphql.masking import show_document
 from web.graphql.part import GraphQLPart
+
+#: The operations that a page for people starts with: the quick test, step by step.
+_EXAMPLES: Final = (
+    """\
+# 1. Start a basket. Its id is in the answer.
+mutation StartBasket {
+  startBasket(employeeId: 1, terminalId: "t1") {
+    basketId
+  }
+}
+""",
+    """\
+# 2. Say whose it is: basket_xxx may be
+# the id that you just got, or any other.
+mutation IdentifyCustomer {
+  identifyCustomer(basketId: "basket_xxx", customerIdentifier: "+1234567890") {
+    success
+  }
+}
+""",
+    """\
+# 3. Ask for the customer, who is in the
+# read model a moment later.
+query Customer {
+  customer(customerId: "CUST_001") {
+    firstName
+    lastName
+    tier
+    loyaltyPoints
+  }
+}
+""",
+)
 
 
 def _of_eviction(arguments: Mapping[str, Any]) -> Role:
@@ -64,5 +96,5 @@ def graphql_part() -> GraphQLPart:
                 "explainLookup",
             }
         ),
-        examples=EXAMPLES,
+        examples=_EXAMPLES,
     )

@@ -1,47 +1,18 @@
 """What lookups cost and what they were spared, over a window of time up to now."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.answers import AttemptStatus, Reason
 from agents.customer_lookup.graphql.ports import lookup_ports
-from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.read_model.records import LookupStatistics
-from posstream.domain.times import from_ms, iso_utc
+from posstream.domain.times import from_ms
 from web.graphql.context import GraphQLContext, refusal
-from web.graphql.types import whole
+from web.graphql.types import ContractType
 
 #: The longest window: as long as the topics keep what it is counted from.
 MAX_WINDOW_SECONDS: Final = 604_800
 _DEFAULT_SECONDS: Final = 3600
-_API_FAILURES: Final = frozenset({AttemptStatus.FAILED, AttemptStatus.TIMEOUT})
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Counts, and where they begin and end."""
-
-    window_seconds: int
-    since: str
-    until: str
-    counted: LookupStatistics
-
-    @property
-    def split(self) -> LookupSplit:
-        """What the answers were."""
-        return split(self.counted.answers)
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """How many answers had each reason, NOT_FOUND among them, the most frequent first."""
-        counts: dict[str, int] = {}
-        for (_, reason), count in self.counted.answers.items():
-            if reason is not None:
-                counts[reason] = counts.get(reason, 0) + count
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 class ReasonCount(graphene.ObjectType):  # graphene is untyped
@@ -51,7 +22,7 @@ class ReasonCount(graphene.ObjectType):  # graphene is untyped
     count = graphene.Int(required=True)
 
 
-class LookupStats(graphene.ObjectType):  # graphene is untyped
+class LookupStats(ContractType):  # graphene is untyped
     """Lookups answered, and attempts at the directory begun, within the window; by all workers.
 
     lookups = fresh + stale + api + unknown + failed.
@@ -99,80 +70,6 @@ class LookupStats(graphene.ObjectType):  # graphene is untyped
         required=True, description="Lookups that waited for a call of another one (single flight)."
     )
 
-    @staticmethod
-    def resolve_lookups(window: Window, _info: Any) -> int:
-        """All answers."""
-        return whole("lookups", window.split.lookups)
-
-    @staticmethod
-    def resolve_fresh(window: Window, _info: Any) -> int:
-        """Found in the fresh window."""
-        return whole("fresh", window.split.fresh)
-
-    @staticmethod
-    def resolve_stale(window: Window, _info: Any) -> int:
-        """Found in the stale window."""
-        return whole("stale", window.split.stale)
-
-    @staticmethod
-    def resolve_api(window: Window, _info: Any) -> int:
-        """Found by the directory."""
-        return whole("api", window.split.api)
-
-    @staticmethod
-    def resolve_unknown(window: Window, _info: Any) -> int:
-        """Unknown to the directory, now or remembered."""
-        return whole("unknown", window.split.unknown)
-
-    @staticmethod
-    def resolve_failed(window: Window, _info: Any) -> int:
-        """All failures."""
-        return whole("failed", window.split.failed)
-
-    @staticmethod
-    def resolve_failures(window: Window, _info: Any) -> list[dict[str, object]]:
-        """Each reason."""
-        return [{"reason": reason, "count": count} for reason, count in _failures(window)]
-
-    @staticmethod
-    def resolve_hit_ratio(window: Window, _info: Any) -> float | None:
-        """Of all lookups."""
-        return window.split.hit_ratio
-
-    @staticmethod
-    def resolve_api_attempts(window: Window, _info: Any) -> int:
-        """All attempts."""
-        return whole("apiAttempts", sum(window.counted.attempts.values()))
-
-    @staticmethod
-    def resolve_api_failures(window: Window, _info: Any) -> int:
-        """The attempts that the directory owes an answer."""
-        attempts = window.counted.attempts.items()
-        failures = sum(count for status, count in attempts if status in _API_FAILURES)
-        return whole("apiFailures", failures)
-
-    @staticmethod
-    def resolve_api_p50_ms(window: Window, _info: Any) -> int | None:
-        """The median."""
-        p50_ms = window.counted.p50_ms
-        return None if p50_ms is None else whole("apiP50Ms", p50_ms)
-
-    @staticmethod
-    def resolve_api_p95_ms(window: Window, _info: Any) -> int | None:
-        """The slow ones."""
-        p95_ms = window.counted.p95_ms
-        return None if p95_ms is None else whole("apiP95Ms", p95_ms)
-
-    @staticmethod
-    def resolve_calls_saved_by_cache(window: Window, _info: Any) -> int:
-        """Each of them would have been a call."""
-        return whole("callsSavedByCache", window.split.hits)
-
-    @staticmethod
-    def resolve_calls_saved_by_coalescing(window: Window, _info: Any) -> int:
-        """Each of them would have been a call."""
-        return whole("callsSavedByCoalescing", window.counted.coalesced)
-
 
 class StatisticsQuery(graphene.ObjectType):  # graphene is untyped
     """The part of `Query` that counts."""
@@ -189,7 +86,7 @@ class StatisticsQuery(graphene.ObjectType):  # graphene is untyped
     @staticmethod
     async def resolve_lookup_stats(
         _root: None, info: Any, window_seconds: int | None = None
-    ) -> Window:
+    ) -> dict[str, object]:
         """The counts up to now; an explicit null is the default."""
         context: GraphQLContext = info.context
         seconds = _DEFAULT_SECONDS if window_seconds is None else window_seconds
@@ -198,8 +95,23 @@ class StatisticsQuery(graphene.ObjectType):  # graphene is untyped
         until = from_ms(context.clock.now_ms())
         since = until - timedelta(seconds=seconds)
         counted = await lookup_ports(context).read_model.lookup_statistics(since)
-        return Window(seconds, iso_utc(since), iso_utc(until), counted)
-
-
-def _failures(window: Window) -> list[tuple[str, int]]:
-    return [item for item in window.reasons.items() if item[0] != Reason.NOT_FOUND]
+        answers = counted.split
+        return {
+            "window_seconds": seconds,
+            "since": since,
+            "until": until,
+            "lookups": answers.lookups,
+            "fresh": answers.fresh,
+            "stale": answers.stale,
+            "api": answers.api,
+            "unknown": answers.unknown,
+            "failed": answers.failed,
+            "failures": [{"reason": why, "count": count} for why, count in counted.failures],
+            "hit_ratio": answers.hit_ratio,
+            "api_attempts": sum(counted.attempts.values()),
+            "api_failures": counted.failed_attempts,
+            "api_p50_ms": counted.p50_ms,
+            "api_p95_ms": counted.p95_ms,
+            "calls_saved_by_cache": answers.hits,
+            "calls_saved_by_coalescing": counted.coalesced,
+        }

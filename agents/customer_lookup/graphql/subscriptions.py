@@ -8,8 +8,7 @@ from agents.customer_lookup.answer_feed import AnswerEvent, AnswerSubscription
 from agents.customer_lookup.graphql.ports import lookup_ports
 from posstream.domain.errors import BrokerUnreachable, TooManySubscribers
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound, refusal
-from web.graphql.json_string import JSONString
-from web.graphql.types import whole
+from web.graphql.types import JSONString, whole
 
 
 class AnsweredCustomer(graphene.ObjectType):  # graphene is untyped

@@ -7,8 +7,7 @@ import graphene
 from agents.customer_lookup.graphql.loaders import Loaders
 from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from posstream.domain.identifier import IdentifierKind as Kind
-from posstream.domain.times import iso_utc
-from web.graphql.types import whole
+from web.graphql.types import ContractType
 
 if TYPE_CHECKING:
     from web.graphql.context import GraphQLContext
@@ -20,7 +19,7 @@ IdentifierKind = graphene.Enum(
 )
 
 
-class Customer(graphene.ObjectType):  # graphene is untyped
+class Customer(ContractType):  # graphene is untyped
     """A customer as the directory last described one."""
 
     customer_id = graphene.ID(required=True)
@@ -41,32 +40,12 @@ class Customer(graphene.ObjectType):  # graphene is untyped
     updated_at = graphene.String(required=True, description="ISO-8601, UTC.")
 
     @staticmethod
-    def resolve_loyalty_points(row: CustomerRow, _info: Any) -> int:
-        """The points, if GraphQL can say the number."""
-        return whole("loyaltyPoints", row.loyalty_points)
-
-    @staticmethod
     def resolve_total_purchases(row: CustomerRow, _info: Any) -> str:
         """A string: a float would lose cents."""
         return f"{row.total_purchases:.2f}"
 
-    @staticmethod
-    def resolve_last_purchase_date(row: CustomerRow, _info: Any) -> str | None:
-        """As the contract writes times."""
-        return iso_utc(row.last_purchase_date)
 
-    @staticmethod
-    def resolve_created_at(row: CustomerRow, _info: Any) -> str:
-        """As the contract writes times."""
-        return iso_utc(row.created_at)
-
-    @staticmethod
-    def resolve_updated_at(row: CustomerRow, _info: Any) -> str:
-        """As the contract writes times."""
-        return iso_utc(row.updated_at)
-
-
-class Basket(graphene.ObjectType):  # graphene is untyped
+class Basket(ContractType):  # graphene is untyped
     """A basket at a till; what has not been seen yet is null."""
 
     basket_id = graphene.ID(required=True)
@@ -84,13 +63,3 @@ class Basket(graphene.ObjectType):  # graphene is untyped
             return None
         context: GraphQLContext = info.context
         return await context.once(Loaders).customers.load(row.customer_id)
-
-    @staticmethod
-    def resolve_started_at(row: BasketRow, _info: Any) -> str | None:
-        """As the contract writes times."""
-        return iso_utc(row.started_at)
-
-    @staticmethod
-    def resolve_identified_at(row: BasketRow, _info: Any) -> str | None:
-        """As the contract writes times."""
-        return iso_utc(row.identified_at)

@@ -1,4 +1,4 @@
-"""What all workers answered, as the read model has it: read seldom, and never waited for long."""
+"""Counts of all workers from the read model: read seldom, and with a short time limit."""
 
 import asyncio
 import logging
@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from agents.customer_lookup.answers import AttemptStatus, Reason
-from agents.customer_lookup.lookup_split import LookupSplit, split
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
 from posstream.resilience.clock import Clock
-from web.graphql.patience import in_time
+from web.graphql.execution import in_time
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +20,7 @@ WINDOWS: Final = (
     ("last 5 minutes", timedelta(minutes=5)),
     ("last hour", timedelta(hours=1)),
 )
-#: How long what was read serves every page that is open, in seconds.
+#: Seconds until the counts are read again, for all open pages together.
 KEPT_SECONDS: Final = 10.0
 #: How long a page waits for the database, in seconds; the rest of it does not need one.
 PATIENCE_SECONDS: Final = 2.0
@@ -37,34 +35,9 @@ class Window:
     counted: LookupStatistics
 
     @property
-    def split(self) -> LookupSplit:
-        """What was answered."""
-        return split(self.counted.answers)
-
-    @property
     def per_second(self) -> float:
         """Lookups per second."""
-        return self.split.lookups / self.seconds
-
-    @property
-    def attempts(self) -> int:
-        """HTTP attempts."""
-        return sum(self.counted.attempts.values())
-
-    @property
-    def failures(self) -> int:
-        """Those that ended FAILED or TIMEOUT."""
-        attempts = self.counted.attempts
-        return attempts.get(AttemptStatus.FAILED, 0) + attempts.get(AttemptStatus.TIMEOUT, 0)
-
-    @property
-    def reasons(self) -> Sequence[tuple[str, int]]:
-        """Why lookups failed, the most frequent reason first."""
-        counts: dict[str, int] = {}
-        for (_, reason), count in self.counted.answers.items():
-            if reason not in {None, Reason.NOT_FOUND}:
-                counts[str(reason)] = counts.get(str(reason), 0) + count
-        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return self.counted.split.lookups / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +54,13 @@ class AllWorkers:
     def __init__(self, read_model: Callable[[], SqlReadModel], clock: Clock) -> None:
         self._read_model = read_model
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._asked_at: float | None = None
         self._known: Overall | None = None
 
     async def latest(self) -> Overall | None:
         """The counts of a moment ago; None if the read model does not answer."""
-        async with self._turn:
+        async with self._lock:
             now = self._clock.monotonic()
             # Also after a failure: a database in trouble is not asked by every page in turn.
             if self._asked_at is None or now - self._asked_at >= KEPT_SECONDS:

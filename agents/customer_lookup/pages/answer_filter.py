@@ -1,22 +1,31 @@
-"""The filter of the list of lookups, as it stands in a URL: what was typed, and what it means.
+"""The filter of the list of lookups, and a place in the list, as both stand in a URL.
 
-What makes no sense is kept as it was typed, with a message for its field.
+A field of the filter that makes no sense is kept as it was typed, with a message beside it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from graphql import GraphQLError
+
 from agents.customer_lookup.answers import Reason, Source
-from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome
+from agents.customer_lookup.read_model.records import (
+    AnswerFilter,
+    AnswerOutcome,
+    AnswerPosition,
+    AnswerRow,
+)
 from posstream.domain.identifier import Identifier, InvalidIdentifier
 from posstream.domain.times import parse_utc
+from web.graphql.connections import cursor_of, read_cursor
 from web.graphql.context import MAX_TEXT, is_sound
 
 #: The fields of the form, by their names in the URL.
 FIELDS: Final = ("outcome", "source", "reason", "identifier", "basket", "from", "to")
+_LISTED: Final = "lookupAnswers"
 Normalise = Callable[[str], Identifier | InvalidIdentifier]
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -58,6 +67,24 @@ def read_filter(query: Mapping[str, str], *, normalise: Normalise) -> AskedFilte
     if wanted.since and wanted.until and wanted.since >= wanted.until:
         fields.errors["to"] = "This is not after the start."
     return AskedFilter(fields.typed, fields.errors, wanted)
+
+
+def cursor_at(row: AnswerRow) -> str:
+    """The place of a row."""
+    return cursor_of(_LISTED, row.occurred_at.isoformat(), row.event_id)
+
+
+def read_place(cursor: str) -> AnswerPosition | None:
+    """The place that a cursor names; None if it is none of this list's."""
+    try:
+        moment, event_id = read_cursor(_LISTED, cursor, length=2)
+        occurred_at = datetime.fromisoformat(moment)
+    except (GraphQLError, ValueError):
+        return None
+    # Far from UTC, the first and the last day of the calendar cannot be told in it.
+    if occurred_at.utcoffset() != timedelta(0):
+        return None
+    return AnswerPosition(occurred_at, event_id)
 
 
 class _Fields:

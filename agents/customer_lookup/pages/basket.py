@@ -8,13 +8,10 @@ from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.pages.basket_view import basket_view
 from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.pages.wording import age
-from web.access.guard import caller_of
-from web.access.reveals import Reveals
-from web.console.links import with_query
-from web.console.pages import Pages
+from web.console.pages import Pages, reveals_of, with_query
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
 
-#: `?done=` of whoever comes from *Try it*.
+#: `?done=` of the link from *Try it*.
 TRIED: Final = "tried"
 
 
@@ -44,7 +41,7 @@ class Basket:
     async def page(self, request: web.Request) -> web.Response:
         """The timeline; 404 with what to do if nothing of the basket was seen."""
         basket_id = self._references.read(request.match_info["basket_id"])
-        reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
+        reveals = reveals_of(request)
         read_model = lookup_ports(self._context).read_model
         history = await read_model.basket_history(basket_id) if is_sound(basket_id) else None
         tried = request.query.get("done") == TRIED
@@ -52,7 +49,7 @@ class Basket:
             request,
             "basket.html",
             reveals=reveals,
-            # Whoever just tried it knows that there will be something.
+            # After *Try it* the answer is on its way.
             status=200 if history or tried else 404,
             basket_id=basket_id,
             view=None if history is None else basket_view(history, reveals),

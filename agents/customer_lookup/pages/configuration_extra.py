@@ -1,6 +1,6 @@
 """What customer_lookup adds to its page of the configuration: a trial, the breaker, answers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 
@@ -9,7 +9,6 @@ from aiohttp import web
 from agents.customer_lookup.directory.trial import NotTried
 from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.pages.configuration_effects import breaker_rules, effect
 from agents.customer_lookup.pages.trial_result import trial_result
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
@@ -19,9 +18,10 @@ from web.access.guard import caller_of
 from web.access.reveals import Reveals
 from web.console.configuration import ConfigurationPage, Shown
 from web.console.configuration_extra import ConfigurationExtra
+from web.console.numbers import span
 from web.console.pages import Pages
 from web.graphql.context import GraphQLContext
-from web.http.form import read_form
+from web.http.reading import read_form
 
 #: How far back answers count for a version: as long as topics keep them.
 _ANSWERS_OF: Final = timedelta(days=7)
@@ -46,7 +46,7 @@ class LookupConfigurationExtra(ConfigurationExtra):
 
     def effect(self, key: str, value: Any) -> str:
         """What a lookup does from now on."""
-        return effect(key, value)
+        return _EFFECTS[key](value)
 
     def routes(self, page: ConfigurationPage) -> Sequence[web.RouteDef]:
         """What the trial and the breaker post to."""
@@ -68,7 +68,7 @@ class LookupConfigurationExtra(ConfigurationExtra):
         return {
             "endpoint": endpoint,
             "breaker": breaker,
-            "rules": breaker_rules(Rules()),
+            "rules": _rules_in_words(Rules()),
             "trial": None,
         }
 
@@ -112,3 +112,66 @@ class LookupConfigurationExtra(ConfigurationExtra):
         getattr(breaker, action)()
         audit.changed(caller, "controlBreaker", {"action": action}, "done")
         raise web.HTTPSeeOther(f"{page.path}?done=breaker-{action}")
+
+
+def _timeout(value: float) -> str:
+    return f"Each HTTP attempt is given up after {span(value)}."
+
+
+def _attempts(value: int) -> str:
+    if value == 1:
+        return "A call that fails is not tried again."
+    return f"A call that fails is tried again, {value} attempts in all, while the deadline lets it."
+
+
+def _fresh(value: float) -> str:
+    if value == 0:
+        return "Every scan asks the directory."
+    return f"A customer who was fetched is served for {span(value)} without asking the directory."
+
+
+def _stale(value: float) -> str:
+    return f"When the directory fails, nothing older than {span(value)} is served."
+
+
+def _unknown(value: float) -> str:
+    if value == 0:
+        return "An unknown identifier is asked for at every scan."
+    return f"An unknown identifier is not asked for again for {span(value)}."
+
+
+_EFFECTS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "enabled": lambda on: (
+        "Scans are looked up." if on else "Every scan is answered DISABLED, without a call."
+    ),
+    "api_endpoint": lambda _: (
+        "Calls go to the new address, with a breaker that starts closed. Cached customers stay."
+    ),
+    "timeout_seconds": _timeout,
+    "retry_attempts": _attempts,
+    "cache_ttl_seconds": _fresh,
+    "fallback_to_cache_on_error": lambda on: (
+        "When the directory fails, the stale window stands in."
+        if on
+        else "When the directory fails, scans fail as well; the stale window is not served."
+    ),
+    "stale_ttl_seconds": _stale,
+    "negative_ttl_seconds": _unknown,
+    "deadline_seconds": lambda value: f"A till has its answer after {span(value)} at the latest.",
+    "max_concurrent_lookups": lambda value: (
+        f"Each worker makes at most {value} calls at a time; more wait."
+    ),
+    "default_country_code": lambda code: (
+        "A national phone number stays as it was scanned."
+        if code is None
+        else f"The trunk 0 of a national phone number becomes +{code}."
+    ),
+}
+
+
+def _rules_in_words(rules: Rules) -> str:
+    """When a breaker opens and closes by itself."""
+    return (
+        f"Opens when {rules.failure_ratio:.0%} of at least {rules.calls} calls in "
+        f"{span(rules.window_seconds)} fail; tries again after {span(rules.open_seconds)}."
+    )

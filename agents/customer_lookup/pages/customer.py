@@ -20,9 +20,7 @@ from posstream.domain.times import from_ms
 from posstream.forgetting.forgetting import Unconfirmed
 from web.access import audit
 from web.access.guard import caller_of
-from web.access.reveals import Reveals
-from web.console.links import with_query
-from web.console.pages import Pages
+from web.console.pages import Pages, reveals_of, with_query
 from web.graphql.context import GraphQLContext, is_customer_id
 from web.graphql.forget import PATIENCE_SECONDS
 
@@ -176,7 +174,7 @@ class CustomerPage:
         trouble: str = "",
         status: int = 200,
     ) -> web.Response:
-        reveals = Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
+        reveals = reveals_of(request)
         plan = live_configuration(self._context).current.value
         now_ms = self._context.clock.now_ms()
         path = self._links.customer(history.customer.customer_id)

@@ -10,9 +10,7 @@ from posstream.domain.customer import TIERS
 from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
 from web.access.guard import caller_of
-from web.access.reveals import Reveals
-from web.console.links import with_query
-from web.console.pages import Pages
+from web.console.pages import Pages, reveals_of, with_query
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_customer_id, is_sound
 
 #: Customers on a page.
@@ -37,7 +35,7 @@ class Customers:
     async def page(self, request: web.Request) -> web.Response:
         """A page of customers by id."""
         caller = caller_of(request)
-        reveals = Reveals(caller, asked=request.query.get("reveal") == "1")
+        reveals = reveals_of(request)
         asked = {name: request.query.get(name, "").strip() for name in ("search", "tier")}
         errors = {name: _UNSOUND for name, text in asked.items() if text and not is_sound(text)}
         # A caller who sees masked values could guess them piece by piece by searches.

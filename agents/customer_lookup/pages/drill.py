@@ -15,13 +15,13 @@ from posstream.domain.roles import Caller, Role
 from posstream.domain.times import from_ms
 from web.access import audit
 from web.access.guard import caller_of
-from web.console.numbers import duration_ms, percent
+from web.console.numbers import duration_ms, percent, read_whole
 from web.console.pages import Pages
 from web.graphql.context import GraphQLContext
-from web.http.form import read_form
+from web.http.reading import read_form
 
 PATH: Final = "/drill"
-#: Who a drill is by where no key says it.
+#: The name of an operator who starts a drill if there are no keys.
 STARTER: Final = "console"
 FAULTS: Final = (
     (Fault.LATENCY, "Latency", "Calls answer late."),
@@ -77,9 +77,9 @@ class DrillPage:
             return self._pages.forbidden(request, Role.OPERATOR)
         drill = plan_drill(
             fault=typed["fault"],
-            percent=_number(typed["percent"]),
-            milliseconds=_number(typed["milliseconds"]),
-            minutes=_number(typed["minutes"]),
+            percent=read_whole(typed["percent"]),
+            milliseconds=read_whole(typed["milliseconds"]),
+            minutes=read_whole(typed["minutes"]),
             now_ms=self._context.clock.now_ms(),
             by=_by(caller),
         )
@@ -161,10 +161,6 @@ def described(drill: Drill) -> str:
         Fault.TIMEOUTS: "get no answer",
     }[drill.fault]
     return f"{drill.percent} % of the API calls {what}"
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None  # noqa: PLR2004
 
 
 def _by(caller: Caller) -> str:

@@ -8,16 +8,18 @@ from aiohttp import web
 
 from agents.customer_lookup.answers import Reason, Source
 from agents.customer_lookup.graphql.ports import lookup_ports
-from agents.customer_lookup.pages.answer_cursor import cursor_at, read_place
-from agents.customer_lookup.pages.answer_filter import AskedFilter, read_filter
+from agents.customer_lookup.pages.answer_filter import (
+    AskedFilter,
+    cursor_at,
+    read_filter,
+    read_place,
+)
 from agents.customer_lookup.pages.lookups_csv import MAX_ROWS, answers_as_csv
 from agents.customer_lookup.pages.wording import age, tag_of
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome, AnswerRow
 from web.access.guard import caller_of
-from web.access.reveals import Reveals
-from web.console.links import with_query
-from web.console.pages import Pages
+from web.console.pages import Pages, reveals_of, with_query
 from web.graphql.context import GraphQLContext
 
 #: Rows of a page.
@@ -69,7 +71,7 @@ class Lookups:
                 older=request.query.get("older"),
                 newer=request.query.get("newer"),
             )
-        reveals = _reveals(request)
+        reveals = reveals_of(request)
         unplaced = {"older": None, "newer": None}
         return self._pages.render(
             request,
@@ -99,17 +101,13 @@ class Lookups:
         if not self._may_ask(request, asked, "the file lookups.csv"):
             return self._pages.too_many_lookups(request)
         read_model = lookup_ports(self._context).read_model
-        return await answers_as_csv(request, read_model, asked.wanted, _reveals(request))
+        return await answers_as_csv(request, read_model, asked.wanted, reveals_of(request))
 
     def _may_ask(self, request: web.Request, asked: AskedFilter, where: str) -> bool:
         """Whether the caller may try one more identifier, if the filter has one."""
         if asked.wanted.identifier is None:
             return True
         return self._budget.allows_page(caller_of(request), where)
-
-
-def _reveals(request: web.Request) -> Reveals:
-    return Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
 
 
 async def _read(

@@ -12,7 +12,7 @@ from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import AnswerFilter, AnswerPosition, AnswerRow
 from posstream.domain.times import iso_utc
 from web.access.reveals import Reveals
-from web.http.middleware import new_reference
+from web.http.answers import new_reference
 
 logger = logging.getLogger(__name__)
 

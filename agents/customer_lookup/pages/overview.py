@@ -1,4 +1,4 @@
-"""The plugin's panels of the overview: how this worker and all workers do, now and lately."""
+"""The plugin's panels of the overview: figures of this worker and of all workers."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,44 +8,45 @@ from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.all_workers import AllWorkers
-from agents.customer_lookup.pages.answer_bar import Segment, segments
-from agents.customer_lookup.pages.sampler import MAX_STEPS, Sampler
-from agents.customer_lookup.pages.samples import value_of
+from agents.customer_lookup.pages.samples import MAX_STEPS, Sampler, value_of
 from posstream.domain.times import from_ms
-from posstream.resilience.breaker import State
-from web.console.drawing import Sparkline, sparkline
+from web.console.drawing import sparkline
 from web.console.part import ConsoleKit, Panel
 
 #: What "now" means of a rate, in seconds: a single step jumps about.
 NOW_SECONDS: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerFigures:
-    """What this worker shows. Counts are those of the last `seconds`."""
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One kind of answers in a bar that is 100 wide."""
 
-    seconds: float
-    lookups_per_second: float | None
-    lookups_line: Sparkline
-    split: LookupSplit
-    segments: list[Segment]
-    hit_ratio_line: Sparkline
-    p50_ms: float | None
-    p95_ms: float | None
-    attempts: int
-    failures: int
-    attempts_line: Sparkline
-    failures_line: Sparkline
-    coalesced: int
-    breaker: State
-    breaker_held: bool
-    breaker_opened: int
-    endpoint_host: str
-    events_in_flight: int
-    in_flight_line: Sparkline
-    calls_in_flight: int
-    calls_queued: int
-    commit_age_ms: float
+    kind: str
+    count: int
+    #: Of all answers; None without any.
+    share: float | None
+    start: float
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+        return "API" if self.kind == "api" else self.kind
+
+    @property
+    def width(self) -> float:
+        """In hundredths of the bar."""
+        return (self.share or 0) * 100
+
+
+def segments(answers: LookupSplit) -> list[Segment]:
+    """The bar of all kinds, the best ones first; all empty without any."""
+    drawn: list[Segment] = []
+    start, total = 0.0, answers.lookups
+    for kind in ("fresh", "api", "stale", "unknown", "failed"):
+        count = getattr(answers, kind)
+        drawn.append(Segment(kind, count, count / total if total else None, start))
+        start += drawn[-1].width
+    return drawn
 
 
 class OverviewPanels:
@@ -72,44 +73,45 @@ class OverviewPanels:
 
     async def _every_worker(self) -> str:
         overall = await self._all_workers.latest()
-        drawn = [segments(window.split) for window in overall.windows] if overall else []
+        drawn = [segments(window.counted.split) for window in overall.windows] if overall else []
         return self._pages.part("overview_all_workers.html", overall=overall, segments=drawn)
 
-    def _figures(self) -> WorkerFigures:
+    def _figures(self) -> dict[str, object]:
+        """What this worker shows; counts are those of the last `seconds`."""
         sampler, metrics = self._sampler, self._metrics
         lately, now, steps = sampler.since(), sampler.since(NOW_SECONDS), sampler.steps
         endpoint, breaker = lookup_ports(self._context).breaker()
         attempts = [step.per_second(step.attempts) for step in steps]
         busiest = max((rate for rate in attempts if rate is not None), default=0.0)
-        return WorkerFigures(
-            seconds=lately.seconds,
-            lookups_per_second=now.per_second(now.split.lookups),
-            lookups_line=sparkline(
+        return {
+            "seconds": lately.seconds,
+            "lookups_per_second": now.per_second(now.split.lookups),
+            "lookups_line": sparkline(
                 [step.per_second(step.split.lookups) for step in steps], most=MAX_STEPS
             ),
-            split=lately.split,
-            segments=segments(lately.split),
-            hit_ratio_line=sparkline(
+            "split": lately.split,
+            "segments": segments(lately.split),
+            "hit_ratio_line": sparkline(
                 [step.split.hit_ratio for step in steps], most=MAX_STEPS, top=1.0
             ),
-            p50_ms=lately.duration_ms(0.5),
-            p95_ms=lately.duration_ms(0.95),
-            attempts=lately.attempts,
-            failures=lately.failures,
-            attempts_line=sparkline(attempts, most=MAX_STEPS),
-            failures_line=sparkline(
+            "p50_ms": lately.duration_ms(0.5),
+            "p95_ms": lately.duration_ms(0.95),
+            "attempts": lately.attempts,
+            "failures": lately.failures,
+            "attempts_line": sparkline(attempts, most=MAX_STEPS),
+            "failures_line": sparkline(
                 [step.per_second(step.failures) for step in steps], most=MAX_STEPS, top=busiest
             ),
-            coalesced=lately.coalesced,
-            breaker=breaker.state,
-            breaker_held=breaker.held,
-            breaker_opened=int(value_of(metrics.breaker_opened, "_total")),
-            endpoint_host=urlsplit(endpoint).netloc,
-            events_in_flight=int(value_of(metrics.events_in_flight)),
-            in_flight_line=sparkline(
+            "coalesced": lately.coalesced,
+            "breaker": breaker.state,
+            "breaker_held": breaker.held,
+            "breaker_opened": int(value_of(metrics.breaker_opened, "_total")),
+            "endpoint_host": urlsplit(endpoint).netloc,
+            "events_in_flight": int(value_of(metrics.events_in_flight)),
+            "in_flight_line": sparkline(
                 [float(step.last.events_in_flight) for step in steps], most=MAX_STEPS
             ),
-            calls_in_flight=int(value_of(metrics.api_calls_in_flight)),
-            calls_queued=int(value_of(metrics.api_calls_queued)),
-            commit_age_ms=value_of(metrics.commit_age_seconds) * 1000,
-        )
+            "calls_in_flight": int(value_of(metrics.api_calls_in_flight)),
+            "calls_queued": int(value_of(metrics.api_calls_queued)),
+            "commit_age_ms": value_of(metrics.commit_age_seconds) * 1000,
+        }

@@ -1,17 +1,21 @@
-"""What a worker had counted at a moment, and what happened between two of them."""
+"""What this worker counted lately, kept in the worker: a page that is reloaded still has it."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample as Series
 
-from agents.customer_lookup.answers import AttemptStatus
+from agents.customer_lookup.answers import FAILED_ATTEMPTS
 from agents.customer_lookup.lookup_split import LookupSplit, split
 from agents.customer_lookup.metrics import LookupMetrics
+from posstream.resilience.clock import Clock
 
-_API_FAILURES: Final = (AttemptStatus.FAILED, AttemptStatus.TIMEOUT)
+#: Five minutes of steps, one each two seconds.
+MAX_STEPS: Final = 150
 #: Of the label of an answer: there is no source, or no reason.
 _NONE: Final = "NONE"
 
@@ -26,7 +30,7 @@ class Sample:
     answers: Mapping[tuple[str | None, str | None], int]
     #: HTTP attempts by status.
     attempts: Mapping[str, int]
-    #: How many attempts took at most so many seconds, ascending, the last one without a bound.
+    #: Bounds in seconds, ascending, the last one infinite: how many attempts took at most that.
     durations: Sequence[tuple[float, int]]
     coalesced: int
     events_in_flight: int
@@ -86,7 +90,7 @@ class Between:
         """Those that ended FAILED or TIMEOUT; a 404 is an answer."""
         return sum(
             self.last.attempts.get(status, 0) - self.first.attempts.get(status, 0)
-            for status in _API_FAILURES
+            for status in FAILED_ATTEMPTS
         )
 
     @property
@@ -115,6 +119,41 @@ class Between:
                 return 1000 * (low + width * (rank - below) / max(count - below, 1))
             low, below = bound, count
         return None
+
+
+class Sampler:
+    """The last samples of the metrics of one worker; `take` is called every two seconds."""
+
+    def __init__(self, metrics: LookupMetrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        # There is always one sample: counts from before it are not of the last minutes.
+        self._samples: deque[Sample] = deque([self._read()], maxlen=MAX_STEPS + 1)
+
+    def take(self) -> None:
+        """Take one sample now."""
+        self._samples.append(self._read())
+
+    @property
+    def latest(self) -> Sample:
+        """The last sample."""
+        return self._samples[-1]
+
+    @property
+    def steps(self) -> Sequence[Between]:
+        """What happened from each sample to the next, oldest first."""
+        return [Between(first, last) for first, last in pairwise(self._samples)]
+
+    def since(self, seconds: float | None = None) -> Between:
+        """What happened in the last seconds, or since the oldest sample."""
+        begin = None if seconds is None else self.latest.taken_at - seconds
+        first = next(
+            sample for sample in self._samples if begin is None or sample.taken_at >= begin
+        )
+        return Between(first, self.latest)
+
+    def _read(self) -> Sample:
+        return read_sample(self._metrics, self._clock.monotonic())
 
 
 def _series(metric: MetricWrapperBase, suffix: str) -> Iterator[Series]:

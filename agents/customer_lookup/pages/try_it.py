@@ -13,9 +13,10 @@ from posstream.domain.identifier import Identifier
 from posstream.domain.roles import Role
 from web.access import audit
 from web.access.guard import caller_of
+from web.console.numbers import read_whole
 from web.console.pages import Pages
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
-from web.http.form import read_form
+from web.http.reading import read_form
 
 _NEEDED: Final = Role.SUPPORT
 #: What the form holds at first.
@@ -83,7 +84,8 @@ class TryIt:
             errors["identifier"] = "Type or choose what the till scans."
         elif not isinstance(found, Identifier):
             errors["identifier"] = f"A till would be refused: {found.why}."
-        if not _is_employee(typed["employee"]):
+        employee = read_whole(typed["employee"])
+        if employee is None or employee > _MAX_EMPLOYEE:
             errors["employee"] = f"A whole number from 0 to {_MAX_EMPLOYEE:,}."
         if not is_sound(typed["terminal"]):
             errors["terminal"] = f"1 to {MAX_TEXT} printable characters."
@@ -105,9 +107,3 @@ class TryIt:
             errors=errors or {},
             customers=CUSTOMERS,
         )
-
-
-def _is_employee(text: str) -> bool:
-    # Short first: reading a number of a million digits takes long.
-    digits = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_EMPLOYEE))
-    return digits and int(text) <= _MAX_EMPLOYEE

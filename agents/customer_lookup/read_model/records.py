@@ -1,5 +1,6 @@
 """What is read from the plugin's SQL tables: frozen rows, and what a list of them is asked for."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from agents.customer_lookup.answers import Reason, Source
+from agents.customer_lookup.answers import FAILED_ATTEMPTS, Reason, Source
+from agents.customer_lookup.lookup_split import LookupSplit, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,25 @@ class LookupStatistics:
     p95_ms: int | None
     #: Lookups that shared the call of another one.
     coalesced: int
+
+    @property
+    def split(self) -> LookupSplit:
+        """The answers by their kind."""
+        return split(self.answers)
+
+    @property
+    def failures(self) -> Sequence[tuple[str, int]]:
+        """How many lookups failed for each reason, the most frequent reason first."""
+        counts: Counter[str] = Counter()
+        for (_, reason), count in self.answers.items():
+            if reason not in {None, Reason.NOT_FOUND}:
+                counts[str(reason)] += count
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+    @property
+    def failed_attempts(self) -> int:
+        """HTTP attempts that ended FAILED or TIMEOUT; a 404 is an answer."""
+        return sum(self.attempts.get(status, 0) for status in FAILED_ATTEMPTS)
 
 
 @dataclass(frozen=True, slots=True)

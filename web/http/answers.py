@@ -1,17 +1,18 @@
-"""What holds for every answer of the web view: errors as JSON, safe headers, no banner."""
+"""The answers of the web view: JSON, one shape of errors, safe headers, no banner."""
 
 import http
 import logging
 import uuid
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.plugins.status import PluginUnavailable
-from web.access.guard import is_https, route_of
-from web.http.json_answer import error_answer
+from web.http.reading import is_https, route_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,31 @@ _ENCODINGS: Final = frozenset({"identity", "gzip", "deflate"})
 UNREADABLE_BODY: Final = "the body is not encoded as its headers say"
 #: What a caller is told while the database is away; the reason is the operator's, in the log.
 AWAY: Final = "the database is away: tills are answered, try again later"
+
+
+def json_answer(
+    document: Any,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    media_type: str = "application/json",
+) -> web.Response:
+    """A document as an HTTP answer in UTF-8."""
+    return web.Response(
+        body=orjson.dumps(document),
+        status=status,
+        headers=headers,
+        content_type=media_type,
+        charset="utf-8",
+    )
+
+
+def error_answer(
+    status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **more: str
+) -> web.Response:
+    """An HTTP error as `{"error": {"code", "message", …}}`."""
+    document = {"error": {"code": code, "message": message, **more}}
+    return json_answer(document, status=status, headers=headers)
 
 
 async def add_safe_headers(request: web.Request, response: web.StreamResponse) -> None:

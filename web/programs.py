@@ -1,15 +1,19 @@
-"""Liveness and readiness over HTTP; what they mean is decided by whoever implements `Health`."""
+"""Paths for programs: `/health/live`, `/health/ready`, `/metrics` and `/asyncapi.json`.
 
-from collections.abc import Mapping
+What liveness and readiness mean is decided by the class that implements `Health`.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
-from web.http.json_answer import json_answer
-
-_OK = 200
-_UNAVAILABLE = 503
+from posstream.events.asyncapi import document
+from posstream.plugin import Plugin
+from web.http.answers import json_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,33 @@ def _answer(report: HealthReport) -> web.Response:
         "status": _status(report),
         "reasons": list(report.reasons),
     }
-    return json_answer(document, status=_OK if report.ok else _UNAVAILABLE)
+    return json_answer(document, status=200 if report.ok else 503)
 
 
 def _status(report: HealthReport) -> str:
     if not report.ok:
         return "unavailable"
     return "degraded" if report.reasons else "ok"
+
+
+def metrics_routes(registry: CollectorRegistry) -> list[web.RouteDef]:
+    """`/metrics`: Prometheus' text format, or OpenMetrics."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        try:
+            encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+        except TypeError:  # raised for a version that is no number
+            encode, content_type = choose_encoder("")
+        return web.Response(body=encode(registry), headers={hdrs.CONTENT_TYPE: content_type})
+
+    return [web.get("/metrics", metrics)]
+
+
+def asyncapi_routes(plugins: Iterable[Plugin]) -> list[web.RouteDef]:
+    """The document, which is the same for as long as the worker runs."""
+    made = document(plugins)
+
+    async def asyncapi(_: web.Request) -> web.Response:
+        return json_answer(made)
+
+    return [web.get("/asyncapi.json", asyncapi)]

@@ -82,7 +82,7 @@ class Commands(click.Group):
         for plugin in plugins:
             try:
                 commands = [] if plugin.commands is None else plugin.commands()
-            except Exception as why:  # noqa: BLE001 - foreign code: the other commands stay
+            except (Exception, SystemExit) as why:  # noqa: BLE001 - foreign code: the other commands stay
                 failed[plugin.name] = why
                 continue
             for command in commands:

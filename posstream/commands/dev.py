@@ -4,7 +4,7 @@ import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,11 +12,13 @@ import click
 from posstream.commands.running import read_settings, refuse
 from posstream.domain.errors import PosstreamError
 from posstream.kafka.embedded_broker import EmbeddedBroker
-from posstream.plugins.discovery import find_plugins
+from posstream.plugin import Plugin
 from posstream.settings import Settings, unknown_settings
 
 if TYPE_CHECKING:
     from posstream.streaming.host import HostApp
+
+log = logging.getLogger(__name__)
 
 
 @click.command("dev")
@@ -87,15 +89,18 @@ def _execute(app: "HostApp", loglevel: str) -> None:
     worker.execute_from_commandline()
 
 
+def _addresses(plugin: Plugin, settings: Settings) -> Sequence[tuple[str, str]]:
+    try:
+        return [] if plugin.addresses is None else plugin.addresses(settings)
+    except Exception:
+        log.exception("plugin %s cannot say its addresses", plugin.name)
+        return []
+
+
 async def _announce(settings: Settings, broker: str) -> None:
     addresses = [
         ("GraphQL", f"{settings.web_url}/graphql/"),
-        *(
-            address
-            for plugin in find_plugins()
-            if plugin.addresses is not None
-            for address in plugin.addresses(settings)
-        ),
+        *(address for plugin in settings.plugins for address in _addresses(plugin, settings)),
         ("Health", f"{settings.web_url}/health/ready"),
         ("Broker", broker),
         ("Data", str(settings.datadir)),

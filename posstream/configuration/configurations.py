@@ -86,7 +86,12 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
 
 def _defaults(plugin: Plugin, settings: Settings) -> PluginConfiguration | None:
     part = plugin.configuration
-    return None if part is None else part.defaults(settings, settings.own(plugin))
+    if part is None:
+        return None
+    defaults = part.defaults(settings, settings.own(plugin))
+    if not isinstance(defaults, PluginConfiguration):
+        raise TypeError("the defaults of its configuration are no PluginConfiguration")
+    return defaults
 
 
 def _tell(plugin: str, metrics: Metrics, value: PluginConfiguration) -> None:

@@ -34,7 +34,8 @@ class _Seat:
     state: PluginState = PluginState.STARTING
     reason: str = ""
     running: RunningPlugin | None = None
-    has_run: bool = False
+    #: Whether a start of it came to an end: it ran, or failed.
+    was_started: bool = False
     #: Until the next restarts; None = none was needed lately.
     pauses: Iterator[float] | None = None
     stop: "asyncio.Future[None] | None" = None
@@ -93,11 +94,11 @@ class Supervisor(Service):
 
     @property
     def restarting(self) -> frozenset[str]:
-        """The plugins that ran before, and start again."""
+        """The plugins that ran or failed before, and start again."""
         return frozenset(
             name
             for name, seat in self._seats.items()
-            if seat.has_run and seat.state is PluginState.STARTING
+            if seat.was_started and seat.state is PluginState.STARTING
         )
 
     def statuses(self) -> Mapping[str, PluginStatus]:
@@ -165,11 +166,11 @@ class Supervisor(Service):
                         self._metrics.plugin_lag.labels(name).set(seat.lag)
             await self.sleep(_LAG_SECONDS)
 
-    def _build(self, seat: _Seat) -> Exception | None:
+    def _build(self, seat: _Seat) -> BaseException | None:
         """Build a plugin; returns what it raised."""
         try:
             seat.running = self._make(seat.plugin)
-        except Exception as why:  # noqa: BLE001 - a plugin may raise anything
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin may raise anything
             seat.running, seat.state = None, PluginState.FAILED
             seat.reason = _sentence(why, shown=True)
             self._tell_failed(seat.plugin.name, seat.reason, why)
@@ -220,7 +221,6 @@ class Supervisor(Service):
             return failed
         if not app.should_stop:
             log.info("plugin %s runs", seat.plugin.name)
-            seat.has_run = True
             await self._change(seat, PluginState.RUNNING)
         await end
         start.cancel()
@@ -246,7 +246,7 @@ class Supervisor(Service):
         return True
 
     async def _change(self, seat: _Seat, state: PluginState) -> None:
-        seat.state = state
+        seat.state, seat.was_started = state, True
         self._metrics.plugin_up.labels(seat.plugin.name).set(state is PluginState.RUNNING)
         async with self._changed:
             self._changed.notify_all()

@@ -15,11 +15,12 @@ from typing import Final
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from posstream.kafka.topics import FORGETTING
 from posstream.plugin import Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import upgrade
-from posstream.read_model.projections import FORGETTING, GroupedProjection, projections
+from posstream.read_model.projections import GroupedProjection, projections
 from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses

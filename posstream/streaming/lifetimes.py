@@ -1,5 +1,7 @@
 """Services that are opened before events flow and closed after them, and the end of a process."""
 
+import asyncio
+import logging
 import os
 import sys
 import threading
@@ -9,10 +11,17 @@ from typing import Final
 
 from mode import Service
 
-from posstream.domain.errors import StartRefused
+from posstream.domain.errors import PosstreamError, StartRefused
+
+log = logging.getLogger(__name__)
 
 #: What a stop after a crash may take besides the drain, before the process is ended.
 _LAST_WORDS_SECONDS: Final = 15
+
+
+#: What a resource of a plugin may take to open and to close.
+OPEN_SECONDS: Final = 30.0
+CLOSE_SECONDS: Final = 20.0
 
 
 @contextmanager
@@ -31,9 +40,26 @@ class LifetimeService(Service):
     """
 
     def __init__(
-        self, name: str, opens: Callable[[], Awaitable[None]], closes: Callable[[], Awaitable[None]]
+        self,
+        name: str,
+        opens: Callable[[], Awaitable[None]],
+        closes: Callable[[], Awaitable[None]],
+        *,
+        open_seconds: float | None = None,
+        close_seconds: float | None = None,
     ) -> None:
+        """Make one; it opens nothing yet.
+
+        Args:
+            name: for the log and for the reason of a failure.
+            opens: opens the resource.
+            closes: closes the resource.
+            open_seconds: how long `opens` may take; None = as long as it likes.
+            close_seconds: how long `closes` may take.
+        """
         super().__init__()
+        self._open_seconds = open_seconds
+        self._close_seconds = close_seconds
         self._name = name
         self._opens = opens
         self._closes = closes
@@ -44,12 +70,34 @@ class LifetimeService(Service):
         return self._name
 
     async def on_start(self) -> None:
-        """Open."""
-        await self._opens()
+        """Open.
+
+        Raises:
+            LifetimeTooLong: if that takes too long.
+        """
+        try:
+            async with asyncio.timeout(self._open_seconds) as patience:
+                await self._opens()
+        except TimeoutError as why:
+            if not patience.expired():
+                raise
+            raise LifetimeTooLong(
+                f"{self._name} was not open after {self._open_seconds:g} s"
+            ) from why
 
     async def on_stop(self) -> None:
-        """Close."""
-        await self._closes()
+        """Close; what takes too long is left behind."""
+        try:
+            async with asyncio.timeout(self._close_seconds) as patience:
+                await self._closes()
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            log.warning("%s was not closed after %g s", self._name, self._close_seconds)
+
+
+class LifetimeTooLong(PosstreamError):
+    """A resource was not open in time."""
 
 
 class ProcessEnd:

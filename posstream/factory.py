@@ -25,7 +25,7 @@ from posstream.runtime import Runtime
 from posstream.settings import Settings, in_url
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.host import HostApp
-from posstream.streaming.lifetimes import CLOSE_SECONDS, OPEN_SECONDS, LifetimeService
+from posstream.streaming.lifetimes import OPEN_SECONDS, LifetimeService
 from posstream.streaming.publisher import FaustPublisher
 from posstream.streaming.stall import LOOK_SECONDS
 from web.graphql.graphiql import GraphiQL
@@ -104,7 +104,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
                 it.open,
                 it.close,
                 open_seconds=OPEN_SECONDS,
-                close_seconds=CLOSE_SECONDS,
+                close_seconds=lambda: app.tuning.drain_seconds,
             )
             for it in built.lifetimes
         ]

@@ -67,6 +67,8 @@ class PluginWatch:
 
     async def look(self) -> None:
         """Look whether the app stalled, and stop it then: some supervisors don't check health."""
+        if not self._app.has_consumer:
+            return
         self._dead_letters.report()
         self._transactions.look()
         self._stall.look()

@@ -148,7 +148,7 @@ async def _run(
     """Run one projection; one that cannot be made does not end the others."""
     try:
         projection = grouped.make(engine)
-    except Exception as why:
+    except (Exception, SystemExit) as why:
         standing.trouble = kind(why)
         log.exception("the projection of %s cannot be made", grouped.name)
         return

@@ -19,9 +19,8 @@ log = logging.getLogger(__name__)
 _LAST_WORDS_SECONDS: Final = 15
 
 
-#: What a resource of a plugin may take to open and to close.
+#: What a resource of a plugin may take to open.
 OPEN_SECONDS: Final = 30.0
-CLOSE_SECONDS: Final = 20.0
 
 
 @contextmanager
@@ -46,7 +45,7 @@ class LifetimeService(Service):
         closes: Callable[[], Awaitable[None]],
         *,
         open_seconds: float | None = None,
-        close_seconds: float | None = None,
+        close_seconds: Callable[[], float | None] = lambda: None,
     ) -> None:
         """Make one; it opens nothing yet.
 
@@ -88,12 +87,12 @@ class LifetimeService(Service):
     async def on_stop(self) -> None:
         """Close; what takes too long is left behind."""
         try:
-            async with asyncio.timeout(self._close_seconds) as patience:
+            async with asyncio.timeout(self._close_seconds()) as patience:
                 await self._closes()
         except TimeoutError:
             if not patience.expired():
                 raise
-            log.warning("%s was not closed after %g s", self._name, self._close_seconds)
+            log.warning("%s could not be closed in time", self._name)
 
 
 class LifetimeTooLong(PosstreamError):

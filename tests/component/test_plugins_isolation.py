@@ -1,6 +1,7 @@
 """A plugin's own code that exits, hangs or has wrong parts harms no other plugin."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from posstream.plugin import Built, Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
 from posstream.plugins.status import PluginState, PluginStatus
+from posstream.streaming.app import StreamingApp
 from posstream.streaming.lifetimes import LifetimeService, LifetimeTooLong
 from posstream.streaming.one_by_one import OneByOne
 from tests.component.kept_cache import Event, FakeApp, Message, arriving
@@ -39,7 +41,6 @@ def test_an_exit_at_import_fails_that_plugin_alone() -> None:
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("topics", ("x",)),
         ("events", (3,)),
         ("settings", 3),
         ("configuration", 3),
@@ -167,3 +168,9 @@ def test_health_is_told_though_a_plugin_cannot_say_its_warnings(warnings: Any) -
     assert report.ok
     (told,) = report.reasons
     assert "its warnings cannot be asked" in told
+
+
+def test_a_plugin_that_reads_no_topic_has_no_consumer(tmp_path: Path) -> None:
+    app = StreamingApp("idle", broker="kafka://127.0.0.1:1", datadir=tmp_path, partitions=1)
+    services = list(app.boot_strategy.server())
+    assert (app.has_consumer, services) == (False, [app.producer])

@@ -95,7 +95,7 @@ def _commands_of(plugins: Plugins) -> "Mapping[str, click.Command]":
     for plugin in plugins:
         try:
             commands = {str(it.name): it for it in plugin.commands()} if plugin.commands else {}
-        except Exception as why:  # noqa: BLE001 - foreign code: the other commands stay
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - foreign code: the others stay
             failed[plugin.name] = why
             continue
         claims += [(plugin.name, "command", name) for name in commands]

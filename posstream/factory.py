@@ -25,7 +25,7 @@ from posstream.runtime import Runtime
 from posstream.settings import Settings, in_url
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.host import HostApp
-from posstream.streaming.lifetimes import LifetimeService
+from posstream.streaming.lifetimes import OPEN_SECONDS, LifetimeService
 from posstream.streaming.publisher import FaustPublisher
 from posstream.streaming.stall import LOOK_SECONDS
 from web.graphql.graphiql import GraphiQL
@@ -96,7 +96,14 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
                 readers=readers,
             )
         )
-        app.lifetimes = [LifetimeService(it) for it in built.lifetimes]
+        if undeclared := app.consumed.difference(plugin.consumes):
+            raise ValueError(f"it reads {', '.join(sorted(undeclared))}, not in its `consumes`")
+        app.lifetimes = [
+            LifetimeService(
+                it, open_seconds=OPEN_SECONDS, close_seconds=lambda: app.tuning.drain_seconds
+            )
+            for it in built.lifetimes
+        ]
         watch = PluginWatch(
             app, plugin, dead_letters, clock=clock, partitions=settings.topic_partitions
         )

@@ -1,5 +1,6 @@
 """Tells whether this worker is alive and ready, folded from its plugins."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ from posstream.plugins.status import PluginState
 from posstream.plugins.supervisor import Supervisor
 from posstream.streaming.stall import STALLED
 from web.programs import HealthReport
+
+log = logging.getLogger(__name__)
 
 
 class WorkerHealth:
@@ -61,7 +64,7 @@ class WorkerHealth:
         warnings += [
             self._named(name, warning)
             for name, it in running.items()
-            for warning in (*it.watch.warnings, *it.built.warnings())
+            for warning in (*it.watch.warnings, *_own_warnings(name, it))
         ]
         return HealthReport(
             len(running) > len(restarting) and not reasons,
@@ -82,8 +85,19 @@ class WorkerHealth:
         return sentence if alone else f"{plugin}: {sentence}"
 
 
+def _own_warnings(name: str, running: RunningPlugin) -> Sequence[str]:
+    """What the plugin's code says; the health of all others does not depend on it."""
+    try:
+        return [str(warning) for warning in running.built.warnings()]
+    except Exception as why:
+        log.exception("plugin %s cannot say its warnings", name)
+        return [f"its warnings cannot be asked ({type(why).__name__})"]
+
+
 def _not_ready(running: RunningPlugin) -> Iterator[str]:
     app = running.app
+    if not app.has_consumer:
+        return
     if app.rebalancing:
         yield "the consumer group is rebalancing"
     elif not app.tables.actives_ready:

@@ -4,6 +4,7 @@ No identifier is ever a label: a label is kept for the life of the process and s
 may scrape.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from posstream.domain.errors import StartRefused
+
 if TYPE_CHECKING:
     from posstream.plugin import Plugin
 
 #: Seconds: a hit takes under a millisecond, a till gives up after some 12 seconds.
 _SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,13 @@ class Metric:
     name: str
     meaning: str
     labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in {"counter", "gauge", "histogram"}:
+            raise ValueError(f"the metric {self.name} has the kind {self.kind}")
+        for name in (self.name, *self.labels):
+            if _NAME.fullmatch(name) is None:
+                raise ValueError(f"the name {name!r} in a metric must be lower case, digits and _")
 
 
 #: The metrics of one plugin by their declared name.
@@ -65,7 +76,6 @@ class Metrics:
 
     def __init__(self, plugins: "Iterable[Plugin]" = ()) -> None:
         self.registry = registry = CollectorRegistry()
-        self._of_plugins = {it.name: register(it.metrics, registry) for it in plugins}
 
         def counter(name: str, meaning: str, *labels: str) -> Counter:
             return Counter(f"posstream_{name}", meaning, labels, registry=registry)
@@ -108,6 +118,18 @@ class Metrics:
             "configuration_refused", "Records of the configuration topic that were not usable."
         )
 
+        self._of_plugins = {it.name: _registered(it, registry) for it in plugins}
+
     def of(self, plugin: "Plugin") -> PluginMetrics:
         """The metrics that a plugin declares."""
         return self._of_plugins.get(plugin.name, {})
+
+
+def _registered(plugin: "Plugin", registry: CollectorRegistry) -> PluginMetrics:
+    try:
+        return register(plugin.metrics, registry)
+    except ValueError as why:  # DuplicateTimeseries
+        raise StartRefused(
+            f"a metric is claimed by posstream itself and by {plugin.name} ({why}): "
+            "leave the plugin out with POSSTREAM_PLUGINS"
+        ) from why

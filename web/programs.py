@@ -3,6 +3,7 @@
 What liveness and readiness mean is decided by the class that implements `Health`.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ from prometheus_client.exposition import choose_encoder
 from posstream.events.asyncapi import document
 from posstream.plugin import Plugin
 from web.http.answers import json_answer
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,24 @@ def metrics_routes(registry: CollectorRegistry) -> list[web.RouteDef]:
     return [web.get("/metrics", metrics)]
 
 
-def asyncapi_routes(plugins: Iterable[Plugin]) -> list[web.RouteDef]:
-    """The document, which is the same for as long as the worker runs."""
-    made = document(plugins)
+def asyncapi_routes(plugins: Iterable[Plugin]) -> tuple[list[web.RouteDef], dict[str, str]]:
+    """`/asyncapi.json`, which is the same for as long as the worker runs.
+
+    Returns:
+        the route, and why a plugin's events are not in the document, for each such plugin.
+    """
+    described, failures = [], {}
+    for plugin in plugins:
+        try:
+            document([plugin])
+        except Exception as why:
+            logger.exception("the events of %s cannot be described", plugin.name)
+            failures[plugin.name] = f"its events cannot be described ({type(why).__name__}: {why})"
+        else:
+            described.append(plugin)
+    made = document(described)
 
     async def asyncapi(_: web.Request) -> web.Response:
         return json_answer(made)
 
-    return [web.get("/asyncapi.json", asyncapi)]
+    return [web.get("/asyncapi.json", asyncapi)], failures

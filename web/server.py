@@ -139,14 +139,15 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     )
     application.add_routes([*view.routes(), *health_routes(health)])
     application.add_routes(metrics_routes(metrics.registry))
-    application.add_routes(asyncapi_routes(plugins))
+    asyncapi, undescribed = asyncapi_routes(plugins)
+    application.add_routes(asyncapi)
     application.add_routes(console.routes)
     for route in application.add_routes(console.public_routes):
         if route.resource is not None:
             public.add(route.resource.canonical)
     if keys:
         application.add_routes(Login(sessions, doorkeeper).routes())
-    return Web(application, {**parts.failures, **console.failures})
+    return Web(application, {**undescribed, **parts.failures, **console.failures})
 
 
 class WebServer:

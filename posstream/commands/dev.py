@@ -4,14 +4,16 @@ import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.embedded_broker import EmbeddedBroker
-from posstream.plugins.discovery import find_plugins
+from posstream.plugin import Plugin
 from posstream.settings import Settings, unknown_settings
+
+log = logging.getLogger(__name__)
 
 
 @click.command("dev")
@@ -67,15 +69,18 @@ def _broker(settings: Settings) -> Iterator[str]:
         broker.stop()
 
 
+def _addresses(plugin: Plugin, settings: Settings) -> Sequence[tuple[str, str]]:
+    try:
+        return [] if plugin.addresses is None else plugin.addresses(settings)
+    except Exception:
+        log.exception("plugin %s cannot say its addresses", plugin.name)
+        return []
+
+
 async def _announce(settings: Settings, broker: str) -> None:
     addresses = [
         ("GraphQL", f"{settings.web_url}/graphql/"),
-        *(
-            address
-            for plugin in find_plugins()
-            if plugin.addresses is not None
-            for address in plugin.addresses(settings)
-        ),
+        *(address for plugin in settings.plugins for address in _addresses(plugin, settings)),
         ("Health", f"{settings.web_url}/health/ready"),
         ("Broker", broker),
         ("Data", str(settings.datadir)),

@@ -48,6 +48,8 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
                 continue
             try:
                 defaults = part.defaults(settings, settings.own(plugin))
+                if not isinstance(defaults, PluginConfiguration):
+                    raise TypeError("no PluginConfiguration")  # noqa: TRY301 - handled alike
             except Exception:  # the plugin is built without a configuration, and fails alone
                 log.exception("plugin %s has no defaults for its configuration", plugin.name)
                 continue

@@ -19,3 +19,7 @@ class ConfigurationPart:
     #: Takes the settings of the platform, and what the plugin's own `SettingsPart` read; gives the
     #: values that hold on this worker where nobody has set any.
     defaults: "Callable[[Settings, Any], PluginConfiguration]"
+
+    def __post_init__(self) -> None:
+        if not issubclass(self.model, PluginConfiguration):
+            raise TypeError(f"the model of a configuration is no PluginConfiguration: {self.model}")

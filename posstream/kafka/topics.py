@@ -6,6 +6,8 @@ from typing import Final
 
 #: The Faust app id: the consumer group, and the prefix of internal topics.
 APP_ID: Final = "posstream"
+#: The name of the platform's own projection, of marks of forgotten subjects.
+FORGETTING: Final = "forgetting"
 #: The id of the embedded broker's cluster: a worker recognises that broker by it.
 EMBEDDED_CLUSTER: Final = f"{APP_ID}-embedded"
 

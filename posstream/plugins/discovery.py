@@ -15,6 +15,20 @@ SETTING: Final = "POSSTREAM_PLUGINS"
 ENTRY_POINTS: Final = "posstream.plugins"
 _FOLDER: Final = "agents"
 
+#: Field of a plugin -> the class of its value or of each of its values, by name: no command has to
+#: import them all.
+_PARTS: Final = {
+    "topics": "TopicSpec",
+    "consumes": "str",
+    "events": "EventModel",
+    "settings": "SettingsPart",
+    "configuration": "ConfigurationPart",
+    "tables": "TableSpec",
+    "read_model": "ReadModelPart",
+    "forgetting": "ForgettingPart",
+    "metrics": "Metric",
+}
+
 #: Name of a plugin -> what imports it.
 Loaders = Mapping[str, Callable[[], Any]]
 
@@ -36,11 +50,11 @@ def find_plugins(chosen: str | None = None, loaders: Loaders | None = None) -> P
     chosen = os.environ.get(SETTING, "") if chosen is None else chosen
     names = _chosen(chosen, loaders)
     loaded: list[Plugin] = []
-    failed: dict[str, Exception] = {}
+    failed: dict[str, BaseException] = {}
     for name in sorted(names):
         try:
             loaded.append(_plugin(name, loaders[name]()))
-        except Exception as why:  # noqa: BLE001 - a plugin may raise anything
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin may raise anything
             failed[name] = why
     if not loaded:
         told = "; ".join(f"{name}: {why!r}" for name, why in failed.items())
@@ -89,4 +103,9 @@ def _plugin(name: str, found: Any) -> Plugin:
         raise TypeError("it has no PLUGIN that is a posstream.plugin.Plugin")
     if found.name != name:
         raise ValueError(f"its PLUGIN has the name {found.name}, but it is found as {name}")
+    for part, kind in _PARTS.items():
+        value = getattr(found, part)
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not None and kind not in {it.__name__ for it in type(one).__mro__}:
+                raise TypeError(f"its {part} must be {kind}, and not {type(one).__name__}")
     return found

@@ -46,7 +46,7 @@ class EventFailures:
         #: When the plugin's code raised, in monotonic seconds: the last times, oldest first.
         self._newest: deque[float] = deque(maxlen=MOST_A_MINUTE)
 
-    async def is_set_aside(self, message: Any, why: Exception) -> bool:
+    async def is_set_aside(self, message: Any, why: BaseException) -> bool:
         """Make a dead letter of a message, or stop the plugin's app.
 
         Args:
@@ -81,7 +81,7 @@ class EventFailures:
         return True
 
 
-def _failed(message: Any, why: Exception) -> PluginFailed:
+def _failed(message: Any, why: BaseException) -> PluginFailed:
     # Only the type of the exception: its text may quote a customer.
     return PluginFailed(
         f"its code failed at more than {MOST_A_MINUTE} events in a minute, at last at "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from posstream.domain.errors import StartRefused
-from posstream.kafka.topics import PLATFORM_TOPICS, TopicSpec
+from posstream.kafka.topics import APP_ID, FORGETTING, PLATFORM_TOPICS, TopicSpec
 from posstream.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ class Plugins(Sequence[Plugin]):
 
     loaded: tuple[Plugin, ...]
     #: The name of a plugin that could not be loaded -> what it raised.
-    failed: Mapping[str, Exception] = field(default_factory=dict)
+    failed: Mapping[str, BaseException] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         claims = ((it.name, what, name) for it in self for what, name in _claims(it))
         ours = ((PLATFORM, "topic", topic.name) for topic in PLATFORM_TOPICS)
-        refuse_double([*ours, *claims])
+        group = f"{APP_ID}-{FORGETTING}-projection"
+        refuse_double([*ours, (PLATFORM, "consumer group", group), *claims])
 
     def __getitem__(self, at: Any) -> Any:
         return self.loaded[at]

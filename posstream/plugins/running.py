@@ -62,6 +62,8 @@ class PluginWatch:
 
     async def look(self) -> None:
         """Stop the app if it has stalled: some supervisors don't check health."""
+        if not self._app.has_consumer:
+            return
         self._dead_letters.report()
         self._transactions.look()
         self._stall.look()

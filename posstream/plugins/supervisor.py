@@ -34,7 +34,8 @@ class _Seat:
     state: PluginState = PluginState.STARTING
     reason: str = ""
     running: RunningPlugin | None = None
-    has_run: bool = False
+    #: Whether a start of it came to an end: it ran, or failed.
+    was_started: bool = False
     #: Seconds to wait before each next restart; None = the plugin crashed never, or long ago.
     pauses: Iterator[float] | None = None
     stop: "asyncio.Future[None] | None" = None
@@ -112,11 +113,11 @@ class Supervisor(Service):
 
     @property
     def restarting(self) -> frozenset[str]:
-        """The plugins that ran before, and start again."""
+        """The plugins that ran or failed before, and start again."""
         return frozenset(
             name
             for name, seat in self._seats.items()
-            if seat.has_run and seat.state is PluginState.STARTING
+            if seat.was_started and seat.state is PluginState.STARTING
         )
 
     def statuses(self) -> Mapping[str, PluginStatus]:
@@ -170,7 +171,7 @@ class Supervisor(Service):
         """Build a plugin; False if it has failed."""
         try:
             seat.running = self._make(seat.plugin)
-        except Exception as why:  # noqa: BLE001 - a plugin may raise anything
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin may raise anything
             seat.running = None
             self._fail(seat, _sentence(why, shown=True), why)
             return False
@@ -219,7 +220,7 @@ class Supervisor(Service):
             return failed
         if not app.should_stop:
             log.info("plugin %s runs", seat.plugin.name)
-            seat.state, seat.has_run = PluginState.RUNNING, True
+            seat.state, seat.was_started = PluginState.RUNNING, True
             self._metrics.plugin_up.labels(seat.plugin.name).set(1)
             await self._notify()
         await end
@@ -250,7 +251,7 @@ class Supervisor(Service):
             self._changed.notify_all()
 
     def _fail(self, seat: _Seat, reason: str, why: BaseException | None = None) -> None:
-        seat.state, seat.reason = PluginState.FAILED, reason
+        seat.state, seat.reason, seat.was_started = PluginState.FAILED, reason, True
         self._tell_failed(seat.plugin.name, reason, why)
 
     def _tell_failed(self, name: str, reason: str, why: BaseException | None) -> None:

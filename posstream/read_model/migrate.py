@@ -128,7 +128,7 @@ async def upgrade(
             await _run(engine, chain, revision, keep=keep)
         except (DatabaseAway, DatabaseUnusable):
             raise
-        except Exception as why:  # noqa: BLE001 - a plugin's migration may raise anything
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - a migration may raise anything
             failures[name] = f"its migration failed: {reason_without_rows(why)}"
             log.error("plugin %s: %s", name, failures[name])  # noqa: TRY400 - rows
     return failures

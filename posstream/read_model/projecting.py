@@ -14,11 +14,12 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from posstream.kafka.topics import FORGETTING
 from posstream.plugin import Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import upgrade
-from posstream.read_model.projections import FORGETTING, GroupedProjection, projections
+from posstream.read_model.projections import GroupedProjection, projections
 from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
@@ -136,7 +137,7 @@ async def _run(
     """Run one projection; one that cannot be made does not end the others."""
     try:
         projection = grouped.make(engine)
-    except Exception as why:
+    except (Exception, SystemExit) as why:
         standing.trouble = kind(why)
         log.exception("the projection of %s cannot be made", grouped.name)
         return

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from posstream.kafka.topics import APP_ID, CUSTOMER_FORGOTTEN
+from posstream.kafka.topics import APP_ID, CUSTOMER_FORGOTTEN, FORGETTING
 from posstream.plugin import Plugin
 from posstream.read_model.projection import Projection
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-#: The name of the platform's own projection, of marks of forgotten subjects.
-FORGETTING: Final = "forgetting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ class Projector(ConsumerRebalanceListener):
                 done_before = self._standing.written
                 try:
                     await self._connected()
-                except Exception as why:  # noqa: BLE001 - nothing watches this task but us
+                except (Exception, SystemExit) as why:  # noqa: BLE001 - nothing watches this task but us
                     self._standing.trouble = kind(why)
                     log.warning(
                         "the projection of %s stopped (%r); again in %g s",
@@ -197,7 +197,7 @@ class Projector(ConsumerRebalanceListener):
         for pause in growing_pauses():
             try:
                 await self._projection.apply(events)
-            except Exception as why:
+            except (Exception, SystemExit) as why:
                 self._standing.trouble = str(absence(why) or kind(why))
                 log.warning(
                     "the read model did not take %d events of %s (%s); again in %g s",

@@ -100,6 +100,8 @@ class BootStrategy(FaustBootStrategy):
 
     def server(self) -> Iterable[Service]:
         """The services of a plugin in starting order; they stop in reverse."""
+        if not self.app.has_consumer:
+            return [*self.app.lifetimes, *self.producer_only()]
         return [*self.app.lifetimes, *super().server()]
 
 
@@ -138,6 +140,8 @@ class StreamingApp(faust.App):
         #: What may be committed, and the one account of the events in flight.
         self.progress = Progress()
         self.lanes = Lanes(self, self.progress)
+        #: Topics that the plugin reads.
+        self.consumed: set[str] = set()
         #: Topics whose messages in flight no stop and no rebalance waits for: they come again.
         self.not_waited_for: frozenset[str] = frozenset()
         #: Opened before events flow, closed after them.
@@ -237,6 +241,11 @@ class StreamingApp(faust.App):
         """The gate before every agent's buffer."""
         return FlowControl(loop=self.loop)
 
+    @property
+    def has_consumer(self) -> bool:
+        """Whether it reads topics: aiokafka refuses a consumer of none."""
+        return bool(self.agents or self.answering)
+
     def raw_topic(self, *names: str) -> Any:
         """Topics read as they are: a typed one crashes its agent on a malformed message."""
         return self.topic(
@@ -258,6 +267,7 @@ class StreamingApp(faust.App):
             waited_for: whether a stop and a rebalance wait for the message in hand. If not, it
                 comes again.
         """
+        self.consumed.add(topic)
         if not waited_for:
             self.not_waited_for |= {topic}
         one_by_one = OneByOne(self, self.failures)
@@ -269,6 +279,7 @@ class StreamingApp(faust.App):
 
     def answer_lists(self, topics: Sequence[str], answering: "Answering") -> None:
         """Have events answered in the lists in which they are fetched; see `lanes`."""
+        self.consumed.update(topics)
         self.answering |= dict.fromkeys(topics, answering)
         self.topics.add(self.raw_topic(*topics))
 

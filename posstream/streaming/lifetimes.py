@@ -1,19 +1,27 @@
 """Services that are opened before events flow and closed after them, and the end of a process."""
 
+import asyncio
+import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from mode import Service
 
-from posstream.domain.errors import StartRefused
+from posstream.domain.errors import PosstreamError, StartRefused
 from posstream.plugin import Lifetime
+
+log = logging.getLogger(__name__)
 
 #: How long a stop after a crash may take beyond the drain, before the process is ended.
 _LAST_WORDS_SECONDS: Final = 15
+
+
+#: What a resource of a plugin may take to open.
+OPEN_SECONDS: Final = 30.0
 
 
 @contextmanager
@@ -31,9 +39,24 @@ class LifetimeService(Service):
     Faust starts `@app.service` after events flow; a boot strategy can put this one first.
     """
 
-    def __init__(self, lifetime: Lifetime) -> None:
+    def __init__(
+        self,
+        lifetime: Lifetime,
+        *,
+        open_seconds: float | None = None,
+        close_seconds: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """Make one; it opens nothing yet.
+
+        Args:
+            lifetime: what is opened and closed.
+            open_seconds: how long the opening may take; None = as long as it likes.
+            close_seconds: how long the closing may take.
+        """
         super().__init__()
         self._lifetime = lifetime
+        self._open_seconds = open_seconds
+        self._close_seconds = close_seconds
 
     @property
     def label(self) -> str:
@@ -41,12 +64,34 @@ class LifetimeService(Service):
         return self._lifetime.name
 
     async def on_start(self) -> None:
-        """Open the resource."""
-        await self._lifetime.open()
+        """Open the resource.
+
+        Raises:
+            LifetimeTooLong: if that takes too long.
+        """
+        try:
+            async with asyncio.timeout(self._open_seconds) as patience:
+                await self._lifetime.open()
+        except TimeoutError as why:
+            if not patience.expired():
+                raise
+            raise LifetimeTooLong(
+                f"{self._lifetime.name} was not open after {self._open_seconds:g} s"
+            ) from why
 
     async def on_stop(self) -> None:
-        """Close the resource."""
-        await self._lifetime.close()
+        """Close the resource; what takes too long is left behind."""
+        try:
+            async with asyncio.timeout(self._close_seconds()) as patience:
+                await self._lifetime.close()
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            log.warning("%s could not be closed in time", self._lifetime.name)
+
+
+class LifetimeTooLong(PosstreamError):
+    """A resource was not open in time."""
 
 
 class ProcessEnd:

@@ -50,13 +50,18 @@ class OneByOne:
             task = asyncio.ensure_future(self._set_aside(event, why))
             self._aside.add(task)
             task.add_done_callback(self._aside.discard)
-        except Exception as why:  # noqa: BLE001 - one that escaped would ack the event
+        except asyncio.CancelledError as why:
+            agent = asyncio.current_task()
+            if agent is None or agent.cancelling():
+                raise  # the agent is stopped
+            return await self._set_aside(event, why)
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - an escaped one acks the event
             return await self._set_aside(event, why)
         else:
             self._finish(event)
         return True
 
-    async def _set_aside(self, event: Any, why: Exception) -> bool:
+    async def _set_aside(self, event: Any, why: BaseException) -> bool:
         is_set_aside = await self._failures.is_set_aside(event.message, why)
         if is_set_aside:
             self._finish(event)

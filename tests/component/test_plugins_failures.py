@@ -23,7 +23,11 @@ class Bench:
     def __init__(self) -> None:
         self.app, self.publisher, self.clock = FakeApp(), FakePublisher(), ManualClock()
         letters = DeadLetters(
-            publish=self.publisher.publish, clock=self.clock, metrics=Metrics(), per_minute=100
+            topic="t.dlq",
+            publish=self.publisher.publish,
+            clock=self.clock,
+            metrics=Metrics(),
+            per_minute=100,
         )
         self.failures = EventFailures(self.app, letters, self.clock)
 

@@ -99,14 +99,14 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     pages = Pages(shell)
     by_name = {plugin.name: plugin for plugin in plugins}
     for name, part in parts.items():
-        kit = ConsoleKit(
-            pages=Pages(shell, part.templates),
-            context=context,
-            settings=settings,
-            metrics=metrics.of(by_name[name]),
-            live=live,
-        )
         try:
+            kit = ConsoleKit(
+                pages=Pages(shell, part.templates),
+                context=context,
+                settings=settings,
+                metrics=metrics.of(by_name[name]),
+                live=live,
+            )
             _add(folded, name, part, kit)
         except StartRefused:
             raise

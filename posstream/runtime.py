@@ -13,6 +13,7 @@ from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, DatabaseUnusable, StartRefused
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
 from posstream.kafka.topics import EMBEDDED_CLUSTER
+from posstream.kafka.tuning import Tuning, tuning_for
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.read_model.migrate import upgrade
@@ -24,7 +25,7 @@ from posstream.settings import WORKER, Settings, without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.preflight import Start, check_start, unusable
 from posstream.startup.private_files import keep_private
-from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning
+from posstream.streaming.app import StreamingApp
 from posstream.streaming.host import HostApp
 from posstream.streaming.lifetimes import ends_if_refused
 from web.server import WebServer
@@ -95,13 +96,8 @@ class Runtime:
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
         )
-        embedded = cluster == EMBEDDED_CLUSTER
-        tuning = EMBEDDED_TUNING if embedded else Tuning()
-        if settings.session_timeout_seconds is not None:
-            tuning = dataclasses.replace(
-                tuning, session_timeout_seconds=settings.session_timeout_seconds
-            )
-        if not embedded and tables:
+        tuning = tuning_for(cluster, settings.session_timeout_seconds)
+        if cluster != EMBEDDED_CLUSTER and tables:
             kept_ms = await tombstones_kept_ms(
                 settings.bootstrap_servers, [table.changelog.name for table in tables]
             )

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from faust.types import TP
 
-from agents.customer_lookup.answers import Identification, LookupAnswer, LookupFailed, Source
+from agents.customer_lookup.answers import Identification, LookupAnswer, LookupFailed
 from agents.customer_lookup.events.reading import read_identification
 from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
 from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.hits import FreshHits
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.metrics import LookupMetrics
+from agents.customer_lookup.reasons import Source
 from agents.customer_lookup.topics import (
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_IDENTIFIED,

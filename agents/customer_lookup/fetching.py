@@ -13,13 +13,14 @@ from zlib import crc32
 
 from msgspec import structs
 
-from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Identification, Reason
+from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Identification
 from agents.customer_lookup.cache_commands import Refresh
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.events.writing import attempted
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
+from agents.customer_lookup.reasons import Reason
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import TIERS
 from posstream.domain.errors import StorageFailed

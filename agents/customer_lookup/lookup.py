@@ -13,14 +13,13 @@ from agents.customer_lookup.answers import (
     Identification,
     LookupAnswer,
     LookupFailed,
-    Reason,
-    Source,
 )
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall, overloaded
 from agents.customer_lookup.fetching import Fetched, Fetching
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import CustomerCache
+from agents.customer_lookup.reasons import Reason, Source
 from posstream.configuration.current import CurrentConfiguration
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker

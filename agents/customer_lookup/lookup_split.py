@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agents.customer_lookup.answers import Reason, Source
+from agents.customer_lookup.reasons import Reason, Source
 
 
 @dataclass(frozen=True, slots=True)

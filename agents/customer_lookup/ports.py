@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from agents.customer_lookup.answers import Attempt, Reason
+from agents.customer_lookup.answers import Attempt
+from agents.customer_lookup.reasons import Reason
 from posstream.domain.customer import Customer
 from tables.freshness import CacheEntry
 

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from agents.customer_lookup.answers import Reason, Source
 from agents.customer_lookup.read_model.records import (
     AnswerRow,
     BasketHistory,
@@ -20,6 +19,7 @@ from agents.customer_lookup.read_model.records import (
     CustomerRow,
     LookupLogRow,
 )
+from agents.customer_lookup.reasons import Reason, Source
 from posstream.domain.payment_card import mask
 from posstream.domain.times import iso_utc
 from posstream.json.sent_number import SentNumber

@@ -3,24 +3,18 @@
 import asyncio
 import logging
 import sys
-from typing import Final
 
 import click
 
 from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.preflight import cluster_id
-from posstream.kafka.topics import EMBEDDED_CLUSTER
+from posstream.kafka.tuning import tuning_for
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projecting import Setup, Standings, run
 from posstream.read_model.projector import GroupSettings, Standing
 from posstream.settings import Settings
 
 log = logging.getLogger(__name__)
-
-#: Seconds of a session, and the wait of a fetch in milliseconds, as the embedded broker needs
-#: them (see `streaming.app.EMBEDDED_TUNING`), and as Apache Kafka does.
-_EMBEDDED: Final = (6, 20)
-_KAFKA: Final = (30, 500)
 
 
 @click.command("project")
@@ -43,15 +37,14 @@ def command() -> None:
 
 def _project(settings: Settings) -> None:
     cluster = asyncio.run(cluster_id(settings.bootstrap_servers))
-    seconds, wait_ms = _EMBEDDED if cluster == EMBEDDED_CLUSTER else _KAFKA
-    seconds = settings.session_timeout_seconds or seconds
+    tuning = tuning_for(cluster, settings.session_timeout_seconds)
     setup = Setup(
         group=GroupSettings(
             servers=settings.bootstrap_servers,
             member=None,  # a name needs a data directory that outlives the process
-            fetch_wait_ms=wait_ms,
-            session_timeout_seconds=seconds,
-            heartbeat_interval_seconds=max(1, seconds / 10),
+            fetch_wait_ms=tuning.fetch_wait_ms,
+            session_timeout_seconds=tuning.session_timeout_seconds,
+            heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
         ),
         database_url=settings.database_url,
         plugins=[plugin.name for plugin in find_plugins()],

@@ -18,7 +18,8 @@ from posstream.domain.errors import InvalidConfiguration
 from posstream.domain.payment_card import holds_payment_card, mask_payment_cards
 from posstream.domain.printable import is_storable
 from posstream.json.reading import MAX_WHOLE
-from posstream.json.schema import demand, schema_of
+from posstream.json.schema import schema_of
+from posstream.json.wording import demand
 
 
 class PluginConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,7 +19,8 @@ from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.times import parse_utc, to_ms
 from posstream.json.reading import MAX_WHOLE, read_json, whole_number
-from posstream.json.schema import demand, schema_of
+from posstream.json.schema import schema_of
+from posstream.json.wording import demand
 
 #: Largest event that is read: real ones are under 1 KB.
 MAX_EVENT_BYTES: Final = 64 * 1024

@@ -5,7 +5,6 @@ import gc
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ from mode import Service
 
 from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
+from posstream.kafka.tuning import Tuning
 from posstream.startup.membership import Membership
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
 from posstream.streaming.lifetimes import ProcessEnd
@@ -45,52 +45,6 @@ LONGEST_DRAIN: Final = 45
 def max_poll_records(partitions: int) -> int:
     """How many records of one partition a fetch may bring."""
     return max(1, min(MAX_POLL_RECORDS, BUFFER_MAXSIZE // 5 // partitions))
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """What depends on the broker at hand. Defaults are for Apache Kafka in production."""
-
-    fetch_wait_ms: int = 500
-    probe_watermarks: bool = False
-    #: Whether other workers may take over; the embedded broker has one, and is frozen with it.
-    shared: bool = True
-    #: Whether the broker can be asked to write what is sent twice only once.
-    idempotent: bool = True
-    #: How long an acknowledgement is waited for before the worker crashes; Kafka's own clients
-    #: wait as long.
-    delivery_seconds: float = 120
-    #: How long the broker waits for a silent worker before others get its partitions.
-    session_timeout_seconds: float = 30
-    #: How long a stop or a rebalance waits for events in flight.
-    drain_seconds: float = 14
-    #: How long a changelog keeps deletions; Kafka's default.
-    tombstones_ms: int = 86_400_000
-
-    @property
-    def heartbeat_interval_seconds(self) -> float:
-        """Ten beats fit into the session timeout; one a second is enough for any."""
-        return max(1, self.session_timeout_seconds / 10)
-
-    @property
-    def silence_seconds(self) -> float:
-        """How long a process may be frozen: its session counts from the last beat."""
-        return self.session_timeout_seconds - self.heartbeat_interval_seconds - 1
-
-    @property
-    def request_timeout_seconds(self) -> float:
-        """Upstream's 90, or more: its driver refuses a session that is longer than a request."""
-        return max(90, self.session_timeout_seconds + 10)
-
-
-#: The embedded broker makes a join wait half the session timeout; see `patches.consumer_thread`.
-EMBEDDED_TUNING: Final = Tuning(
-    fetch_wait_ms=20,
-    probe_watermarks=True,
-    shared=False,
-    idempotent=False,
-    session_timeout_seconds=6,
-)
 
 
 class BootStrategy(FaustBootStrategy):

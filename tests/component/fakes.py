@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from agents.customer_lookup import PLUGIN
-from agents.customer_lookup.answers import Attempt, AttemptStatus, Reason
+from agents.customer_lookup.answers import Attempt
 from agents.customer_lookup.forgetting import FORGETTING
 from agents.customer_lookup.ports import AttemptOutcome
 from agents.customer_lookup.read_model.records import (
@@ -26,6 +26,7 @@ from agents.customer_lookup.read_model.records import (
     LookupStatistics,
     MarkedAttempts,
 )
+from agents.customer_lookup.reasons import AttemptStatus, Reason
 from agents.customer_lookup.topics import DEAD_LETTERS
 from posstream.dead_letters.letter import (
     Address,

@@ -11,7 +11,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from posstream.kafka.record import Record
-from posstream.streaming.app import Tuning
+from posstream.kafka.tuning import Tuning
 from posstream.streaming.lists.lanes import Lanes
 from posstream.streaming.lists.progress import Progress
 

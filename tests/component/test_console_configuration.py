@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.directory.addresses import REFUSED
+from agents.customer_lookup.reasons import Reason
 from posstream.configuration.configurations import Configurations
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.access_key import read_access_keys

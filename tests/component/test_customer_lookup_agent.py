@@ -13,12 +13,12 @@ from msgspec import structs
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.agent import CustomerLookupAgent
-from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.events.reading import read_identification
 from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
 from agents.customer_lookup.lookup import CustomerLookup
+from agents.customer_lookup.reasons import Reason
 from posstream.configuration.current import CurrentConfiguration
 from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
 from posstream.events.ids import input_id

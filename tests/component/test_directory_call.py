@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Reason
+from agents.customer_lookup.answers import Attempt, DirectoryAnswer
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
+from agents.customer_lookup.reasons import Reason
 from posstream.domain.customer import Customer
 from posstream.resilience.breaker import State
 from posstream.resilience.demand import Demand

@@ -9,19 +9,13 @@ import orjson
 import pytest
 from msgspec import structs
 
-from agents.customer_lookup.answers import (
-    CustomerFound,
-    Identification,
-    LookupAnswer,
-    LookupFailed,
-    Reason,
-    Source,
-)
+from agents.customer_lookup.answers import CustomerFound, Identification, LookupAnswer, LookupFailed
 from agents.customer_lookup.cache_commands import Refresh
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.events.writing import answered
 from agents.customer_lookup.lookup import Answered, CustomerLookup
+from agents.customer_lookup.reasons import Reason, Source
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import Customer
 from posstream.domain.times import iso_utc_ms

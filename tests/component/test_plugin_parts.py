@@ -15,7 +15,8 @@ from posstream.domain.roles import Caller, Role
 from posstream.plugin import Built, Kit, Plugin
 from posstream.settings import Settings
 from tests.component.web_client import WebView, application_of, running_web, schema
-from web.console.part import ConsoleKit, ConsolePart, NavigationEntry, Panel
+from web.console.navigation import NavigationEntry
+from web.console.part import ConsoleKit, ConsolePart, Panel
 from web.graphql.masking import show_document, show_identifiers
 from web.graphql.part import GraphQLPart
 from web.plugin_parts import plugin_parts

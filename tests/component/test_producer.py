@@ -23,8 +23,9 @@ from faust.transport.drivers import aiokafka as upstream
 
 from posstream.domain.errors import PublishFailed
 from posstream.kafka.record import Record
+from posstream.kafka.tuning import EMBEDDED_TUNING, Tuning
 from posstream.streaming import publisher
-from posstream.streaming.app import EMBEDDED_TUNING, StreamingApp, Tuning
+from posstream.streaming.app import StreamingApp
 from posstream.streaming.patches import client, consumer_thread, producer
 from posstream.streaming.patches.client import Client
 from posstream.streaming.patches.consumer_thread import ConsumerThread

@@ -9,8 +9,8 @@ from faust.transport.drivers.aiokafka import server_list
 from posstream.cli import main
 from posstream.factory import create_app
 from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.tuning import Tuning
 from posstream.settings import Settings
-from posstream.streaming.app import Tuning
 from tests.integration.harness import free_port
 
 

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.answers import Reason, Source
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import (
@@ -18,6 +17,7 @@ from agents.customer_lookup.read_model.records import (
     AnswerPosition,
     AnswerRow,
 )
+from agents.customer_lookup.reasons import Reason, Source
 from posstream.read_model.engine import create_engine
 from tests.component.sql_databases import DATABASES, at, database, failed, found, migrate
 

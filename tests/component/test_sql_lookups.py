@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.answers import AttemptStatus
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import LogPosition, LookupLogRow, LookupStatistics
+from agents.customer_lookup.reasons import AttemptStatus
 from posstream.domain.times import iso_utc
 from posstream.read_model.engine import create_engine
 from tests.component.sql_databases import (

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.customer_lookup.answers import Reason
+from agents.customer_lookup.reasons import Reason
 from posstream.domain.customer import Customer
 from posstream.resilience.clock import SystemClock
 from tests.component.test_customer_lookup_agent import Bench, scan

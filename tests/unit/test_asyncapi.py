@@ -9,17 +9,10 @@ import pytest
 from jsonschema import Draft7Validator, FormatChecker
 
 from agents.customer_lookup import topics
-from agents.customer_lookup.answers import (
-    Attempt,
-    AttemptStatus,
-    CustomerFound,
-    Identification,
-    LookupFailed,
-    Reason,
-    Source,
-)
+from agents.customer_lookup.answers import Attempt, CustomerFound, Identification, LookupFailed
 from agents.customer_lookup.events.reading import read_customer_update, read_identification
 from agents.customer_lookup.events.writing import answered, attempted, basket_started, identified
+from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
 from posstream.configuration.record import read_record, write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.customer import Customer

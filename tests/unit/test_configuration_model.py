@@ -13,7 +13,7 @@ from posstream.configuration.model import (
     values_of,
 )
 from posstream.domain.errors import InvalidConfiguration
-from posstream.json.schema import demand
+from posstream.json.wording import demand
 from tests.component.configuration_fakes import Rule, RulesConfiguration
 
 RULE: dict[str, Any] = {"id": "a", "window_seconds": 60}

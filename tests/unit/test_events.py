@@ -12,19 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.customer_lookup import topics
-from agents.customer_lookup.answers import (
-    Attempt,
-    AttemptStatus,
-    CustomerFound,
-    Identification,
-    LookupFailed,
-    Reason,
-    Source,
-)
+from agents.customer_lookup.answers import Attempt, CustomerFound, Identification, LookupFailed
 from agents.customer_lookup.events.inputs import MAX_DEADLINE_MS
 from agents.customer_lookup.events.reading import read_identification
 from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
 from agents.customer_lookup.events.writing import answered, attempted, basket_started, identified
+from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
 from posstream.dead_letters.record import MAX_DEAD_KEY, MAX_DEAD_VALUE, dead_letter
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.identifier import IdentifierKind

@@ -15,7 +15,8 @@ from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.model import PluginConfiguration, keys_of, merged, values_of
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
-from posstream.json.schema import number, schema_of
+from posstream.json.schema import schema_of
+from posstream.json.wording import number
 from web.console.numbers import read_whole, span
 
 #: The switch of the plugin: a field like the others, though no key of `config`.

@@ -5,25 +5,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from posstream.domain.roles import Caller, Role
+from posstream.domain.roles import Caller
 from posstream.metrics import PluginMetrics
 from posstream.settings import Settings
 from web.console.configuration_extra import ConfigurationExtra
 from web.console.live import LivePages
+from web.console.navigation import NavigationEntry
 from web.console.pages import Pages
 from web.graphql.context import GraphQLContext
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NavigationEntry:
-    """One entry of the navigation."""
-
-    path: str
-    title: str
-    #: Who may open it.
-    role: Role
-    #: Its place: entries are sorted by it. The platform's own are 0, 300 and 400.
-    order: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

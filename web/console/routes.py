@@ -4,12 +4,12 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
 from posstream.domain.errors import StartRefused
-from posstream.domain.roles import Caller, Role
+from posstream.domain.roles import Caller
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginUnavailable
@@ -19,9 +19,10 @@ from web.console.configuration import configuration_routes
 from web.console.configuration_extra import ConfigurationExtra
 from web.console.dead_letters import DeadLetterPages
 from web.console.live import LivePages
+from web.console.navigation import PLATFORM_ENTRIES, NavigationEntry
 from web.console.overview import Overview
 from web.console.pages import Pages, Shell
-from web.console.part import ConsoleKit, ConsolePart, NavigationEntry, Panel
+from web.console.part import ConsoleKit, ConsolePart, Panel
 from web.folding import Claims, not_made
 from web.graphql.context import GraphQLContext
 from web.http.reading import wants_html
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
 logger = logging.getLogger(__name__)
-
-_NAVIGATION: Final = (
-    NavigationEntry(path="/", title="Overview", role=Role.VIEWER, order=0),
-    NavigationEntry(path="/configuration", title="Configuration", role=Role.VIEWER, order=300),
-    NavigationEntry(path="/dead-letters", title="Dead letters", role=Role.VIEWER, order=400),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,7 @@ class _Folded:
 
     routes: list[web.RouteDef] = field(default_factory=list)
     public_routes: list[web.RouteDef] = field(default_factory=list)
-    navigation: list[NavigationEntry] = field(default_factory=lambda: [*_NAVIGATION])
+    navigation: list[NavigationEntry] = field(default_factory=lambda: [*PLATFORM_ENTRIES])
     panels: dict[str, Sequence[Panel]] = field(default_factory=dict)
     banners: dict[str, Callable[[Caller], str]] = field(default_factory=dict)
     paths: list[tuple[str, str]] = field(default_factory=list)

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.directory.http import HttpDirectory
 from agents.customer_lookup.directory.trial import (
     TRIAL_TIMEOUT_SECONDS,
@@ -17,6 +16,7 @@ from agents.customer_lookup.directory.trial import (
     cure,
 )
 from agents.customer_lookup.ports import AttemptOutcome
+from agents.customer_lookup.reasons import Reason
 from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer
 from posstream.domain.identifier import Identifier

@@ -11,10 +11,11 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from agents.customer_lookup.answers import Attempt, DirectoryAnswer, Reason
+from agents.customer_lookup.answers import Attempt, DirectoryAnswer
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
+from agents.customer_lookup.reasons import Reason
 from posstream.resilience.breaker import Breaker, State
 from posstream.resilience.bulkhead import Bulkhead
 from posstream.resilience.clock import Clock

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.directory.credentials import UNAUTHORISED
 from agents.customer_lookup.directory.endpoint import check_endpoint
 from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
+from agents.customer_lookup.reasons import Reason
 from posstream.domain.identifier import Identifier, InvalidIdentifier, normalise
 
 #: An operator waits no longer than this.

@@ -5,9 +5,10 @@ import dataclasses
 import random
 from collections.abc import Awaitable, Callable
 
-from agents.customer_lookup.answers import Attempt, AttemptStatus, Reason
+from agents.customer_lookup.answers import Attempt
 from agents.customer_lookup.drills.drill import DRILL_MARK, Drill, Fault
 from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
+from agents.customer_lookup.reasons import AttemptStatus, Reason
 from posstream.resilience.clock import Clock
 
 _UNAVAILABLE = 503

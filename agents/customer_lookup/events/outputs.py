@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct
 
-from agents.customer_lookup.answers import AttemptStatus, Reason, Source
+from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
 from posstream.domain.customer import TIERS
 from posstream.domain.identifier import IdentifierKind
 from posstream.events.fields import Count, DerivedId, KnownId, MayBeAbsent, SchemaVersion, Time

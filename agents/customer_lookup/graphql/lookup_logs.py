@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.answers import AttemptStatus
 from agents.customer_lookup.graphql.loaders import Loaders
 from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket
 from agents.customer_lookup.read_model.records import BasketRow, LogPosition, LookupLogRow
+from agents.customer_lookup.reasons import AttemptStatus
 from posstream.domain.identifier import Identifier
 from web.graphql.connections import (
     PageInfo,

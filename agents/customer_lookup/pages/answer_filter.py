@@ -11,13 +11,13 @@ from typing import Final, TypeVar
 
 from graphql import GraphQLError
 
-from agents.customer_lookup.answers import Reason, Source
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerOutcome,
     AnswerPosition,
     AnswerRow,
 )
+from agents.customer_lookup.reasons import Reason, Source
 from posstream.domain.identifier import Identifier, InvalidIdentifier
 from posstream.domain.times import parse_utc
 from web.graphql.connections import cursor_of, read_cursor

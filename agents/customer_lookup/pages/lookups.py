@@ -6,7 +6,6 @@ from typing import Final
 
 from aiohttp import web
 
-from agents.customer_lookup.answers import Reason, Source
 from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.pages.answer_filter import (
     AskedFilter,
@@ -18,6 +17,7 @@ from agents.customer_lookup.pages.lookups_csv import MAX_ROWS, answers_as_csv
 from agents.customer_lookup.pages.wording import age, tag_of
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome, AnswerRow
+from agents.customer_lookup.reasons import Reason, Source
 from web.access.guard import caller_of
 from web.console.pages import Pages, reveals_of, with_query
 from web.graphql.context import GraphQLContext

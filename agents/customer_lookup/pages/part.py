@@ -18,7 +18,8 @@ from agents.customer_lookup.pages.overview import OverviewPanels
 from agents.customer_lookup.pages.try_it import TryIt
 from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.roles import Caller, Role
-from web.console.part import ConsoleKit, ConsolePart, NavigationEntry, Panel
+from web.console.navigation import NavigationEntry
+from web.console.part import ConsoleKit, ConsolePart, Panel
 
 _NAVIGATION: Final = (
     NavigationEntry(path="/lookups", title="Lookups", role=Role.VIEWER, order=100),

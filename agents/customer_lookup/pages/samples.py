@@ -9,9 +9,9 @@ from typing import Final
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample as Series
 
-from agents.customer_lookup.answers import FAILED_ATTEMPTS
 from agents.customer_lookup.lookup_split import LookupSplit, split
 from agents.customer_lookup.metrics import LookupMetrics
+from agents.customer_lookup.reasons import FAILED_ATTEMPTS
 from posstream.resilience.clock import Clock
 
 #: Five minutes of steps, one each two seconds.

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.customer_lookup.answers import Reason
 from agents.customer_lookup.directory.trial import Tried, cure
+from agents.customer_lookup.reasons import Reason
 from posstream.domain.customer import TIERS, Customer
 from posstream.domain.times import iso_utc
 from web.access.reveals import Reveals

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from agents.customer_lookup.answers import Reason, Source
 from agents.customer_lookup.read_model.records import AnswerRow
+from agents.customer_lookup.reasons import Reason, Source
 
 _SECOND: Final = 1_000
 _MINUTE: Final = 60 * _SECOND

@@ -6,7 +6,6 @@ from typing import Final
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agents.customer_lookup.answers import AttemptStatus
 from agents.customer_lookup.read_model.lookup_answers import newest_answers
 from agents.customer_lookup.read_model.records import AnswerRow, IdentifierRow
 from agents.customer_lookup.read_model.schema import (
@@ -14,6 +13,7 @@ from agents.customer_lookup.read_model.schema import (
     CUSTOMER_LOOKUP_LOGS,
     LOOKUP_ANSWERS,
 )
+from agents.customer_lookup.reasons import AttemptStatus
 
 #: Most answers that are shown.
 MAX_ANSWERS: Final = 50

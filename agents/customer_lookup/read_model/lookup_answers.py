@@ -6,7 +6,6 @@ from typing import Final
 from sqlalchemy import ColumnElement, TextClause, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agents.customer_lookup.answers import Reason, Source
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerOutcome,
@@ -15,6 +14,7 @@ from agents.customer_lookup.read_model.records import (
 )
 from agents.customer_lookup.read_model.schema import FAILED, LOOKUP_ANSWERS, STALE
 from agents.customer_lookup.read_model.typed_rows import columns_of, read_rows
+from agents.customer_lookup.reasons import Reason, Source
 
 _ANSWERS: Final = LOOKUP_ANSWERS.c
 _ALL: Final = select(*columns_of(LOOKUP_ANSWERS, AnswerRow))

@@ -9,7 +9,6 @@ from typing import Final
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.customer_lookup.answers import AttemptStatus
 from agents.customer_lookup.read_model.customer_history import answers_to, identifiers_of
 from agents.customer_lookup.read_model.lookup_answers import answers_beside, newest_answers
 from agents.customer_lookup.read_model.lookup_logs import (
@@ -45,6 +44,7 @@ from agents.customer_lookup.read_model.schema import (
     LOOKUP_ANSWERS,
 )
 from agents.customer_lookup.read_model.typed_rows import columns_of, read_rows
+from agents.customer_lookup.reasons import AttemptStatus
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.printable import is_storable
 from posstream.domain.search import folded

@@ -8,8 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from agents.customer_lookup.answers import FAILED_ATTEMPTS, Reason, Source
 from agents.customer_lookup.lookup_split import LookupSplit, split
+from agents.customer_lookup.reasons import FAILED_ATTEMPTS, Reason, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from posstream.domain.roles import Role
-from web.console.part import ConsoleKit, ConsolePart, NavigationEntry
+from web.console.navigation import NavigationEntry
+from web.console.part import ConsoleKit, ConsolePart
 
 from .graphql import visits_of
 

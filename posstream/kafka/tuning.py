@@ -1,0 +1,65 @@
+"""What depends on the broker at hand: waits, sessions, and how long a stop may take."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from posstream.kafka.topics import EMBEDDED_CLUSTER
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What depends on the broker at hand. Defaults are for Apache Kafka in production."""
+
+    fetch_wait_ms: int = 500
+    probe_watermarks: bool = False
+    #: Whether other workers may take over; the embedded broker has one, and is frozen with it.
+    shared: bool = True
+    #: Whether the broker can be asked to write what is sent twice only once.
+    idempotent: bool = True
+    #: How long an acknowledgement is waited for before the worker crashes; Kafka's own clients
+    #: wait as long.
+    delivery_seconds: float = 120
+    #: How long the broker waits for a silent worker before others get its partitions.
+    session_timeout_seconds: float = 30
+    #: How long a stop or a rebalance waits for events in flight.
+    drain_seconds: float = 14
+    #: How long a changelog keeps deletions; Kafka's default.
+    tombstones_ms: int = 86_400_000
+
+    @property
+    def heartbeat_interval_seconds(self) -> float:
+        """Ten beats fit into the session timeout; one a second is enough for any."""
+        return max(1, self.session_timeout_seconds / 10)
+
+    @property
+    def silence_seconds(self) -> float:
+        """How long a process may be frozen: its session counts from the last beat."""
+        return self.session_timeout_seconds - self.heartbeat_interval_seconds - 1
+
+    @property
+    def request_timeout_seconds(self) -> float:
+        """Upstream's 90, or more: its driver refuses a session that is longer than a request."""
+        return max(90, self.session_timeout_seconds + 10)
+
+
+#: The embedded broker makes a join wait half the session timeout; see `patches.consumer_thread`.
+EMBEDDED_TUNING: Final = Tuning(
+    fetch_wait_ms=20,
+    probe_watermarks=True,
+    shared=False,
+    idempotent=False,
+    session_timeout_seconds=6,
+)
+
+
+def tuning_for(cluster: str | None, session_timeout_seconds: float | None) -> Tuning:
+    """The tuning for a broker.
+
+    Args:
+        cluster: the cluster's id.
+        session_timeout_seconds: the setting; None = as the broker needs it.
+    """
+    tuning = EMBEDDED_TUNING if cluster == EMBEDDED_CLUSTER else Tuning()
+    if session_timeout_seconds is None:
+        return tuning
+    return replace(tuning, session_timeout_seconds=session_timeout_seconds)

@@ -1,0 +1,25 @@
+"""The entries of the console's navigation."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from posstream.domain.roles import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NavigationEntry:
+    """One entry of the navigation."""
+
+    path: str
+    title: str
+    #: Who may open it.
+    role: Role
+    #: Its place: entries are sorted by it. The platform's own are 0, 300 and 400.
+    order: int
+
+
+PLATFORM_ENTRIES: Final = (
+    NavigationEntry(path="/", title="Overview", role=Role.VIEWER, order=0),
+    NavigationEntry(path="/configuration", title="Configuration", role=Role.VIEWER, order=300),
+    NavigationEntry(path="/dead-letters", title="Dead letters", role=Role.VIEWER, order=400),
+)

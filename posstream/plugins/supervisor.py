@@ -78,8 +78,8 @@ class Supervisor(Service):
         self._not_loaded = plugins.failed
         self._seats = {plugin.name: _Seat(plugin) for plugin in plugins}
         self._changed = asyncio.Condition()
-        for name, why in self._not_loaded.items():
-            self._tell_failed(name, _sentence(why, shown=True), why)
+        for name in self._not_loaded:
+            metrics.plugin_up.labels(name).set(0)
         for seat in self._seats.values():
             self._build(seat)
 
@@ -143,6 +143,12 @@ class Supervisor(Service):
 
     async def on_start(self) -> None:
         """Start all plugins, side by side."""
+        # Told now: before the start the worker has no log yet.
+        for name, why in self._not_loaded.items():
+            self._tell_failed(name, _sentence(why, shown=True), why)
+        for name, seat in self._seats.items():
+            if seat.state is PluginState.FAILED:
+                log.error("plugin %s has failed: %s", name, seat.reason)
         for seat in self._seats.values():
             self.add_future(self._keep(seat))
         if self._lag is not None:

@@ -121,7 +121,7 @@ class Runtime:
             group=GroupSettings(
                 servers=settings.bootstrap_servers,
                 member=self._member,
-                fetch_wait_ms=tuning.fetch_wait_ms,
+                fetch_wait_ms=tuning.projection_wait_ms,
                 session_timeout_seconds=tuning.session_timeout_seconds,
                 heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
             ),

@@ -27,6 +27,11 @@ class Tuning:
     tombstones_ms: int = 86_400_000
 
     @property
+    def projection_wait_ms(self) -> int:
+        """The fetch wait of a projection: nobody waits for a row as a till waits for an answer."""
+        return max(self.fetch_wait_ms, 100)
+
+    @property
     def heartbeat_interval_seconds(self) -> float:
         """Ten beats fit into the session timeout; one a second is enough for any."""
         return max(1, self.session_timeout_seconds / 10)

@@ -11,7 +11,7 @@ from posstream.configuration.part import ConfigurationPart
 from posstream.domain.errors import StartRefused
 from posstream.health import WorkerHealth
 from posstream.metrics import Metric, Metrics
-from posstream.plugin import Built, Plugin
+from posstream.plugin import Built, Lifetime, Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
 from posstream.plugins.status import PluginState, PluginStatus
@@ -137,13 +137,17 @@ async def nothing() -> None:
 
 async def test_a_resource_that_does_not_open_is_told_by_name() -> None:
     with pytest.raises(LifetimeTooLong, match="Books was not open after 0 s"):
-        await LifetimeService("Books", hang, nothing, open_seconds=0).on_start()
+        await LifetimeService(
+            Lifetime(name="Books", open=hang, close=nothing), open_seconds=0
+        ).on_start()
 
 
 async def test_a_resource_that_does_not_close_is_left_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await LifetimeService("Books", nothing, hang, close_seconds=lambda: 0).on_stop()
+    await LifetimeService(
+        Lifetime(name="Books", open=nothing, close=hang), close_seconds=lambda: 0
+    ).on_stop()
     assert caplog.messages == ["Books could not be closed in time"]
 
 

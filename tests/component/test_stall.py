@@ -47,6 +47,7 @@ class Worker:
         self.group.topic_partitions = self.counts.get  # type: ignore[attr-defined]
         self.crashes: list[BaseException] = []
         app: Any = SimpleNamespace(
+            has_consumer=True,
             consumer=self.group,
             answering={SOURCE.topic: None},
             crash=self._crash,

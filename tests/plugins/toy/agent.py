@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import msgspec
-
 from posstream.domain.times import iso_utc_ms
 from posstream.events.envelope import event_record
 from posstream.events.ids import derived
@@ -51,13 +49,5 @@ class VisitsAgent:
             customer_identifier=event.customer_identifier,
             visits=visits,
         )
-        record = event_record(
-            VISIT_COUNTED,
-            event.basket_id,
-            counted.event_id,
-            counted.event_type,
-            now_ms,
-            msgspec.json.encode(counted),
-            source=b"toy",
-        )
+        record = event_record(VISIT_COUNTED, event.basket_id, counted, now_ms, source=b"toy")
         await self._kit.publisher.publish(record)

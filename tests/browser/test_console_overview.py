@@ -25,8 +25,8 @@ def busy(web: WebView) -> None:
         212,
         640,
     )
-    web.metrics.answers.labels("CACHE", "NONE").inc(5)
-    web.metrics.answers.labels("NONE", "TIMEOUT").inc(1)
+    web.lookup_metrics.answers.labels("CACHE", "NONE").inc(5)
+    web.lookup_metrics.answers.labels("NONE", "TIMEOUT").inc(1)
 
 
 async def test_it_lives_can_be_paused_and_goes_on(seen: Seen) -> None:
@@ -34,11 +34,11 @@ async def test_it_lives_can_be_paused_and_goes_on(seen: Seen) -> None:
         page = seen.page
         await page.goto(url(web))
         await page.get_by_text("live", exact=True).wait_for()
-        web.metrics.events_in_flight.set(7)
+        web.lookup_metrics.events_in_flight.set(7)
         await page.get_by_text("7 events").wait_for()
         await page.get_by_role("button", name="Pause").click()
         await page.get_by_text("paused", exact=True).wait_for()
-        web.metrics.events_in_flight.set(8)
+        web.lookup_metrics.events_in_flight.set(8)
         await page.get_by_role("button", name="Go on").click()
         await page.get_by_text("8 events").wait_for()
         # What was drawn is still there on a new page.

@@ -150,9 +150,14 @@ class Settings:
             if alike is not None:
                 errors.append(f"POSSTREAM_API_KEYS with POSSTREAM_API_KEY {alike}")
         own: dict[str, Any] = {}
-        for part in _parts(plugins):
-            given = _given(environ, part.readers, part.secrets, errors)
-            errors += part.check(given)
+        for plugin in plugins:
+            if plugin.settings is None:
+                continue
+            given = _given(environ, plugin.settings.readers, plugin.settings.secrets, errors)
+            try:
+                errors += plugin.settings.check(given)
+            except Exception as why:  # noqa: BLE001 - a plugin's own code
+                errors.append(f"the settings of {plugin.name} fail their check ({_kind(why)})")
             own |= given.values
         if errors:
             raise InvalidSettings(errors)
@@ -218,7 +223,14 @@ def _given(
         except ValueError as why:
             wrong.add(name)
             errors.append(f"{source} {why}")
+        except Exception as why:  # noqa: BLE001 - a plugin's own code; its text may hold a secret
+            wrong.add(name)
+            errors.append(f"{source} cannot be read ({_kind(why)})")
     return GivenSettings(values, frozenset(wrong))
+
+
+def _kind(why: Exception) -> str:
+    return type(why).__name__
 
 
 def _raw(environ: Mapping[str, str], name: str, source: str) -> str:

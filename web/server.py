@@ -81,7 +81,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         beat_seconds: between two looks at what open pages show.
 
     Raises:
-        StartRefused: if two plugins claim one field or one page; both are named.
+        StartRefused: if two plugins claim one field or one page, or one a page of the platform.
     """
     keys = settings.access_keys
     sessions = Sessions(keys, clock)
@@ -134,19 +134,29 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         graphiql=graphiql,
         examples=parts.schema.examples,
     )
-    console = make_console(
-        plugins, parts.pages, context=context, settings=settings, metrics=metrics, live=live
-    )
-    application.add_routes([*view.routes(), *health_routes(health)])
-    application.add_routes(metrics_routes(metrics.registry))
     asyncapi, undescribed = asyncapi_routes(plugins)
-    application.add_routes(asyncapi)
-    application.add_routes(console.routes)
+    programs = [
+        *view.routes(),
+        *health_routes(health),
+        *metrics_routes(metrics.registry),
+        *asyncapi,
+    ]
+    login = Login(sessions, doorkeeper).routes()
+    console = make_console(
+        plugins,
+        parts.pages,
+        context=context,
+        settings=settings,
+        metrics=metrics,
+        live=live,
+        taken=[*programs, *login],
+    )
+    application.add_routes([*programs, *console.routes])
     for route in application.add_routes(console.public_routes):
         if route.resource is not None:
             public.add(route.resource.canonical)
     if keys:
-        application.add_routes(Login(sessions, doorkeeper).routes())
+        application.add_routes(login)
     return Web(application, {**undescribed, **parts.failures, **console.failures})
 
 

@@ -316,9 +316,12 @@ def test_two_plugins_that_claim_one_page_are_refused_and_both_are_named() -> Non
     )
 
 
-def test_a_plugin_takes_no_page_of_the_platform() -> None:
-    with pytest.raises(StartRefused, match="GET /dead-letters is claimed by toy and by posstream"):
-        served([plugin(pages=lambda: console(routes=page("/dead-letters")))])
+@pytest.mark.parametrize(
+    "path", ["/dead-letters", "/", "/metrics", "/health/ready", "/login", "/graphql/"]
+)
+def test_a_plugin_takes_no_page_of_the_platform(path: str) -> None:
+    with pytest.raises(StartRefused, match=f"GET {path} is claimed by toy and by posstream"):
+        served([plugin(pages=lambda: console(routes=page(path)))])
 
 
 def served(plugins: Sequence[Plugin]) -> None:

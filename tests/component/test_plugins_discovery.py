@@ -1,7 +1,7 @@
 """Which plugins are found, chosen and refused, and what is folded from them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -12,6 +12,7 @@ from posstream.metrics import Metric
 from posstream.plugin import Built, Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
+from posstream.settings import Settings
 from posstream.startup.settings_part import SettingsPart
 from posstream.streaming.table_spec import TableSpec
 
@@ -102,6 +103,23 @@ def test_two_plugins_that_claim_the_same_are_refused_with_both_named(claimed: st
     assert str(refused.value) == (
         f"{claimed} is claimed by a and by b: leave one of them out with POSSTREAM_PLUGINS"
     )
+
+
+def test_settings_whose_reader_or_check_fails_are_named_without_their_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: object) -> NoReturn:
+        raise KeyError("hunter2")
+
+    part = SettingsPart(readers={"POSSTREAM_CARTS": fail}, make=lambda *_: None, check=fail)
+    found = Plugins((plugin("a", settings=part),))
+    monkeypatch.setattr("posstream.settings.find_plugins", lambda _: found)
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({"POSSTREAM_CARTS": "hunter2"})
+    assert refused.value.errors == [
+        "POSSTREAM_CARTS cannot be read (KeyError)",
+        "the settings of a fail their check (KeyError)",
+    ]
 
 
 def test_a_topic_of_the_platform_is_no_plugin_s() -> None:

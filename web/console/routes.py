@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     settings: Settings,
     metrics: Metrics,
     live: LivePages,
+    taken: Iterable[web.RouteDef],
 ) -> Console:
     """The pages, their style and their script.
 
@@ -77,9 +78,10 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         settings: of the worker.
         metrics: what this worker counts.
         live: keeps pages up to date.
+        taken: what the web view answers beside the console, which no plugin may claim.
 
     Raises:
-        StartRefused: if two plugins claim one path; both are named.
+        StartRefused: if two plugins claim one path, or one a path of the platform.
     """
     folded = _Folded()
     assets = Assets()
@@ -111,7 +113,6 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         *DeadLetterPages(pages, context).routes(),
         *configuration_routes(pages, context, folded.configurations),
     ]
-    folded.claims.take("posstream", map(_named, own))
     folded.navigation.sort(key=lambda entry: entry.order)
     overview = Overview(
         pages,
@@ -121,10 +122,11 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         paths=folded.paths,
         descriptions={plugin.name: plugin.description for plugin in plugins},
     )
+    ours = [*assets.routes(), *overview.routes()]
+    folded.claims.take("posstream", map(_named, [*ours, *own, *taken]))
     return Console(
         [
-            *assets.routes(),
-            *overview.routes(),
+            *ours,
             *(_answering(route, pages, lambda: None) for route in own),
             *folded.routes,
         ],

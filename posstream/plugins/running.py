@@ -10,7 +10,7 @@ from posstream.plugin import Built, Plugin
 from posstream.resilience.clock import Clock
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.co_partitioning import CoPartitioning
-from posstream.streaming.stall import STALLED, StallWatch
+from posstream.streaming.stall import STALLED, STALLED_SECONDS, StallWatch
 from posstream.streaming.transactions import TransactionWatch
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,13 @@ class PluginWatch:
     ) -> None:
         self._app = app
         self._dead_letters = dead_letters
-        # Events that are answered in lists must move on; agents of others may wait for a database.
+        # Events that are answered in lists must move on. Agents of other topics may wait for a
+        # database: a stop would not help, so that is told.
         self._stall = StallWatch(app, app.answering, clock=clock)
+        self._waiting = StallWatch(app, {*plugin.consumes}.difference(app.answering), clock=clock)
         self._transactions = TransactionWatch(app, plugin.consumes, clock=clock)
         self._tables = [CoPartitioning(app, it, partitions=partitions) for it in plugin.tables]
-        self._misfits: list[str] = []
+        self._told: list[str] = []
 
     @property
     def held_back(self) -> int:
@@ -52,13 +54,13 @@ class PluginWatch:
     @property
     def is_stalled(self) -> bool:
         """Whether events wait, and none is finished."""
-        return self._stall.is_stalled
+        return bool(self._stall.stalled)
 
     @property
     def warnings(self) -> Sequence[str]:
         """A sentence for each thing that is wrong while the plugin runs."""
         alarm = self._dead_letters.alarm
-        return [*([] if alarm is None else [alarm]), *self._transactions.warnings, *self._misfit()]
+        return [*([] if alarm is None else [alarm]), *self._transactions.warnings, *self._wrong()]
 
     async def look(self) -> None:
         """Stop the app if it has stalled: some supervisors don't check health."""
@@ -67,15 +69,22 @@ class PluginWatch:
         self._dead_letters.report()
         self._transactions.look()
         self._stall.look()
-        before, self._misfits = self._misfits, self._misfit()
-        for misfit in self._misfits:
-            if misfit not in before:
-                log.error("%s", misfit)
+        self._waiting.look()
+        before, self._told = self._told, self._wrong()
+        for wrong in self._told:
+            if wrong not in before:
+                log.error("%s", wrong)
         if self.is_stalled:
             await self._app.crash(Stalled(STALLED))
 
-    def _misfit(self) -> list[str]:
-        return [it.misfit for it in self._tables if it.misfit is not None]
+    def _wrong(self) -> list[str]:
+        return [
+            *(it.misfit for it in self._tables if it.misfit is not None),
+            *(
+                f"events of {topic} wait, and none was handled for {STALLED_SECONDS} s"
+                for topic in self._waiting.stalled
+            ),
+        ]
 
 
 @dataclass(frozen=True, slots=True)

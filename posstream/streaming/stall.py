@@ -36,10 +36,12 @@ class StallWatch:
         self._standing: dict[TP, tuple[int | None, float]] = {}
 
     @property
-    def is_stalled(self) -> bool:
-        """Whether a partition has stood still for too long while events waited."""
+    def stalled(self) -> list[str]:
+        """Topics of which a partition has stood still for too long while events waited."""
         now = self._clock.monotonic()
-        return any(now - since > STALLED_SECONDS for _, since in self._standing.values())
+        return sorted(
+            {tp.topic for tp, (_, since) in self._standing.items() if now - since > STALLED_SECONDS}
+        )
 
     def look(self) -> None:
         """Compare how far each partition can be read with how far its events are finished."""

@@ -17,16 +17,17 @@ from posstream.streaming.table_spec import TableSpec
 from tests.manual_clock import ManualClock
 from web.programs import HealthReport
 
-SOURCE, OTHER = TP("t", 0), TP("projected", 0)
+SOURCE, SLOW, OTHER = TP("t", 0), TP("slow", 0), TP("projected", 0)
+LETTERS = "t.dlq"
 TABLE = TableSpec("kept", TopicSpec("posstream-toy-kept-changelog", "k", "v", 1), ("t",))
 
 
 class Group:
-    """A consumer of two partitions, as the watch sees it."""
+    """A consumer of three partitions, as the watch sees it."""
 
     def __init__(self) -> None:
-        self.ends = {SOURCE: 5, OTHER: 5}
-        self.finished: dict[TP, int | None] = {SOURCE: 5, OTHER: 0}
+        self.ends = {SOURCE: 5, SLOW: 5, OTHER: 5}
+        self.finished: dict[TP, int | None] = {SOURCE: 5, SLOW: 5, OTHER: 0}
 
     def assignment(self) -> set[TP]:
         return set(self.ends)
@@ -36,6 +37,9 @@ class Group:
 
     def finished_to(self, tp: TP) -> int | None:
         return self.finished[tp]
+
+    def held_back(self, _: TP) -> tuple[int, int]:
+        return 0, 0
 
 
 class Worker:
@@ -58,7 +62,15 @@ class Worker:
             tables=SimpleNamespace(actives_ready=True),
             lanes=SimpleNamespace(commit_age_seconds=lambda: 0.0),
         )
-        plugin = Plugin(name="toy", description="", build=lambda _: Built(), tables=(TABLE,))
+        plugin = Plugin(
+            name="toy",
+            description="",
+            build=lambda _: Built(),
+            tables=(TABLE,),
+            topics=(TopicSpec(LETTERS, "k", "v", 1),),
+            consumes=(SOURCE.topic, SLOW.topic),
+            dead_letters=LETTERS,
+        )
         letters: Any = SimpleNamespace(alarm=None, report=lambda: None)
         self.watch = PluginWatch(app, plugin, letters, clock=self.clock, partitions=4)
         supervisor: Any = SimpleNamespace(
@@ -106,6 +118,22 @@ async def test_a_lag_that_moves_is_no_stall(worker: Worker) -> None:
 
 async def test_no_lag_is_no_stall_nor_is_one_behind_the_database(worker: Worker) -> None:
     assert await worker.after(STALLED_SECONDS * 2)
+
+
+async def test_an_agent_that_waits_for_too_long_is_told_once_and_ends_nobody(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker.group.finished[SLOW] = 4
+    assert await worker.after(STALLED_SECONDS)
+    assert not worker.health.ready().reasons
+    assert await worker.after(1)
+    told = "events of slow wait, and none was handled for 330 s"
+    assert worker.health.ready().reasons == (told,)
+    assert await worker.after(1)
+    assert [record.getMessage() for record in caplog.records] == [told]
+    worker.group.finished[SLOW] = 5
+    assert await worker.after(1)
+    assert not worker.health.ready().reasons
 
 
 async def test_a_topic_that_was_given_partitions_is_told_once_and_ends_nobody(

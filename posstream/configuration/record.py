@@ -12,7 +12,7 @@ from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.printable import CONTROL, is_clean, is_id
 from posstream.domain.times import iso_utc, parse_utc
 from posstream.events.fields import Id, Moment
-from posstream.events.model import EventModel, schema_of
+from posstream.events.model import EventModel, whole_schema_of
 from posstream.events.reading import event_of, read_object
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 
@@ -117,7 +117,7 @@ def configuration_event(plugins: "Iterable[Plugin]") -> EventModel:
 
 
 def _keys(model: type[Struct]) -> dict[str, Any]:
-    properties = schema_of(model)["properties"]
+    properties = whole_schema_of(model)["properties"]
     # They are fields of the record, beside `config`.
     beside = ConfigurationRecord.__struct_fields__
     return {"properties": {key: it for key, it in properties.items() if key not in beside}}

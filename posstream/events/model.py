@@ -45,7 +45,7 @@ class EventModel:
         """The JSON Schema (draft 7) of the value; None = any bytes."""
         if self.model is None:
             return None
-        schema = schema_of(self.model)
+        schema = whole_schema_of(self.model)
         for name, details in self.more.items():
             schema["properties"][name] |= details
         if self.any_of:
@@ -53,7 +53,7 @@ class EventModel:
         return schema
 
 
-def schema_of(model: type[msgspec.Struct]) -> dict[str, Any]:
+def whole_schema_of(model: type[msgspec.Struct]) -> dict[str, Any]:
     """The JSON Schema of a model in one piece: AsyncAPI reads references from its own root."""
     schema = msgspec.json.schema(model)
     definitions = schema.pop("$defs")

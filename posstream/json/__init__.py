@@ -1,1 +1,1 @@
-"""Reads and writes JSON with every number as it was sent, and says what a JSON Schema demands."""
+"""Reads and writes JSON without changing any number, and says what a JSON Schema demands."""

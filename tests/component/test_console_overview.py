@@ -186,7 +186,7 @@ async def test_there_are_only_so_many_live_pages_and_each_that_is_closed_makes_r
             number = 0
             while (again := await view.client.get("/console/live")).status != 200:
                 number += 1
-                view.lookup_metrics.events_in_flight.set(number)  # whoever writes sees who has gone
+                view.lookup_metrics.events_in_flight.set(number)  # a write notices who left
         again.close()
 
 

@@ -224,7 +224,7 @@ async def test_streams_take_at_most_half_of_the_connections() -> None:
             number = 0
             while "posstream_streams 2.0" in await metrics(view):
                 number += 1
-                publish(view, str(number))  # whoever writes sees that nobody reads
+                publish(view, str(number))  # a write notices that nobody reads
         assert (await opened(view)).status == 200
 
 

@@ -270,7 +270,7 @@ async def test_what_goes_through_the_outbox_comes_back_as_it_was_put_in(
 async def test_a_fetch_without_time_brings_what_is_there_and_waits_for_nothing(
     tmp_path: Path, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So tills come first although upstream fetches whatever it has (`consumer_thread`)."""
+    """So tills come first, though upstream fetches all partitions alike (`consumer_thread`)."""
     app = app_for(tmp_path, f"kafka://{broker.address}")
     app.answering[CUSTOMER_IDENTIFIED] = SimpleNamespace()
     tps = [TP(CUSTOMER_IDENTIFIED, 0), TP(CUSTOMER_DATA_FETCHED, 0)]

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.events.fields import Count, GuardedDetail, GuardedIdOrNumber, Id
-from posstream.events.model import schema_of
+from posstream.events.model import whole_schema_of
 from posstream.events.reading import MAX_EVENT_BYTES, event_of, read_event
 from posstream.json.reading import read_json_exactly
 
@@ -132,7 +132,7 @@ def test_a_schema_is_one_piece_with_the_constraints_of_the_fields() -> None:
 
         ping: Annotated[Ping, Meta(description="What is inside.")]
 
-    inside = schema_of(Envelope)["properties"]["ping"]
+    inside = whole_schema_of(Envelope)["properties"]["ping"]
     assert inside["description"] == "What is inside."
     assert inside["properties"]["count"] == {"type": "integer", "minimum": 0}
     assert inside["required"] == ["first"]

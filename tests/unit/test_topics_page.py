@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from posstream.events.asyncapi import events_of
-from posstream.events.model import schema_of
+from posstream.events.model import whole_schema_of
 from posstream.forgetting.record import CustomerForgotten
 from posstream.plugins.discovery import find_plugins
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "topics.md").read_text()
 SCHEMAS = {
     **{event.name: event.schema for event in events_of(find_plugins()) if event.schema is not None},
-    "CustomerForgotten": schema_of(CustomerForgotten),
+    "CustomerForgotten": whole_schema_of(CustomerForgotten),
 }
 
 

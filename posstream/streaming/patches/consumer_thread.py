@@ -73,7 +73,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             await self.sleep(_GROUP_WATCH_SECONDS)
             try:
                 self._ensure_consumer()._coordinator.check_errors()
-            except Exception as why:  # noqa: BLE001 - whatever it is, the worker is out
+            except Exception as why:  # noqa: BLE001 - after any error the group is lost
                 crash = self.app.crash(why)
                 asyncio.run_coroutine_threadsafe(crash, self.parent_loop)
                 return

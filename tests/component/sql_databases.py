@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import text
@@ -52,6 +53,27 @@ async def _command(command: str) -> None:
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     """Make or upgrade the platform's tables and those of customer_lookup."""
     assert await upgrade(engine, [PLUGIN], revision) == {}
+
+
+async def make_tables(engine: AsyncEngine) -> None:
+    """Migrate an empty database: of SQLite, once in each process, and copy the file afterwards."""
+    if engine.dialect.name != "sqlite":
+        await migrate(engine)
+        return
+    file = Path(str(engine.url.database))
+    assert not file.exists()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not _migrated:
+        with TemporaryDirectory() as folder:
+            first = create_engine(f"sqlite:///{folder}/posstream.db")
+            await migrate(first)
+            await first.dispose()
+            _migrated.append(Path(folder, "posstream.db").read_bytes())
+    file.write_bytes(_migrated[0])
+
+
+#: The bytes of a migrated file, once there is one.
+_migrated: list[bytes] = []
 
 
 class BothProjections(Projection):

@@ -15,7 +15,7 @@ from posstream.read_model.engine import create_engine
 from posstream.read_model.reading import create_reading_engine
 from posstream.settings import Settings
 from tests.component.html_page import HtmlPage
-from tests.component.sql_databases import migrate
+from tests.component.sql_databases import make_tables
 from tests.component.web_client import WebView, running_web
 
 
@@ -44,7 +44,7 @@ async def running_sql_web(
     folder: Path, settings: Settings | None = None
 ) -> AsyncIterator[SqlWebView]:
     engine = create_engine(f"sqlite:///{folder / 'posstream.db'}")
-    await migrate(engine)
+    await make_tables(engine)
     readers = create_reading_engine(engine)
     async with running_web(settings, read_model=SqlReadModel(readers)) as web:
         view = SqlWebView(web, engine, readers)

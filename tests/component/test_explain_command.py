@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from agents.customer_lookup.read_model.projection import SqlProjection
 from posstream.cli import main
 from posstream.read_model.engine import create_engine
-from tests.component.sql_databases import at, found, logged, migrate, started
+from tests.component.sql_databases import at, found, logged, make_tables, started
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def url(tmp_path: Path) -> str:
 
     async def fill() -> None:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         await SqlProjection(engine).apply(
             [
                 started("basket_1"),

@@ -18,7 +18,7 @@ from graphql import (
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.read_model.engine import create_engine
-from tests.component.sql_databases import database, found, logged, migrate
+from tests.component.sql_databases import database, found, logged, make_tables
 from tests.component.web_client import WebView, running_web, schema
 
 #: Far more than any of them needs, on a busy machine too.
@@ -30,7 +30,7 @@ async def web(tmp_path: Path) -> AsyncIterator[WebView]:
     """A real database behind it: what harms it must not pass for harmless."""
     async with database("sqlite", tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         await SqlProjection(engine).apply([found("e1"), logged("l1")])
         async with running_web(read_model=SqlReadModel(engine)) as view:
             yield view

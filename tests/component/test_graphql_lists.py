@@ -22,7 +22,7 @@ from tests.component.sql_databases import (
     failed,
     found,
     logged,
-    migrate,
+    make_tables,
     started,
 )
 from tests.component.web_client import WebView, running_web
@@ -48,7 +48,7 @@ query ($first: Int, $after: String, $status: LookupStatus, $identifier: String, 
 async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database("sqlite", tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         yield engine
         await engine.dispose()
 

@@ -17,7 +17,7 @@ from posstream.read_model.engine import create_engine
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
 from posstream.startup.preflight import STEPS, Passed, Refusal, Start, check_start, outcomes
-from tests.component.sql_databases import migrate
+from tests.component.sql_databases import make_tables
 from tests.integration.harness import free_port
 
 IDENTIFIER = "+1234567890"
@@ -167,7 +167,7 @@ async def test_a_database_that_a_newer_posstream_has_migrated(
     await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
     one = settings(tmp_path, broker, topic_partitions=2)
     engine = create_engine(one.database_url)
-    await migrate(engine)
+    await make_tables(engine)
     await check_start(start(one))
     async with engine.begin() as connection:
         await connection.exec_driver_sql("UPDATE posstream_version SET version_num = '9999'")

@@ -15,7 +15,7 @@ from posstream.read_model.engine import create_engine
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
 from posstream.startup.preflight import Passed, Refusal, Start, Waits, outcomes
-from tests.component.sql_databases import SERVER, migrate
+from tests.component.sql_databases import SERVER, make_tables
 from tests.integration.harness import free_port
 from tests.servers import postgres
 from tests.servers.needed import need
@@ -168,7 +168,7 @@ async def test_a_role_without_rights_is_refused_in_the_servers_own_words(
     poor = owner.replace("posstream@", "poor@")
     assert "SQLSTATE 42501: permission denied for schema public" in str(await refusal(poor))
     engine = create_engine(owner)
-    await migrate(engine)
+    await make_tables(engine)
     assert await ask(engine, [PLUGIN])
     async with engine.begin() as connection:
         await connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO poor"))

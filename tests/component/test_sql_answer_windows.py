@@ -12,7 +12,15 @@ from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import AnswerWindow, MarkedAttempts
 from posstream.read_model.engine import create_engine
-from tests.component.sql_databases import DATABASES, at, database, failed, found, logged, migrate
+from tests.component.sql_databases import (
+    DATABASES,
+    at,
+    database,
+    failed,
+    found,
+    logged,
+    make_tables,
+)
 
 EIGHT = datetime(2026, 1, 31, 8, tzinfo=UTC)
 FIVE_PAST = datetime(2026, 1, 31, 8, 5, tzinfo=UTC)
@@ -22,7 +30,7 @@ FIVE_PAST = datetime(2026, 1, 31, 8, 5, tzinfo=UTC)
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         yield engine
         await engine.dispose()
 

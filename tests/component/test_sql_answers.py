@@ -19,7 +19,7 @@ from agents.customer_lookup.read_model.records import (
 )
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.read_model.engine import create_engine
-from tests.component.sql_databases import DATABASES, at, database, failed, found, migrate
+from tests.component.sql_databases import DATABASES, at, database, failed, found, make_tables
 
 DAY = datetime(2026, 1, 31, 8, tzinfo=UTC)
 ALL = AnswerFilter()
@@ -29,7 +29,7 @@ ALL = AnswerFilter()
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         yield engine
         await engine.dispose()
 
@@ -115,7 +115,7 @@ async def test_sqlite_reads_what_is_rare_from_its_index(
     tmp_path: Path, wanted: AnswerFilter, index: str
 ) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}")
-    await migrate(engine)
+    await make_tables(engine)
     asked: list[tuple[str, Any]] = []
     event.listen(
         engine.sync_engine,

@@ -19,7 +19,7 @@ from posstream.configuration.version import (
 )
 from posstream.read_model.engine import create_engine
 from tests.component.configuration_fakes import FakeTopic, live_configuration
-from tests.component.sql_databases import DATABASES, database, migrate
+from tests.component.sql_databases import DATABASES, database, make_tables
 
 AT = datetime(2026, 1, 31, 8, 0, 0, 123_000, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ AT = datetime(2026, 1, 31, 8, 0, 0, 123_000, tzinfo=UTC)
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         yield engine
         await engine.dispose()
 

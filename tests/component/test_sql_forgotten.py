@@ -33,7 +33,7 @@ from tests.component.sql_databases import (
     failed,
     found,
     logged,
-    migrate,
+    make_tables,
     started,
 )
 from tests.component.test_sql_projection import clear, everything, jane
@@ -105,7 +105,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 @pytest.fixture
 async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
-    await migrate(engine)
+    await make_tables(engine)
     yield engine
     await engine.dispose()
 
@@ -131,7 +131,7 @@ def test_whatever_came_first_and_how_often_the_rows_are_those_of_what_is_not_for
                 await BothProjections(engine).apply(given[start : start + size])
             return await everything(engine)
 
-        runner.run(migrate(engine))
+        runner.run(make_tables(engine))
         # Without what was before, and again with an older mark that changes nothing.
         expected = runner.run(rows_of([*AFTER, *marks()], 100))
         history = [*BEFORE, *AFTER, *marks(), *marks(3)]
@@ -237,7 +237,7 @@ async def test_a_row_and_its_mark_written_at_the_same_time_leave_nothing(url: st
     """Two workers: one has the event, the other the mark; each begins before the other ends."""
     engines = [create_engine(url) for _ in range(2)]
     try:
-        await migrate(engines[0])
+        await make_tables(engines[0])
         events_of, marks_of = (BothProjections(engine) for engine in engines)
         for round_ in range(40):
             identifier = f"+4915{round_:04}"

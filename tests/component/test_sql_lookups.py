@@ -22,7 +22,7 @@ from tests.component.sql_databases import (
     failed,
     found,
     logged,
-    migrate,
+    make_tables,
     started,
 )
 
@@ -33,7 +33,7 @@ DAY = datetime(2026, 1, 31, 8, tzinfo=UTC)
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         yield engine
         await engine.dispose()
 

@@ -11,7 +11,7 @@ from posstream.domain.errors import DatabaseAway
 from posstream.read_model import opening as module
 from posstream.read_model.engine import create_engine
 from posstream.read_model.opening import DatabaseOpening
-from tests.component.sql_databases import migrate
+from tests.component.sql_databases import make_tables
 from tests.integration.harness import free_port
 
 AWAY = DatabaseAway("Connection refused", passes=True)
@@ -96,6 +96,6 @@ async def test_a_stop_ends_the_tries(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_nobody_listens() -> None:
     engine = create_engine(f"postgresql://posstream@127.0.0.1:{free_port()}/posstream")
     with pytest.raises(DatabaseAway, match="Connection refused") as refused:
-        await migrate(engine)
+        await make_tables(engine)
     assert refused.value.passes
     await engine.dispose()

@@ -16,7 +16,7 @@ from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.reading import READERS, create_reading_engine, reading
 from posstream.read_model.tables import ReadModelTables
-from tests.component.sql_databases import JOHN, SERVER, found, migrate
+from tests.component.sql_databases import JOHN, SERVER, found, make_tables
 from tests.servers import pgbouncer, postgres
 from tests.servers.needed import need
 
@@ -38,7 +38,7 @@ async def test_readers_and_writers_in_any_number_share_a_few_sessions(
 ) -> None:
     engines = [create_engine(pooler.url("postgres")) for _ in range(2)]
     assert await ask(engines[0], [PLUGIN])
-    await migrate(engines[0])
+    await make_tables(engines[0])
     readers = create_reading_engine(engines[0])
     projections = [SqlProjection(engine) for engine in engines]
 

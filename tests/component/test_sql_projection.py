@@ -31,7 +31,7 @@ from tests.component.sql_databases import (
     failed,
     found,
     logged,
-    migrate,
+    make_tables,
     started,
 )
 
@@ -45,7 +45,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 @pytest.fixture
 async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
-    await migrate(engine)
+    await make_tables(engine)
     yield engine
     await engine.dispose()
 
@@ -125,7 +125,7 @@ def test_a_replay_in_any_order_and_any_batches_gives_identical_rows(
                 await SqlProjection(engine).apply(events[start : start + step])
             return await everything(engine)
 
-        runner.run(migrate(engine))
+        runner.run(make_tables(engine))
         expected = runner.run(project(HISTORY, 0))
 
         @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])

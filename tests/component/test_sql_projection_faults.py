@@ -28,7 +28,15 @@ from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import projections
 from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.resilience.tasks import stop_task
-from tests.component.sql_databases import DATABASES, JOHN, database, found, logged, migrate, started
+from tests.component.sql_databases import (
+    DATABASES,
+    JOHN,
+    database,
+    found,
+    logged,
+    make_tables,
+    started,
+)
 
 #: For what must happen, and at once.
 SOON_SECONDS = 20
@@ -43,7 +51,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 @pytest.fixture
 async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
-    await migrate(engine)
+    await make_tables(engine)
     yield engine
     await engine.dispose()
 
@@ -249,7 +257,7 @@ async def test_a_transaction_that_waits_too_long_is_given_up_and_tried_again(
 ) -> None:
     async with database("postgresql", tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         projection = Watched(SqlProjection(engine, patience_seconds=0.2))
         async with locked(engine):
             projecting = asyncio.create_task(projector(projection).write(fetched(found("e1"))))
@@ -263,7 +271,7 @@ async def test_a_transaction_that_waits_too_long_is_given_up_and_tried_again(
 async def test_the_victim_of_a_deadlock_is_tried_again(tmp_path: Path) -> None:
     async with database("postgresql", tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         await SqlProjection(engine).apply([found("e0", basket="b0")])
         projection = Watched(SqlProjection(engine))
         async with engine.connect() as foreign:
@@ -329,7 +337,7 @@ async def test_a_connection_that_died_without_a_word_is_given_up(tmp_path: Path)
         server = await asyncio.start_server(way.take, "127.0.0.1", 0)
         by_way = address.set(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
         engine = create_engine(by_way.render_as_string(hide_password=False))
-        await migrate(engine)
+        await make_tables(engine)
         projection = Watched(SqlProjection(engine, patience_seconds=0.5))
         await projection.apply([found("e1")])
 
@@ -393,7 +401,7 @@ async def test_what_only_the_server_refuses_is_skipped_alone_too(
 ) -> None:
     async with database("postgresql", tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         too_long = found("SECRET", error_message=None, basket="b9", lookup_id="SECRET" * 20)
         async with engine.begin() as connection:
             await connection.execute(

@@ -17,7 +17,7 @@ from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from agents.customer_lookup.read_model.schema import CUSTOMERS
 from posstream.domain.times import iso_utc
 from posstream.read_model.engine import create_engine
-from tests.component.sql_databases import DATABASES, JOHN, at, database, found, migrate, started
+from tests.component.sql_databases import DATABASES, JOHN, at, database, found, make_tables, started
 
 JANE = {
     **JOHN,
@@ -43,7 +43,7 @@ EMILE = {
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         yield engine
         await engine.dispose()
 

@@ -16,7 +16,7 @@ from posstream.domain.errors import ReadModelBusy
 from posstream.read_model import reading as module
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.reading import READERS, create_reading_engine, reading
-from tests.component.sql_databases import DATABASES, database, found, migrate
+from tests.component.sql_databases import DATABASES, database, found, make_tables
 from tests.component.sql_web import SqlWebView, running_sql_web
 
 #: A statement without an end.
@@ -30,7 +30,7 @@ ENDLESS = {
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with database(request.param, tmp_path) as url:
         engine = create_engine(url)
-        await migrate(engine)
+        await make_tables(engine)
         yield engine
         await engine.dispose()
 

@@ -34,7 +34,7 @@ from tests.component.sql_databases import (
     failed,
     found,
     logged,
-    migrate,
+    make_tables,
     started,
 )
 from tests.component.test_sql_projection import HISTORY, everything
@@ -94,7 +94,7 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address, acks="all") as producer,
         ):
             engine = create_engine(url)
-            await migrate(engine)
+            await make_tables(engine)
             yield Shop(broker.address, url, engine, producer)
             await engine.dispose()
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from aiohttp import ClientResponse
@@ -38,13 +39,19 @@ from web.console.live import BEAT_SECONDS
 from web.graphql.execution import QUERY_SECONDS
 from web.graphql.graphiql import GraphiQL
 from web.graphql.schema import Schema
-from web.plugin_parts import plugin_parts
+from web.plugin_parts import PluginParts, plugin_parts
 from web.server import create_web
+
+
+@cache
+def lookup_parts() -> PluginParts:
+    """The parts of the customer lookup. Web views of one process may share them."""
+    return plugin_parts([PLUGIN])
 
 
 def schema() -> Schema:
     """The schema of the platform and the customer lookup."""
-    return plugin_parts([PLUGIN]).schema
+    return lookup_parts().schema
 
 
 def flowing_answers() -> AnswerFeed:
@@ -154,6 +161,7 @@ def application_of(
     web = create_web(
         settings=settings or Settings(),
         plugins=[PLUGIN, *plugins],
+        parts=plugin_parts([PLUGIN, *plugins]) if plugins else lookup_parts(),
         statuses=lambda: view.statuses,
         clock=clock or FixedClock(),
         health=view.health,

@@ -5,6 +5,7 @@ The only module that reads the environment and makes an app when it is imported.
 
 import argparse
 import dataclasses
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,5 +52,9 @@ def _options() -> dict[str, Any]:
         return {}
 
 
+# What the start makes stays: the collector would look through it again and again.
+gc.disable()
 own_process()
 app = _app()
+gc.freeze()
+gc.enable()

@@ -105,7 +105,7 @@ class Runtime:
                 tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
         self._tuning = tuning
         try:
-            await self._configuration_reader.open(fetch_wait_ms=tuning.fetch_wait_ms)
+            await self._configuration_reader.open(fetch_wait_ms=tuning.background_wait_ms)
         except BrokerUnreachable as why:
             raise StartRefused(str(why)) from why
         try:
@@ -121,7 +121,7 @@ class Runtime:
             group=GroupSettings(
                 servers=settings.bootstrap_servers,
                 member=self._member,
-                fetch_wait_ms=tuning.projection_wait_ms,
+                fetch_wait_ms=tuning.background_wait_ms,
                 session_timeout_seconds=tuning.session_timeout_seconds,
                 heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
             ),

@@ -49,7 +49,12 @@ def _measure(config: pytest.Config) -> None:
     config.add_cleanup(measured.stop)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        # One worker of the integration suite costs seconds, and CPU while it waits.
+        shares = "worker" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("worker" if shares else item.path.name))
     if os.environ.get(BROKER):
         return
     for item in items:

@@ -105,7 +105,7 @@ def build(kit: Kit) -> Built:
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)
 
     async def open_drills() -> None:
-        await drill_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
+        await drill_reader.open(fetch_wait_ms=app.tuning.background_wait_ms)
 
     async def open_answers() -> None:
         answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)

@@ -42,7 +42,7 @@ def _project(settings: Settings) -> None:
         group=GroupSettings(
             servers=settings.bootstrap_servers,
             member=None,  # a name needs a data directory that outlives the process
-            fetch_wait_ms=tuning.projection_wait_ms,
+            fetch_wait_ms=tuning.background_wait_ms,
             session_timeout_seconds=tuning.session_timeout_seconds,
             heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
         ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -46,13 +47,14 @@ class EventModel:
         if self.model is None:
             return None
         schema = whole_schema_of(self.model)
-        for name, details in self.more.items():
-            schema["properties"][name] |= details
-        if self.any_of:
-            schema["anyOf"] = [_given(name) for name in self.any_of]
-        return schema
+        fields = {
+            name: known | self.more.get(name, {}) for name, known in schema["properties"].items()
+        }
+        any_of = {"anyOf": [_given(name) for name in self.any_of]} if self.any_of else {}
+        return {**schema, "properties": fields, **any_of}
 
 
+@cache
 def whole_schema_of(model: type[msgspec.Struct]) -> dict[str, Any]:
     """The JSON Schema of a model in one piece: AsyncAPI reads references from its own root."""
     schema = msgspec.json.schema(model)

@@ -27,9 +27,9 @@ class Tuning:
     tombstones_ms: int = 86_400_000
 
     @property
-    def projection_wait_ms(self) -> int:
-        """The fetch wait of a projection: nobody waits for a row as a till waits for an answer."""
-        return max(self.fetch_wait_ms, 100)
+    def background_wait_ms(self) -> int:
+        """The fetch wait where no till waits: rows, live configuration, drills."""
+        return max(self.fetch_wait_ms, 250)
 
     @property
     def heartbeat_interval_seconds(self) -> float:
@@ -49,7 +49,7 @@ class Tuning:
 
 #: The embedded broker makes a join wait half the session timeout; see `patches.consumer_thread`.
 EMBEDDED_TUNING: Final = Tuning(
-    fetch_wait_ms=20,
+    fetch_wait_ms=50,
     probe_watermarks=True,
     shared=False,
     idempotent=False,

@@ -233,7 +233,7 @@ async def foreign_client(servers: str, **options: Any) -> AsyncIterator[ForeignC
         bootstrap_servers=servers,
         group_id=None,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=100,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
     await producer.start()

@@ -94,7 +94,7 @@ async def answers_by_version(
 def _ranked(
     duration_ms: Column[Any], others: list[Column[Any]], *window: ColumnElement[bool]
 ) -> Subquery:
-    """The rows of a window by duration; those without one are last, beyond all that count."""
+    """The rows of a window by duration; rows without a duration come last and are not counted."""
     return (
         select(
             *others,

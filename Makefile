@@ -4,8 +4,8 @@ PYTHON ?= python3
 NODES ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
-# Compatible means: by its path. Else Python takes any folder `posstream`, `agents`, `tables` or
-# `web` where a command is started for ours.
+# In "compat" mode the checkout is found by its path. Otherwise, Python takes a folder `posstream`,
+# `agents`, `tables` or `web` in the current directory for ours.
 INSTALL := $(BIN)/pip install --quiet --config-settings editable_mode=compat --editable
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -45,7 +45,7 @@ run: $(VENV)/.run ## embedded broker, worker and web view, until Ctrl-C
 demo: $(VENV)/.run ## the quick test end to end, with timings
 	@$(BIN)/posstream demo
 
-# First the tests that wait for workers and brokers of their own: the others fill the cores meanwhile.
+# Start with the tests that wait for their own workers and brokers; the others then use the cores.
 TESTS := tests/integration tests/acceptance tests/plugins tests/component tests/unit
 
 test: $(VENV)/.test ## the suite on the embedded broker and SQLite; COVERAGE=1 measures coverage

@@ -48,7 +48,7 @@ def _options() -> dict[str, Any]:
     parser.add_argument("-b", "--web-bind", dest="web_host")
     try:
         return vars(parser.parse_known_args()[0])
-    except argparse.ArgumentError:  # Faust's own parser says so
+    except argparse.ArgumentError:  # Faust's own parser reports it
         return {}
 
 

@@ -57,7 +57,7 @@ class Commands(click.Group):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Read the arguments, which are UTF-8 where Python could not decode them."""
+        """Read the arguments; bytes that Python could not decode are replaced."""
         own_process()
         given = [it.encode(errors="surrogateescape").decode(errors="replace") for it in args]
         return super().make_context(info_name, given, parent, **extra)
@@ -71,7 +71,7 @@ class Commands(click.Group):
         ctx: click.Context,  # noqa: ARG002 - click's
         cmd_name: str,
     ) -> click.Command | None:
-        """The command of a name; the platform's own need no plugin."""
+        """Find a command by name; only commands of plugins need the plugins to be loaded."""
         if cmd_name in _COMMANDS:
             module = importlib.import_module(f"posstream.commands.{cmd_name}")
             command: click.Command = module.command

@@ -86,7 +86,7 @@ class WorkerHealth:
 
 
 def _own_warnings(name: str, running: RunningPlugin) -> Sequence[str]:
-    """What the plugin's code says; the health of all others does not depend on it."""
+    """The warnings of the plugin's own code; an error in them leaves other plugins healthy."""
     try:
         return [str(warning) for warning in running.built.warnings()]
     except Exception as why:

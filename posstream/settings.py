@@ -192,7 +192,7 @@ def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
 
 
 def _plugins(environ: Mapping[str, str], errors: list[str]) -> Plugins:
-    """The chosen plugins; if the choice is wrong that is an error, and all are read."""
+    """The chosen plugins; after a wrong choice, an error and all plugins, to check the rest."""
     try:
         return find_plugins(environ.get(PLUGINS, ""))
     except InvalidSettings as why:

@@ -1,7 +1,7 @@
 """Removes entries that no window will serve again from RocksDB and the changelog.
 
-Neither of them does so by itself: RocksDB's own `ttl` writes no tombstone, so rows come back at the
-next recovery, and the changelog's retention does not reach into a worker's RocksDB.
+Neither removes them by itself. RocksDB's own `ttl` writes no tombstone, so entries come back at the
+next recovery; and the changelog's retention does not reach into a worker's RocksDB.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 #: Seconds from one sweep to the next, and how many entries a sweep looks at.
 INTERVAL_SECONDS: Final = 1.0
 BATCH: Final = 500
-#: Entries between two turns of the event loop: a till must not wait for the sweep.
+#: Entries between two rounds of the event loop: a till must not wait for the sweep.
 SLICE: Final = 50
 #: A customer who comes again soon after the stale window overwrites the entry: waiting a little
 #: saves a tombstone.
@@ -63,7 +63,7 @@ class CacheSweeper:
         self._start = b""
 
     async def sweep(self) -> None:
-        """Remove the expired entries of the next batch, which is at most once round the circle."""
+        """Remove the expired entries of the next batch; no batch goes round the circle twice."""
         partitions = range(self._cache.partitions)
         self._metrics.cache_entries.set(
             sum(self._cache.partition(number).estimated() for number in partitions)
@@ -92,7 +92,7 @@ class CacheSweeper:
                 if why is not None and partition.remove(stored.identifier):
                     self._metrics.cache_removed.labels(why).inc()
         except StorageFailed:
-            return 0  # the disk is full: what is over is not served, and goes when there is room
+            return 0  # the disk is full: expired entries are not served, and go later
         except Exception:
             if self._cache.owns(number):
                 raise
@@ -105,8 +105,8 @@ class CacheSweeper:
     def _why_removed(self, stored: Stored, now_ms: int, windows: Windows) -> str | None:
         if is_over(stored.entry, now_ms, windows):
             return "expired"
-        # Partitions were added, and the entry was not moved: no lookup finds it there, and no
-        # command to forget its customer does either.
+        # Partitions were added, and the entry was not moved: neither a lookup nor a command to
+        # forget the customer finds the entry there.
         at_home = home(stored.identifier, self._cache.partitions)
         return None if at_home == self._partition else "misplaced"
 

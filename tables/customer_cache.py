@@ -140,9 +140,9 @@ class CachePartition:
         return None if value is None else decode(value)
 
     def reader(self) -> Callable[[bytes], bytes | None] | None:
-        """What reads stored values by key until the next await; None if the partition moved away.
+        """A function that reads stored values by key; None if the partition moved away.
 
-        The caller tells `check` of an error.
+        It may be used until the next await. If it raises, the caller gives the error to `check`.
         """
         if not self._cache.owns(self._number):
             return None
@@ -150,7 +150,7 @@ class CachePartition:
         return get
 
     def check(self, why: Exception) -> None:
-        """See whether an error means that the partition is damaged."""
+        """Give the partition up if an error means that it is damaged."""
         self._table.data.check(self._number, why)
 
     def put(self, identifier: str, entry: CacheEntry) -> None:

@@ -78,10 +78,10 @@ def never_refreshed_ms(windows: Windows) -> int:
 def refresh_due(entry: CacheEntry, now_ms: int, windows: Windows, jitter: float) -> bool:
     """Whether a fresh customer that is in use should be fetched anew before a till must wait.
 
-    It is due in the last 10 to 20 % of the fresh window, but in its last two minutes at least
-    (or half of it, if it is shorter than four): so a key that is scanned every minute meets it.
-    Like XFetch (Vattani, Chierichetti, Lowenstein, VLDB 2015) it spreads the refreshes, by a
-    jitter that is fixed per entry: hits roll no dice.
+    A refresh is due in the last 10 to 20 % of the fresh window, but at least in its last two
+    minutes (or half of it, if it is shorter than four): a key that is scanned every minute is
+    always refreshed in time. The jitter spreads the refreshes, as in XFetch (Vattani, Chierichetti,
+    Lowenstein, VLDB 2015), but is fixed per entry instead of drawn at each hit.
 
     Args:
         entry: what the cache has.

@@ -1,8 +1,8 @@
 """Moves entries of the cache's changelog to the partitions where their keys belong.
 
-For a changelog that was given partitions, while no worker writes to it. An entry is copied first
-and deleted in its old partition once the broker has the copy: after `kill -9` between the two the
-entry is in both, and the next run goes on.
+For a changelog that was given partitions, while no worker writes to it. An entry is first copied,
+and deleted in its old partition once the broker has the copy. After `kill -9` between the two steps
+the entry is in both partitions, and the next run finishes.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,7 +34,7 @@ class _Misplaced:
 async def misplaced(
     read: Callable[[], AsyncIterator[Any]], partitions: int
 ) -> dict[bytes, _Misplaced]:
-    """The entries that lie elsewhere than their keys belong.
+    """The entries that are not in the partition of their key.
 
     Args:
         read: the changelog's records as aiokafka has them, each partition in its order.

@@ -32,7 +32,7 @@ class HealthReport:
 
 
 class Health(Protocol):
-    """What the worker says of itself. Both are called per request, so they must be cheap."""
+    """Whether the worker is alive and ready. Both methods run at each request: keep them cheap."""
 
     def live(self) -> HealthReport:
         """Whether the process should go on; if not, the supervisor restarts it."""

@@ -42,7 +42,7 @@ _CONNECTIONS: Final = web.AppKey("connections", Connections)
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """What answers, and what it has to leave out."""
+    """The application, and the parts of plugins that it had to leave out."""
 
     application: web.Application
     #: Plugins whose part of GraphQL or of the console cannot be made, each with the reason.
@@ -206,7 +206,7 @@ class WebServer:
         """Listen.
 
         Raises:
-            StartRefused: if the address cannot be had, or must not without a key.
+            StartRefused: if the address cannot be listened on, or needs a key and there is none.
         """
         if self._refused:
             raise StartRefused(

@@ -1,7 +1,7 @@
 """The agent of `customer-identified`: each message gets one terminal answer or a dead letter.
 
-What can be answered at once is (`at_once`); each other event becomes a task, which hands its answer
-to the broker and finishes the event once the broker has it.
+Events that need no call are answered at once (`at_once`). Each other event becomes a task, which
+hands the answer to the broker and finishes the event once the broker has it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tables.customer_cache import CustomerCacheTable
 class CustomerLookupAgent:
     """Consumes the source topic and its rekeyed twin. One per app."""
 
-    #: The topics of what it can answer at once.
+    #: The topics of the answers that it gives at once.
     writes: Final = AtOnce.writes
 
     def __init__(  # noqa: PLR0913 - the wiring names everything it gives

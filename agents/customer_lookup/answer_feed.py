@@ -26,7 +26,7 @@ MAX_WAITING: Final = 1000
 MAX_REMEMBERED: Final = 50_000
 #: How long a first subscriber waits until the topics are read.
 PATIENCE_SECONDS: Final = 5.0
-#: How long the topics are read on after the last one left: tills come and go by the basket.
+#: How long the topics are read after the last subscriber left: tills subscribe for each basket.
 LINGER_SECONDS: Final = 60.0
 
 #: One answer, as the event on its topic.
@@ -34,7 +34,7 @@ AnswerEvent = Mapping[str, Any]
 
 
 class AnswerSubscription(AsyncIterator[AnswerEvent]):
-    """What one subscriber gets: each answer published since, once."""
+    """One subscriber's answers: each one that is published from its start on, once."""
 
     def __init__(self, feed: "AnswerFeed", key: bytes | None, since: int) -> None:
         self.key = key

@@ -1,4 +1,4 @@
-"""A lookup's own words: what was asked, each attempt, and the one terminal answer. Pure."""
+"""The types of a lookup: the identification, each attempt, and the terminal answer. Pure."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,9 @@ from posstream.domain.identifier import IdentifierKind
 class Identification:
     """One `customer-identified` event, read and normalised. Nothing changes it afterwards.
 
-    Still it is not frozen: Python sets each field of a frozen instance by a call, which takes four
-    times as long, and every cached lookup makes an `Identification` and a `CustomerFound`.
+    It is not frozen all the same. Python sets each field of a frozen instance by a call, which
+    takes four times as long, and every cached lookup makes an `Identification` and a
+    `CustomerFound`.
 
     `identifier` is normalised, or masked when it was refused (`refused` then says why).
     """

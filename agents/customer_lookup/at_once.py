@@ -144,14 +144,14 @@ class AtOnce:
     def _outcome(
         self, asked: Identification, arrived_at: float, stays: Callable[[int], bool]
     ) -> LookupAnswer | Record | None:
-        """What can be done with an identification without waiting.
+        """The outcome for an identification that needs no waiting.
 
-        Its answer; the record by which it goes to the partition, maybe of another worker, that has
-        its cache entry; or None: the directory must be asked, or others come first.
+        This is its answer, or the record that sends it to the partition of its cache entry (maybe
+        on another worker). None: the directory must be asked, or earlier events come first.
         """
         refusal = self._lookup.refuse(asked)
         if refusal is not None:
-            # Switched off in the midst of a lookup, its answer comes first.
+            # If the plugin was switched off during a lookup, the lookup's answer comes first.
             return None if asked.identifier in self._turns else refusal
         at_home = home(asked.identifier, self._partitions)
         if not stays(at_home):

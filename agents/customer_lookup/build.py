@@ -111,7 +111,7 @@ def build(kit: Kit) -> Built:
         answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
 
     async def drain() -> None:
-        # Their events have been answered, or were waited for as long as a stop may take.
+        # By now their events are answered, or the stop has waited for them as long as it may.
         await lookup.drain(_LAST_CALLS_SECONDS)
         await directory.close()
         configuration.unwatch(follow)

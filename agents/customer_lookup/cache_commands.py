@@ -67,7 +67,7 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class ForgetCustomer:
-    """Mark as forgotten a customer to whom no identifier leads: there is no entry to remove."""
+    """Mark a customer without identifiers as forgotten: there is no cache entry to remove."""
 
     customer_id: str
     #: As in `Forget`.

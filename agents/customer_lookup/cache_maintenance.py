@@ -62,8 +62,8 @@ class CacheMaintenanceAgent:
         command = read_cache_command(message.value)
         waits = False
         while not await self._done(command, number):
-            # A command waits until its partition is recovered and not frozen: what it does to half
-            # a store, or to entries that are being moved, would be lost.
+            # A command waits until its partition is recovered and not frozen. Its change to half a
+            # store, or to entries that are being moved, would be lost.
             if not is_current(self._app, message):
                 return
             if not waits:
@@ -123,10 +123,10 @@ class CacheMaintenanceAgent:
         return True
 
     async def _forget(self, partition: CachePartition, command: Forget) -> None:
-        """Remove the entry, then tell the read model, by marks of this very moment.
+        """Remove the entry, then write marks for the read model, dated at the removal.
 
-        All calls for the identifier are this worker's, and its clock dates them: one that began
-        before is from before the mark, one that begins after the removal is not.
+        All calls for the identifier run on this worker and are dated by its clock. So a call that
+        began before the removal is from before the mark, and a later call is not.
         """
         removed = self._remove(partition, command.identifier, Cause.FORGOTTEN)
         forgotten_at_ms = self._later_than(command.after_ms)

@@ -119,11 +119,11 @@ class Fetching:
         self._fetch_unasked(asked, cache, self._plan)
 
     def forget(self, identifier: str) -> None:
-        """Take no answer of a call that is under way into the cache: its customer changed."""
+        """Keep the answer of a call under way out of the cache: its customer changed."""
         self._flights.forget(identifier)
 
     def forget_prefix(self, prefix: str) -> None:
-        """Take no answer of a call whose identifier starts with `prefix` into the cache."""
+        """Keep the answers of calls whose identifiers start with `prefix` out of the cache."""
         for identifier in self._flights:
             if identifier.startswith(prefix):
                 self._flights.forget(identifier)
@@ -136,7 +136,7 @@ class Fetching:
         return self._configuration.value
 
     def _leave_alone(self, identifier: str) -> None:
-        # Not at every hit: these calls are a service to the directory, not a burden.
+        # Not again at every hit: refreshes should spare the directory calls, not add some.
         if len(self._failed) >= _MOST_FAILED:
             self._failed.clear()
         self._failed[identifier] = self._clock.monotonic() + _PAUSE_SECONDS
@@ -199,7 +199,7 @@ class Fetching:
         customer, entry = answer.customer, None
         if customer is not None or answer.reason is Reason.NOT_FOUND:
             document = None if customer is None else write_json(customer.as_document())
-            # What the directory knew when it was asked: news of a moment later are newer.
+            # Dated at the request: an update of a moment later is newer.
             entry = CacheEntry(answer.attempts[-1].requested_at_ms, document)
         if customer is not None:
             if customer.tier not in (*TIERS, ""):

@@ -142,9 +142,9 @@ class CustomerLookup:
     def consumed_at(self, asked: Identification, taken_at: float) -> float:
         """From when an event's deadline counts, in monotonic seconds.
 
-        A rekeyed event keeps the time it has used before its second take. If that is more than
-        its deadline (a crash or a rebalance lay between), it starts anew, like any event that is
-        delivered again: a right answer late is worth more to the till than none.
+        For a rekeyed event, the time before its second take counts. If its deadline has already
+        passed (a crash or a rebalance lay between), the deadline starts anew, as for any event that
+        is delivered again: a late answer is worth more to the till than none.
         """
         if asked.taken_at_ms is None:
             return taken_at

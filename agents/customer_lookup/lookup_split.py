@@ -1,4 +1,4 @@
-"""What answers were, in the five words of the console and of `LookupStats`. Pure."""
+"""Counts answers in the five kinds that the console and `LookupStats` show. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,17 +30,17 @@ class LookupSplit:
 
     @property
     def hit_ratio(self) -> float | None:
-        """The share that was spared a call because the cache was fresh; None without lookups."""
+        """The share that needed no call because the cache was fresh; None without lookups."""
         return self.hits / self.lookups if self.lookups else None
 
     @property
     def failed_ratio(self) -> float | None:
-        """The share without a customer who exists; None without lookups."""
+        """The share that failed; unknown customers are no failures. None without lookups."""
         return self.failed / self.lookups if self.lookups else None
 
 
 def split(answers: Mapping[tuple[str | None, str | None], int]) -> LookupSplit:
-    """Sort answers.
+    """Count answers by their kind.
 
     Args:
         answers: how many there were by (source, reason); reason None: with a customer.
@@ -58,5 +58,5 @@ def _kind(source: str | None, reason: str | None) -> str:
         return "unknown" if reason == Reason.NOT_FOUND else "failed"
     if source == Source.CACHE:
         return "fresh"
-    # Whatever was found elsewhere than in the cache, the directory found.
+    # A customer that does not come from the cache comes from the directory.
     return "stale" if source == Source.STALE_CACHE else "api"

@@ -7,7 +7,7 @@ from posstream.domain.roles import Role
 
 
 def role_for_eviction(arguments: Mapping[str, Any]) -> Role:
-    """One customer is a matter of support; many are a matter of load on the directory."""
+    """Support may evict one customer; only operators may evict many, which loads the directory."""
     many = arguments.get("prefix") is not None or arguments.get("all")
     return Role.OPERATOR if many else Role.SUPPORT
 

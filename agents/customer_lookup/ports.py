@@ -34,7 +34,7 @@ class CustomerDirectory(Protocol):
         number: int,
         traceparent: str | None = None,
     ) -> AttemptOutcome:
-        """Ask once. Whatever goes wrong out there is an outcome, never an exception.
+        """Ask once. Every failure of the directory is an outcome, never an exception.
 
         Args:
             identifier: normalised.

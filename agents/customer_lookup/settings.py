@@ -82,7 +82,7 @@ class LookupSettings:
     def credentials(self) -> Credentials | None:
         """The directory's credentials, bound to the endpoint of these settings.
 
-        An editor of the live configuration's endpoint must not have them sent elsewhere.
+        Somebody who edits the endpoint in the live configuration cannot have them sent elsewhere.
         """
         if self.api_auth is None or self.explicit_api_endpoint is None:
             return None

@@ -19,7 +19,7 @@ def show_record(reveals: Reveals, record: Any) -> Any:
 def show_detail(reveals: Reveals, entry: Entry) -> list[tuple[str, str]]:
     """The details of a step of a timeline.
 
-    The timeline masks for the log, which shows more than a viewer sees and less than others.
+    The timeline itself masks as for the log: more than a viewer may see, and less than others may.
     """
     shown = {} if entry.identifier is None else {"identifier": reveals.show(entry.identifier)}
     return [

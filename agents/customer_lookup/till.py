@@ -1,6 +1,6 @@
-"""What a till tells posstream: a basket starts, a customer is scanned. Each is one event.
+"""Writes the two events of a till: a basket starts, and a customer is scanned.
 
-GraphQL's mutations and the console's page *Try it* both speak through it.
+GraphQL's mutations and the console's page *Try it* use this module.
 """
 
 import uuid

@@ -1,8 +1,8 @@
 """Why a till got its answer: one timeline of a basket, from what the read model kept. Pure.
 
-The entries stand in the order of cause and not of their times: those come from the clocks of
-tills, workers and the broker. Identifiers in titles and details are masked; `raw` has the record
-as it was written.
+Entries are ordered by cause, not by time, because the times come from the clocks of tills, workers
+and the broker. Identifiers in titles and details are masked; `raw` has the record as it was
+written.
 """
 
 import dataclasses
@@ -160,7 +160,7 @@ def _cache(answer: AnswerRow, origin: LookupLogRow | None) -> Entry:
 
 
 def _held_back(answer: AnswerRow, own: Sequence[LookupLogRow]) -> Iterator[Entry]:
-    """Why there was no call, where one was due."""
+    """Why there was no call although one was due."""
     if own or answer.attempts:
         return
     stale = _HELD_BACK_STALE if answer.source == Source.STALE_CACHE else None

@@ -12,9 +12,9 @@ CUSTOMER_LOOKUP_LOGGED: Final = "customer-lookup-logged"
 BASKET_STARTED: Final = "basket-started"
 CUSTOMER_UPDATED: Final = "customer-updated"
 DEAD_LETTERS: Final = "customer-identified.dlq"
-#: Internal: identifications that were produced under another key, once more under their own.
+#: Internal: identifications that came under another key, written again under their own key.
 REKEYED: Final = f"{APP_ID}-customer-identified-rekeyed"
-#: Internal: what is to be done to cache entries, in the partition that has them.
+#: Internal: commands for cache entries, each in the partition of its entry.
 CACHE_COMMANDS: Final = f"{APP_ID}-cache-commands"
 #: Internal: the newest outage drill, for every worker.
 OUTAGE_DRILLS: Final = f"{APP_ID}-outage-drills"
@@ -46,7 +46,7 @@ TOPICS: Final = (
     dead_letter_topic(DEAD_LETTERS),
 )
 
-#: Topics that hold events of customers: nobody can take single ones out.
+#: Topics that hold events of customers: nobody can remove single events.
 HOLDING_CUSTOMERS: Final = tuple(
     spec for spec in (*TOPICS, CACHE.changelog) if spec.name not in {BASKET_STARTED, OUTAGE_DRILLS}
 )

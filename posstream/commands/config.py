@@ -197,7 +197,7 @@ def _editor() -> str:
     """The user of this machine who runs the command."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number without a name
+    except (KeyError, OSError):  # a container's user may have a number and no name
         return "unknown"
 
 
@@ -205,7 +205,7 @@ def _editor() -> str:
 async def _opened(
     plugin: str | None, *, to_write: bool = False
 ) -> AsyncIterator[LiveConfiguration[Any]]:
-    """A plugin's configuration on the migrated database; to write, also on the topic.
+    """Open a plugin's live configuration on the migrated database; to write, on the topic too.
 
     Raises:
         DatabaseUnusable: with a sentence that names no address.

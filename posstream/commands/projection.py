@@ -45,16 +45,16 @@ async def _rebuild(*, drop: bool, yes: bool) -> int:
     go on meanwhile. If it was ended before its time, run it again. The live configuration is left
     alone. Exits with 1 if it is refused, or without a broker or database.
     """
-    # A worker writes the same rows, and of two events for one row the same one wins, in either
-    # order. With `drop` the topics' ends are read after the rows are gone: what a worker wrote
-    # before is replayed, and what it writes after stays.
+    # A worker may write the same rows meanwhile: of two events for one row the same one wins, in
+    # either order. With `drop` the topics' ends are read after the rows are deleted: rows that a
+    # worker wrote before are replayed, and rows that it writes later stay.
     settings = read_settings()
     started = time.monotonic()
     plugins = find_plugins()
     parts = [it.read_model for it in plugins if it.read_model is not None]
     projecting = projections(plugins)
     topics = list(dict.fromkeys(topic for it in projecting for topic in it.topics))
-    # The broker first, so that errors of the database do not pass for the broker's.
+    # The broker first, so that errors of the database are not taken for the broker's.
     async with (
         topic_reader(settings.bootstrap_servers, *topics) as reader,
         opened(settings) as engine,
@@ -132,7 +132,7 @@ async def _apply(projection: Projection, batch: Sequence[ProjectedEvent]) -> Non
 async def _batches(
     reader: GrouplessReader, topics: Sequence[str], done: str
 ) -> AsyncIterator[Sequence[ProjectedEvent]]:
-    """All that the topics have now, in batches; how far it is, on stderr from time to time."""
+    """All records that the topics have now, in batches; progress is printed on stderr."""
     batch: list[ProjectedEvent] = []
     count, told_at = 0, time.monotonic()
     for topic in topics:

@@ -28,7 +28,7 @@ def read_settings() -> Settings:
 def run(work: Coroutine[Any, Any, int]) -> None:
     """Run a command's work, and exit with the code that it returns."""
     patches.install()  # a foreign record's header name may be no UTF-8
-    # aiokafka's own lines about a broker that is down would stand beside our one.
+    # Without a handler, aiokafka's lines about a broker that is down would be printed beside ours.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     with errors_told():
         sys.exit(asyncio.run(work))

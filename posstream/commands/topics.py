@@ -43,9 +43,9 @@ def _grow_command(partitions: int) -> None:
 async def grow(settings: Settings, partitions: int) -> int:
     """Give the co-partitioned topics `partitions` partitions; move the entries of the tables.
 
-    The changelogs come first: workers that run stop writing to a table when they see it (see
-    `streaming.co_partitioning`). The others come last: until all of them have as many, no worker
-    starts, so none with the new count writes to a changelog while entries are moved.
+    The changelogs grow first: running workers then stop writing to the table (see
+    `streaming.co_partitioning`). The other topics grow last: no worker starts before all topics
+    have the new count, so none writes to a changelog while entries are moved.
 
     Returns:
         0 when all is done.

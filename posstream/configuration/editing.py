@@ -1,7 +1,7 @@
 """Edits a live configuration: checks a change, stores the next version, publishes that version.
 
-The store arbitrates: it takes a version number once, so of two editors one is too late. Workers
-learn of a version from the topic. A refused edit leaves the old version in force.
+The store takes each version number once, so the second of two editors is refused. Workers learn of
+a version from the topic. A refused edit leaves the old version in force.
 """
 
 import dataclasses
@@ -179,7 +179,7 @@ class LiveConfiguration(Generic[C]):
                 "the broker did not acknowledge the change; try again",
                 latest.version,
             )
-        # The reader of the topic would do it in a moment, but the caller may rely on it now.
+        # The topic's reader will do this a moment later, but the caller may rely on it now.
         if new.version > self.current.in_force.version:
             self.current.put_in_force(new)
         return Changed(new)

@@ -34,7 +34,7 @@ class ConfigurationFollower:
     def take(self, value: bytes | None) -> bool:
         """Put a record in force, unless it is older, the same or unusable.
 
-        Of two records with one number the later one counts, on every worker alike.
+        If two records have the same version number, the later one counts, on every worker.
 
         Returns:
             whether it changed what is in force.
@@ -58,7 +58,8 @@ class ConfigurationFollower:
     async def settle(self) -> None:
         """Reconcile the topic, read to its end, with the store: the newer one counts.
 
-        An embedded broker forgets the topic; a store may have been lost, or be one of several.
+        The embedded broker loses the topic when it stops. A store may have been lost, or each
+        worker may have a store of its own.
 
         Raises:
             Exception: whatever the database raises.
@@ -118,7 +119,7 @@ class ConfigurationFollower:
 
     def _refuse(self, why: Exception) -> None:
         self._metrics.configuration_refused.inc()
-        # A stranger's key may hold anything: shown as a literal, it stays on its line.
+        # A foreign record's key may hold anything: as a literal it stays on one line of the log.
         log.warning(
             "configuration version %d of %s stays in force; refused: %r",
             self._current.in_force.version,

@@ -37,10 +37,10 @@ class PluginConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 C = TypeVar("C", bound=PluginConfiguration)
-#: What is no key of `config`, though a field of every model.
+#: Fields of every model that are not keys of `config`.
 _NO_KEYS: Final = frozenset(PluginConfiguration.__struct_fields__)
 _UNKNOWN: Final = "is not a key of this configuration"
-#: How msgspec says where in a value it found something wrong, and names a key.
+#: The end of msgspec's message, which names the wrong place in a value, or the wrong key.
 _PLACE: Final = re.compile(r" - at `(?:key` in `)?\$(.*?)`$", re.DOTALL)
 _UNKNOWN_KEY: Final = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING_KEY: Final = re.compile(r"Object missing required field `(.*)`$", re.DOTALL)
@@ -72,10 +72,10 @@ def edited(configuration: C, config: Mapping[str, Any]) -> C:
 def merged(
     config: Mapping[str, Any], changes: object, model: type[PluginConfiguration]
 ) -> dict[str, Any]:
-    """What is set after an edit.
+    """Merge an edit into the keys that are set.
 
     Args:
-        config: what is set.
+        config: the keys that are set, with their values.
         changes: key -> value, or None for its default; keys that are not named stay.
         model: checks the changes, each for itself.
 
@@ -91,7 +91,7 @@ def merged(
 
 
 def read_value(model: type[PluginConfiguration], key: str, value: object) -> Any:
-    """A value of JSON as the model has it.
+    """Convert a JSON value to the type that the model has for its key.
 
     Raises:
         InvalidConfiguration: naming the key, or the place in its value: `rules[2].limit`.
@@ -147,7 +147,7 @@ def _check_of(hint: Any) -> Any:
 
 
 def _check_leaves(place: str, value: object) -> None:
-    """Refuse what no topic, table or log may hold, wherever in a value it is."""
+    """Refuse a value if any part of it may not be in a topic, a table or a log."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             _check_leaves(place, key)
@@ -168,7 +168,7 @@ def _check_leaves(place: str, value: object) -> None:
 def _refusal(
     model: type[PluginConfiguration], key: str, error: msgspec.ValidationError
 ) -> InvalidConfiguration:
-    """What msgspec found wrong in the value of a key, in a sentence of ours and with its place."""
+    """Turn msgspec's error about a key's value into our sentence, which names the wrong place."""
     told, place = str(error), key
     found = _PLACE.search(told)
     if found:

@@ -16,8 +16,8 @@ class ConfigurationPart:
     """The typed model of a plugin's live configuration, and this worker's defaults."""
 
     model: type[PluginConfiguration]
-    #: Takes the settings of the platform, and what the plugin's own `SettingsPart` read; gives the
-    #: values that hold on this worker where nobody has set any.
+    #: Makes this worker's defaults from the platform's settings and from the values that the
+    #: plugin's own `SettingsPart` read.
     defaults: "Callable[[Settings, Any], PluginConfiguration]"
 
     def __post_init__(self) -> None:

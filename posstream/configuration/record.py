@@ -74,7 +74,7 @@ def read_record(value: bytes) -> ConfigurationVersion:
 
 
 def check_note(updated_by: str | None, description: str) -> None:
-    """Refuse what no column or terminal should be given.
+    """Refuse an editor's name or a description that a column or a terminal cannot take.
 
     Raises:
         InvalidConfiguration: naming `updated_by` or `description`.

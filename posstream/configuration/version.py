@@ -21,7 +21,7 @@ class ConfigurationVersion:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationChange:
-    """A version beside what it replaced."""
+    """A version, and the content of the version that it replaced."""
 
     version: ConfigurationVersion
     old_enabled: bool

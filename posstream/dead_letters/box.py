@@ -179,7 +179,7 @@ class DeadLetterBox:
     async def prospect(self, address: Address) -> Prospect | NotReplayed:
         """What a replay of one letter would do, or why there can be none.
 
-        Where the time is up, or there are too many records, an earlier replay is not known.
+        If the time is up or there are too many records, an earlier replay may not be found.
         """
         found: Prospect | None = None
         try:
@@ -199,7 +199,7 @@ class DeadLetterBox:
             return replace(found, is_known=False)
 
     async def replay(self, address: Address) -> Replayed | NotReplayed:
-        """Write a letter once more to where it came from, whether it was before or not."""
+        """Write a letter to the topic that it came from, even if it was replayed before."""
         async with self._reading() as reader:
             judged = _only(await self._surveyed(reader, Selection([address])), address)
             if isinstance(judged, NotReplayed):
@@ -210,7 +210,7 @@ class DeadLetterBox:
     async def replay_each(
         self, targets: Mapping[Address, Source]
     ) -> AsyncIterator[Replayed | NotReplayed]:
-        """Write letters once more to where they came from, and say of each how it went."""
+        """Write letters to the topics that they came from, and report the outcome of each."""
         async with self._reading() as reader:
             async for outcome in self._replayed(reader, targets):
                 yield outcome
@@ -288,7 +288,7 @@ class DeadLetterBox:
 
 
 class _TooManyError(Exception):
-    """There are more records to search than may be."""
+    """There are more records to search than a worker may search."""
 
 
 def _only(survey: Survey, address: Address) -> Prospect | NotReplayed:

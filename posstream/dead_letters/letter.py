@@ -1,4 +1,4 @@
-"""Dead letters as an operator meets them: where one lies, where it came from, and why. Pure."""
+"""Dead letters as operators see them: address, source and reason. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ class Prospect:
     address: Address
     #: Where it came from, and would go to.
     source: Source
-    #: Where an earlier replay lies; None if there was none, or nobody knows.
+    #: Where an earlier replay lies; None if there was none, or if that is not known.
     before: Source | None = None
     #: Whether every record was searched that could be an earlier replay.
     is_known: bool = True

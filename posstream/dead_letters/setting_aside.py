@@ -1,6 +1,6 @@
 """Writes a dead letter for each message set aside, and raises an alarm when there are many.
 
-Their number stops nothing: readable messages are answered all the same.
+However many dead letters there are, readable messages are still answered.
 """
 
 import asyncio

@@ -36,5 +36,5 @@ class DeadLetterWriter:
         await self._writer.write(cut_short(letter), is_alone=True)
 
     async def close(self) -> None:
-        """Close the connection. Idempotent; messages of letters on their way are read again."""
+        """Close the connection. Idempotent; messages whose letters were not written come again."""
         await self._writer.close()

@@ -1,1 +1,1 @@
-"""Pure rules of the trade: no I/O, no clock, no third-party package."""
+"""Pure rules that plugins share (identifier, customer, …): no I/O, no clock, no other package."""

@@ -19,10 +19,10 @@ _MAX_PURCHASES: Final = Decimal(10) ** 13
 #: Digits before the point; longer numbers are not calculated with.
 _MAX_DIGITS: Final = 20
 _TEXTS: Final = ("first_name", "last_name", "email", "phone", "tier")
-#: The beginnings of dates that stand for none in databases and languages without null; PHP makes
-#: the second one of month 0 of year 0.
+#: The beginnings of placeholder dates in databases and languages without null: they mean "no
+#: date". PHP makes the second one from month 0 of year 0.
 _ZERO_DATES: Final = ("0001-01-01", "-0001-11-30")
-#: A date of these characters alone stands for none, whatever its format.
+#: A date of these characters alone means "no date", whatever its format.
 _ZEROS: Final = "0-/.:TZ+ "
 #: The contract's fields of a customer; each other field that a directory returns is an attribute.
 CUSTOMER_FIELDS: Final = (
@@ -110,11 +110,11 @@ def judge_fields(
     """Judge the fields of a customer.
 
     Args:
-        customer_id: as it came, not scrubbed: masked, two customers could become one.
+        customer_id: as it came, not scrubbed: two customers could have the same masked id.
         fields: the other fields of the contract, scrubbed; other names are ignored.
         attributes: everything else, scrubbed.
         card_guard: refuse a payment-card number for a `customer_id`.
-        strict: refuse a field of a wrong type or out of range, and take null alone for absent.
+        strict: refuse a field of a wrong type or out of range; only null counts as absent.
 
     An absent field takes its empty value. So does a field of a wrong type or out of range, whose
     value is kept under `attributes`: one odd field is no reason to refuse a customer.
@@ -183,7 +183,7 @@ def _scrub_number(value: float | Decimal) -> Any:
 
 
 def _is_absent(raw: object, *, of_date: bool) -> bool:
-    """Whether a value stands for none, as PHP, MySQL, .NET and others write it."""
+    """Whether a value means "no value", as PHP, MySQL, .NET and others write that."""
     if of_date and isinstance(raw, int | str):
         text = str(raw).strip()
         return raw is False or not text.strip(_ZEROS) or text.startswith(_ZERO_DATES)

@@ -1,4 +1,4 @@
-"""The exceptions of posstream: what the next floor up can act on.
+"""The exceptions of posstream: those on which the caller can act.
 
     PosstreamError
     ├── InvalidSettings      the environment; one line per wrong setting

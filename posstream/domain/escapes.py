@@ -1,6 +1,6 @@
 """Decodes the escapes in a text (JSON, URL, HTML), also those within escapes. Pure.
 
-Each reading knows where its characters stand in the text, so that one can be masked in place.
+Each reading knows where its characters stand in the text, so a character can be masked in place.
 """
 
 import re

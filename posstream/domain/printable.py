@@ -8,7 +8,7 @@ from typing import Final
 CONTROL: Final = r"[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 #: A character that is no blank: an id has at least one.
 VISIBLE: Final = r"[^ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
-#: JSON has no lone surrogate, so that its schema need not name them.
+#: JSON in UTF-8 cannot hold a lone surrogate, so a JSON Schema need not refuse it.
 _FORBIDDEN: Final = re.compile(f"{CONTROL}|[\ud800-\udfff]")
 _VISIBLE: Final = re.compile(VISIBLE)
 

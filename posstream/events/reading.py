@@ -103,8 +103,8 @@ def event_of(model: type[E], fields: Mapping[str, Any], *, card_guard: bool = Tr
     try:
         event = msgspec.convert(fields, model)
     except msgspec.ValidationError:
-        # Field by field, for msgspec names the fault that stands first in the message, and takes
-        # neither null for absent nor 3000.0 for a whole number.
+        # Field by field: msgspec names the fault that stands first in the message. It refuses null
+        # for an absent field, and 3000.0 for a whole number.
         read = {rule.name: rule.read(fields.get(rule.name), card_guard) for rule in rules}
         return model(**{name: value for name, value in read.items() if value is not None})
     for rule in checked:

@@ -53,7 +53,7 @@ class AskedPlugins:
         return await self._each(lambda part: part.export(self._engine, trail))
 
     async def commands(self, trail: Trail, after_ms: int) -> Sequence[Record] | None:
-        """The commands of all plugins; None if no plugin has any: then no owner writes marks."""
+        """The commands of all plugins; None if no plugin has commands, so no owner writes marks."""
 
         async def asked(part: ForgettingPart) -> Sequence[Record] | None:
             return None if part.commands is None else part.commands(trail, after_ms)

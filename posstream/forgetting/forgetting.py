@@ -142,7 +142,7 @@ class CustomerForgetting:
         rows = await asked.rows(trail)
         after_ms = max((mark.forgotten_at_ms for mark in before.values()), default=0)
         commands = await asked.commands(trail, after_ms)
-        if commands is None:  # no plugin has any, whose owners would write the marks
+        if commands is None:  # no plugin has commands, so no owner writes the marks
             at_ms = max(self._clock.now_ms(), after_ms + 1)
             commands = [forgotten(Forgotten(it, at_ms)) for it in sorted(trail.subjects)]
         for record in commands:

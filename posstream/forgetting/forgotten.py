@@ -105,7 +105,7 @@ async def known_marks(engine: AsyncEngine, subjects: Collection[str]) -> Mapping
 async def meant_names(
     connection: AsyncConnection, prefix: str, columns: Sequence[Column[Any]], marks: Marks
 ) -> tuple[str, ...]:
-    """The names in these columns whose hash has a mark."""
+    """The names in these columns that have a mark on their hash."""
     subjects = marks.forgotten_at
     if connection.dialect.name == "postgresql":  # hashes by itself, in a fraction of the time
         chosen = [

@@ -27,7 +27,7 @@ class MarkProjection(BatchProjection):
         self._erasures = erasures
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
-        """Keep the marks of a batch, of each subject the last one."""
+        """Keep the marks of a batch; if a subject has several, the last one."""
         marks: dict[str, Mapping[str, Any]] = {}
         for event in events:
             mark = read_mark(event.value)

@@ -9,7 +9,7 @@ from posstream.kafka.connection import Brokers, administering
 
 
 async def partitions_of(brokers: Brokers, topics: Iterable[str]) -> dict[str, int]:
-    """Topic -> partitions, for those that there are.
+    """Topic -> partitions, for topics that exist.
 
     Raises:
         BrokerUnreachable: if no broker answers.
@@ -19,7 +19,7 @@ async def partitions_of(brokers: Brokers, topics: Iterable[str]) -> dict[str, in
 
 
 async def partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
-    """Topic -> partitions, for those that there are. To ask a producer would make the others."""
+    """Topic -> partitions, for topics that exist. Asking a producer would create the others."""
     known = set(await admin.list_topics())
     wanted = [name for name in names if name in known]
     if not wanted:

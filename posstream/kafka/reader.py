@@ -30,8 +30,8 @@ _MOST_RECORDS: Final = 500
 class GrouplessReader:
     """Reads all partitions of some topics, and keeps its place while it is not connected.
 
-    Where its place is gone (the topic was made anew, or retention was faster), it reads on from
-    the oldest record that there is.
+    If the record at its place is gone (the topic was made anew, or retention was faster), it reads
+    on from the oldest record.
 
     Args:
         brokers: host:port of each.
@@ -69,11 +69,11 @@ class GrouplessReader:
         )
         self._assigned = frozenset()
         await self._consumer.start()
-        # In this order: aiokafka's consumer cannot be stopped right after its start.
+        # Only after the start: aiokafka's consumer cannot be stopped right after its start.
         self._partitions = await self._described(needs_all=needs_all)
 
     async def _described(self, *, needs_all: bool) -> list[TopicPartition]:
-        # All topics are asked for: a broker may make a topic that it is asked for by name.
+        # Ask for the list of all topics: a broker may create a topic that it is asked for by name.
         async with administering(self._brokers) as admin:
             for _ in range(_TRIES):
                 known = {it["topic"]: it["partitions"] for it in await admin.describe_topics()}
@@ -128,7 +128,7 @@ class GrouplessReader:
     async def read_to_the_end(self, take: Callable[[Any], None]) -> None:
         """Give the records up to now to `take`, one by one, as aiokafka's ConsumerRecord.
 
-        Right after `connect`: the ends that an earlier fetch told are not those of now.
+        Call it right after `connect`: the ends that an earlier fetch told may be old.
         """
         first, told = await self._ends(self._partitions)
         self._assign_all()
@@ -185,8 +185,8 @@ class GrouplessReader:
     ) -> AsyncIterator[Any]:
         """The records of the assigned partitions up to the end that each has now.
 
-        The embedded broker tells as the end the first record of the last batch; where a partition
-        ends is known only from a fetch.
+        The embedded broker gives the first record of the last batch as the end; only a fetch tells
+        the true end.
         """
         waiting = {it for it in self._assigned if told[it] > first[it]}
         ends: dict[TopicPartition, int] = {}

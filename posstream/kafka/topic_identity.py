@@ -115,7 +115,7 @@ class _MetadataRequest(Request[_MetadataRequest10]):
 
 
 async def topic_identity(client: Any, topic: str) -> str | None:
-    """The ids of a cluster and a topic: no other topic has them, nor has one made under its name.
+    """The ids of a cluster and a topic; a topic that is made anew under the name has another id.
 
     Args:
         client: an `AIOKafkaClient` that is connected.
@@ -130,7 +130,7 @@ async def topic_identity(client: Any, topic: str) -> str | None:
     for _ in range(_TRIES):
         try:
             return await _asked(client, topic)
-        except KafkaError:  # one broker of several may be away, or have to hear of the topic
+        except KafkaError:  # one of several brokers may be away, or not know the topic yet
             await asyncio.sleep(_PAUSE_SECONDS)
     return await _asked(client, topic)
 

@@ -14,7 +14,7 @@ class Tuning:
     probe_watermarks: bool = False
     #: Whether other workers may take over; the embedded broker has one, and is frozen with it.
     shared: bool = True
-    #: Whether the broker can be asked to write what is sent twice only once.
+    #: Whether the broker takes an idempotent producer: a record that is sent twice is written once.
     idempotent: bool = True
     #: How long an acknowledgement is waited for before the worker crashes; Kafka's own clients
     #: wait as long.

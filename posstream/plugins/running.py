@@ -38,8 +38,8 @@ class PluginWatch:
     ) -> None:
         self._app = app
         self._dead_letters = dead_letters
-        # Events that are answered in lists must move on. Agents of other topics may wait for a
-        # database: a stop would not help, so that is told.
+        # Topics that are answered in lists must move on, or the app is stopped. Agents of other
+        # topics may wait for a database: a stop would not help, so there is only a warning.
         self._stall = StallWatch(app, app.answering, clock=clock)
         self._waiting = StallWatch(app, {*plugin.consumes}.difference(app.answering), clock=clock)
         self._transactions = TransactionWatch(app, plugin.consumes, clock=clock)

@@ -30,7 +30,7 @@ class PluginStatus:
 
     @property
     def told(self) -> str:
-        """Why it has failed and how many events wait, for people."""
+        """A sentence for people: why the plugin has failed, and how many events wait."""
         return self.reason if self.lag is None else f"{self.reason}; {self.lag:,} events wait"
 
 

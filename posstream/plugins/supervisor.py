@@ -34,9 +34,9 @@ class _Seat:
     state: PluginState = PluginState.STARTING
     reason: str = ""
     running: RunningPlugin | None = None
-    #: Whether a start of it came to an end: it ran, or failed.
+    #: Whether one of its starts came to an end: the plugin ran, or failed.
     was_started: bool = False
-    #: Seconds to wait before each next restart; None = the plugin crashed never, or long ago.
+    #: Seconds to wait before each next restart; None = the plugin never crashed, or long ago.
     pauses: Iterator[float] | None = None
     stop: "asyncio.Future[None] | None" = None
     #: Events that wait while it has failed; None while that is not known.

@@ -204,8 +204,8 @@ def _make_folder(_dialect: object, _record: object, arguments: Any, _options: ob
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # Transactions are ours (`_begin_sqlite`): the driver's own begin late, and the lock that
-    # they then ask for is refused without waiting.
+    # We begin transactions ourselves (`_begin_sqlite`). The driver begins them late, and SQLite
+    # then refuses the write lock without waiting.
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
@@ -217,7 +217,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _switch_to_wal(cursor: Any) -> None:
-    # The one statement that does not heed busy_timeout while the file is new.
+    # While the file is new, this one statement ignores busy_timeout.
     for pauses_left in range(int(BUSY_TIMEOUT_MS / 1000 / _PAUSE_SECONDS), -1, -1):
         try:
             cursor.execute("PRAGMA journal_mode = WAL")

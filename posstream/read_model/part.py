@@ -25,10 +25,10 @@ class ReadModelPart:
     tables: "Callable[[], Sequence[Table]]"
     #: Makes the projection that writes its tables.
     projection: "Callable[[AsyncEngine], Projection]"
-    #: The keys of the rows that events become, by table, in its first column but `id`: a replay
-    #: of these events brings them.
+    #: By table, the keys of the rows that a replay of these events makes. The key is the first
+    #: column that is not `id`.
     row_keys: "Callable[[Iterable[ProjectedEvent]], Mapping[Table, Collection[str]]]"
-    #: Deletes its rows that are from before a customer was forgotten; None = it has none such.
+    #: Deletes its rows from before a customer was forgotten; None = no row is about a customer.
     erase: "Erase | None" = None
     #: The consumer group that read these topics before the projection got one of its own: the
     #: first start goes on at that group's offsets.

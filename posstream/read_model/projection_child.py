@@ -30,7 +30,7 @@ class _Worker(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._stdout = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no line of ours
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a plugin may print: not among our lines
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have the worker log a line under its own name."""

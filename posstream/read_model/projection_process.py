@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 _COMMAND: Final = (sys.executable, "-m", "posstream.read_model.projection_child")
 #: How long the child may take to end.
 _STOP_SECONDS: Final = 3.0
-#: A child that ran as long is started anew at once.
+#: A child that ran for this long is started anew at once.
 _RAN_WELL_SECONDS: Final = 60.0
-#: The longest line that the child may say.
+#: The longest line that the child may write.
 _LINE_BYTES: Final = 1024 * 1024
 
 
@@ -72,7 +72,7 @@ class ProjectionProcess:
                 started = time.monotonic()
                 try:
                     why = f"exit code {await self._run()}"
-                except (OSError, ValueError) as error:  # also half a line, of a child that died
+                except (OSError, ValueError) as error:  # a child that died may leave half a line
                     why = str(error)
                 self._trouble = f"the process of the projections ended ({why})"
                 log.error("%s; again in %g s", self._trouble, pause)

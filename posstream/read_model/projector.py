@@ -37,12 +37,12 @@ _LINGER_SECONDS: Final = 0.1
 _POLL_MS: Final = 1000
 #: Longer than any event of posstream, and than any event that Kafka takes by default.
 _MOST_BYTES: Final = 2 * 1024 * 1024
-#: The most that a fetch brings, in all and of one partition: it bounds the memory.
+#: The most bytes that a fetch brings, in all and from one partition: this bounds the memory.
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_BYTES: Final = 256 * 1024
 #: How long it may take to see a new topic, or partitions that were added to one.
 _METADATA_SECONDS: Final = 10
-#: Polls may be this far apart, for a database may be away for days: about 24 of them.
+#: The longest time between two polls, about 24 days: a database may be away for days.
 _BETWEEN_POLLS_MS: Final = 2**31 - 1
 
 
@@ -65,14 +65,14 @@ class Standing:
     #: Events that this process has to write, of the partitions that it has.
     lag: int = 0
     written: int = 0
-    #: Whether this process has partitions; where there are more processes than those, it may not.
+    #: Whether this process has partitions; one of more processes than partitions may have none.
     has_partitions: bool = False
     #: Why nothing is written now; None = it goes well.
     trouble: str | None = None
 
 
 class Projector(ConsumerRebalanceListener):
-    """Reads the topics of one projection in its consumer group, and has the projection write them.
+    """Reads the topics of one projection in its consumer group; the projection writes the events.
 
     Args:
         grouped: the name, group and topics of the projection.
@@ -253,7 +253,7 @@ class Projector(ConsumerRebalanceListener):
             return
         for tp, offset in starts.items():
             self._consumer.seek(tp, offset)
-        # Committed soon, for the broker forgets offsets of topics that a group reads no more.
+        # Commit soon: the broker forgets the former group's offsets once it reads no more.
         self._finished |= starts
 
     async def _committed(
@@ -268,7 +268,7 @@ def projected(record: Any) -> ProjectedEvent | None:
     """Decode a record for a projection; None, and a line in the log, if the record is no event."""
     place = f"{record.topic}/{record.partition}/{record.offset}"
     text = record.value or b""
-    if len(text) > _MOST_BYTES:  # compressed it was a thousandth; read, it is ten times as much
+    if len(text) > _MOST_BYTES:  # compressed, it was small; decoded, it takes ten times this memory
         log.warning("not projected: %s is longer than %d bytes", place, _MOST_BYTES)
         return None
     try:

@@ -22,7 +22,7 @@ from posstream.read_model.refusals import was_given_up
 STATEMENT_SECONDS: Final = 10.0
 #: Connections in the pool: each may keep a core of the database busy.
 READERS: Final = 4
-#: How long one more reader waits for a connection.
+#: How long a reader waits for a connection if all are taken.
 _WAIT_SECONDS: Final = 3.0
 #: Steps of SQLite's virtual machine from one look at the time to the next: about a millisecond.
 _STEPS: Final = 10_000

@@ -23,7 +23,7 @@ _ABOUT_ROWS: Final = ("22", "54")
 _AWAY: Final = ("08", "53", "57P", "58030", "25006", "25P03")
 #: PostgreSQL's SQLSTATE `query_canceled`.
 _CANCELED: Final = "57014"
-#: SQLite's primary codes for a file that cannot be used now, and for one that waiting won't help.
+#: SQLite's primary codes for a file that cannot be used now, and for one that stays unusable.
 _SQLITE_AWAY: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -44,7 +44,7 @@ _SQLITE_REFUSES: Final = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
-#: SQLSTATE -> messages of failed connections that mean it: libpq gives no code for those.
+#: SQLSTATE -> messages of failed connections that mean this state: libpq gives no code for them.
 _STATES: Final = tuple(
     (state, re.compile(pattern))
     for state, pattern in (
@@ -66,7 +66,7 @@ _LASTING: Final = re.compile(
     r"FATAL|SSL(?! SYSCALL)|certificate|GSS|authentication|password|of service|service file"
     r"|invalid|not supported"
 )
-#: The names of a host, a role, a database: `db.invalid` is no word of the server's.
+#: Quoted names of hosts, roles and databases: the word `invalid` in `db.invalid` means nothing.
 _QUOTED: Final = re.compile(r"""(['"]).*?\1""")
 _DECORATION: Final = re.compile(
     r"connection (failed|is bad): |connection to server at .*? failed: |FATAL:\s+|ERROR:\s+"
@@ -82,7 +82,7 @@ def refusals_told() -> Iterator[None]:
     """Run statements on an open connection, and raise `RowsRefused` for errors about rows.
 
     Raises:
-        RowsRefused: in the place of an error that is about the rows.
+        RowsRefused: instead of an error about the rows.
     """
     try:
         yield

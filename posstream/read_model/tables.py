@@ -19,7 +19,7 @@ _ACCOUNTED: Final = Table(
     Column("key", KEY, primary_key=True),
     prefixes=["TEMPORARY"],
 )
-#: How long to wait for the readers of a table: meanwhile new readers wait behind us.
+#: How long to wait for the readers of a table; new readers wait behind us for as long.
 _LOCK_SECONDS: Final = 10
 
 
@@ -44,15 +44,15 @@ class ReadModelTables:
     async def unaccounted(
         self, batches: AsyncIterable[Sequence[ProjectedEvent]]
     ) -> Mapping[str, int]:
-        """How many rows of each table none of these events brings: a replay loses them.
+        """Count the rows of each table that a replay of these events does not bring back.
 
-        Counts the rows of the start. Every event that was projected before must be in
+        Counts the rows that exist at the start. Every event that was projected before must be in
         the batches, or its rows count as lost.
         """
         names = _ACCOUNTED.columns.keys()
         insert = insert_rows_into(self._engine, _ACCOUNTED, names).on_conflict_do_nothing()
         async with snapshots(self._engine).connect() as connection:
-            await _count(connection, self._tables[0])  # the first look fixes what the others see
+            await _count(connection, self._tables[0])  # the first read sets the snapshot
             await connection.run_sync(_ACCOUNTED.create)
             async for batch in batches:
                 rows = [

@@ -20,9 +20,9 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clocks, whose wall time never goes back.
 
-    A wall clock that is set back would make old answers look young, and serve them past their
-    window; this clock goes on from where it was, at the pace of the monotonic clock. A wall clock
-    that is set forward only makes answers look older than they are.
+    If the wall clock were set back, old answers would look young and be served past their window.
+    This clock then goes on from where it was, at the pace of the monotonic clock. A wall clock that
+    is set forward only makes answers look older than they are.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class Backoff:
 
 
 def growing_pauses(first_seconds: float = 0.2, longest_seconds: float = 10.0) -> Iterator[float]:
-    """Seconds to wait after each failure in turn, doubled up to the longest; without end."""
+    """Seconds to wait after each failure, doubled each time up to the longest; without end."""
     pause = first_seconds
     while True:
         yield pause

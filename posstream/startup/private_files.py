@@ -36,7 +36,7 @@ def keep_private(datadir: Path) -> str | None:
 
 
 def _paths(datadir: Path) -> Iterator[Path]:
-    """The folder, the files in it, and all that is in its tables; a link leads elsewhere."""
+    """The folder, the files in it, and everything in its tables; links are left out."""
     yield datadir
     inside = [*datadir.iterdir(), *(datadir / "tables").rglob("*")]
     yield from (path for path in inside if not path.is_symlink())

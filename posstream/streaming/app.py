@@ -123,7 +123,7 @@ class StreamingApp(faust.App):
             # So are partitions that were added to a topic.
             consumer_metadata_max_age_ms=METADATA_SECONDS * 1000,
             broker_client_id=client_id(partitions),
-            # aiokafka has one request to a broker under way: records gather meanwhile, no longer.
+            # Records gather only while aiokafka has a request to their broker under way.
             producer_linger=0,
             producer_max_batch_size=262_144,
             producer_partitioner=partitioner,
@@ -144,7 +144,7 @@ class StreamingApp(faust.App):
         await super().on_first_start()
 
     async def on_started(self) -> None:
-        """Watch over the worker from when it has a place in its group."""
+        """Start to watch the worker, once it has a place in its group."""
         if self.tuning.shared:
             self.pulse.watch(self.tuning.silence_seconds)
         await super().on_started()
@@ -156,7 +156,7 @@ class StreamingApp(faust.App):
         super()._crash(reason)
 
     async def on_stop(self) -> None:
-        """Stop the consumer; after a crash its thread may be gone in the midst of that."""
+        """Stop the consumer; after a crash its thread may end while the stop runs."""
         try:
             await super().on_stop()
         except RuntimeError as why:
@@ -177,8 +177,8 @@ class StreamingApp(faust.App):
     def tune(self, tuning: Tuning) -> None:
         """Fit the settings to the broker, before the consumer starts."""
         if self._deadline_seconds is not None:
-            # An event in flight may take that long, and be published. A rebalance waits no longer
-            # than 60 s (Faust's) for a worker: it would be taken for dead.
+            # An event in flight may take that long, and its answer must be published. A rebalance
+            # waits 60 s (Faust's) for a worker; a slower worker is taken for dead.
             drain_seconds = min(self._deadline_seconds + 2, LONGEST_DRAIN)
             tuning = dataclasses.replace(tuning, drain_seconds=drain_seconds)
         self.tuning = tuning
@@ -201,7 +201,7 @@ class StreamingApp(faust.App):
         return bool(self.agents or self.answering)
 
     def raw_topic(self, *names: str) -> Any:
-        """Topics read as they are: a typed one crashes its agent on a malformed message."""
+        """Topics whose messages stay bytes: a typed topic crashes its agent on a malformed one."""
         return self.topic(
             *names, key_type=bytes, value_type=bytes, value_serializer="raw", allow_empty=True
         )
@@ -247,8 +247,9 @@ def install_event_loop() -> None:
         import uvloop
 
         uvloop.install()
-    # Python looks for cycles after every 700 new objects, a tenth of all CPU; a list has more.
+    # Python looks for cycles after every 700 new objects, which takes a tenth of all CPU. One
+    # fetched list makes more objects than that.
     gc.set_threshold(50_000, 20, 50)
-    # aiokafka's debug lines take a tenth of all CPU; those of the other libraries hold customers.
+    # aiokafka's debug lines take a tenth of all CPU; those of the other libraries name customers.
     for name in ("aiokafka", "aiosqlite", "psycopg", "faust.topics", "faust.transport"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -3,8 +3,8 @@
 Kafka lets anybody add partitions to a topic at any time, and the same key belongs to another
 partition from then on. A worker that runs meanwhile goes on with its own count:
 
-- A source topic grew: what comes in a partition without entries of the table is written once
-  more for the partition that has them.
+- A source topic grew: a record in a new partition, which has no entries of the table, is written
+  once more to the partition that has them.
 - The changelog grew, which `posstream topics grow` does first: the table is *frozen*. It is read,
   and nothing is written, because its entries are being moved; commands for it wait in their topic
   until workers start with the new count.

@@ -46,7 +46,7 @@ class LifetimeService(Service):
         open_seconds: float | None = None,
         close_seconds: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Make one; it opens nothing yet.
+        """Open nothing yet.
 
         Args:
             lifetime: what is opened and closed.

@@ -17,7 +17,7 @@ def is_current(app: Any, message: Any) -> bool:
 
 
 class OneByOne:
-    """Takes the messages of one agent in turn; those that it cannot handle become dead letters."""
+    """Takes an agent's messages one after the other; those that fail become dead letters."""
 
     def __init__(self, app: Any, failures: EventFailures) -> None:
         self._app = app

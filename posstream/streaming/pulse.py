@@ -1,9 +1,9 @@
 """Ends a process that was frozen for longer than its session timeout.
 
-Other workers own its partitions by then, and the process does not know. What it had in flight would
-overwrite what they wrote since, and would be answered a second time, as failed, because the
-deadlines passed meanwhile. So the process ends at once and saves nothing, as after `kill -9`. A
-supervisor starts it anew; other workers have answered what it had not committed.
+Other workers own its partitions by then, but the process does not know. Its events in flight would
+be answered a second time, as failed, because their deadlines passed meanwhile; its cache entries
+would overwrite newer ones. So the process ends at once and saves nothing, as after `kill -9`. A
+supervisor starts it anew; other workers have answered the events that it had not committed.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Pulse:
     """A beat in a thread of its own: only a frozen process misses it, not a busy event loop.
 
     Args:
-        now: seconds that go on while the machine sleeps: brokers on other machines go on, too.
+        now: a clock in seconds that goes on while the machine sleeps, as the brokers do.
         end: ends the process.
     """
 

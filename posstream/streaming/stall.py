@@ -50,7 +50,7 @@ class StallWatch:
         before, self._standing = self._standing, {}
         for tp in [TP(*tp) for tp in consumer.assignment() if tp.topic in self._topics]:
             at = consumer.finished_to(tp)
-            # As the last fetch told it: to ask the broker would hold up the fetches.
+            # The last fetch told it: asking the broker would hold up the fetches.
             end = consumer.highwater(tp)
             if (end or 0) > (at or 0):
                 known = before.get(tp)

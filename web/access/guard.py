@@ -31,7 +31,7 @@ def caller_of(request: web.Request) -> Caller:
 
 
 def form_token_of(request: web.Request) -> str:
-    """What every form of a page carries in the field `FORM_TOKEN`; empty without a session."""
+    """The token that every form carries in the field `FORM_TOKEN`; empty without a session."""
     session = request.get(_SESSION)
     return "" if session is None else session.form_token
 
@@ -45,8 +45,8 @@ def session_seconds_left(request: web.Request) -> float | None:
 def other_origin(request: web.Request) -> web.Response | None:
     """Refuse a request from a page of another origin; None for our own pages and for programs.
 
-    A request without an `Origin` is no browser's: those send one with whatever may change
-    something (Fetch, "append a request Origin header"), and with every WebSocket.
+    A request without an `Origin` comes from no browser: browsers send one with every request that
+    may change something (Fetch, "append a request Origin header"), and with every WebSocket.
     """
     scheme = "https" if is_https(request) else "http"
     origins = request.headers.getall(hdrs.ORIGIN, [])
@@ -70,14 +70,14 @@ def access_required(
 ) -> Middleware:
     """A middleware that asks for `Authorization: Bearer KEY` or the cookie of a session.
 
-    What a cookie's request changes must come from a page of ours, by its `Origin` and by what
-    only our pages can send: JSON, or a form with the session's token. A browser without
-    either is shown the login.
+    A request that changes something by a cookie must come from one of our pages: the `Origin` must
+    be ours, and the body JSON or a form with the session's token. A browser without a key or a
+    session is shown the login.
 
     Args:
         sessions: the keys.
         doorkeeper: bounds the guesses.
-        public: the route patterns that need none. An unknown path needs a key: without one
+        public: the route patterns that need no key. An unknown path needs a key: without one
             nobody learns which paths exist.
     """
 
@@ -119,10 +119,10 @@ def _who(
 
 
 def known_host_required(web_host: str) -> Middleware:
-    """A middleware for a view without a key: only requests that were sent to this machine by name.
+    """A middleware for a view without a key: accepts only requests whose Host is this machine.
 
     A foreign page whose host name was made to resolve to 127.0.0.1 (DNS rebinding) has the same
-    origin as its requests. Their Host header gives it away.
+    origin as its requests, but their Host header has the foreign name.
 
     Args:
         web_host: the configured address; it and every loopback name is let in.
@@ -158,7 +158,7 @@ def _bearer(request: web.Request) -> str:
 
 
 async def _meant(request: web.Request, session: Session) -> bool:
-    """Whether a change was asked for by one of our pages, not by a foreign one (CSRF)."""
+    """Whether one of our pages asked for the change, not a foreign page (CSRF)."""
     if hdrs.ORIGIN not in request.headers:
         return False
     if request.content_type == "application/json":

@@ -18,7 +18,7 @@ from web.http.connections import network_of
 
 #: Wrong keys that one address may send in a minute.
 WRONG_KEYS_PER_MINUTE: Final = 20
-#: A viewer may look up one in this many of what others may.
+#: A viewer may look up as many identifiers as others, divided by this.
 VIEWERS_SHARE: Final = 10
 #: Scans by `identifyCustomer`, as a multiple of look-ups: tills write them, one for each customer.
 SCANS_FACTOR: Final = 10
@@ -27,7 +27,7 @@ _MAX_ADDRESSES: Final = 1024
 #: Lines about keys in a minute, whatever the number of addresses.
 _MAX_LINES: Final = 100
 _MINUTE: Final = 60.0
-#: What is said where the budget of a key is used up.
+#: The message once the budget of a key is used up.
 TOO_MANY_LOOKUPS: Final = "your key has tried too many identifiers; go on in a minute"
 
 
@@ -41,7 +41,7 @@ class TooManyGuesses:
 
 @dataclass(slots=True)
 class _Visits:
-    """What is known of one address."""
+    """Keys and guesses of one address."""
 
     wrong: RateLimit
     may_log: RateLimit
@@ -52,9 +52,9 @@ class _Visits:
 class Doorkeeper:
     """Finds the caller of a key, unless the address has sent too many wrong keys.
 
-    Then a right key that the address has not sent before is refused, too: the answer must not tell
-    a right guess from a wrong one. A key that the address has sent before is let in: clients behind
-    one proxy share its address, and one of them must not shut out the others.
+    After too many wrong keys, a right key that the address has not sent before is refused, too: the
+    answer must not tell a right guess from a wrong one. A key that the address has sent before is
+    let in: clients behind one proxy share an address, and one must not shut out the others.
     """
 
     def __init__(self, sessions: Sessions, clock: Clock, metrics: Metrics) -> None:
@@ -127,7 +127,7 @@ class LookupBudget:
         self._may_log: dict[str, RateLimit] = {}
 
     def allows(self, caller: Caller, what: str, *, scan: bool = False) -> bool:
-        """Whether the caller may try one more identifier now; if so it counts.
+        """Whether the caller may try one more identifier now; if so, count it.
 
         Args:
             caller: who asks.
@@ -149,7 +149,7 @@ class LookupBudget:
         return False
 
     def allows_page(self, caller: Caller, where: str) -> bool:
-        """`allows` for a page or file; a look-up that is allowed has a line in the audit log.
+        """`allows` for a page or file; an allowed look-up gets a line in the audit log.
 
         Args:
             caller: who asks.
@@ -177,7 +177,7 @@ class TriedIdentifiers:
         self._count = 0
 
     def allow(self, what: str) -> bool:
-        """Whether one more may be tried; if so it counts. See `LookupBudget.allows`."""
+        """Whether one more may be tried; if so, count it. See `LookupBudget.allows`."""
         allowed = self._budget.allows(self._caller, what)
         self._count += allowed
         return allowed
@@ -188,6 +188,6 @@ class TriedIdentifiers:
         Args:
             where: the operation or page.
         """
-        # Without keys everybody is the same one, and a line would name nobody.
+        # Without keys all callers have one name, so a line would tell nothing.
         if self._count and self._caller.keyed:
             audit.looked_up(self._caller, where, self._count)

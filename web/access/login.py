@@ -32,7 +32,7 @@ class Login:
         self._doorkeeper = doorkeeper
 
     def routes(self) -> list[web.RouteDef]:
-        """The page and its form, which are public; the way out, which is not."""
+        """The page and its form, which are public, and the logout, which needs a session."""
         return [
             web.get(LOGIN_PATH, self.page),
             web.post(LOGIN_PATH, self.log_in),
@@ -44,7 +44,7 @@ class Login:
         return _page(_local(request.query.get("next")))
 
     async def log_in(self, request: web.Request) -> web.Response:
-        """Open a session: a form is led on to `next`, JSON is told who it is."""
+        """Open a session; redirect a form to `next`, answer JSON with who the caller is."""
         given = await _given(request)
         if given is None:
             return error_answer(
@@ -75,7 +75,7 @@ class Login:
         return answer
 
     async def log_out(self, request: web.Request) -> web.Response:
-        """Forget the cookie. The token itself lives on until its end, wherever else it is kept."""
+        """Delete the browser's cookie. A copy of the token stays valid until it expires."""
         audit.logged_out(caller_of(request))
         answer = (
             _see_other(LOGIN_PATH)
@@ -101,7 +101,7 @@ async def _given(request: web.Request) -> Mapping[str, str] | None:
 
 
 def _local(path: str | None) -> str:
-    """Where to go on: a path of ours, or the front page."""
+    """The path to redirect to: a path of ours, or the front page."""
     return path if path is not None and _LOCAL_PATH.fullmatch(path) else "/"
 
 

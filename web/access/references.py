@@ -1,4 +1,4 @@
-"""References to ids in URLs and GraphQL: an id as it is, or sealed where it cannot stand there.
+"""Makes and reads references to ids in URLs and GraphQL: the id as it is, or sealed.
 
 An id is sealed if it is a phone or an e-mail address, which not everybody may see, or if it has
 characters that no path of a URL keeps. Every worker with the same access keys reads what another

@@ -61,7 +61,7 @@ class Reveals:
         Args:
             where: the operation or page.
         """
-        # Without keys everybody is the same one, and a line would name nobody.
+        # Without keys all callers have one name, so a line would tell nothing.
         if self._count and self.caller.keyed:
             audit.revealed(self.caller, where, self._count)
 

@@ -1,9 +1,9 @@
 """Keys and sessions of the web view: finds the caller of a key or of a cookie. No HTTP.
 
-A session is a token that any worker with the same keys can check, so that several may stand
-behind one balancer: fingerprint of the key, end, random part, signature (HMAC-SHA-256). What
-the key may do is looked up at each request, and a key that leaves the settings takes its
-sessions along.
+A session is a token that any worker with the same keys can check, so several workers may stand
+behind one load balancer. It has a fingerprint of the key, the end, a random part and a signature
+(HMAC-SHA-256). The key's role is looked up at each request. When a key is removed from the
+settings, its sessions end.
 """
 
 import base64
@@ -27,12 +27,12 @@ _FINGERPRINT_BYTES: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open session: who has it, and what a form of theirs must carry."""
+    """An open session: its caller, and the token that the caller's forms must carry."""
 
     caller: Caller
     #: Proves that a form came from a page of ours (CSRF); no other site can know it.
     form_token: str
-    #: How long it goes on, from when it was read.
+    #: Seconds until the session ends, from when it was read.
     seconds_left: float
 
 
@@ -45,7 +45,7 @@ class _Signer:
 
     @classmethod
     def of(cls, key: AccessKey) -> "_Signer":
-        """What signs the sessions of a key."""
+        """The signer for the sessions of a key."""
         secret = key.secret.encode()
         derived = slow_key(secret, purpose=b"posstream session", length=32 + _FINGERPRINT_BYTES)
         fingerprint = base64.urlsafe_b64encode(derived[32:]).decode()
@@ -107,8 +107,8 @@ class Sessions:
 
     def _signer(self, secret: str) -> _Signer | None:
         given = secret.encode("utf-8", "surrogateescape")
-        # Compared in constant time and with all of them: a plain == tells by its duration how
-        # much was right.
+        # Compare in constant time, and with every key: the duration of a plain == would tell how
+        # much of a guess was right.
         found = [one for one in self._signers if hmac.compare_digest(given, one.secret)]
         return found[0] if found else None
 

@@ -18,11 +18,11 @@ class Assets:
         self._content = {name: (folder / name).read_bytes() for name in _TYPES}
 
     def url(self, name: str) -> str:
-        """Where a file is served; another content, another URL."""
+        """The URL of a file; it changes with the file's content."""
         return f"{_PATH}/{hashlib.sha256(self._content[name]).hexdigest()[:12]}/{name}"
 
     def routes(self) -> list[web.RouteDef]:
-        """The files, under whatever version is asked for."""
+        """The files; the version in the path is not checked."""
         return [web.get(f"{_PATH}/{{version}}/{{name}}", self._serve)]
 
     async def _serve(self, request: web.Request) -> web.Response:

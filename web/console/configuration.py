@@ -47,11 +47,11 @@ _STATUS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What the page shows beside the newest version; by default a form nobody touched."""
+    """What the page shows beside the newest version; by default an untouched form."""
 
     typed: Typed | None = None
     errors: Mapping[str, str] | None = None
-    #: What would change; None: nobody asked.
+    #: What would change; None: not asked for.
     changes: Sequence[Difference] | None = None
     #: The versions that others made while the form was open.
     meanwhile: Sequence[ConfigurationChange] = ()
@@ -270,7 +270,7 @@ class ConfigurationPage:
     async def _own(
         self, versions: set[int]
     ) -> tuple[ConfigurationExtra, Mapping[str, Any], Mapping[int, Any], str]:
-        """What the plugin adds, or why it adds nothing: an edit may cure the plugin."""
+        """What the plugin adds, or an error; the page still works: an edit may cure the plugin."""
         extra = self._extra
         try:
             return extra, await extra.shown(), await extra.outcomes(versions), ""
@@ -295,7 +295,7 @@ class ConfigurationPage:
     def _told(self, refused: Refused) -> tuple[dict[str, str], str]:
         """Messages at fields, and one for the whole form."""
         if refused.code is RefusalCode.CONFLICT:
-            return {}, ""  # what others changed says it
+            return {}, ""  # the page shows what others changed
         if refused.code is RefusalCode.INVALID_CONFIGURATION:
             key, _, why = refused.message.partition(": ")
             errors = self.form.told(key, why)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ConfigurationExtra:
-    """Nothing added. A plugin overrides what it has.
+    """Adds nothing. A plugin overrides the methods for what it adds.
 
     Args:
         pages: they find the template of this class.
@@ -30,7 +30,7 @@ class ConfigurationExtra:
         self.pages = pages
 
     def effect(self, key: str, value: Any) -> str:  # noqa: ARG002
-        """What happens from now on by the value of a key, `enabled` among them: a sentence."""
+        """A sentence: what the plugin does with this value of a key, or of `enabled`."""
         return ""
 
     def routes(self, page: "ConfigurationPage") -> Sequence[web.RouteDef]:  # noqa: ARG002

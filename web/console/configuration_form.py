@@ -145,7 +145,7 @@ class Form:
         return Typed(texts, texts, version.version)
 
     def of_post(self, post: Mapping[str, str]) -> Typed:
-        """A form that was sent; what it lacks is empty."""
+        """A form that was sent; missing fields are empty."""
 
         def text(name: str) -> str:
             # A browser sends the lines of a text area with the ends that HTTP has.
@@ -173,7 +173,7 @@ class Form:
             try:
                 value = self._value(name, typed.texts[name])
                 if name == SWITCH:
-                    # Only yes and no are offered; anything else is as good as on, its default.
+                    # The form offers only yes and no; anything else counts as on, the default.
                     enabled = value is not False
                     continue
                 merged({}, {name: value}, self._model)
@@ -259,7 +259,7 @@ class Form:
         return texts | {SWITCH: _text(version.enabled)}
 
     def _value(self, name: str, text: str) -> Any:
-        """What was typed as a value; what is none stays a text, for the check to refuse.
+        """The value that was typed; a text of another kind stays a text, which the check refuses.
 
         Raises:
             InvalidConfiguration: for what must be JSON and is not.
@@ -280,7 +280,7 @@ class Form:
 
 
 def worded(key: str, value: Any) -> str:
-    """A value as people say it."""
+    """A value in words."""
     if value is None:
         return "none"
     if isinstance(value, bool):

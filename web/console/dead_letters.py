@@ -110,7 +110,7 @@ class DeadLetterPages:
         return self._asked(request, prospect)
 
     async def replay(self, request: web.Request) -> web.Response:
-        """Replay it; twice only for somebody who says so."""
+        """Replay a letter; a second time only if the operator confirms that."""
         caller, address, outcome = caller_of(request), _address(request), "failed"
         try:
             if not caller.may(_NEEDED):
@@ -198,7 +198,7 @@ def _may_be_double(prospect: Prospect) -> bool:
 
 
 def _headers(found: WholeLetter, reveals: Reveals) -> list[tuple[str, str]]:
-    """Our own as they are; what somebody else wrote may name a customer."""
+    """The headers to show: ours as they are; others may name a customer, so they may be masked."""
     decoded = [(name, raw.decode(errors="backslashreplace")) for name, raw in found.headers]
     return [
         (name, text if name.startswith(OWN_HEADERS) else reveals.show(text))

@@ -36,10 +36,10 @@ class ShownValue:
 def shown_value(value: bytes, reveals: Reveals) -> ShownValue:
     """A value as JSON, as text, or as bytes in hexadecimal digits.
 
-    Masked, each value in JSON and each word in text is; bytes are not shown at all, for they may
-    be text in an encoding that we do not know.
+    If the page masks, it masks each value in JSON and each word in text. It then shows no bytes at
+    all: they may be text in an unknown encoding.
     """
-    # posstream masked them already; a letter may be somebody else's.
+    # posstream masked card numbers in its own letters; another program may have written this one.
     raw = mask_payment_cards_in_bytes(value)
     try:
         text = raw.decode()

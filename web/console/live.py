@@ -1,7 +1,7 @@
-"""Parts of a page, sent again whenever they have changed (HTML standard, 9.2: event streams).
+"""Sends the parts of open pages again when they change (event streams: HTML standard, 9.2).
 
-The server renders them, as it did when the page was opened; the script puts them in their place.
-They are looked at every two seconds, with the figures that are sampled for them just before.
+The server renders the parts, as it did when the page was opened; the script puts them in place.
+Every two seconds the figures are sampled, and then the parts are rendered and compared.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from web.http.streams import EventStream, OpenStreams
 
 logger = logging.getLogger(__name__)
 
-#: Between two looks.
+#: Seconds between two samples.
 BEAT_SECONDS: Final = 2.0
 #: Pages of one worker that are kept up to date; the others show what was when they were opened.
 MAX_LIVE_PAGES: Final = 50
@@ -27,7 +27,7 @@ Parts = Mapping[str, Callable[[], Awaitable[str]]]
 
 
 class LivePages:
-    """The open pages of one worker: so many at most, and ended at once when it stops."""
+    """The open pages of one worker: a bounded number, all ended at once when the worker stops."""
 
     def __init__(self, streams: OpenStreams, *, beat_seconds: float = BEAT_SECONDS) -> None:
         self._streams = streams

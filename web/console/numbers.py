@@ -16,7 +16,7 @@ def whole(number: float | None) -> str:
 
 
 def rate(number: float | None) -> str:
-    """A number per second: `0`, `0.4`, `1,240`. Only none is 0."""
+    """A number per second: `0`, `0.4`, `1,240`. A small rate is never shown as `0`."""
     if not number:
         return _NONE if number is None else "0"
     if number < _LEAST:
@@ -25,7 +25,7 @@ def rate(number: float | None) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """A share: `98.4 %`. Only all is 100 and only none is 0."""
+    """A share: `98.4 %`. Only all of it is shown as 100, and only nothing as 0."""
     if ratio is None:
         return _NONE
     if ratio in {0, 1}:

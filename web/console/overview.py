@@ -1,4 +1,4 @@
-"""The first page: the panels of the plugins, and how the plugins are."""
+"""The first page: the panels of the plugins, and the state of each plugin."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -83,7 +83,7 @@ class Overview:
         return await self._live.stream(request, parts)
 
     async def _of_plugin(self, plugin: str, render: Callable[[], Awaitable[str]]) -> str:
-        """A panel, or why there is none: a plugin in trouble takes no other's panel away."""
+        """A panel, or why there is none: a plugin in trouble hides no other plugin's panel."""
         try:
             self._context.ports(plugin)
             return await render()
@@ -96,7 +96,7 @@ class Overview:
         return self._pages.part("overview_trouble.html", why=sentence(told))
 
     async def _states(self) -> str:
-        """The state of every plugin; empty while there is one, and it runs."""
+        """The state of every plugin; empty while there is only one, and it runs."""
         found = list(self._context.plugins().values())
         if len(found) < 2 and all(it.state is PluginState.RUNNING for it in found):  # noqa: PLR2004
             return ""

@@ -22,7 +22,7 @@ from web.access.reveals import Reveals
 from web.console import numbers
 from web.console.assets import Assets
 
-#: Everything from here, nothing from elsewhere; inline only what carries the nonce.
+#: The content security policy: everything from this host; inline only what carries the nonce.
 _POLICY: Final = (
     "default-src 'none'; style-src 'self' 'nonce-{nonce}'; script-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; "
@@ -60,7 +60,7 @@ class _CompiledTemplates(BytecodeCache):
 
 @cache
 def _compiled_templates(templates: str | None, *, card_guard: bool) -> _CompiledTemplates:  # noqa: ARG001 - the key
-    """The code of this process, apart for either guard: the masking of cards is compiled in."""
+    """The compiled templates of this process; two sets, because the card guard is compiled in."""
     return _CompiledTemplates()
 
 
@@ -96,7 +96,7 @@ class Pages:
         self._templates.filters |= {"time": _time, "moment": iso_utc}
 
     def share(self, **values: Any) -> None:
-        """Give something to all of these templates."""
+        """Give values to all of these templates, by name."""
         self._templates.globals |= values
 
     def render(
@@ -108,7 +108,7 @@ class Pages:
         status: int = 200,
         **values: Any,
     ) -> web.Response:
-        """A page.
+        """Render a page.
 
         Args:
             request: what is answered; its caller decides what the page offers.
@@ -199,7 +199,7 @@ def with_query(request: web.Request, path: str | None = None, **changes: str | N
 
 
 def reveals_of(request: web.Request) -> Reveals:
-    """What a page shows identifiers with: in full if its URL asks for that and the role may."""
+    """The `Reveals` of a page: in full if the URL asks for that and the role allows it."""
     return Reveals(caller_of(request), asked=request.query.get("reveal") == "1")
 
 

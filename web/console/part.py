@@ -57,7 +57,7 @@ class ConsolePart:
     public_routes: Callable[[ConsoleKit], Sequence[web.RouteDef]] | None = None
     #: Makes its panels of the overview.
     panels: Callable[[ConsoleKit], Sequence[Panel]] | None = None
-    #: Makes what gives the HTML above every page, for one caller; empty = nothing to tell now.
+    #: Makes a function that returns the HTML above every page for a caller; empty = no banner now.
     banner: Callable[[ConsoleKit], Callable[[Caller], str]] | None = None
     #: Makes what it adds to the page of its live configuration.
     configuration: Callable[[ConsoleKit], ConfigurationExtra] | None = None

@@ -78,7 +78,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         settings: of the worker.
         metrics: what this worker counts.
         live: keeps pages up to date.
-        taken: what the web view answers beside the console, which no plugin may claim.
+        taken: paths that the web view answers beside the console; no plugin may claim them.
 
     Raises:
         StartRefused: if two plugins claim one path, or one a path of the platform.

@@ -26,8 +26,8 @@ from graphql import (
     get_named_type,
 )
 
-#: Rows and fields in one answer; 1,000 customers with all their fields are 13,001. It is some
-#: tenths of a second of the loop that tills wait for, too.
+#: Rows and fields in one answer; 1,000 customers with all their fields are 13,001. Such an answer
+#: takes some tenths of a second of the event loop, which tills share.
 MAX_VALUES: Final = 15_000
 #: No list gives more rows, whatever is asked for: a resolver refuses that.
 _MAX_ROWS: Final = 1000
@@ -91,7 +91,7 @@ class _Size:
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> int:
         fields = parent.fields if isinstance(parent, GraphQLObjectType) else {}
         field = fields.get(node.name.value)
-        # The introspection is no part of an object's fields, and has a limit of its own.
+        # Introspection is not among the type's fields, and has a limit of its own.
         if field is None:
             return 1
         inside = self.of(node.selection_set, get_named_type(field.type))

@@ -57,7 +57,7 @@ def page_size(first: int | None) -> int:
 def page(
     rows: Sequence[Row], *, first: int, after: str | None, cursor: Callable[[Row], str]
 ) -> dict[str, object]:
-    """The connection of rows that were read one beyond `first`: that one says there are more."""
+    """A connection of at most `first` rows; one row more was read to see whether there are more."""
     edges = [{"node": row, "cursor": cursor(row)} for row in rows[:first]]
     return {
         "edges": edges,
@@ -76,7 +76,7 @@ def cursor_of(listed: str, *key: str) -> str:
 
 
 def read_cursor(listed: str, after: str, *, length: int) -> Sequence[str]:
-    """The key inside a cursor, of so many texts.
+    """The key inside a cursor: as many texts as `length`.
 
     Raises:
         GraphQLError: BAD_USER_INPUT, for one of another list or one that is broken.
@@ -99,5 +99,5 @@ def read_cursor(listed: str, after: str, *, length: int) -> Sequence[str]:
 
 
 def bad_cursor(listed: str) -> Exception:
-    """The error of a cursor that is none of this list's."""
+    """The error for a cursor that does not belong to this list."""
     return refusal("BAD_USER_INPUT", f"after must be a cursor of {listed}")

@@ -90,7 +90,7 @@ class GraphQLContext:
         return next((code for code in codes if code is not None), None)
 
     def asked_by(self, caller: Caller) -> "GraphQLContext":
-        """The same ports for one caller and one request, which has read nothing yet."""
+        """A copy for one caller and one request: the same ports, and nothing read yet."""
         return dataclasses.replace(self, caller=caller)
 
     def normalise(
@@ -107,7 +107,7 @@ class GraphQLContext:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a mutation did not do it, or not yet; the schema's `MutationError`."""
+    """Why a mutation did nothing, or is not done yet; the schema's `MutationError`."""
 
     code: str
     message: str
@@ -133,10 +133,10 @@ def count_lookup(context: GraphQLContext, what: str) -> None:
 
 
 def read_customer_id(context: GraphQLContext, reference: str, what: str) -> str:
-    """The id of a customer that a query names by a reference of ours, or tries.
+    """The id of a customer, from a reference of ours or from the id itself.
 
-    Some directories use the phone or the e-mail address as the id. Ours are sealed: one that is
-    written out is tried, and counts.
+    Some directories use the phone or the e-mail address as the id. Our references to such ids are
+    sealed. A phone or an e-mail address in the query is a guess, and counts.
 
     Args:
         context: of the query.

@@ -81,7 +81,7 @@ class Executor:
                 return [why]
         execution = self._execute(document, parameters, context)
         if operation is None or operation.operation is not OperationType.QUERY:
-            # A mutation that is given up may have happened.
+            # No time limit: a mutation that is given up may have happened.
             return self._without_hints(_judged(await execution))
         result = await in_time(execution, self._query_seconds)
         if result is None:
@@ -94,9 +94,9 @@ class Executor:
     async def subscribe(
         self, document: DocumentNode, parameters: Parameters, context: GraphQLContext
     ) -> AsyncIterator[AsyncIterator[Answer] | RequestErrors]:
-        """The answers of a subscription, which stands from here until the context is left.
+        """Subscribe, and give the answers; the subscription is active within the context.
 
-        It is the specification's MapSourceToResponseEvent: each event is executed as a root value.
+        As the specification's MapSourceToResponseEvent: each event is executed as a root value.
         """
         try:
             source = await create_source_event_stream(
@@ -113,7 +113,7 @@ class Executor:
             yield [refusal("BAD_REQUEST", "the subscription's only field is skipped")]
             return
         if isinstance(source, ExecutionResult):
-            # Whatever it was, no stream began.
+            # Whatever the error is, no stream began.
             yield self._without_hints([_with_code(_masked(error)) for error in source.errors or ()])
             return
 
@@ -198,7 +198,7 @@ def _with_code(error: GraphQLError) -> GraphQLError:
 
 
 def _masked(error: GraphQLError) -> GraphQLError:
-    """The error as a caller may see it: what a resolver did not mean to say stays in the log."""
+    """The error as a caller may see it: the text of an unexpected error stays in the log."""
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
         return error
@@ -235,7 +235,7 @@ async def in_time(execution: Awaitable[T], seconds: float) -> T | None:
         if task.done():
             return task.result()
     finally:
-        # Not waited for: a statement of SQLite ends when it ends.
+        # Cancelled, but not awaited: a statement of SQLite may run on for a while.
         if not task.done():
             task.add_done_callback(_note_exception)
             task.cancel()

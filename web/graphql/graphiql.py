@@ -56,7 +56,7 @@ class GraphiQL:
         return [web.get(f"{_folder(self.version)}{{name}}", self.file)]
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """One file; no other of the distribution is given."""
+        """Serve one of the listed files; other files of the distribution are not served."""
         path = self.files.get(request.match_info["name"])
         if path is None:
             raise web.HTTPNotFound
@@ -67,7 +67,7 @@ class GraphiQL:
         return web.FileResponse(path, headers=headers)
 
     def page(self, examples: Sequence[str]) -> web.Response:
-        """The page, under a policy that lets run nothing but its own scripts.
+        """The page, with a policy that lets only its own scripts run.
 
         Args:
             examples: the operations of its first tabs.

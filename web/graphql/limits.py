@@ -28,8 +28,8 @@ MAX_FIELDS: Final = 300
 MAX_SEARCHES: Final = 20
 #: The usual introspection query reaches 15.
 MAX_INTROSPECTION_DEPTH: Final = 20
-#: The same reaches 2 (`fields` of types, no fields of their types): each one more multiplies
-#: the answer by the size of the schema (the rule of graphql-js, MaxIntrospectionDepthRule).
+#: The usual introspection query reaches 2 (`fields` of types, no fields of their types). Each level
+#: more multiplies the answer by the size of the schema (graphql-js: MaxIntrospectionDepthRule).
 MAX_INTROSPECTION_LISTS: Final = 2
 
 _INTROSPECTION: Final = frozenset({"__schema", "__type"})
@@ -56,7 +56,7 @@ class Weight:
 
 
 def check_limits(document: DocumentNode, searches: Collection[str] = ()) -> None:
-    """Refuse a document of which an operation asks for too much.
+    """Refuse a document if one of its operations asks for too much.
 
     Args:
         document: not validated yet.

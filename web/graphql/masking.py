@@ -37,11 +37,11 @@ def show_customer_id(context: GraphQLContext, value: Any) -> Any:
 
 
 def show_document(context: GraphQLContext, value: Any) -> Any:
-    """What somebody else wrote: anything in it may be an identifier."""
+    """A document that another system wrote: any value in it may be an identifier."""
     return context.reveals.show_document(value)
 
 
-#: Fields of any type, whichever plugin it is of: private by default.
+#: Fields that are masked in every type of every plugin: private by default.
 MASKS: Final[Mapping[str, Mask]] = {
     "email": show_identifiers,
     "phone": show_identifiers,

@@ -38,5 +38,5 @@ class GraphQLPart:
     #: Fields of the schema that search, count or collect: each is a statement or more, and one
     #: operation may have few of them.
     searches: frozenset[str] = frozenset()
-    #: Operations that a page for people starts with. They are named: an editor names its tabs so.
+    #: Example operations on the page for people. Each needs a name, which its tab shows.
     examples: tuple[str, ...] = ()

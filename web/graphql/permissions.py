@@ -42,6 +42,6 @@ def _guard(name: str, field: GraphQLField, permission: Permission) -> None:
 
 
 def _outcome(result: Any) -> str:
-    """Done, or the code of a refusal by the rules of the trade."""
+    """`done`, or the code of the error in the mutation's own result."""
     error = getattr(result, "error", None)
     return "done" if error is None else f"refused, {error.code}"

@@ -99,19 +99,19 @@ class Accepted:
 
     @property
     def for_refusals(self) -> str:
-        """The type of what is said before there is any stream."""
+        """The media type of a refusal before a stream begins."""
         return self.media_type or MEDIA_JSON
 
 
 def accepted(accept: str | None) -> Accepted | None:
-    """The forms that are wanted of ours, or None if none is."""
+    """Those of our forms that the client accepts; None if it accepts none."""
     media_type = answer_media_type(accept)
     stream = any(name == MEDIA_STREAM and quality > 0 for name, quality in qualities(accept or ""))
     return Accepted(media_type, stream) if media_type or stream else None
 
 
 def answer_media_type(accept: str | None) -> str | None:
-    """The media type to answer in: the wanted one of ours, or None if none is wanted."""
+    """The media type to answer in, one of ours that the client accepts; None if there is none."""
     if accept is None or not accept.strip():
         return MEDIA_JSON
     best, best_quality = None, 0.0

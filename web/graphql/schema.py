@@ -24,7 +24,7 @@ _PLATFORM: Final = "posstream"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """The schema, and what was said about its fields by their names in it."""
+    """The schema, and what plugins declared about its fields, by the fields' names in it."""
 
     graphql: GraphQLSchema
     permissions: Mapping[str, Permission]
@@ -90,7 +90,7 @@ def _claims(part: GraphQLPart) -> Iterator[str]:
         for field in fields:
             yield f"{kind}.{to_camel_case(field)}"
     for field, mask in part.masks.items():
-        if MASKS.get(field) is not mask:  # a plugin may name the platform's once more
+        if MASKS.get(field) is not mask:  # a plugin may repeat a mask of the platform
             yield f"the mask of {field}"
 
 

@@ -18,8 +18,8 @@ from web.graphql.execution import Answer, Executor, RequestErrors, formatted, op
 from web.graphql.request import Parameters
 from web.http.streams import EventStream, OpenStreams
 
-#: How often a silent stream says that it is there: proxies cut off what says nothing (HTML
-#: standard, 9.2.7), and only who writes sees that nobody reads.
+#: How often a silent stream sends a sign of life: proxies cut silent connections (HTML standard,
+#: 9.2.7), and only a write shows whether the client still reads.
 KEEP_ALIVE_SECONDS: Final = 10.0
 _COMMENT: Final = b":\n\n"
 _COMPLETE: Final = b"event: complete\ndata: \n\n"
@@ -63,7 +63,7 @@ class GraphQLEventStreams:
                     await self._follow(events, answers)
 
     async def _follow(self, events: EventStream, answers: AsyncIterator[Answer]) -> None:
-        # A client that has the headers may rely on it: what is published now will come.
+        # Once a client has the headers, it gets everything that is published from now on.
         await _begin(events)
         async with asyncio.TaskGroup() as group:
             alive = group.create_task(_keep_alive(events))

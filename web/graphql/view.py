@@ -131,7 +131,7 @@ class GraphQLView:
 
 
 def _request_error(errors: RequestErrors, media_type: str) -> web.Response:
-    # The older media type says 200 to whatever is a well-formed request (specification, 6.4).
+    # With the older media type every well-formed request is answered 200 (specification, 6.4).
     status = 400 if media_type == MEDIA_RESPONSE else 200
     document = {"errors": formatted(errors)}
     return json_answer(document, status=status, media_type=media_type)

@@ -1,8 +1,8 @@
 """GraphQL over WebSocket, by the protocol `graphql-transport-ws` of the library graphql-ws.
 
 A client is checked before the upgrade: the key or the session's cookie, the Host and the Origin. A
-key in `connection_init` is not read: strangers could hold sockets, and pages would need the key,
-while the cookie is out of a script's reach.
+key in `connection_init` is not read: anybody could then hold a socket without a key, and the script
+of a page would need the key. A script cannot read the cookie.
 """
 
 import asyncio
@@ -76,7 +76,8 @@ class GraphQLSockets:
             heartbeat=_HEARTBEAT_SECONDS,
             max_msg_size=MAX_MESSAGE_BYTES,
             timeout=_CLOSE_SECONDS,
-            # Messages are short, and next to a stranger's text a secret's length would show.
+            # Messages are short. And the compressed length could tell a secret that stands beside
+            # text of an attacker.
             compress=False,
         )
         try:
@@ -141,7 +142,7 @@ class _Connection:
                 async with asyncio.timeout(seconds):
                     end = await self._talk()
         except TimeoutError:
-            # Its clients do not connect again after this one.
+            # Clients of this protocol do not connect again after this code.
             end = _Close(CloseCode.UNAUTHORIZED, "the session is over")
         finally:
             await self._close(end)
@@ -243,7 +244,7 @@ class _Connection:
                 del self._operations[name]
 
         task.add_done_callback(forget)
-        # What the client sends next, a ping or a mutation, finds the subscription standing.
+        # The client's next message, a ping or a mutation, must find the subscription active.
         await stands.wait()
 
     async def _operate(
@@ -290,7 +291,7 @@ class _Connection:
 
     def _too_slow(self) -> _Close:
         self._streams.dropped()
-        # The protocol has no code of its own; after this one its clients connect again.
+        # The protocol has no code for this; after this one its clients connect again.
         return _Close(CloseCode.TRY_AGAIN_LATER, "too slow: answers were not read")
 
 

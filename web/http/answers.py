@@ -29,7 +29,7 @@ SAFE_HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
-#: For a year, and only said over TLS: a browser must not be sent where nobody listens (RFC 6797).
+#: For a year. Sent over TLS only: a browser must not be sent to a port without TLS (RFC 6797).
 _TRANSPORT_SECURITY: Final = "max-age=31536000"
 _BAD_REQUEST: Final = 400
 #: How a body may be encoded; the parser decodes it.

@@ -1,9 +1,9 @@
 """The open connections of the web view: how many there may be, and how long each may wait.
 
-A connection that waits for its client is ended when the time for it is over. When there is no
-room for one more, those that have waited longest for their clients give way: a client that
-sends nothing, or half of something, or does not read keeps nobody out. A connection whose
-request is being answered, and an open stream, never give way.
+A connection that waits for its client for too long is ended. When there is no room for a new
+connection, those that have waited longest for their clients give way. So a client that sends
+nothing, or half a request, or does not read, keeps nobody out. A connection whose request is being
+answered, and an open stream, never give way.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class Connections:
         self._unread: dict[Connection, int] = {}
         self._may_log = RateLimit(clock, 1, per_seconds=_MINUTE)
         self._looking: asyncio.Task[None] | None = None
-        #: Until then nobody gives way: a moment ago nobody waited.
+        #: No search for waiting connections before this time: the last search found none.
         self._busy_until = 0.0
 
     def start(self, open_files: int) -> None:

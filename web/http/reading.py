@@ -37,7 +37,7 @@ def qualities(accept: str) -> list[tuple[str, float]]:
 
 
 def is_same_origin(origins: Sequence[str], scheme: str, host: str | None) -> bool:
-    """Whether a browser's page may send this: it came from here, or from no browser at all.
+    """Whether a request came from one of our pages, or from no browser at all.
 
     Args:
         origins: every `Origin` of the request; `null` is that of a page without any.
@@ -82,8 +82,8 @@ def route_of(request: web.Request) -> str:
 async def read_form(request: web.Request) -> Mapping[str, str]:
     """The fields of a form by name, the first of each name; none if the body is empty.
 
-    Always UTF-8, and whatever is quoted and is none is replaced (URL standard,
-    "application/x-www-form-urlencoded parsing"): so no field holds a lone surrogate.
+    The form is read as UTF-8, and quoted bytes that are not UTF-8 are replaced (URL standard,
+    "application/x-www-form-urlencoded parsing"). So no field holds a lone surrogate.
 
     Raises:
         web.HTTPBadRequest: if the body is no such form.

@@ -30,7 +30,7 @@ SHUTDOWN_TIMEOUT_SECONDS: Final = 1.0
 _SEND_BUFFER_BYTES: Final = 128 * 1024
 #: How long the last answer before a close may take to be sent, in seconds.
 _LAST_WORD_SECONDS: Final = 1.0
-#: How long the rest of a body is read that no handler wanted.
+#: How long the rest of a body is read that no handler has read.
 _LINGERING_SECONDS: Final = 2.0
 
 
@@ -184,7 +184,7 @@ class _Connection(RequestHandler):
             return
         wire.write(_plain(status, message))
         wire.close()
-        # If nobody reads even this.
+        # If the client does not read this either.
         self._loop.call_later(_LAST_WORD_SECONDS, wire.abort)
 
     def log_exception(self, *args: object, exc_info: object = None, **more: object) -> None:

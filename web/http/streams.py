@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 #: WebSockets and event streams of one worker together.
 MAX_STREAMS: Final = 1000
-#: How long a client may take to read one message. It has the network's buffers, too.
+#: How long a client may take to read one message; the network's buffers give it more time.
 SEND_SECONDS: Final = 10.0
 #: How long streams may take to say goodbye at a stop.
 _GOODBYE_SECONDS: Final = 2.0
@@ -100,7 +100,7 @@ class OpenStreams:
         if not events.response.prepared:
             return error_answer(503, "STOPPING", "the worker stops")
         if not ended:
-            # Without a proper end: the client is to come back.
+            # Without a proper end, so that the client connects again.
             events.cut()
         return events.response
 

@@ -95,7 +95,7 @@ def _shown(arrived: "Arrived", started: float) -> list[str]:
 
 
 async def demo() -> int:
-    """Run it.
+    """Run the demo.
 
     Returns:
         0 if every step did what it must, 1 otherwise.

@@ -11,7 +11,7 @@ from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc
 from posstream.settings import Settings
 
-#: Where no time is known: as wide as one.
+#: Shown where no time is known; as wide as a time.
 _NO_TIME = "-".ljust(len("2026-01-31T08:00:00.000Z"))
 
 

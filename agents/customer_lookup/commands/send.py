@@ -39,7 +39,7 @@ async def send(settings: Settings, basket_id: str, identifier: str, wait_seconds
 
     found = normalise(identifier, card_guard=settings.payment_card_guard)
     if isinstance(found, InvalidIdentifier):
-        # Before the topic: it keeps what it gets, a card number too.
+        # Refuse before sending: a topic keeps every event for days, a card number too.
         print(f"not sent: {found.masked} is refused: {found.why}")
         return 1
     if not basket_id.strip() or len(basket_id) > MAX_ID_LENGTH:

@@ -87,7 +87,7 @@ async def topic_client(
 
 
 async def _refuse_missing_topics(brokers: Brokers) -> None:
-    """Refuse to make topics by asking for them: they would get the broker's partitions."""
+    """Refuse to go on without the topics: a broker would create them with partitions of its own."""
     known = await partitions_of(brokers, _NEEDED)
     for topic in _NEEDED:
         if topic not in known:

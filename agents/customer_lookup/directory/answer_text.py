@@ -22,11 +22,11 @@ _LABELS: Final = {
     "utf_8_sig": "utf_8",
     "windows_31j": "cp932",
 }
-#: What may stand before a number or name that Python knows, and what that means.
+#: Prefixes of charset names that Python does not know, and what replaces each.
 _PREFIXES: Final = (("x_", ""), ("windows_", "cp"))
 #: Signs of cp1252 that are control characters in Latin-1, which no text in JSON has.
 _NOT_IN_LATIN_1: Final = re.compile(rb"[\x80-\x9f]")
-#: Read with the second where the first does not fit: people say the one and mean the other.
+#: Charset -> the wider one to read with if the text does not fit: servers often mix them up.
 _WIDER: Final = {
     "ascii": "utf_8",
     "euc_kr": "cp949",

@@ -63,7 +63,7 @@ _ALICE: Final = _customer(
     250, "BRONZE", "125.25", "2025-11-05T16:20:00.000Z",
 )  # fmt: skip
 
-#: Normalised identifier -> customer: five identifiers, four people, to the letter of the seed.
+#: Normalised identifier -> customer: five identifiers, four people, exactly those of the seed.
 CUSTOMERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "+1234567890": _JOHN,
     "+0987654321": _JANE,
@@ -104,7 +104,7 @@ class MockDirectory:
         return [web.get(f"{path}/", self.answer), web.get(path, self.answer)]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """One customer or 404, unless the query string asks for trouble."""
+        """One customer or 404, unless the query string asks for a fault."""
         if not self._is_on():
             return error_answer(404, "MOCK_DIRECTORY_OFF", _OFF)
         faults = read_faults(request.query)

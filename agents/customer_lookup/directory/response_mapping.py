@@ -15,7 +15,7 @@ _LONGEST_INDEX: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class MappedDocument:
-    """An answer taken apart: nothing of it is lost."""
+    """A directory's answer, split into fields and extras; nothing of it is lost."""
 
     #: The contract's fields that the answer has.
     fields: Mapping[str, Any]

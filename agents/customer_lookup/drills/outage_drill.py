@@ -62,7 +62,7 @@ class OutageDrills:
     async def stop(self, by: str) -> Drill | None:
         """End the newest drill on every worker; None if it is over.
 
-        One that did not begin here may run on a worker whose clock is ahead.
+        A drill that has not begun by this worker's clock may run on a worker whose clock is ahead.
 
         Raises:
             PublishFailed: if the broker did not take it; it ends by itself in time.
@@ -77,7 +77,7 @@ class OutageDrills:
 
     async def _write(self, drill: Drill) -> None:
         await self._publish(drill_record(drill))
-        # The reader would follow it in a moment; the caller may rely on it now.
+        # The topic's reader will do this a moment later, but the caller may rely on it now.
         self.newest = drill
 
 

@@ -16,7 +16,7 @@ _PATIENCE_SECONDS = 10
 
 
 class DrillReader:
-    """Has every worker take part in a drill, also one that starts meanwhile."""
+    """Reads the drills for one worker, so a worker that starts during a drill takes part, too."""
 
     def __init__(self, servers: Sequence[str], drills: OutageDrills) -> None:
         self._reader = GrouplessReader(servers, OUTAGE_DRILLS)

@@ -1,4 +1,4 @@
-"""The records of the internal topic of outage drills <-> drills. No I/O."""
+"""Writes and reads the records of the internal topic of outage drills. No I/O."""
 
 from typing import Annotated, Final
 

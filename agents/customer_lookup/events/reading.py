@@ -1,7 +1,7 @@
-"""Events of others -> the plugin's own words. No I/O.
+"""Reads events of other services into the plugin's own types. No I/O.
 
-What an answer needs is judged: a bad message becomes a dead letter that names the field. Any other
-field that cannot be read counts as absent.
+A field that an answer needs is checked: a bad message becomes a dead letter that names the field.
+Any other field that cannot be read counts as absent.
 """
 
 from collections.abc import Mapping

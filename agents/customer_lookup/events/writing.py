@@ -1,4 +1,4 @@
-"""The plugin's own words -> records, as the contract says them (section 1). No I/O."""
+"""Writes the plugin's own types as records of the contract (section 1). No I/O."""
 
 import uuid
 from functools import partial
@@ -76,7 +76,7 @@ def attempted(
         attempt: what was asked and what came back.
         waiters: how many other events share the call.
         now_ms: wall time.
-        call_started_at_ms: when the call began that the attempt belongs to; None: with the attempt.
+        call_started_at_ms: when the attempt's call began; None: when the attempt began.
     """
     if call_started_at_ms is None:
         call_started_at_ms = attempt.requested_at_ms

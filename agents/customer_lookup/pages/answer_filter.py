@@ -81,7 +81,7 @@ def read_place(cursor: str) -> AnswerPosition | None:
         occurred_at = datetime.fromisoformat(moment)
     except (GraphQLError, ValueError):
         return None
-    # Far from UTC, the first and the last day of the calendar cannot be told in it.
+    # With an offset, the first and the last day of the calendar may not exist in UTC.
     if occurred_at.utcoffset() != timedelta(0):
         return None
     return AnswerPosition(occurred_at, event_id)

@@ -13,14 +13,14 @@ from posstream.domain.times import to_ms
 from posstream.json.writing import write_json
 from web.access.reveals import Reveals
 
-#: Steps that a till's clock or the read model dates, and no worker.
+#: Steps whose time comes from a till's clock or from the read model, not from a worker.
 _ELSEWHERE: Final = frozenset({Step.STARTED, Step.IDENTIFIED, Step.STORED})
 _TONES: Final = {Step.BREAKER: "bad", Step.NO_CALL: "bad", Step.STORED: "good"}
 _ATTEMPT_TONES: Final = {"SUCCESS": "good", "NOT_FOUND": "", "FAILED": "bad", "TIMEOUT": "bad"}
 #: Details of an attempt that its bar, its tag and its record show.
 _SAID_ELSEWHERE: Final = frozenset({"duration", "http status", "event id"})
 _HTTP_OK: Final = range(200, 300)
-#: A bar is so many units long; what took no time is still to be seen.
+#: The length of the whole bar in units, and the least length of a part, so that it can be seen.
 _LENGTH: Final = 1000.0
 _LEAST: Final = 6.0
 

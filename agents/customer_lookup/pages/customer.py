@@ -150,7 +150,7 @@ class CustomerPage:
     def _may_ask(self, request: web.Request) -> bool:
         """Whether the caller may try one more id, if it is a phone or an e-mail address.
 
-        Links have a sealed one: what is written out is tried.
+        Our links hold such an id sealed, so an id in plain text is a guess.
         """
         if not is_personal(request.match_info["customer_id"]):
             return True

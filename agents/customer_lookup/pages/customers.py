@@ -41,7 +41,7 @@ class Customers:
         # A caller who sees masked values could guess them piece by piece by searches.
         names_only = not caller.may(Role.SUPPORT)
         place = request.query.get("after", "")
-        # The links of the page have a sealed place: one that is written out is tried.
+        # The page's links hold the place sealed, so a place in plain text is a guess.
         for tries in (asked["search"] and not names_only, is_personal(place)):
             if tries and not self._budget.allows_page(caller, _PAGE):
                 return self._pages.too_many_lookups(request)
@@ -77,5 +77,5 @@ class Customers:
 
 
 def _tiers(asked: str, errors: Mapping[str, str]) -> Sequence[str]:
-    """The known ones, and another one that is asked for: the directory may have it."""
+    """The known tiers, and an unknown one that was asked for: the directory may have it."""
     return TIERS if not asked or "tier" in errors or asked in TIERS else (*TIERS, asked)

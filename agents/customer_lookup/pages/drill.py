@@ -135,7 +135,7 @@ class DrillPage:
         )
 
     async def _report(self, drill: Drill, now_ms: int) -> Report:
-        """Three statements, whatever the length."""
+        """The report, by three SQL statements for a drill of any length."""
         model = lookup_ports(self._context).read_model
         until_ms = max(drill.started_at_ms + 1, min(now_ms, drill.ends_at_ms))
         start, until = from_ms(drill.started_at_ms), from_ms(until_ms)

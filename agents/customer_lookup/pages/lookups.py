@@ -55,7 +55,7 @@ class Lookups:
         self._normalise = context.normalise
 
     def routes(self) -> list[web.RouteDef]:
-        """The list, and the same as a file."""
+        """The list as a page, and as a CSV file."""
         return [web.get("/lookups", self.page), web.get("/lookups.csv", self.csv)]
 
     async def page(self, request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from posstream.domain.times import from_ms
 from web.console.drawing import sparkline
 from web.console.part import ConsoleKit, Panel
 
-#: What "now" means of a rate, in seconds: a single step jumps about.
+#: A rate of now is the mean of this many seconds: a single step would jump about.
 NOW_SECONDS: Final = 10.0
 
 

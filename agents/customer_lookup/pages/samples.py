@@ -37,7 +37,7 @@ class Sample:
 
 
 def read_sample(metrics: LookupMetrics, taken_at: float) -> Sample:
-    """What is counted now."""
+    """Read the present values of the metrics."""
     return Sample(
         taken_at=taken_at,
         answers={

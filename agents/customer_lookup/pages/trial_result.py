@@ -1,4 +1,4 @@
-"""What one call to a directory by hand gave, as a page tells it. Identifiers are masked."""
+"""The result of a trial call to a directory, in words for a page. Identifiers are masked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class TrialResult:
 
 
 def trial_result(tried: Tried, reveals: Reveals) -> TrialResult:
-    """What to show.
+    """Turn the result of a trial call into words.
 
     Args:
         tried: the call.

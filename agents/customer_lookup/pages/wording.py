@@ -11,7 +11,7 @@ _SECOND: Final = 1_000
 _MINUTE: Final = 60 * _SECOND
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
-#: From here on the larger unit says it.
+#: From this many of the larger unit on, the larger unit is used.
 _MANY: Final = 2
 
 

@@ -1,4 +1,4 @@
-"""Read what leads to one customer, and what tills were told."""
+"""Reads the identifiers of one customer, and the newest answers to tills about them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -27,7 +27,8 @@ _ANSWERS: Final = LOOKUP_ANSWERS.c
 
 async def identifiers_of(connection: AsyncConnection, customer_id: str) -> Sequence[IdentifierRow]:
     """The identifiers that lead to a customer now, sorted."""
-    # A refresh brings no answer, only an attempt: an entry is as old as the newest good one.
+    # A refresh writes an attempt but no answer, so a cache entry may be newer than the last answer:
+    # it is as old as the newest successful attempt.
     asked_at = (
         select(func.max(_LOGS.request_timestamp))
         .where(

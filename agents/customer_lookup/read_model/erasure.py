@@ -62,7 +62,7 @@ class SqlErasure:
             return Trail(tuple(await connection.scalars(statement)), (customer_id,))
 
     async def rows(self, trail: Trail) -> Mapping[str, int]:
-        """Count the rows of each table that tell of a customer, or, in `baskets`, refer to one."""
+        """Count each table's rows about a customer, and those of `baskets` that refer to one."""
         conditions = _conditions(trail)
         async with self._engine.connect() as connection:
             return {
@@ -74,7 +74,7 @@ class SqlErasure:
             }
 
     async def export(self, trail: Trail) -> Mapping[str, list[dict[str, Any]]]:
-        """The rows of each table that tell of a customer, as values for JSON."""
+        """The rows of each table about a customer, as values for JSON."""
         conditions = _conditions(trail)
         async with self._engine.connect() as connection:
             return {

@@ -173,7 +173,7 @@ async def _erase_from_baskets(
             default={"identified_at": None, "event_id": None, "customer_id": None},
         )
         if not answers and row["employee_id"] is None:
-            over.append(row["basket_id"])  # nobody started it: the identification was all
+            over.append(row["basket_id"])  # no start was seen: only the identification made the row
             continue
         changed.append(
             {

@@ -89,7 +89,7 @@ def _conditions(wanted: AnswerFilter) -> list[_Condition]:
         conditions.append(_ANSWERS.reason.is_(None))
     if wanted.outcome is AnswerOutcome.UNKNOWN:
         conditions.append(_ANSWERS.reason == Reason.NOT_FOUND)
-    # With the words of its index a database knows that it may use it.
+    # The condition of the index, word for word: else a database does not use the index.
     if wanted.outcome is AnswerOutcome.FAILED or wanted.reason not in {None, Reason.NOT_FOUND}:
         conditions.append(FAILED)
     if wanted.source is Source.STALE_CACHE:

@@ -26,8 +26,8 @@ async def lookup_statistics(connection: AsyncConnection, since: datetime) -> Loo
         ranked.c.status, func.count(), _beyond(ranked, 50), _beyond(ranked, 95)
     ).group_by(ranked.c.status)
     attempts = (await connection.execute(by_status)).all()
-    # Each attempt of a lookup says who waits by then; the greatest number is how many calls the
-    # lookup saved.
+    # Each attempt notes how many events wait at its time. The greatest of these numbers is how many
+    # calls were saved.
     waiting = (
         select(func.max(_LOGS.waiters).label("waiters"))
         .where(_LOGS.request_timestamp >= since)
@@ -94,7 +94,7 @@ async def answers_by_version(
 def _ranked(
     duration_ms: Column[Any], others: list[Column[Any]], *window: ColumnElement[bool]
 ) -> Subquery:
-    """The rows of a window by duration; those without one are last, beyond all that count."""
+    """The rows of a window by duration; rows without a duration come last and are not counted."""
     return (
         select(
             *others,

@@ -1,8 +1,8 @@
-"""Write the plugin's tables: topic values into rows, by upserts that no order can confuse.
+"""Writes events into the plugin's tables, by upserts whose result is the same in any order.
 
-Every row is a function of the set of events, not of their order: of two events for one row the
-same one wins, whichever came first, so a replay into an empty database gives the same rows. It
-does not matter either whether a customer was forgotten before or after their events came.
+Every row is a function of the set of events, not of their order: of two events for one row the same
+one wins, whichever came first. So a replay into an empty database gives the same rows. It does not
+matter either whether the mark of a forgotten customer came before or after the customer's events.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class SqlProjection(BatchProjection):
     def __init__(self, engine: AsyncEngine, **options: float) -> None:
         super().__init__(engine, **options)
         self._forgotten = ForgottenSubjects(engine)
-        # Every transaction takes the tables in their order and the rows by key: two workers
+        # Every transaction writes the tables in one order, and the rows by key: so two workers
         # cannot wait for each other.
         self._upserts = [
             (table, UPSERTS[table](insert_rows_into(engine, table, written_columns(table))))

@@ -1,4 +1,4 @@
-"""What is read from the plugin's SQL tables: frozen rows, and what a list of them is asked for."""
+"""The rows that are read from the plugin's SQL tables, and the filters and places of lists."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -145,7 +145,7 @@ class IdentifierRow:
     identifier: str
     kind: str | None
     first_seen_at: datetime
-    #: When the directory was last asked with success. A cache entry is as old, if there is one.
+    #: When the directory last answered a request with success; also the time of a cache entry.
     fetched_at: datetime
 
 

@@ -80,7 +80,7 @@ def row_keys(events: Iterable[ProjectedEvent]) -> Mapping[Table, Collection[str]
 class Batch:
     """The rows of a batch by table and key, one for each: the winner among its events."""
 
-    #: A customer whom these marks cover leaves no row.
+    #: No row is made from an event that one of these marks covers.
     marks: Marks = field(default_factory=Marks)
     #: One for each event that names a person.
     traces: list[Trace] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Batch:
     )
 
     def take(self, event: ProjectedEvent) -> str | None:
-        """Take one event in, wholly or not at all; then the result says why not."""
+        """Take one event in, wholly or not at all; returns why not, or None."""
         try:
             self._add(event)
         except UnusableEventError as why:
@@ -218,7 +218,7 @@ def _keep_last(
 
 
 def _customer(value: Mapping[str, Any]) -> Customer:
-    # The guard on payment cards did its work before the event was written.
+    # Payment-card numbers were masked or refused before the event was written.
     customer = read_customer(plain(value.get("customer")), card_guard=False)
     if isinstance(customer, InvalidCustomer):
         raise UnusableEventError(f"customer: {customer.why}")

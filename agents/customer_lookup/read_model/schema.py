@@ -127,8 +127,8 @@ LOOKUP_ANSWERS: Final = Table(
     Index(None, "occurred_at"),
 )
 
-# What operators look for is rare: indexes of nothing else cost the usual answer no write. The
-# conditions are constants, which both databases must see to know that an index holds them.
+# Partial indexes: operators look for rare answers, and the usual answer costs no write to an index.
+# The conditions are constants: only then do both databases see that an index covers a query.
 FAILED: Final = text("reason IS NOT NULL AND reason <> 'NOT_FOUND'")
 STALE: Final = text("source = 'STALE_CACHE'")
 for _name, _condition in (("failed", FAILED), ("stale", STALE)):

@@ -1,12 +1,13 @@
-"""Answers events in the lists in which they were fetched; the one account of what is in flight.
+"""Answers events in the lists in which they were fetched, and counts the events in flight.
 
-Faust spends about 100 us on each message on its way to an agent: a queue, an event, four tasks. And
-it clears the queue at every stop and rebalance; neither what waited there nor what was answered
-behind it may be committed. Here a fetched list goes straight to a function that answers what it can
-without waiting; each other record becomes an `Event`, and the answers leave in batches.
+Faust spends about 100 us on each message on its way to an agent: a queue, an event, four tasks. It
+also clears the queue at every stop and rebalance. The cleared messages may not be committed, and so
+the answered ones behind them may not either. Here a fetched list goes straight to a function that
+answers what it can without waiting. Each other record becomes an `Event`, and the answers leave in
+batches.
 
-An event is finished (`progress`) once the broker has its answer, whether all answers of its list or
-its own; the commit never passes one that is not.
+An event is finished (`progress`) once the broker has its answer, in the batches of its list or
+alone. A commit never passes an unfinished event.
 """
 
 import asyncio
@@ -90,13 +91,13 @@ class Answering(Protocol):
             outbox: takes the answers.
 
         Yields:
-            each other record in its place, with what `begin` needs to know of it. It has begun
-            before the next one is looked at.
+            each record that was not answered, in its place, with what `begin` needs to know. The
+            caller calls `begin` before it asks for the next one.
         """
         ...
 
     def begin(self, event: Event, what: Any) -> None:
-        """Begin with an event that was not answered, without waiting; it finishes it later."""
+        """Begin with an event that was not answered, without waiting; finish the event later."""
         ...
 
 
@@ -143,7 +144,7 @@ class _Lane:
             self._progress.finish(self._tp, start, stop)
 
     def new(self, records: Sequence[Any]) -> Sequence[Any]:
-        """The records that were not taken before: a seek brings some again."""
+        """The records that were not taken before; after a seek some come again."""
         if self.end is None or records[0].offset >= self.end:
             return records
         return [
@@ -191,7 +192,7 @@ class Lanes:
         return len(self._leaving) + self.open
 
     def commit_age_seconds(self) -> float:
-        """How long the oldest event has been open without any commit; 0 if none is."""
+        """How long the oldest event has been open without any commit; 0 if none is open."""
         oldest = [next(iter(lane.open.values())) for lane in self._lanes.values() if lane.open]
         if not oldest:
             return 0.0
@@ -232,7 +233,7 @@ class Lanes:
         self._lanes.clear()
 
     def drop_parked(self) -> None:
-        """Take nothing more of what was fetched."""
+        """Drop the records that were fetched and not taken yet."""
         for lane in self._lanes.values():
             lane.parked, lane.parked_at = (), None
 

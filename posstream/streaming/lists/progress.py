@@ -1,8 +1,8 @@
-"""How far each partition is finished: what may be committed.
+"""Counts how far each partition is finished: the offset that may be committed.
 
-The count starts where the group goes on, and moves over an offset only if its message was
-acknowledged or if the log does not have it. So no commit passes a message that was fetched and then
-dropped, whichever part of Faust dropped it.
+The count starts at the group's offset. It passes an offset only if the message there was
+acknowledged, or if the log has no such offset. So no commit passes a message that was fetched and
+then dropped, whichever part of Faust dropped it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class Progress:
             self._positions.setdefault(tp, start)
 
     def finish(self, tp: TP, start: int, stop: int | None = None) -> None:
-        """Note that one offset, or those of `[start, stop)`, need nothing more."""
+        """Note that the messages at one offset, or at `[start, stop)`, need nothing more."""
         self._finished.setdefault(tp, Offsets()).add(start, stop)
 
     def is_finished(self, tp: TP, offset: int) -> bool:

@@ -26,10 +26,11 @@ makes those objects itself: `install` does that, once, when a process starts.
     watermarks        the embedded broker: true ends of partitions           test_driver
 
 **When an upgrade breaks one.** Versions are pinned in `setup.cfg`, and `test_pins` names them: an
-upgrade is a change of its own. Raise the pins, run `tests/component/test_pins.py` (which private
-name is gone or has other parameters), then the test of each module above: each fails on upstream
-as it comes. If it passes without the patch, upstream mended it: delete the module and its line
-here. Else mend the module. `make chaos` (lost 0) and `make bench-recovery` decide at the end.
+upgrade is a change of its own. Raise the pins and run `tests/component/test_pins.py`: it shows
+which private name is gone or has other parameters. Then run the test of each module above with the
+module switched off: upstream alone must fail it. If it passes, upstream has fixed the fault: delete
+the module and its line here. If not, adapt the module. At the end `make chaos` (lost 0) and
+`make bench-recovery` decide.
 """
 
 

@@ -1,4 +1,4 @@
-"""aiokafka's batch builder without the Python around its compiled part: half the time for a record.
+"""Appends records by the compiled part of aiokafka's batch builder alone: half the time per record.
 
 Upstream's `BatchBuilder.append` checks arguments and counts records in Python; the compiled builder
 underneath takes the same arguments by position.

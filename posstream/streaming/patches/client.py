@@ -1,8 +1,8 @@
 """An aiokafka client that notices within seconds that a broker has frozen.
 
-aiokafka's consumer gives every request as long as a join may take, which is as long as a rebalance.
-So a broker that freezes, or is cut off without a word, holds its fetches, its heartbeats and the
-news of who leads for a minute and a half, even where others took over from it at once.
+aiokafka's consumer gives every request as much time as a join, which may last as long as a
+rebalance. So a broker that freezes, or is cut off, keeps fetches, heartbeats and metadata requests
+waiting for a minute and a half, even if other brokers took over its partitions at once.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from aiokafka.consumer import consumer
 from aiokafka.errors import RequestTimedOutError
 from aiokafka.protocol.group import HeartbeatRequest
 
-#: What any request but those about groups may take, and a heartbeat.
+#: How long a heartbeat may take, and any request that is not about groups.
 REQUEST_SECONDS: Final = 10
 
 

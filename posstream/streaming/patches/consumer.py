@@ -1,11 +1,11 @@
 """The consumer that agents see: what is fetched, handed on and committed.
 
 1. Safe commits: `progress.Progress` says what is committed, not Faust's own count. Faust's count
-   passes events in flight when acks come out of order (faust-streaming#606, open), takes a
-   seek back for a gap, and begins a partition without a commit wherever its first ack lies;
-   after a crash those events would be lost.
-2. Whole fetches: upstream empties the set of partitions while a fetch waits with it, and then drops
-   the records of the other partitions (`_getmany`).
+   passes events in flight when acks come out of order (faust-streaming#606, open). It also takes a
+   seek back for a gap, and starts a partition without a commit at its first ack. After a crash the
+   events that it passed would be lost.
+2. Whole fetches: upstream empties the set of partitions while a fetch uses it, and then drops the
+   records of the other partitions (`_getmany`).
 3. Lists: events of the app's `answering` topics go to its `lanes`, not through streams.
 4. Replays: the records of a changelog that one fetch brings are one message.
 5. Bounded ends: the wait for events in flight ends, where upstream's has no end.
@@ -57,7 +57,7 @@ class Consumer(faust_driver.Consumer):
     _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        #: What the group has of each partition, as far as we know.
+        #: The committed offset of each partition, as far as we know.
         self._written: dict[TP, int] = {}
         #: The generation in which partitions were sought; None before that.
         self._sought_in: int | None = None
@@ -141,10 +141,10 @@ class Consumer(faust_driver.Consumer):
     ) -> tuple[Mapping[TP, Sequence[Any]] | None, set[TP] | None]:
         """Fetch; answer what can be answered at once, and hand the rest to the agents."""
         fetched, active = await super()._wait_next_records(timeout)
-        # Not the generation in which the wait began: it may have lasted for a whole rebalance. What
-        # the thread fetched before a seek gets here before its end does.
+        # Not the generation in which the wait began: the wait may have lasted for a whole
+        # rebalance. Records that the thread fetched before a seek get here before the seek ends.
         generation = self._sought_in
-        # Even if nothing was fetched: there may be room again for records that were fetched before.
+        # Also if nothing was fetched: records that were fetched before may now have room.
         if fetched is not None and not self.should_stop:
             fetched = await self._lanes.take(fetched, generation)
         return fetched, active
@@ -157,12 +157,12 @@ class Consumer(faust_driver.Consumer):
         """Fetch; turn the records of each changelog partition into one message.
 
         Faust spends 100 to 200 us on each message of a recovery, whatever is in it: a million
-        entries took 206 s to be read, and take 11 s so.
+        entries took 206 s to be read; in whole fetches they take 11 s.
         """
         is_late = await self._lanes.is_late()
-        # A copy: upstream empties the set while a fetch waits with it, and for aiokafka an empty
-        # one means all partitions. Their first records were taken and dropped, those of a
-        # standby's changelog for good (seen in one of four fail-overs).
+        # A copy: upstream empties the set while a fetch uses it, and for aiokafka an empty set
+        # means all partitions. Their first records were then taken and dropped. Those of a
+        # standby's changelog never came again (seen in one of four fail-overs).
         active = None if active_partitions is None else set(active_partitions)
         parked = self._lanes.parked
         if is_late and active is not None:
@@ -170,7 +170,7 @@ class Consumer(faust_driver.Consumer):
         if active is not None and parked:
             active -= parked
             timeout = 0 if self._lanes.is_ready else _PARKED_SECONDS
-            if not active:  # for aiokafka, that is all
+            if not active:  # for aiokafka, an empty set means all
                 await asyncio.sleep(timeout)
                 return {}
         fetched: Mapping[TP, Sequence[Any]] = await super()._getmany(active, timeout)
@@ -235,7 +235,7 @@ class Consumer(faust_driver.Consumer):
         return on_their_way + self._lanes.in_flight
 
     async def _commit_last(self) -> None:
-        # A commit under way may have begun before the last acks; upstream would leave it at that,
-        # and what it left out would be answered twice.
+        # A commit under way may have begun before the last acks. Upstream would make no other one,
+        # and the events of those acks would be answered twice.
         await self.maybe_wait_for_commit_to_finish()
         await self.commit_and_end_transactions()

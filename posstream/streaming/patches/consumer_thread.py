@@ -5,9 +5,9 @@
 2. Read committed: unless Faust writes transactions itself, upstream also reads records of
    transactions that are still open, or were aborted.
 3. Tills first: what is answered in lists is fetched first, up to 1,000 records a partition.
-4. Holes: which offsets the log does not have is seen here, in the thread that also seeks.
-5. Starts: without a commit, aiokafka leaves a partition where it is; here it is sought to its
-   start, also if its commit lies beyond its end.
+4. Holes: offsets that the log does not have are noted here, in the thread that also seeks.
+5. Starts: aiokafka leaves a partition without a commit at its present place; here it is sought to
+   its start, also if its commit lies beyond its end.
 6. Ends: an error that ends the consumer's part in the group crashes the app, and leaving the group
    at a stop takes no longer than some seconds.
 """
@@ -67,8 +67,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         self.add_future(self._watch_group())
 
     async def _watch_group(self) -> None:
-        # An error that aiokafka does not know ends its part in the group without a word: it is
-        # kept for callers of `getmany`, which Faust does not call.
+        # An error that aiokafka does not know ends its part in the group silently: aiokafka keeps
+        # the error for callers of `getmany`, which Faust does not call.
         while not self.should_stop:
             await self.sleep(_GROUP_WATCH_SECONDS)
             try:
@@ -81,9 +81,9 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     async def on_thread_stop(self) -> None:
         """Leave the group, so that others go on at once, if its coordinator is there.
 
-        aiokafka stays in it for the whole session timeout if the worker has a name, looks for a
-        coordinator until there is one, and lets the cancellation of a fetch through, which ends
-        this thread without a word to those who wait for it.
+        Upstream has three faults here. A worker with a name stays in the group for the whole
+        session timeout. The search for a coordinator never ends. And the cancellation of a fetch
+        ends this thread, so callers wait for it in vain.
         """
         if self._consumer is not None:
             leave_at_stop(self._consumer)
@@ -107,7 +107,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 - upstream's
         max_records: int | None = None,
     ) -> Mapping[TopicPartition, list[Any]]:
-        """Fetch what tills wait for first, and wait for others only while tills have nothing."""
+        """Fetch first what tills wait for; wait for other topics only if there is nothing of it."""
         active = set(active_partitions or ())
         answering = {tp for tp in active if tp.topic in self.app.answering}
         fetches = _Fetches(self)
@@ -121,7 +121,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         return fetches.records
 
     def _note_ends(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Note what aiokafka passed over and no record follows: the marker of a transaction."""
+        """Note offsets that aiokafka passed and no record follows: markers of transactions."""
         subscription = consumer._subscription.subscription  # `position` would wait
         assignment = subscription and subscription.assignment
         for tp, expected in self._fetched_to.items():
@@ -147,15 +147,15 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             expected = record.offset + 1
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Forget which offset each partition should bring next: it is sought again."""
+        """Forget the next offset of each partition: all partitions are sought again."""
         self._fetched_to.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek all partitions but the changelogs to where the group goes on.
 
-        Without a commit that is the start of the log; aiokafka leaves such a partition where it
-        is, although Faust drops what it fetches while it recovers and seeks back for it.
+        A partition without a commit goes to the start of its log. aiokafka would leave it where it
+        is; but Faust drops the records that it fetches during a recovery, so they must come again.
 
         Returns:
             the offset of each partition that was sought.
@@ -220,9 +220,9 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         return identity
 
     async def _forget_beyond_end(self, commits: dict[TP, int | None]) -> None:
-        """Take a commit beyond the end for none: its topic was made again, or cut.
+        """Ignore a commit beyond the end of its log: the topic was made again, or cut.
 
-        aiokafka would read from the start, too, but commits would stay where they are.
+        aiokafka would read from the start, too, but would leave the commit where it is.
         """
         ends = await self._highwaters([tp for tp, at in commits.items() if at])
         for tp, end in ends.items():

@@ -1,11 +1,12 @@
 """A producer that waits while brokers are away, and writes each record once.
 
-aiokafka gives a batch no longer than one request may take, and what it sends again after a lost
-acknowledgement is written twice. Here a request may take some seconds, so that a frozen broker is
-noticed, and a batch waits until it is written, so that a restart of brokers or an election is
-waited out. `publisher.FaustPublisher` says how long an acknowledgement may take. A batch that
-was given up would leave a gap in the numbers by which the broker knows repeats, and it would
-refuse all later ones.
+aiokafka gives a batch no more time than one request. After a lost acknowledgement it sends the
+batch again, and the broker writes the batch twice. Here a request may take some seconds, so that a
+frozen broker is noticed. A batch waits until it is written, so that it survives a restart of
+brokers or an election. `publisher.FaustPublisher` says how long an acknowledgement may take.
+
+A batch is never given up: the broker recognises repeats by the batches' numbers, and after a gap in
+these numbers it would refuse all later batches.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from posstream.kafka.partitioner import partition_of
 
 #: Between two questions for the leader of a partition that has none.
 _METADATA_PAUSE_SECONDS: Final = 0.1
-#: What a flush may take. Events are acknowledged after their answers are, so only changelog
+#: How long a flush may take. Events are acknowledged after their answers, so only changelog
 #: records (a cache) can be left.
 _FLUSH_SECONDS: Final = 5
 
@@ -44,7 +45,7 @@ class Producer(faust_driver.Producer):
 
     def _new_producer(self, transactional_id: str | None = None) -> Any:
         producer = super()._new_producer(transactional_id)
-        # What a record may wait for a place in a batch, and the batch until it is written.
+        # How long a record may wait for a place in a batch, and the batch until it is written.
         producer._request_timeout_ms = self.app.tuning.delivery_seconds * 1000
         producer._message_accumulator._batch_ttl = math.inf
         client = producer.client
@@ -105,7 +106,7 @@ class Producer(faust_driver.Producer):
                     batch, topic, partition=partition
                 )
             except KafkaTimeoutError:
-                # Too early: aiokafka counts each of its waits once more in the next one.
+                # It may be too early: aiokafka counts each wait again in the next one.
                 if time.monotonic() >= give_up_at:
                     raise
             else:
@@ -116,7 +117,7 @@ class Producer(faust_driver.Producer):
             self._crash = asyncio.ensure_future(self.app.crash(why))
 
     async def flush(self) -> None:
-        """Wait for what is on its way, but not for as long as brokers may be away."""
+        """Wait for records on their way, but not for as long as brokers may be away."""
         await _briefly(super().flush)
 
     async def on_stop(self) -> None:

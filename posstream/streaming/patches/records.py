@@ -5,9 +5,9 @@ with another header name each time it is fetched: the consumer cannot get past i
 aiokafka's fast reader refuses is read once more by its reader in Python, which is given a buffer
 that decodes any bytes.
 
-aiokafka makes a `ConsumerRecord` of eleven fields of each record; for a list of events that are
-answered at once that is a seventh of all work. A consumer that asks for it gets them as they were
-read: with offset, timestamp, key, value and headers.
+aiokafka makes a `ConsumerRecord` with eleven fields for each record: a seventh of all work, for a
+list of events that are answered at once. A consumer that asks for it gets its records as they were
+read, with offset, timestamp, key, value and headers only.
 """
 
 import struct
@@ -60,7 +60,7 @@ class _Batch:
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            records = list(self._batch)  # in one go, which costs a third of one by one
+            records = list(self._batch)  # all together: a third of the time of one by one
         except (UnicodeDecodeError, CorruptRecordException):
             records = list(_TolerantBatch(bytearray(self._data)))  # only v2 has headers
         return iter(records)
@@ -110,7 +110,7 @@ class PartitionRecords(_UpstreamRecords):
 
 
 def consumer_record(tp: "TP", record: Any) -> ConsumerRecord:
-    """A record as aiokafka gives it, of one as it was read."""
+    """Make aiokafka's `ConsumerRecord` from a record as it was read."""
     key, value = record.key, record.value
     return ConsumerRecord(
         tp.topic,

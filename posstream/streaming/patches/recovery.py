@@ -1,7 +1,7 @@
 """The recovery of tables, which ends the worker when brokers let it wait too long.
 
-Upstream takes a time-out of its own calls for a stop: its loop ends, later rebalances start no
-recovery, and the worker sits there for ever, alive and without work.
+Upstream takes a time-out of its own calls for a stop. Its loop ends, later rebalances start no
+recovery, and the worker stays alive for ever without any work.
 """
 
 from typing import Any

@@ -1,9 +1,9 @@
 """Opens the partitions of a table in RocksDB, with one memory for all of them.
 
-Faust gives each partition a cache and memtables of its own, so that memory grows with their number;
-and at every start but the first rocksdict takes no notice of the options that it is given: it reads
-those that it stored, which have neither the cache nor the filter. Options of the column family
-`default` are taken, and are given here.
+Faust gives each partition a cache and memtables of its own, so memory grows with the number of
+partitions. And at every start but the first, rocksdict ignores the options that it is given: it
+reads those that it stored, which have neither the cache nor the filter. It does use the options of
+the column family `default`, so this module gives those.
 """
 
 from pathlib import Path

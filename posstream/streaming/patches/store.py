@@ -1,9 +1,9 @@
 """Faust's RocksDB store, made to outlive its disk: the changelog has all of it.
 
-A store that cannot be what its changelog says is thrown away and rebuilt: upstream dies of it at
-every start (faust-streaming#158), or goes on with entries that were deleted meanwhile, or with
-those of another cluster: an offset alone does not say of which log it is. So each store notes the
-identity of its changelog before its first entry (see `topic_identity`).
+A store that does not fit its changelog is thrown away and rebuilt. Upstream crashes on such a store
+at every start (faust-streaming#158), or goes on with entries that were deleted meanwhile, or with
+the entries of another cluster: an offset does not tell to which log it belongs. So each store notes
+the identity of its changelog before its first entry (see `topic_identity`).
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Store(rocksdb.Store):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.rocksdb_options = Options()
-        #: Partitions that were thrown away: opened again in this process, one would lack entries.
+        #: Partitions that were thrown away: one that this process opens again would lack entries.
         self._gone: set[int] = set()
         #: Partitions with a failed write: their offset stays before it, so that it is read again.
         self._behind: set[int] = set()
@@ -160,15 +160,15 @@ class Store(rocksdb.Store):
             return super()._open_for_partition(partition)
 
     def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
-        """What reads a partition's values by key, without a stream's event to name the partition.
+        """A function that reads a partition's values by key, outside of any stream.
 
-        It is good until the next await. The caller tells `check` of an error.
+        It may be used until the next await. If it raises, the caller gives the error to `check`.
         """
         get: Callable[[bytes], bytes | None] = self._db_for_partition(partition).get
         return get
 
     def read(self, partition: int, key: bytes) -> bytes | None:
-        """A value, without a stream's event to name the partition; None if there is none.
+        """Read a value by key, outside of any stream; None if there is none.
 
         Raises:
             StorageFailed: if the partition cannot be read.
@@ -254,7 +254,7 @@ class Store(rocksdb.Store):
         """End the worker: the next start rebuilds the partition."""
         if partition in self._gone:
             return
-        # Damage seldom comes alone: without this look, each damaged partition would cost a start.
+        # Damage seldom comes alone: without this search, each damaged partition costs a restart.
         others = [n for n, db in self._dbs.items() if n != partition and not _is_whole(db)]
         for number in (partition, *others):
             log.critical("%s is rebuilt at the next start: %s", self._name(number), why)
@@ -329,8 +329,9 @@ def _replayed(message: Any) -> Iterator[_Replayed]:
 def fits(offset: int, start: int, end: int, recent: int | None) -> bool:
     """Whether a changelog still has all that a store has missed since `offset`.
 
-    Its deletions, too: compaction drops a tombstone after `delete.retention.ms`, and a store that
-    missed it would serve what was deleted. `recent` is the first offset younger than that.
+    That includes deletions: compaction drops a tombstone after `delete.retention.ms`, and a store
+    that missed the tombstone would serve the deleted entry. `recent` is the first offset younger
+    than that time.
     """
     if not start - 1 <= offset < end:
         return False

@@ -1,8 +1,8 @@
 """Faust's table in our store: written outside of streams too, and knows what the broker has.
 
-Faust takes a table's partition from the event that a stream is at, but a call may end when the
-stream is long at another event, or there is no stream at all. So `put_at` and `remove_at` name the
-partition by a stand-in for that event.
+Faust takes a table's partition from the present event of a stream. But when a call ends, the stream
+may be at a later event, or there is no stream at all. So `put_at` and `remove_at` name the
+partition by a stand-in for the event.
 """
 
 import asyncio
@@ -61,8 +61,8 @@ class Table(faust.Table):
     def _verify_source_topic_partitions(self, source_topic: str) -> None:
         """Do nothing: upstream ends the worker at its next write after partitions were added.
 
-        An entry's partition follows from its key, and added partitions
-        are no reason to stop: see `co_partitioning`.
+        An entry's partition follows from its key, so added partitions are no reason to stop: see
+        `co_partitioning`.
         """
 
     async def acknowledged(self) -> None:
@@ -81,7 +81,7 @@ class Table(faust.Table):
     def remove_at(self, tp: TP, key: bytes) -> bool:
         """Remove a key, from the changelog too (a tombstone); False if there was none."""
         with _standing_in(tp):
-            # By this `get` Faust also learns in which partition it has to delete.
+            # This `get` also tells Faust in which partition it has to delete.
             if self.get(key) is None:
                 return False
             del self[key]

@@ -1,7 +1,7 @@
 """True high watermarks of the embedded broker, by a fetch.
 
-It answers ListOffsets(latest) with the base of the last batch + 1: recovery would miss rows or die
-with a ConsistencyError. A fetch tells the true end.
+That broker answers ListOffsets(latest) with the base of the last batch + 1: a recovery would miss
+entries, or end with a ConsistencyError. A fetch tells the true end.
 """
 
 import asyncio

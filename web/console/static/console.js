@@ -34,7 +34,7 @@ function followLive(place) {
     source = new EventSource(place.dataset.live);
     source.onopen = () => say("live", "good");
     source.onerror = () => {
-      // A browser comes back by itself unless it was refused.
+      // A browser connects again by itself unless it was refused.
       const refused = source.readyState === EventSource.CLOSED;
       say(refused ? "not live: reload" : "connecting again", "warn");
       if (refused) source = null;
@@ -42,7 +42,7 @@ function followLive(place) {
     source.addEventListener("part", (event) => {
       const { id, html } = JSON.parse(event.data);
       const part = document.getElementById(id);
-      // Nothing is taken away from under whoever is on it.
+      // A part is not replaced while something in it has the focus.
       const focused = document.activeElement;
       if (part === null || (part !== focused && part.contains(focused))) return;
       part.innerHTML = html;
@@ -60,7 +60,7 @@ function followLive(place) {
       open();
     }
   });
-  // A page that nobody sees holds none of the browser's few connections.
+  // A hidden page closes its stream: a browser has few connections for each host.
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   place.querySelector("[data-live-reload]").hidden = true;
   open();
@@ -114,7 +114,7 @@ function awaitAnswer(place) {
   };
 }
 
-// Links that fill a field in, for whoever has no script by a page that is filled in.
+// Links that fill a field in. Without script they open the page with the field filled in.
 for (const link of document.querySelectorAll("a[data-fill]")) {
   link.addEventListener("click", (event) => {
     const field = document.getElementById(link.dataset.fill);

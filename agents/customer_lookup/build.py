@@ -46,7 +46,7 @@ def build(kit: Kit) -> Built:
 
     directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=clock)
     drills = OutageDrills(publish=publisher.publish, clock=clock, metrics=metrics)
-    drilled = DrilledDirectory(directory, running=lambda: drills.running, clock=clock)
+    drilled = DrilledDirectory(directory=directory, running=lambda: drills.running, clock=clock)
     call = DirectoryCall(drilled, clock=clock, metrics=metrics)
 
     def follow(value: LookupConfiguration) -> None:
@@ -75,14 +75,14 @@ def build(kit: Kit) -> Built:
     )
     app.timer(LOOK_SECONDS, name="commit watch")(agent.watch_commits)
     CacheMaintenanceAgent(
-        app, cache=cache, lookup=lookup, publisher=publisher, clock=clock, metrics=metrics
+        app=app, cache=cache, lookup=lookup, publisher=publisher, clock=clock, metrics=metrics
     )
     sweeper = CacheSweeper(
         cache, windows=lambda: configuration.value.windows, clock=clock, metrics=metrics
     )
     app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
     CustomerUpdatesAgent(
-        app,
+        app=app,
         read_model=SqlReadModel(kit.engine),
         publisher=publisher,
         clock=clock,

@@ -22,27 +22,27 @@ class AttemptOutcome:
     healthy: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptRequest:
+    """What one attempt asks."""
+
+    #: Normalised.
+    identifier: str
+    #: Base URL; the quoted identifier and `/` are appended to its path.
+    endpoint: str
+    #: For the whole attempt, connecting and reading included.
+    timeout_seconds: float
+    #: 1 for the first attempt of a lookup.
+    number: int
+    #: The trace context (W3C) of the event that leads the call, handed on.
+    traceparent: str | None = None
+
+
 class CustomerDirectory(Protocol):
     """The retailer's customer system."""
 
-    async def attempt(
-        self,
-        identifier: str,
-        *,
-        endpoint: str,
-        timeout_seconds: float,
-        number: int,
-        traceparent: str | None = None,
-    ) -> AttemptOutcome:
-        """Ask once. Whatever goes wrong out there is an outcome, never an exception.
-
-        Args:
-            identifier: normalised.
-            endpoint: base URL; the quoted identifier and `/` are appended to its path.
-            timeout_seconds: for the whole attempt, connecting and reading included.
-            number: 1 for the first attempt of a lookup.
-            traceparent: the trace context (W3C) of the event that leads the call, handed on.
-        """
+    async def attempt(self, asked: AttemptRequest) -> AttemptOutcome:
+        """Ask once. Whatever goes wrong out there is an outcome, never an exception."""
         ...
 
 

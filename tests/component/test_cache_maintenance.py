@@ -74,7 +74,7 @@ class Maintenance:
         self.app.failures = failures_of(self.app, self.publisher)
         self.lookup: Any = ForgetfulLookup()
         self.agent = CacheMaintenanceAgent(
-            self.app,
+            app=self.app,
             cache=self.cache.table,
             lookup=self.lookup,
             publisher=self.publisher,
@@ -389,12 +389,13 @@ class Updates:
         self.app.failures = failures_of(self.app, self.publisher)
         self.read_model = FakeReadModel(customers={"CUST_001": john()})
         self.agent = CustomerUpdatesAgent(
-            self.app,
+            app=self.app,
             read_model=self.read_model,
             publisher=self.publisher,
             clock=FixedClock(),
             partitions=PARTITIONS,
             card_guard=True,
+            country_code=lambda: None,
         )
 
     async def come(self, **fields: object) -> Event:

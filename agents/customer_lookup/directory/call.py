@@ -14,7 +14,7 @@ from typing import Final
 from agents.customer_lookup.answers import Attempt, DirectoryAnswer
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
+from agents.customer_lookup.ports import AttemptOutcome, AttemptRequest, CustomerDirectory
 from agents.customer_lookup.reasons import Reason
 from posstream.resilience.breaker import Breaker, State
 from posstream.resilience.bulkhead import Bulkhead
@@ -65,10 +65,8 @@ class DirectoryCall:
     def breaker(self, endpoint: str) -> Breaker:
         """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
         if self._breaker is None or self._breaker[0] != endpoint:
-            self._breaker = (
-                endpoint,
-                Breaker(self._clock, changed=partial(self._changed, endpoint)),
-            )
+            breaker = Breaker(self._clock, changed=partial(self._changed, endpoint))
+            self._breaker = (endpoint, breaker)
         return self._breaker[1]
 
     def idle(self, plan: LookupConfiguration) -> bool:
@@ -137,13 +135,10 @@ class DirectoryCall:
             number = len(attempts) + 1
             failed: bool | None = None
             try:
-                last = await self._directory.attempt(
-                    identifier,
-                    endpoint=plan.api_endpoint,
-                    timeout_seconds=plan.timeout_seconds,
-                    number=number,
-                    traceparent=traceparent,
+                asked = AttemptRequest(
+                    identifier, plan.api_endpoint, plan.timeout_seconds, number, traceparent
                 )
+                last = await self._directory.attempt(asked)
                 failed = not last.healthy
             finally:
                 permit.settle(failed=failed)

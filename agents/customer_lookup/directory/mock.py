@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -73,6 +74,7 @@ CUSTOMERS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+@dataclass(eq=False, kw_only=True)
 class MockDirectory:
     """The mock API's one endpoint.
 
@@ -83,19 +85,11 @@ class MockDirectory:
         chance: evenly spread in [0, 1).
     """
 
-    def __init__(
-        self,
-        *,
-        is_on: Callable[[], bool] = lambda: True,
-        card_guard: bool = True,
-        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        self._is_on = is_on
-        self._card_guard = card_guard
-        self._sleep = sleep
-        self._delayed = 0
-        self._chance = chance
+    is_on: Callable[[], bool] = lambda: True
+    card_guard: bool = True
+    sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    chance: Callable[[], float] = random.random
+    _delayed: int = field(default=0, init=False)
 
     def routes(self) -> list[web.RouteDef]:
         """The endpoint, with and without its trailing slash."""
@@ -105,7 +99,7 @@ class MockDirectory:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One customer or 404, unless the query string asks for trouble."""
-        if not self._is_on():
+        if not self.is_on():
             return error_answer(404, "MOCK_DIRECTORY_OFF", _OFF)
         faults = read_faults(request.query)
         if isinstance(faults, BadFault):
@@ -121,9 +115,9 @@ class MockDirectory:
             self._delayed -= 1
 
     async def _answer(self, request: web.Request, faults: Faults) -> web.StreamResponse:
-        delay_ms = faults.delay_ms + faults.jitter_ms * self._chance()
+        delay_ms = faults.delay_ms + faults.jitter_ms * self.chance()
         if delay_ms:
-            await self._sleep(delay_ms / 1000)
+            await self.sleep(delay_ms / 1000)
         failing = self._failing_status(faults)
         headers = {}
         if faults.retry_after is not None and failing is not None:
@@ -147,11 +141,11 @@ class MockDirectory:
     def _failing_status(self, faults: Faults) -> int | None:
         status = 503 if faults.status is None else faults.status
         if faults.error_rate is not None:
-            return status if self._chance() < faults.error_rate else None
+            return status if self.chance() < faults.error_rate else None
         return status if faults.status is not None or faults.retry_after is not None else None
 
     def _look_up(self, scanned: str, faults: Faults) -> tuple[int, Mapping[str, Any]]:
-        identifier = normalise(scanned, card_guard=self._card_guard)
+        identifier = normalise(scanned, card_guard=self.card_guard)
         if isinstance(identifier, Identifier):
             customer = CUSTOMERS.get(identifier.value)
             if customer is None and faults.generate:
@@ -178,7 +172,7 @@ class MockDirectory:
             for piece in pieces:
                 await response.write(piece)
                 if pause_seconds:
-                    await self._sleep(pause_seconds)
+                    await self.sleep(pause_seconds)
             await response.write_eof()
         except ConnectionError:
             pass  # the caller stopped reading, or its timeout passed: as the fault intends
@@ -200,15 +194,15 @@ def points_at_mock(endpoint: str, port: int) -> bool:
     return is_mock and (found == port or not is_loopback(host))
 
 
-def shown_address(settings: Settings) -> tuple[str, str]:
+def shown_addresses(settings: Settings) -> list[tuple[str, str]]:
     """What `posstream dev` prints: the mock while it is served, else the directory."""
     own = LookupSettings.of(settings)
     served = own.mock_directory
     if served is None:
         served = points_at_mock(own.api_endpoint, settings.web_port)
     if served:
-        return "Mock API", f"{settings.web_url}{MOCK_PATH}+1234567890/"
-    return "Directory", own.api_endpoint
+        return [("Mock API", f"{settings.web_url}{MOCK_PATH}+1234567890/")]
+    return [("Directory", own.api_endpoint)]
 
 
 def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:

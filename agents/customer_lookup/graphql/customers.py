@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Customer
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.read_model.records import CustomerRow
 from web.graphql.connections import (
     PageInfo,
@@ -75,11 +75,11 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
             limit = 100
         if not 1 <= limit <= MAX_CUSTOMERS:
             raise refusal("BAD_USER_INPUT", f"limit must be from 1 to {MAX_CUSTOMERS}")
-        return await lookup_ports(context).read_model.all_customers(
+        return await lookup_ports(context).read_model.next_customers(
+            first=limit,
             tier=_filter("tier", tier),
             search=_search(context, search),
             names_only=not context.reveals.in_full,
-            limit=limit,
         )
 
     @staticmethod

@@ -4,8 +4,8 @@ from typing import Any
 
 import graphene
 
-from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.read_model.records import BasketHistory
 from agents.customer_lookup.shown_records import show_detail
 from agents.customer_lookup.timeline import Entry, Step, timeline

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from aiodataloader import DataLoader
 
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from web.graphql.context import GraphQLContext
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 import graphene
 
 from agents.customer_lookup.graphql.loaders import Loaders
-from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket
-from agents.customer_lookup.read_model.records import BasketRow, LogPosition, LookupLogRow
+from agents.customer_lookup.lookup_ports import lookup_ports
+from agents.customer_lookup.read_model.records import BasketRow, LookupLogRow, Position
 from agents.customer_lookup.reasons import AttemptStatus
 from posstream.domain.identifier import Identifier
 from web.graphql.connections import (
@@ -129,7 +129,7 @@ def _cursor(row: LookupLogRow) -> str:
     return cursor_of(_LISTED, row.request_timestamp.isoformat(), row.event_id)
 
 
-def _position(after: str) -> LogPosition:
+def _position(after: str) -> Position:
     moment, event_id = read_cursor(_LISTED, after, length=2)
     try:
         asked_at = datetime.fromisoformat(moment)
@@ -137,7 +137,7 @@ def _position(after: str) -> LogPosition:
         raise bad_cursor(_LISTED) from None
     if asked_at.utcoffset() is None or asked_at.utcoffset():
         raise bad_cursor(_LISTED)
-    return LogPosition(asked_at, event_id)
+    return Position(asked_at, event_id)
 
 
 def _identifier(context: GraphQLContext, scanned: str | None) -> str | None:

@@ -14,8 +14,8 @@ from graphql import GraphQLError
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerOutcome,
-    AnswerPosition,
     AnswerRow,
+    Position,
 )
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.domain.identifier import Identifier, InvalidIdentifier
@@ -74,7 +74,7 @@ def cursor_at(row: AnswerRow) -> str:
     return cursor_of(_LISTED, row.occurred_at.isoformat(), row.event_id)
 
 
-def read_place(cursor: str) -> AnswerPosition | None:
+def read_place(cursor: str) -> Position | None:
     """The place that a cursor names; None if it is none of this list's."""
     try:
         moment, event_id = read_cursor(_LISTED, cursor, length=2)
@@ -84,7 +84,7 @@ def read_place(cursor: str) -> AnswerPosition | None:
     # Far from UTC, the first and the last day of the calendar cannot be told in it.
     if occurred_at.utcoffset() != timedelta(0):
         return None
-    return AnswerPosition(occurred_at, event_id)
+    return Position(occurred_at, event_id)
 
 
 class _Fields:

@@ -39,11 +39,9 @@ class Bar:
 class StepView:
     """One step as the page shows it."""
 
-    at: datetime | None
+    entry: Entry
     #: Since the start of the basket; empty without a time.
     offset: str
-    kind: Step
-    title: str
     tone: str
     detail: Sequence[tuple[str, str]]
     bar: Bar | None
@@ -123,10 +121,8 @@ def _step(
     ]
     raw = show_record(reveals, entry.raw)
     return StepView(
-        at=entry.at,
+        entry=entry,
         offset="" if entry.at is None or start is None else offset(_ms(start, entry.at)),
-        kind=entry.step,
-        title=entry.title,
         tone=_tone(entry),
         detail=detail,
         bar=bar,

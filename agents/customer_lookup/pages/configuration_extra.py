@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from aiohttp import web
 
 from agents.customer_lookup.directory.trial import NotTried
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit, split
 from agents.customer_lookup.pages.trial_result import trial_result
 from posstream.domain.roles import Role

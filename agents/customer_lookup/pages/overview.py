@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.all_workers import AllWorkers

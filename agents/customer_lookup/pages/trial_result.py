@@ -1,8 +1,5 @@
 """What one call to a directory by hand gave, as a page tells it. Identifiers are masked."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from agents.customer_lookup.directory.trial import Tried, cure
 from agents.customer_lookup.reasons import Reason
 from posstream.domain.customer import TIERS, Customer
@@ -10,26 +7,8 @@ from posstream.domain.times import iso_utc
 from web.access.reveals import Reveals
 
 
-@dataclass(frozen=True, slots=True)
-class TrialResult:
-    """One call: how it ended, and the customer as a lookup would read them."""
-
-    endpoint: str
-    identifier: str
-    #: good, warn or bad, and the word for it.
-    tone: str
-    status: str
-    http_status: int | None
-    duration_ms: int
-    #: What is wrong, and what to do about it.
-    reason: str
-    cure: str
-    #: (name, value); empty without a customer.
-    customer: Sequence[tuple[str, str]]
-
-
-def trial_result(tried: Tried, reveals: Reveals) -> TrialResult:
-    """What to show.
+def trial_result(tried: Tried, reveals: Reveals) -> dict[str, object]:
+    """What the page shows: how the call ended, and the customer as a lookup would read them.
 
     Args:
         tried: the call.
@@ -45,18 +24,17 @@ def trial_result(tried: Tried, reveals: Reveals) -> TrialResult:
         tone, status = "bad", attempt.status.lower()
         reason = attempt.error_message or "the directory could not answer"
         advice = cure(outcome, "the address")
-    rows = [] if outcome.customer is None else _rows(outcome.customer, tried, reveals)
-    return TrialResult(
-        endpoint=tried.endpoint,
-        identifier=reveals.show(tried.identifier.value),
-        tone=tone,
-        status=status,
-        http_status=attempt.http_status,
-        duration_ms=attempt.duration_ms,
-        reason=reason,
-        cure=advice,
-        customer=rows,
-    )
+    return {
+        "endpoint": tried.endpoint,
+        "identifier": reveals.show(tried.identifier.value),
+        "tone": tone,  # good, warn or bad
+        "status": status,
+        "http_status": attempt.http_status,
+        "duration_ms": attempt.duration_ms,
+        "reason": reason,
+        "cure": advice,
+        "customer": _rows(outcome.customer, tried, reveals) if outcome.customer else [],
+    }
 
 
 def _rows(customer: Customer, tried: Tried, reveals: Reveals) -> list[tuple[str, str]]:

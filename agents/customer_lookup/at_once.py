@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar
 
 from faust.types import TP
 
@@ -27,6 +27,7 @@ from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import CustomerCacheTable, home
 
 
+@dataclasses.dataclass(eq=False, kw_only=True)
 class AtOnce:
     """Answers what needs no call. One per app.
 
@@ -35,27 +36,18 @@ class AtOnce:
     """
 
     #: The topics of what it can answer.
-    writes: Final = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, REKEYED)
+    writes: ClassVar[Sequence[str]] = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, REKEYED)
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
-        self,
-        *,
-        lookup: CustomerLookup,
-        cache: CustomerCacheTable,
-        clock: Clock,
-        metrics: LookupMetrics,
-        partitions: int,
-        card_guard: bool,
-        turns: Container[str],
-    ) -> None:
-        self._lookup = lookup
-        self._cache = cache
-        self._clock = clock
-        self._metrics = metrics
-        self._partitions = partitions
-        self._card_guard = card_guard
-        self._turns = turns
-        self._fresh_hits = FreshHits(lookup, partitions=partitions, turns=turns)
+    lookup: CustomerLookup
+    cache: CustomerCacheTable
+    clock: Clock
+    metrics: LookupMetrics
+    partitions: int
+    card_guard: bool
+    turns: Container[str]
+
+    def __post_init__(self) -> None:
+        self._fresh_hits = FreshHits(self.lookup, partitions=self.partitions, turns=self.turns)
 
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox
@@ -67,7 +59,7 @@ class AtOnce:
             `UnreadableEvent`, or any other error (see `EventFailures`).
         """
         stays = self._stays(tp)
-        began = self._clock.monotonic()
+        began = self.clock.monotonic()
         counts: Counter[tuple[str | None, str]] = Counter()
         fresh_hits = len(records)
         for record in self._without_fresh_hits(tp, records, outbox):
@@ -83,19 +75,19 @@ class AtOnce:
             elif isinstance(outcome, Record):
                 outbox.add(outcome)
             else:
-                outbox.add(answered(outcome, self._clock.now_ms()))
+                outbox.add(answered(outcome, self.clock.now_ms()))
                 counts[outcome.source, reason(outcome)] += 1
         if fresh_hits:
             counts[Source.CACHE, "NONE"] += fresh_hits
-        seconds = self._clock.monotonic() - began
+        seconds = self.clock.monotonic() - began
         for (source, why_not), count in counts.items():
-            self._metrics.answered(source, why_not, seconds, count)
+            self.metrics.answered(source, why_not, seconds, count)
 
     def _without_fresh_hits(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Iterator[Any]:
         """Answer the ordinary fresh hits; yield each other record in its place."""
-        cache = self._cache.partition(tp.partition)
+        cache = self.cache.partition(tp.partition)
         is_source = tp.topic == CUSTOMER_IDENTIFIED
-        get = cache.reader() if is_source and self._lookup.plan.enabled else None
+        get = cache.reader() if is_source and self.lookup.plan.enabled else None
         if get is None:
             yield from records
             return
@@ -104,7 +96,7 @@ class AtOnce:
                 records,
                 partition=tp.partition,
                 get=get,
-                now_ms=self._clock.now_ms(),
+                now_ms=self.clock.now_ms(),
                 outbox=outbox,
             )
         except Exception as why:
@@ -121,8 +113,8 @@ class AtOnce:
             offset=record.offset,
             timestamp_ms=record.timestamp,
             headers=record.headers,
-            card_guard=self._card_guard,
-            country_code=self._lookup.plan.default_country_code,
+            card_guard=self.card_guard,
+            country_code=self.lookup.plan.default_country_code,
         )
 
     def _stays(self, tp: TP) -> Callable[[int], bool]:
@@ -131,12 +123,12 @@ class AtOnce:
         While the cache is frozen, a worker answers every identification that it reads: a worker
         that counts other partitions might send one back.
         """
-        if self._cache.co_partitioning.is_frozen:
+        if self.cache.co_partitioning.is_frozen:
             return lambda _: True
         if (
             tp.topic == CUSTOMER_IDENTIFIED
-            and self._cache.co_partitioning.is_apart
-            and not self._cache.owns(tp.partition)
+            and self.cache.co_partitioning.is_apart
+            and not self.cache.owns(tp.partition)
         ):
             return lambda _: False
         return lambda at_home: at_home == tp.partition
@@ -149,20 +141,20 @@ class AtOnce:
         Its answer; the record by which it goes to the partition, maybe of another worker, that has
         its cache entry; or None: the directory must be asked, or others come first.
         """
-        refusal = self._lookup.refuse(asked)
+        refusal = self.lookup.refuse(asked)
         if refusal is not None:
             # Switched off in the midst of a lookup, its answer comes first.
-            return None if asked.identifier in self._turns else refusal
-        at_home = home(asked.identifier, self._partitions)
+            return None if asked.identifier in self.turns else refusal
+        at_home = home(asked.identifier, self.partitions)
         if not stays(at_home):
             return rekeyed(self._taken(asked, arrived_at), at_home)
-        if asked.identifier in self._turns:
+        if asked.identifier in self.turns:
             return None
-        return self._lookup.at_once(asked, self._cache.holder(asked.identifier))
+        return self.lookup.at_once(asked, self.cache.holder(asked.identifier))
 
     def _taken(self, asked: Identification, arrived_at: float) -> Identification:
-        used = self._clock.monotonic() - arrived_at
-        return dataclasses.replace(asked, taken_at_ms=self._clock.now_ms() - round(used * 1000))
+        used = self.clock.monotonic() - arrived_at
+        return dataclasses.replace(asked, taken_at_ms=self.clock.now_ms() - round(used * 1000))
 
 
 def reason(answer: LookupAnswer) -> str:

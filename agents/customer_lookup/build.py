@@ -60,7 +60,7 @@ def build(kit: Kit) -> Built:
         publisher=publisher,
         clock=clock,
         metrics=metrics,
-        refresh_ahead=own.refresh_ahead,
+        refreshes_ahead=own.refresh_ahead,
     )
     cache = CustomerCacheTable(app, CACHE, partitions=settings.topic_partitions)
     agent = CustomerLookupAgent(

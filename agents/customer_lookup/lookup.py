@@ -18,13 +18,13 @@ from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall, overloaded
 from agents.customer_lookup.fetching import Fetched, Fetching
 from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.ports import CustomerCache
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.configuration.current import CurrentConfiguration
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight
+from tables.customer_cache import CachePartition
 from tables.freshness import CacheEntry, Freshness, age_ms, fresh_until_ms, judge
 
 
@@ -36,31 +36,25 @@ class Answered:
     audited: tuple[Awaitable[None], ...] = ()
 
 
+@dataclass(eq=False, kw_only=True)
 class CustomerLookup:
     """Answers identifications. `at_once` never waits; `lookup` may call the directory."""
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
-        self,
-        *,
-        call: DirectoryCall,
-        configuration: CurrentConfiguration[LookupConfiguration],
-        publisher: EventPublisher,
-        clock: Clock,
-        metrics: LookupMetrics,
-        refresh_ahead: bool = True,
-    ) -> None:
-        self._call = call
-        self._configuration = configuration
-        self._clock = clock
-        self._metrics = metrics
-        #: Whether an entry in use is fetched anew before its window ends.
-        self.refreshes_ahead = refresh_ahead
+    call: DirectoryCall
+    configuration: CurrentConfiguration[LookupConfiguration]
+    publisher: EventPublisher
+    clock: Clock
+    metrics: LookupMetrics
+    #: Whether an entry in use is fetched anew before its window ends.
+    refreshes_ahead: bool = True
+
+    def __post_init__(self) -> None:
         self._fetching = Fetching(
-            call=call,
-            configuration=configuration,
-            publisher=publisher,
-            clock=clock,
-            metrics=metrics,
+            call=self.call,
+            configuration=self.configuration,
+            publisher=self.publisher,
+            clock=self.clock,
+            metrics=self.metrics,
         )
         self.refresh = self._fetching.refresh
         self.forget = self._fetching.forget
@@ -70,11 +64,11 @@ class CustomerLookup:
     @property
     def plan(self) -> LookupConfiguration:
         """The configuration in force."""
-        return self._configuration.value
+        return self.configuration.value
 
     def refuse(self, asked: Identification) -> LookupAnswer | None:
         """The answer to a refused identifier or while the plugin is off; None for all others."""
-        plan = self._configuration.value
+        plan = self.configuration.value
         if asked.refused is not None:
             reason, why = Reason.INVALID_IDENTIFIER, asked.refused
         elif not plan.enabled:
@@ -85,16 +79,16 @@ class CustomerLookup:
             asked, reason, why, attempts=0, duration_ms=0, config_version=plan.version
         )
 
-    def at_once(self, asked: Identification, cache: CustomerCache) -> LookupAnswer | None:
+    def at_once(self, asked: Identification, cache: CachePartition) -> LookupAnswer | None:
         """The answer of the fresh window, if the cache has one. Never waits.
 
         A hot entry near the end of its window is fetched anew meanwhile, if there is room.
         """
-        plan = self._configuration.value
+        plan = self.configuration.value
         entry = cache.get(asked.identifier)
         if entry is None:
             return None
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         if judge(entry, now_ms, plan.windows) is not Freshness.FRESH:
             return None
         if self.refreshes_ahead:
@@ -103,11 +97,11 @@ class CustomerLookup:
 
     def breaker(self) -> tuple[str, Breaker]:
         """The endpoint in force, and this worker's breaker for it."""
-        endpoint = self._configuration.value.api_endpoint
-        return endpoint, self._call.breaker(endpoint)
+        endpoint = self.configuration.value.api_endpoint
+        return endpoint, self.call.breaker(endpoint)
 
     async def lookup(
-        self, asked: Identification, cache: CustomerCache, *, consumed_at: float
+        self, asked: Identification, cache: CachePartition, *, consumed_at: float
     ) -> Answered:
         """The answer, at latest at the event's deadline.
 
@@ -124,7 +118,7 @@ class CustomerLookup:
         flight, leads = self._fetching.join(asked, cache)
         flight.demand.add(consumed_at + deadline_seconds)
         if not leads:
-            self._metrics.coalesced.inc()
+            self.metrics.coalesced.inc()
         try:
             fetched = await flight.result(left)
         except TimeoutError:
@@ -148,13 +142,13 @@ class CustomerLookup:
         """
         if asked.taken_at_ms is None:
             return taken_at
-        now = self._clock.monotonic()
-        used = (self._clock.now_ms() - asked.taken_at_ms) / 1000
+        now = self.clock.monotonic()
+        used = (self.clock.now_ms() - asked.taken_at_ms) / 1000
         return now - used if 0 <= used < self._deadline_seconds(asked) else taken_at
 
     def left(self, asked: Identification, consumed_at: float) -> float:
         """Seconds until an event's deadline; negative after it."""
-        return consumed_at + self._deadline_seconds(asked) - self._clock.monotonic()
+        return consumed_at + self._deadline_seconds(asked) - self.clock.monotonic()
 
     def _deadline_seconds(self, asked: Identification) -> float:
         if asked.deadline_ms is not None:
@@ -162,15 +156,15 @@ class CustomerLookup:
         return self.plan.deadline_seconds
 
     def _answer(
-        self, asked: Identification, cache: CustomerCache, fetched: Fetched, consumed_at: float
+        self, asked: Identification, cache: CachePartition, fetched: Fetched, consumed_at: float
     ) -> LookupAnswer:
         """The answer after a call: of the new entry, else of the stale window, else the failure.
 
         The stale window is that of stale-if-error (RFC 5861).
         """
-        plan, now_ms = self.plan, self._clock.now_ms()
+        plan, now_ms = self.plan, self.clock.now_ms()
         attempts = len(fetched.answer.attempts)
-        duration_ms = round((self._clock.monotonic() - consumed_at) * 1000)
+        duration_ms = round((self.clock.monotonic() - consumed_at) * 1000)
         entry, source = fetched.entry, Source.API
         if entry is None and plan.fallback_to_cache_on_error:
             entry, source = cache.get(asked.identifier), Source.STALE_CACHE

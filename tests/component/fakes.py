@@ -11,9 +11,8 @@ from typing import Any
 import orjson
 
 from agents.customer_lookup import PLUGIN
-from agents.customer_lookup.answers import Attempt
+from agents.customer_lookup.answers import Attempt, AttemptOutcome, AttemptRequest
 from agents.customer_lookup.forgetting import FORGETTING
-from agents.customer_lookup.ports import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerRow,

@@ -14,11 +14,11 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.directory.credentials import Credentials, read_authorization
 from agents.customer_lookup.directory.http import MAX_BODY_BYTES, HttpDirectory
 from agents.customer_lookup.directory.response_mapping import ResponseMapping
 from agents.customer_lookup.directory.session import RefusedAddress, _Resolver, same_origin
-from agents.customer_lookup.ports import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from posstream.json.writing import write_json
 from posstream.resilience.clock import SystemClock

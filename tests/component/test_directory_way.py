@@ -16,11 +16,11 @@ import trustme
 from aiohttp import web
 from yarl import URL
 
+from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.directory.credentials import Credentials, OAuthClient
 from agents.customer_lookup.directory.http import HttpDirectory
 from agents.customer_lookup.directory.oauth_tokens import OAuthTokens
 from agents.customer_lookup.directory.tls_files import TlsFiles
-from agents.customer_lookup.ports import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from tests.component.directory_server import serving
 from tests.component.proxy_server import proxy

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.drills.drill import Drill, Fault
 from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
-from agents.customer_lookup.ports import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from tests.component.fakes import NOW_MS, FakeDirectory
 from tests.manual_clock import ManualClock

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from agents.customer_lookup.answers import AttemptOutcome
 from agents.customer_lookup.directory.http import HttpDirectory
 from agents.customer_lookup.directory.trial import DirectoryTrial, NotTried, cure
-from agents.customer_lookup.ports import AttemptOutcome
 from agents.customer_lookup.reasons import Reason
 from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer

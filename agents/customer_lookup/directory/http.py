@@ -15,7 +15,7 @@ import orjson
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
-from agents.customer_lookup.answers import Attempt
+from agents.customer_lookup.answers import Attempt, AttemptOutcome, AttemptRequest
 from agents.customer_lookup.directory.answer_text import UnreadableText, utf8_of
 from agents.customer_lookup.directory.credentials import Credentials, OAuthClient
 from agents.customer_lookup.directory.endpoint import wire_endpoint
@@ -30,7 +30,6 @@ from agents.customer_lookup.directory.session import (
 )
 from agents.customer_lookup.directory.tls_files import TlsFiles
 from agents.customer_lookup.events.outputs import MAX_RESPONSE_DATA
-from agents.customer_lookup.ports import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import (

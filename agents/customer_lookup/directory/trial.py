@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest, CustomerDirectory
 from agents.customer_lookup.directory.credentials import UNAUTHORISED
 from agents.customer_lookup.directory.endpoint import check_endpoint
-from agents.customer_lookup.ports import AttemptOutcome, AttemptRequest, CustomerDirectory
 from agents.customer_lookup.reasons import Reason
 from posstream.domain.identifier import Identifier, InvalidIdentifier, normalise
 

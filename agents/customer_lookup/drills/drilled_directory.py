@@ -5,9 +5,13 @@ import dataclasses
 import random
 from collections.abc import Awaitable, Callable
 
-from agents.customer_lookup.answers import Attempt
+from agents.customer_lookup.answers import (
+    Attempt,
+    AttemptOutcome,
+    AttemptRequest,
+    CustomerDirectory,
+)
 from agents.customer_lookup.drills.drill import DRILL_MARK, Drill, Fault
-from agents.customer_lookup.ports import AttemptOutcome, AttemptRequest, CustomerDirectory
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from posstream.resilience.clock import Clock
 

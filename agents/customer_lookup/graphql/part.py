@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agents.customer_lookup.graphql.breaker import BreakerQuery, ControlBreaker
-from agents.customer_lookup.graphql.customers import CustomersQuery
+from agents.customer_lookup.graphql.customers import CustomerQuery
 from agents.customer_lookup.graphql.explain import ExplainQuery
 from agents.customer_lookup.graphql.lookup_logs import LookupLogsQuery
 from agents.customer_lookup.graphql.mutations import EvictCustomer, IdentifyCustomer, StartBasket
-from agents.customer_lookup.graphql.queries import CustomerQuery
 from agents.customer_lookup.graphql.statistics import StatisticsQuery
 from agents.customer_lookup.graphql.subscriptions import AnswerSubscriptions
 from agents.customer_lookup.shown_records import show_record
@@ -55,7 +54,6 @@ def graphql_part() -> GraphQLPart:
     return GraphQLPart(
         queries=(
             CustomerQuery,
-            CustomersQuery,
             LookupLogsQuery,
             StatisticsQuery,
             ExplainQuery,

@@ -1,7 +1,7 @@
 """The page of one customer: fields, cached entries, answers, and what can be done about them."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -102,7 +102,9 @@ class CustomerPage(Page):
     ) -> web.Response:
         async def send(request: web.Request, history: CustomerHistory) -> tuple[str, web.Response]:
             try:
-                await self._publish(command(it.identifier) for it in history.identifiers)
+                for it in history.identifiers:
+                    for record in commanded(command(it.identifier), self.context.partitions):
+                        await self.ports.publisher.publish(record)
             except PublishFailed:
                 answer = self._shown(request, history, trouble=_UNACKNOWLEDGED, status=503)
                 return "refused, BROKER_UNAVAILABLE", answer
@@ -110,11 +112,6 @@ class CustomerPage(Page):
             return "done", web.Response(status=303, headers={"Location": where})
 
         return await self._audited(request, what, Role.SUPPORT, send)
-
-    async def _publish(self, commands: Iterable[CacheCommand]) -> None:
-        for command in commands:
-            for record in commanded(command, self.context.partitions):
-                await self.ports.publisher.publish(record)
 
     async def _audited(
         self,

@@ -6,55 +6,32 @@ to the broker and finishes the event once the broker has it.
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from agents.customer_lookup.answers import Identification, LookupAnswer
 from agents.customer_lookup.at_once import AtOnce, reason
 from agents.customer_lookup.events.writing import answered
-from agents.customer_lookup.lookup import Answered, CustomerLookup
-from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, REKEYED
 from posstream.domain.errors import Stalled
 from posstream.kafka.record import EventPublisher, Record
-from posstream.resilience.clock import Clock
-from posstream.resilience.turns import Turn, Turns
+from posstream.resilience.turns import Turn
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.stall import STALLED_SECONDS
-from tables.customer_cache import CustomerCacheTable
 
 
-@dataclass(eq=False)
-class CustomerLookupAgent:
-    """Consumes the source topic and its rekeyed twin. One per app."""
-
-    #: The topics of what it can answer at once.
-    writes: ClassVar[Sequence[str]] = AtOnce.writes
+@dataclass(eq=False, kw_only=True)
+class CustomerLookupAgent(AtOnce):
+    """Consumes the source topic and its rekeyed twin. One per app; see `lanes.Answering`."""
 
     app: Any
-    lookup: CustomerLookup
-    cache: CustomerCacheTable
     publisher: EventPublisher
-    clock: Clock
-    metrics: LookupMetrics
-    partitions: int
-    card_guard: bool
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.metrics.events_in_flight.set_function(lambda: self.app.lanes.open)
         self.metrics.commit_age_seconds.set_function(self.app.lanes.commit_age_seconds)
-        self._turns = Turns()
-        #: Answers what can be answered at once; see `lanes.Answering`.
-        self.answer = AtOnce(
-            lookup=self.lookup,
-            cache=self.cache,
-            clock=self.clock,
-            metrics=self.metrics,
-            partitions=self.partitions,
-            card_guard=self.card_guard,
-            turns=self._turns,
-        ).answer
         self._tasks: set[asyncio.Task[None]] = set()
         self.app.answer_lists((CUSTOMER_IDENTIFIED, REKEYED), self)
 
@@ -69,7 +46,7 @@ class CustomerLookupAgent:
             self._spawn(event, self._give_up(event, what))
         else:
             # The turn is taken now, so that no later event is answered before this one.
-            turn = self._turns.take(what.identifier)
+            turn = self.turns.take(what.identifier)
             consumed_at = self.lookup.consumed_at(what, event.arrived_at)
             self._spawn(event, self._miss(event, what, turn, consumed_at))
 
@@ -88,16 +65,16 @@ class CustomerLookupAgent:
         """
         try:
             cache = self.cache.holder(asked.identifier)
-            answered: Answered = await self.lookup.lookup(asked, cache, consumed_at=consumed_at)
+            found = await self.lookup.lookup(asked, cache, consumed_at=consumed_at)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.lookup.left(asked, consumed_at)):
                     await turn.come()
-            record = self._answered(answered.answer, event)
+            record = self._answered(found.answer, event)
             acknowledged = await self.publisher.send(record)
         finally:
             turn.give_up()
         await acknowledged
-        for audited in answered.audited:
+        for audited in found.audited:
             await audited
         event.finish()
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from faust.types import TP
@@ -23,17 +23,14 @@ from agents.customer_lookup.topics import (
 )
 from posstream.kafka.record import Record
 from posstream.resilience.clock import Clock
+from posstream.resilience.turns import Turns
 from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import CustomerCacheTable, home
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class AtOnce:
-    """Answers what needs no call. One per app.
-
-    Args:
-        turns: identifiers with a lookup under way; no answer may overtake theirs.
-    """
+    """Answers what needs no call. One per app."""
 
     #: The topics of what it can answer.
     writes: ClassVar[Sequence[str]] = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, REKEYED)
@@ -44,7 +41,8 @@ class AtOnce:
     metrics: LookupMetrics
     partitions: int
     card_guard: bool
-    turns: Container[str]
+    #: Identifiers with a lookup under way; no answer may overtake theirs.
+    turns: Turns = dataclasses.field(default_factory=Turns)
 
     def __post_init__(self) -> None:
         self._fresh_hits = FreshHits(self.lookup, partitions=self.partitions, turns=self.turns)

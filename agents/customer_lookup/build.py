@@ -1,5 +1,6 @@
 """Builds the customer lookup on one worker: the directory, the cache, the agents, the answers."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from agents.customer_lookup.agent import CustomerLookupAgent
@@ -64,7 +65,7 @@ def build(kit: Kit) -> Built:
     )
     cache = CustomerCacheTable(app, CACHE, partitions=settings.topic_partitions)
     agent = CustomerLookupAgent(
-        app,
+        app=app,
         lookup=lookup,
         cache=cache,
         publisher=publisher,
@@ -104,11 +105,8 @@ def build(kit: Kit) -> Built:
     drill_reader = DrillReader(settings.bootstrap_servers, drills)
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)
 
-    async def open_drills() -> None:
-        await drill_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
-
-    async def open_answers() -> None:
-        answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
+    def opens(reader: DrillReader | AnswerReader) -> Callable[[], Awaitable[None]]:
+        return lambda: reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
 
     async def drain() -> None:
         # Their events have been answered, or were waited for as long as a stop may take.
@@ -119,8 +117,8 @@ def build(kit: Kit) -> Built:
     return Built(
         ports=ports,
         lifetimes=(
-            Lifetime(name="Drills", open=open_drills, close=drill_reader.close),
+            Lifetime(name="Drills", open=opens(drill_reader), close=drill_reader.close),
             Lifetime(name="Directory", open=directory.open, close=drain),
-            Lifetime(name="Answers", open=open_answers, close=answer_reader.close),
+            Lifetime(name="Answers", open=opens(answer_reader), close=answer_reader.close),
         ),
     )

@@ -15,14 +15,10 @@ from agents.customer_lookup.answers import (
     LookupFailed,
 )
 from agents.customer_lookup.configuration import LookupConfiguration
-from agents.customer_lookup.directory.call import DirectoryCall, overloaded
+from agents.customer_lookup.directory.call import overloaded
 from agents.customer_lookup.fetching import Fetched, Fetching
-from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.reasons import Reason, Source
-from posstream.configuration.current import CurrentConfiguration
-from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
-from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight
 from tables.customer_cache import CachePartition
 from tables.freshness import CacheEntry, Freshness, age_ms, fresh_until_ms, judge
@@ -37,29 +33,11 @@ class Answered:
 
 
 @dataclass(eq=False, kw_only=True)
-class CustomerLookup:
+class CustomerLookup(Fetching):
     """Answers identifications. `at_once` never waits; `lookup` may call the directory."""
 
-    call: DirectoryCall
-    configuration: CurrentConfiguration[LookupConfiguration]
-    publisher: EventPublisher
-    clock: Clock
-    metrics: LookupMetrics
     #: Whether an entry in use is fetched anew before its window ends.
     refreshes_ahead: bool = True
-
-    def __post_init__(self) -> None:
-        self._fetching = Fetching(
-            call=self.call,
-            configuration=self.configuration,
-            publisher=self.publisher,
-            clock=self.clock,
-            metrics=self.metrics,
-        )
-        self.refresh = self._fetching.refresh
-        self.forget = self._fetching.forget
-        self.forget_prefix = self._fetching.forget_prefix
-        self.drain = self._fetching.drain
 
     @property
     def plan(self) -> LookupConfiguration:
@@ -92,7 +70,7 @@ class CustomerLookup:
         if judge(entry, now_ms, plan.windows) is not Freshness.FRESH:
             return None
         if self.refreshes_ahead:
-            self._fetching.refresh_ahead(asked, cache, entry)
+            self.refresh_ahead(asked, cache, entry)
         return _of_entry(asked, entry, Source.CACHE, plan, now_ms)
 
     def breaker(self) -> tuple[str, Breaker]:
@@ -115,7 +93,7 @@ class CustomerLookup:
             return Answered(at_once)
         deadline_seconds = self._deadline_seconds(asked)
         left = self.left(asked, consumed_at)
-        flight, leads = self._fetching.join(asked, cache)
+        flight, leads = self.join(asked, cache)
         flight.demand.add(consumed_at + deadline_seconds)
         if not leads:
             self.metrics.coalesced.inc()

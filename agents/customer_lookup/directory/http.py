@@ -7,6 +7,7 @@ of aiohttp leaves this module.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -47,12 +48,6 @@ from posstream.resilience.retry import RETRYABLE_STATUSES, retry_after_seconds
 
 #: Largest body that is read; a customer is under 2 KB.
 MAX_BODY_BYTES: Final = 64 * 1024
-_OK: Final = 200
-_NO_CONTENT: Final = 204
-_UNAUTHORISED: Final = 401
-_NOT_FOUND: Final = 404
-_REFUSED: Final = frozenset({401, 403})
-_PROXY_REFUSED: Final = 407
 _FIRST_ERROR: Final = 400
 _FIRST_SERVER_ERROR: Final = 500
 
@@ -169,7 +164,7 @@ class HttpDirectory:
         failure = seen.failure
         if failure is None or (
             # An error status decides the outcome; the body does not matter.
-            seen.http_status not in {None, _OK} and failure.reason is not Reason.TIMEOUT
+            seen.http_status not in {None, HTTPStatus.OK} and failure.reason is not Reason.TIMEOUT
         ):
             return self._judge(seen, made)
         timed_out = failure.reason is Reason.TIMEOUT
@@ -184,7 +179,7 @@ class HttpDirectory:
     async def _get(self, asked: AttemptRequest, seen: "_Seen") -> None:
         with_auth = self.authorises(asked.endpoint)
         await self._ask(asked, seen, with_auth=with_auth)
-        if seen.http_status == _UNAUTHORISED and with_auth and self._tokens and seen.auth:
+        if seen.http_status == HTTPStatus.UNAUTHORIZED and with_auth and self._tokens and seen.auth:
             # The token was revoked before it expired. Get a new one and ask once more.
             self._tokens.refused(seen.auth)
             seen.start_again()
@@ -225,13 +220,13 @@ class HttpDirectory:
         if isinstance(clean, dict):
             seen.customer_id = read_customer_id(self.mapping.find(clean, "customer_id"))
         status = seen.http_status or 0
-        is_empty = status == _NO_CONTENT or (
-            status == _OK and unreadable is None and self.mapping.is_empty(document)
+        is_empty = status == HTTPStatus.NO_CONTENT or (
+            status == HTTPStatus.OK and unreadable is None and self.mapping.is_empty(document)
         )
-        if status == _NOT_FOUND or (is_empty and self.empty_means_unknown):
+        if status == HTTPStatus.NOT_FOUND or (is_empty and self.empty_means_unknown):
             attempt = made(AttemptStatus.NOT_FOUND, None, shown)
             return AttemptOutcome(attempt, reason=Reason.NOT_FOUND)
-        if status != _OK:
+        if status != HTTPStatus.OK:
             attempt = made(AttemptStatus.FAILED, _status_error(status, seen.auth), shown)
             return AttemptOutcome(
                 attempt,
@@ -321,9 +316,9 @@ def _proxy_refused(status: int) -> str:
 
 
 def _status_error(status: int, auth: Credentials | None) -> str:
-    if status == _PROXY_REFUSED:
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _proxy_refused(status)
-    if status in _REFUSED:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         none_sent = "" if auth else ": none were sent"
         return f"the directory refused our credentials (HTTP {status}){none_sent}"
     return f"the directory answered with HTTP status {status}"

@@ -117,14 +117,6 @@ class Faults:
         return bool(self.delay_ms or self.jitter_ms or self.body in {Body.SLOW, Body.HUGE})
 
 
-@dataclass(frozen=True, slots=True)
-class BadFault:
-    """A parameter with a value that is refused."""
-
-    parameter: str
-    why: str
-
-
 @dataclass(eq=False, kw_only=True)
 class MockDirectory:
     """The mock API's one endpoint.
@@ -153,8 +145,8 @@ class MockDirectory:
         if not self.is_on():
             return error_answer(404, "MOCK_DIRECTORY_OFF", _OFF)
         faults = read_faults(request.query)
-        if isinstance(faults, BadFault):
-            return error_answer(400, "BAD_PARAMETER", f"{faults.parameter} {faults.why}")
+        if isinstance(faults, str):
+            return error_answer(400, "BAD_PARAMETER", faults)
         if not faults.take_time:
             return await self._answer(request, faults)
         if self._delayed >= MAX_DELAYED:
@@ -278,28 +270,31 @@ def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:
     )
 
 
-def read_faults(query: Mapping[str, str]) -> Faults | BadFault:
-    """Read the fault parameters of a query string; parameters of other names are ignored."""
+def read_faults(query: Mapping[str, str]) -> Faults | str:
+    """Read the fault parameters of a query string, or say what is wrong with one.
+
+    Parameters of other names are ignored.
+    """
     values: dict[str, Any] = {}
     for name, (lowest, highest) in _WHOLE_NUMBERS.items():
         raw = query.get(name)
         if raw is None:
             continue
         if not re.fullmatch(r"[0-9]{1,9}", raw) or not lowest <= int(raw) <= highest:
-            return BadFault(name, f"must be a whole number from {lowest} to {highest}")
+            return f"{name} must be a whole number from {lowest} to {highest}"
         values[name] = int(raw)
     if "error_rate" in query:
         raw = query["error_rate"]
         if not re.fullmatch(r"[0-9]*\.?[0-9]+", raw) or not 0 <= float(raw) <= 1:
-            return BadFault("error_rate", "must be a number from 0 to 1")
+            return "error_rate must be a number from 0 to 1"
         values["error_rate"] = float(raw)
     if "body" in query:
         if query["body"] not in list(Body):
-            return BadFault("body", "must be one of " + ", ".join(Body))
+            return f"body must be one of {', '.join(Body)}"
         values["body"] = Body(query["body"])
     if "generate" in query:
         if query["generate"] not in {"0", "1"}:
-            return BadFault("generate", "must be 0 or 1")
+            return "generate must be 0 or 1"
         values["generate"] = query["generate"] == "1"
     return Faults(**values)
 

@@ -5,8 +5,7 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.loaders import Loaders
-from agents.customer_lookup.graphql.types import Basket, Customer
+from agents.customer_lookup.graphql.types import Basket, Customer, Loaders
 from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
 from posstream.domain.identifier import Identifier

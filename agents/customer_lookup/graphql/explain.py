@@ -94,8 +94,6 @@ class ExplainQuery(graphene.ObjectType):  # graphene is untyped
     ) -> BasketHistory | None:
         """From the read model alone, so any worker can say it."""
         context: GraphQLContext = info.context
-        return (
-            await lookup_ports(context).read_model.basket_history(basket_id)
-            if is_sound(basket_id)
-            else None
-        )
+        if not is_sound(basket_id):
+            return None
+        return await lookup_ports(context).read_model.basket_history(basket_id)

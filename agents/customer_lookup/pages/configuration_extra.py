@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from aiohttp import web
@@ -51,16 +52,9 @@ class LookupConfigurationExtra(ConfigurationExtra):
 
     def routes(self, page: ConfigurationPage) -> Sequence[web.RouteDef]:
         """What the trial and the breaker post to."""
-
-        async def try_it(request: web.Request) -> web.Response:
-            return await self._try(request, page)
-
-        async def work_breaker(request: web.Request) -> web.Response:
-            return await self._work_breaker(request, page)
-
         return [
-            web.post(f"{page.path}/try", try_it),
-            web.post(f"{page.path}/breaker", work_breaker),
+            web.post(f"{page.path}/try", partial(self._try, page=page)),
+            web.post(f"{page.path}/breaker", partial(self._work_breaker, page=page)),
         ]
 
     async def shown(self) -> Mapping[str, Any]:
@@ -115,10 +109,6 @@ class LookupConfigurationExtra(ConfigurationExtra):
         raise web.HTTPSeeOther(f"{page.path}?done=breaker-{action}")
 
 
-def _timeout(value: float) -> str:
-    return f"Each HTTP attempt is given up after {span(value)}."
-
-
 def _attempts(value: int) -> str:
     if value == 1:
         return "A call that fails is not tried again."
@@ -148,7 +138,7 @@ _EFFECTS: Final[Mapping[str, Callable[[Any], str]]] = {
     "api_endpoint": lambda _: (
         "Calls go to the new address, with a breaker that starts closed. Cached customers stay."
     ),
-    "timeout_seconds": _timeout,
+    "timeout_seconds": lambda value: f"Each HTTP attempt is given up after {span(value)}.",
     "retry_attempts": _attempts,
     "cache_ttl_seconds": _fresh,
     "fallback_to_cache_on_error": lambda on: (

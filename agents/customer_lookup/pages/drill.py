@@ -123,7 +123,7 @@ class DrillPage(Page):
             with_customer=_with_customer,
             stale=_stale,
             duration=duration_ms,
-            lines=_rows,
+            lines=_LINES,
             done=_DONE.get(request.query.get("done", ""), ""),
             **(values | shown),
         )
@@ -161,11 +161,6 @@ def _by(caller: Caller) -> str:
     return caller.name if caller.keyed else STARTER
 
 
-def _rows(report: Report) -> list[tuple[str, str, str]]:
-    """The lines of the report: name, before, during."""
-    return [(name, of(report.before), of(report.during)) for name, of in _LINES]
-
-
 def _share(part: int, it: LookupSplit) -> str:
     return percent(part / it.lookups if it.lookups else None)
 
@@ -178,6 +173,7 @@ def _stale(it: LookupSplit) -> str:
     return _share(it.stale, it)
 
 
+#: The lines of the report.
 _LINES: Final[Sequence[tuple[str, Callable[[LookupSplit], str]]]] = (
     ("All", lambda it: f"{it.lookups:,}"),
     ("With a customer", _with_customer),

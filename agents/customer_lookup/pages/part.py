@@ -19,7 +19,7 @@ from agents.customer_lookup.pages.try_it import TryIt
 from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.roles import Caller, Role
 from web.console.navigation import NavigationEntry
-from web.console.part import ConsoleKit, ConsolePart, Panel
+from web.console.part import ConsoleKit, ConsolePart
 
 _NAVIGATION: Final = (
     NavigationEntry(path="/lookups", title="Lookups", role=Role.VIEWER, order=100),
@@ -36,7 +36,7 @@ def console_part() -> ConsolePart:
         templates="agents.customer_lookup.pages",
         navigation=_NAVIGATION,
         public_routes=_mock_directory,
-        panels=_panels,
+        panels=lambda kit: OverviewPanels(kit).panels(),
         banner=_drill_banner,
         configuration=lambda kit: LookupConfigurationExtra(kit.pages, kit.context),
         paths=((f"{MOCK_PATH}<identifier>/", "the mock customer directory"),),
@@ -50,10 +50,6 @@ def _routes(kit: ConsoleKit) -> list[web.RouteDef]:
     )
     pages = (Lookups, Basket, TryIt, Customers, CustomerPage, DrillPage)
     return [route for page in pages for route in page(kit.pages, kit.context).routes()]
-
-
-def _panels(kit: ConsoleKit) -> list[Panel]:
-    return OverviewPanels(kit).panels()
 
 
 def _drill_banner(kit: ConsoleKit) -> Callable[[Caller], str]:

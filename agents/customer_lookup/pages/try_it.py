@@ -1,6 +1,7 @@
 """*Try it*: scan a customer as a till would, and watch the answer arrive."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -64,12 +65,7 @@ class TryIt(Page):
         if started.basket_id is None:
             return started
         identified = await identify_customer(context, started.basket_id, typed["identifier"])
-        return Outcome(
-            success=identified.success,
-            basket_id=started.basket_id,
-            event_id=identified.event_id,
-            error=identified.error,
-        )
+        return replace(identified, basket_id=started.basket_id)
 
     def _errors(self, typed: Mapping[str, str]) -> dict[str, str]:
         """By field: why it cannot be sent. All before the first event is written."""

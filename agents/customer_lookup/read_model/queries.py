@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.customer_lookup.read_model.customer_history import answers_to, identifiers_of
+from agents.customer_lookup.read_model.customer_history import ALL_CUSTOMERS, CustomerHistoryQueries
 from agents.customer_lookup.read_model.lookup_answers import AnswerQueries, newest_answers
 from agents.customer_lookup.read_model.lookup_logs import (
     AttemptQueries,
@@ -19,7 +19,6 @@ from agents.customer_lookup.read_model.lookup_statistics import StatisticsQuerie
 from agents.customer_lookup.read_model.records import (
     BasketHistory,
     BasketRow,
-    CustomerHistory,
     CustomerRow,
 )
 from agents.customer_lookup.read_model.schema import (
@@ -41,11 +40,10 @@ MAX_ANSWERS: Final = 50
 #: Most attempts; each lookup has a few.
 MAX_ATTEMPTS: Final = 200
 
-_CUSTOMERS: Final = select(*columns_of(CUSTOMERS, CustomerRow))
 _BASKETS: Final = select(*columns_of(BASKETS, BasketRow))
 
 
-class SqlReadModel(AnswerQueries, AttemptQueries, StatisticsQueries):
+class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, StatisticsQueries):
     """The read model in SQLite or PostgreSQL.
 
     Every method may raise the database's errors, and `ReadModelBusy` where too many read at once
@@ -118,20 +116,6 @@ class SqlReadModel(AnswerQueries, AttemptQueries, StatisticsQueries):
             conditions.append(_is_named(search) if names_only else _is_found_by(search))
         return await self._customers(*conditions, limit=bounded(first))
 
-    async def customer_history(self, customer_id: str) -> CustomerHistory | None:
-        """One customer with identifiers and the newest answers; None if there is none."""
-        if not is_storable(customer_id):
-            return None
-        one = _CUSTOMERS.where(CUSTOMERS.c.customer_id == customer_id)
-        async with reading(self._engine) as connection:
-            row = (await connection.execute(one)).mappings().one_or_none()
-            if row is None:
-                return None
-            identifiers = await identifiers_of(connection, customer_id)
-            names = tuple(it.identifier for it in identifiers)
-            answers = await answers_to(connection, customer_id, names)
-        return CustomerHistory(CustomerRow(**row, identifiers=names), identifiers, answers)
-
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
         if not is_storable(basket_id):
@@ -156,7 +140,7 @@ class SqlReadModel(AnswerQueries, AttemptQueries, StatisticsQueries):
         )
 
     async def _customers(self, *conditions: ColumnElement[bool], limit: int) -> list[CustomerRow]:
-        statement = _CUSTOMERS.where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
+        statement = ALL_CUSTOMERS.where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(statement)).mappings().all()
             identifiers = await _identifiers(connection, [row["customer_id"] for row in rows])

@@ -1,68 +1,21 @@
 """The plugin that answers who a scanned customer is."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from agents.customer_lookup import topics
 from agents.customer_lookup.configuration import CONFIGURATION
+from agents.customer_lookup.deferred import deferred
 from agents.customer_lookup.events.declared import EVENTS
 from agents.customer_lookup.forgetting import FORGETTING
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.read_model.part import READ_MODEL
 from agents.customer_lookup.settings import SETTINGS
-from posstream.plugin import Built, CheckLine, Kit, Plugin
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import click
-
-    from posstream.settings import Settings
-    from web.console.part import ConsolePart
-    from web.graphql.part import GraphQLPart
-
-
-def _build(kit: Kit) -> Built:
-    from agents.customer_lookup.build import build
-
-    return build(kit)
-
-
-def _graphql() -> "GraphQLPart":
-    from agents.customer_lookup.graphql.part import graphql_part
-
-    return graphql_part()
-
-
-def _pages() -> "ConsolePart":
-    from agents.customer_lookup.pages.part import console_part
-
-    return console_part()
-
-
-def _commands() -> "Sequence[click.Command]":
-    from agents.customer_lookup.commands import commands
-
-    return commands()
-
-
-async def _check(
-    settings: "Settings", identifier: str, config: "Mapping[str, Any]"
-) -> "Sequence[CheckLine]":
-    from agents.customer_lookup.commands.check_directory import check_directory
-
-    return await check_directory(settings, identifier, config)
-
-
-def _addresses(settings: "Settings") -> "Sequence[tuple[str, str]]":
-    from agents.customer_lookup.directory.mock import shown_address
-
-    return [shown_address(settings)]
-
+from posstream.plugin import Plugin
 
 PLUGIN: Final = Plugin(
     name="customer_lookup",
     description="Answers who a scanned customer is: from the cache, else from the directory.",
-    build=_build,
+    build=deferred("build:build"),
     is_default=True,
     group="posstream",
     topics=topics.TOPICS,
@@ -74,11 +27,11 @@ PLUGIN: Final = Plugin(
     configuration=CONFIGURATION,
     tables=(topics.CACHE,),
     metrics=METRICS,
-    graphql=_graphql,
-    pages=_pages,
+    graphql=deferred("graphql.part:graphql_part"),
+    pages=deferred("pages.part:console_part"),
     read_model=READ_MODEL,
     forgetting=FORGETTING,
-    commands=_commands,
-    check=_check,
-    addresses=_addresses,
+    commands=deferred("commands:commands"),
+    check=deferred("commands.check_directory:check_directory"),
+    addresses=deferred("directory.mock:shown_addresses"),
 )

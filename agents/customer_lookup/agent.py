@@ -7,67 +7,38 @@ hands the answer to the broker and finishes the event once the broker has it.
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from agents.customer_lookup.answers import Identification, LookupAnswer
 from agents.customer_lookup.at_once import AtOnce, reason
 from agents.customer_lookup.events.writing import answered
-from agents.customer_lookup.lookup import Answered, CustomerLookup
-from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, REKEYED
 from posstream.domain.errors import Stalled
 from posstream.kafka.record import EventPublisher, Record
-from posstream.resilience.clock import Clock
-from posstream.resilience.turns import Turn, Turns
+from posstream.resilience.turns import Turn
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.stall import STALLED_SECONDS
-from tables.customer_cache import CustomerCacheTable
 
 
-class CustomerLookupAgent:
-    """Consumes the source topic and its rekeyed twin. One per app."""
+@dataclass(eq=False, kw_only=True)
+class CustomerLookupAgent(AtOnce):
+    """Consumes the source topic and its rekeyed twin. One per app; see `lanes.Answering`."""
 
-    #: The topics of the answers that it gives at once.
-    writes: Final = AtOnce.writes
+    app: Any
+    publisher: EventPublisher
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
-        self,
-        app: Any,
-        *,
-        lookup: CustomerLookup,
-        cache: CustomerCacheTable,
-        publisher: EventPublisher,
-        clock: Clock,
-        metrics: LookupMetrics,
-        partitions: int,
-        card_guard: bool,
-    ) -> None:
-        self._app = app
-        self._lookup = lookup
-        self._cache = cache
-        self._publisher = publisher
-        self._clock = clock
-        self._metrics = metrics
-        metrics.events_in_flight.set_function(lambda: app.lanes.open)
-        metrics.commit_age_seconds.set_function(app.lanes.commit_age_seconds)
-        self._turns = Turns()
-        #: Answers what can be answered at once; see `lanes.Answering`.
-        self.answer = AtOnce(
-            lookup=lookup,
-            cache=cache,
-            clock=clock,
-            metrics=metrics,
-            partitions=partitions,
-            card_guard=card_guard,
-            turns=self._turns,
-        ).answer
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.metrics.events_in_flight.set_function(lambda: self.app.lanes.open)
+        self.metrics.commit_age_seconds.set_function(self.app.lanes.commit_age_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
-        app.answer_lists((CUSTOMER_IDENTIFIED, REKEYED), self)
+        self.app.answer_lists((CUSTOMER_IDENTIFIED, REKEYED), self)
 
     async def watch_commits(self) -> None:
         """Crash the app if events wait for longer than any may take, and nothing is committed."""
-        if self._app.lanes.commit_age_seconds() > STALLED_SECONDS:
-            await self._app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
+        if self.app.lanes.commit_age_seconds() > STALLED_SECONDS:
+            await self.app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
 
     def begin(self, event: Event, what: Identification | Exception) -> None:
         """Begin with an event that was not answered at once; see `lanes.Answering`."""
@@ -75,14 +46,14 @@ class CustomerLookupAgent:
             self._spawn(event, self._give_up(event, what))
         else:
             # The turn is taken now, so that no later event is answered before this one.
-            turn = self._turns.take(what.identifier)
-            consumed_at = self._lookup.consumed_at(what, event.arrived_at)
+            turn = self.turns.take(what.identifier)
+            consumed_at = self.lookup.consumed_at(what, event.arrived_at)
             self._spawn(event, self._miss(event, what, turn, consumed_at))
 
     def _answered(self, answer: LookupAnswer, event: Event) -> Record:
-        seconds = self._clock.monotonic() - event.arrived_at
-        self._metrics.answered(answer.source, reason(answer), seconds)
-        return answered(answer, self._clock.now_ms())
+        seconds = self.clock.monotonic() - event.arrived_at
+        self.metrics.answered(answer.source, reason(answer), seconds)
+        return answered(answer, self.clock.now_ms())
 
     async def _miss(
         self, event: Event, asked: Identification, turn: Turn, consumed_at: float
@@ -93,23 +64,23 @@ class CustomerLookupAgent:
         order of its events, but none waits for its turn past its own deadline.
         """
         try:
-            cache = self._cache.holder(asked.identifier)
-            answered: Answered = await self._lookup.lookup(asked, cache, consumed_at=consumed_at)
+            cache = self.cache.holder(asked.identifier)
+            found = await self.lookup.lookup(asked, cache, consumed_at=consumed_at)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._lookup.left(asked, consumed_at)):
+                async with asyncio.timeout(self.lookup.left(asked, consumed_at)):
                     await turn.come()
-            record = self._answered(answered.answer, event)
-            acknowledged = await self._publisher.send(record)
+            record = self._answered(found.answer, event)
+            acknowledged = await self.publisher.send(record)
         finally:
             turn.give_up()
         await acknowledged
-        for audited in answered.audited:
+        for audited in found.audited:
             await audited
         event.finish()
 
     async def _give_up(self, event: Event, why: Exception) -> None:
         """Make a dead letter of an event; if the app stops instead, the event comes again."""
-        if await self._app.failures.is_set_aside(event, why):
+        if await self.app.failures.is_set_aside(event, why):
             event.finish()
 
     def _spawn(self, event: Event, work: Coroutine[Any, Any, None]) -> None:

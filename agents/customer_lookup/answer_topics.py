@@ -22,7 +22,7 @@ class AnswerReader:
         self._fetch_wait_ms = 0
         self._task: asyncio.Task[None] | None = None
 
-    def open(self, *, fetch_wait_ms: int) -> None:
+    async def open(self, *, fetch_wait_ms: int) -> None:
         """Start to read for subscribers; wait for a broker that is away.
 
         Args:

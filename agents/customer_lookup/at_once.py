@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
 
 from faust.types import TP
 
@@ -23,39 +23,29 @@ from agents.customer_lookup.topics import (
 )
 from posstream.kafka.record import Record
 from posstream.resilience.clock import Clock
+from posstream.resilience.turns import Turns
 from posstream.streaming.lists.outbox import Outbox
 from tables.customer_cache import CustomerCacheTable, home
 
 
+@dataclasses.dataclass(eq=False, kw_only=True)
 class AtOnce:
-    """Answers what needs no call. One per app.
-
-    Args:
-        turns: identifiers with a lookup under way; no answer may overtake theirs.
-    """
+    """Answers what needs no call. One per app."""
 
     #: The topics of what it can answer.
-    writes: Final = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, REKEYED)
+    writes: ClassVar[Sequence[str]] = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED, REKEYED)
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
-        self,
-        *,
-        lookup: CustomerLookup,
-        cache: CustomerCacheTable,
-        clock: Clock,
-        metrics: LookupMetrics,
-        partitions: int,
-        card_guard: bool,
-        turns: Container[str],
-    ) -> None:
-        self._lookup = lookup
-        self._cache = cache
-        self._clock = clock
-        self._metrics = metrics
-        self._partitions = partitions
-        self._card_guard = card_guard
-        self._turns = turns
-        self._fresh_hits = FreshHits(lookup, partitions=partitions, turns=turns)
+    lookup: CustomerLookup
+    cache: CustomerCacheTable
+    clock: Clock
+    metrics: LookupMetrics
+    partitions: int
+    card_guard: bool
+    #: Identifiers with a lookup under way; no answer may overtake theirs.
+    turns: Turns = dataclasses.field(default_factory=Turns)
+
+    def __post_init__(self) -> None:
+        self._fresh_hits = FreshHits(self.lookup, partitions=self.partitions, turns=self.turns)
 
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox
@@ -67,7 +57,7 @@ class AtOnce:
             `UnreadableEvent`, or any other error (see `EventFailures`).
         """
         stays = self._stays(tp)
-        began = self._clock.monotonic()
+        began = self.clock.monotonic()
         counts: Counter[tuple[str | None, str]] = Counter()
         fresh_hits = len(records)
         for record in self._without_fresh_hits(tp, records, outbox):
@@ -83,19 +73,19 @@ class AtOnce:
             elif isinstance(outcome, Record):
                 outbox.add(outcome)
             else:
-                outbox.add(answered(outcome, self._clock.now_ms()))
+                outbox.add(answered(outcome, self.clock.now_ms()))
                 counts[outcome.source, reason(outcome)] += 1
         if fresh_hits:
             counts[Source.CACHE, "NONE"] += fresh_hits
-        seconds = self._clock.monotonic() - began
+        seconds = self.clock.monotonic() - began
         for (source, why_not), count in counts.items():
-            self._metrics.answered(source, why_not, seconds, count)
+            self.metrics.answered(source, why_not, seconds, count)
 
     def _without_fresh_hits(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Iterator[Any]:
         """Answer the ordinary fresh hits; yield each other record in its place."""
-        cache = self._cache.partition(tp.partition)
+        cache = self.cache.partition(tp.partition)
         is_source = tp.topic == CUSTOMER_IDENTIFIED
-        get = cache.reader() if is_source and self._lookup.plan.enabled else None
+        get = cache.reader() if is_source and self.lookup.plan.enabled else None
         if get is None:
             yield from records
             return
@@ -104,7 +94,7 @@ class AtOnce:
                 records,
                 partition=tp.partition,
                 get=get,
-                now_ms=self._clock.now_ms(),
+                now_ms=self.clock.now_ms(),
                 outbox=outbox,
             )
         except Exception as why:
@@ -121,8 +111,8 @@ class AtOnce:
             offset=record.offset,
             timestamp_ms=record.timestamp,
             headers=record.headers,
-            card_guard=self._card_guard,
-            country_code=self._lookup.plan.default_country_code,
+            card_guard=self.card_guard,
+            country_code=self.lookup.plan.default_country_code,
         )
 
     def _stays(self, tp: TP) -> Callable[[int], bool]:
@@ -131,12 +121,12 @@ class AtOnce:
         While the cache is frozen, a worker answers every identification that it reads: a worker
         that counts other partitions might send one back.
         """
-        if self._cache.co_partitioning.is_frozen:
+        if self.cache.co_partitioning.is_frozen:
             return lambda _: True
         if (
             tp.topic == CUSTOMER_IDENTIFIED
-            and self._cache.co_partitioning.is_apart
-            and not self._cache.owns(tp.partition)
+            and self.cache.co_partitioning.is_apart
+            and not self.cache.owns(tp.partition)
         ):
             return lambda _: False
         return lambda at_home: at_home == tp.partition
@@ -149,20 +139,20 @@ class AtOnce:
         This is its answer, or the record that sends it to the partition of its cache entry (maybe
         on another worker). None: the directory must be asked, or earlier events come first.
         """
-        refusal = self._lookup.refuse(asked)
+        refusal = self.lookup.refuse(asked)
         if refusal is not None:
             # If the plugin was switched off during a lookup, the lookup's answer comes first.
-            return None if asked.identifier in self._turns else refusal
-        at_home = home(asked.identifier, self._partitions)
+            return None if asked.identifier in self.turns else refusal
+        at_home = home(asked.identifier, self.partitions)
         if not stays(at_home):
             return rekeyed(self._taken(asked, arrived_at), at_home)
-        if asked.identifier in self._turns:
+        if asked.identifier in self.turns:
             return None
-        return self._lookup.at_once(asked, self._cache.holder(asked.identifier))
+        return self.lookup.at_once(asked, self.cache.holder(asked.identifier))
 
     def _taken(self, asked: Identification, arrived_at: float) -> Identification:
-        used = self._clock.monotonic() - arrived_at
-        return dataclasses.replace(asked, taken_at_ms=self._clock.now_ms() - round(used * 1000))
+        used = self.clock.monotonic() - arrived_at
+        return dataclasses.replace(asked, taken_at_ms=self.clock.now_ms() - round(used * 1000))
 
 
 def reason(answer: LookupAnswer) -> str:

@@ -1,5 +1,6 @@
 """Builds the customer lookup on one worker: the directory, the cache, the agents, the answers."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from agents.customer_lookup.agent import CustomerLookupAgent
@@ -46,7 +47,7 @@ def build(kit: Kit) -> Built:
 
     directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=clock)
     drills = OutageDrills(publish=publisher.publish, clock=clock, metrics=metrics)
-    drilled = DrilledDirectory(directory, running=lambda: drills.running, clock=clock)
+    drilled = DrilledDirectory(directory=directory, running=lambda: drills.running, clock=clock)
     call = DirectoryCall(drilled, clock=clock, metrics=metrics)
 
     def follow(value: LookupConfiguration) -> None:
@@ -60,11 +61,11 @@ def build(kit: Kit) -> Built:
         publisher=publisher,
         clock=clock,
         metrics=metrics,
-        refresh_ahead=own.refresh_ahead,
+        refreshes_ahead=own.refresh_ahead,
     )
     cache = CustomerCacheTable(app, CACHE, partitions=settings.topic_partitions)
     agent = CustomerLookupAgent(
-        app,
+        app=app,
         lookup=lookup,
         cache=cache,
         publisher=publisher,
@@ -75,14 +76,14 @@ def build(kit: Kit) -> Built:
     )
     app.timer(LOOK_SECONDS, name="commit watch")(agent.watch_commits)
     CacheMaintenanceAgent(
-        app, cache=cache, lookup=lookup, publisher=publisher, clock=clock, metrics=metrics
+        app=app, cache=cache, lookup=lookup, publisher=publisher, clock=clock, metrics=metrics
     )
     sweeper = CacheSweeper(
         cache, windows=lambda: configuration.value.windows, clock=clock, metrics=metrics
     )
     app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
     CustomerUpdatesAgent(
-        app,
+        app=app,
         read_model=SqlReadModel(kit.engine),
         publisher=publisher,
         clock=clock,
@@ -104,11 +105,8 @@ def build(kit: Kit) -> Built:
     drill_reader = DrillReader(settings.bootstrap_servers, drills)
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)
 
-    async def open_drills() -> None:
-        await drill_reader.open(fetch_wait_ms=app.tuning.background_wait_ms)
-
-    async def open_answers() -> None:
-        answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
+    def opens(reader: DrillReader | AnswerReader) -> Callable[[], Awaitable[None]]:
+        return lambda: reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
 
     async def drain() -> None:
         # By now their events are answered, or the stop has waited for them as long as it may.
@@ -119,8 +117,8 @@ def build(kit: Kit) -> Built:
     return Built(
         ports=ports,
         lifetimes=(
-            Lifetime(name="Drills", open=open_drills, close=drill_reader.close),
+            Lifetime(name="Drills", open=opens(drill_reader), close=drill_reader.close),
             Lifetime(name="Directory", open=directory.open, close=drain),
-            Lifetime(name="Answers", open=open_answers, close=answer_reader.close),
+            Lifetime(name="Answers", open=opens(answer_reader), close=answer_reader.close),
         ),
     )

@@ -126,10 +126,6 @@ def eviction(
         return _refused("INVALID_IDENTIFIER", found)
     if prefix is None:
         return EvictPrefix("")
-    return _prefix(prefix, card_guard=card_guard)
-
-
-def _prefix(prefix: str, *, card_guard: bool) -> EvictPrefix | InvalidEviction:
     if card_guard and holds_payment_card(prefix):
         why = "it holds a payment-card number"
     elif not PREFIX.fullmatch(prefix):

@@ -1,9 +1,9 @@
 """The agent of cache commands: changes entries of the cache, each in its partition."""
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agents.customer_lookup.cache_commands import (
@@ -35,27 +35,20 @@ SLICE: Final = 50
 _PAUSE_SECONDS: Final = 0.1
 
 
+@dataclass(eq=False, kw_only=True)
 class CacheMaintenanceAgent:
     """Consumes the internal topic of cache commands. One per app."""
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
-        self,
-        app: Any,
-        *,
-        cache: CustomerCacheTable,
-        lookup: CustomerLookup,
-        publisher: EventPublisher,
-        clock: Clock,
-        metrics: LookupMetrics,
-    ) -> None:
-        self._cache = cache
-        self._lookup = lookup
-        self._publisher = publisher
-        self._clock = clock
-        self._metrics = metrics
-        self._app = app
+    app: Any
+    cache: CustomerCacheTable
+    lookup: CustomerLookup
+    publisher: EventPublisher
+    clock: Clock
+    metrics: LookupMetrics
+
+    def __post_init__(self) -> None:
         # A command may wait for a rebalance, so no rebalance must wait for the command.
-        app.consume(CACHE_COMMANDS, self._handle, waited_for=False)
+        self.app.consume(CACHE_COMMANDS, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
         number = message.partition
@@ -64,36 +57,36 @@ class CacheMaintenanceAgent:
         while not await self._done(command, number):
             # A command waits until its partition is recovered and not frozen. Its change to half a
             # store, or to entries that are being moved, would be lost.
-            if not is_current(self._app, message):
+            if not is_current(self.app, message):
                 return
             if not waits:
                 log.info("a cache command waits until cache partition %d can be written", number)
                 waits = True
             await asyncio.sleep(_PAUSE_SECONDS)
-        await self._cache.flush()  # once the changelog has it, the command may be acknowledged
+        await self.cache.flush()  # once the changelog has it, the command may be acknowledged
 
     async def _done(self, command: CacheCommand, number: int) -> bool:
         """Do a command; False if the partition is not at hand."""
-        if self._cache.co_partitioning.is_frozen:
+        if self.cache.co_partitioning.is_frozen:
             return isinstance(command, Refresh)  # its result could not be kept
         sent_on = self._sent_on(command, number)
         for record in sent_on:
-            await (await self._publisher.send(record))
-        partition = self._cache.partition(number)
-        if number >= self._cache.partitions or (sent_on and not isinstance(command, EvictPrefix)):
+            await (await self.publisher.send(record))
+        partition = self.cache.partition(number)
+        if number >= self.cache.partitions or (sent_on and not isinstance(command, EvictPrefix)):
             return True
         if not partition.at_hand:
             return False
         try:
             return await self._do(command, partition)
         except Exception:
-            if self._cache.partition(number).at_hand:
+            if self.cache.partition(number).at_hand:
                 raise
             return False
 
     def _sent_on(self, command: CacheCommand, number: int) -> list[Record]:
         """The records that send a command again, if partitions were added since it was sent."""
-        partitions = self._cache.partitions
+        partitions = self.cache.partitions
         match command:
             case EvictPrefix(_, sent_to):
                 missed = number == 0 and 0 < sent_to < partitions
@@ -103,7 +96,7 @@ class CacheMaintenanceAgent:
             case _:
                 at_home = home(command.identifier, partitions)
         records = commanded(command, partitions) if at_home != number else []
-        return [dataclasses.replace(record, partition=at_home) for record in records]
+        return [replace(record, partition=at_home) for record in records]
 
     async def _do(self, command: CacheCommand, partition: CachePartition) -> bool:
         match command:
@@ -114,7 +107,7 @@ class CacheMaintenanceAgent:
             case Replace():
                 self._replace(partition, command)
             case Refresh():
-                self._lookup.refresh(command, partition)
+                self.lookup.refresh(command, partition)
             case Forget():
                 await self._forget(partition, command)
             case ForgetCustomer(customer_id, after_ms):
@@ -130,7 +123,7 @@ class CacheMaintenanceAgent:
         """
         removed = self._remove(partition, command.identifier, Cause.FORGOTTEN)
         forgotten_at_ms = self._later_than(command.after_ms)
-        await self._cache.flush()  # a mark says that the entry is gone
+        await self.cache.flush()  # a mark says that the entry is gone
         marks = [
             Forgotten(subject_of_identifier(command.identifier), forgotten_at_ms, int(removed)),
             *(
@@ -141,22 +134,22 @@ class CacheMaintenanceAgent:
         await self._mark(marks)
 
     def _later_than(self, after_ms: int) -> int:
-        return max(self._clock.now_ms(), after_ms + 1)
+        return max(self.clock.now_ms(), after_ms + 1)
 
     async def _mark(self, marks: Iterable[Forgotten]) -> None:
         for mark in marks:
-            await (await self._publisher.send(forgotten(mark)))
+            await (await self.publisher.send(forgotten(mark)))
 
     def _remove(self, partition: CachePartition, identifier: str, cause: Cause) -> bool:
         # First: a call that is under way may have asked before the customer changed.
-        self._lookup.forget(identifier)
+        self.lookup.forget(identifier)
         removed = partition.remove(identifier)
         if removed:
-            self._metrics.cache_removed.labels(cause).inc()
+            self.metrics.cache_removed.labels(cause).inc()
         return removed
 
     async def _remove_all(self, partition: CachePartition, prefix: str) -> bool:
-        self._lookup.forget_prefix(prefix)
+        self.lookup.forget_prefix(prefix)
         start = prefix.encode()
         while (entries := partition.entries(start, SLICE)) is not None:
             for stored in entries:
@@ -166,11 +159,11 @@ class CacheMaintenanceAgent:
             if len(entries) < SLICE:
                 return True
             start = entries[-1].next
-            await self._cache.flush()  # a bounded number of tombstones under way
+            await self.cache.flush()  # a bounded number of tombstones under way
         return False
 
     def _replace(self, partition: CachePartition, command: Replace) -> None:
         present = partition.get(command.identifier)
         if present is None or present.fetched_at_ms <= command.entry.fetched_at_ms:
-            self._lookup.forget(command.identifier)
+            self.lookup.forget(command.identifier)
             partition.put(command.identifier, command.entry)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agents.customer_lookup.cache_commands import (
@@ -27,36 +28,29 @@ from tables.freshness import CacheEntry
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, kw_only=True)
 class CustomerUpdatesAgent:
     """Consumes `customer-updated`. One per app."""
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
-        self,
-        app: Any,
-        *,
-        read_model: SqlReadModel,
-        publisher: EventPublisher,
-        clock: Clock,
-        partitions: int,
-        card_guard: bool,
-        country_code: Callable[[], str | None] = lambda: None,
-    ) -> None:
-        self._read_model = read_model
-        self._publisher = publisher
-        self._clock = clock
-        self._partitions = partitions
-        self._card_guard = card_guard
-        self._country_code = country_code
-        self._app = app
+    app: Any
+    read_model: SqlReadModel
+    publisher: EventPublisher
+    clock: Clock
+    partitions: int
+    card_guard: bool
+    #: Gives the `default_country_code` in force; see `normalise`.
+    country_code: Callable[[], str | None]
+
+    def __post_init__(self) -> None:
         # The handler waits for the database as long as that takes; tills must not wait with it.
-        app.consume(CUSTOMER_UPDATED, self._handle, waited_for=False)
+        self.app.consume(CUSTOMER_UPDATED, self._handle, waited_for=False)
 
     async def _handle(self, message: Any) -> None:
         update = read_customer_update(
             message.value,
             timestamp_ms=timestamp_ms(message),
-            card_guard=self._card_guard,
-            country_code=self._country_code(),
+            card_guard=self.card_guard,
+            country_code=self.country_code(),
         )
         if update.customer_id is None and update.identifier is None:
             log.info(
@@ -65,9 +59,9 @@ class CustomerUpdatesAgent:
             )
         identifiers = await self._identifiers(update, message)
         acknowledged = [
-            await self._publisher.send(record)
+            await self.publisher.send(record)
             for identifier in identifiers
-            for record in commanded(self._command(update, identifier), self._partitions)
+            for record in commanded(self._command(update, identifier), self.partitions)
         ]
         for each in acknowledged:
             await each
@@ -75,7 +69,7 @@ class CustomerUpdatesAgent:
     async def _identifiers(self, update: CustomerUpdate, message: Any) -> Sequence[str]:
         """The given identifier and all known ones of the customer; none after a rebalance."""
         for pause in growing_pauses():
-            if not is_current(self._app, message):
+            if not is_current(self.app, message):
                 break
             try:
                 return await self._known(update)
@@ -92,9 +86,9 @@ class CustomerUpdatesAgent:
     async def _known(self, update: CustomerUpdate) -> Sequence[str]:
         row, given = None, update.identifier
         if update.customer_id is not None:
-            row = await self._read_model.customer(update.customer_id)
+            row = await self.read_model.customer(update.customer_id)
         elif given is not None:
-            row = await self._read_model.customer_by_identifier(given)
+            row = await self.read_model.customer_by_identifier(given)
         known = set(row.identifiers if row is not None else ())
         return sorted(known if given is None else known | {given})
 
@@ -102,6 +96,6 @@ class CustomerUpdatesAgent:
         if update.customer is None:
             return Evict(identifier, Cause.UPDATED)
         # An entry from the future is in no window, so it would never be served.
-        fetched_at_ms = min(update.occurred_at_ms, self._clock.now_ms())
+        fetched_at_ms = min(update.occurred_at_ms, self.clock.now_ms())
         document = write_json(update.customer.as_document())
         return Replace(identifier, CacheEntry(fetched_at_ms, document))

@@ -19,7 +19,6 @@ from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.call import DirectoryCall
 from agents.customer_lookup.events.writing import attempted
 from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.ports import CustomerCache
 from agents.customer_lookup.reasons import Reason
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.customer import TIERS
@@ -29,6 +28,7 @@ from posstream.json.writing import write_json
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight, SingleFlight
+from tables.customer_cache import CachePartition
 from tables.freshness import CacheEntry, refresh_due
 
 #: How long after a failure an entry is not refreshed ahead again.
@@ -45,28 +45,22 @@ class Fetched:
     audited: tuple[Awaitable[None], ...] = ()
 
 
+@dataclass(eq=False, kw_only=True)
 class Fetching:
     """Fetches customers, each identifier once at a time (single flight). One per app."""
 
-    def __init__(
-        self,
-        *,
-        call: DirectoryCall,
-        configuration: CurrentConfiguration[LookupConfiguration],
-        publisher: EventPublisher,
-        clock: Clock,
-        metrics: LookupMetrics,
-    ) -> None:
-        self._call = call
-        self._configuration = configuration
-        self._publisher = publisher
-        self._clock = clock
-        self._metrics = metrics
+    call: DirectoryCall
+    configuration: CurrentConfiguration[LookupConfiguration]
+    publisher: EventPublisher
+    clock: Clock
+    metrics: LookupMetrics
+
+    def __post_init__(self) -> None:
         self._flights: SingleFlight[str, Fetched] = SingleFlight()
         #: Until when an identifier is not refreshed ahead again, in monotonic seconds.
         self._failed: dict[str, float] = {}
 
-    def join(self, asked: Identification, cache: CustomerCache) -> tuple[Flight[Fetched], bool]:
+    def join(self, asked: Identification, cache: CachePartition) -> tuple[Flight[Fetched], bool]:
         """Join the call for an identifier, or start one if none is under way.
 
         Args:
@@ -76,45 +70,47 @@ class Fetching:
         Returns:
             the flight, and whether this caller started it.
         """
-        started_at_ms = self._clock.now_ms()
+        started_at_ms = self.clock.now_ms()
         return self._flights.join(
             asked.identifier,
             lambda flight: self._fetch(asked, cache, self._plan, flight, started_at_ms),
         )
 
-    def refresh_ahead(self, asked: Identification, cache: CustomerCache, entry: CacheEntry) -> None:
+    def refresh_ahead(
+        self, asked: Identification, cache: CachePartition, entry: CacheEntry
+    ) -> None:
         """Fetch a fresh entry anew if it is in use near the end of its window (refresh-ahead).
 
         One attempt, and only while the directory has room.
         """
-        plan, identifier = self._configuration.value, asked.identifier
+        plan, identifier = self.configuration.value, asked.identifier
         jitter = (crc32(identifier.encode()) ^ entry.fetched_at_ms) % 1000 / 1000
         if (
-            not refresh_due(entry, self._clock.now_ms(), plan.windows, jitter)
+            not refresh_due(entry, self.clock.now_ms(), plan.windows, jitter)
             or identifier in self._flights
-            or self._failed.get(identifier, 0) > self._clock.monotonic()
+            or self._failed.get(identifier, 0) > self.clock.monotonic()
         ):
             return
-        if not self._call.idle(plan):
-            self._metrics.refreshes_ahead.labels("skipped").inc()
+        if not self.call.idle(plan):
+            self.metrics.refreshes_ahead.labels("skipped").inc()
             return
 
         def once() -> LookupConfiguration:
             return structs.replace(self._plan(), retry_attempts=1)
 
         def ended(brought: bool) -> None:  # noqa: FBT001 - called by position
-            self._metrics.refreshes_ahead.labels("refreshed" if brought else "failed").inc()
+            self.metrics.refreshes_ahead.labels("refreshed" if brought else "failed").inc()
             if not brought:
                 self._leave_alone(identifier)
 
         self._fetch_unasked(asked, cache, once, ended)
 
-    def refresh(self, command: Refresh, cache: CustomerCache) -> None:
+    def refresh(self, command: Refresh, cache: CachePartition) -> None:
         """Fetch an identifier anew, even if its entry is fresh, unless a call is under way."""
         found = known(command.identifier)
         if not self._plan().enabled or found is None:
             return
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         asked = Identification(command.lookup_id, "", found.value, found.kind, now_ms)
         self._fetch_unasked(asked, cache, self._plan)
 
@@ -133,18 +129,18 @@ class Fetching:
         await self._flights.drain(seconds)
 
     def _plan(self) -> LookupConfiguration:
-        return self._configuration.value
+        return self.configuration.value
 
     def _leave_alone(self, identifier: str) -> None:
         # Not again at every hit: refreshes should spare the directory calls, not add some.
         if len(self._failed) >= _MOST_FAILED:
             self._failed.clear()
-        self._failed[identifier] = self._clock.monotonic() + _PAUSE_SECONDS
+        self._failed[identifier] = self.clock.monotonic() + _PAUSE_SECONDS
 
     def _fetch_unasked(
         self,
         asked: Identification,
-        cache: CustomerCache,
+        cache: CachePartition,
         current: Callable[[], LookupConfiguration],
         ended: Callable[[bool], None] = lambda _: None,
     ) -> None:
@@ -156,7 +152,7 @@ class Fetching:
             current: gives the configuration in force.
             ended: told at the end of the call whether it brought an entry.
         """
-        started_at_ms = self._clock.now_ms()
+        started_at_ms = self.clock.now_ms()
 
         async def fetch(flight: Flight[Fetched]) -> Fetched:
             brought = False
@@ -171,12 +167,12 @@ class Fetching:
 
         flight, leads = self._flights.join(asked.identifier, fetch)
         if leads:
-            flight.demand.last = self._clock.monotonic() + current().deadline_seconds
+            flight.demand.last = self.clock.monotonic() + current().deadline_seconds
 
     async def _fetch(
         self,
         asked: Identification,
-        cache: CustomerCache,
+        cache: CachePartition,
         current: Callable[[], LookupConfiguration],
         flight: Flight[Fetched],
         started_at_ms: int,
@@ -188,14 +184,12 @@ class Fetching:
                 asked,
                 attempt,
                 flight.waiters,
-                self._clock.now_ms(),
+                self.clock.now_ms(),
                 call_started_at_ms=started_at_ms,
             )
-            audited.append(await self._publisher.send(record))
+            audited.append(await self.publisher.send(record))
 
-        answer = await self._call(
-            asked.identifier, current, noted, flight.demand, asked.traceparent
-        )
+        answer = await self.call(asked.identifier, current, noted, flight.demand, asked.traceparent)
         customer, entry = answer.customer, None
         if customer is not None or answer.reason is Reason.NOT_FOUND:
             document = None if customer is None else write_json(customer.as_document())
@@ -203,9 +197,9 @@ class Fetching:
             entry = CacheEntry(answer.attempts[-1].requested_at_ms, document)
         if customer is not None:
             if customer.tier not in (*TIERS, ""):
-                self._metrics.unknown_tiers.inc()
+                self.metrics.unknown_tiers.inc()
             for name in customer.odd_fields:
-                self._metrics.odd_fields.labels(name).inc()
+                self.metrics.odd_fields.labels(name).inc()
         if entry is not None and self._flights.is_current(asked.identifier, flight):
             with contextlib.suppress(StorageFailed):  # a full disk is no reason not to answer
                 cache.put(asked.identifier, entry)

@@ -1,24 +1,17 @@
 """What the customer lookup forgets and exports of a customer."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from agents.customer_lookup.cache_commands import Forget, ForgetCustomer
+from agents.customer_lookup.deferred import deferred
 from agents.customer_lookup.topics import HOLDING_CUSTOMERS
 from posstream.forgetting.marks import Trail
 from posstream.forgetting.part import ForgettingPart
 from posstream.kafka.record import Record
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from agents.customer_lookup.read_model.erasure import SqlErasure
-
-
-def _erasure(engine: "AsyncEngine") -> "SqlErasure":
-    from agents.customer_lookup.read_model.erasure import SqlErasure
-
-    return SqlErasure(engine)
+_erasure: Final = deferred("read_model.erasure:SqlErasure")
+_commanded: Final = deferred("events.commands:commanded")
 
 
 def cache_commands(trail: Trail, after_ms: int) -> Sequence[Record]:
@@ -27,8 +20,6 @@ def cache_commands(trail: Trail, after_ms: int) -> Sequence[Record]:
     The customer goes with the last command, the one for the given identifier: if we fail before
     that, SQL still knows which other identifiers there are.
     """
-    from agents.customer_lookup.events.commands import commanded
-
     commands: list[Forget | ForgetCustomer]
     if trail.identifiers:
         *others, last = trail.identifiers
@@ -36,7 +27,7 @@ def cache_commands(trail: Trail, after_ms: int) -> Sequence[Record]:
         commands.append(Forget(last, trail.customer_ids, after_ms))
     else:
         commands = [ForgetCustomer(customer_id, after_ms) for customer_id in trail.customer_ids]
-    return [record for command in commands for record in commanded(command, 0)]
+    return [record for command in commands for record in _commanded(command, 0)]
 
 
 FORGETTING: Final = ForgettingPart(

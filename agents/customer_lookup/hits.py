@@ -8,6 +8,7 @@ to those three.
 
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
@@ -80,6 +81,7 @@ _decode: Final = msgspec.json.Decoder(_Event).decode
 _decode_wider: Final = msgspec.json.Decoder(_WiderEvent).decode
 
 
+@dataclass(eq=False)
 class FreshHits:
     """Answers fetched lists of the source topic. One per app.
 
@@ -89,16 +91,9 @@ class FreshHits:
         turns: identifiers with a lookup under way: no answer may overtake theirs.
     """
 
-    def __init__(
-        self,
-        lookup: CustomerLookup,
-        *,
-        partitions: int,
-        turns: Container[str],
-    ) -> None:
-        self._lookup = lookup
-        self._partitions = partitions
-        self._turns = turns
+    lookup: CustomerLookup
+    partitions: int
+    turns: Container[str]
 
     # One long function: each call to another one would add a twentieth to an event's time.
     def answer(  # noqa: C901, PLR0912, PLR0915
@@ -122,11 +117,11 @@ class FreshHits:
             now_ms: wall time.
             outbox: takes the answers.
         """
-        plan = self._lookup.plan
+        plan = self.lookup.plan
         windows = plan.windows
         fresh_ms = min(windows.fresh_ms, windows.stale_ms)
         # Entries that may be due for a refresh ahead are answered elsewhere.
-        most_age_ms = never_refreshed_ms(windows) if self._lookup.refreshes_ahead else fresh_ms
+        most_age_ms = never_refreshed_ms(windows) if self.lookup.refreshes_ahead else fresh_ms
         head = (
             f'","event_type":"{_EVENT_TYPE}","schema_version":1,'
             f'"occurred_at":"{iso_utc_ms(now_ms)}","lookup_id":"'
@@ -141,7 +136,7 @@ class FreshHits:
         add = outbox.to(CUSTOMER_DATA_FETCHED)
         normal = normal_for(plan.default_country_code)
         decode, derived, unpack = _decode, derived_bytes, HEADER.unpack_from
-        turns, partitions = self._turns, self._partitions
+        turns, partitions = self.turns, self.partitions
         for record in records:
             value = record.value
             if value is None or len(value) > _MOST_BYTES:  # not even decoded here

@@ -15,16 +15,12 @@ from agents.customer_lookup.answers import (
     LookupFailed,
 )
 from agents.customer_lookup.configuration import LookupConfiguration
-from agents.customer_lookup.directory.call import DirectoryCall, overloaded
+from agents.customer_lookup.directory.call import overloaded
 from agents.customer_lookup.fetching import Fetched, Fetching
-from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.ports import CustomerCache
 from agents.customer_lookup.reasons import Reason, Source
-from posstream.configuration.current import CurrentConfiguration
-from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
-from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import Flight
+from tables.customer_cache import CachePartition
 from tables.freshness import CacheEntry, Freshness, age_ms, fresh_until_ms, judge
 
 
@@ -36,45 +32,21 @@ class Answered:
     audited: tuple[Awaitable[None], ...] = ()
 
 
-class CustomerLookup:
+@dataclass(eq=False, kw_only=True)
+class CustomerLookup(Fetching):
     """Answers identifications. `at_once` never waits; `lookup` may call the directory."""
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
-        self,
-        *,
-        call: DirectoryCall,
-        configuration: CurrentConfiguration[LookupConfiguration],
-        publisher: EventPublisher,
-        clock: Clock,
-        metrics: LookupMetrics,
-        refresh_ahead: bool = True,
-    ) -> None:
-        self._call = call
-        self._configuration = configuration
-        self._clock = clock
-        self._metrics = metrics
-        #: Whether an entry in use is fetched anew before its window ends.
-        self.refreshes_ahead = refresh_ahead
-        self._fetching = Fetching(
-            call=call,
-            configuration=configuration,
-            publisher=publisher,
-            clock=clock,
-            metrics=metrics,
-        )
-        self.refresh = self._fetching.refresh
-        self.forget = self._fetching.forget
-        self.forget_prefix = self._fetching.forget_prefix
-        self.drain = self._fetching.drain
+    #: Whether an entry in use is fetched anew before its window ends.
+    refreshes_ahead: bool = True
 
     @property
     def plan(self) -> LookupConfiguration:
         """The configuration in force."""
-        return self._configuration.value
+        return self.configuration.value
 
     def refuse(self, asked: Identification) -> LookupAnswer | None:
         """The answer to a refused identifier or while the plugin is off; None for all others."""
-        plan = self._configuration.value
+        plan = self.configuration.value
         if asked.refused is not None:
             reason, why = Reason.INVALID_IDENTIFIER, asked.refused
         elif not plan.enabled:
@@ -85,29 +57,29 @@ class CustomerLookup:
             asked, reason, why, attempts=0, duration_ms=0, config_version=plan.version
         )
 
-    def at_once(self, asked: Identification, cache: CustomerCache) -> LookupAnswer | None:
+    def at_once(self, asked: Identification, cache: CachePartition) -> LookupAnswer | None:
         """The answer of the fresh window, if the cache has one. Never waits.
 
         A hot entry near the end of its window is fetched anew meanwhile, if there is room.
         """
-        plan = self._configuration.value
+        plan = self.configuration.value
         entry = cache.get(asked.identifier)
         if entry is None:
             return None
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         if judge(entry, now_ms, plan.windows) is not Freshness.FRESH:
             return None
         if self.refreshes_ahead:
-            self._fetching.refresh_ahead(asked, cache, entry)
+            self.refresh_ahead(asked, cache, entry)
         return _of_entry(asked, entry, Source.CACHE, plan, now_ms)
 
     def breaker(self) -> tuple[str, Breaker]:
         """The endpoint in force, and this worker's breaker for it."""
-        endpoint = self._configuration.value.api_endpoint
-        return endpoint, self._call.breaker(endpoint)
+        endpoint = self.configuration.value.api_endpoint
+        return endpoint, self.call.breaker(endpoint)
 
     async def lookup(
-        self, asked: Identification, cache: CustomerCache, *, consumed_at: float
+        self, asked: Identification, cache: CachePartition, *, consumed_at: float
     ) -> Answered:
         """The answer, at latest at the event's deadline.
 
@@ -121,10 +93,10 @@ class CustomerLookup:
             return Answered(at_once)
         deadline_seconds = self._deadline_seconds(asked)
         left = self.left(asked, consumed_at)
-        flight, leads = self._fetching.join(asked, cache)
+        flight, leads = self.join(asked, cache)
         flight.demand.add(consumed_at + deadline_seconds)
         if not leads:
-            self._metrics.coalesced.inc()
+            self.metrics.coalesced.inc()
         try:
             fetched = await flight.result(left)
         except TimeoutError:
@@ -148,13 +120,13 @@ class CustomerLookup:
         """
         if asked.taken_at_ms is None:
             return taken_at
-        now = self._clock.monotonic()
-        used = (self._clock.now_ms() - asked.taken_at_ms) / 1000
+        now = self.clock.monotonic()
+        used = (self.clock.now_ms() - asked.taken_at_ms) / 1000
         return now - used if 0 <= used < self._deadline_seconds(asked) else taken_at
 
     def left(self, asked: Identification, consumed_at: float) -> float:
         """Seconds until an event's deadline; negative after it."""
-        return consumed_at + self._deadline_seconds(asked) - self._clock.monotonic()
+        return consumed_at + self._deadline_seconds(asked) - self.clock.monotonic()
 
     def _deadline_seconds(self, asked: Identification) -> float:
         if asked.deadline_ms is not None:
@@ -162,15 +134,15 @@ class CustomerLookup:
         return self.plan.deadline_seconds
 
     def _answer(
-        self, asked: Identification, cache: CustomerCache, fetched: Fetched, consumed_at: float
+        self, asked: Identification, cache: CachePartition, fetched: Fetched, consumed_at: float
     ) -> LookupAnswer:
         """The answer after a call: of the new entry, else of the stale window, else the failure.
 
         The stale window is that of stale-if-error (RFC 5861).
         """
-        plan, now_ms = self.plan, self._clock.now_ms()
+        plan, now_ms = self.plan, self.clock.now_ms()
         attempts = len(fetched.answer.attempts)
-        duration_ms = round((self._clock.monotonic() - consumed_at) * 1000)
+        duration_ms = round((self.clock.monotonic() - consumed_at) * 1000)
         entry, source = fetched.entry, Source.API
         if entry is None and plan.fallback_to_cache_on_error:
             entry, source = cache.get(asked.identifier), Source.STALE_CACHE

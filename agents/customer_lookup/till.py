@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 
 from agents.customer_lookup.events.writing import basket_started, identified
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_ports import lookup_ports
 from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, IdentifierKind
 from posstream.domain.payment_card import holds_payment_card

@@ -231,13 +231,9 @@ def _stored(basket: BasketRow | None, customer: CustomerRow | None) -> Iterator[
 
 def _origin(answer: AnswerRow, origins: Sequence[LookupLogRow]) -> LookupLogRow | None:
     """The attempt that brought this answer's customer, if it is still known."""
-    for log in origins:
-        if (log.customer_identifier, log.request_timestamp) == (
-            answer.customer_identifier,
-            answer.fetched_at,
-        ):
-            return log
-    return None
+    call = (answer.customer_identifier, answer.fetched_at)
+    made = (log for log in origins if (log.customer_identifier, log.request_timestamp) == call)
+    return next(made, None)
 
 
 def _taken_at(answer: AnswerRow) -> datetime:

@@ -11,9 +11,8 @@ from typing import Any
 import orjson
 
 from agents.customer_lookup import PLUGIN
-from agents.customer_lookup.answers import Attempt
+from agents.customer_lookup.answers import Attempt, AttemptOutcome, AttemptRequest
 from agents.customer_lookup.forgetting import FORGETTING
-from agents.customer_lookup.ports import AttemptOutcome
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerRow,
@@ -120,18 +119,6 @@ class FakeReadModel:
         self._ask(identifier=identifier)
         return next((c for c in self.customers.values() if identifier in c.identifiers), None)
 
-    async def all_customers(
-        self,
-        *,
-        tier: str | None = None,
-        search: str | None = None,
-        names_only: bool = False,
-        limit: int = 100,
-    ) -> Sequence[CustomerRow]:
-        self._ask(tier=tier, search=search, names_only=names_only, limit=limit)
-        rows = [c for c in self.customers.values() if tier in {None, c.tier}]
-        return rows[:limit]
-
     async def customers_by_ids(self, ids: Iterable[str]) -> Mapping[str, CustomerRow]:
         asked = sorted(ids)
         self._ask(customer_ids=asked)
@@ -147,7 +134,8 @@ class FakeReadModel:
         names_only: bool = False,
     ) -> Sequence[CustomerRow]:
         self._ask(first=first, after=after, tier=tier, search=search, names_only=names_only)
-        rows = sorted(self.customers.values(), key=lambda row: row.customer_id)
+        wanted = [row for row in self.customers.values() if tier in {None, row.tier}]
+        rows = sorted(wanted, key=lambda row: row.customer_id)
         return [row for row in rows if after is None or row.customer_id > after][:first]
 
     async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
@@ -376,24 +364,16 @@ class FakeDirectory:
     most_at_once: int = 0
     _now: int = 0
 
-    async def attempt(
-        self,
-        identifier: str,
-        *,
-        endpoint: str,
-        timeout_seconds: float,
-        number: int,
-        traceparent: str | None = None,
-    ) -> AttemptOutcome:
-        self.calls.append(identifier)
-        self.traceparents.append(traceparent)
+    async def attempt(self, asked: AttemptRequest) -> AttemptOutcome:
+        self.calls.append(asked.identifier)
+        self.traceparents.append(asked.traceparent)
         asked_at_ms = self.clock.now_ms()
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(asked.timeout_seconds):
                 await (self.gate.wait() if self.gate else asyncio.sleep(0))
-            customer, reason = self.outcome(identifier)
+            customer, reason = self.outcome(asked.identifier)
         except TimeoutError:
             customer, reason = None, Reason.TIMEOUT
         finally:
@@ -401,8 +381,9 @@ class FakeDirectory:
         status = {None: AttemptStatus.SUCCESS, Reason.NOT_FOUND: AttemptStatus.NOT_FOUND}.get(
             reason, AttemptStatus.FAILED
         )
+        at_ms = asked_at_ms
         return AttemptOutcome(
-            Attempt(number, endpoint, asked_at_ms, asked_at_ms, 0, status, error_message=reason),
+            Attempt(asked.number, asked.endpoint, at_ms, at_ms, 0, status, error_message=reason),
             customer=customer,
             reason=reason,
             retryable=reason in {Reason.TIMEOUT, Reason.API_ERROR},

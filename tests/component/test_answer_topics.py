@@ -46,7 +46,7 @@ def clock() -> ManualClock:
 async def feed(servers: list[str], clock: ManualClock) -> AsyncIterator[AnswerFeed]:
     feed = AnswerFeed(clock)
     reader = AnswerReader(servers, feed)
-    reader.open(fetch_wait_ms=20)
+    await reader.open(fetch_wait_ms=20)
     yield feed
     await reader.close()
     await reader.close()
@@ -110,7 +110,7 @@ async def test_no_answer_is_lost_between_subscribing_and_reading(
     for attempt in range(5):
         feed = AnswerFeed(ManualClock())
         reader = AnswerReader(servers, feed)
-        reader.open(fetch_wait_ms=20)
+        await reader.open(fetch_wait_ms=20)
         subscription = await feed.subscribe()
         await publish(producer, CUSTOMER_DATA_FETCHED, *(f"{attempt}-{n}" for n in range(8)))
         assert await seen(subscription, 8) == {f"{attempt}-{n}" for n in range(8)}
@@ -140,7 +140,7 @@ async def test_without_a_broker_a_subscriber_is_told_and_a_later_one_gets_throug
     broker.stop()
     feed = AnswerFeed(ManualClock(), patience_seconds=3)
     reader = AnswerReader([broker.address], feed)
-    reader.open(fetch_wait_ms=20)
+    await reader.open(fetch_wait_ms=20)
     with pytest.raises(BrokerUnreachable):
         await feed.subscribe()
     broker.start()

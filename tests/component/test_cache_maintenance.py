@@ -22,7 +22,6 @@ from agents.customer_lookup.cache_commands import (
 from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
 from agents.customer_lookup.events.commands import commanded, read_cache_command
-from agents.customer_lookup.ports import CustomerCache
 from agents.customer_lookup.topics import CACHE_COMMANDS, CUSTOMER_UPDATED
 from posstream.forgetting.marks import (
     Forgotten,
@@ -33,7 +32,7 @@ from posstream.forgetting.record import forgotten
 from posstream.kafka.record import Record
 from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 from tables.cache_spec import CACHE_CHANGELOG
-from tables.customer_cache import home
+from tables.customer_cache import CachePartition, home
 from tables.freshness import CacheEntry
 from tests.component.fakes import (
     NOW_MS,
@@ -54,9 +53,9 @@ class ForgetfulLookup:
 
     def __init__(self) -> None:
         self.forgotten: list[str] = []
-        self.refreshed: list[tuple[Refresh, CustomerCache]] = []
+        self.refreshed: list[tuple[Refresh, CachePartition]] = []
 
-    def refresh(self, command: Refresh, cache: CustomerCache) -> None:
+    def refresh(self, command: Refresh, cache: CachePartition) -> None:
         self.refreshed.append((command, cache))
 
     def forget_prefix(self, prefix: str) -> None: ...
@@ -74,7 +73,7 @@ class Maintenance:
         self.app.failures = failures_of(self.app, self.publisher)
         self.lookup: Any = ForgetfulLookup()
         self.agent = CacheMaintenanceAgent(
-            self.app,
+            app=self.app,
             cache=self.cache.table,
             lookup=self.lookup,
             publisher=self.publisher,
@@ -389,12 +388,13 @@ class Updates:
         self.app.failures = failures_of(self.app, self.publisher)
         self.read_model = FakeReadModel(customers={"CUST_001": john()})
         self.agent = CustomerUpdatesAgent(
-            self.app,
+            app=self.app,
             read_model=self.read_model,
             publisher=self.publisher,
             clock=FixedClock(),
             partitions=PARTITIONS,
             card_guard=True,
+            country_code=lambda: None,
         )
 
     async def come(self, **fields: object) -> Event:

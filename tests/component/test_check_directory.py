@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agents.customer_lookup.commands import check_directory
+from agents.customer_lookup.commands.check_directory import check_directory
+from agents.customer_lookup.directory import trial
 from posstream.commands.check import report
 from posstream.plugin import CheckLine
 from posstream.settings import Settings
@@ -30,7 +31,7 @@ async def lines(document: Any, status: int = 200, **environ: str) -> list[tuple[
         return web.json_response(document, status=status)
 
     async with serving(handler) as endpoint:
-        return await check_directory.check_directory(settings(endpoint, **environ), IDENTIFIER, {})
+        return await check_directory(settings(endpoint, **environ), IDENTIFIER, {})
 
 
 async def failure(document: Any, status: int = 200) -> str:
@@ -117,7 +118,7 @@ async def test_an_unknown_customer_is_a_right_answer() -> None:
 
 
 async def test_an_identifier_that_is_none_is_not_asked_for() -> None:
-    found = await check_directory.check_directory(Settings(), "4111 1111 1111 1111", {})
+    found = await check_directory(Settings(), "4111 1111 1111 1111", {})
     assert len(found) == 1
     assert not found[0][0]
     assert "4111 1111 1111 1111" not in found[0][1]
@@ -150,7 +151,7 @@ async def test_a_directory_that_is_not_there_leads_to_its_address() -> None:
     with contextlib.closing(socket.socket()) as held:
         held.bind(("127.0.0.1", 0))  # held, and nobody listens
         endpoint = f"http://127.0.0.1:{held.getsockname()[1]}/"
-        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER, {})
+        ((good, line),) = await check_directory(settings(endpoint), IDENTIFIER, {})
     assert not good
     assert "see host, port and scheme" in line
 
@@ -164,20 +165,20 @@ async def test_what_speaks_no_http_leads_to_the_port() -> None:
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
         endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER, {})
+        ((good, line),) = await check_directory(settings(endpoint), IDENTIFIER, {})
     assert not good
     assert "is the port of POSSTREAM_API_ENDPOINT that of a web service" in line
 
 
 async def test_a_silent_directory_leads_to_the_firewall(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_directory, "TRIAL_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(trial, "TRIAL_TIMEOUT_SECONDS", 0.1)
 
     async def handler(request: web.Request) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError("nobody waits for this")
 
     async with serving(handler) as endpoint:
-        ((good, line),) = await check_directory.check_directory(settings(endpoint), IDENTIFIER, {})
+        ((good, line),) = await check_directory(settings(endpoint), IDENTIFIER, {})
     assert not good
     assert "no answer within 0.1 s" in line
     assert "firewall" in line
@@ -192,7 +193,7 @@ async def test_the_exit_code_is_the_worst_of_the_lines(
 
     async def all_lines(endpoint: str) -> AsyncIterator[CheckLine]:
         yield True, "there"
-        for line in await check_directory.check_directory(settings(endpoint), IDENTIFIER, {}):
+        for line in await check_directory(settings(endpoint), IDENTIFIER, {}):
             yield line
 
     async with serving(handler) as endpoint:
@@ -206,7 +207,7 @@ async def test_an_endpoint_of_the_live_configuration_is_the_one_that_is_asked() 
         return web.Response(status=404)
 
     async with serving(handler) as endpoint:
-        ((good, line),) = await check_directory.check_directory(
+        ((good, line),) = await check_directory(
             settings("http://127.0.0.1:1/"), IDENTIFIER, {"api_endpoint": endpoint}
         )
     assert good

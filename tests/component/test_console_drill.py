@@ -8,8 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from agents.customer_lookup.drills.drill import Drill, Fault
-from agents.customer_lookup.drills.record import drill_record
+from agents.customer_lookup.drills.drill import Drill, Fault, drill_record
 from agents.customer_lookup.topics import OUTAGE_DRILLS
 from posstream.domain.access_key import read_access_keys
 from posstream.settings import Settings

@@ -79,7 +79,7 @@ class Bench:
         )
         self.app.failures = EventFailures(self.app, self.dead_letters, self.clock)
         self.agent = CustomerLookupAgent(
-            self.app,
+            app=self.app,
             lookup=self.lookup,
             cache=self.cache,  # type: ignore[arg-type]
             publisher=self.publisher,

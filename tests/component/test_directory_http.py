@@ -14,11 +14,11 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.directory.credentials import Credentials, read_authorization
 from agents.customer_lookup.directory.http import MAX_BODY_BYTES, HttpDirectory
 from agents.customer_lookup.directory.response_mapping import ResponseMapping
 from agents.customer_lookup.directory.session import RefusedAddress, _Resolver, same_origin
-from agents.customer_lookup.ports import AttemptOutcome
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from posstream.json.writing import write_json
 from posstream.resilience.clock import SystemClock
@@ -42,17 +42,13 @@ async def ask(
         clock=SystemClock(),
         card_guard=True,
         auth=auth,
-        mapping=None if mapping is None else ResponseMapping.parse(mapping),
+        mapping=ResponseMapping() if mapping is None else ResponseMapping.parse(mapping),
         **options,
     )
     await directory.open()
     try:
         return await directory.attempt(
-            IDENTIFIER,
-            endpoint=endpoint,
-            timeout_seconds=timeout_seconds,
-            number=1,
-            traceparent=traceparent,
+            AttemptRequest(IDENTIFIER, endpoint, timeout_seconds, 1, traceparent)
         )
     finally:
         await directory.close()

@@ -16,11 +16,11 @@ import trustme
 from aiohttp import web
 from yarl import URL
 
+from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.directory.credentials import Credentials, OAuthClient
 from agents.customer_lookup.directory.http import HttpDirectory
 from agents.customer_lookup.directory.oauth_tokens import OAuthTokens
 from agents.customer_lookup.directory.tls_files import TlsFiles
-from agents.customer_lookup.ports import AttemptOutcome
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from tests.component.directory_server import serving
 from tests.component.proxy_server import proxy
@@ -44,9 +44,7 @@ async def directory(clock: ManualClock | None = None, **options: Any) -> AsyncIt
 async def attempt(
     made: HttpDirectory, endpoint: str, *, timeout_seconds: float = 30
 ) -> AttemptOutcome:
-    return await made.attempt(
-        IDENTIFIER, endpoint=endpoint, timeout_seconds=timeout_seconds, number=1
-    )
+    return await made.attempt(AttemptRequest(IDENTIFIER, endpoint, timeout_seconds, number=1))
 
 
 async def ask(endpoint: str, **options: Any) -> AttemptOutcome:

@@ -9,10 +9,9 @@ from typing import Any
 import aiokafka
 import pytest
 
-from agents.customer_lookup.drills.drill import Drill, Fault
+from agents.customer_lookup.drills.drill import Drill, Fault, drill_record
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.drills.reader import DrillReader
-from agents.customer_lookup.drills.record import drill_record
 from agents.customer_lookup.topics import OUTAGE_DRILLS
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics

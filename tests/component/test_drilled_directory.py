@@ -1,13 +1,12 @@
 """The directory with an outage drill before it, on a directory in memory."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
+from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.drills.drill import Drill, Fault
 from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
-from agents.customer_lookup.ports import AttemptOutcome
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from tests.component.fakes import NOW_MS, FakeDirectory
 from tests.manual_clock import ManualClock
@@ -29,15 +28,13 @@ class Call:
 
     async def __call__(self, timeout_seconds: float = 5) -> AttemptOutcome:
         drilled = DrilledDirectory(
-            self.directory,
+            directory=self.directory,
             running=lambda: self.drill,
             clock=self.clock,
             chance=lambda: self.chance,
             sleep=self.sleep,
         )
-        return await drilled.attempt(
-            "+49", endpoint="http://crm/", timeout_seconds=timeout_seconds, number=2
-        )
+        return await drilled.attempt(AttemptRequest("+49", "http://crm/", timeout_seconds, 2))
 
 
 def a_drill(fault: Fault, percent: int = 50, milliseconds: int = 0) -> Drill:
@@ -91,11 +88,9 @@ async def test_latency_is_a_part_of_the_call_and_of_its_time_limit() -> None:
     given: list[float] = []
 
     class Noting(FakeDirectory):
-        async def attempt(
-            self, identifier: str, *, timeout_seconds: float, **more: Any
-        ) -> AttemptOutcome:
-            given.append(timeout_seconds)
-            return await super().attempt(identifier, timeout_seconds=timeout_seconds, **more)
+        async def attempt(self, asked: AttemptRequest) -> AttemptOutcome:
+            given.append(asked.timeout_seconds)
+            return await super().attempt(asked)
 
     call = Call(a_drill(Fault.LATENCY, 50, 2000), directory=Noting())
     outcome = await call(timeout_seconds=5)

@@ -325,14 +325,14 @@ async def test_all_customers_asks_with_the_defaults(web: WebView) -> None:
     answer = await web.graphql("{ allCustomers { customerId } }")
     assert answer == {"data": {"allCustomers": [{"customerId": "CUST_001"}]}}
     assert web.read_model.asked == [
-        {"tier": None, "search": None, "names_only": False, "limit": 100}
+        {"first": 100, "after": None, "tier": None, "search": None, "names_only": False}
     ]
 
 
 async def test_all_customers_hands_its_filters_on(web: WebView) -> None:
     await web.graphql('{ allCustomers(tier: "GOLD", search: " doe ", limit: 1000) { tier } }')
     assert web.read_model.asked == [
-        {"tier": "GOLD", "search": "doe", "names_only": False, "limit": 1000}
+        {"first": 1000, "after": None, "tier": "GOLD", "search": "doe", "names_only": False}
     ]
 
 

@@ -60,7 +60,7 @@ class Bench:
             publisher=self.publisher,
             clock=self.clock,
             metrics=self.metrics,
-            refresh_ahead=refresh_ahead,
+            refreshes_ahead=refresh_ahead,
         )
 
     def hit(self, identifier: str = "+1") -> LookupAnswer | None:

@@ -14,8 +14,8 @@ from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerOutcome,
-    AnswerPosition,
     AnswerRow,
+    Position,
 )
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.read_model.engine import create_engine
@@ -56,8 +56,8 @@ async def ids(model: SqlReadModel, wanted: AnswerFilter = ALL, **place: Any) -> 
     return [row.event_id for row in rows]
 
 
-def position(row: AnswerRow) -> AnswerPosition:
-    return AnswerPosition(row.occurred_at, row.event_id)
+def position(row: AnswerRow) -> Position:
+    return Position(row.occurred_at, row.event_id)
 
 
 async def test_all_answers_come_newest_first(model: SqlReadModel) -> None:
@@ -122,7 +122,7 @@ async def test_sqlite_reads_what_is_rare_from_its_index(
         "before_cursor_execute",
         lambda _c, _cursor, statement, parameters, *_: asked.append((statement, parameters)),
     )
-    place = AnswerPosition(DAY, "e1")
+    place = Position(DAY, "e1")
     await SqlReadModel(engine).lookup_answers(wanted, first=50, older_than=place)
     ((statement, parameters),) = [one for one in asked if one[0].startswith("SELECT")]
     async with engine.connect() as connection:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.read_model.records import LogPosition, LookupLogRow, LookupStatistics
+from agents.customer_lookup.read_model.records import LookupLogRow, LookupStatistics, Position
 from agents.customer_lookup.reasons import AttemptStatus
 from posstream.domain.times import iso_utc
 from posstream.read_model.engine import create_engine
@@ -51,8 +51,8 @@ async def ids(model: SqlReadModel, **question: Any) -> list[str]:
     return [row.event_id for row in await model.lookup_logs(**({"first": 100} | question))]
 
 
-def position(row: LookupLogRow) -> LogPosition:
-    return LogPosition(row.request_timestamp, row.event_id)
+def position(row: LookupLogRow) -> Position:
+    return Position(row.request_timestamp, row.event_id)
 
 
 # -- attempts
@@ -127,7 +127,7 @@ async def test_a_millisecond_is_not_lost_between_two_pages(
         ({"identifier": "john@example.com", "status": AttemptStatus.SUCCESS}, ["e3"]),
         ({"identifier": "nobody\0"}, []),
         ({"basket_id": "\ud800"}, []),
-        ({"after": LogPosition(DAY, "\0")}, []),
+        ({"after": Position(DAY, "\0")}, []),
     ],
 )
 async def test_all_filters_must_hold(

@@ -63,7 +63,7 @@ async def model(engine: AsyncEngine) -> SqlReadModel:
 
 
 async def ids(model: SqlReadModel, **filters: Any) -> list[str]:
-    return [row.customer_id for row in await model.all_customers(**filters)]
+    return [row.customer_id for row in await model.next_customers(**{"first": 100} | filters)]
 
 
 async def test_a_customer_is_read_by_id_with_every_field(model: SqlReadModel) -> None:
@@ -106,9 +106,9 @@ async def test_all_customers_come_by_id(model: SqlReadModel) -> None:
 
 
 async def test_the_limit_is_kept_between_1_and_1000(model: SqlReadModel) -> None:
-    assert await ids(model, limit=2) == ["CUST_001", "CUST_002"]
-    assert await ids(model, limit=-5) == ["CUST_001"]
-    assert len(await ids(model, limit=10**9)) == 3
+    assert await ids(model, first=2) == ["CUST_001", "CUST_002"]
+    assert await ids(model, first=-5) == ["CUST_001"]
+    assert len(await ids(model, first=10**9)) == 3
 
 
 async def test_a_tier_is_matched_exactly(model: SqlReadModel) -> None:
@@ -267,7 +267,7 @@ async def test_a_call_takes_at_most_two_statements(
         "before_cursor_execute",
         lambda *args: None if args[2].startswith(("BEGIN", "SET ")) else seen.append(args[2]),
     )
-    await model.all_customers(search="o", tier="GOLD")
+    await model.next_customers(first=100, search="o", tier="GOLD")
     assert len(seen) == 2
     seen.clear()
     await model.customer_by_identifier("+1234567890")

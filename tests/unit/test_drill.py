@@ -3,8 +3,13 @@ from typing import Any
 
 import pytest
 
-from agents.customer_lookup.drills.drill import Drill, InvalidDrill, plan_drill
-from agents.customer_lookup.drills.record import drill_record, read_drill
+from agents.customer_lookup.drills.drill import (
+    Drill,
+    InvalidDrill,
+    drill_record,
+    plan_drill,
+    read_drill,
+)
 from agents.customer_lookup.topics import OUTAGE_DRILLS
 
 NOW_MS = 1_769_846_400_000

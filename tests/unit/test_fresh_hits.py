@@ -128,7 +128,7 @@ def lookup_in(setting: Setting, metrics: RegisteredMetrics) -> CustomerLookup:
         publisher=nobody,
         clock=Clock(setting.now_ms),
         metrics=metrics,
-        refresh_ahead=setting.refresh_ahead,
+        refreshes_ahead=setting.refresh_ahead,
     )
 
 

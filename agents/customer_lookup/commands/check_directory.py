@@ -8,14 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from agents.customer_lookup.answers import AttemptOutcome
 from agents.customer_lookup.directory.http import HttpDirectory
-from agents.customer_lookup.directory.trial import (
-    TRIAL_TIMEOUT_SECONDS,
-    DirectoryTrial,
-    NotTried,
-    cure,
-)
-from agents.customer_lookup.ports import AttemptOutcome
+from agents.customer_lookup.directory.trial import DirectoryTrial, NotTried, cure
 from agents.customer_lookup.reasons import Reason
 from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer
@@ -47,9 +42,7 @@ async def check_directory(
     directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=SystemClock())
     await directory.open()
     try:
-        trial = DirectoryTrial(
-            directory, card_guard=settings.payment_card_guard, timeout_seconds=TRIAL_TIMEOUT_SECONDS
-        )
+        trial = DirectoryTrial(directory, card_guard=settings.payment_card_guard)
         tried = await trial(identifier, endpoint)
     finally:
         await directory.close()

@@ -6,15 +6,20 @@ Outcomes are values: a dead directory is an answer too.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from agents.customer_lookup.answers import Attempt, DirectoryAnswer
+from agents.customer_lookup.answers import (
+    Attempt,
+    AttemptOutcome,
+    AttemptRequest,
+    CustomerDirectory,
+    DirectoryAnswer,
+)
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
 from agents.customer_lookup.reasons import Reason
 from posstream.resilience.breaker import Breaker, State
 from posstream.resilience.bulkhead import Bulkhead
@@ -39,21 +44,17 @@ class _NoRetry(StrEnum):
     BUDGET = "the retry budget is used up, because too many lookups failed lately"
 
 
+@dataclass(eq=False)
 class DirectoryCall:
     """Calls the directory within the limits of breaker, bulkhead and retry budget."""
 
-    def __init__(
-        self,
-        directory: CustomerDirectory,
-        *,
-        clock: Clock,
-        metrics: LookupMetrics,
-        backoff: Backoff | None = None,
-    ) -> None:
-        self._directory = directory
-        self._clock = clock
-        self._metrics = metrics
-        self._backoff = backoff or Backoff()
+    directory: CustomerDirectory
+    clock: Clock
+    metrics: LookupMetrics
+    backoff: Backoff = field(default_factory=Backoff)
+
+    def __post_init__(self) -> None:
+        clock, metrics = self.clock, self.metrics
         self._budget = RetryBudget()
         self._bulkhead = Bulkhead(clock)
         self._said = {why: RateLimit(clock, 1, per_seconds=_SILENT_SECONDS) for why in _NoRetry}
@@ -65,10 +66,8 @@ class DirectoryCall:
     def breaker(self, endpoint: str) -> Breaker:
         """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
         if self._breaker is None or self._breaker[0] != endpoint:
-            self._breaker = (
-                endpoint,
-                Breaker(self._clock, changed=partial(self._changed, endpoint)),
-            )
+            breaker = Breaker(self.clock, changed=partial(self._changed, endpoint))
+            self._breaker = (endpoint, breaker)
         return self._breaker[1]
 
     def idle(self, plan: LookupConfiguration) -> bool:
@@ -99,12 +98,12 @@ class DirectoryCall:
             traceparent: sent along with each attempt.
         """
         plan = current()
-        give_up_at = self._clock.monotonic() + plan.deadline_seconds
+        give_up_at = self.clock.monotonic() + plan.deadline_seconds
         if not self.breaker(plan.api_endpoint).admits:
             return _circuit_open()
         if not await self._bulkhead.enter(plan.max_concurrent_lookups, demand):
             return overloaded()
-        entered_at = self._clock.monotonic()
+        entered_at = self.clock.monotonic()
         answer: DirectoryAnswer | None = None
         try:
             answer = await self._attempts(
@@ -113,7 +112,7 @@ class DirectoryCall:
             return answer
         finally:
             asked = answer is not None and answer.attempts
-            self._bulkhead.leave(self._clock.monotonic() - entered_at if asked else None)
+            self._bulkhead.leave(self.clock.monotonic() - entered_at if asked else None)
 
     async def _attempts(  # noqa: PLR0913 - what a call is made of
         self,
@@ -137,21 +136,18 @@ class DirectoryCall:
             number = len(attempts) + 1
             failed: bool | None = None
             try:
-                last = await self._directory.attempt(
-                    identifier,
-                    endpoint=plan.api_endpoint,
-                    timeout_seconds=plan.timeout_seconds,
-                    number=number,
-                    traceparent=traceparent,
+                asked = AttemptRequest(
+                    identifier, plan.api_endpoint, plan.timeout_seconds, number, traceparent
                 )
+                last = await self.directory.attempt(asked)
                 failed = not last.healthy
             finally:
                 permit.settle(failed=failed)
-            self._metrics.api_calls.labels(last.attempt.status).inc()
-            self._metrics.api_call_seconds.observe(last.attempt.duration_ms / 1000)
+            self.metrics.api_calls.labels(last.attempt.status).inc()
+            self.metrics.api_call_seconds.observe(last.attempt.duration_ms / 1000)
             if number == 1:
                 self._budget.earn()
-            pause = self._backoff.pause_seconds(number, last.retry_after_seconds)
+            pause = self.backoff.pause_seconds(number, last.retry_after_seconds)
             is_final = not last.retryable or number >= plan.retry_attempts
             if not is_final:
                 over_at = max(give_up_at, demand.last)
@@ -165,12 +161,12 @@ class DirectoryCall:
             await asyncio.sleep(pause)
 
     def _why_not_again(self, breaker: Breaker, pause: float, over_at: float) -> _NoRetry | None:
-        if self._clock.monotonic() + pause >= over_at:
+        if self.clock.monotonic() + pause >= over_at:
             return _NoRetry.DEADLINE
         if not breaker.admits:
             return _NoRetry.BREAKER
         may_retry = self._budget.spend()
-        self._metrics.retries.labels("made" if may_retry else "refused").inc()
+        self.metrics.retries.labels("made" if may_retry else "refused").inc()
         return None if may_retry else _NoRetry.BUDGET
 
     def _ended(self, last: AttemptOutcome, why: _NoRetry) -> AttemptOutcome:
@@ -183,7 +179,7 @@ class DirectoryCall:
     def _changed(self, endpoint: str, state: State) -> None:
         # A dropped breaker still gets the outcomes of its last calls.
         if state is State.OPEN and self._breaker is not None and self._breaker[0] == endpoint:
-            self._metrics.breaker_opened.inc()
+            self.metrics.breaker_opened.inc()
 
     def _state(self) -> int:
         return State.CLOSED.value if self._breaker is None else self._breaker[1].state.value

@@ -6,7 +6,8 @@ of aiohttp leaves this module.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -15,7 +16,7 @@ import orjson
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
-from agents.customer_lookup.answers import Attempt
+from agents.customer_lookup.answers import Attempt, AttemptOutcome, AttemptRequest
 from agents.customer_lookup.directory.answer_text import UnreadableText, utf8_of
 from agents.customer_lookup.directory.credentials import Credentials, OAuthClient
 from agents.customer_lookup.directory.endpoint import wire_endpoint
@@ -30,7 +31,6 @@ from agents.customer_lookup.directory.session import (
 )
 from agents.customer_lookup.directory.tls_files import TlsFiles
 from agents.customer_lookup.events.outputs import MAX_RESPONSE_DATA
-from agents.customer_lookup.ports import AttemptOutcome
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from agents.customer_lookup.settings import LookupSettings
 from posstream.domain.customer import (
@@ -48,16 +48,11 @@ from posstream.resilience.retry import RETRYABLE_STATUSES, retry_after_seconds
 
 #: Largest body that is read; a customer is under 2 KB.
 MAX_BODY_BYTES: Final = 64 * 1024
-_OK: Final = 200
-_NO_CONTENT: Final = 204
-_UNAUTHORISED: Final = 401
-_NOT_FOUND: Final = 404
-_REFUSED: Final = frozenset({401, 403})
-_PROXY_REFUSED: Final = 407
 _FIRST_ERROR: Final = 400
 _FIRST_SERVER_ERROR: Final = 500
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class HttpDirectory:
     """`CustomerDirectory` over aiohttp. Open it before use, close it last.
 
@@ -74,30 +69,22 @@ class HttpDirectory:
         own_endpoint: the endpoint of the settings.
     """
 
-    def __init__(  # noqa: PLR0913 - directories differ in all of this
-        self,
-        *,
-        clock: Clock,
-        card_guard: bool,
-        auth: Credentials | OAuthClient | None = None,
-        mapping: ResponseMapping | None = None,
-        empty_means_unknown: bool = True,
-        proxy: str | None = None,
-        tls: TlsFiles | None = None,
-        own_endpoint: str | None = None,
-    ) -> None:
-        self._clock = clock
-        self._card_guard = card_guard
-        self._auth = auth
-        self._mapping = mapping or ResponseMapping()
-        self._empty_means_unknown = empty_means_unknown
-        own = [own_endpoint, auth.token_url if isinstance(auth, OAuthClient) else None]
+    clock: Clock
+    card_guard: bool
+    auth: Credentials | OAuthClient | None = None
+    mapping: ResponseMapping = field(default_factory=ResponseMapping)
+    empty_means_unknown: bool = True
+    proxy: str | None = None
+    tls: TlsFiles | None = None
+    own_endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        oauth = self.auth if isinstance(self.auth, OAuthClient) else None
+        own = [self.own_endpoint, None if oauth is None else oauth.token_url]
         self._session = DirectorySession(
-            proxy=proxy, tls=tls, own=[wire_url(url) for url in own if url is not None]
+            proxy=self.proxy, tls=self.tls, own=[wire_url(url) for url in own if url is not None]
         )
-        self._tokens = (
-            OAuthTokens(auth, self._session, clock) if isinstance(auth, OAuthClient) else None
-        )
+        self._tokens = None if oauth is None else OAuthTokens(oauth, self._session, self.clock)
 
     @classmethod
     def of(cls, settings: LookupSettings, *, card_guard: bool, clock: Clock) -> Self:
@@ -106,7 +93,7 @@ class HttpDirectory:
             clock=clock,
             card_guard=card_guard,
             auth=settings.credentials or settings.oauth,
-            mapping=settings.api_mapping,
+            mapping=settings.api_mapping or ResponseMapping(),
             empty_means_unknown=settings.empty_means_unknown,
             proxy=settings.api_proxy,
             tls=settings.tls,
@@ -125,30 +112,23 @@ class HttpDirectory:
 
     def authorises(self, endpoint: str) -> bool:
         """Whether calls to an endpoint carry credentials."""
-        return self._auth is not None and same_origin(
-            wire_url(endpoint), wire_url(self._auth.endpoint)
+        return self.auth is not None and same_origin(
+            wire_url(endpoint), wire_url(self.auth.endpoint)
         )
 
-    async def attempt(
-        self,
-        identifier: str,
-        *,
-        endpoint: str,
-        timeout_seconds: float,
-        number: int,
-        traceparent: str | None = None,
-    ) -> AttemptOutcome:
+    async def attempt(self, asked: AttemptRequest) -> AttemptOutcome:
         """Ask once; see `CustomerDirectory.attempt`."""
-        requested_at_ms, started = self._clock.now_ms(), self._clock.monotonic()
+        requested_at_ms, started = self.clock.now_ms(), self.clock.monotonic()
         seen = _Seen()
         try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._get(customer_url(endpoint, identifier), endpoint, traceparent, seen)
+            async with asyncio.timeout(asked.timeout_seconds):
+                await self._get(asked, seen)
         except TimeoutError:
+            seconds = f"{asked.timeout_seconds:g} s"
             seen.failure = (
-                _Failure(str(NoToken(f"the token endpoint took more than {timeout_seconds:g} s")))
+                _Failure(str(NoToken(f"the token endpoint took more than {seconds}")))
                 if seen.awaits_token
-                else _Failure(f"no answer within {timeout_seconds:g} s", Reason.TIMEOUT)
+                else _Failure(f"no answer within {seconds}", Reason.TIMEOUT)
             )
         except NoToken as why:
             seen.failure = _Failure(str(why))
@@ -165,14 +145,14 @@ class HttpDirectory:
             else:
                 # The text of some aiohttp errors holds the URL, and so the identifier.
                 seen.failure = _Failure(f"cannot reach the directory ({type(why).__name__})")
-        duration_ms = round((self._clock.monotonic() - started) * 1000)
+        duration_ms = round((self.clock.monotonic() - started) * 1000)
 
         def made(status: AttemptStatus, error: str | None, response: object = None) -> Attempt:
             return Attempt(
-                number=number,
-                api_endpoint=endpoint,
+                number=asked.number,
+                api_endpoint=asked.endpoint,
                 requested_at_ms=requested_at_ms,
-                responded_at_ms=self._clock.now_ms(),
+                responded_at_ms=self.clock.now_ms(),
                 duration_ms=duration_ms,
                 status=status,
                 http_status=seen.http_status,
@@ -184,7 +164,7 @@ class HttpDirectory:
         failure = seen.failure
         if failure is None or (
             # An error status decides the outcome; the body does not matter.
-            seen.http_status not in {None, _OK} and failure.reason is not Reason.TIMEOUT
+            seen.http_status not in {None, HTTPStatus.OK} and failure.reason is not Reason.TIMEOUT
         ):
             return self._judge(seen, made)
         timed_out = failure.reason is Reason.TIMEOUT
@@ -196,19 +176,18 @@ class HttpDirectory:
             healthy=False,
         )
 
-    async def _get(self, url: URL, endpoint: str, traceparent: str | None, seen: "_Seen") -> None:
-        with_auth = self.authorises(endpoint)
-        await self._ask(url, traceparent, seen, with_auth=with_auth)
-        if seen.http_status == _UNAUTHORISED and with_auth and self._tokens and seen.auth:
+    async def _get(self, asked: AttemptRequest, seen: "_Seen") -> None:
+        with_auth = self.authorises(asked.endpoint)
+        await self._ask(asked, seen, with_auth=with_auth)
+        if seen.http_status == HTTPStatus.UNAUTHORIZED and with_auth and self._tokens and seen.auth:
             # The token was revoked before it expired. Get a new one and ask once more.
             self._tokens.refused(seen.auth)
             seen.start_again()
-            await self._ask(url, traceparent, seen, with_auth=True)
+            await self._ask(asked, seen, with_auth=True)
 
-    async def _ask(
-        self, url: URL, traceparent: str | None, seen: "_Seen", *, with_auth: bool
-    ) -> None:
-        headers = {} if traceparent is None else {"traceparent": traceparent}
+    async def _ask(self, asked: AttemptRequest, seen: "_Seen", *, with_auth: bool) -> None:
+        url = customer_url(asked.endpoint, asked.identifier)
+        headers = {} if asked.traceparent is None else {"traceparent": asked.traceparent}
         if with_auth:
             seen.auth = await self._credentials(seen)
             headers["Authorization"] = seen.auth.authorization
@@ -223,8 +202,8 @@ class HttpDirectory:
                 seen.body = body
 
     async def _credentials(self, seen: "_Seen") -> Credentials:
-        if isinstance(self._auth, Credentials):
-            return self._auth
+        if isinstance(self.auth, Credentials):
+            return self.auth
         if self._tokens is None:
             raise RuntimeError("there are no credentials for the directory")
         seen.awaits_token = True
@@ -236,24 +215,24 @@ class HttpDirectory:
         document, unreadable = _decode(seen.body, seen.charset)
         if seen.auth is not None:
             document = seen.auth.redacted(document)
-        clean = scrub(document, card_guard=self._card_guard)
+        clean = scrub(document, card_guard=self.card_guard)
         shown = _shown(clean)
         if isinstance(clean, dict):
-            seen.customer_id = read_customer_id(self._mapping.find(clean, "customer_id"))
+            seen.customer_id = read_customer_id(self.mapping.find(clean, "customer_id"))
         status = seen.http_status or 0
-        is_empty = status == _NO_CONTENT or (
-            status == _OK and unreadable is None and self._mapping.is_empty(document)
+        is_empty = status == HTTPStatus.NO_CONTENT or (
+            status == HTTPStatus.OK and unreadable is None and self.mapping.is_empty(document)
         )
-        if status == _NOT_FOUND or (is_empty and self._empty_means_unknown):
+        if status == HTTPStatus.NOT_FOUND or (is_empty and self.empty_means_unknown):
             attempt = made(AttemptStatus.NOT_FOUND, None, shown)
             return AttemptOutcome(attempt, reason=Reason.NOT_FOUND)
-        if status != _OK:
+        if status != HTTPStatus.OK:
             attempt = made(AttemptStatus.FAILED, _status_error(status, seen.auth), shown)
             return AttemptOutcome(
                 attempt,
                 reason=Reason.API_ERROR if status >= _FIRST_ERROR else Reason.INVALID_RESPONSE,
                 retryable=status in RETRYABLE_STATUSES,
-                retry_after_seconds=retry_after_seconds(seen.retry_after, self._clock.now_ms()),
+                retry_after_seconds=retry_after_seconds(seen.retry_after, self.clock.now_ms()),
                 healthy=_FIRST_ERROR <= status < _FIRST_SERVER_ERROR
                 and status not in RETRYABLE_STATUSES,
             )
@@ -269,9 +248,9 @@ class HttpDirectory:
     def _read(self, document: object, clean: object) -> Customer | InvalidCustomer:
         if not isinstance(clean, dict):
             return InvalidCustomer("the body is not a JSON object")
-        mapped = self._mapping.apply(clean)
-        customer_id = self._mapping.find(document, "customer_id")
-        return judge_fields(customer_id, mapped.fields, mapped.extra, card_guard=self._card_guard)
+        mapped = self.mapping.apply(clean)
+        customer_id = self.mapping.find(document, "customer_id")
+        return judge_fields(customer_id, mapped.fields, mapped.extra, card_guard=self.card_guard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,9 +316,9 @@ def _proxy_refused(status: int) -> str:
 
 
 def _status_error(status: int, auth: Credentials | None) -> str:
-    if status == _PROXY_REFUSED:
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _proxy_refused(status)
-    if status in _REFUSED:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         none_sent = "" if auth else ": none were sent"
         return f"the directory refused our credentials (HTTP {status}){none_sent}"
     return f"the directory answered with HTTP status {status}"

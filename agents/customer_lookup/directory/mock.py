@@ -7,14 +7,16 @@ carry them. A worker with a directory of its own has no use for it, and does not
 import asyncio
 import hashlib
 import random
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import hdrs, web
 
-from agents.customer_lookup.directory.mock_faults import BadFault, Body, Faults, read_faults
 from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
@@ -30,6 +32,16 @@ HUGE_BYTES: Final = 1_000_000
 _HUGE_PIECE: Final = 65_536
 #: Delayed answers at the same time: each holds a connection of the web view.
 MAX_DELAYED: Final = 500
+
+_MAX_DELAY_MS: Final = 600_000
+_MAX_RETRY_AFTER: Final = 86_400
+#: name -> (lowest, highest)
+_WHOLE_NUMBERS: Final[Mapping[str, tuple[int, int]]] = {
+    "delay_ms": (0, _MAX_DELAY_MS),
+    "jitter_ms": (0, _MAX_DELAY_MS),
+    "status": (200, 599),
+    "retry_after": (0, _MAX_RETRY_AFTER),
+}
 
 #: Statuses whose answers have no body (RFC 9110, 6.4.1).
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -73,6 +85,39 @@ CUSTOMERS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+class Body(StrEnum):
+    """What may be wrong with a body."""
+
+    INVALID = "invalid"
+    HTML = "html"
+    HUGE = "huge"
+    SLOW = "slow"
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """The faults that one request asks for."""
+
+    delay_ms: int = 0
+    #: Longest random addition to the delay.
+    jitter_ms: int = 0
+    #: Status of every failure. Alone, it makes every answer a failure.
+    status: int | None = None
+    #: Share of answers that fail, 0 to 1.
+    error_rate: float | None = None
+    #: Seconds in the `Retry-After` header of failures. Alone, it makes every answer a 503.
+    retry_after: int | None = None
+    body: Body | None = None
+    #: Make up a customer for any well-formed identifier.
+    generate: bool = False
+
+    @property
+    def take_time(self) -> bool:
+        """Whether the answer is delayed, slow or long."""
+        return bool(self.delay_ms or self.jitter_ms or self.body in {Body.SLOW, Body.HUGE})
+
+
+@dataclass(eq=False, kw_only=True)
 class MockDirectory:
     """The mock API's one endpoint.
 
@@ -83,19 +128,11 @@ class MockDirectory:
         chance: evenly spread in [0, 1).
     """
 
-    def __init__(
-        self,
-        *,
-        is_on: Callable[[], bool] = lambda: True,
-        card_guard: bool = True,
-        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        self._is_on = is_on
-        self._card_guard = card_guard
-        self._sleep = sleep
-        self._delayed = 0
-        self._chance = chance
+    is_on: Callable[[], bool] = lambda: True
+    card_guard: bool = True
+    sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    chance: Callable[[], float] = random.random
+    _delayed: int = field(default=0, init=False)
 
     def routes(self) -> list[web.RouteDef]:
         """The endpoint, with and without its trailing slash."""
@@ -105,11 +142,11 @@ class MockDirectory:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One customer or 404, unless the query string asks for a fault."""
-        if not self._is_on():
+        if not self.is_on():
             return error_answer(404, "MOCK_DIRECTORY_OFF", _OFF)
         faults = read_faults(request.query)
-        if isinstance(faults, BadFault):
-            return error_answer(400, "BAD_PARAMETER", f"{faults.parameter} {faults.why}")
+        if isinstance(faults, str):
+            return error_answer(400, "BAD_PARAMETER", faults)
         if not faults.take_time:
             return await self._answer(request, faults)
         if self._delayed >= MAX_DELAYED:
@@ -121,9 +158,9 @@ class MockDirectory:
             self._delayed -= 1
 
     async def _answer(self, request: web.Request, faults: Faults) -> web.StreamResponse:
-        delay_ms = faults.delay_ms + faults.jitter_ms * self._chance()
+        delay_ms = faults.delay_ms + faults.jitter_ms * self.chance()
         if delay_ms:
-            await self._sleep(delay_ms / 1000)
+            await self.sleep(delay_ms / 1000)
         failing = self._failing_status(faults)
         headers = {}
         if faults.retry_after is not None and failing is not None:
@@ -147,11 +184,11 @@ class MockDirectory:
     def _failing_status(self, faults: Faults) -> int | None:
         status = 503 if faults.status is None else faults.status
         if faults.error_rate is not None:
-            return status if self._chance() < faults.error_rate else None
+            return status if self.chance() < faults.error_rate else None
         return status if faults.status is not None or faults.retry_after is not None else None
 
     def _look_up(self, scanned: str, faults: Faults) -> tuple[int, Mapping[str, Any]]:
-        identifier = normalise(scanned, card_guard=self._card_guard)
+        identifier = normalise(scanned, card_guard=self.card_guard)
         if isinstance(identifier, Identifier):
             customer = CUSTOMERS.get(identifier.value)
             if customer is None and faults.generate:
@@ -178,7 +215,7 @@ class MockDirectory:
             for piece in pieces:
                 await response.write(piece)
                 if pause_seconds:
-                    await self._sleep(pause_seconds)
+                    await self.sleep(pause_seconds)
             await response.write_eof()
         except ConnectionError:
             pass  # the caller stopped reading, or its timeout passed: as the fault intends
@@ -200,15 +237,15 @@ def points_at_mock(endpoint: str, port: int) -> bool:
     return is_mock and (found == port or not is_loopback(host))
 
 
-def shown_address(settings: Settings) -> tuple[str, str]:
+def shown_addresses(settings: Settings) -> list[tuple[str, str]]:
     """What `posstream dev` prints: the mock while it is served, else the directory."""
     own = LookupSettings.of(settings)
     served = own.mock_directory
     if served is None:
         served = points_at_mock(own.api_endpoint, settings.web_port)
     if served:
-        return "Mock API", f"{settings.web_url}{MOCK_PATH}+1234567890/"
-    return "Directory", own.api_endpoint
+        return [("Mock API", f"{settings.web_url}{MOCK_PATH}+1234567890/")]
+    return [("Directory", own.api_endpoint)]
 
 
 def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:
@@ -231,6 +268,35 @@ def made_up_customer(identifier: Identifier) -> Mapping[str, Any]:
         f"{cents // 100}.{cents % 100:02d}",
         f"2026-01-{1 + digest[14] % 28:02d}T{digest[15] % 24:02d}:00:00.000Z",
     )
+
+
+def read_faults(query: Mapping[str, str]) -> Faults | str:
+    """Read the fault parameters of a query string, or say what is wrong with one.
+
+    Parameters of other names are ignored.
+    """
+    values: dict[str, Any] = {}
+    for name, (lowest, highest) in _WHOLE_NUMBERS.items():
+        raw = query.get(name)
+        if raw is None:
+            continue
+        if not re.fullmatch(r"[0-9]{1,9}", raw) or not lowest <= int(raw) <= highest:
+            return f"{name} must be a whole number from {lowest} to {highest}"
+        values[name] = int(raw)
+    if "error_rate" in query:
+        raw = query["error_rate"]
+        if not re.fullmatch(r"[0-9]*\.?[0-9]+", raw) or not 0 <= float(raw) <= 1:
+            return "error_rate must be a number from 0 to 1"
+        values["error_rate"] = float(raw)
+    if "body" in query:
+        if query["body"] not in list(Body):
+            return f"body must be one of {', '.join(Body)}"
+        values["body"] = Body(query["body"])
+    if "generate" in query:
+        if query["generate"] not in {"0", "1"}:
+            return "generate must be 0 or 1"
+        values["generate"] = query["generate"] == "1"
+    return Faults(**values)
 
 
 def _broken(body: Body, status: int, headers: Mapping[str, str]) -> web.Response:

@@ -4,7 +4,6 @@ No log line and no message holds a token, or what the token endpoint wrote.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -50,13 +49,6 @@ class NoToken(Exception):
         super().__init__(f"{UNAUTHORISED}: {why}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    credentials: Credentials
-    #: Monotonic seconds.
-    renew_at: float
-
-
 class OAuthTokens:
     """The access token for one directory. For one event loop.
 
@@ -70,7 +62,9 @@ class OAuthTokens:
         self._client = client
         self._session = session
         self._clock = clock
-        self._token: _Token | None = None
+        self._token: Credentials | None = None
+        #: When to renew the token, in monotonic seconds.
+        self._renew_at = 0.0
         self._flights: SingleFlight[str, Credentials] = SingleFlight()
 
     async def credentials(self) -> Credentials:
@@ -79,15 +73,14 @@ class OAuthTokens:
         Raises:
             NoToken: if the token endpoint gives none.
         """
-        token = self._token
-        if token is not None and self._clock.monotonic() < token.renew_at:
-            return token.credentials
+        if self._token is not None and self._clock.monotonic() < self._renew_at:
+            return self._token
         flight, _ = self._flights.join("token", lambda _: self._fetch())
         return await flight.result()
 
     def refused(self, credentials: Credentials) -> None:
         """Drop a token that the directory refused; a newer token stays."""
-        if self._token is not None and self._token.credentials == credentials:
+        if self._token == credentials:
             self._token = None
 
     async def close(self) -> None:
@@ -113,8 +106,8 @@ class OAuthTokens:
             raise NoToken("the token endpoint answered without a bearer token")
         credentials = Credentials(f"Bearer {token}", self._client.endpoint)
         seconds = _seconds(answer.get("expires_in"))
-        renew_at = asked_at + seconds - min(_RENEW_BEFORE_SECONDS, seconds / 2)
-        self._token = _Token(credentials, renew_at)
+        self._token = credentials
+        self._renew_at = asked_at + seconds - min(_RENEW_BEFORE_SECONDS, seconds / 2)
         return credentials
 
     async def _ask(self) -> tuple[int, bytes | None]:

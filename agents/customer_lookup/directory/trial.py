@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest, CustomerDirectory
 from agents.customer_lookup.directory.credentials import UNAUTHORISED
 from agents.customer_lookup.directory.endpoint import check_endpoint
-from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
 from agents.customer_lookup.reasons import Reason
 from posstream.domain.identifier import Identifier, InvalidIdentifier, normalise
 
@@ -39,6 +39,7 @@ class NotTried:
     errors: dict[str, str]
 
 
+@dataclass(eq=False)
 class DirectoryTrial:
     """Calls beside all lookups: no cache, no breaker, no drill, nothing written.
 
@@ -46,21 +47,11 @@ class DirectoryTrial:
         directory: asked once per trial.
         card_guard: refuse payment-card numbers.
         country_code: gives the `default_country_code` in force; see `normalise`.
-        timeout_seconds: for each call.
     """
 
-    def __init__(
-        self,
-        directory: CustomerDirectory,
-        *,
-        card_guard: bool,
-        country_code: Callable[[], str | None] = lambda: None,
-        timeout_seconds: float = TRIAL_TIMEOUT_SECONDS,
-    ) -> None:
-        self._directory = directory
-        self._card_guard = card_guard
-        self._country_code = country_code
-        self._timeout_seconds = timeout_seconds
+    directory: CustomerDirectory
+    card_guard: bool
+    country_code: Callable[[], str | None] = lambda: None
 
     async def __call__(self, identifier: str, endpoint: str) -> Tried | NotTried:
         """Ask an endpoint for an identifier, in any spelling."""
@@ -68,16 +59,13 @@ class DirectoryTrial:
         why = check_endpoint(endpoint)
         if why is not None:
             errors["api_endpoint"] = why
-        found = normalise(
-            identifier, card_guard=self._card_guard, country_code=self._country_code()
-        )
+        found = normalise(identifier, card_guard=self.card_guard, country_code=self.country_code())
         if isinstance(found, InvalidIdentifier):
             errors["identifier"] = found.why
         if errors or isinstance(found, InvalidIdentifier):
             return NotTried(errors)
-        outcome = await self._directory.attempt(
-            found.value, endpoint=endpoint, timeout_seconds=self._timeout_seconds, number=1
-        )
+        asked = AttemptRequest(found.value, endpoint, TRIAL_TIMEOUT_SECONDS, number=1)
+        outcome = await self.directory.attempt(asked)
         return Tried(found, endpoint, outcome)
 
 

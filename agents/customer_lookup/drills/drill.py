@@ -1,9 +1,16 @@
-"""An outage drill: which calls to the directory fail on purpose, how, and until when. Pure."""
+"""An outage drill: which calls to the directory fail, how, and until when; its record. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from agents.customer_lookup.topics import OUTAGE_DRILLS
+from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
+from posstream.kafka.record import Record
 
 #: A forgotten drill must not become an outage.
 MAX_MINUTES: Final = 60
@@ -11,6 +18,9 @@ MAX_MILLISECONDS: Final = 60_000
 #: The beginning of the error message of an attempt that a drill changed.
 DRILL_MARK: Final = "drill: "
 _MINUTE_MS: Final = 60_000
+_KEY: Final = b"outage-drill"
+#: What a drill and its record have in common: all but the times.
+_SHARED: Final = ("fault", "percent", "milliseconds", "started_by", "stopped_by")
 
 
 class Fault(StrEnum):
@@ -97,4 +107,43 @@ def plan_drill(  # noqa: PLR0913 - one for each field
         started_at_ms=now_ms,
         ends_at_ms=now_ms + length * _MINUTE_MS,
         started_by=by,
+    )
+
+
+class _Record(Struct):
+    fault: Fault
+    percent: Annotated[int, Meta(ge=1, le=100)]
+    milliseconds: Annotated[int, Meta(ge=0, le=MAX_MILLISECONDS)]
+    started_at: str
+    ends_at: str
+    started_by: str
+    stopped_by: str | None = None
+
+
+def drill_record(drill: Drill) -> Record:
+    """A drill for the topic: compacted, one key, so the newest one is kept."""
+    record = _Record(
+        started_at=iso_utc_ms(drill.started_at_ms),
+        ends_at=iso_utc_ms(drill.ends_at_ms),
+        **{name: getattr(drill, name) for name in _SHARED},
+    )
+    return Record(OUTAGE_DRILLS, _KEY, msgspec.json.encode(record), partition=0)
+
+
+def read_drill(value: bytes) -> Drill | None:
+    """The drill in a record; None if the record holds none that could have been planned."""
+    try:
+        record = msgspec.json.decode(value, type=_Record)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    started_at, ends_at = parse_utc(record.started_at), parse_utc(record.ends_at)
+    if started_at is None or ends_at is None:
+        return None
+    started_at_ms, ends_at_ms = to_ms(started_at), to_ms(ends_at)
+    if not 0 <= ends_at_ms - started_at_ms <= MAX_MINUTES * _MINUTE_MS:
+        return None
+    return Drill(
+        started_at_ms=started_at_ms,
+        ends_at_ms=ends_at_ms,
+        **{name: getattr(record, name) for name in _SHARED},
     )

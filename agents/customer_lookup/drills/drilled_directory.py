@@ -5,15 +5,20 @@ import dataclasses
 import random
 from collections.abc import Awaitable, Callable
 
-from agents.customer_lookup.answers import Attempt
+from agents.customer_lookup.answers import (
+    Attempt,
+    AttemptOutcome,
+    AttemptRequest,
+    CustomerDirectory,
+)
 from agents.customer_lookup.drills.drill import DRILL_MARK, Drill, Fault
-from agents.customer_lookup.ports import AttemptOutcome, CustomerDirectory
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from posstream.resilience.clock import Clock
 
 _UNAVAILABLE = 503
 
 
+@dataclasses.dataclass(eq=False, kw_only=True)
 class DrilledDirectory:
     """`CustomerDirectory` that delays or fails calls while a drill runs, else asks the real one.
 
@@ -25,40 +30,23 @@ class DrilledDirectory:
         sleep: waits some seconds.
     """
 
-    def __init__(
-        self,
-        directory: CustomerDirectory,
-        *,
-        running: Callable[[], Drill | None],
-        clock: Clock,
-        chance: Callable[[], float] = random.random,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._directory = directory
-        self._running = running
-        self._clock = clock
-        self._chance = chance
-        self._sleep = sleep
+    directory: CustomerDirectory
+    running: Callable[[], Drill | None]
+    clock: Clock
+    chance: Callable[[], float] = random.random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def attempt(
-        self,
-        identifier: str,
-        *,
-        endpoint: str,
-        timeout_seconds: float,
-        number: int,
-        traceparent: str | None = None,
-    ) -> AttemptOutcome:
+    async def attempt(self, asked: AttemptRequest) -> AttemptOutcome:
         """Ask once; see `CustomerDirectory.attempt`."""
-        started_at_ms, started = self._clock.now_ms(), self._clock.monotonic()
+        started_at_ms, started = self.clock.now_ms(), self.clock.monotonic()
 
         def failed(status: AttemptStatus, reason: Reason, error: str) -> AttemptOutcome:
             return AttemptOutcome(
                 Attempt(
-                    number=number,
-                    api_endpoint=endpoint,
+                    number=asked.number,
+                    api_endpoint=asked.endpoint,
                     requested_at_ms=started_at_ms,
-                    responded_at_ms=self._clock.now_ms(),
+                    responded_at_ms=self.clock.now_ms(),
                     duration_ms=self._since(started),
                     status=status,
                     http_status=_UNAVAILABLE if status is AttemptStatus.FAILED else None,
@@ -69,24 +57,21 @@ class DrilledDirectory:
                 healthy=False,
             )
 
-        drill = self._running()
+        drill = self.running()
         late_seconds = 0.0
-        if drill is not None and drill.strikes(started_at_ms, self._chance()):
+        if drill is not None and drill.strikes(started_at_ms, self.chance()):
             if drill.fault is Fault.ERRORS:
                 error = f"HTTP status {_UNAVAILABLE}"
                 return failed(AttemptStatus.FAILED, Reason.API_ERROR, error)
             late_seconds = drill.milliseconds / 1000
-            if drill.fault is Fault.TIMEOUTS or late_seconds >= timeout_seconds:
-                await self._sleep(timeout_seconds)
-                error = f"no answer within {timeout_seconds:g} s"
+            if drill.fault is Fault.TIMEOUTS or late_seconds >= asked.timeout_seconds:
+                await self.sleep(asked.timeout_seconds)
+                error = f"no answer within {asked.timeout_seconds:g} s"
                 return failed(AttemptStatus.TIMEOUT, Reason.TIMEOUT, error)
-            await self._sleep(late_seconds)
-        outcome = await self._directory.attempt(
-            identifier,
-            endpoint=endpoint,
-            timeout_seconds=timeout_seconds - late_seconds,
-            number=number,
-            traceparent=traceparent,
+            await self.sleep(late_seconds)
+        left_seconds = asked.timeout_seconds - late_seconds
+        outcome = await self.directory.attempt(
+            dataclasses.replace(asked, timeout_seconds=left_seconds)
         )
         if not late_seconds:
             return outcome
@@ -100,4 +85,4 @@ class DrilledDirectory:
         return dataclasses.replace(outcome, attempt=marked)
 
     def _since(self, started: float) -> int:
-        return round((self._clock.monotonic() - started) * 1000)
+        return round((self.clock.monotonic() - started) * 1000)

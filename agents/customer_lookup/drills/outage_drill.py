@@ -7,8 +7,7 @@ import dataclasses
 import logging
 from collections.abc import Awaitable, Callable
 
-from agents.customer_lookup.drills.drill import Drill
-from agents.customer_lookup.drills.record import drill_record, read_drill
+from agents.customer_lookup.drills.drill import Drill, drill_record, read_drill
 from agents.customer_lookup.metrics import LookupMetrics
 from posstream.kafka.record import Record
 from posstream.resilience.clock import Clock

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_ports import lookup_ports
 from posstream.resilience.breaker import State
 from web.graphql.context import GraphQLContext
 

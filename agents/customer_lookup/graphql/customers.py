@@ -1,13 +1,14 @@
-"""The lists of customers: all of them at once, or page by page."""
+"""One customer or one basket, and the lists of customers: all at once, or page by page."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.ports import lookup_ports
-from agents.customer_lookup.graphql.types import Customer
-from agents.customer_lookup.read_model.records import CustomerRow
+from agents.customer_lookup.graphql.types import Basket, Customer, Loaders
+from agents.customer_lookup.lookup_ports import lookup_ports
+from agents.customer_lookup.read_model.records import BasketRow, CustomerRow
+from posstream.domain.identifier import Identifier
 from web.graphql.connections import (
     PageInfo,
     connection_arguments,
@@ -16,7 +17,15 @@ from web.graphql.connections import (
     page_size,
     read_cursor,
 )
-from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, read_customer_id, refusal
+from web.graphql.context import (
+    MAX_TEXT,
+    GraphQLContext,
+    count_lookup,
+    is_customer_id,
+    is_sound,
+    read_customer_id,
+    refusal,
+)
 
 #: Most customers in one answer of `allCustomers`; `customers` gives more, page by page.
 MAX_CUSTOMERS: Final = 1000
@@ -41,8 +50,8 @@ class CustomerConnection(graphene.ObjectType):  # graphene is untyped
     page_info = graphene.Field(PageInfo, required=True)
 
 
-class CustomersQuery(graphene.ObjectType):  # graphene is untyped
-    """The part of `Query` that lists customers."""
+class CustomerQuery(graphene.ObjectType):  # graphene is untyped
+    """The part of `Query` that finds one customer or one basket, and lists customers."""
 
     all_customers = graphene.List(
         graphene.NonNull(Customer),
@@ -60,6 +69,39 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
         search=graphene.String(description=_SEARCH),
         description="Customers by customerId, page by page.",
     )
+    customer = graphene.Field(Customer, customer_id=graphene.ID(required=True))
+    customer_by_identifier = graphene.Field(
+        Customer,
+        identifier=graphene.String(required=True),
+        description="By phone, e-mail or card number, in any spelling.",
+    )
+    basket = graphene.Field(Basket, basket_id=graphene.ID(required=True))
+
+    @staticmethod
+    async def resolve_customer(_root: None, info: Any, customer_id: str) -> CustomerRow | None:
+        """One customer by id."""
+        context: GraphQLContext = info.context
+        known = read_customer_id(context, customer_id, "customer")
+        # What cannot be an id is not asked for: databases differ in how they choke on it.
+        return await context.once(Loaders).customers.load(known) if is_customer_id(known) else None
+
+    @staticmethod
+    async def resolve_customer_by_identifier(
+        _root: None, info: Any, identifier: str
+    ) -> CustomerRow | None:
+        """One customer by any known identifier; a refused one belongs to nobody."""
+        context: GraphQLContext = info.context
+        found = context.normalise(identifier)
+        if not isinstance(found, Identifier):
+            return None
+        count_lookup(context, "customerByIdentifier")
+        return await lookup_ports(context).read_model.customer_by_identifier(found.value)
+
+    @staticmethod
+    async def resolve_basket(_root: None, info: Any, basket_id: str) -> BasketRow | None:
+        """One basket by id."""
+        context: GraphQLContext = info.context
+        return await context.once(Loaders).baskets.load(basket_id) if is_sound(basket_id) else None
 
     @staticmethod
     async def resolve_all_customers(
@@ -75,11 +117,11 @@ class CustomersQuery(graphene.ObjectType):  # graphene is untyped
             limit = 100
         if not 1 <= limit <= MAX_CUSTOMERS:
             raise refusal("BAD_USER_INPUT", f"limit must be from 1 to {MAX_CUSTOMERS}")
-        return await lookup_ports(context).read_model.all_customers(
+        return await lookup_ports(context).read_model.next_customers(
+            first=limit,
             tier=_filter("tier", tier),
             search=_search(context, search),
             names_only=not context.reveals.in_full,
-            limit=limit,
         )
 
     @staticmethod

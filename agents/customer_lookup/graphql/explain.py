@@ -4,8 +4,8 @@ from typing import Any
 
 import graphene
 
-from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import Basket
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.read_model.records import BasketHistory
 from agents.customer_lookup.shown_records import show_detail
 from agents.customer_lookup.timeline import Entry, Step, timeline
@@ -94,8 +94,6 @@ class ExplainQuery(graphene.ObjectType):  # graphene is untyped
     ) -> BasketHistory | None:
         """From the read model alone, so any worker can say it."""
         context: GraphQLContext = info.context
-        return (
-            await lookup_ports(context).read_model.basket_history(basket_id)
-            if is_sound(basket_id)
-            else None
-        )
+        if not is_sound(basket_id):
+            return None
+        return await lookup_ports(context).read_model.basket_history(basket_id)

@@ -1,14 +1,14 @@
 """The audit of the directory's calls: one entry per HTTP attempt."""
 
-from datetime import datetime
+import contextlib
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.loaders import Loaders
-from agents.customer_lookup.graphql.ports import lookup_ports
-from agents.customer_lookup.graphql.types import Basket
-from agents.customer_lookup.read_model.records import BasketRow, LogPosition, LookupLogRow
+from agents.customer_lookup.graphql.types import Basket, Loaders
+from agents.customer_lookup.lookup_ports import lookup_ports
+from agents.customer_lookup.read_model.records import BasketRow, LookupLogRow, Position
 from agents.customer_lookup.reasons import AttemptStatus
 from posstream.domain.identifier import Identifier
 from web.graphql.connections import (
@@ -62,11 +62,9 @@ class LookupLog(ContractType):  # graphene is untyped
     async def resolve_basket(row: LookupLogRow, info: Any) -> BasketRow | None:
         """The basket, with those of all other entries in one statement."""
         context: GraphQLContext = info.context
-        return (
-            None
-            if row.basket_id is None
-            else await context.once(Loaders).baskets.load(row.basket_id)
-        )
+        if row.basket_id is None:
+            return None
+        return await context.once(Loaders).baskets.load(row.basket_id)
 
     @staticmethod
     def resolve_status(row: LookupLogRow, _info: Any) -> str | None:
@@ -117,27 +115,37 @@ class LookupLogsQuery(graphene.ObjectType):  # graphene is untyped
         size = page_size(first)
         rows = await lookup_ports(context).read_model.lookup_logs(
             first=size + 1,
-            after=None if after is None else _position(after),
+            after=None if after is None else read_position(_LISTED, after),
             status=None if status is None else AttemptStatus(status.value),
             identifier=_identifier(context, identifier),
             basket_id=_basket_id(basket_id),
         )
-        return page(rows, first=size, after=after, cursor=_cursor)
+        return page(
+            rows,
+            first=size,
+            after=after,
+            cursor=lambda row: position_cursor(_LISTED, row.request_timestamp, row.event_id),
+        )
 
 
-def _cursor(row: LookupLogRow) -> str:
-    return cursor_of(_LISTED, row.request_timestamp.isoformat(), row.event_id)
+def position_cursor(listed: str, at: datetime, event_id: str) -> str:
+    """The cursor of a place in a list that is ordered by time."""
+    return cursor_of(listed, at.isoformat(), event_id)
 
 
-def _position(after: str) -> LogPosition:
-    moment, event_id = read_cursor(_LISTED, after, length=2)
-    try:
-        asked_at = datetime.fromisoformat(moment)
-    except ValueError:
-        raise bad_cursor(_LISTED) from None
-    if asked_at.utcoffset() is None or asked_at.utcoffset():
-        raise bad_cursor(_LISTED)
-    return LogPosition(asked_at, event_id)
+def read_position(listed: str, cursor: str) -> Position:
+    """The place that a cursor names.
+
+    Raises:
+        GraphQLError: if the cursor is none of this list.
+    """
+    moment, event_id = read_cursor(listed, cursor, length=2)
+    with contextlib.suppress(ValueError):
+        at = datetime.fromisoformat(moment)
+        # Far from UTC, the first and the last day of the calendar cannot be told in it.
+        if at.utcoffset() == timedelta(0):
+            return Position(at, event_id)
+    raise bad_cursor(listed)
 
 
 def _identifier(context: GraphQLContext, scanned: str | None) -> str | None:

@@ -6,8 +6,8 @@ import graphene
 
 from agents.customer_lookup.cache_commands import InvalidEviction, eviction
 from agents.customer_lookup.events.commands import commanded
-from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.graphql.types import IdentifierKind
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.till import (
     Outcome,
     identify_customer,

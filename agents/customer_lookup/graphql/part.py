@@ -1,17 +1,17 @@
 """What the plugin adds to the GraphQL schema."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from agents.customer_lookup.graphql.breaker import BreakerQuery, ControlBreaker
-from agents.customer_lookup.graphql.customers import CustomersQuery
+from agents.customer_lookup.graphql.customers import CustomerQuery
 from agents.customer_lookup.graphql.explain import ExplainQuery
 from agents.customer_lookup.graphql.lookup_logs import LookupLogsQuery
 from agents.customer_lookup.graphql.mutations import EvictCustomer, IdentifyCustomer, StartBasket
-from agents.customer_lookup.graphql.queries import CustomerQuery
 from agents.customer_lookup.graphql.statistics import StatisticsQuery
 from agents.customer_lookup.graphql.subscriptions import AnswerSubscriptions
-from agents.customer_lookup.permissions import PERMISSIONS
 from agents.customer_lookup.shown_records import show_record
+from posstream.domain.roles import Role
 from web.graphql.masking import show_document
 from web.graphql.part import GraphQLPart
 
@@ -54,7 +54,6 @@ def graphql_part() -> GraphQLPart:
     return GraphQLPart(
         queries=(
             CustomerQuery,
-            CustomersQuery,
             LookupLogsQuery,
             StatisticsQuery,
             ExplainQuery,
@@ -66,7 +65,12 @@ def graphql_part() -> GraphQLPart:
             "evict_customer": EvictCustomer,
             "control_breaker": ControlBreaker,
         },
-        permissions=PERMISSIONS,
+        permissions={
+            "start_basket": Role.SUPPORT,
+            "identify_customer": Role.SUPPORT,
+            "evict_customer": _role_for_eviction,
+            "control_breaker": Role.OPERATOR,
+        },
         subscriptions=(AnswerSubscriptions,),
         masks={
             # What the directory wrote.
@@ -86,3 +90,9 @@ def graphql_part() -> GraphQLPart:
         ),
         examples=_EXAMPLES,
     )
+
+
+def _role_for_eviction(arguments: Mapping[str, Any]) -> Role:
+    """One customer is a matter of support; many are a matter of load on the directory."""
+    many = arguments.get("prefix") is not None or arguments.get("all")
+    return Role.OPERATOR if many else Role.SUPPORT

@@ -1,11 +1,12 @@
 """What lookups cost and what they were spared, over a window of time up to now."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
 
 import graphene
 
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_ports import lookup_ports
 from posstream.domain.times import from_ms
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.types import ContractType
@@ -101,11 +102,7 @@ class StatisticsQuery(graphene.ObjectType):  # graphene is untyped
             "since": since,
             "until": until,
             "lookups": answers.lookups,
-            "fresh": answers.fresh,
-            "stale": answers.stale,
-            "api": answers.api,
-            "unknown": answers.unknown,
-            "failed": answers.failed,
+            **asdict(answers),
             "failures": [{"reason": why, "count": count} for why, count in counted.failures],
             "hit_ratio": answers.hit_ratio,
             "api_attempts": sum(counted.attempts.values()),

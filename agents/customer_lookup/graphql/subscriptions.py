@@ -5,7 +5,7 @@ from typing import Any
 import graphene
 
 from agents.customer_lookup.answer_feed import AnswerEvent, AnswerSubscription
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_ports import lookup_ports
 from posstream.domain.errors import BrokerUnreachable, TooManySubscribers
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound, refusal
 from web.graphql.types import JSONString, whole

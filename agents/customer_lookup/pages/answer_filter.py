@@ -5,22 +5,22 @@ A field of the filter that makes no sense is kept as it was typed, with a messag
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
 from graphql import GraphQLError
 
+from agents.customer_lookup.graphql.lookup_logs import position_cursor, read_position
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerOutcome,
-    AnswerPosition,
     AnswerRow,
+    Position,
 )
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.domain.identifier import Identifier, InvalidIdentifier
 from posstream.domain.times import parse_utc
-from web.graphql.connections import cursor_of, read_cursor
 from web.graphql.context import MAX_TEXT, is_sound
 
 #: The fields of the form, by their names in the URL.
@@ -71,20 +71,15 @@ def read_filter(query: Mapping[str, str], *, normalise: Normalise) -> AskedFilte
 
 def cursor_at(row: AnswerRow) -> str:
     """The place of a row."""
-    return cursor_of(_LISTED, row.occurred_at.isoformat(), row.event_id)
+    return position_cursor(_LISTED, row.occurred_at, row.event_id)
 
 
-def read_place(cursor: str) -> AnswerPosition | None:
+def read_place(cursor: str) -> Position | None:
     """The place that a cursor names; None if it is none of this list's."""
     try:
-        moment, event_id = read_cursor(_LISTED, cursor, length=2)
-        occurred_at = datetime.fromisoformat(moment)
-    except (GraphQLError, ValueError):
+        return read_position(_LISTED, cursor)
+    except GraphQLError:
         return None
-    # With an offset, the first and the last day of the calendar may not exist in UTC.
-    if occurred_at.utcoffset() != timedelta(0):
-        return None
-    return AnswerPosition(occurred_at, event_id)
 
 
 class _Fields:

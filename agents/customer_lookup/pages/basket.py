@@ -4,25 +4,18 @@ from typing import Final
 
 from aiohttp import web
 
-from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.pages.basket_view import basket_view
-from agents.customer_lookup.pages.links import Links
+from agents.customer_lookup.pages.page import Page
 from agents.customer_lookup.pages.wording import age
-from web.console.pages import Pages, reveals_of, with_query
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
+from web.console.pages import reveals_of, with_query
+from web.graphql.context import MAX_TEXT, is_sound
 
 #: `?done=` of the link from *Try it*.
 TRIED: Final = "tried"
 
 
-class Basket:
+class Basket(Page):
     """`/baskets/<basket_id>`, and `/baskets?basket=` for the search box."""
-
-    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
-        self._pages = pages
-        self._context = context
-        self._references = context.references
-        self._links = Links(context.references)
 
     def routes(self) -> list[web.RouteDef]:
         """The search and the page."""
@@ -32,20 +25,20 @@ class Basket:
         """Lead to the basket that was typed, or ask for one."""
         typed = request.query.get("basket", "").strip()
         if is_sound(typed):
-            return web.Response(status=303, headers={"Location": self._links.basket(typed)})
+            return web.Response(status=303, headers={"Location": self.basket_path(typed)})
         error = f"A basket's id is 1 to {MAX_TEXT} printable characters." if typed else ""
-        return self._pages.render(
+        return self.pages.render(
             request, "baskets.html", status=400 if error else 200, typed=typed, error=error
         )
 
     async def page(self, request: web.Request) -> web.Response:
         """The timeline; 404 with what to do if nothing of the basket was seen."""
-        basket_id = self._references.read(request.match_info["basket_id"])
+        basket_id = self.context.references.read(request.match_info["basket_id"])
         reveals = reveals_of(request)
-        read_model = lookup_ports(self._context).read_model
+        read_model = self.ports.read_model
         history = await read_model.basket_history(basket_id) if is_sound(basket_id) else None
         tried = request.query.get("done") == TRIED
-        return self._pages.render(
+        return self.pages.render(
             request,
             "basket.html",
             reveals=reveals,

@@ -39,11 +39,9 @@ class Bar:
 class StepView:
     """One step as the page shows it."""
 
-    at: datetime | None
+    entry: Entry
     #: Since the start of the basket; empty without a time.
     offset: str
-    kind: Step
-    title: str
     tone: str
     detail: Sequence[tuple[str, str]]
     bar: Bar | None
@@ -53,20 +51,8 @@ class StepView:
     raw: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class BasketView:
-    """All that the page shows of a basket that is known."""
-
-    history: BasketHistory
-    steps: Sequence[StepView]
-    #: The newest answer, with its tag and the time from scan to answer by two clocks.
-    answer: AnswerRow | None
-    tag: Tag | None
-    waited_ms: int | None
-
-
-def basket_view(history: BasketHistory, reveals: Reveals) -> BasketView:
-    """Lay out what is known of a basket.
+def basket_view(history: BasketHistory, reveals: Reveals) -> dict[str, object]:
+    """Lay out what is known of a basket: all that its page shows.
 
     Args:
         history: from the read model.
@@ -79,13 +65,14 @@ def basket_view(history: BasketHistory, reveals: Reveals) -> BasketView:
         spanned = _span(part)
         steps += [_step(entry, start, spanned, reveals) for entry in part]
     newest = history.answers[-1] if history.answers else None
-    return BasketView(
-        history=history,
-        steps=steps,
-        answer=newest,
-        tag=None if newest is None else tag_of(newest),
-        waited_ms=None if newest is None else _ms(newest.identified_at, newest.occurred_at),
-    )
+    return {
+        "history": history,
+        "steps": steps,
+        "answer": newest,
+        "tag": None if newest is None else tag_of(newest),
+        # From scan to answer, by two clocks.
+        "waited_ms": None if newest is None else _ms(newest.identified_at, newest.occurred_at),
+    }
 
 
 def _scans(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
@@ -123,10 +110,8 @@ def _step(
     ]
     raw = show_record(reveals, entry.raw)
     return StepView(
-        at=entry.at,
+        entry=entry,
         offset="" if entry.at is None or start is None else offset(_ms(start, entry.at)),
-        kind=entry.step,
-        title=entry.title,
         tone=_tone(entry),
         detail=detail,
         bar=bar,

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from aiohttp import web
 
-from agents.customer_lookup.directory.trial import NotTried
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.directory.trial import NotTried, Tried, cure
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.pages.trial_result import trial_result
+from agents.customer_lookup.reasons import Reason
+from posstream.domain.customer import TIERS, Customer
 from posstream.domain.roles import Role
-from posstream.domain.times import from_ms
+from posstream.domain.times import from_ms, iso_utc
 from posstream.resilience.breaker import Rules
 from web.access import audit
 from web.access.guard import caller_of
@@ -50,16 +52,9 @@ class LookupConfigurationExtra(ConfigurationExtra):
 
     def routes(self, page: ConfigurationPage) -> Sequence[web.RouteDef]:
         """What the trial and the breaker post to."""
-
-        async def try_it(request: web.Request) -> web.Response:
-            return await self._try(request, page)
-
-        async def work_breaker(request: web.Request) -> web.Response:
-            return await self._work_breaker(request, page)
-
         return [
-            web.post(f"{page.path}/try", try_it),
-            web.post(f"{page.path}/breaker", work_breaker),
+            web.post(f"{page.path}/try", partial(self._try, page=page)),
+            web.post(f"{page.path}/breaker", partial(self._work_breaker, page=page)),
         ]
 
     async def shown(self) -> Mapping[str, Any]:
@@ -97,7 +92,7 @@ class LookupConfigurationExtra(ConfigurationExtra):
             audit.changed(caller, "tryDirectory", arguments, "refused")
             return await page.show(request, Shown(typed=typed, errors=tried.errors))
         audit.changed(caller, "tryDirectory", arguments, tried.outcome.attempt.status)
-        result = trial_result(tried, Reveals(caller, asked=False))
+        result = _trial_result(tried, Reveals(caller, asked=False))
         return await page.show(request, Shown(typed=typed, own={"trial": result}))
 
     async def _work_breaker(self, request: web.Request, page: ConfigurationPage) -> web.Response:
@@ -112,10 +107,6 @@ class LookupConfigurationExtra(ConfigurationExtra):
         getattr(breaker, action)()
         audit.changed(caller, "controlBreaker", {"action": action}, "done")
         raise web.HTTPSeeOther(f"{page.path}?done=breaker-{action}")
-
-
-def _timeout(value: float) -> str:
-    return f"Each HTTP attempt is given up after {span(value)}."
 
 
 def _attempts(value: int) -> str:
@@ -147,7 +138,7 @@ _EFFECTS: Final[Mapping[str, Callable[[Any], str]]] = {
     "api_endpoint": lambda _: (
         "Calls go to the new address, with a breaker that starts closed. Cached customers stay."
     ),
-    "timeout_seconds": _timeout,
+    "timeout_seconds": lambda value: f"Each HTTP attempt is given up after {span(value)}.",
     "retry_attempts": _attempts,
     "cache_ttl_seconds": _fresh,
     "fallback_to_cache_on_error": lambda on: (
@@ -175,3 +166,50 @@ def _rules_in_words(rules: Rules) -> str:
         f"Opens when {rules.failure_ratio:.0%} of at least {rules.calls} calls in "
         f"{span(rules.window_seconds)} fail; tries again after {span(rules.open_seconds)}."
     )
+
+
+def _trial_result(tried: Tried, reveals: Reveals) -> dict[str, object]:
+    """What the page shows: how the call ended, and the customer as a lookup would read them.
+
+    Args:
+        tried: the call.
+        reveals: shows identifiers, phones and e-mail addresses as the caller may see them.
+    """
+    outcome, attempt = tried.outcome, tried.outcome.attempt
+    tone, status, reason, advice = "good", "found", "", ""
+    if outcome.reason is Reason.NOT_FOUND:
+        tone, status = "warn", "not found"
+        reason = "the directory does not know this identifier"
+        advice = "a right answer; if it should, see the path of the address"
+    elif outcome.customer is None:
+        tone, status = "bad", attempt.status.lower()
+        reason = attempt.error_message or "the directory could not answer"
+        advice = cure(outcome, "the address")
+    return {
+        "endpoint": tried.endpoint,
+        "identifier": reveals.show(tried.identifier.value),
+        "tone": tone,  # good, warn or bad
+        "status": status,
+        "http_status": attempt.http_status,
+        "duration_ms": attempt.duration_ms,
+        "reason": reason,
+        "cure": advice,
+        "customer": _rows(outcome.customer, tried, reveals) if outcome.customer else [],
+    }
+
+
+def _rows(customer: Customer, tried: Tried, reveals: Reveals) -> list[tuple[str, str]]:
+    value, show = tried.identifier.value, reveals.show
+    note = "" if customer.tier in {*TIERS, ""} else " (not in the contract: kept, and counted)"
+    return [
+        # Some directories use the phone or the card as the id.
+        ("customer_id", reveals.show_customer_id(customer.customer_id.replace(value, show(value)))),
+        ("name", f"{customer.first_name} {customer.last_name}".strip()),
+        ("email", show(customer.email)),
+        ("phone", show(customer.phone)),
+        ("tier", customer.tier + note),
+        ("loyalty_points", f"{customer.loyalty_points:,}"),
+        ("total_purchases", f"{customer.total_purchases:,}"),
+        ("last_purchase_date", iso_utc(customer.last_purchase_date) or ""),
+        ("attributes", ", ".join(customer.attributes)),
+    ]

@@ -1,16 +1,16 @@
 """The page of one customer: fields, cached entries, answers, and what can be done about them."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
 from agents.customer_lookup.cache_commands import CacheCommand, Evict, Refresh
 from agents.customer_lookup.events.commands import commanded
-from agents.customer_lookup.graphql.ports import live_configuration, lookup_ports
+from agents.customer_lookup.lookup_ports import live_configuration
 from agents.customer_lookup.pages.cache_bar import cache_bar
-from agents.customer_lookup.pages.links import Links
+from agents.customer_lookup.pages.page import Page
 from agents.customer_lookup.pages.wording import age, tag_of
 from agents.customer_lookup.read_model.records import CustomerHistory
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
@@ -20,8 +20,8 @@ from posstream.domain.times import from_ms
 from posstream.forgetting.forgetting import Unconfirmed
 from web.access import audit
 from web.access.guard import caller_of
-from web.console.pages import Pages, reveals_of, with_query
-from web.graphql.context import GraphQLContext, is_customer_id
+from web.console.pages import reveals_of, with_query
+from web.graphql.context import is_customer_id
 from web.graphql.forget import PATIENCE_SECONDS
 
 #: `?done=` -> what was done.
@@ -34,13 +34,8 @@ _DONE: Final[Mapping[str, str]] = {
 _UNACKNOWLEDGED: Final = "The broker did not acknowledge it. Nothing is lost: try again."
 
 
-class CustomerPage:
+class CustomerPage(Page):
     """`/customers/<customer_id>` and its buttons."""
-
-    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
-        self._pages = pages
-        self._context = context
-        self._links = Links(context.references)
 
     def routes(self) -> list[web.RouteDef]:
         """The page, and what its buttons ask for."""
@@ -56,7 +51,7 @@ class CustomerPage:
     async def page(self, request: web.Request) -> web.Response:
         """The customer; 404 if nobody of this id was seen."""
         if not self._may_ask(request):
-            return self._pages.too_many_lookups(request)
+            return self.pages.too_many_lookups(request)
         history = await self._history(request)
         if history is None:
             return self._unknown(request)
@@ -75,9 +70,9 @@ class CustomerPage:
     async def confirm(self, request: web.Request) -> web.Response:
         """Say what forgetting does, and ask."""
         if not caller_of(request).may(Role.OPERATOR):
-            return self._pages.forbidden(request, Role.OPERATOR)
+            return self.pages.forbidden(request, Role.OPERATOR)
         if not self._may_ask(request):
-            return self._pages.too_many_lookups(request)
+            return self.pages.too_many_lookups(request)
         history = await self._history(request)
         return self._unknown(request) if history is None else self._asked(request, history)
 
@@ -89,7 +84,7 @@ class CustomerPage:
         self, request: web.Request, history: CustomerHistory
     ) -> tuple[str, web.Response]:
         try:
-            outcome = await self._context.forgetting.forget_customer(
+            outcome = await self.context.forgetting.forget_customer(
                 history.customer.customer_id, patience_seconds=PATIENCE_SECONDS
             )
         except (PublishFailed, BrokerUnreachable):
@@ -98,7 +93,7 @@ class CustomerPage:
         if isinstance(outcome, Unconfirmed):
             answer = self._asked(request, history, trouble=outcome.why, status=504)
             return "refused, UNCONFIRMED", answer
-        return "done", self._pages.render(
+        return "done", self.pages.render(
             request, "customer_forgotten.html", report=outcome, from_ms=from_ms
         )
 
@@ -107,19 +102,16 @@ class CustomerPage:
     ) -> web.Response:
         async def send(request: web.Request, history: CustomerHistory) -> tuple[str, web.Response]:
             try:
-                await self._publish(command(it.identifier) for it in history.identifiers)
+                for it in history.identifiers:
+                    for record in commanded(command(it.identifier), self.context.partitions):
+                        await self.ports.publisher.publish(record)
             except PublishFailed:
                 answer = self._shown(request, history, trouble=_UNACKNOWLEDGED, status=503)
                 return "refused, BROKER_UNAVAILABLE", answer
-            where = f"{self._links.customer(history.customer.customer_id)}?done={what}ed"
+            where = f"{self.customer_path(history.customer.customer_id)}?done={what}ed"
             return "done", web.Response(status=303, headers={"Location": where})
 
         return await self._audited(request, what, Role.SUPPORT, send)
-
-    async def _publish(self, commands: Iterable[CacheCommand]) -> None:
-        for command in commands:
-            for record in commanded(command, self._context.partitions):
-                await lookup_ports(self._context).publisher.publish(record)
 
     async def _audited(
         self,
@@ -133,10 +125,10 @@ class CustomerPage:
         try:
             if not caller.may(needed):
                 outcome = "FORBIDDEN"
-                return self._pages.forbidden(request, needed)
+                return self.pages.forbidden(request, needed)
             if not self._may_ask(request):
                 outcome = "refused, TOO_MANY_LOOKUPS"
-                return self._pages.too_many_lookups(request)
+                return self.pages.too_many_lookups(request)
             history = await self._history(request)
             if history is None:
                 outcome = "refused, UNKNOWN_CUSTOMER"
@@ -154,16 +146,16 @@ class CustomerPage:
         """
         if not is_personal(request.match_info["customer_id"]):
             return True
-        return self._context.budget.allows_page(caller_of(request), "the page customer")
+        return self.context.budget.allows_page(caller_of(request), "the page customer")
 
     async def _history(self, request: web.Request) -> CustomerHistory | None:
         customer_id = self._customer_id(request)
         if not is_customer_id(customer_id):
             return None
-        return await lookup_ports(self._context).read_model.customer_history(customer_id)
+        return await self.ports.read_model.customer_history(customer_id)
 
     def _customer_id(self, request: web.Request) -> str:
-        return self._context.references.read(request.match_info["customer_id"])
+        return self.context.references.read(request.match_info["customer_id"])
 
     def _shown(
         self,
@@ -175,10 +167,10 @@ class CustomerPage:
         status: int = 200,
     ) -> web.Response:
         reveals = reveals_of(request)
-        plan = live_configuration(self._context).current.value
-        now_ms = self._context.clock.now_ms()
-        path = self._links.customer(history.customer.customer_id)
-        return self._pages.render(
+        plan = live_configuration(self.context).current.value
+        now_ms = self.context.clock.now_ms()
+        path = self.customer_path(history.customer.customer_id)
+        return self.pages.render(
             request,
             "customer.html",
             reveals=reveals,
@@ -205,18 +197,18 @@ class CustomerPage:
         trouble: str = "",
         status: int = 200,
     ) -> web.Response:
-        return self._pages.render(
+        return self.pages.render(
             request,
             "customer_forget.html",
             status=status,
             customer=history.customer,
             count=len(history.identifiers),
-            here=self._links.customer(history.customer.customer_id),
+            here=self.customer_path(history.customer.customer_id),
             trouble=trouble,
         )
 
     def _unknown(self, request: web.Request) -> web.Response:
-        return self._pages.missing(
+        return self.pages.missing(
             request,
             "No such customer",
             "Nobody of this id was seen, or the customer was forgotten.",

@@ -5,13 +5,13 @@ from typing import Final
 
 from aiohttp import web
 
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.pages.page import Page
 from posstream.domain.customer import TIERS
 from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
 from web.access.guard import caller_of
-from web.console.pages import Pages, reveals_of, with_query
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_customer_id, is_sound
+from web.console.pages import reveals_of, with_query
+from web.graphql.context import MAX_TEXT, is_customer_id, is_sound
 
 #: Customers on a page.
 PAGE_ROWS: Final = 50
@@ -19,14 +19,8 @@ _PAGE: Final = "the page customers"
 _UNSOUND: Final = f"At most {MAX_TEXT} printable characters."
 
 
-class Customers:
+class Customers(Page):
     """`/customers`."""
-
-    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
-        self._pages = pages
-        self._context = context
-        self._budget = context.budget
-        self._references = context.references
 
     def routes(self) -> list[web.RouteDef]:
         """The list."""
@@ -43,13 +37,13 @@ class Customers:
         place = request.query.get("after", "")
         # The page's links hold the place sealed, so a place in plain text is a guess.
         for tries in (asked["search"] and not names_only, is_personal(place)):
-            if tries and not self._budget.allows_page(caller, _PAGE):
-                return self._pages.too_many_lookups(request)
-        after = self._references.read(place)
+            if tries and not self.context.budget.allows_page(caller, _PAGE):
+                return self.pages.too_many_lookups(request)
+        after = self.context.references.read(place)
         rows = (
             []
             if errors
-            else await lookup_ports(self._context).read_model.next_customers(
+            else await self.ports.read_model.next_customers(
                 first=PAGE_ROWS + 1,
                 after=after if is_customer_id(after) else None,
                 tier=asked["tier"] or None,
@@ -58,8 +52,11 @@ class Customers:
             )
         )
         shown = rows[:PAGE_ROWS]
-        more = len(rows) > PAGE_ROWS
-        return self._pages.render(
+        next_page = None
+        if len(rows) > PAGE_ROWS:
+            last = self.context.references.of_customer(shown[-1].customer_id)
+            next_page = with_query(request, after=last)
+        return self.pages.render(
             request,
             "customers.html",
             reveals=reveals,
@@ -69,9 +66,7 @@ class Customers:
             tiers=[(tier, tier) for tier in _tiers(asked["tier"], errors)],
             rows=shown,
             first_page=with_query(request, after=None) if after else None,
-            next_page=with_query(request, after=self._references.of_customer(shown[-1].customer_id))
-            if more
-            else None,
+            next_page=next_page,
             reveal=with_query(request, reveal=None if reveals.in_full else "1"),
         )
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from agents.customer_lookup.drills.drill import DRILL_MARK, Drill, Fault, InvalidDrill, plan_drill
-from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit, split
+from agents.customer_lookup.pages.page import Page
 from agents.customer_lookup.read_model.records import AnswerWindow, MarkedAttempts
 from posstream.domain.errors import PublishFailed
 from posstream.domain.roles import Caller, Role
@@ -16,8 +16,6 @@ from posstream.domain.times import from_ms
 from web.access import audit
 from web.access.guard import caller_of
 from web.console.numbers import duration_ms, percent, read_whole
-from web.console.pages import Pages
-from web.graphql.context import GraphQLContext
 from web.http.reading import read_form
 
 PATH: Final = "/drill"
@@ -48,12 +46,8 @@ class Report:
     attempts: MarkedAttempts
 
 
-class DrillPage:
+class DrillPage(Page):
     """`/drill`, for operators."""
-
-    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
-        self._pages = pages
-        self._context = context
 
     def routes(self) -> list[web.RouteDef]:
         """The page, the start and the stop."""
@@ -65,7 +59,7 @@ class DrillPage:
 
     async def _get(self, request: web.Request) -> web.Response:
         if not caller_of(request).may(Role.OPERATOR):
-            return self._pages.forbidden(request, Role.OPERATOR)
+            return self.pages.forbidden(request, Role.OPERATOR)
         return await self._page(request)
 
     async def _start(self, request: web.Request) -> web.Response:
@@ -74,20 +68,20 @@ class DrillPage:
         typed = {name: str(post.get(name, "")).strip() for name in _FIRST}
         if not caller.may(Role.OPERATOR):
             audit.changed(caller, "startDrill", typed, "FORBIDDEN")
-            return self._pages.forbidden(request, Role.OPERATOR)
+            return self.pages.forbidden(request, Role.OPERATOR)
         drill = plan_drill(
             fault=typed["fault"],
             percent=read_whole(typed["percent"]),
             milliseconds=read_whole(typed["milliseconds"]),
             minutes=read_whole(typed["minutes"]),
-            now_ms=self._context.clock.now_ms(),
+            now_ms=self.context.clock.now_ms(),
             by=_by(caller),
         )
         if isinstance(drill, InvalidDrill):
             audit.changed(caller, "startDrill", typed, "refused")
             return await self._page(request, typed=typed, errors=drill.errors, status=422)
         try:
-            started = await lookup_ports(self._context).drills.start(drill)
+            started = await self.ports.drills.start(drill)
         except PublishFailed:
             audit.changed(caller, "startDrill", typed, "failed")
             return await self._page(request, typed=typed, problem=_NO_BROKER, status=503)
@@ -101,9 +95,9 @@ class DrillPage:
         caller = caller_of(request)
         if not caller.may(Role.OPERATOR):
             audit.changed(caller, "stopDrill", {}, "FORBIDDEN")
-            return self._pages.forbidden(request, Role.OPERATOR)
+            return self.pages.forbidden(request, Role.OPERATOR)
         try:
-            stopped = await lookup_ports(self._context).drills.stop(_by(caller))
+            stopped = await self.ports.drills.stop(_by(caller))
         except PublishFailed:
             audit.changed(caller, "stopDrill", {}, "failed")
             return await self._page(request, problem=_NO_BROKER, status=503)
@@ -111,10 +105,10 @@ class DrillPage:
         raise web.HTTPSeeOther(f"{PATH}?done={'stopped' if stopped else 'over'}")
 
     async def _page(self, request: web.Request, *, status: int = 200, **shown: Any) -> web.Response:
-        drill = lookup_ports(self._context).drills.newest
-        now_ms = self._context.clock.now_ms()
+        drill = self.ports.drills.newest
+        now_ms = self.context.clock.now_ms()
         values: dict[str, Any] = {"typed": _FIRST, "errors": {}, "problem": ""}
-        return self._pages.render(
+        return self.pages.render(
             request,
             "drill.html",
             status=status,
@@ -129,14 +123,14 @@ class DrillPage:
             with_customer=_with_customer,
             stale=_stale,
             duration=duration_ms,
-            lines=_rows,
+            lines=_LINES,
             done=_DONE.get(request.query.get("done", ""), ""),
             **(values | shown),
         )
 
     async def _report(self, drill: Drill, now_ms: int) -> Report:
         """The report, by three SQL statements for a drill of any length."""
-        model = lookup_ports(self._context).read_model
+        model = self.ports.read_model
         until_ms = max(drill.started_at_ms + 1, min(now_ms, drill.ends_at_ms))
         start, until = from_ms(drill.started_at_ms), from_ms(until_ms)
         before: AnswerWindow = await model.answer_window(start - (until - start), start)
@@ -167,11 +161,6 @@ def _by(caller: Caller) -> str:
     return caller.name if caller.keyed else STARTER
 
 
-def _rows(report: Report) -> list[tuple[str, str, str]]:
-    """The lines of the report: name, before, during."""
-    return [(name, of(report.before), of(report.during)) for name, of in _LINES]
-
-
 def _share(part: int, it: LookupSplit) -> str:
     return percent(part / it.lookups if it.lookups else None)
 
@@ -184,6 +173,7 @@ def _stale(it: LookupSplit) -> str:
     return _share(it.stale, it)
 
 
+#: The lines of the report.
 _LINES: Final[Sequence[tuple[str, Callable[[LookupSplit], str]]]] = (
     ("All", lambda it: f"{it.lookups:,}"),
     ("With a customer", _with_customer),

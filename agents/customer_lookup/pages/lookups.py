@@ -6,7 +6,6 @@ from typing import Final
 
 from aiohttp import web
 
-from agents.customer_lookup.graphql.ports import lookup_ports
 from agents.customer_lookup.pages.answer_filter import (
     AskedFilter,
     cursor_at,
@@ -14,13 +13,13 @@ from agents.customer_lookup.pages.answer_filter import (
     read_place,
 )
 from agents.customer_lookup.pages.lookups_csv import MAX_ROWS, answers_as_csv
+from agents.customer_lookup.pages.page import Page
 from agents.customer_lookup.pages.wording import age, tag_of
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome, AnswerRow
 from agents.customer_lookup.reasons import Reason, Source
 from web.access.guard import caller_of
-from web.console.pages import Pages, reveals_of, with_query
-from web.graphql.context import GraphQLContext
+from web.console.pages import reveals_of, with_query
 
 #: Rows of a page.
 PAGE_ROWS: Final = 50
@@ -45,14 +44,8 @@ class _Page:
     older: str | None = None
 
 
-class Lookups:
+class Lookups(Page):
     """`/lookups` and `/lookups.csv`."""
-
-    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
-        self._pages = pages
-        self._context = context
-        self._budget = context.budget
-        self._normalise = context.normalise
 
     def routes(self) -> list[web.RouteDef]:
         """The list as a page, and as a CSV file."""
@@ -60,20 +53,20 @@ class Lookups:
 
     async def page(self, request: web.Request) -> web.Response:
         """One page of the list; 400 with a message at the field for a filter without sense."""
-        asked = read_filter(request.query, normalise=self._normalise)
+        asked = read_filter(request.query, normalise=self.context.normalise)
         if not self._may_ask(request, asked, "the page lookups"):
-            return self._pages.too_many_lookups(request)
+            return self.pages.too_many_lookups(request)
         found = _Page()
         if not asked.errors:
             found = await _read(
-                lookup_ports(self._context).read_model,
+                self.ports.read_model,
                 asked.wanted,
                 older=request.query.get("older"),
                 newer=request.query.get("newer"),
             )
         reveals = reveals_of(request)
         unplaced = {"older": None, "newer": None}
-        return self._pages.render(
+        return self.pages.render(
             request,
             "lookups.html",
             reveals=reveals,
@@ -95,19 +88,19 @@ class Lookups:
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
         """The filtered list as a file, streamed; a filter without sense leads back to its page."""
-        asked = read_filter(request.query, normalise=self._normalise)
+        asked = read_filter(request.query, normalise=self.context.normalise)
         if asked.errors:
             return web.Response(status=303, headers={"Location": with_query(request, "/lookups")})
         if not self._may_ask(request, asked, "the file lookups.csv"):
-            return self._pages.too_many_lookups(request)
-        read_model = lookup_ports(self._context).read_model
+            return self.pages.too_many_lookups(request)
+        read_model = self.ports.read_model
         return await answers_as_csv(request, read_model, asked.wanted, reveals_of(request))
 
     def _may_ask(self, request: web.Request, asked: AskedFilter, where: str) -> bool:
         """Whether the caller may try one more identifier, if the filter has one."""
         if asked.wanted.identifier is None:
             return True
-        return self._budget.allows_page(caller_of(request), where)
+        return self.context.budget.allows_page(caller_of(request), where)
 
 
 async def _read(

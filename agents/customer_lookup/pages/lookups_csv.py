@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.read_model.records import AnswerFilter, AnswerPosition, AnswerRow
+from agents.customer_lookup.read_model.records import AnswerFilter, AnswerRow, Position
 from posstream.domain.times import iso_utc
 from web.access.reveals import Reveals
 from web.http.answers import new_reference
@@ -81,13 +81,13 @@ async def answers_as_csv(
 async def _batches(
     read_model: SqlReadModel, wanted: AnswerFilter
 ) -> AsyncIterator[Sequence[AnswerRow]]:
-    place: AnswerPosition | None = None
+    place: Position | None = None
     for _ in range(0, MAX_ROWS, _BATCH):
         rows = await read_model.lookup_answers(wanted, first=_BATCH, older_than=place)
         yield rows
         if len(rows) < _BATCH:
             return
-        place = AnswerPosition(rows[-1].occurred_at, rows[-1].event_id)
+        place = Position(rows[-1].occurred_at, rows[-1].event_id)
 
 
 def _cells(row: AnswerRow, reveals: Reveals) -> list[Any]:

@@ -1,10 +1,11 @@
 """The plugin's panels of the overview: figures of this worker and of all workers."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-from agents.customer_lookup.graphql.ports import lookup_ports
+from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.pages.all_workers import AllWorkers
@@ -79,6 +80,7 @@ class OverviewPanels:
     def _figures(self) -> dict[str, object]:
         """What this worker shows; counts are those of the last `seconds`."""
         sampler, metrics = self._sampler, self._metrics
+        line = partial(sparkline, most=MAX_STEPS)
         lately, now, steps = sampler.since(), sampler.since(NOW_SECONDS), sampler.steps
         endpoint, breaker = lookup_ports(self._context).breaker()
         attempts = [step.per_second(step.attempts) for step in steps]
@@ -86,31 +88,23 @@ class OverviewPanels:
         return {
             "seconds": lately.seconds,
             "lookups_per_second": now.per_second(now.split.lookups),
-            "lookups_line": sparkline(
-                [step.per_second(step.split.lookups) for step in steps], most=MAX_STEPS
-            ),
+            "lookups_line": line([step.per_second(step.split.lookups) for step in steps]),
             "split": lately.split,
             "segments": segments(lately.split),
-            "hit_ratio_line": sparkline(
-                [step.split.hit_ratio for step in steps], most=MAX_STEPS, top=1.0
-            ),
+            "hit_ratio_line": line([step.split.hit_ratio for step in steps], top=1.0),
             "p50_ms": lately.duration_ms(0.5),
             "p95_ms": lately.duration_ms(0.95),
             "attempts": lately.attempts,
             "failures": lately.failures,
-            "attempts_line": sparkline(attempts, most=MAX_STEPS),
-            "failures_line": sparkline(
-                [step.per_second(step.failures) for step in steps], most=MAX_STEPS, top=busiest
-            ),
+            "attempts_line": line(attempts),
+            "failures_line": line([step.per_second(step.failures) for step in steps], top=busiest),
             "coalesced": lately.coalesced,
             "breaker": breaker.state,
             "breaker_held": breaker.held,
             "breaker_opened": int(value_of(metrics.breaker_opened, "_total")),
             "endpoint_host": urlsplit(endpoint).netloc,
             "events_in_flight": int(value_of(metrics.events_in_flight)),
-            "in_flight_line": sparkline(
-                [float(step.last.events_in_flight) for step in steps], most=MAX_STEPS
-            ),
+            "in_flight_line": line([float(step.last.events_in_flight) for step in steps]),
             "calls_in_flight": int(value_of(metrics.api_calls_in_flight)),
             "calls_queued": int(value_of(metrics.api_calls_queued)),
             "commit_age_ms": value_of(metrics.commit_age_seconds) * 1000,

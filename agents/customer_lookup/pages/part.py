@@ -6,20 +6,20 @@ from typing import Final
 from aiohttp import web
 
 from agents.customer_lookup.directory.mock import MockDirectory, points_at_mock
-from agents.customer_lookup.graphql.ports import live_configuration, lookup_ports
+from agents.customer_lookup.lookup_ports import live_configuration, lookup_ports
 from agents.customer_lookup.pages.basket import Basket
 from agents.customer_lookup.pages.configuration_extra import LookupConfigurationExtra
 from agents.customer_lookup.pages.customer import CustomerPage
 from agents.customer_lookup.pages.customers import Customers
 from agents.customer_lookup.pages.drill import DrillPage, described
-from agents.customer_lookup.pages.links import Links
 from agents.customer_lookup.pages.lookups import Lookups
 from agents.customer_lookup.pages.overview import OverviewPanels
+from agents.customer_lookup.pages.page import Page
 from agents.customer_lookup.pages.try_it import TryIt
 from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.roles import Caller, Role
 from web.console.navigation import NavigationEntry
-from web.console.part import ConsoleKit, ConsolePart, Panel
+from web.console.part import ConsoleKit, ConsolePart
 
 _NAVIGATION: Final = (
     NavigationEntry(path="/lookups", title="Lookups", role=Role.VIEWER, order=100),
@@ -36,7 +36,7 @@ def console_part() -> ConsolePart:
         templates="agents.customer_lookup.pages",
         navigation=_NAVIGATION,
         public_routes=_mock_directory,
-        panels=_panels,
+        panels=lambda kit: OverviewPanels(kit).panels(),
         banner=_drill_banner,
         configuration=lambda kit: LookupConfigurationExtra(kit.pages, kit.context),
         paths=((f"{MOCK_PATH}<identifier>/", "the mock customer directory"),),
@@ -44,14 +44,12 @@ def console_part() -> ConsolePart:
 
 
 def _routes(kit: ConsoleKit) -> list[web.RouteDef]:
-    links = Links(kit.context.references)
-    kit.pages.share(basket_path=links.basket, customer_path=links.customer, described=described)
+    links = Page(kit.pages, kit.context)
+    kit.pages.share(
+        basket_path=links.basket_path, customer_path=links.customer_path, described=described
+    )
     pages = (Lookups, Basket, TryIt, Customers, CustomerPage, DrillPage)
     return [route for page in pages for route in page(kit.pages, kit.context).routes()]
-
-
-def _panels(kit: ConsoleKit) -> list[Panel]:
-    return OverviewPanels(kit).panels()
 
 
 def _drill_banner(kit: ConsoleKit) -> Callable[[Caller], str]:

@@ -1,20 +1,20 @@
 """*Try it*: scan a customer as a till would, and watch the answer arrive."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
 
 from agents.customer_lookup.directory.mock import CUSTOMERS
 from agents.customer_lookup.pages.basket import TRIED
-from agents.customer_lookup.pages.links import Links
+from agents.customer_lookup.pages.page import Page
 from agents.customer_lookup.till import Outcome, identify_customer, start_basket
 from posstream.domain.identifier import Identifier
 from posstream.domain.roles import Role
 from web.access import audit
 from web.access.guard import caller_of
 from web.console.numbers import read_whole
-from web.console.pages import Pages
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
 from web.http.reading import read_form
 
@@ -25,12 +25,8 @@ _FIRST: Final[Mapping[str, str]] = {"identifier": "", "employee": "1", "terminal
 _MAX_EMPLOYEE: Final = 2**31 - 1
 
 
-class TryIt:
+class TryIt(Page):
     """`/try`."""
-
-    def __init__(self, pages: Pages, context: GraphQLContext) -> None:
-        self._pages = pages
-        self._context = context
 
     def routes(self) -> list[web.RouteDef]:
         """The form, and what it sends."""
@@ -39,7 +35,7 @@ class TryIt:
     async def page(self, request: web.Request) -> web.Response:
         """The form, filled in from the URL where that says something."""
         if not caller_of(request).may(_NEEDED):
-            return self._pages.forbidden(request, _NEEDED)
+            return self.pages.forbidden(request, _NEEDED)
         return self._form(request, {name: request.query.get(name, _FIRST[name]) for name in _FIRST})
 
     async def scan(self, request: web.Request) -> web.Response:
@@ -49,18 +45,18 @@ class TryIt:
         typed = {name: str(given.get(name, "")).strip() for name in _FIRST}
         if not caller.may(_NEEDED):
             audit.changed(caller, "tryIt", {}, "FORBIDDEN")
-            return self._pages.forbidden(request, _NEEDED)
+            return self.pages.forbidden(request, _NEEDED)
         errors = self._errors(typed)
         if errors:
             return self._form(request, typed, errors, status=400)
-        outcome = await self._tried(self._context.asked_by(caller), typed)
+        outcome = await self._tried(self.context.asked_by(caller), typed)
         done = "done" if outcome.error is None else f"refused, {outcome.error.code}"
         asked = {"basket_id": outcome.basket_id, "identifier": typed["identifier"]}
         audit.changed(caller, "tryIt", asked, done)
         if outcome.basket_id is None or outcome.error is not None:
             why = {"": outcome.error.message if outcome.error else "nothing was sent"}
             return self._form(request, typed, why, status=503)
-        where = f"{Links(self._context.references).basket(outcome.basket_id)}?done={TRIED}"
+        where = f"{self.basket_path(outcome.basket_id)}?done={TRIED}"
         return web.Response(status=303, headers={"Location": where})
 
     async def _tried(self, context: GraphQLContext, typed: Mapping[str, str]) -> Outcome:
@@ -69,17 +65,12 @@ class TryIt:
         if started.basket_id is None:
             return started
         identified = await identify_customer(context, started.basket_id, typed["identifier"])
-        return Outcome(
-            success=identified.success,
-            basket_id=started.basket_id,
-            event_id=identified.event_id,
-            error=identified.error,
-        )
+        return replace(identified, basket_id=started.basket_id)
 
     def _errors(self, typed: Mapping[str, str]) -> dict[str, str]:
         """By field: why it cannot be sent. All before the first event is written."""
         errors = {}
-        found = self._context.normalise(typed["identifier"])
+        found = self.context.normalise(typed["identifier"])
         if not typed["identifier"]:
             errors["identifier"] = "Type or choose what the till scans."
         elif not isinstance(found, Identifier):
@@ -99,7 +90,7 @@ class TryIt:
         *,
         status: int = 200,
     ) -> web.Response:
-        return self._pages.render(
+        return self.pages.render(
             request,
             "try_it.html",
             status=status,

@@ -23,17 +23,7 @@ from posstream.forgetting.forgotten import meant_names
 from posstream.forgetting.marks import CUSTOMER_PREFIX, IDENTIFIER_PREFIX, Marks, Trace, Trail
 from posstream.read_model.named_rows import Row, delete_rows, rows_named, update_rows
 
-_ANSWER: Final = (
-    LOOKUP_ANSWERS.c.event_id,
-    LOOKUP_ANSWERS.c.basket_id,
-    LOOKUP_ANSWERS.c.customer_identifier,
-    LOOKUP_ANSWERS.c.identifier_kind,
-    LOOKUP_ANSWERS.c.customer_id,
-    LOOKUP_ANSWERS.c.fetched_at,
-    LOOKUP_ANSWERS.c.identified_at,
-    LOOKUP_ANSWERS.c.occurred_at,
-    LOOKUP_ANSWERS.c.duration_ms,
-)
+_ANSWER: Final = tuple(LOOKUP_ANSWERS.c)
 
 
 async def erase_rows(connection: AsyncConnection, marks: Marks) -> None:

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, TextClause, literal, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, TextClause, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerOutcome,
-    AnswerPosition,
     AnswerRow,
+    Position,
 )
 from agents.customer_lookup.read_model.schema import FAILED, LOOKUP_ANSWERS, STALE
-from agents.customer_lookup.read_model.typed_rows import columns_of, read_rows
+from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, read_rows, row_value
 from agents.customer_lookup.reasons import Reason, Source
+from posstream.domain.printable import is_storable
+from posstream.read_model.reading import reading
 
 _ANSWERS: Final = LOOKUP_ANSWERS.c
 _ALL: Final = select(*columns_of(LOOKUP_ANSWERS, AnswerRow))
@@ -33,43 +35,46 @@ async def newest_answers(
     return await read_rows(connection, statement, AnswerRow)
 
 
-async def answers_beside(
-    connection: AsyncConnection,
-    wanted: AnswerFilter,
-    *,
-    first: int,
-    older_than: AnswerPosition | None = None,
-    newer_than: AnswerPosition | None = None,
-) -> Sequence[AnswerRow]:
-    """The answers next to a place in the list, newest first, at most `first` of them.
+class AnswerQueries:
+    """The part of `SqlReadModel` that lists the terminal answers."""
 
-    Args:
-        connection: to read with.
-        wanted: all of its conditions hold.
-        first: how many.
-        older_than: those right after this one.
-        newer_than: those right before it.
-    """
-    conditions = _conditions(wanted)
-    # The event_id breaks ties; a row value is what an index can start at.
-    place = tuple_(_ANSWERS.occurred_at, _ANSWERS.event_id)
-    if newer_than is None:
-        if older_than is not None:
-            conditions.append(place < _row(older_than))
-        return await newest_answers(connection, *conditions, first=first)
-    statement = (
-        _ALL.where(*conditions, place > _row(newer_than))
-        .order_by(_ANSWERS.occurred_at, _ANSWERS.event_id)
-        .limit(first)
-    )
-    return (await read_rows(connection, statement, AnswerRow))[::-1]
+    _engine: AsyncEngine
 
+    async def lookup_answers(
+        self,
+        wanted: AnswerFilter,
+        *,
+        first: int,
+        older_than: Position | None = None,
+        newer_than: Position | None = None,
+    ) -> Sequence[AnswerRow]:
+        """The terminal answers next to a place, newest first, at most `first` of them.
 
-def _row(position: AnswerPosition) -> ColumnElement[tuple[object, ...]]:
-    return tuple_(
-        literal(position.occurred_at, _ANSWERS.occurred_at.type),
-        literal(position.event_id, _ANSWERS.event_id.type),
-    )
+        Args:
+            wanted: all of its conditions hold.
+            first: 1 to 1,000; what is outside counts as the nearer end.
+            older_than: those that come right after this one in the list.
+            newer_than: those that come right before it; not together with `older_than`.
+        """
+        position = older_than or newer_than
+        named = ("" if position is None else position.event_id, wanted.identifier, wanted.basket_id)
+        if not all(is_storable(text or "") for text in named):
+            return []
+        conditions = _conditions(wanted)
+        # The event_id breaks ties.
+        order = (_ANSWERS.occurred_at, _ANSWERS.event_id)
+        place = tuple_(*order)
+        async with reading(self._engine) as connection:
+            if newer_than is None:
+                if older_than is not None:
+                    conditions.append(place < row_value(older_than, *order))
+                return await newest_answers(connection, *conditions, first=bounded(first))
+            statement = (
+                _ALL.where(*conditions, place > row_value(newer_than, *order))
+                .order_by(*order)
+                .limit(bounded(first))
+            )
+            return (await read_rows(connection, statement, AnswerRow))[::-1]
 
 
 def _conditions(wanted: AnswerFilter) -> list[_Condition]:

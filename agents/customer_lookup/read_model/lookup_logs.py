@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, and_, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.customer_lookup.read_model.records import AnswerRow, LogPosition, LookupLogRow
+from agents.customer_lookup.read_model.records import AnswerRow, LookupLogRow, Position
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS
-from agents.customer_lookup.read_model.typed_rows import columns_of, read_rows
+from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, read_rows, row_value
+from agents.customer_lookup.reasons import AttemptStatus
+from posstream.domain.printable import is_storable
+from posstream.read_model.reading import reading
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
 _ALL: Final = select(*columns_of(CUSTOMER_LOOKUP_LOGS, LookupLogRow))
@@ -47,21 +50,40 @@ async def origins_of(
     return await newest_attempts(connection, made_one_of_them, first=first)
 
 
-def is_older_than(position: LogPosition) -> ColumnElement[bool]:
-    """What comes after `position` in the list: a row value, which an index can start at."""
-    return tuple_(_LOGS.request_timestamp, _LOGS.event_id) < tuple_(
-        literal(position.request_timestamp, _LOGS.request_timestamp.type),
-        literal(position.event_id, _LOGS.event_id.type),
-    )
+class AttemptQueries:
+    """The part of `SqlReadModel` that lists the attempts."""
 
+    _engine: AsyncEngine
 
-def has(
-    *, status: str | None = None, identifier: str | None = None, basket_id: str | None = None
-) -> list[ColumnElement[bool]]:
-    """A condition for each argument that is given."""
-    wanted = (
-        (_LOGS.status, status),
-        (_LOGS.customer_identifier, identifier),
-        (_LOGS.basket_id, basket_id),
-    )
-    return [column == value for column, value in wanted if value is not None]
+    async def lookup_logs(
+        self,
+        *,
+        first: int,
+        after: Position | None = None,
+        status: AttemptStatus | None = None,
+        identifier: str | None = None,
+        basket_id: str | None = None,
+    ) -> Sequence[LookupLogRow]:
+        """The next attempts, newest first, at most `first` of them.
+
+        Args:
+            first: 1 to 1,000; what is outside counts as the nearer end.
+            after: only those that come after this one in the list, so are older.
+            status: exactly this one.
+            identifier: exactly this one, normalised.
+            basket_id: those of the lookups of this basket.
+        """
+        place = "" if after is None else after.event_id
+        if not all(is_storable(text or "") for text in (place, identifier, basket_id)):
+            return []
+        wanted = (
+            (_LOGS.status, status),
+            (_LOGS.customer_identifier, identifier),
+            (_LOGS.basket_id, basket_id),
+        )
+        conditions = [column == value for column, value in wanted if value is not None]
+        if after is not None:
+            order = (_LOGS.request_timestamp, _LOGS.event_id)
+            conditions.append(tuple_(*order) < row_value(after, *order))
+        async with reading(self._engine) as connection:
+            return await newest_attempts(connection, *conditions, first=bounded(first))

@@ -5,16 +5,20 @@ one wins, whichever came first. So a replay into an empty database gives the sam
 matter either whether the mark of a forgotten customer came before or after the customer's events.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
+from sqlalchemy import ColumnElement, Table, and_, case, or_, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.rows import Batch, batch_of
-from agents.customer_lookup.read_model.upserts import UPSERTS, written_columns
 from posstream.forgetting.forgotten import ForgottenSubjects
-from posstream.read_model.engine import as_parameters, insert_rows_into
+from posstream.read_model.engine import Insert, as_parameters, insert_rows_into
 from posstream.read_model.projection import BatchProjection, ProjectedEvent
+
+_Columns = Any  # a table's columns, stored or excluded
 
 
 class SqlProjection(BatchProjection):
@@ -26,7 +30,7 @@ class SqlProjection(BatchProjection):
         # Every transaction writes the tables in one order, and the rows by key: so two workers
         # cannot wait for each other.
         self._upserts = [
-            (table, UPSERTS[table](insert_rows_into(engine, table, written_columns(table))))
+            (table, _UPSERTS[table](insert_rows_into(engine, table, _written_columns(table))))
             for table in schema.READ_MODEL
         ]
 
@@ -43,3 +47,112 @@ class SqlProjection(BatchProjection):
             if rows := batch.rows[table]:
                 ordered = [row for _, row in sorted(rows.items())]
                 await connection.execute(upsert, as_parameters(self._engine, ordered))
+
+
+def _upsert_last(insert: Insert, *, key: str, tie: str, earliest: str) -> Insert:
+    """The newest `fetched_at` wins (at a tie the greater `tie`); `earliest` only goes back."""
+    new, old = insert.excluded, _table(insert).c
+    newer = tuple_(new.fetched_at, new[tie]) > tuple_(old.fetched_at, old[tie])
+    earlier = new[earliest] < old[earliest]
+    changes = {
+        name: _either(newer, new, old, name)
+        for name in _written_columns(_table(insert))
+        if name not in {key, earliest}
+    }
+    changes[earliest] = _either(earlier, new, old, earliest)
+    return insert.on_conflict_do_update(
+        index_elements=[key], set_=changes, where=or_(newer, earlier)
+    )
+
+
+def _upsert_baskets(insert: Insert) -> Insert:
+    """The earliest start and the last identification win, each for its own columns.
+
+    One statement for both: with two, workers could lock each other's baskets crosswise.
+    """
+    new, old = insert.excluded, _table(insert).c
+    started = and_(
+        new.employee_id.is_not(None),
+        or_(
+            old.employee_id.is_(None),
+            and_(
+                new.started_at.is_not(None),
+                or_(old.started_at.is_(None), new.started_at < old.started_at),
+            ),
+            and_(
+                new.started_at.is_not_distinct_from(old.started_at),
+                tuple_(new.employee_id, new.terminal_id) < tuple_(old.employee_id, old.terminal_id),
+            ),
+        ),
+    )
+    identified = and_(
+        new.identified_at.is_not(None),
+        or_(
+            old.identified_at.is_(None),
+            tuple_(new.identified_at, new.identified_by, new.customer_id)
+            > tuple_(old.identified_at, old.identified_by, old.customer_id),
+        ),
+    )
+    changes = {
+        name: _either(started, new, old, name)
+        for name in ("employee_id", "terminal_id", "started_at")
+    } | {
+        name: _either(identified, new, old, name)
+        for name in ("customer_id", "identified_at", "identified_by")
+    }
+    return insert.on_conflict_do_update(
+        index_elements=["basket_id"], set_=changes, where=or_(started, identified)
+    )
+
+
+def _upsert_first(
+    insert: Insert, *, better: Callable[[_Columns, _Columns], ColumnElement[bool]]
+) -> Insert:
+    """One row per event; a repeat of the event, written after a crash, replaces it if better."""
+    new = insert.excluded
+    return insert.on_conflict_do_update(
+        index_elements=["event_id"],
+        set_={name: new[name] for name in _written_columns(_table(insert)) if name != "event_id"},
+        where=better(new, _table(insert).c),
+    )
+
+
+def _better_answer(new: _Columns, old: _Columns) -> ColumnElement[bool]:
+    # A customer beats a failure, as it does in the basket; else the first one counts.
+    return tuple_(new.reason.is_not(None), new.occurred_at) < tuple_(
+        old.reason.is_not(None), old.occurred_at
+    )
+
+
+def _either(
+    wins: ColumnElement[bool], new: _Columns, old: _Columns, name: str
+) -> ColumnElement[Any]:
+    return case((wins, new[name]), else_=old[name])
+
+
+def _written_columns(table: Table) -> list[str]:
+    """The columns that are written: all but a serial number."""
+    return [column.name for column in table.columns if column.name != "id"]
+
+
+def _table(insert: Insert) -> Table:
+    table = insert.table
+    if not isinstance(table, Table):
+        raise TypeError("only tables are written")
+    return table
+
+
+#: Makes an insert into a table the upsert by which its rows are written.
+_UPSERTS: Final[Mapping[Table, Callable[[Insert], Insert]]] = {
+    schema.CUSTOMERS: partial(
+        _upsert_last, key="customer_id", tie="identifier", earliest="created_at"
+    ),
+    schema.CUSTOMER_IDENTIFIERS: partial(
+        _upsert_last, key="identifier", tie="customer_id", earliest="first_seen_at"
+    ),
+    schema.BASKETS: _upsert_baskets,
+    schema.CUSTOMER_LOOKUP_LOGS: partial(
+        _upsert_first, better=lambda new, old: new.request_timestamp < old.request_timestamp
+    ),
+    schema.LOOKUP_ANSWERS: partial(_upsert_first, better=_better_answer),
+}

@@ -2,68 +2,48 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.customer_lookup.read_model.customer_history import answers_to, identifiers_of
-from agents.customer_lookup.read_model.lookup_answers import answers_beside, newest_answers
+from agents.customer_lookup.read_model.customer_history import ALL_CUSTOMERS, CustomerHistoryQueries
+from agents.customer_lookup.read_model.lookup_answers import AnswerQueries, newest_answers
 from agents.customer_lookup.read_model.lookup_logs import (
-    has,
-    is_older_than,
+    AttemptQueries,
     newest_attempts,
     origins_of,
 )
-from agents.customer_lookup.read_model.lookup_statistics import (
-    answer_window,
-    answers_by_version,
-    lookup_statistics,
-    marked_attempts,
-)
+from agents.customer_lookup.read_model.lookup_statistics import StatisticsQueries
 from agents.customer_lookup.read_model.records import (
-    AnswerFilter,
-    AnswerPosition,
-    AnswerRow,
-    AnswerWindow,
     BasketHistory,
     BasketRow,
-    CustomerHistory,
     CustomerRow,
-    LogPosition,
-    LookupLogRow,
-    LookupStatistics,
-    MarkedAttempts,
 )
 from agents.customer_lookup.read_model.schema import (
     BASKETS,
     CUSTOMER_IDENTIFIERS,
+    CUSTOMER_LOOKUP_LOGS,
     CUSTOMERS,
     LOOKUP_ANSWERS,
 )
-from agents.customer_lookup.read_model.typed_rows import columns_of, read_rows
-from agents.customer_lookup.reasons import AttemptStatus
+from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, read_rows
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.printable import is_storable
 from posstream.domain.search import folded
 from posstream.read_model.engine import read_only
 from posstream.read_model.reading import reading
 
-#: Most rows that one call returns.
-MAX_LIMIT: Final = 1_000
-
 #: Most answers of one basket that are shown; a till scans a few times.
 MAX_ANSWERS: Final = 50
 #: Most attempts; each lookup has a few.
 MAX_ATTEMPTS: Final = 200
 
-_CUSTOMERS: Final = select(*columns_of(CUSTOMERS, CustomerRow))
 _BASKETS: Final = select(*columns_of(BASKETS, BasketRow))
 
 
-class SqlReadModel:
+class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, StatisticsQueries):
     """The read model in SQLite or PostgreSQL.
 
     Every method may raise the database's errors, and `ReadModelBusy` where too many read at once
@@ -106,27 +86,6 @@ class SqlReadModel:
         found = await self._customers(CUSTOMERS.c.customer_id.in_(owner), limit=1)
         return found[0] if found else None
 
-    async def all_customers(
-        self,
-        *,
-        tier: str | None = None,
-        search: str | None = None,
-        names_only: bool = False,
-        limit: int = 100,
-    ) -> Sequence[CustomerRow]:
-        """Customers by customer_id, at most `limit`.
-
-        Args:
-            tier: exactly this tier.
-            search: part of a name, e-mail, phone or identifier, in any writing; blank = all.
-            names_only: search names alone: a caller who sees the others masked could guess them
-                piece by piece.
-            limit: 1 to 1,000; what is outside counts as the nearer end.
-        """
-        return await self.next_customers(
-            first=limit, tier=tier, search=search, names_only=names_only
-        )
-
     async def next_customers(
         self,
         *,
@@ -141,9 +100,10 @@ class SqlReadModel:
         Args:
             first: 1 to 1,000; what is outside counts as the nearer end.
             after: only those whose customer_id is greater.
-            tier: as in `all_customers`.
-            search: as in `all_customers`.
-            names_only: as in `all_customers`.
+            tier: exactly this tier.
+            search: part of a name, e-mail, phone or identifier, in any writing; blank = all.
+            names_only: search names alone: a caller who sees the others masked could guess them
+                piece by piece.
         """
         if not all(is_storable(text or "") for text in (after, tier, search)):
             return []
@@ -154,101 +114,7 @@ class SqlReadModel:
             conditions.append(CUSTOMERS.c.tier == tier)
         if search and folded(search):
             conditions.append(_is_named(search) if names_only else _is_found_by(search))
-        return await self._customers(*conditions, limit=_bounded(first))
-
-    async def customer_history(self, customer_id: str) -> CustomerHistory | None:
-        """One customer with identifiers and the newest answers; None if there is none."""
-        if not is_storable(customer_id):
-            return None
-        one = _CUSTOMERS.where(CUSTOMERS.c.customer_id == customer_id)
-        async with reading(self._engine) as connection:
-            row = (await connection.execute(one)).mappings().one_or_none()
-            if row is None:
-                return None
-            identifiers = await identifiers_of(connection, customer_id)
-            names = tuple(it.identifier for it in identifiers)
-            answers = await answers_to(connection, customer_id, names)
-        return CustomerHistory(CustomerRow(**row, identifiers=names), identifiers, answers)
-
-    async def lookup_logs(
-        self,
-        *,
-        first: int,
-        after: LogPosition | None = None,
-        status: AttemptStatus | None = None,
-        identifier: str | None = None,
-        basket_id: str | None = None,
-    ) -> Sequence[LookupLogRow]:
-        """The next attempts, newest first, at most `first` of them.
-
-        Args:
-            first: 1 to 1,000; what is outside counts as the nearer end.
-            after: only those that come after this one in the list, so are older.
-            status: exactly this one.
-            identifier: exactly this one, normalised.
-            basket_id: those of the lookups of this basket.
-        """
-        place = "" if after is None else after.event_id
-        if not all(is_storable(text or "") for text in (place, identifier, basket_id)):
-            return []
-        conditions = has(status=status, identifier=identifier, basket_id=basket_id)
-        if after is not None:
-            conditions.append(is_older_than(after))
-        async with reading(self._engine) as connection:
-            return await newest_attempts(connection, *conditions, first=_bounded(first))
-
-    async def lookup_statistics(self, since: datetime) -> LookupStatistics:
-        """What was counted from `since` on, answers and attempts each by their own time."""
-        async with reading(self._engine) as connection:
-            return await lookup_statistics(connection, since)
-
-    async def lookup_answers(
-        self,
-        wanted: AnswerFilter,
-        *,
-        first: int,
-        older_than: AnswerPosition | None = None,
-        newer_than: AnswerPosition | None = None,
-    ) -> Sequence[AnswerRow]:
-        """The terminal answers next to a place, newest first, at most `first` of them.
-
-        Args:
-            wanted: all of its conditions hold.
-            first: 1 to 1,000; what is outside counts as the nearer end.
-            older_than: those that come right after this one in the list.
-            newer_than: those that come right before it; not together with `older_than`.
-        """
-        place = older_than or newer_than
-        named = ("" if place is None else place.event_id, wanted.identifier, wanted.basket_id)
-        if not all(is_storable(text or "") for text in named):
-            return []
-        async with reading(self._engine) as connection:
-            return await answers_beside(
-                connection,
-                wanted,
-                first=_bounded(first),
-                older_than=older_than,
-                newer_than=newer_than,
-            )
-
-    async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
-        """The answers from `since` up to but not including `until`."""
-        async with reading(self._engine) as connection:
-            return await answer_window(connection, since, until)
-
-    async def marked_attempts(
-        self, since: datetime, until: datetime, *, mark: str
-    ) -> MarkedAttempts:
-        """The attempts of a window that were told apart by the start of their error message."""
-        async with reading(self._engine) as connection:
-            return await marked_attempts(connection, since, until, mark)
-
-    async def answers_by_version(
-        self, versions: Collection[int], since: datetime
-    ) -> Mapping[int, Mapping[tuple[str | None, str | None], int]]:
-        """The answers from `since` on by version of the configuration; one statement."""
-        async with reading(self._engine) as connection:
-            return await answers_by_version(connection, versions, since)
+        return await self._customers(*conditions, limit=bounded(first))
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
@@ -258,9 +124,8 @@ class SqlReadModel:
             basket = (await _baskets(connection, [basket_id])).get(basket_id)
             of_basket = LOOKUP_ANSWERS.c.basket_id == basket_id
             answers = await newest_answers(connection, of_basket, first=MAX_ANSWERS)
-            attempts = await newest_attempts(
-                connection, *has(basket_id=basket_id), first=MAX_ATTEMPTS
-            )
+            of_basket = CUSTOMER_LOOKUP_LOGS.c.basket_id == basket_id
+            attempts = await newest_attempts(connection, of_basket, first=MAX_ATTEMPTS)
             origins = await origins_of(connection, answers, first=MAX_ATTEMPTS)
         if basket is None and not answers and not attempts:
             return None
@@ -275,7 +140,7 @@ class SqlReadModel:
         )
 
     async def _customers(self, *conditions: ColumnElement[bool], limit: int) -> list[CustomerRow]:
-        statement = _CUSTOMERS.where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
+        statement = ALL_CUSTOMERS.where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(statement)).mappings().all()
             identifiers = await _identifiers(connection, [row["customer_id"] for row in rows])
@@ -347,7 +212,3 @@ def _contains(column: ColumnElement[str], parts: Iterable[str]) -> ColumnElement
 def _asked(ids: Iterable[str]) -> list[str]:
     """Each id once, without those that no database could hold."""
     return sorted({one for one in ids if is_storable(one)})
-
-
-def _bounded(first: int) -> int:
-    return max(1, min(first, MAX_LIMIT))

@@ -72,10 +72,11 @@ class LookupLogRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LogPosition:
-    """A place in the list of attempts, which is ordered by both fields, newest first."""
+class Position:
+    """A place in the list of answers or attempts, ordered by both fields, newest first."""
 
-    request_timestamp: datetime
+    #: `occurred_at` of an answer, `request_timestamp` of an attempt.
+    at: datetime
     event_id: str
 
 
@@ -128,14 +129,6 @@ class AnswerFilter:
     since: datetime | None = None
     #: Answered before.
     until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerPosition:
-    """A place in the list of answers, which is ordered by both fields, newest first."""
-
-    occurred_at: datetime
-    event_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ _ANSWER: Final = readers(schema.LOOKUP_ANSWERS, CustomerDataFetched, CustomerLoo
 _LOG: Final = readers(schema.CUSTOMER_LOOKUP_LOGS, CustomerLookupLogged)
 
 
-def read_basket_started(value: object, *, card_guard: bool = True) -> Row | None:
+def read_basket_started(value: object) -> Row | None:
     """The columns of `baskets` in a `basket-started` event; any service may have written it.
 
     Returns None for what is no such event: a field missing or of a wrong type, an id that is
@@ -57,7 +57,7 @@ def read_basket_started(value: object, *, card_guard: bool = True) -> Row | None
     if not isinstance(value, Mapping):
         return None
     try:
-        event = event_of(BasketStarted, value, card_guard=card_guard)
+        event = event_of(BasketStarted, value)
     except UnreadableEvent:
         return None
     return {

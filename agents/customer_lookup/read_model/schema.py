@@ -148,3 +148,8 @@ READ_MODEL: Final = (
     CUSTOMER_LOOKUP_LOGS,
     LOOKUP_ANSWERS,
 )
+
+
+def read_model_tables() -> tuple[Table, ...]:
+    """`READ_MODEL`, for the declaration of the plugin."""
+    return READ_MODEL

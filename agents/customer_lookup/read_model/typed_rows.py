@@ -2,15 +2,25 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Column, Select, Table
+from sqlalchemy import Column, ColumnElement, Select, Table, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from agents.customer_lookup.read_model.records import Position
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 R = TypeVar("R", bound="DataclassInstance")
+
+#: Most rows that one call returns.
+MAX_LIMIT: Final = 1_000
+
+
+def bounded(first: int) -> int:
+    """How many rows are read where `first` are asked for."""
+    return max(1, min(first, MAX_LIMIT))
 
 
 def columns_of(table: Table, kind: "type[DataclassInstance]") -> Iterable[Column[Any]]:
@@ -21,3 +31,10 @@ def columns_of(table: Table, kind: "type[DataclassInstance]") -> Iterable[Column
 async def read_rows(connection: AsyncConnection, statement: Select[Any], kind: type[R]) -> list[R]:
     """The rows of a statement, each as a record of this kind."""
     return [kind(**row) for row in (await connection.execute(statement)).mappings()]
+
+
+def row_value(
+    position: Position, at: Column[Any], event_id: Column[Any]
+) -> ColumnElement[tuple[object, ...]]:
+    """A place in a list ordered by two columns: a row value, which an index can start at."""
+    return tuple_(literal(position.at, at.type), literal(position.event_id, event_id.type))

@@ -110,6 +110,8 @@ class Runtime:
             raise StartRefused(str(why)) from why
         try:
             await self._database.open()
+        except StartRefused:
+            raise
         except Exception as why:
             raise StartRefused(unusable(why)) from why
         if settings.projection == WORKER:

@@ -9,16 +9,17 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from posstream.kafka.topics import FORGETTING
+from posstream.domain.errors import DatabaseUnusable
+from posstream.forgetting.marks import Marks
 from posstream.plugin import Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
+from posstream.read_model.migrate import chains, upgrade
 from posstream.read_model.projections import GroupedProjection, projections
 from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.read_model.refusals import absence, kind
@@ -96,13 +97,9 @@ async def project(setup: Setup, tell: Tell) -> None:
     running: list[asyncio.Task[None]] = []
     try:
         failures = await _open_database(engine, plugins, standings)
-        for one in grouped:
-            why = failures.get(one.name)
-            if failures and one.name == FORGETTING:
-                # A mark says that the rows of every plugin are gone.
-                why = f"waits for the migrations of {', '.join(failures)}"
-            if why is not None:
-                standings[one.name].trouble = why
+        for one in projections([_unmigrated(it) if it.name in failures else it for it in plugins]):
+            if one.name in failures:
+                standings[one.name].trouble = failures[one.name]
                 continue
             running.append(asyncio.create_task(_run(one, engine, setup, standings[one.name])))
         await asyncio.Event().wait()
@@ -129,6 +126,21 @@ async def _open_database(
             for standing in standings.values():
                 standing.trouble = str(away)
             await asyncio.sleep(next(pauses))
+
+
+def _unmigrated(plugin: Plugin) -> Plugin:
+    """A plugin whose migration failed: its rows are erased by the migration that succeeds.
+
+    If another worker has run that migration, marks wait here until this worker starts again.
+    """
+    chain = chains([plugin])[plugin.name]
+
+    async def erase(connection: AsyncConnection, _: Marks) -> None:
+        if await connection.run_sync(chain.revision) == chain.head:
+            raise DatabaseUnusable(f"another worker has migrated {plugin.name}: start again")
+
+    part = plugin.read_model
+    return replace(plugin, read_model=part and replace(part, erase=erase))
 
 
 async def _run(

@@ -1,6 +1,7 @@
 """The projections' process: started and watched by a worker, ended with it, or run alone."""
 
 import asyncio
+import dataclasses
 import logging
 import os
 import signal
@@ -18,17 +19,21 @@ from sqlalchemy import func, select
 from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.read_model.schema import LOOKUP_ANSWERS
 from agents.customer_lookup.topics import TOPICS
+from posstream.forgetting.marks import Forgotten, subject_of_customer
+from posstream.forgetting.record import forgotten
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.topics import PLATFORM_TOPICS
 from posstream.metrics import Metrics
-from posstream.read_model import projection_process
+from posstream.read_model import projecting, projection_process
 from posstream.read_model.engine import create_engine
-from posstream.read_model.projecting import Setup
+from posstream.read_model.projecting import Setup, Standings
 from posstream.read_model.projection_process import ProjectionProcess
 from posstream.read_model.projector import GroupSettings
+from posstream.resilience.tasks import stop_task
 from tests.component.sql_databases import found
 from tests.integration.harness import environment
+from tests.plugins.broken import broken_migration
 
 PATIENCE_SECONDS = 60
 
@@ -199,6 +204,26 @@ async def test_alone_it_projects_until_it_is_told_to_end(shop: Shop, tmp_path: P
         if alone.returncode is None:
             alone.kill()
     assert (code, await shop.rows()) == (0, 2)
+
+
+async def test_customers_are_forgotten_though_the_migration_of_a_plugin_fails(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projecting, "find_plugins", lambda: [PLUGIN, broken_migration.PLUGIN])
+    names = [PLUGIN.name, broken_migration.PLUGIN.name]
+    told: list[Standings] = []
+    projects = asyncio.create_task(
+        projecting.project(dataclasses.replace(shop.setup(), plugins=names), told.append)
+    )
+    await shop.answer("e1")
+    await until(lambda: told and told[-1]["customer_lookup"].written)
+    assert await shop.rows() == 1
+    mark = forgotten(Forgotten(subject_of_customer("CUST_001"), 2_000_000_000_000, 0))
+    await shop.producer.send_and_wait(mark.topic, mark.value)
+    await until(lambda: told[-1]["forgetting"].written)
+    await stop_task(projects)
+    assert await shop.rows() == 0
+    assert "its migration failed" in str(told[-1]["broken_migration"].trouble)
 
 
 def test_the_child_imports_neither_faust_nor_the_web_view() -> None:

@@ -60,7 +60,7 @@ class Runtime:
         self._refuse = refuse
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
-        self._projections = ProjectionProcess(self._projection_setup, lag=metrics.projection_lag)
+        self._projections = ProjectionProcess(self._projection_setup, metrics=metrics)
 
     @property
     def warnings(self) -> Sequence[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiokafka
 import orjson
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.read_model.schema import LOOKUP_ANSWERS
@@ -225,6 +225,15 @@ async def test_customers_are_forgotten_though_the_migration_of_a_plugin_fails(
     mark = forgotten(Forgotten(subject_of_customer("CUST_001"), 2_000_000_000_000, 0))
     await shop.producer.send_and_wait(mark.topic, mark.value)
     await until(lambda: told[-1]["forgetting"].written)
+    engine = create_engine(shop.database_url)
+    async with engine.begin() as another_worker:
+        version = "posstream_version_broken_migration (version_num)"
+        await another_worker.execute(text(f"CREATE TABLE {version[:-1]} VARCHAR(32))"))
+        await another_worker.execute(text(f"INSERT INTO {version} VALUES ('broken_0001')"))  # noqa: S608 - our own name
+    await engine.dispose()
+    later = forgotten(Forgotten(subject_of_customer("CUST_001"), 2_000_000_000_001, 0))
+    await shop.producer.send_and_wait(later.topic, later.value)
+    await until(lambda: told[-1]["forgetting"].trouble == "DatabaseUnusable")
     await stop_task(projects)
     assert await shop.rows() == 0
     assert "its migration failed" in str(told[-1]["broken_migration"].trouble)

@@ -96,6 +96,9 @@ class Metrics:
         self.projection_lag = gauge(
             "projection_lag", "Events that a projection has not written yet.", "plugin"
         )
+        self.projection_up = gauge(
+            "projection_up", "1 while the projection of a plugin can write, 0 else.", "plugin"
+        )
         self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
         self.dead_letters_refused = counter(
             "dead_letters_refused", "Messages whose dead letter the broker refuses."

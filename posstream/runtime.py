@@ -60,7 +60,7 @@ class Runtime:
         self._refuse = refuse
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
-        self._projections = ProjectionProcess(self._projection_setup, lag=metrics.projection_lag)
+        self._projections = ProjectionProcess(self._projection_setup, metrics=metrics)
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -110,6 +110,8 @@ class Runtime:
             raise StartRefused(str(why)) from why
         try:
             await self._database.open()
+        except StartRefused:
+            raise
         except Exception as why:
             raise StartRefused(unusable(why)) from why
         if settings.projection == WORKER:

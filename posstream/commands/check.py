@@ -53,6 +53,8 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[CheckLine
     from posstream.startup.preflight import Passed, Start, outcomes
 
     yield True, "settings"
+    for name, why in settings.plugins.failed.items():
+        yield False, f"the plugin {name} cannot be loaded ({why!r})"
     start = Start(
         settings=settings,
         membership=Membership(settings.datadir),

@@ -23,6 +23,9 @@ def read_settings() -> Settings:
         for line in why.errors:
             print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
+    except PosstreamError as why:  # plugins that claim the same thing, or none that can be loaded
+        print(f"error: {why}", file=sys.stderr)
+        sys.exit(1)
 
 
 def run(work: Coroutine[Any, Any, int]) -> None:

@@ -83,6 +83,16 @@ class ForgottenSubjects:
             for erase in erasures:
                 await erase(connection, news)
 
+    async def erase_again(self, connection: AsyncConnection, erase: Erase) -> None:
+        """Delete the rows of one plugin that are from before any known mark.
+
+        Marks are also written while the plugin's migrations fail.
+        """
+        columns = FORGOTTEN_SUBJECTS.c
+        rows = await connection.execute(select(columns.subject, columns.forgotten_at))
+        if marks := Marks(dict(map(tuple, rows))):
+            await erase(connection, marks)
+
 
 async def known_marks(engine: AsyncEngine, subjects: Collection[str]) -> Mapping[str, Forgotten]:
     """The known marks of some subjects, by subject; may raise the database's errors.

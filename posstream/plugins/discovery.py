@@ -1,8 +1,10 @@
 """Finds plugins: the folders in `agents/`, and the entry points of other people's packages."""
 
 import importlib
+import logging
 import os
 import pkgutil
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final
@@ -11,9 +13,14 @@ from posstream.domain.errors import InvalidSettings, StartRefused
 from posstream.plugin import Plugin
 from posstream.plugins.found import Plugins
 
+log = logging.getLogger(__name__)
+
 SETTING: Final = "POSSTREAM_PLUGINS"
 ENTRY_POINTS: Final = "posstream.plugins"
 _FOLDER: Final = "agents"
+#: How long the import of a plugin may take before the log names the plugin: nothing can end it.
+_SLOW_SECONDS: Final = 5
+_SLOW: Final = "the plugin %s is still being imported"
 
 #: Field of a plugin -> the class of its value or of each of its values, by name: no command has to
 #: import them all.
@@ -52,10 +59,17 @@ def find_plugins(chosen: str | None = None, loaders: Loaders | None = None) -> P
     loaded: list[Plugin] = []
     failed: dict[str, BaseException] = {}
     for name in sorted(names):
+        slow = threading.Timer(_SLOW_SECONDS, log.warning, (_SLOW, name))
+        slow.daemon = True
+        slow.start()
         try:
             loaded.append(_plugin(name, loaders[name]()))
-        except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as why:  # noqa: BLE001 - a plugin may raise anything
             failed[name] = why
+        finally:
+            slow.cancel()
     if not loaded:
         told = "; ".join(f"{name}: {why!r}" for name, why in failed.items())
         raise StartRefused(f"no plugin can be loaded ({told or 'none is installed'})")
@@ -66,18 +80,20 @@ def _loaders() -> Loaders:
     folder = importlib.import_module(_FOLDER)
     found = [
         *(
-            (module.name, _importing(f"{_FOLDER}.{module.name}"))
-            for module in pkgutil.iter_modules(folder.__path__)
+            (it.name, f"the folder {_FOLDER}/{it.name}", _importing(f"{_FOLDER}.{it.name}"))
+            for it in pkgutil.iter_modules(folder.__path__)
         ),
-        *((point.name, point.load) for point in entry_points(group=ENTRY_POINTS)),
+        *(
+            (it.name, f"the entry point {it.value}", it.load)
+            for it in entry_points(group=ENTRY_POINTS)
+        ),
     ]
-    loaders = dict(found)
-    for name in loaders:
-        if [it for it, _ in found].count(name) > 1:
-            raise StartRefused(
-                f"two plugins have the name {name}: a folder in {_FOLDER}/, or entry points of the "
-                f"group {ENTRY_POINTS}; uninstall one of them"
-            )
+    loaders: dict[str, Callable[[], Any]] = {}
+    for name, _, load in found:
+        if name in loaders:
+            places = " and ".join(place for its, place, _ in found if its == name)
+            raise StartRefused(f"two plugins have the name {name}: {places}; remove one of them")
+        loaders[name] = load
     return loaders
 
 

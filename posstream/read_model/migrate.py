@@ -1,7 +1,8 @@
 """Migrates the SQL tables: the platform's, then those of each plugin.
 
 The platform and each plugin have a chain of migrations with a version table of its own. A plugin
-that is taken away leaves its tables and its version behind, and blocks nobody's upgrade.
+that is taken away leaves its tables and its version behind, and blocks nobody's upgrade. A plugin's
+migration that drops or alters a table of another owner is rolled back.
 """
 
 import logging
@@ -17,8 +18,12 @@ from sqlalchemy import Connection, column, table, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable
+from posstream.forgetting.forgotten import ForgottenSubjects
 from posstream.plugin import Plugin
+from posstream.plugins.found import PLATFORM as PLATFORM_OWNER
+from posstream.plugins.found import refuse_double
 from posstream.read_model.refusals import reason_without_rows
+from posstream.read_model.schema import METADATA
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,26 @@ _PLATFORM_VERSIONS: Final = "posstream:read_model/migrations/versions"
 _VERSION_TABLE: Final = "posstream_version"
 #: PostgreSQL's advisory locks are numbers; this one is ours ("posstrea" in ASCII).
 _LOCK: Final = int.from_bytes(b"posstrea")
+#: By the name of the dialect: table and a line for each column, index, constraint and trigger.
+_CATALOGUES: Final = {
+    "sqlite": text("SELECT tbl_name, coalesce(sql, name) FROM sqlite_master"),
+    "postgresql": text("""
+        WITH tables AS (
+            SELECT oid, relname FROM pg_class
+            WHERE relkind IN ('r', 'p') AND relnamespace = CAST(current_schema() AS regnamespace)
+        )
+        SELECT relname, concat_ws(' ', tables.oid, attname, format_type(atttypid, atttypmod),
+            attnotnull, pg_get_expr(adbin, adrelid))
+        FROM tables JOIN pg_attribute ON attrelid = tables.oid AND attnum > 0 AND NOT attisdropped
+        LEFT JOIN pg_attrdef ON adrelid = tables.oid AND adnum = attnum
+        UNION ALL SELECT relname, pg_get_indexdef(indexrelid)
+        FROM tables JOIN pg_index ON indrelid = tables.oid
+        UNION ALL SELECT relname, concat_ws(' ', conname, pg_get_constraintdef(pg_constraint.oid))
+        FROM tables JOIN pg_constraint ON conrelid = tables.oid
+        UNION ALL SELECT relname, pg_get_triggerdef(pg_trigger.oid)
+        FROM tables JOIN pg_trigger ON tgrelid = tables.oid AND NOT tgisinternal
+    """),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,27 +146,82 @@ async def upgrade(
         sqlalchemy.exc.DBAPIError: from the database, in the platform's migrations.
         DatabaseUnusable: for a database that a newer posstream has migrated.
     """
-    failures = {}
     await _run(engine, PLATFORM, "head", keep=keep)
-    for name, chain in chains(plugins).items():
+    owners = _owners(plugins)
+    failures = {}
+    found = chains(plugins)
+    for plugin in plugins:
+        if plugin.name not in found:
+            continue
         try:
-            await _run(engine, chain, revision, keep=keep)
+            await _run(
+                engine, found[plugin.name], revision, keep=keep, plugin=plugin, owners=owners
+            )
         except (DatabaseAway, DatabaseUnusable):
             raise
         except (Exception, SystemExit) as why:  # noqa: BLE001 - a migration may raise anything
-            failures[name] = f"its migration failed: {reason_without_rows(why)}"
-            log.error("plugin %s: %s", name, failures[name])  # noqa: TRY400 - rows
+            failures[plugin.name] = f"its migration failed: {reason_without_rows(why)}"
+            log.error("plugin %s: %s", plugin.name, failures[plugin.name])  # noqa: TRY400 - rows
     return failures
 
 
-async def _run(engine: AsyncEngine, chain: Chain, revision: str, *, keep: bool) -> None:
+async def _run(  # noqa: PLR0913 - one caller gives all of them
+    engine: AsyncEngine,
+    chain: Chain,
+    revision: str,
+    *,
+    keep: bool,
+    plugin: Plugin | None = None,
+    owners: Mapping[str, str] | None = None,
+) -> None:
     # On SQLite the transaction itself is the lock: it begins with BEGIN IMMEDIATE.
     async with engine.connect() as connection, connection.begin() as transaction:
         if connection.dialect.name == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        await connection.run_sync(chain.upgrade, revision)
+        current = await connection.run_sync(chain.revision)
+        if plugin is None or current == chain.head:
+            await connection.run_sync(chain.upgrade, revision)
+        else:
+            forgotten = ForgottenSubjects(engine)
+            await forgotten.lock(connection, to_forget=True)
+            before = await connection.run_sync(_shapes)
+            await connection.run_sync(chain.upgrade, revision)
+            after = await connection.run_sync(_shapes)
+            for name, shape in before.items():
+                # No table is the plugin's own before its first migration.
+                owner = (owners or {}).get(name, plugin.name if current else "another owner")
+                if owner != plugin.name and shape != after.get(name):
+                    raise ValueError(f"it drops or alters the table {name}, which {owner} owns")
+            if plugin.read_model is not None and plugin.read_model.erase is not None:
+                await forgotten.erase_again(connection, plugin.read_model.erase)
         if not keep:
             await transaction.rollback()
+
+
+def _owners(plugins: Sequence[Plugin]) -> Mapping[str, str]:
+    """The owner of each SQL table that is known.
+
+    Raises:
+        StartRefused: if two plugins claim one table; both are named.
+    """
+    claims = [(PLATFORM_OWNER, _VERSION_TABLE), *((PLATFORM_OWNER, it) for it in METADATA.tables)]
+    claims += [(name, chain.version_table) for name, chain in chains(plugins).items()]
+    for plugin in plugins:
+        if plugin.read_model is not None:
+            try:
+                claims += [(plugin.name, it.name) for it in plugin.read_model.tables()]
+            except Exception:
+                log.exception("plugin %s cannot tell its SQL tables", plugin.name)
+    refuse_double((owner, "SQL table", name) for owner, name in claims)
+    return {name: owner for owner, name in claims}
+
+
+def _shapes(connection: Connection) -> Mapping[str, Sequence[str]]:
+    """What the database's catalogue says of each table: its name -> sorted lines."""
+    lines: dict[str, list[str]] = {}
+    for name, line in connection.execute(_CATALOGUES[connection.dialect.name]):
+        lines.setdefault(name, []).append(line)
+    return {name: sorted(its) for name, its in lines.items()}
 
 
 def _revision(connection: Connection, version_table: str) -> str | None:

@@ -5,20 +5,24 @@ imports neither Faust nor the web view.
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from posstream.kafka.topics import FORGETTING
+from posstream.domain.errors import DatabaseUnusable
+from posstream.forgetting.marks import Marks
 from posstream.plugin import Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
+from posstream.read_model.migrate import chains, upgrade
 from posstream.read_model.projections import GroupedProjection, projections
 from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.read_model.refusals import absence, kind
@@ -30,6 +34,11 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two calls of `tell`.
 _TELL_SECONDS: Final = 1.0
+#: How long one batch may take: longer than the patience of `BatchProjection`.
+_HANGS_SECONDS: Final = 90
+_HANGS: Final = f"its code has not come back for more than {_HANGS_SECONDS} s"
+#: How long a stop waits for the thread of a projection.
+_STOP_SECONDS: Final = 3
 
 #: How far each projection is, by its name.
 Standings = Mapping[str, Standing]
@@ -92,33 +101,30 @@ async def project(setup: Setup, tell: Tell) -> None:
     grouped = projections(plugins)
     standings = {it.name: Standing() for it in grouped}
     telling = asyncio.create_task(_tell(standings, tell))
-    engine = create_engine(setup.database_url)
     running: list[asyncio.Task[None]] = []
     try:
-        failures = await _open_database(engine, plugins, standings)
-        for one in grouped:
-            why = failures.get(one.name)
-            if failures and one.name == FORGETTING:
-                # A mark says that the rows of every plugin are gone.
-                why = f"waits for the migrations of {', '.join(failures)}"
-            if why is not None:
-                standings[one.name].trouble = why
+        failures = await _open_database(setup.database_url, plugins, standings)
+        for one in projections([_unmigrated(it) if it.name in failures else it for it in plugins]):
+            if one.name in failures:
+                standings[one.name].trouble = failures[one.name]
                 continue
-            running.append(asyncio.create_task(_run(one, engine, setup, standings[one.name])))
+            running.append(asyncio.create_task(_run_apart(one, setup, standings[one.name])))
         await asyncio.Event().wait()
     finally:
         for task in running:
+            task.cancel()
+        for task in running:
             await stop_task(task)
-        await engine.dispose()
         await stop_task(telling)
 
 
 async def _open_database(
-    engine: AsyncEngine, plugins: Sequence[Plugin], standings: Standings
+    url: str, plugins: Sequence[Plugin], standings: Standings
 ) -> Mapping[str, str]:
     """Migrate; wait for a database that is away. Returns why each failed plugin failed."""
     pauses = growing_pauses()
     while True:
+        engine = create_engine(url)
         try:
             return await upgrade(engine, plugins)
         except Exception as why:
@@ -128,23 +134,70 @@ async def _open_database(
             log.warning("the database is away (%s): the read model waits", away)
             for standing in standings.values():
                 standing.trouble = str(away)
-            await asyncio.sleep(next(pauses))
+        finally:
+            await engine.dispose()
+        await asyncio.sleep(next(pauses))
 
 
-async def _run(
-    grouped: GroupedProjection, engine: AsyncEngine, setup: Setup, standing: Standing
-) -> None:
-    """Run one projection; one that cannot be made does not end the others."""
+def _unmigrated(plugin: Plugin) -> Plugin:
+    """A plugin whose migration failed: its rows are erased by the migration that succeeds.
+
+    If another worker has run that migration, marks wait here until this worker starts again.
+    """
+    chain = chains([plugin])[plugin.name]
+
+    async def erase(connection: AsyncConnection, _: Marks) -> None:
+        if await connection.run_sync(chain.revision) == chain.head:
+            raise DatabaseUnusable(f"another worker has migrated {plugin.name}: start again")
+
+    part = plugin.read_model
+    return replace(plugin, read_model=part and replace(part, erase=erase))
+
+
+async def _run_apart(grouped: GroupedProjection, setup: Setup, standing: Standing) -> None:
+    """Run one projection in a thread with a loop of its own: code that blocks holds up no other."""
+    here, ended = asyncio.get_running_loop(), asyncio.Event()
+    runner = asyncio.Runner(loop_factory=_loop_factory())
+    task = runner.get_loop().create_task(_run(grouped, setup, standing))
+
+    def work() -> None:
+        try:
+            with runner, contextlib.suppress(asyncio.CancelledError):
+                runner.get_loop().run_until_complete(task)
+        finally:
+            with contextlib.suppress(RuntimeError):  # nobody waits for it any more
+                here.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=work, name=f"projection of {grouped.name}", daemon=True).start()
     try:
-        projection = grouped.make(engine)
+        await ended.wait()
+    except asyncio.CancelledError:
+        with contextlib.suppress(RuntimeError, TimeoutError):
+            runner.get_loop().call_soon_threadsafe(task.cancel)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await ended.wait()
+        raise
+
+
+async def _run(grouped: GroupedProjection, setup: Setup, standing: Standing) -> None:
+    """Run one projection until cancelled; one that ends does not end the others."""
+    engine = create_engine(setup.database_url)
+    try:
+        await Projector(grouped, grouped.make(engine), setup.group, standing).run()
     except (Exception, SystemExit) as why:
         standing.trouble = kind(why)
         log.exception("the projection of %s cannot be made", grouped.name)
-        return
-    await Projector(grouped, projection, setup.group, standing).run()
+    finally:
+        await engine.dispose()
 
 
 async def _tell(standings: Standings, tell: Tell) -> None:
     while True:
+        for name, standing in standings.items():
+            since = standing.applies_since
+            if since is not None and time.monotonic() - since > _HANGS_SECONDS:
+                if standing.trouble != _HANGS:
+                    log.error("the projection of %s hangs: %s", name, _HANGS)
+                standing.trouble = _HANGS
         tell(standings)
         await asyncio.sleep(_TELL_SECONDS)

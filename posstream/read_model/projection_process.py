@@ -10,11 +10,11 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
-from prometheus_client import Gauge
 
+from posstream.metrics import Metrics
 from posstream.read_model.projecting import Setup
 from posstream.read_model.projector import Standing
 from posstream.resilience.retry import growing_pauses
@@ -36,12 +36,12 @@ class ProjectionProcess:
 
     Args:
         setup: makes what the child is told, at each start.
-        lag: the gauge, with the label `plugin`.
+        metrics: `projection_lag` and `projection_up`.
     """
 
-    def __init__(self, setup: Callable[[], Setup], *, lag: Gauge) -> None:
+    def __init__(self, setup: Callable[[], Setup], *, metrics: Metrics) -> None:
         self._setup = setup
-        self._lag = lag
+        self._metrics = metrics
         self._task: asyncio.Task[None] | None = None
         self._trouble: str | None = None
         #: How far each projection is, by the plugin's name.
@@ -75,6 +75,8 @@ class ProjectionProcess:
                 except (OSError, ValueError) as error:  # a child that died may leave half a line
                     why = str(error)
                 self._trouble = f"the process of the projections ended ({why})"
+                for name in self.standings:
+                    self._metrics.projection_up.labels(name).set(0)
                 log.error("%s; again in %g s", self._trouble, pause)
                 await asyncio.sleep(pause)
                 if time.monotonic() - started > _RAN_WELL_SECONDS:
@@ -114,7 +116,12 @@ class ProjectionProcess:
             name, level, message = said["log"]
             logging.getLogger(name).log(level, "%s", message)
             return
+        self.hear(said["standings"])
+
+    def hear(self, standings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take what the child tells of each projection."""
         self._trouble = None
-        self.standings = {name: Standing(**it) for name, it in said["standings"].items()}
+        self.standings = {name: Standing(**it) for name, it in standings.items()}
         for name, standing in self.standings.items():
-            self._lag.labels(name).set(standing.lag)
+            self._metrics.projection_lag.labels(name).set(standing.lag)
+            self._metrics.projection_up.labels(name).set(standing.trouble is None)

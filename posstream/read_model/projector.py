@@ -9,6 +9,7 @@ committed after the rows, so a crash may repeat events and loses none.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -69,6 +70,8 @@ class Standing:
     has_partitions: bool = False
     #: Why nothing is written now; None = it goes well.
     trouble: str | None = None
+    #: When the projection was handed the batch that it writes, in monotonic seconds.
+    applies_since: float | None = None
 
 
 class Projector(ConsumerRebalanceListener):
@@ -195,8 +198,9 @@ class Projector(ConsumerRebalanceListener):
         """Write records; returns only when they are written."""
         events = [event for event in map(projected, records) if event is not None]
         for pause in growing_pauses():
+            self._standing.applies_since = time.monotonic()
             try:
-                await self._projection.apply(events)
+                await self._apply(events)
             except (Exception, SystemExit) as why:
                 self._standing.trouble = str(absence(why) or kind(why))
                 log.warning(
@@ -211,6 +215,17 @@ class Projector(ConsumerRebalanceListener):
             else:
                 self._standing.trouble = None
                 return
+
+    async def _apply(self, events: Sequence[ProjectedEvent]) -> None:
+        try:
+            await self._projection.apply(events)
+        except asyncio.CancelledError as why:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError("its code cancelled itself") from why
+        finally:
+            self._standing.applies_since = None
 
     async def _commit(self) -> None:
         if not self._finished:

@@ -20,6 +20,7 @@ from web.console.part import ConsoleKit, ConsolePart, Panel
 from web.graphql.masking import show_document, show_identifiers
 from web.graphql.part import GraphQLPart
 from web.plugin_parts import plugin_parts
+from web.programs import HealthReport
 
 VIEWER, SUPPORT = "viewer-key-01234", "support-key-0123"
 KEYS = Settings(named_keys=read_access_keys(f"viewer:{VIEWER};support:{SUPPORT}"))
@@ -294,6 +295,46 @@ async def test_a_plugin_adds_a_page_and_its_place_in_the_navigation() -> None:
     assert f"{'/toy.txt':<45}the toy\n" in index
 
 
+async def none(_: http.Request) -> Any:
+    return None
+
+
+async def text_of_a_page(_: http.Request) -> Any:
+    return "<p>a page</p>"
+
+
+def no_coroutine(_: http.Request) -> Any:
+    return None
+
+
+async def secret(_: http.Request) -> Any:
+    raise ZeroDivisionError("secret")
+
+
+@pytest.mark.parametrize("handler", [none, text_of_a_page, no_coroutine, secret])
+@pytest.mark.parametrize("part", ["routes", "public_routes"])
+@pytest.mark.filterwarnings("ignore:Bare functions are deprecated")
+async def test_a_page_that_raises_or_gives_no_response_is_the_console_s_and_names_the_plugin(
+    part: str, handler: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    routes = {part: lambda _: [http.get("/toy/{id}", handler)]}
+    async with running_web(plugins=[plugin(pages=lambda: console(**routes))]) as view:
+        status, text = await ask(view, "/toy/17", headers=BROWSER)
+        program = await view.client.get("/toy/17")
+        error = (await program.json())["error"]
+        assert (await ask(view, "/lookups", headers=BROWSER))[0] == 200
+    assert status == 500
+    assert "The plugin toy failed, reference" in text
+    assert '<nav aria-label="Pages">' in text
+    assert "secret" not in text
+    assert (program.status, error["code"]) == (500, "INTERNAL")
+    lines = [it.getMessage() for it in caplog.records if it.levelname == "ERROR"]
+    assert [line.partition(" failed, ")[0] for line in lines] == [
+        "the page GET /toy/{id} of the plugin toy"
+    ] * 2
+    assert error["reference"] in lines[1]
+
+
 async def test_a_page_needs_a_key_and_a_route_that_is_public_needs_none() -> None:
     async def greet(_: http.Request) -> http.Response:
         return http.Response(text="hello")
@@ -353,11 +394,18 @@ async def test_the_overview_says_nothing_of_plugins_while_there_is_one_and_it_ru
     assert text.count("The plugin customer_lookup has failed: it broke.") == 2
 
 
-async def test_a_panel_that_raises_takes_no_other_panel_away(
+@pytest.mark.parametrize(
+    ("made", "why"), [(None, "ZeroDivisionError"), (3, "must be HTML, and not int")]
+)
+async def test_a_panel_that_raises_or_is_no_html_takes_no_other_panel_away(
+    made: object,
+    why: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def render() -> str:
-        raise ZeroDivisionError("secret")
+    async def render() -> Any:
+        if made is None:
+            raise ZeroDivisionError("secret")
+        return made
 
     async with running_web(plugins=[plugin(pages=lambda: console(panels=panel(render)))]) as view:
         status, text = await ask(view, "/", headers=BROWSER)
@@ -365,7 +413,14 @@ async def test_a_panel_that_raises_takes_no_other_panel_away(
     assert "The panel of toy cannot be shown, reference" in text
     assert "secret" not in text
     assert "This worker" in text
-    assert "ZeroDivisionError" in caplog.text
+    assert why in caplog.text
+
+
+async def test_the_overview_says_what_health_says_is_wrong() -> None:
+    async with running_web() as view:
+        view.health.readiness = HealthReport(True, ("the projection of toy waits: KeyError",))
+        _, text = await ask(view, "/", headers=BROWSER)
+    assert "The projection of toy waits: KeyError." in text
 
 
 async def test_a_banner_stands_on_every_page_while_its_plugin_runs() -> None:

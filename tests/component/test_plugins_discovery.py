@@ -1,5 +1,6 @@
 """Which plugins are found, chosen and refused, and what is folded from them."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ from posstream.domain.errors import InvalidSettings, StartRefused
 from posstream.kafka.topics import PLATFORM_TOPICS, TopicSpec
 from posstream.metrics import Metric
 from posstream.plugin import Built, Plugin
+from posstream.plugins import discovery
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
 from posstream.settings import Settings
@@ -29,6 +31,10 @@ def raising() -> Any:
     raise RuntimeError("no module of mine")
 
 
+def interrupting() -> Any:
+    raise BaseException("not an Exception")  # noqa: TRY002 - foreign code may
+
+
 def test_the_folders_of_agents_are_found() -> None:
     assert find_plugins("").find("customer_lookup") is PLUGIN
 
@@ -43,6 +49,33 @@ def test_the_setting_chooses_and_the_others_are_not_imported() -> None:
     assert ([it.name for it in chosen], chosen.failed) == (["a", "b"], {})
 
 
+@pytest.mark.parametrize(
+    ("chosen", "found"), [("", "ab"), (" ", "ab"), (" , ,", "ab"), ("b,b", "b"), (",a,", "a")]
+)
+def test_empty_names_are_passed_over_and_a_name_counts_once(chosen: str, found: str) -> None:
+    assert [it.name for it in find_plugins(chosen, loaders("a", "b"))] == list(found)
+
+
+def test_names_that_are_separated_by_blanks_are_refused() -> None:
+    with pytest.raises(InvalidSettings, match="names a b, which is not found: choose from a, b"):
+        find_plugins("a b", loaders("a", "b"))
+
+
+def test_an_import_that_takes_long_is_named_while_it_runs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(discovery, "_SLOW_SECONDS", 0)
+    told = threading.Event()
+    caplog.handler.addFilter(lambda _: told.set() or True)
+
+    def slow() -> Plugin:
+        assert told.wait(60)
+        return plugin("a")
+
+    assert [it.name for it in find_plugins("", {"a": slow})] == ["a"]
+    assert "the plugin a is still being imported" in caplog.messages
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidSettings) as refused:
         find_plugins("a,carts", loaders("b", "a"))
@@ -55,6 +88,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     ("load", "why"),
     [
         (raising, "no module of mine"),
+        (interrupting, "not an Exception"),
         (lambda: None, "it has no PLUGIN"),
         (lambda: plugin("other"), "its PLUGIN has the name other, but it is found as broken"),
         (lambda: plugin("Upper"), "must be lower case"),

@@ -1,34 +1,43 @@
 """The projections' process: started and watched by a worker, ended with it, or run alone."""
 
 import asyncio
+import dataclasses
 import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiokafka
 import orjson
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.read_model.schema import LOOKUP_ANSWERS
-from agents.customer_lookup.topics import TOPICS
+from agents.customer_lookup.topics import PROJECTED, TOPICS
+from posstream.forgetting.marks import Forgotten, subject_of_customer
+from posstream.forgetting.record import forgotten
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.topics import PLATFORM_TOPICS
 from posstream.metrics import Metrics
-from posstream.read_model import projection_process
+from posstream.plugin import Built, Plugin
+from posstream.read_model import projecting, projection_process
 from posstream.read_model.engine import create_engine
-from posstream.read_model.projecting import Setup
+from posstream.read_model.part import ReadModelPart
+from posstream.read_model.projecting import Setup, Standings
+from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projection_process import ProjectionProcess
 from posstream.read_model.projector import GroupSettings
+from posstream.resilience.tasks import stop_task
 from tests.component.sql_databases import found
 from tests.integration.harness import environment
+from tests.plugins.broken import broken_migration
 
 PATIENCE_SECONDS = 60
 
@@ -103,7 +112,7 @@ async def test_a_child_that_is_killed_is_started_again_and_goes_on(
 ) -> None:
     caplog.set_level(logging.INFO)
     metrics = Metrics()
-    process = ProjectionProcess(shop.setup, lag=metrics.projection_lag)
+    process = ProjectionProcess(shop.setup, metrics=metrics)
 
     def written() -> int:
         return sum(it.written for it in process.standings.values())
@@ -129,7 +138,7 @@ async def test_a_child_that_is_killed_is_started_again_and_goes_on(
 async def test_what_the_child_logs_is_in_the_worker_log_under_its_own_name(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    process = ProjectionProcess(shop.setup, lag=Metrics().projection_lag)
+    process = ProjectionProcess(shop.setup, metrics=Metrics())
     await shop.producer.send_and_wait("basket-started", b"[]")
     await process.open()
     await until(lambda: "is no JSON object" in caplog.text)
@@ -144,7 +153,7 @@ async def test_a_child_that_cannot_start_is_tried_again_with_growing_pauses(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(projection_process, "_COMMAND", (sys.executable, "-c", "exit(3)"))
-    process = ProjectionProcess(shop.setup, lag=Metrics().projection_lag)
+    process = ProjectionProcess(shop.setup, metrics=Metrics())
     await process.open()
     await until(lambda: "exit code 3); again in 0.4 s" in caplog.text)
     await process.close()
@@ -199,6 +208,110 @@ async def test_alone_it_projects_until_it_is_told_to_end(shop: Shop, tmp_path: P
         if alone.returncode is None:
             alone.kill()
     assert (code, await shop.rows()) == (0, 2)
+
+
+async def test_customers_are_forgotten_though_the_migration_of_a_plugin_fails(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projecting, "find_plugins", lambda: [PLUGIN, broken_migration.PLUGIN])
+    names = [PLUGIN.name, broken_migration.PLUGIN.name]
+    told: list[Standings] = []
+    projects = asyncio.create_task(
+        projecting.project(dataclasses.replace(shop.setup(), plugins=names), told.append)
+    )
+    await shop.answer("e1")
+    await until(lambda: told and told[-1]["customer_lookup"].written)
+    assert await shop.rows() == 1
+    mark = forgotten(Forgotten(subject_of_customer("CUST_001"), 2_000_000_000_000, 0))
+    await shop.producer.send_and_wait(mark.topic, mark.value)
+    await until(lambda: told[-1]["forgetting"].written)
+    engine = create_engine(shop.database_url)
+    async with engine.begin() as another_worker:
+        version = "posstream_version_broken_migration (version_num)"
+        await another_worker.execute(text(f"CREATE TABLE {version[:-1]} VARCHAR(32))"))
+        await another_worker.execute(text(f"INSERT INTO {version} VALUES ('broken_0001')"))  # noqa: S608 - our own name
+    await engine.dispose()
+    later = forgotten(Forgotten(subject_of_customer("CUST_001"), 2_000_000_000_001, 0))
+    await shop.producer.send_and_wait(later.topic, later.value)
+    await until(lambda: told[-1]["forgetting"].trouble == "DatabaseUnusable")
+    await stop_task(projects)
+    assert await shop.rows() == 0
+    assert "its migration failed" in str(told[-1]["broken_migration"].trouble)
+
+
+def beside(name: str, folder: Path, apply: Callable[[], Awaitable[None]]) -> Plugin:
+    """A plugin whose projection reads the answers, and does with each batch what a test wants."""
+    (folder / name).mkdir()
+    (folder / name / "0001_first.py").write_text(
+        "revision, down_revision = '0001', None\ndef upgrade():\n    pass\n"
+    )
+
+    class Does(Projection):
+        async def apply(self, events: Sequence[ProjectedEvent]) -> None:  # noqa: ARG002
+            await apply()
+
+    part = ReadModelPart(
+        migrations=str(folder / name),
+        projected=PROJECTED,
+        tables=list,
+        projection=lambda _: Does(),
+        row_keys=lambda _: {},
+    )
+    return Plugin(name=name, description=f"{name}.", build=lambda _: Built(), read_model=part)
+
+
+async def test_projections_that_raise_or_hang_are_told_by_name_and_the_others_go_on(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = threading.Event()
+
+    async def raises() -> None:
+        raise ValueError("of a customer")
+
+    async def blocks() -> None:
+        ended.wait()
+
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    async def cancels() -> None:
+        raise asyncio.CancelledError
+
+    does = (raises, blocks, waits, cancels)
+    plugins = [PLUGIN, *(beside(it.__name__, tmp_path, it) for it in does)]
+    monkeypatch.setattr(projecting, "find_plugins", lambda: plugins)
+    monkeypatch.setattr(projecting, "_HANGS_SECONDS", 0.5)
+    process = ProjectionProcess(shop.setup, metrics=(metrics := Metrics()))
+
+    def tell(standings: Standings) -> None:
+        process.hear({name: dataclasses.asdict(it) for name, it in standings.items()})
+
+    names = [it.name for it in plugins]
+    projects = asyncio.create_task(
+        projecting.project(dataclasses.replace(shop.setup(), plugins=names), tell)
+    )
+    await shop.answer("e1")
+    await until(lambda: len(process.warnings()) == len(does))
+    told = process.warnings()
+    await shop.answer("e2")
+    await until(lambda: process.standings["customer_lookup"].written == 2)
+    ended.set()
+    await stop_task(projects)
+    hangs = "its code has not come back for more than 90 s"
+    assert told == [
+        "the projection of raises waits: ValueError",
+        f"the projection of blocks waits: {hangs}",
+        f"the projection of waits waits: {hangs}",
+        "the projection of cancels waits: RuntimeError",
+    ]
+    assert {
+        name: metrics.registry.get_sample_value("posstream_projection_up", {"plugin": name})
+        for name in names
+    } == dict.fromkeys(names, 0) | {"customer_lookup": 1}
+    for name in ("raises", "cancels"):
+        assert f"events of {name} (" in caplog.text
+    for name in ("blocks", "waits"):
+        assert f"the projection of {name} hangs: {hangs}" in caplog.text
 
 
 def test_the_child_imports_neither_faust_nor_the_web_view() -> None:

@@ -4,27 +4,29 @@ import asyncio
 import dataclasses
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, inspect, text
+from sqlalchemy import Connection, MetaData, Table, insert, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.read_model.part import READ_MODEL
+from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, METADATA
-from posstream.domain.errors import DatabaseUnusable
+from posstream.domain.errors import DatabaseUnusable, StartRefused
+from posstream.forgetting.marks import subject_of_customer
 from posstream.plugin import Plugin
 from posstream.read_model import schema as platform
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.migrate import upgrade
-from tests.component.sql_databases import DATABASES, database, migrate
+from tests.component.sql_databases import DATABASES, database, found, migrate
 
 PLATFORM_TABLES = {"forgotten_subjects", "plugin_configurations", "posstream_version"}
 
@@ -103,7 +105,10 @@ def plugin(name: str, folder: Path, statement: str) -> Plugin:
         f"def upgrade():\n    op.execute({statement!r})\n"
     )
     part = dataclasses.replace(
-        READ_MODEL, migrations=str(folder / "package"), former_version_table=None
+        READ_MODEL,
+        migrations=str(folder / "package"),
+        former_version_table=None,
+        tables=lambda: [Table(f"{name}_rows", MetaData())],
     )
     return dataclasses.replace(PLUGIN, name=name, read_model=part)
 
@@ -117,6 +122,87 @@ async def test_a_plugin_whose_migration_fails_is_named_and_the_others_are_up_to_
     assert "there_is_none" in failures["broken"]
     assert {"customers", "posstream_version_customer_lookup"} <= await tables_of(engine)
     assert await upgrade(engine, [PLUGIN]) == {}
+
+
+@pytest.mark.parametrize(
+    ("statement", "table", "owner"),
+    [
+        ("DROP TABLE customer_lookup_logs", "customer_lookup_logs", "customer_lookup"),
+        ("ALTER TABLE customers ADD COLUMN toy INTEGER", "customers", "customer_lookup"),
+        ("ALTER TABLE customers RENAME TO toy_rows", "customers", "customer_lookup"),
+        ("CREATE INDEX toy ON baskets (basket_id)", "baskets", "customer_lookup"),
+        ("DROP TABLE forgotten_subjects", "forgotten_subjects", "posstream itself"),
+        ("DROP TABLE posstream_version", "posstream_version", "posstream itself"),
+        (
+            "DROP TABLE posstream_version_customer_lookup",
+            "posstream_version_customer_lookup",
+            "customer_lookup",
+        ),
+        ("DROP TABLE left_in_peace", "left_in_peace", "another owner"),
+    ],
+)
+async def test_a_migration_that_drops_or_alters_another_owner_s_table_is_rolled_back(
+    engine: AsyncEngine, tmp_path: Path, statement: str, table: str, owner: str
+) -> None:
+    await migrate(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE left_in_peace (x INTEGER)"))
+        before = await connection.run_sync(_everything)
+    failures = await upgrade(engine, [PLUGIN, plugin("toy", tmp_path, statement)])
+    assert failures == {
+        "toy": f"its migration failed: it drops or alters the table {table}, which {owner} owns"
+    }
+    async with engine.begin() as connection:
+        assert await connection.run_sync(_everything) == before
+
+
+def _everything(connection: Connection) -> Mapping[str, Sequence[str]]:
+    """The names of the columns and indexes of each table."""
+    told = inspect(connection)
+    return {
+        name: [str(it["name"]) for it in (*told.get_columns(name), *told.get_indexes(name))]
+        for name in told.get_table_names()
+    }
+
+
+async def test_two_plugins_that_claim_one_sql_table_are_refused_with_both_named(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    toy = plugin("toy", tmp_path, "SELECT 1")
+    with pytest.raises(StartRefused, match=r"SQL table customers is claimed by .* and by other"):
+        await upgrade(engine, [PLUGIN, dataclasses.replace(PLUGIN, name="other")])
+    assert await upgrade(engine, [PLUGIN, toy]) == {}
+
+
+async def test_a_plugin_that_cannot_tell_its_sql_tables_stops_no_other(
+    engine: AsyncEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raises() -> NoReturn:
+        raise ImportError
+
+    toy = plugin("toy", tmp_path, "DROP TABLE customers")
+    assert toy.read_model is not None
+    toy = dataclasses.replace(toy, read_model=dataclasses.replace(toy.read_model, tables=raises))
+    assert list(await upgrade(engine, [PLUGIN, toy])) == ["toy"]
+    assert "plugin toy cannot tell its SQL tables" in caplog.text
+
+
+async def test_rows_of_customers_who_were_forgotten_while_a_migration_failed_go_with_the_next_one(
+    engine: AsyncEngine,
+) -> None:
+    await migrate(engine, "0006")
+    await SqlProjection(engine).apply([found("old", fetched=10), found("new", fetched=50)])
+    mark = {
+        "subject": subject_of_customer("CUST_001"),
+        "forgotten_at": datetime(2026, 1, 31, 8, 0, 30, tzinfo=UTC),
+        "cache_entries": 0,
+    }
+    async with engine.begin() as connection:
+        await connection.execute(insert(platform.FORGOTTEN_SUBJECTS), mark)
+    await migrate(engine)
+    async with engine.connect() as connection:
+        rows = await connection.scalars(text("SELECT event_id FROM lookup_answers"))
+        assert list(rows) == ["new"]
 
 
 async def test_a_plugin_that_is_taken_away_leaves_its_rows_and_blocks_nobody(

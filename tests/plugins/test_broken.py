@@ -1,6 +1,8 @@
 """Broken plugins beside the lookups of tills: each is told by name, and none holds up an answer."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -11,8 +13,16 @@ from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.topics import DAY_MS, TopicSpec
 from posstream.plugin import Built, Kit, Plugin
 from posstream.plugins.discovery import find_plugins
-from tests.integration.harness import Tally, Worker, foreign_client, free_port, mixed_scans, produce
-from tests.plugins.checkouts import BROKEN, copied_checkout
+from tests.integration.harness import (
+    Tally,
+    Worker,
+    environment,
+    foreign_client,
+    free_port,
+    mixed_scans,
+    produce,
+)
+from tests.plugins.checkouts import BROKEN, TOY, copied_checkout, installed_package
 
 LOOKUPS = 2_000
 FAILED = ("broken_agent", "broken_import", "broken_migration")
@@ -51,6 +61,33 @@ async def test_2_000_lookups_are_answered_beside_plugins_that_break(tmp_path: Pa
         worker.kill()
         broker.stop()
     assert re.search(r"broken_import.*broken on purpose", worker.log)
+
+
+@pytest.mark.parametrize(
+    ("package", "told"),
+    [
+        (TOY, "name toy: the folder agents/toy and the entry point somebodys_toy:PLUGIN; remove"),
+        (BROKEN / "broken_import", "FAILED   the plugin broken_import cannot be loaded ("),
+    ],
+)
+def test_a_command_tells_of_an_installed_plugin_that_cannot_be_taken(
+    tmp_path: Path, package: Path, told: str
+) -> None:
+    checkout = copied_checkout(tmp_path / "checkout", TOY)
+    installed = installed_package(tmp_path / "installed", package)
+    done = subprocess.run(
+        [sys.executable, "-m", "posstream.cli", "check"],
+        cwd=checkout,
+        env=environment(broker="kafka://127.0.0.1:1", datadir=tmp_path / "data")
+        | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert told in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def claims(name: str) -> Plugin:

@@ -39,6 +39,7 @@ class Overview:
         *,
         panels: Mapping[str, Sequence[Panel]],
         paths: Sequence[tuple[str, str]],
+        troubles: Callable[[], Sequence[str]],
         descriptions: Mapping[str, str],
     ) -> None:
         """Make one.
@@ -49,11 +50,13 @@ class Overview:
             live: keeps the page up to date.
             panels: by the name of their plugin.
             paths: of the plugins, for programs.
+            troubles: a sentence for each thing that is wrong on this worker.
             descriptions: what each plugin does, by its name.
         """
         self._pages = pages
         self._context = context
         self._live = live
+        self._troubles = troubles
         self._descriptions = descriptions
         self._panels: list[tuple[Panel, Callable[[], Awaitable[str]]]] = [
             (panel, partial(self._of_plugin, plugin, panel.render))
@@ -86,7 +89,7 @@ class Overview:
         """A panel, or why there is none: a plugin in trouble hides no other plugin's panel."""
         try:
             self._context.ports(plugin)
-            return await render()
+            return _html(await render())
         except PluginUnavailable as why:
             told = str(why)
         except Exception:
@@ -96,9 +99,17 @@ class Overview:
         return self._pages.part("overview_trouble.html", why=sentence(told))
 
     async def _states(self) -> str:
-        """The state of every plugin; empty while there is only one, and it runs."""
+        """The state of every plugin, and what is wrong; empty while one plugin runs well."""
         found = list(self._context.plugins().values())
-        if len(found) < 2 and all(it.state is PluginState.RUNNING for it in found):  # noqa: PLR2004
+        troubles = list(map(sentence, self._troubles()))
+        runs = all(it.state is PluginState.RUNNING for it in found)
+        if len(found) < 2 and runs and not troubles:  # noqa: PLR2004
             return ""
         plugins = [(status, self._descriptions.get(status.name, "")) for status in found]
-        return self._pages.part("overview_plugins.html", plugins=plugins)
+        return self._pages.part("overview_plugins.html", plugins=plugins, troubles=troubles)
+
+
+def _html(made: object) -> str:
+    if not isinstance(made, str):
+        raise TypeError(f"a panel must be HTML, and not {type(made).__name__}")
+    return made

@@ -25,6 +25,7 @@ from web.console.pages import Pages, Shell
 from web.console.part import ConsoleKit, ConsolePart, Panel
 from web.folding import Claims, not_made
 from web.graphql.context import GraphQLContext
+from web.http.answers import REFUSALS, error_answer, new_reference
 from web.http.reading import wants_html
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     settings: Settings,
     metrics: Metrics,
     live: LivePages,
+    troubles: Callable[[], Sequence[str]],
     taken: Iterable[web.RouteDef],
 ) -> Console:
     """The pages, their style and their script.
@@ -78,6 +80,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         settings: of the worker.
         metrics: what this worker counts.
         live: keeps pages up to date.
+        troubles: a sentence for each thing that is wrong on this worker.
         taken: paths that the web view answers beside the console; no plugin may claim them.
 
     Raises:
@@ -104,7 +107,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
                 metrics=metrics.of(by_name[name]),
                 live=live,
             )
-            _add(folded, name, part, kit)
+            _add(folded, name, part, kit, pages)
         except StartRefused:
             raise
         except Exception as why:  # noqa: BLE001 - a plugin's own code
@@ -120,6 +123,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         live,
         panels=folded.panels,
         paths=folded.paths,
+        troubles=troubles,
         descriptions={plugin.name: plugin.description for plugin in plugins},
     )
     ours = [*assets.routes(), *overview.routes()]
@@ -135,7 +139,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     )
 
 
-def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None:
+def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit, pages: Pages) -> None:
     """Take a part whole, or raise and take none of it."""
     routes = part.routes(kit)
     public_routes = part.public_routes(kit) if part.public_routes else ()
@@ -148,8 +152,8 @@ def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit) -> None
     def check() -> None:
         kit.context.ports(name)
 
-    folded.routes += [_answering(route, kit.pages, check) for route in routes]
-    folded.public_routes += public_routes
+    folded.routes += [_answering(_caught(it, pages, name), pages, check) for it in routes]
+    folded.public_routes += [_caught(it, pages, name) for it in public_routes]
     folded.navigation += part.navigation
     folded.panels[name] = panels
     folded.paths += part.paths
@@ -190,3 +194,34 @@ def _answering(route: web.RouteDef, pages: Pages, check: Callable[[], None]) -> 
             return pages.unavailable(request, why)
 
     return web.RouteDef(route.method, route.path, answer, route.kwargs)
+
+
+def _caught(route: web.RouteDef, pages: Pages, plugin: str) -> web.RouteDef:
+    """A route that says on a page of the console that its plugin's code failed: 500."""
+    handler: Handler = route.handler
+
+    @functools.wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return _response(await handler(request))
+        except (web.HTTPException, web.RequestPayloadError, *REFUSALS):
+            raise  # answered as on every page
+        except Exception as why:
+            if isinstance(why, ConnectionError) and request.transport is None:
+                raise  # the client has gone
+            reference = new_reference()
+            logger.exception(
+                "%s of the plugin %s failed, reference %s", _named(route), plugin, reference
+            )
+            if not wants_html(request.headers.get(hdrs.ACCEPT)):
+                return error_answer(500, "INTERNAL", "Internal error", reference=reference)
+            told = f"The plugin {plugin} failed, reference {reference}. All other plugins go on."
+            return pages.missing(request, "This page failed", told, ("/", "Overview"), 500)
+
+    return web.RouteDef(route.method, route.path, answer, route.kwargs)
+
+
+def _response(made: object) -> web.StreamResponse:
+    if not isinstance(made, web.StreamResponse):
+        raise TypeError(f"a page must give a response, and not {type(made).__name__}")
+    return made

@@ -38,6 +38,9 @@ UNREADABLE_BODY: Final = "the body is not encoded as its headers say"
 #: What a caller is told while the database is away; the reason is the operator's, in the log.
 AWAY: Final = "the database is away: tills are answered, try again later"
 
+#: What is answered with 503: something that cannot be used for now.
+REFUSALS: Final = (ReadModelBusy, DatabaseAway, PluginUnavailable)
+
 
 def json_answer(
     document: Any,
@@ -86,7 +89,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _http_error(answer)
     except web.RequestPayloadError:
         return error_answer(400, "BAD_REQUEST", UNREADABLE_BODY)
-    except (ReadModelBusy, DatabaseAway, PluginUnavailable) as why:
+    except REFUSALS as why:
         return _unavailable(request, why)
     except Exception as why:
         if isinstance(why, ConnectionError) and request.transport is None:

@@ -15,7 +15,7 @@ from posstream.kafka.topics import APP_ID
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.plugin import Kit, Lifetime, Plugin
-from posstream.plugins.failures import EventFailures
+from posstream.plugins.event_failures import EventFailures
 from posstream.plugins.running import PluginWatch, RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.read_model.engine import create_engine

@@ -1,4 +1,4 @@
-"""What the customer lookup forgets and exports of a customer."""
+"""What the customer lookup forgets and exports of a customer; `read_model.erasure` deletes the rows."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ from posstream.forgetting.marks import Trail
 from posstream.forgetting.part import ForgettingPart
 from posstream.kafka.record import Record
 
-_erasure: Final = deferred("read_model.erasure:SqlErasure")
+_erasure: Final = deferred("read_model.customer_trail:CustomerTrails")
 _commanded: Final = deferred("events.commands:commanded")
 
 

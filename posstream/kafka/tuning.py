@@ -1,9 +1,17 @@
-"""What depends on the broker at hand: waits, sessions, and how long a stop may take."""
+"""How consumers fetch: waits, sessions, how long a stop may take, and how many records at once."""
 
 from dataclasses import dataclass, replace
 from typing import Final
 
 from posstream.kafka.topics import EMBEDDED_CLUSTER
+
+#: One full buffer stalls every agent of the worker, and a buffer calls itself full at 80 %, so
+#: one fetch of every partition of an agent's topic must fit in the other 20 %.
+BUFFER_MAXSIZE: Final = 65_536
+#: Of one partition, for an agent.
+MAX_POLL_RECORDS: Final = 250
+#: For a projection: events in one transaction.
+PROJECTION_RECORDS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +76,8 @@ def tuning_for(cluster: str | None, session_timeout_seconds: float | None) -> Tu
     if session_timeout_seconds is None:
         return tuning
     return replace(tuning, session_timeout_seconds=session_timeout_seconds)
+
+
+def max_poll_records(partitions: int) -> int:
+    """How many records of one partition a fetch may bring."""
+    return max(1, min(MAX_POLL_RECORDS, BUFFER_MAXSIZE // 5 // partitions))

@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from posstream.json.reading import read_json_exactly
+from posstream.kafka.tuning import PROJECTION_RECORDS
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
@@ -30,8 +31,6 @@ from posstream.streaming.patches import client
 
 log = logging.getLogger(__name__)
 
-#: Records that make a full batch.
-BATCH: Final = 500
 #: How long the first record of a shorter batch waits for others.
 _LINGER_SECONDS: Final = 0.1
 #: How long one wait for records lasts; then lag is counted anew.
@@ -158,7 +157,7 @@ class Projector(ConsumerRebalanceListener):
             fetch_max_wait_ms=settings.fetch_wait_ms,
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=_PARTITION_BYTES,
-            max_poll_records=BATCH,
+            max_poll_records=PROJECTION_RECORDS,
         )
 
     async def _wait_for_topics(self) -> None:
@@ -174,9 +173,11 @@ class Projector(ConsumerRebalanceListener):
             raise self._failure
         assignment = self._assignment
         count = sum(map(len, fetched.values()))
-        if 0 < count < BATCH:
+        if 0 < count < PROJECTION_RECORDS:
             await asyncio.sleep(_LINGER_SECONDS)
-            more = await self._consumer.getmany(timeout_ms=0, max_records=BATCH - count)
+            more = await self._consumer.getmany(
+                timeout_ms=0, max_records=PROJECTION_RECORDS - count
+            )
             if assignment != self._assignment:  # what was fetched before comes again
                 assignment, fetched = self._assignment, more
             else:

@@ -15,7 +15,7 @@ from mode import Service
 
 from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
-from posstream.kafka.tuning import Tuning
+from posstream.kafka.tuning import BUFFER_MAXSIZE, Tuning, max_poll_records
 from posstream.startup.membership import Membership
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
 from posstream.streaming.lifetimes import ProcessEnd
@@ -29,22 +29,13 @@ from posstream.streaming.patches.table import Table
 from posstream.streaming.pulse import Pulse
 
 if TYPE_CHECKING:
-    from posstream.plugins.failures import EventFailures
+    from posstream.plugins.event_failures import EventFailures
     from posstream.streaming.lists.lanes import Answering
 
 log = logging.getLogger(__name__)
 
-#: One full buffer stalls every agent of the worker, and a buffer calls itself full at 80 %, so
-#: one fetch of every partition of an agent's topic must fit in the other 20 %.
-BUFFER_MAXSIZE: Final = 65_536
-MAX_POLL_RECORDS: Final = 250
 #: Seconds. A rebalance waits 60 s for a worker before the worker is taken for dead.
 LONGEST_DRAIN: Final = 45
-
-
-def max_poll_records(partitions: int) -> int:
-    """How many records of one partition a fetch may bring."""
-    return max(1, min(MAX_POLL_RECORDS, BUFFER_MAXSIZE // 5 // partitions))
 
 
 class BootStrategy(FaustBootStrategy):

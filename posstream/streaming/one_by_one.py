@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, Final
 
 from posstream.domain.errors import UnreadableEvent
-from posstream.plugins.failures import EventFailures
+from posstream.plugins.event_failures import EventFailures
 
 #: Dead letters that one agent writes at once: readable messages need not wait for each.
 _MOST_ASIDE: Final = 200

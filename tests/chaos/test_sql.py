@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 
-from posstream.streaming.app import BUFFER_MAXSIZE
+from posstream.kafka.tuning import BUFFER_MAXSIZE
 from tests.chaos.checks import Publish, nothing_lost, restarted, stopped
 from tests.chaos.ledger import ANSWERS, Count
 from tests.chaos.read_model import connect, rebuild, rows

@@ -43,7 +43,7 @@ from posstream.forgetting.marks import Forgotten, Trail
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
-from posstream.plugins.failures import EventFailures
+from posstream.plugins.event_failures import EventFailures
 from posstream.resilience.clock import Clock
 from tables.customer_cache import encode
 from tables.freshness import CacheEntry

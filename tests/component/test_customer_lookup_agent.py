@@ -24,7 +24,7 @@ from posstream.dead_letters.setting_aside import MOST_UNDER_WAY, DeadLetters
 from posstream.events.ids import input_id
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
-from posstream.plugins.failures import EventFailures
+from posstream.plugins.event_failures import EventFailures
 from posstream.resilience.clock import Clock, SystemClock
 from posstream.streaming.lists import lanes
 from tables.customer_cache import home

@@ -23,10 +23,10 @@ from posstream.domain.errors import StartRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
-from posstream.kafka.tuning import EMBEDDED_TUNING, Tuning
+from posstream.kafka.tuning import BUFFER_MAXSIZE, EMBEDDED_TUNING, Tuning, max_poll_records
 from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
-from posstream.streaming.app import BUFFER_MAXSIZE, StreamingApp, max_poll_records
+from posstream.streaming.app import StreamingApp
 from posstream.streaming.lists import lanes
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.lists.outbox import Outbox

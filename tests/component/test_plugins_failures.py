@@ -11,7 +11,7 @@ from posstream.domain.errors import (
     UnreadableEvent,
 )
 from posstream.metrics import Metrics
-from posstream.plugins.failures import MOST_A_MINUTE, EventFailures
+from posstream.plugins.event_failures import MOST_A_MINUTE, EventFailures
 from tests.component.fakes import FakePublisher
 from tests.component.kept_cache import FakeApp, Message
 from tests.manual_clock import ManualClock

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.read_model.erasure import SqlErasure
+from agents.customer_lookup.read_model.customer_trail import CustomerTrails
 from posstream.domain.times import parse_utc, to_ms
 from posstream.forgetting.forgotten import known_marks
 from posstream.forgetting.marks import (
@@ -171,8 +171,8 @@ async def test_a_record_that_another_identifier_brought_is_counted_and_goes(
         logged("l3", customer_identifier="CARD_9", response_data={"customer_id": "CUST_002"}),
     ]
     await project(engine, *attempts)
-    trail = await SqlErasure(engine).trail(PHONE)
-    assert (await SqlErasure(engine).rows(trail))["customer_lookup_logs"] == 2
+    trail = await CustomerTrails(engine).trail(PHONE)
+    assert (await CustomerTrails(engine).rows(trail))["customer_lookup_logs"] == 2
     rows = await project(engine, *marks(trail=trail))
     assert [row["event_id"] for row in rows["customer_lookup_logs"]] == ["l3"]
 
@@ -186,7 +186,7 @@ async def test_a_customer_whose_identifiers_are_another_s_now_is_forgotten_alone
     ]
     expected = await project(engine, *hers)
     await project(engine, found("e1", fetched=10), logged("l1"))
-    trail = await SqlErasure(engine).trail_of_customer("CUST_001")
+    trail = await CustomerTrails(engine).trail_of_customer("CUST_001")
     assert trail == Trail((), ("CUST_001",))
     rows = await project(engine, *marks(trail=trail))
     for table in ("customer_identifiers", "customer_lookup_logs", "lookup_answers"):
@@ -255,23 +255,23 @@ async def test_a_row_and_its_mark_written_at_the_same_time_leave_nothing(url: st
 
 async def test_the_trail_has_every_alias_and_the_given_identifier_last(engine: AsyncEngine) -> None:
     await project(engine, *BEFORE[:3], *AFTER)
-    erasure = SqlErasure(engine)
+    erasure = CustomerTrails(engine)
     assert await erasure.trail(PHONE) == TRAIL
     assert await erasure.trail(MAIL) == Trail((PHONE, MAIL), ("CUST_001",))
 
 
 async def test_the_trail_of_a_customer_has_every_identifier(engine: AsyncEngine) -> None:
     await project(engine, *BEFORE[:3], *AFTER)
-    trail = await SqlErasure(engine).trail_of_customer("CUST_001")
+    trail = await CustomerTrails(engine).trail_of_customer("CUST_001")
     assert trail == Trail((PHONE, MAIL), ("CUST_001",))
 
 
 async def test_an_unknown_identifier_is_all_of_its_trail(engine: AsyncEngine) -> None:
-    assert await SqlErasure(engine).trail("+999") == Trail(("+999",))
+    assert await CustomerTrails(engine).trail("+999") == Trail(("+999",))
 
 
 async def test_rows_are_counted_by_table(engine: AsyncEngine) -> None:
-    erasure = SqlErasure(engine)
+    erasure = CustomerTrails(engine)
     await project(engine, found("e1"), found("e2", identifier=MAIL), failed("e3"), logged("l1"))
     await project(engine, started("basket_2"))
     assert await erasure.rows(TRAIL) == {

@@ -12,7 +12,7 @@ import pytest_asyncio
 from click.testing import CliRunner, Result
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.read_model.erasure import SqlErasure
+from agents.customer_lookup.read_model.customer_trail import CustomerTrails
 from posstream.cli import main
 from posstream.forgetting.marks import Trail
 from posstream.kafka.embedded_broker import EmbeddedBroker
@@ -63,7 +63,7 @@ class Shop:
         return answer
 
     async def rows(self, *identifiers: str) -> dict[str, int]:
-        return dict(await SqlErasure(self.engine).rows(Trail(identifiers)))
+        return dict(await CustomerTrails(self.engine).rows(Trail(identifiers)))
 
     async def projected(self, identifier: str) -> None:
         """Wait until the read model has a customer, the answer and the attempt."""

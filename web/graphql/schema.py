@@ -15,8 +15,8 @@ from web.folding import Claims
 from web.graphql.configuration import UpdatePluginConfiguration, configuration_query
 from web.graphql.forget import ForgetCustomer
 from web.graphql.masking import MASKS, mask_fields
+from web.graphql.mutation_guard import guard_mutations
 from web.graphql.part import GraphQLPart, Mask, Permission
-from web.graphql.permissions import guard_mutations
 
 #: The name under which the platform claims its fields.
 _PLATFORM: Final = "posstream"

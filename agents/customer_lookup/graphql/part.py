@@ -1,7 +1,6 @@
 """What the plugin adds to the GraphQL schema."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from agents.customer_lookup.graphql.breaker import BreakerQuery, ControlBreaker
 from agents.customer_lookup.graphql.customers import CustomerQuery
@@ -10,8 +9,8 @@ from agents.customer_lookup.graphql.lookup_logs import LookupLogsQuery
 from agents.customer_lookup.graphql.mutations import EvictCustomer, IdentifyCustomer, StartBasket
 from agents.customer_lookup.graphql.statistics import StatisticsQuery
 from agents.customer_lookup.graphql.subscriptions import AnswerSubscriptions
+from agents.customer_lookup.permissions import PERMISSIONS
 from agents.customer_lookup.shown_records import show_record
-from posstream.domain.roles import Role
 from web.graphql.masking import show_document
 from web.graphql.part import GraphQLPart
 
@@ -65,12 +64,7 @@ def graphql_part() -> GraphQLPart:
             "evict_customer": EvictCustomer,
             "control_breaker": ControlBreaker,
         },
-        permissions={
-            "start_basket": Role.SUPPORT,
-            "identify_customer": Role.SUPPORT,
-            "evict_customer": _role_for_eviction,
-            "control_breaker": Role.OPERATOR,
-        },
+        permissions=PERMISSIONS,
         subscriptions=(AnswerSubscriptions,),
         masks={
             # What the directory wrote.
@@ -90,9 +84,3 @@ def graphql_part() -> GraphQLPart:
         ),
         examples=_EXAMPLES,
     )
-
-
-def _role_for_eviction(arguments: Mapping[str, Any]) -> Role:
-    """One customer is a matter of support; many are a matter of load on the directory."""
-    many = arguments.get("prefix") is not None or arguments.get("all")
-    return Role.OPERATOR if many else Role.SUPPORT

@@ -13,7 +13,7 @@ READ_MODEL: Final = ReadModelPart(
     tables=deferred("read_model.schema:read_model_tables"),
     projection=deferred("read_model.projection:SqlProjection"),
     row_keys=deferred("read_model.rows:row_keys"),
-    erase=deferred("read_model.forgotten_rows:erase_rows"),
+    erase=deferred("read_model.erasure:erase_rows"),
     former_group=APP_ID,
     former_version_table="alembic_version",
 )

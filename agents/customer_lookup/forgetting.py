@@ -1,4 +1,4 @@
-"""What the customer lookup forgets and exports of a customer; `read_model.erasure` deletes the rows."""
+"""What the customer lookup forgets and exports of a customer (rows: `read_model.erasure`)."""
 
 from collections.abc import Sequence
 from typing import Final

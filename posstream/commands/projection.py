@@ -15,10 +15,11 @@ from posstream.commands.running import read_settings, runs
 from posstream.commands.terminal import print_table
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
+from posstream.kafka.tuning import MAX_BATCH
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import projections
-from posstream.read_model.projector import BATCH, projected
+from posstream.read_model.projector import projected
 from posstream.read_model.tables import ReadModelTables
 from posstream.resilience.retry import growing_pauses
 
@@ -140,7 +141,7 @@ async def _batches(
             event = projected(message)
             if event is not None:
                 batch.append(event)
-            if len(batch) < BATCH:
+            if len(batch) < MAX_BATCH:
                 continue
             yield batch
             count, batch = count + len(batch), []

@@ -11,7 +11,7 @@ BUFFER_MAXSIZE: Final = 65_536
 #: Of one partition, for an agent.
 MAX_POLL_RECORDS: Final = 250
 #: For a projection: events in one transaction.
-PROJECTION_RECORDS: Final = 500
+MAX_BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)

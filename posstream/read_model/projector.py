@@ -22,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from posstream.json.reading import read_json_exactly
-from posstream.kafka.tuning import PROJECTION_RECORDS
+from posstream.kafka.tuning import MAX_BATCH
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
@@ -157,7 +157,7 @@ class Projector(ConsumerRebalanceListener):
             fetch_max_wait_ms=settings.fetch_wait_ms,
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=_PARTITION_BYTES,
-            max_poll_records=PROJECTION_RECORDS,
+            max_poll_records=MAX_BATCH,
         )
 
     async def _wait_for_topics(self) -> None:
@@ -173,11 +173,9 @@ class Projector(ConsumerRebalanceListener):
             raise self._failure
         assignment = self._assignment
         count = sum(map(len, fetched.values()))
-        if 0 < count < PROJECTION_RECORDS:
+        if 0 < count < MAX_BATCH:
             await asyncio.sleep(_LINGER_SECONDS)
-            more = await self._consumer.getmany(
-                timeout_ms=0, max_records=PROJECTION_RECORDS - count
-            )
+            more = await self._consumer.getmany(timeout_ms=0, max_records=MAX_BATCH - count)
             if assignment != self._assignment:  # what was fetched before comes again
                 assignment, fetched = self._assignment, more
             else:

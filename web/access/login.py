@@ -1,6 +1,5 @@
 """Login and logout of the web view: a key opens a session, whose token is kept in a cookie."""
 
-import html
 import re
 import secrets
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import hdrs, web
+from jinja2 import Environment, PackageLoader
 
 from posstream.domain.roles import Caller
 from web.access import audit
@@ -21,6 +21,9 @@ LOGIN_PATH: Final = "/login"
 #: A path of ours: `//host` and `/\host` lead elsewhere, and browsers drop blanks and controls.
 _LOCAL_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*|/")
 _WRONG: Final = "There is no such key."
+_PAGES: Final = Environment(
+    loader=PackageLoader("web.access"), autoescape=True, keep_trailing_newline=True
+)
 _TOO_MANY: Final = "Too many attempts from your address. Wait a minute."
 
 
@@ -119,8 +122,7 @@ def _refused(status: int, code: str, message: str, where: str, *, by_form: bool)
 
 def _page(where: str, message: str = "", status: int = 200) -> web.Response:
     nonce = secrets.token_urlsafe(16)
-    alert = f'<p role="alert">{html.escape(message)}</p>' if message else ""
-    text = _PAGE.format(nonce=nonce, next=html.escape(where), alert=alert)
+    text = _PAGES.get_template("login.html").render(nonce=nonce, next=where, message=message)
     headers = {
         "Content-Security-Policy": (
             f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; "
@@ -130,42 +132,3 @@ def _page(where: str, message: str = "", status: int = 200) -> web.Response:
         "Referrer-Policy": "same-origin",
     }
     return web.Response(text=text, content_type="text/html", status=status, headers=headers)
-
-
-_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>posstream: log in</title>
-<link rel="icon" href="data:,">
-<style nonce="{nonce}">
-:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center;
-  color: light-dark(#182033, #e6eaf2); background: light-dark(#f7f8fa, #0c111b); }}
-main {{ width: min(22rem, 100vw - 3rem); }}
-h1 {{ font-size: 1.5rem; }}
-label {{ display: block; margin-bottom: .25rem; }}
-input, button {{ box-sizing: border-box; width: 100%; padding: .6rem .7rem; font: inherit;
-  border: 1px solid light-dark(#6b7280, #9ca3af); border-radius: .4rem; }}
-button {{ margin-top: 1rem; border: 0; font-weight: 600;
-  color: light-dark(#fff, #0b1220); background: light-dark(#1d4ed8, #93c5fd); }}
-[role=alert] {{ padding: .5rem .7rem; border-radius: .4rem;
-  color: light-dark(#7f1d1d, #fecaca); background: light-dark(#fee2e2, #450a0a); }}
-</style>
-</head>
-<body>
-<main>
-<h1>posstream</h1>
-{alert}
-<form method="post" action="/login">
-<input type="hidden" name="next" value="{next}">
-<label for="key">Key</label>
-<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
-<button>Log in</button>
-</form>
-</main>
-</body>
-</html>
-"""

@@ -89,7 +89,7 @@ class Runtime:
         if was_open is not None:
             log.warning("%s", was_open)
         tables = settings.plugins.tables
-        cluster = await prepare_topics(
+        cluster, _ = await prepare_topics(
             settings.bootstrap_servers,
             settings.plugins.topics,
             tables=tables,
@@ -116,15 +116,9 @@ class Runtime:
             await self._projections.open()
 
     def _projection_setup(self) -> Setup:
-        tuning, settings = self._tuning, self._settings
+        settings = self._settings
         return Setup(
-            group=GroupSettings(
-                servers=settings.bootstrap_servers,
-                member=self._member,
-                fetch_wait_ms=tuning.projection_wait_ms,
-                session_timeout_seconds=tuning.session_timeout_seconds,
-                heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
-            ),
+            group=GroupSettings.of(settings, self._tuning, member=self._member),
             database_url=settings.database_url,
             plugins=[plugin.name for plugin in settings.plugins],
         )

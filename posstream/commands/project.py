@@ -39,13 +39,8 @@ def _project(settings: Settings) -> None:
     cluster = asyncio.run(cluster_id(settings.bootstrap_servers))
     tuning = tuning_for(cluster, settings.session_timeout_seconds)
     setup = Setup(
-        group=GroupSettings(
-            servers=settings.bootstrap_servers,
-            member=None,  # a name needs a data directory that outlives the process
-            fetch_wait_ms=tuning.projection_wait_ms,
-            session_timeout_seconds=tuning.session_timeout_seconds,
-            heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
-        ),
+        # A name needs a data directory that outlives the process.
+        group=GroupSettings.of(settings, tuning, member=None),
         database_url=settings.database_url,
         plugins=[plugin.name for plugin in find_plugins()],
     )

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiokafka
 import orjson
@@ -26,6 +26,10 @@ from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
 from posstream.streaming.patches import client
+
+if TYPE_CHECKING:
+    from posstream.kafka.tuning import Tuning
+    from posstream.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,17 @@ class GroupSettings:
     fetch_wait_ms: int
     session_timeout_seconds: float
     heartbeat_interval_seconds: float
+
+    @classmethod
+    def of(cls, settings: "Settings", tuning: "Tuning", *, member: str | None) -> "GroupSettings":
+        """Those of a worker's settings and of the broker at hand."""
+        return cls(
+            servers=settings.bootstrap_servers,
+            member=member,
+            fetch_wait_ms=tuning.projection_wait_ms,
+            session_timeout_seconds=tuning.session_timeout_seconds,
+            heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
+        )
 
 
 @dataclass(slots=True)

@@ -45,7 +45,8 @@ class WorkerHealth:
     def ready(self) -> HealthReport:
         """Ready once a plugin runs, and none recovers its tables; failed plugins are named."""
         running = self._supervisor.running
-        reasons = [] if not self._stops else ["the worker is stopping"]
+        stops = self._host.crashed or self._host.should_stop
+        reasons = ["the worker is stopping"] if stops else []
         restarting = self._supervisor.restarting
         for name, it in running.items():
             if name not in restarting:
@@ -74,10 +75,6 @@ class WorkerHealth:
                 "plugins": {name: status.state for name, status in statuses.items()},
             },
         )
-
-    @property
-    def _stops(self) -> bool:
-        return bool(self._host.crashed or self._host.should_stop)
 
     def _named(self, plugin: str, sentence: str) -> str:
         """A sentence with its plugin's name, where there are several."""

@@ -2,23 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 
-class Clock(Protocol):
-    """Wall time for ages that are stored, monotonic time for durations and deadlines."""
+class Clock:
+    """Wall time for ages that are stored, monotonic time for durations and deadlines.
 
-    def now_ms(self) -> int:
-        """Wall time, milliseconds since 1970; may jump."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        ...
-
-
-class SystemClock:
-    """The machine's clocks, whose wall time never goes back.
+    These are the machine's clocks, but the wall time never goes back.
 
     A wall clock that is set back would make old answers look young, and serve them past their
     window; this clock goes on from where it was, at the pace of the monotonic clock. A wall clock

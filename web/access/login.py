@@ -9,7 +9,6 @@ import orjson
 from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader
 
-from posstream.domain.roles import Caller
 from web.access import audit
 from web.access.guard import COOKIE, caller_of
 from web.access.guessing import Doorkeeper, TooManyGuesses
@@ -65,7 +64,8 @@ class Login:
         if token is None or caller is None:
             return _refused(401, "UNAUTHORIZED", _WRONG, where, by_form=by_form)
         audit.logged_in(caller, request.remote)
-        answer = _see_other(where) if by_form else json_answer(_told(caller))
+        told = {"name": caller.name, "role": caller.role.label}
+        answer = _see_other(where) if by_form else json_answer(told)
         answer.set_cookie(
             COOKIE,
             token,
@@ -110,10 +110,6 @@ def _local(path: str | None) -> str:
 
 def _see_other(path: str) -> web.Response:
     return web.Response(status=303, headers={hdrs.LOCATION: path})
-
-
-def _told(caller: Caller) -> dict[str, str]:
-    return {"name": caller.name, "role": caller.role.label}
 
 
 def _refused(status: int, code: str, message: str, where: str, *, by_form: bool) -> web.Response:

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import click
 
-from posstream.commands.running import read_settings, runs
-from posstream.commands.terminal import print_table
+from posstream.commands.running import print_table, read_settings, runs
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, Refused
 from posstream.configuration.model import PluginConfiguration, keys_of, values_of
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion

@@ -10,8 +10,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from posstream.commands.running import read_settings, run
-from posstream.commands.terminal import print_table
+from posstream.commands.running import print_table, read_settings, run
 from posstream.dead_letters.box import DeadLetterBox, Selection, Survey
 from posstream.dead_letters.letter import Address, Letter, Replayed
 from posstream.domain.errors import DeadLetterReason

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from posstream.commands.running import read_settings, run
-from posstream.commands.terminal import print_table
+from posstream.commands.running import print_table, read_settings, run
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.times import iso_utc_ms
 from posstream.plugins.discovery import find_plugins

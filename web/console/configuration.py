@@ -16,7 +16,6 @@ from web.access import audit
 from web.access.guard import caller_of
 from web.console.configuration_extra import ConfigurationExtra
 from web.console.configuration_form import Difference, Form, Typed
-from web.console.configuration_history import changes_of, editions
 from web.console.numbers import read_whole
 from web.console.pages import Pages, sentence
 from web.graphql.context import GraphQLContext
@@ -259,11 +258,11 @@ class ConfigurationPage:
             typed=typed,
             errors=errors,
             changes=shown.changes,
-            meanwhile=[(one.version, changes_of(one, self.form)) for one in shown.meanwhile],
+            meanwhile=[(one.version, self.form.changes_of(one)) for one in shown.meanwhile],
             problem=shown.problem,
             trouble=trouble,
             done={**_DONE, **extra.done}.get(request.query.get("done", ""), ""),
-            editions=editions(history, many, outcomes, self.form),
+            editions=self.form.editions(history, many, outcomes),
             older=min(many * 5, MOST_SHOWN) if len(history) > many else 0,
         )
 

@@ -18,15 +18,13 @@ from graphql import (
     get_operation_ast,
 )
 
-from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.domain.payment_card import mask_payment_cards
-from posstream.plugins.status import PluginUnavailable
 from web.graphql.answer_size import check_answer_size
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.documents import Documents
 from web.graphql.request import Parameters
 from web.graphql.schema import Schema
-from web.http.answers import AWAY, new_reference
+from web.http.answers import new_reference, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -202,29 +200,20 @@ def _masked(error: GraphQLError) -> GraphQLError:
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
         return error
-    if isinstance(original, ReadModelBusy | PluginUnavailable):
-        code = "BUSY" if isinstance(original, ReadModelBusy) else original.code
-        return GraphQLError(
-            str(original), nodes=error.nodes, path=error.path, extensions={"code": code}
+    extensions: dict[str, Any]
+    if told := unavailable("GraphQL", original):
+        code, message = told
+        extensions = {"code": code}
+    else:
+        message, reference = "Internal error", new_reference()
+        extensions = {"code": "INTERNAL", "reference": reference}
+        logger.error(
+            "GraphQL failed at %s, reference %s",
+            ".".join(map(str, error.path or ())),
+            reference,
+            exc_info=original,
         )
-    if isinstance(original, DatabaseAway):
-        logger.warning("GraphQL was not answered, the database is away: %s", original)
-        return GraphQLError(
-            AWAY, nodes=error.nodes, path=error.path, extensions={"code": "DATABASE_AWAY"}
-        )
-    reference = new_reference()
-    logger.error(
-        "GraphQL failed at %s, reference %s",
-        ".".join(map(str, error.path or ())),
-        reference,
-        exc_info=original,
-    )
-    return GraphQLError(
-        "Internal error",
-        nodes=error.nodes,
-        path=error.path,
-        extensions={"code": "INTERNAL", "reference": reference},
-    )
+    return GraphQLError(message, nodes=error.nodes, path=error.path, extensions=extensions)
 
 
 async def in_time(execution: Awaitable[T], seconds: float) -> T | None:

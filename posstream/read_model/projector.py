@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import aiokafka
 import orjson
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from posstream.json.reading import read_json_exactly
+from posstream.kafka.connection import admin_of, consumer_of
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
@@ -44,8 +43,6 @@ _MOST_BYTES: Final = 2 * 1024 * 1024
 #: The most that a fetch brings, in all and of one partition: it bounds the memory.
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_BYTES: Final = 256 * 1024
-#: How long it may take to see a new topic, or partitions that were added to one.
-_METADATA_SECONDS: Final = 10
 #: Polls may be this far apart, for a database may be away for days: about 24 of them.
 _BETWEEN_POLLS_MS: Final = 2**31 - 1
 
@@ -128,7 +125,7 @@ class Projector(ConsumerRebalanceListener):
 
     async def _connected(self) -> None:
         self.failure = None
-        self.admin = AIOKafkaAdminClient(bootstrap_servers=list(self.settings.servers))
+        self.admin = admin_of(self.settings.servers)
         self.consumer = self._new_consumer()
         try:
             await self.admin.start()
@@ -144,19 +141,15 @@ class Projector(ConsumerRebalanceListener):
 
     def _new_consumer(self) -> Any:
         settings = self.settings
-        return aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=list(settings.servers),
+        return consumer_of(
+            settings.servers,
             group_id=self.grouped.group,
             group_instance_id=settings.member,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
             session_timeout_ms=int(settings.session_timeout_seconds * 1000),
             heartbeat_interval_ms=int(settings.heartbeat_interval_seconds * 1000),
             # A join may take as long as the session of a member that died.
             request_timeout_ms=int(max(40, settings.session_timeout_seconds + 10) * 1000),
             max_poll_interval_ms=_BETWEEN_POLLS_MS,
-            metadata_max_age_ms=_METADATA_SECONDS * 1000,
             fetch_max_wait_ms=settings.fetch_wait_ms,
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=_PARTITION_BYTES,

@@ -106,9 +106,9 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     ]
     folded.navigation.sort(key=lambda entry: entry.order)
     overview = Overview(
-        pages,
-        context,
-        live,
+        pages=pages,
+        context=context,
+        live=live,
         panels=folded.panels,
         paths=folded.paths,
         descriptions={plugin.name: plugin.description for plugin in plugins},

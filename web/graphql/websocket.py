@@ -57,19 +57,17 @@ class CloseCode(IntEnum):
     INTERNAL_SERVER_ERROR = 4500
 
 
+@dataclass(eq=False)
 class GraphQLSockets:
     """The WebSockets of one schema."""
 
-    def __init__(
-        self, executor: Executor, streams: OpenStreams, *, init_seconds: float = INIT_SECONDS
-    ) -> None:
-        self._executor = executor
-        self._streams = streams
-        self._init_seconds = init_seconds
+    executor: Executor
+    streams: OpenStreams
+    init_seconds: float = INIT_SECONDS
 
     async def answer(self, request: web.Request, context: GraphQLContext) -> web.StreamResponse:
         """Upgrade a request to a WebSocket, and serve it until either side closes it."""
-        refused = self._streams.refusal(request)
+        refused = self.streams.refusal(request)
         if refused is not None:
             return refused
         socket = web.WebSocketResponse(
@@ -87,8 +85,8 @@ class GraphQLSockets:
             answer = error_answer(400, "BAD_REQUEST", unreadable)
             answer.force_close()
             return answer
-        connection = _Connection(socket, self._executor, context, self._streams, self._init_seconds)
-        await self._streams.run(connection.run(session_seconds_left(request)))
+        connection = _Connection(socket, self.executor, context, self.streams, self.init_seconds)
+        await self.streams.run(connection.run(session_seconds_left(request)))
         if socket.close_code == CloseCode.ABNORMAL and request.transport is not None:
             # The client does not read what is still to be sent.
             request.transport.abort()

@@ -10,7 +10,7 @@ from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
-from posstream.kafka.group_lag import group_lag
+from posstream.kafka.counts import group_lag
 from posstream.kafka.topics import APP_ID
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics

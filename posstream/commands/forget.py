@@ -59,7 +59,7 @@ async def forget(settings: Settings, identifier: Identifier, wait_seconds: float
     """
     from posstream.commands.database import opened
     from posstream.forgetting.forgetting import CustomerForgetting, Unconfirmed
-    from posstream.kafka.partition_counts import partitions_of
+    from posstream.kafka.counts import partitions_of
     from posstream.kafka.topics import CUSTOMER_FORGOTTEN
     from posstream.kafka.writer import TopicWriter
 

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from posstream.domain.errors import StartRefused
 from posstream.kafka.connection import Brokers, admin_of
-from posstream.kafka.partition_counts import partition_counts
+from posstream.kafka.counts import partition_counts
 from posstream.kafka.topics import EMBEDDED_CLUSTER, TopicSpec
 from posstream.streaming.co_partitioning import misfit
 from posstream.streaming.table_spec import TableSpec

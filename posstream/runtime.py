@@ -111,7 +111,9 @@ class Runtime:
     def _projection_setup(self) -> Setup:
         settings = self.settings
         return Setup(
-            group=GroupSettings.of(settings, self._tuning, member=self._member),
+            group=GroupSettings(
+                servers=settings.bootstrap_servers, member=self._member, tuning=self._tuning
+            ),
             database_url=settings.database_url,
             plugins=[plugin.name for plugin in settings.plugins],
         )

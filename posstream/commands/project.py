@@ -40,7 +40,7 @@ def _project(settings: Settings) -> None:
     tuning = tuning_for(cluster, settings.session_timeout_seconds)
     setup = Setup(
         # A name needs a data directory that outlives the process.
-        group=GroupSettings.of(settings, tuning, member=None),
+        group=GroupSettings(servers=settings.bootstrap_servers, member=None, tuning=tuning),
         database_url=settings.database_url,
         plugins=[plugin.name for plugin in find_plugins()],
     )

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 from aiokafka import TopicPartition
@@ -20,15 +20,12 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from posstream.json.reading import read_json_exactly
 from posstream.kafka.connection import admin_of, consumer_of
+from posstream.kafka.tuning import Tuning
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
 from posstream.streaming.patches import client
-
-if TYPE_CHECKING:
-    from posstream.kafka.tuning import Tuning
-    from posstream.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -54,20 +51,7 @@ class GroupSettings:
     servers: Sequence[str]
     #: The worker's name: one that starts again gets its partitions at once (KIP-345).
     member: str | None
-    fetch_wait_ms: int
-    session_timeout_seconds: float
-    heartbeat_interval_seconds: float
-
-    @classmethod
-    def of(cls, settings: "Settings", tuning: "Tuning", *, member: str | None) -> "GroupSettings":
-        """Those of a worker's settings and of the broker at hand."""
-        return cls(
-            servers=settings.bootstrap_servers,
-            member=member,
-            fetch_wait_ms=tuning.projection_wait_ms,
-            session_timeout_seconds=tuning.session_timeout_seconds,
-            heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
-        )
+    tuning: Tuning
 
 
 @dataclass(slots=True)
@@ -140,17 +124,17 @@ class Projector(ConsumerRebalanceListener):
             await self.admin.close()
 
     def _new_consumer(self) -> Any:
-        settings = self.settings
+        settings, tuning = self.settings, self.settings.tuning
         return consumer_of(
             settings.servers,
             group_id=self.grouped.group,
             group_instance_id=settings.member,
-            session_timeout_ms=int(settings.session_timeout_seconds * 1000),
-            heartbeat_interval_ms=int(settings.heartbeat_interval_seconds * 1000),
+            session_timeout_ms=int(tuning.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(tuning.heartbeat_interval_seconds * 1000),
             # A join may take as long as the session of a member that died.
-            request_timeout_ms=int(max(40, settings.session_timeout_seconds + 10) * 1000),
+            request_timeout_ms=int(max(40, tuning.session_timeout_seconds + 10) * 1000),
             max_poll_interval_ms=_BETWEEN_POLLS_MS,
-            fetch_max_wait_ms=settings.fetch_wait_ms,
+            fetch_max_wait_ms=tuning.projection_wait_ms,
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=_PARTITION_BYTES,
             max_poll_records=BATCH,

@@ -10,7 +10,7 @@ from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
-from posstream.kafka.group_lag import group_lag
+from posstream.kafka.counts import group_lag
 from posstream.kafka.topics import APP_ID
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
@@ -20,7 +20,7 @@ from posstream.plugins.running import PluginWatch, RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.read_model.engine import create_engine
 from posstream.read_model.reading import create_reading_engine
-from posstream.resilience.clock import Clock, SystemClock
+from posstream.resilience.clock import Clock
 from posstream.runtime import Runtime
 from posstream.settings import Settings, in_url
 from posstream.streaming.app import StreamingApp
@@ -43,7 +43,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         clock: time, if not the machine's.
         options: more options for the plugins' `faust.App`.
     """
-    clock = clock or SystemClock()
+    clock = clock or Clock()
     metrics = Metrics(settings.plugins)
     host = HostApp(
         APP_ID,

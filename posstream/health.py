@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from posstream.plugins.running import RunningPlugin
@@ -13,44 +14,37 @@ from web.programs import HealthReport
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class WorkerHealth:
-    """`web.programs.Health` of one worker.
+    """`web.programs.Health` of one worker."""
 
-    Args:
-        host: the app that hosts the plugins.
-        supervisor: of the plugins.
-        warnings: a sentence for each thing that is wrong with what all plugins share.
-    """
-
-    def __init__(
-        self,
-        host: Any,
-        supervisor: Supervisor,
-        warnings: Callable[[], Sequence[str]] = tuple,
-    ) -> None:
-        self._host = host
-        self._supervisor = supervisor
-        self._warnings = warnings
+    #: The app that hosts the plugins.
+    host: Any
+    #: Of the plugins.
+    supervisor: Supervisor
+    #: A sentence for each thing that is wrong with what all plugins share.
+    warnings: Callable[[], Sequence[str]] = tuple
 
     def live(self) -> HealthReport:
         """Alive until it crashed or stalled: then a supervisor should start it again."""
         reasons = []
-        if self._host.crashed:
+        if self.host.crashed:
             reasons.append("the worker crashed")
-        running = self._supervisor.running
+        running = self.supervisor.running
         if running and all(it.watch.is_stalled for it in running.values()):
             reasons.append(STALLED)
         return HealthReport(not reasons, tuple(reasons), {})
 
     def ready(self) -> HealthReport:
         """Ready once a plugin runs, and none recovers its tables; failed plugins are named."""
-        running = self._supervisor.running
-        reasons = [] if not self._stops else ["the worker is stopping"]
-        restarting = self._supervisor.restarting
+        running = self.supervisor.running
+        stops = self.host.crashed or self.host.should_stop
+        reasons = ["the worker is stopping"] if stops else []
+        restarting = self.supervisor.restarting
         for name, it in running.items():
             if name not in restarting:
                 reasons += [self._named(name, why) for why in _not_ready(it)]
-        statuses = self._supervisor.statuses()
+        statuses = self.supervisor.statuses()
         failed = [
             f"the plugin {status.name} has failed: {status.told}"
             for status in statuses.values()
@@ -59,7 +53,7 @@ class WorkerHealth:
         warnings = [
             *(f"the plugin {name} is started again" for name in sorted(restarting)),
             *failed,
-            *self._warnings(),
+            *self.warnings(),
         ]
         warnings += [
             self._named(name, warning)
@@ -75,13 +69,9 @@ class WorkerHealth:
             },
         )
 
-    @property
-    def _stops(self) -> bool:
-        return bool(self._host.crashed or self._host.should_stop)
-
     def _named(self, plugin: str, sentence: str) -> str:
         """A sentence with its plugin's name, where there are several."""
-        alone = len(self._supervisor.statuses()) == 1
+        alone = len(self.supervisor.statuses()) == 1
         return sentence if alone else f"{plugin}: {sentence}"
 
 

@@ -1,8 +1,8 @@
 """The long-lived resources of a worker: opened in order before the first event, closed after it."""
 
-import dataclasses
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp.web import Application
@@ -33,34 +33,25 @@ from web.server import WebServer
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, kw_only=True)
 class Runtime:
     """Broker check, SQL and web view of one worker: what all plugins share."""
 
-    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
-        self,
-        *,
-        app: HostApp,
-        settings: Settings,
-        engine: AsyncEngine,
-        readers: AsyncEngine,
-        web: Application,
-        configuration_reader: ConfigurationReader,
-        writers: Sequence[TopicWriter | DeadLetterWriter],
-        metrics: Metrics,
-        refuse: Callable[[str, str], None],
-    ) -> None:
-        self._app = app
-        self._settings = settings
-        self._engine = engine
-        self._readers = readers
-        self._web = web
+    app: HostApp
+    settings: Settings
+    engine: AsyncEngine
+    readers: AsyncEngine
+    web: Application
+    configuration_reader: ConfigurationReader
+    writers: Sequence[TopicWriter | DeadLetterWriter]
+    metrics: Metrics
+    refuse: Callable[[str, str], None]
+
+    def __post_init__(self) -> None:
         self._web_server: WebServer | None = None
-        self._configuration_reader = configuration_reader
-        self._writers = writers
-        self._refuse = refuse
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
-        self._projections = ProjectionProcess(self._projection_setup, metrics=metrics)
+        self._projections = ProjectionProcess(self._projection_setup, metrics=self.metrics)
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -73,23 +64,23 @@ class Runtime:
             await self._open()
 
     async def _open(self) -> None:
-        settings = self._settings
+        settings = self.settings
         raise_open_files()
-        conf: Any = self._app.conf
+        conf: Any = self.app.conf
         await check_start(
             Start(
                 settings=settings,
-                membership=self._app.membership,
+                membership=self.app.membership,
                 web=(without_brackets(conf.web_bind), conf.web_port) if conf.web_enabled else None,
                 patience_seconds=PATIENCE_SECONDS,
             )
         )
-        self._app.membership.claim()
+        self.app.membership.claim()
         was_open = keep_private(settings.datadir)
         if was_open is not None:
             log.warning("%s", was_open)
         tables = settings.plugins.tables
-        cluster = await prepare_topics(
+        cluster, _ = await prepare_topics(
             settings.bootstrap_servers,
             settings.plugins.topics,
             tables=tables,
@@ -102,10 +93,10 @@ class Runtime:
                 settings.bootstrap_servers, [table.changelog.name for table in tables]
             )
             if kept_ms is not None:
-                tuning = dataclasses.replace(tuning, tombstones_ms=kept_ms)
+                tuning = replace(tuning, tombstones_ms=kept_ms)
         self._tuning = tuning
         try:
-            await self._configuration_reader.open(fetch_wait_ms=tuning.background_wait_ms)
+            await self.configuration_reader.open(fetch_wait_ms=tuning.background_wait_ms)
         except BrokerUnreachable as why:
             raise StartRefused(str(why)) from why
         try:
@@ -118,27 +109,23 @@ class Runtime:
             await self._projections.open()
 
     def _projection_setup(self) -> Setup:
-        tuning, settings = self._tuning, self._settings
+        settings = self.settings
         return Setup(
             group=GroupSettings(
-                servers=settings.bootstrap_servers,
-                member=self._member,
-                fetch_wait_ms=tuning.background_wait_ms,
-                session_timeout_seconds=tuning.session_timeout_seconds,
-                heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
+                servers=settings.bootstrap_servers, member=self._member, tuning=self._tuning
             ),
             database_url=settings.database_url,
             plugins=[plugin.name for plugin in settings.plugins],
         )
 
     async def _open_database(self) -> None:
-        plugins = self._settings.plugins
-        failures = await upgrade(self._engine, plugins)
+        plugins = self.settings.plugins
+        failures = await upgrade(self.engine, plugins)
         if len(failures) == len(plugins):
             raise DatabaseUnusable("; ".join(f"{name}: {why}" for name, why in failures.items()))
         for name, why in failures.items():
-            self._refuse(name, f"its migrations cannot be run: {why}")
-        await self._configuration_reader.settle()
+            self.refuse(name, f"its migrations cannot be run: {why}")
+        await self.configuration_reader.settle()
 
     def prepare(self, app: StreamingApp) -> None:
         """Fit a plugin's app to the broker, before its consumer starts."""
@@ -149,23 +136,23 @@ class Runtime:
     @property
     def _member(self) -> str | None:
         """The worker's name in its consumer groups; the embedded broker knows no names."""
-        return self._app.membership.claim() if self._tuning.shared else None
+        return self.app.membership.claim() if self._tuning.shared else None
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
-        for writer in self._writers:
+        for writer in self.writers:
             await writer.close()
         await self._projections.close()
         await self._database.close()
-        await self._configuration_reader.close()
-        await self._readers.dispose()
-        await self._engine.dispose()
-        self._app.membership.release()
+        await self.configuration_reader.close()
+        await self.readers.dispose()
+        await self.engine.dispose()
+        self.app.membership.release()
 
     async def open_web(self) -> None:
         """Open the web view where `faust worker` or the settings want it."""
-        conf: Any = self._app.conf
-        self._web_server = WebServer(self._web, host=conf.web_bind, port=conf.web_port)
+        conf: Any = self.app.conf
+        self._web_server = WebServer(self.web, host=conf.web_bind, port=conf.web_port)
         with ends_if_refused():
             await self._web_server.start()
 

@@ -18,7 +18,7 @@ from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
 from posstream.read_model.address import read_address, sqlite_url
 from posstream.startup.setting_readers import number, one_of, secret, switch
-from posstream.startup.settings_part import GivenSettings, Reader, SettingsPart
+from posstream.startup.settings_part import GivenSettings, Reader
 
 _PREFIX: Final = "POSSTREAM_"
 #: The name in the log of a caller with the key of POSSTREAM_API_KEY.
@@ -167,7 +167,7 @@ class Settings:
 def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
     """One warning for each `POSSTREAM_*` name that means nothing to us, and one for proxies."""
     environ = os.environ if environ is None else environ
-    parts = _parts(_plugins(environ, []))
+    parts = [it.settings for it in _plugins(environ, []) if it.settings is not None]
     secrets = _SECRETS.union(*(part.secrets for part in parts))
     known = [
         *_READERS,
@@ -198,10 +198,6 @@ def _plugins(environ: Mapping[str, str], errors: list[str]) -> Plugins:
     except InvalidSettings as why:
         errors += why.errors
         return find_plugins("")
-
-
-def _parts(plugins: Plugins) -> list[SettingsPart]:
-    return [plugin.settings for plugin in plugins if plugin.settings is not None]
 
 
 def _given(

@@ -7,6 +7,7 @@ next recovery; and the changelog's retention does not reach into a worker's Rock
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from posstream.domain.errors import StorageFailed
@@ -33,82 +34,69 @@ SLICE: Final = 50
 MARGIN_MS: Final = 60_000
 
 
+@dataclass(eq=False)
 class CacheSweeper:
-    """Sweeps the partitions of this worker in a circle, a batch at a time.
+    """Sweeps the partitions of this worker in a circle, a batch at a time."""
 
-    Args:
-        cache: what is swept.
-        windows: gives the windows in force.
-        clock: time.
-        metrics: has `cache_entries` (estimated) and `cache_removed` (by why).
-        batch: entries that are looked at in one sweep.
-    """
-
-    def __init__(
-        self,
-        cache: CustomerCacheTable,
-        *,
-        windows: Callable[[], Windows],
-        clock: Clock,
-        metrics: Any,
-        batch: int = BATCH,
-    ) -> None:
-        self._cache = cache
-        self._windows = windows
-        self._clock = clock
-        self._metrics = metrics
-        self._batch = batch
-        #: Where the next sweep starts.
-        self._partition = 0
-        self._start = b""
+    cache: CustomerCacheTable
+    #: Gives the windows in force.
+    windows: Callable[[], Windows]
+    clock: Clock
+    #: Has `cache_entries` (estimated) and `cache_removed` (by why).
+    metrics: Any
+    #: Entries that are looked at in one sweep.
+    batch: int = BATCH
+    #: Where the next sweep starts.
+    partition: int = field(default=0, init=False)
+    start: bytes = field(default=b"", init=False)
 
     async def sweep(self) -> None:
-        """Remove the expired entries of the next batch; no batch goes round the circle twice."""
-        partitions = range(self._cache.partitions)
-        self._metrics.cache_entries.set(
-            sum(self._cache.partition(number).estimated() for number in partitions)
+        """Remove the expired entries of the next batch, which is at most once round the circle."""
+        partitions = range(self.cache.partitions)
+        self.metrics.cache_entries.set(
+            sum(self.cache.partition(number).estimated() for number in partitions)
         )
-        left, ends = self._batch, 0
+        left, ends = self.batch, 0
         while left > 0 and ends < len(partitions):
             limit = min(left, SLICE)
             looked_at = self._sweep_slice(limit)
             left -= looked_at
             if looked_at < limit:
                 ends += 1
-                self._partition = (self._partition + 1) % len(partitions)
-                self._start = b""
+                self.partition = (self.partition + 1) % len(partitions)
+                self.start = b""
             with contextlib.suppress(RuntimeError):  # the producer is gone: the worker stops
-                await self._cache.flush()  # a bounded number of tombstones under way
+                await self.cache.flush()  # a bounded number of tombstones under way
 
     def _sweep_slice(self, limit: int) -> int:
         """Sweep one slice without a pause, so that no entry is renewed while it is judged."""
-        number = self._partition
-        partition = self._cache.partition(number)
+        number = self.partition
+        partition = self.cache.partition(number)
         try:
-            entries = partition.entries(self._start, limit) or ()
-            now_ms, windows = self._clock.now_ms(), self._windows()
+            entries = partition.entries(self.start, limit) or ()
+            now_ms, windows = self.clock.now_ms(), self.windows()
             for stored in entries:
                 why = self._why_removed(stored, now_ms, windows)
                 if why is not None and partition.remove(stored.identifier):
-                    self._metrics.cache_removed.labels(why).inc()
+                    self.metrics.cache_removed.labels(why).inc()
         except StorageFailed:
             return 0  # the disk is full: expired entries are not served, and go later
         except Exception:
-            if self._cache.owns(number):
+            if self.cache.owns(number):
                 raise
             log.info("partition %d of the cache moved away during its sweep", number)
             return 0
         if entries:
-            self._start = entries[-1].next
+            self.start = entries[-1].next
         return len(entries)
 
     def _why_removed(self, stored: Stored, now_ms: int, windows: Windows) -> str | None:
         if is_over(stored.entry, now_ms, windows):
             return "expired"
-        # Partitions were added, and the entry was not moved: neither a lookup nor a command to
-        # forget the customer finds the entry there.
-        at_home = home(stored.identifier, self._cache.partitions)
-        return None if at_home == self._partition else "misplaced"
+        # Partitions were added, and the entry was not moved: no lookup finds it there, and no
+        # command to forget its customer does either.
+        at_home = home(stored.identifier, self.cache.partitions)
+        return None if at_home == self.partition else "misplaced"
 
 
 def is_over(entry: CacheEntry | None, now_ms: int, windows: Windows) -> bool:

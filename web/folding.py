@@ -1,11 +1,15 @@
 """Folds parts of plugins: one owner for each field, page or panel, and why a part is missing."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from posstream.domain.errors import StartRefused
 
 logger = logging.getLogger(__name__)
+
+P = TypeVar("P")
+T = TypeVar("T")
 
 
 class Claims:
@@ -39,3 +43,35 @@ def not_made(plugin: str, part: str, why: Exception) -> str:
     """
     logger.error("the plugin %s cannot give its part (%s)", plugin, part, exc_info=why)
     return f"its {part} cannot be made ({type(why).__name__}: {why})"
+
+
+def fitting(
+    parts: Mapping[str, P],
+    make: Callable[[Mapping[str, P]], T],
+    told: Callable[[str, Exception], str],
+) -> tuple[T, dict[str, str]]:
+    """Make one thing of the parts of all plugins that it can be made of.
+
+    Args:
+        parts: by plugin.
+        make: makes it; raises if a part does not fit.
+        told: logs why the part of a plugin does not fit, and gives the reason.
+
+    Returns:
+        what was made, and the reason for each plugin whose part is not in it.
+    """
+    try:
+        return make(parts), {}
+    except StartRefused:
+        raise
+    except Exception:
+        logger.debug("not all parts fit; each is tried", exc_info=True)
+    fit: dict[str, P] = {}
+    failures = {}
+    for name, part in parts.items():
+        try:
+            make({**fit, name: part})
+            fit[name] = part
+        except Exception as why:  # noqa: BLE001 - a plugin's own code
+            failures[name] = told(name, why)
+    return make(fit), failures

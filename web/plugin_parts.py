@@ -1,18 +1,13 @@
 """Asks plugins for their parts of the web view; one that cannot give its part fails alone."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from posstream.domain.errors import StartRefused
 from posstream.plugin import Plugin
 from web.console.part import ConsolePart
-from web.folding import not_made
-from web.graphql.part import GraphQLPart
+from web.folding import fitting, not_made
 from web.graphql.schema import Schema, build_schema
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +27,7 @@ def plugin_parts(plugins: Sequence[Plugin]) -> PluginParts:
     Raises:
         StartRefused: if two of them claim one field of the schema; both are named.
     """
-    graphql: dict[str, GraphQLPart] = {}
+    graphql: dict[str, Any] = {}
     pages: dict[str, ConsolePart] = {}
     failures: dict[str, str] = {}
 
@@ -48,26 +43,11 @@ def plugin_parts(plugins: Sequence[Plugin]) -> PluginParts:
         take(plugin.name, "GraphQL", plugin.graphql, graphql)
         take(plugin.name, "pages", plugin.pages, pages)
     default = next((plugin.name for plugin in plugins if plugin.is_default), "")
-    schema, misfits = _schema(graphql, default)
+    schema, misfits = fitting(
+        graphql,
+        lambda fit: build_schema(fit, default=default),
+        lambda name, why: not_made(name, "GraphQL", why),
+    )
     failures |= misfits
     kept = {name: part for name, part in pages.items() if name not in failures}
     return PluginParts(schema, kept, failures)
-
-
-def _schema(parts: Mapping[str, GraphQLPart], default: str) -> tuple[Schema, Mapping[str, str]]:
-    """The schema of all parts that can be in one, and why the others cannot."""
-    try:
-        return build_schema(parts, default=default), {}
-    except StartRefused:
-        raise
-    except Exception:
-        logger.debug("not all GraphQL parts fit; each is tried", exc_info=True)
-    fit: dict[str, GraphQLPart] = {}
-    failures = {}
-    for name, part in parts.items():
-        try:
-            build_schema({**fit, name: part}, default=default)
-            fit[name] = part
-        except Exception as why:  # noqa: BLE001 - a plugin's own code
-            failures[name] = not_made(name, "GraphQL", why)
-    return build_schema(fit, default=default), failures

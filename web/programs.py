@@ -14,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 
 from posstream.events.asyncapi import document
 from posstream.plugin import Plugin
+from web.folding import fitting
 from web.http.answers import json_answer
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,9 @@ def asyncapi_routes(plugins: Iterable[Plugin]) -> tuple[list[web.RouteDef], dict
     Returns:
         the route, and why a plugin's events are not in the document, for each such plugin.
     """
-    made, failures = _document(list(plugins))
+    made, failures = fitting(
+        {it.name: it for it in plugins}, lambda fit: document(fit.values()), _undescribed
+    )
 
     async def asyncapi(_: web.Request) -> web.Response:
         return json_answer(made)
@@ -97,19 +100,6 @@ def asyncapi_routes(plugins: Iterable[Plugin]) -> tuple[list[web.RouteDef], dict
     return [web.get("/asyncapi.json", asyncapi)], failures
 
 
-def _document(plugins: list[Plugin]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The document of all plugins that can be described, and why the others cannot."""
-    try:
-        return document(plugins), {}
-    except Exception:
-        logger.debug("not every plugin can be described; each is tried", exc_info=True)
-    described, failures = [], {}
-    for plugin in plugins:
-        try:
-            document([plugin])
-        except Exception as why:
-            logger.exception("the events of %s cannot be described", plugin.name)
-            failures[plugin.name] = f"its events cannot be described ({type(why).__name__}: {why})"
-        else:
-            described.append(plugin)
-    return document(described), failures
+def _undescribed(plugin: str, why: Exception) -> str:
+    logger.error("the events of %s cannot be described", plugin, exc_info=why)
+    return f"its events cannot be described ({type(why).__name__}: {why})"

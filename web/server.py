@@ -13,7 +13,7 @@ from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginStatus
-from posstream.resilience.clock import Clock, SystemClock
+from posstream.resilience.clock import Clock
 from posstream.settings import Settings, is_loopback, without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.port_in_use import no_port
@@ -187,7 +187,7 @@ class WebServer:
         # The worker's own options (`--web-bind`) get past the check of the settings.
         self._refused = not is_loopback(host) and not application.get(_KEYED, False)
         self._connections = (
-            connections or application.get(_CONNECTIONS) or Connections(Metrics(), SystemClock())
+            connections or application.get(_CONNECTIONS) or Connections(Metrics(), Clock())
         )
         self._runner = PlainRunner(application, self._connections)
 

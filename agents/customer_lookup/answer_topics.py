@@ -4,13 +4,10 @@ Without a group: each worker needs every answer, because any till may have subsc
 Without Faust: an agent would read them without subscribers, too, and go on at its last offset.
 """
 
-import asyncio
-
 from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED
 from posstream.kafka.connection import Brokers
 from posstream.kafka.reader import GrouplessReader
-from posstream.resilience.tasks import stop_task
 
 
 class AnswerReader:
@@ -20,7 +17,6 @@ class AnswerReader:
         self._reader = GrouplessReader(servers, CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)
         self._feed = feed
         self._fetch_wait_ms = 0
-        self._task: asyncio.Task[None] | None = None
 
     async def open(self, *, fetch_wait_ms: int) -> None:
         """Start to read for subscribers; wait for a broker that is away.
@@ -29,13 +25,11 @@ class AnswerReader:
             fetch_wait_ms: how long the broker may hold a fetch back.
         """
         self._fetch_wait_ms = fetch_wait_ms
-        self._task = asyncio.create_task(self._reader.repeat(self._read), name="answers")
+        self._reader.follow(self._read, name="answers")
 
     async def close(self) -> None:
         """Read no more. Idempotent."""
-        task, self._task = self._task, None
-        await stop_task(task)
-        await self._reader.disconnect()
+        await self._reader.close()
 
     async def _read(self) -> None:
         if not self._feed.is_wanted:

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import click
 
-from posstream.commands.running import read_settings, runs
-from posstream.commands.terminal import print_table
+from posstream.commands.running import print_table, read_settings, runs
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, Refused
 from posstream.configuration.model import PluginConfiguration, keys_of, values_of
 from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
@@ -21,7 +20,7 @@ from posstream.domain.errors import StartRefused
 from posstream.domain.times import iso_utc
 from posstream.json.schema import schema_of
 from posstream.kafka.topics import PLATFORM_TOPICS, PLUGIN_CONFIGURATION
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 
 _FETCH_WAIT_MS: Final = 20
 
@@ -220,7 +219,7 @@ async def _opened(
     settings = read_settings()
     servers = settings.bootstrap_servers
     async with opened(settings) as engine:
-        configurations = Configurations.of(settings, engine, SystemClock())
+        configurations = Configurations.of(settings, engine, Clock())
         name = configurations.default if plugin is None else plugin
         if name not in configurations:
             raise StartRefused(

@@ -10,8 +10,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from posstream.commands.running import read_settings, run
-from posstream.commands.terminal import print_table
+from posstream.commands.running import print_table, read_settings, run
 from posstream.dead_letters.box import DeadLetterBox, Selection, Survey
 from posstream.dead_letters.letter import Address, Letter, Replayed
 from posstream.domain.errors import DeadLetterReason
@@ -19,7 +18,7 @@ from posstream.domain.payment_card import mask
 from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
 from posstream.plugins.discovery import find_plugins
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 
 #: How much of a value is shown: of text in characters, of anything else in bytes.
@@ -54,7 +53,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 def _list(reason: str | None, since: str | None, limit: int, *, as_json: bool) -> None:
     """List the newest dead letters, the newest last, and count them by reason."""
-    since_ms = None if since is None else parse_since(since, SystemClock().now_ms())
+    since_ms = None if since is None else parse_since(since, Clock().now_ms())
     if since is not None and since_ms is None:
         raise click.BadParameter(
             "must be like 2h, 30m or 7d, or an ISO-8601 time", param_hint="--since"

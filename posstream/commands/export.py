@@ -14,7 +14,7 @@ from posstream.domain.times import iso_utc_ms
 from posstream.json.writing import write_json
 from posstream.plugin import Plugin
 from posstream.plugins.discovery import find_plugins
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 
 
@@ -50,7 +50,7 @@ async def export(settings: Settings, identifier: Identifier, plugins: Iterable[P
         parts = await asked.export(trail)
     if known:
         document = {
-            "exported_at": iso_utc_ms(SystemClock().now_ms()),
+            "exported_at": iso_utc_ms(Clock().now_ms()),
             "identifiers": trail.identifiers,
             "customer_ids": trail.customer_ids,
             "plugins": parts,

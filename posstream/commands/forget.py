@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from posstream.commands.running import read_settings, run
-from posstream.commands.terminal import print_table
+from posstream.commands.running import print_table, read_settings, run
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.times import iso_utc_ms
 from posstream.plugins.discovery import find_plugins
@@ -60,7 +59,7 @@ async def forget(settings: Settings, identifier: Identifier, wait_seconds: float
     """
     from posstream.commands.database import opened
     from posstream.forgetting.forgetting import CustomerForgetting, Unconfirmed
-    from posstream.kafka.partition_counts import partitions_of
+    from posstream.kafka.counts import partitions_of
     from posstream.kafka.topics import CUSTOMER_FORGOTTEN
     from posstream.kafka.writer import TopicWriter
 

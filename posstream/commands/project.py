@@ -10,7 +10,7 @@ from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.preflight import cluster_id
 from posstream.kafka.tuning import tuning_for
 from posstream.plugins.discovery import find_plugins
-from posstream.read_model.projecting import Setup, Standings, run
+from posstream.read_model.projecting import Setup, Standings, Tell, run
 from posstream.read_model.projector import GroupSettings, Standing
 from posstream.settings import Settings
 
@@ -39,33 +39,28 @@ def _project(settings: Settings) -> None:
     cluster = asyncio.run(cluster_id(settings.bootstrap_servers))
     tuning = tuning_for(cluster, settings.session_timeout_seconds)
     setup = Setup(
-        group=GroupSettings(
-            servers=settings.bootstrap_servers,
-            member=None,  # a name needs a data directory that outlives the process
-            fetch_wait_ms=tuning.background_wait_ms,
-            session_timeout_seconds=tuning.session_timeout_seconds,
-            heartbeat_interval_seconds=tuning.heartbeat_interval_seconds,
-        ),
+        # A name needs a data directory that outlives the process.
+        group=GroupSettings(servers=settings.bootstrap_servers, member=None, tuning=tuning),
         database_url=settings.database_url,
         plugins=[plugin.name for plugin in find_plugins()],
     )
     log.info("projecting into %s", settings.database_url.partition("://")[0])
-    run(setup, tell=_Changes().tell)
+    run(setup, tell=_changes_told())
     log.info("ended")
 
 
-class _Changes:
+def _changes_told() -> Tell:
     """Logs when a projection has caught up, falls behind, or has to wait."""
+    before: dict[str, str] = {}
 
-    def __init__(self) -> None:
-        self._before: dict[str, str] = {}
-
-    def tell(self, standings: Standings) -> None:
+    def tell(standings: Standings) -> None:
         for name, standing in standings.items():
             words = standing.trouble or _words(standing)
-            if self._before.get(name) != words:
-                self._before[name] = words
+            if before.get(name) != words:
+                before[name] = words
                 log.info("%s: %s (%d written)", name, words, standing.written)
+
+    return tell
 
 
 def _words(standing: Standing) -> str:

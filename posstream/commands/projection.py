@@ -11,8 +11,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from posstream.commands.database import opened
-from posstream.commands.running import read_settings, runs
-from posstream.commands.terminal import print_table
+from posstream.commands.running import print_table, read_settings, runs
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
 from posstream.kafka.tuning import MAX_BATCH

@@ -1,10 +1,10 @@
-"""Runs the work of a command: its settings, its errors as one line, its exit code."""
+"""Runs the work of a command: its settings, its tables, its errors as one line, its exit code."""
 
 import asyncio
 import functools
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ParamSpec
 
@@ -55,3 +55,11 @@ def errors_told() -> Iterator[None]:
     except PosstreamError as why:
         print(f"error: {why}", file=sys.stderr)
         sys.exit(1)
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under their head, each column as wide as its longest cell."""
+    table = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())

@@ -10,8 +10,8 @@ import click
 from posstream.commands.running import read_settings, run
 from posstream.domain.errors import GrowthRefused
 from posstream.kafka.connection import Brokers, administering
+from posstream.kafka.counts import partition_counts
 from posstream.kafka.growth import add_partitions, counted_by_workers, until_shared
-from posstream.kafka.partition_counts import partition_counts
 from posstream.kafka.reader import topic_reader
 from posstream.kafka.record import Record
 from posstream.kafka.writer import TopicWriter

@@ -1,7 +1,7 @@
 """The live configurations of all plugins on one worker, by the name of their plugin."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from posstream.settings import Settings
 log = logging.getLogger(__name__)
 
 
-class Configurations(Mapping[str, LiveConfiguration[Any]]):
+class Configurations(dict[str, LiveConfiguration[Any]]):
     """Plugin name -> live configuration, of the plugins that have one.
 
     Args:
@@ -29,7 +29,7 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
     """
 
     def __init__(self, lives: Sequence[LiveConfiguration[Any]], default: str) -> None:
-        self._lives = {live.plugin: live for live in lives}
+        super().__init__((live.plugin, live) for live in lives)
         self.default = default
 
     @classmethod
@@ -66,7 +66,7 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
 
     def current(self, plugin: str) -> CurrentConfiguration[Any] | None:
         """The configuration in force of a plugin; None if the plugin has no live configuration."""
-        live = self._lives.get(plugin)
+        live = self.get(plugin)
         return None if live is None else live.current
 
     def followers(self, metrics: Metrics) -> Mapping[str, ConfigurationFollower]:
@@ -76,15 +76,6 @@ class Configurations(Mapping[str, LiveConfiguration[Any]]):
             if name == self.default:
                 live.current.watch(lambda value: metrics.configuration_version.set(value.version))
         return {name: ConfigurationFollower(live, metrics) for name, live in self.items()}
-
-    def __getitem__(self, plugin: str) -> LiveConfiguration[Any]:
-        return self._lives[plugin]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._lives)
-
-    def __len__(self) -> int:
-        return len(self._lives)
 
 
 def _tell(plugin: str, metrics: Metrics, value: PluginConfiguration) -> None:

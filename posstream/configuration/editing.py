@@ -65,26 +65,18 @@ class Note:
     expected_version: int | None = None
 
 
+@dataclass(eq=False)
 class LiveConfiguration(Generic[C]):
     """The live configuration of one plugin: the version in force, the history, and edits.
 
     Every method may raise the database's errors; nothing was changed then.
     """
 
-    def __init__(
-        self,
-        plugin: str,
-        *,
-        current: CurrentConfiguration[C],
-        store: "SqlConfigurationStore",
-        topic: "KafkaConfigurationTopic",
-        clock: Clock,
-    ) -> None:
-        self.plugin = plugin
-        self.current = current
-        self.store = store
-        self.topic = topic
-        self._clock = clock
+    plugin: str
+    current: CurrentConfiguration[C]
+    store: "SqlConfigurationStore"
+    topic: "KafkaConfigurationTopic"
+    clock: Clock
 
     async def edit(
         self, config: object = None, *, enabled: bool | None = None, note: Note
@@ -157,7 +149,7 @@ class LiveConfiguration(Generic[C]):
             enabled=content.enabled,
             config=content.config,
             description=note.description,
-            updated_at=from_ms(self._clock.now_ms()),
+            updated_at=from_ms(self.clock.now_ms()),
             updated_by=note.by,
         )
         try:

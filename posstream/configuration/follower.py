@@ -26,8 +26,6 @@ class ConfigurationFollower:
     def __init__(self, live: LiveConfiguration[Any], metrics: Metrics) -> None:
         self._live = live
         self._current = live.current
-        self._store = live.store
-        self._topic = live.topic
         self._metrics = metrics
         self._reset = False
 
@@ -64,7 +62,7 @@ class ConfigurationFollower:
         Raises:
             Exception: whatever the database raises.
         """
-        stored = await self._store.latest()
+        stored = await self._live.store.latest()
         in_force = self._current.in_force
         if self._reset:
             if stored.version:
@@ -94,7 +92,7 @@ class ConfigurationFollower:
             )
 
     async def _mirror(self, version: ConfigurationVersion, before: ConfigurationVersion) -> None:
-        await self._store.mirror(ConfigurationChange(version, before.enabled, before.config))
+        await self._live.store.mirror(ConfigurationChange(version, before.enabled, before.config))
 
     async def _restore(self, stored: ConfigurationVersion) -> None:
         try:
@@ -105,7 +103,7 @@ class ConfigurationFollower:
         number, plugin = stored.version, self._live.plugin
         log.info("configuration version %d of %s comes from the database", number, plugin)
         try:
-            await self._topic.publish(stored)
+            await self._live.topic.publish(stored)
         except PublishFailed as why:
             log.warning(
                 "configuration version %d of %s is not on the topic: %s", number, plugin, why

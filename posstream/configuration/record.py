@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import InvalidConfiguration
@@ -63,14 +63,8 @@ def read_record(value: bytes) -> ConfigurationVersion:
     record = event_of(ConfigurationRecord, read_object(value, most=len(value)))
     description = record.description or ""
     check_note(record.updated_by, description)
-    return ConfigurationVersion(
-        version=record.version,
-        enabled=record.enabled,
-        config=record.config,
-        description=description,
-        updated_at=parse_utc(record.updated_at),
-        updated_by=record.updated_by,
-    )
+    read = {"description": description, "updated_at": parse_utc(record.updated_at)}
+    return ConfigurationVersion(**(structs.asdict(record) | read))
 
 
 def check_note(updated_by: str | None, description: str) -> None:

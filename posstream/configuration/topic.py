@@ -4,11 +4,8 @@ Without Faust: a table would be recovered from it on every rebalance, and every 
 every record, from before its first event on.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
-
-from aiokafka.errors import KafkaError
 
 from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.record import write_record
@@ -19,9 +16,8 @@ from posstream.kafka.reader import GrouplessReader
 from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.kafka.writer import TopicWriter
-from posstream.resilience.tasks import stop_task
 
-#: How long a broker may take to acknowledge an edit, or to let the topic be read to its end.
+#: How long a broker may take to acknowledge an edit.
 _PATIENCE_SECONDS: Final = 10
 
 
@@ -49,11 +45,7 @@ class KafkaConfigurationTopic:
 class ConfigurationReader:
     """Reads the topic: to its end at the start, and then for as long as the worker runs."""
 
-    def __init__(
-        self,
-        servers: Brokers,
-        followers: Mapping[str, ConfigurationFollower],
-    ) -> None:
+    def __init__(self, servers: Brokers, followers: Mapping[str, ConfigurationFollower]) -> None:
         """Read nothing yet.
 
         Args:
@@ -63,8 +55,6 @@ class ConfigurationReader:
         """
         self._reader = GrouplessReader(servers, PLUGIN_CONFIGURATION)
         self._followers = {plugin.encode(): it for plugin, it in followers.items()}
-        self._fetch_wait_ms = 0
-        self._task: asyncio.Task[None] | None = None
 
     async def open(self, *, fetch_wait_ms: int) -> None:
         """Put the topic's versions in force, and follow the topic from there; then call `settle`.
@@ -75,10 +65,8 @@ class ConfigurationReader:
         Raises:
             BrokerUnreachable: if the topic cannot be read.
         """
-        await self._read(fetch_wait_ms)
-        self._task = asyncio.create_task(
-            self._reader.repeat(self._follow), name="plugin-configuration"
-        )
+        await self._reader.catch_up(self._take, fetch_wait_ms=fetch_wait_ms)
+        self._reader.follow(self._follow, name="plugin-configuration")
 
     async def settle(self) -> None:
         """Reconcile the topic with the store, which may be away for a while after `open`.
@@ -91,38 +79,21 @@ class ConfigurationReader:
 
     async def catch_up(self, *, fetch_wait_ms: int) -> None:
         """Read the topic to its end and reconcile it with the store; follow nothing."""
-        await self._read(fetch_wait_ms)
+        await self._reader.catch_up(self._take, fetch_wait_ms=fetch_wait_ms)
         try:
             await self.settle()
         finally:
             await self._reader.disconnect()
 
-    async def _read(self, fetch_wait_ms: int) -> None:
-        self._fetch_wait_ms = fetch_wait_ms
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._reader.connect(fetch_wait_ms=fetch_wait_ms)
-                await self._reader.read_to_the_end(self._take)
-        except (KafkaError, OSError) as why:
-            await self._reader.disconnect()
-            raise BrokerUnreachable(
-                f"topic {PLUGIN_CONFIGURATION} cannot be read ({type(why).__name__}): "
-                "see POSSTREAM_BROKER"
-            ) from why
-
     async def close(self) -> None:
         """Stop following. Idempotent."""
-        task, self._task = self._task, None
-        await stop_task(task)
-        await self._reader.disconnect()
+        await self._reader.close()
 
     def _take(self, record: Any) -> None:
         if record.key in self._followers:
             self._followers[record.key].take(record.value)
 
     async def _follow(self) -> None:
-        if not self._reader.is_connected:
-            await self._reader.connect(fetch_wait_ms=self._fetch_wait_ms)
         for record in await self._reader.fetch():
             if record.key in self._followers:
                 await self._followers[record.key].follow(record.value)

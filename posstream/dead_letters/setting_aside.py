@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -31,48 +32,40 @@ _MOST_SEARCHED: Final = 2
 _ALARM_SECONDS: Final = 60
 
 
+@dataclass(eq=False, kw_only=True)
 class DeadLetters:
-    """Writes the dead letters of all agents of one plugin.
+    """Writes the dead letters of all agents of one plugin."""
 
-    Args:
-        topic: the plugin's dead-letter topic.
-        publish: writes a dead letter and waits for the broker's acknowledgement; raises
-            PublishFailed if the broker will never take it.
-        clock: time.
-        metrics: counts the dead letters.
-        per_minute: more dead letters than this in a minute raise the alarm.
-    """
+    #: The plugin's dead-letter topic.
+    topic: str
+    #: Writes a dead letter and waits for the broker's acknowledgement; raises PublishFailed if the
+    #: broker will never take it.
+    publish: Callable[[Record], Awaitable[None]]
+    clock: Clock
+    #: Counts the dead letters.
+    metrics: Metrics
+    #: More dead letters than this in a minute raise the alarm.
+    per_minute: int
 
-    def __init__(
-        self,
-        *,
-        topic: str,
-        publish: Callable[[Record], Awaitable[None]],
-        clock: Clock,
-        metrics: Metrics,
-        per_minute: int,
-    ) -> None:
-        self._dead_letters = topic
-        self._publish = publish
-        self._clock = clock
-        self._metrics = metrics
+    def __post_init__(self) -> None:
         self._under_way = asyncio.Semaphore(MOST_UNDER_WAY)
         self._searched = asyncio.Semaphore(_MOST_SEARCHED)
         #: When the newest dead letters were set aside, in monotonic seconds; one more than is
         #: allowed in a minute.
-        self._newest: deque[float] = deque(maxlen=per_minute + 1)
-        self._topic = ""
-        self._repeats: Repeats[str] = Repeats(clock)
+        self._newest: deque[float] = deque(maxlen=self.per_minute + 1)
+        #: Where the last one came from.
+        self._source = ""
+        self._repeats: Repeats[str] = Repeats(self.clock)
 
     @property
     def alarm(self) -> str | None:
         """A sentence if there were too many dead letters in the last minute; else None."""
         newest, most = self._newest, self._newest.maxlen or 0
-        if len(newest) < most or self._clock.monotonic() - newest[0] >= _ALARM_SECONDS:
+        if len(newest) < most or self.clock.monotonic() - newest[0] >= _ALARM_SECONDS:
             return None
         return (
             f"{most} messages or more in a minute cannot be read and become dead letters; the last "
-            f"one is of {self._topic}: see `posstream dlq list`, and repair the producer"
+            f"one is of {self._source}: see `posstream dlq list`, and repair the producer"
         )
 
     def report(self) -> None:
@@ -90,9 +83,9 @@ class DeadLetters:
         async with self._under_way:
             letter = await self._letter(message, why)
             try:
-                await self._publish(letter)
+                await self.publish(letter)
             except PublishFailed as refusal:
-                self._metrics.dead_letters_refused.inc()
+                self.metrics.dead_letters_refused.inc()
                 if self._repeats.is_first(f"{message.topic}: refused by the broker"):
                     log.warning(
                         "the broker refused the dead letter of %s (%s): check max.message.bytes of "
@@ -102,15 +95,15 @@ class DeadLetters:
                     )
 
     def _note(self, message: Any, why: UnreadableEvent) -> None:
-        self._metrics.dead_letters.labels(why.reason).inc()
-        self._newest.append(self._clock.monotonic())
-        self._topic = message.topic
+        self.metrics.dead_letters.labels(why.reason).inc()
+        self._newest.append(self.clock.monotonic())
+        self._source = message.topic
         if self._repeats.is_first(f"{message.topic}: {why.reason}"):
             log.warning("dead letter: %s: %s: %s", place(message), why.reason, why)
 
     async def _letter(self, message: Any, why: UnreadableEvent) -> Record:
         make = partial(
-            dead_letter, self._dead_letters, message, timestamp_ms=timestamp_ms(message), error=why
+            dead_letter, self.topic, message, timestamp_ms=timestamp_ms(message), error=why
         )
         if len(message.value or b"") + len(message.key or b"") <= _LARGE_BYTES:
             return make()

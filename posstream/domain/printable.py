@@ -42,8 +42,6 @@ def printable(text: str, *, lines: bool = False) -> str:
         lines: leave line ends and tabs as they are.
     """
     kept = "\n\t" if lines else ""
-    return "".join(c if c.isprintable() or c in kept else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
+    )

@@ -9,7 +9,7 @@ running call and the rows are gone.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,7 +22,7 @@ from posstream.forgetting.marks import Forgotten, Trail
 from posstream.forgetting.record import forgotten
 from posstream.kafka.record import Record
 from posstream.plugin import Plugin
-from posstream.resilience.clock import Clock, SystemClock
+from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -80,33 +80,21 @@ class Unconfirmed:
         )
 
 
+@dataclass(eq=False, kw_only=True)
 class CustomerForgetting:
-    """Forgets customers.
+    """Forgets customers."""
 
-    Args:
-        plugins: all of them.
-        engine: the read model.
-        publish: writes a record and waits for the broker's acknowledgement.
-        clock: the time of marks that no plugin writes.
-        marks: reads marks from the read model.
-    """
-
-    def __init__(
-        self,
-        *,
-        plugins: Iterable[Plugin],
-        engine: AsyncEngine,
-        publish: Callable[[Record], Awaitable[object]],
-        clock: Clock | None = None,
-        marks: Callable[
-            [AsyncEngine, Collection[str]], Awaitable[Mapping[str, Forgotten]]
-        ] = known_marks,
-    ) -> None:
-        self._plugins = tuple(plugins)
-        self._engine = engine
-        self._publish = publish
-        self._clock = clock or SystemClock()
-        self._marks = marks
+    plugins: Sequence[Plugin]
+    #: The read model.
+    engine: AsyncEngine
+    #: Writes a record and waits for the broker's acknowledgement.
+    publish: Callable[[Record], Awaitable[object]]
+    #: The time of marks that no plugin writes.
+    clock: Clock = field(default_factory=Clock)
+    #: Reads marks from the read model.
+    marks: Callable[[AsyncEngine, Collection[str]], Awaitable[Mapping[str, Forgotten]]] = (
+        known_marks
+    )
 
     async def forget(
         self, identifier: str, *, patience_seconds: float
@@ -119,7 +107,7 @@ class CustomerForgetting:
             PublishFailed: or whatever `publish` raises; some commands may be on their way.
             Exception: from the database.
         """
-        asked = AskedPlugins(self._plugins, self._engine)
+        asked = AskedPlugins(self.plugins, self.engine)
         trail = await asked.trail(identifier)
         return await self._forget(asked, trail, identifier, patience_seconds)
 
@@ -131,22 +119,22 @@ class CustomerForgetting:
         Raises:
             PublishFailed: as `forget` does, and whatever the database raises.
         """
-        asked = AskedPlugins(self._plugins, self._engine)
+        asked = AskedPlugins(self.plugins, self.engine)
         trail = await asked.trail_of_customer(customer_id)
         return await self._forget(asked, trail, customer_id, patience_seconds)
 
     async def _forget(
         self, asked: AskedPlugins, trail: Trail, whom: str, patience_seconds: float
     ) -> ForgetReport | Unconfirmed:
-        before = await self._marks(self._engine, trail.subjects)
+        before = await self.marks(self.engine, trail.subjects)
         rows = await asked.rows(trail)
         after_ms = max((mark.forgotten_at_ms for mark in before.values()), default=0)
         commands = await asked.commands(trail, after_ms)
         if commands is None:  # no plugin has commands, so no owner writes the marks
-            at_ms = max(self._clock.now_ms(), after_ms + 1)
+            at_ms = max(self.clock.now_ms(), after_ms + 1)
             commands = [forgotten(Forgotten(it, at_ms)) for it in sorted(trail.subjects)]
         for record in commands:
-            await self._publish(record)
+            await self.publish(record)
         try:
             async with asyncio.timeout(patience_seconds):
                 marks = await self._confirmed(trail, after_ms)
@@ -179,7 +167,7 @@ class CustomerForgetting:
 
     async def _confirmed(self, trail: Trail, after_ms: int) -> Mapping[str, Forgotten]:
         while True:
-            marks = await self._marks(self._engine, trail.subjects)
+            marks = await self.marks(self.engine, trail.subjects)
             if len(marks) == len(trail.subjects) and all(
                 mark.forgotten_at_ms > after_ms for mark in marks.values()
             ):

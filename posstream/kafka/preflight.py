@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from posstream.domain.errors import StartRefused
 from posstream.kafka.connection import Brokers, admin_of
-from posstream.kafka.partition_counts import partition_counts
+from posstream.kafka.counts import partition_counts
 from posstream.kafka.topics import EMBEDDED_CLUSTER, TopicSpec
 from posstream.streaming.co_partitioning import misfit
 from posstream.streaming.table_spec import TableSpec
@@ -31,33 +31,6 @@ _TOMBSTONES: Final = "delete.retention.ms"
 _POLICY: Final = "cleanup.policy"
 
 
-async def ask_topics(  # noqa: PLR0913 - one for each setting of a topic
-    servers: Brokers,
-    specs: Iterable[TopicSpec],
-    *,
-    tables: Iterable[TableSpec] = (),
-    partitions: int,
-    replication: int,
-    patience_seconds: float = PATIENCE_SECONDS,
-) -> Sequence[str]:
-    """Ask the broker whether `prepare_topics` would succeed. No topic is created.
-
-    Returns:
-        the names of the missing topics, which may be created.
-
-    Raises:
-        StartRefused: as `prepare_topics`.
-    """
-    async with _connected(servers, patience_seconds) as admin:
-        cluster = await _cluster_id(admin)
-        missing = await _compared(admin, cluster, list(specs), tables, partitions)
-        # The embedded broker would create the topics, for it ignores validate_only; it refuses
-        # none.
-        if missing and cluster != EMBEDDED_CLUSTER:
-            await _create(admin, missing, partitions, replication, validate_only=True)
-        return [spec.name for spec in missing]
-
-
 async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
     servers: Brokers,
     specs: Iterable[TopicSpec],
@@ -66,7 +39,8 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
     partitions: int,
     replication: int,
     patience_seconds: float = PATIENCE_SECONDS,
-) -> str:
+    only_ask: bool = False,
+) -> tuple[str, Sequence[str]]:
     """Create the missing topics and check the existing ones.
 
     Args:
@@ -76,9 +50,10 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
         partitions: of a new topic whose spec says nothing else.
         replication: of a new topic.
         patience_seconds: how long a broker may take to come up.
+        only_ask: ask the broker whether it would succeed; no topic is created.
 
     Returns:
-        the cluster's id.
+        the cluster's id, and the names of the topics that were missing.
 
     Raises:
         StartRefused: if no broker answers, a topic cannot be created or seen, the source topics
@@ -87,9 +62,11 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
     async with _connected(servers, patience_seconds) as admin:
         cluster = await _cluster_id(admin)
         missing = await _compared(admin, cluster, list(specs), tables, partitions)
-        if missing:
-            await _create(admin, missing, partitions, replication)
-        return cluster
+        # The embedded broker would create the topics, for it ignores validate_only; it refuses
+        # none.
+        if missing and not (only_ask and cluster == EMBEDDED_CLUSTER):
+            await _create(admin, missing, partitions, replication, validate_only=only_ask)
+        return cluster, [spec.name for spec in missing]
 
 
 async def cluster_id(servers: Sequence[str]) -> str:

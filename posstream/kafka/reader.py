@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Never
 
 from aiokafka import TopicPartition
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from posstream.domain.errors import BrokerUnreachable
 from posstream.kafka.connection import Brokers, administering, answering, consumer_of
+from posstream.resilience.tasks import stop_task
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ _POLL_MS: Final = 1000
 _FETCH_MS: Final = 200
 #: Seconds without a record, before the end, after which the broker is given up.
 _STALL_SECONDS: Final = 10
+#: How long a broker may take to let topics be read to their end at a start.
+_PATIENCE_SECONDS: Final = 10
 #: Records of one fetch: they are handled before the event loop runs anything else.
 _MOST_RECORDS: Final = 500
 
@@ -47,25 +50,31 @@ class GrouplessReader:
         self._partitions: list[TopicPartition] = []
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._consumer: Any = None
+        self._fetch_wait_ms = 20
+        self._following: asyncio.Task[None] | None = None
 
     @property
     def is_connected(self) -> bool:
         """Whether the reader can read."""
         return self._consumer is not None
 
-    async def connect(self, *, fetch_wait_ms: int = 20, needs_all: bool = True) -> None:
+    async def connect(self, *, fetch_wait_ms: int | None = None, needs_all: bool = True) -> None:
         """Connect, and go to the place in each partition, or else to its beginning.
 
         Args:
-            fetch_wait_ms: how long the broker may hold a fetch back.
+            fetch_wait_ms: how long the broker may hold a fetch back; None = as before.
             needs_all: every topic must exist; else a missing one is empty.
 
         Raises:
             KafkaError, BrokerUnreachable: if the topics cannot be read; `disconnect` before
                 another try.
         """
+        if fetch_wait_ms is not None:
+            self._fetch_wait_ms = fetch_wait_ms
         self._consumer = consumer_of(
-            self._brokers, fetch_max_wait_ms=fetch_wait_ms, max_poll_records=self._most_at_once
+            self._brokers,
+            fetch_max_wait_ms=self._fetch_wait_ms,
+            max_poll_records=self._most_at_once,
         )
         self._assigned = frozenset()
         await self._consumer.start()
@@ -225,6 +234,8 @@ class GrouplessReader:
 
     async def fetch(self) -> list[Any]:
         """The next records of all partitions; none if there are none for a second."""
+        if not self.is_connected:
+            await self.connect()
         self._assign_all()
         await self._take_added()
         return await self._fetch(self._partitions, _POLL_MS)
@@ -262,7 +273,34 @@ class GrouplessReader:
             if place is not None:
                 self._consumer.seek(partition, place)
 
-    async def repeat(self, step: Callable[[], Awaitable[None]]) -> Never:
+    async def catch_up(self, take: Callable[[Any], None], *, fetch_wait_ms: int) -> None:
+        """Connect and give the records up to now to `take`, within some seconds.
+
+        Raises:
+            BrokerUnreachable: if the topics cannot be read.
+        """
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self.connect(fetch_wait_ms=fetch_wait_ms)
+                await self.read_to_the_end(take)
+        except (KafkaError, OSError) as why:
+            await self.disconnect()
+            raise BrokerUnreachable(
+                f"topic {', '.join(self._topics)} cannot be read ({type(why).__name__}): "
+                "see POSSTREAM_BROKER"
+            ) from why
+
+    def follow(self, step: Callable[[], Awaitable[None]], *, name: str) -> None:
+        """Repeat a step in a task of this name until `close`."""
+        self._following = asyncio.create_task(self._repeat(step), name=name)
+
+    async def close(self) -> None:
+        """Follow no more, and disconnect. Idempotent."""
+        task, self._following = self._following, None
+        await stop_task(task)
+        await self.disconnect()
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> Never:
         """Repeat a step for ever; after a step that failed, disconnect first."""
         troubled = False
         while True:

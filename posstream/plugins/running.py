@@ -10,8 +10,7 @@ from posstream.plugin import Built, Plugin
 from posstream.resilience.clock import Clock
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.co_partitioning import CoPartitioning
-from posstream.streaming.stall import STALLED, STALLED_SECONDS, StallWatch
-from posstream.streaming.transactions import TransactionWatch
+from posstream.streaming.stall import STALLED, STALLED_SECONDS, StallWatch, TransactionWatch
 
 log = logging.getLogger(__name__)
 

@@ -11,18 +11,17 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-import aiokafka
 import orjson
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from posstream.json.reading import read_json_exactly
-from posstream.kafka.tuning import MAX_BATCH
+from posstream.kafka.connection import admin_of, consumer_of
+from posstream.kafka.tuning import MAX_BATCH, Tuning
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
@@ -40,8 +39,6 @@ _MOST_BYTES: Final = 2 * 1024 * 1024
 #: The most bytes that a fetch brings, in all and from one partition: this bounds the memory.
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_BYTES: Final = 256 * 1024
-#: How long it may take to see a new topic, or partitions that were added to one.
-_METADATA_SECONDS: Final = 10
 #: The longest time between two polls, about 24 days: a database may be away for days.
 _BETWEEN_POLLS_MS: Final = 2**31 - 1
 
@@ -53,9 +50,7 @@ class GroupSettings:
     servers: Sequence[str]
     #: The worker's name: one that starts again gets its partitions at once (KIP-345).
     member: str | None
-    fetch_wait_ms: int
-    session_timeout_seconds: float
-    heartbeat_interval_seconds: float
+    tuning: Tuning
 
 
 @dataclass(slots=True)
@@ -73,88 +68,74 @@ class Standing:
     applies_since: float | None = None
 
 
+@dataclass(eq=False)
 class Projector(ConsumerRebalanceListener):
-    """Reads the topics of one projection in its consumer group; the projection writes the events.
+    """Reads the topics of one projection in its consumer group, for the projection to write."""
 
-    Args:
-        grouped: the name, group and topics of the projection.
-        projection: writes the events.
-        settings: of the consumer.
-        standing: kept up to date.
-    """
-
-    def __init__(
-        self,
-        grouped: GroupedProjection,
-        projection: Projection,
-        settings: GroupSettings,
-        standing: Standing,
-    ) -> None:
-        self._grouped = grouped
-        self._projection = projection
-        self._settings = settings
-        self._standing = standing
-        #: Counts assignments: what was fetched in an earlier one is not committed.
-        self._assignment = 0
-        #: By partition, the offset up to which events are written and that is to be committed.
-        self._finished: dict[TopicPartition, int] = {}
-        self._in_hand = 0
-        #: Why assigned partitions cannot be read from the former group's offsets.
-        self._failure: Exception | None = None
-        self._admin: Any = None
-        self._consumer: Any = None
+    #: The name, group and topics of the projection.
+    grouped: GroupedProjection
+    #: Writes the events.
+    projection: Projection
+    settings: GroupSettings
+    #: Kept up to date.
+    standing: Standing
+    #: Counts assignments: what was fetched in an earlier one is not committed.
+    assignment: int = 0
+    #: By partition, the offset up to which events are written and that is to be committed.
+    finished: dict[TopicPartition, int] = field(default_factory=dict)
+    in_hand: int = 0
+    #: Why assigned partitions cannot be read from the former group's offsets.
+    failure: Exception | None = None
+    admin: Any = None
+    consumer: Any = None
 
     async def run(self) -> None:
         """Project until cancelled; whatever fails is tried again with a growing pause."""
         while True:
             for pause in growing_pauses():
-                done_before = self._standing.written
+                done_before = self.standing.written
                 try:
                     await self._connected()
                 except (Exception, SystemExit) as why:  # noqa: BLE001 - nothing watches this task but us
-                    self._standing.trouble = kind(why)
+                    self.standing.trouble = kind(why)
                     log.warning(
                         "the projection of %s stopped (%r); again in %g s",
-                        self._grouped.name,
+                        self.grouped.name,
                         why,
                         pause,
                     )
                     await asyncio.sleep(pause)
-                if self._standing.written > done_before:
+                if self.standing.written > done_before:
                     break
 
     async def _connected(self) -> None:
-        self._failure = None
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=list(self._settings.servers))
-        self._consumer = self._new_consumer()
+        self.failure = None
+        self.admin = admin_of(self.settings.servers)
+        self.consumer = self._new_consumer()
         try:
-            await self._admin.start()
+            await self.admin.start()
             await self._wait_for_topics()
-            self._consumer.subscribe(topics=list(self._grouped.topics), listener=self)
-            await self._consumer.start()
+            self.consumer.subscribe(topics=list(self.grouped.topics), listener=self)
+            await self.consumer.start()
             while True:
                 await self._step()
         finally:
-            client.leave_at_stop(self._consumer)
-            await self._consumer.stop()
-            await self._admin.close()
+            client.leave_at_stop(self.consumer)
+            await self.consumer.stop()
+            await self.admin.close()
 
     def _new_consumer(self) -> Any:
-        settings = self._settings
-        return aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=list(settings.servers),
-            group_id=self._grouped.group,
+        settings, tuning = self.settings, self.settings.tuning
+        return consumer_of(
+            settings.servers,
+            group_id=self.grouped.group,
             group_instance_id=settings.member,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            session_timeout_ms=int(settings.session_timeout_seconds * 1000),
-            heartbeat_interval_ms=int(settings.heartbeat_interval_seconds * 1000),
+            session_timeout_ms=int(tuning.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(tuning.heartbeat_interval_seconds * 1000),
             # A join may take as long as the session of a member that died.
-            request_timeout_ms=int(max(40, settings.session_timeout_seconds + 10) * 1000),
+            request_timeout_ms=int(max(40, tuning.session_timeout_seconds + 10) * 1000),
             max_poll_interval_ms=_BETWEEN_POLLS_MS,
-            metadata_max_age_ms=_METADATA_SECONDS * 1000,
-            fetch_max_wait_ms=settings.fetch_wait_ms,
+            fetch_max_wait_ms=tuning.background_wait_ms,
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=_PARTITION_BYTES,
             max_poll_records=MAX_BATCH,
@@ -162,119 +143,119 @@ class Projector(ConsumerRebalanceListener):
 
     async def _wait_for_topics(self) -> None:
         """Wait until all topics are there: to subscribe to a missing topic could create it."""
-        while missing := set(self._grouped.topics) - set(await self._admin.list_topics()):
-            self._standing.trouble = f"no topic {', '.join(sorted(missing))}"
+        while missing := set(self.grouped.topics) - set(await self.admin.list_topics()):
+            self.standing.trouble = f"no topic {', '.join(sorted(missing))}"
             await asyncio.sleep(_POLL_MS / 1000)
-        self._standing.trouble = None
+        self.standing.trouble = None
 
     async def _step(self) -> None:
-        fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
-        if self._failure is not None:
-            raise self._failure
-        assignment = self._assignment
+        fetched = await self.consumer.getmany(timeout_ms=_POLL_MS)
+        if self.failure is not None:
+            raise self.failure
+        assignment = self.assignment
         count = sum(map(len, fetched.values()))
         if 0 < count < MAX_BATCH:
             await asyncio.sleep(_LINGER_SECONDS)
-            more = await self._consumer.getmany(timeout_ms=0, max_records=MAX_BATCH - count)
-            if assignment != self._assignment:  # what was fetched before comes again
-                assignment, fetched = self._assignment, more
+            more = await self.consumer.getmany(timeout_ms=0, max_records=MAX_BATCH - count)
+            if assignment != self.assignment:  # what was fetched before comes again
+                assignment, fetched = self.assignment, more
             else:
                 for tp, records in more.items():
                     fetched[tp] = [*fetched.get(tp, ()), *records]
-        self._in_hand = sum(map(len, fetched.values()))
+        self.in_hand = sum(map(len, fetched.values()))
         await self._count_lag()
-        if self._in_hand:
+        if self.in_hand:
             await self.write([r for records in fetched.values() for r in records])
-            self._standing.written += self._in_hand
-            self._standing.lag -= self._in_hand
-        self._in_hand = 0
-        if assignment == self._assignment:
-            self._finished |= {tp: records[-1].offset + 1 for tp, records in fetched.items()}
+            self.standing.written += self.in_hand
+            self.standing.lag -= self.in_hand
+        self.in_hand = 0
+        if assignment == self.assignment:
+            self.finished |= {tp: records[-1].offset + 1 for tp, records in fetched.items()}
             await self._commit()
-        self._standing.has_partitions = bool(self._consumer.assignment())
+        self.standing.has_partitions = bool(self.consumer.assignment())
 
     async def write(self, records: Sequence[Any]) -> None:
         """Write records; returns only when they are written."""
         events = [event for event in map(projected, records) if event is not None]
         for pause in growing_pauses():
-            self._standing.applies_since = time.monotonic()
+            self.standing.applies_since = time.monotonic()
             try:
                 await self._apply(events)
             except (Exception, SystemExit) as why:
-                self._standing.trouble = str(absence(why) or kind(why))
+                self.standing.trouble = str(absence(why) or kind(why))
                 log.warning(
                     "the read model did not take %d events of %s (%s); again in %g s",
                     len(events),
-                    self._grouped.name,
+                    self.grouped.name,
                     type(why).__name__,
                     pause,
                     exc_info=log.isEnabledFor(logging.DEBUG),
                 )
                 await asyncio.sleep(pause)
             else:
-                self._standing.trouble = None
+                self.standing.trouble = None
                 return
 
     async def _apply(self, events: Sequence[ProjectedEvent]) -> None:
         try:
-            await self._projection.apply(events)
+            await self.projection.apply(events)
         except asyncio.CancelledError as why:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             raise RuntimeError("its code cancelled itself") from why
         finally:
-            self._standing.applies_since = None
+            self.standing.applies_since = None
 
     async def _commit(self) -> None:
-        if not self._finished:
+        if not self.finished:
             return
-        finished, self._finished = self._finished, {}
+        finished, self.finished = self.finished, {}
         try:
-            await self._consumer.commit(finished)
+            await self.consumer.commit(finished)
         except (CommitFailedError, IllegalStateError):
             # Another member has these partitions now, and reads the events once more.
-            log.info("the projection of %s lost partitions before it committed", self._grouped.name)
+            log.info("the projection of %s lost partitions before it committed", self.grouped.name)
 
     async def _count_lag(self) -> None:
-        lag = self._in_hand
+        lag = self.in_hand
         # The assignment may change while a position is asked for.
         with contextlib.suppress(IllegalStateError, AssertionError):
-            for tp in self._consumer.assignment():
+            for tp in self.consumer.assignment():
                 # Only a fetch tells the end: the embedded broker's `end_offsets` are too low. Not
                 # the high watermark: records behind an open transaction cannot be read yet.
-                end = self._consumer.last_stable_offset(tp)
+                end = self.consumer.last_stable_offset(tp)
                 if end is not None and end >= 0:
-                    lag += max(0, end - await self._consumer.position(tp))
-        self._standing.lag = lag
+                    lag += max(0, end - await self.consumer.position(tp))
+        self.standing.lag = lag
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
         """Drop what is not committed: the next owner of these partitions reads it again."""
-        self._assignment += 1
-        self._finished.clear()
+        self.assignment += 1
+        self.finished.clear()
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Go on where the former group was, in partitions without a commit of our own."""
-        former = self._grouped.former_group
+        former = self.grouped.former_group
         if former is None or not assigned:
             return
         try:
-            own = await self._committed(self._grouped.group, assigned)
+            own = await self._committed(self.grouped.group, assigned)
             missing = [tp for tp in assigned if tp not in own]
             starts = await self._committed(former, missing) if missing else {}
         except Exception as why:  # noqa: BLE001 - aiokafka would log it and read from the start
-            self._failure = why
+            self.failure = why
             return
         for tp, offset in starts.items():
-            self._consumer.seek(tp, offset)
+            self.consumer.seek(tp, offset)
         # Commit soon: the broker forgets the former group's offsets once it reads no more.
-        self._finished |= starts
+        self.finished |= starts
 
     async def _committed(
         self, group: str, tps: Sequence[TopicPartition]
     ) -> Mapping[TopicPartition, int]:
         """The committed offsets of a group, of the partitions that have one."""
-        found = await self._admin.list_consumer_group_offsets(group, partitions=list(tps))
+        found = await self.admin.list_consumer_group_offsets(group, partitions=list(tps))
         return {tp: at.offset for tp, at in found.items() if at.offset >= 0}
 
 

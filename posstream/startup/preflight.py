@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
-from posstream.kafka.preflight import ask_topics
+from posstream.kafka.preflight import prepare_topics
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.read_model.refusals import absence, kind
@@ -117,13 +117,14 @@ async def _web_port(start: Start) -> Outcome:
 async def _broker(start: Start) -> Outcome:
     settings = start.settings
     try:
-        missing = await ask_topics(
+        _, missing = await prepare_topics(
             settings.bootstrap_servers,
             settings.plugins.topics,
             tables=settings.plugins.tables,
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
             patience_seconds=start.patience_seconds,
+            only_ask=True,
         )
     except StartRefused as why:
         return Refusal(str(why))

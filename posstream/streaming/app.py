@@ -50,7 +50,45 @@ class BootStrategy(FaustBootStrategy):
         return [*self.app.lifetimes, *super().server()]
 
 
-class StreamingApp(faust.App):
+class WorkerApp(faust.App):
+    """What the app of a plugin and that of the host have in common.
+
+    Args:
+        app_id: of Faust.
+        broker: as Faust wants it.
+        datadir: the worker's own; the tables are in its folder `tables`.
+    """
+
+    def __init__(self, app_id: str, *, broker: str, datadir: Path, **options: Any) -> None:
+        self._end = ProcessEnd()
+        super().__init__(
+            app_id,
+            env={},  # Faust reads some 80 names there, which override these arguments
+            broker=broker,
+            datadir=str(datadir / "tables"),
+            store="rocksdb://",
+            autodiscover=False,
+            **options,
+        )
+
+    async def on_first_start(self) -> None:
+        """Make the data directory; Faust makes only its last part."""
+        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at start
+        await super().on_first_start()
+
+    def _crash(self, reason: BaseException) -> None:
+        """Crash; if the stop after the crash hangs, end the process."""
+        if not self.crashed:
+            self._end.arm(self._drain_seconds)
+        super()._crash(reason)
+
+    @property
+    def _drain_seconds(self) -> float:
+        """How long a stop may wait for events in flight."""
+        raise NotImplementedError
+
+
+class StreamingApp(WorkerApp):
     """A Faust app with the driver's overrides and settings that are the same for every plugin.
 
     Its beacon is a root: a crash marks nothing outside as crashed.
@@ -94,13 +132,10 @@ class StreamingApp(faust.App):
         #: What becomes of events that the plugin cannot handle; set by the host.
         self.failures: EventFailures
         self._deadline_seconds: float | None = None
-        self._end = ProcessEnd()
         super().__init__(
             app_id,
-            env={},  # Faust reads some 80 names there, which override these arguments
             broker=broker,
-            datadir=str(datadir / "tables"),
-            store="rocksdb://",
+            datadir=datadir,
             TableManager=Tables,
             Table=Table,
             topic_partitions=partitions,
@@ -125,14 +160,8 @@ class StreamingApp(faust.App):
             cython_optimizations=True,
             web_tables_enabled=False,
             web_stats_enabled=False,
-            autodiscover=False,
             **options,
         )
-
-    async def on_first_start(self) -> None:
-        """Make the data directory; Faust makes only its last part."""
-        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at start
-        await super().on_first_start()
 
     async def on_started(self) -> None:
         """Start to watch the worker, once it has a place in its group."""
@@ -140,11 +169,9 @@ class StreamingApp(faust.App):
             self.pulse.watch(self.tuning.silence_seconds)
         await super().on_started()
 
-    def _crash(self, reason: BaseException) -> None:
-        """Crash; if the stop after the crash hangs, end the process."""
-        if not self.crashed:
-            self._end.arm(self.tuning.drain_seconds)
-        super()._crash(reason)
+    @property
+    def _drain_seconds(self) -> float:
+        return self.tuning.drain_seconds
 
     async def on_stop(self) -> None:
         """Stop the consumer; after a crash its thread may end while the stop runs."""

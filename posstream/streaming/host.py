@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
 from posstream.plugins.supervisor import Supervisor
 from posstream.startup.membership import Membership
-from posstream.streaming.app import LONGEST_DRAIN
-from posstream.streaming.lifetimes import ProcessEnd, ends_if_refused
+from posstream.streaming.app import LONGEST_DRAIN, WorkerApp
+from posstream.streaming.lifetimes import ends_if_refused
 
 
 class _HostBoot(BootStrategy):
@@ -27,7 +26,7 @@ class _HostBoot(BootStrategy):
         return [before, *([web] if self.app.conf.web_enabled else []), plugins]
 
 
-class HostApp(faust.App):
+class HostApp(WorkerApp):
     """The Faust app that `faust -A posstream.app` finds.
 
     Args:
@@ -43,16 +42,7 @@ class HostApp(faust.App):
         #: Runtime, web view, plugins.
         self.lifetimes: tuple[Service, Service, Service] | None = None
         self._supervisor: Supervisor
-        self._end = ProcessEnd()
-        super().__init__(
-            app_id,
-            env={},  # Faust reads some 80 names there, which override these arguments
-            broker=broker,
-            datadir=str(datadir / "tables"),
-            store="rocksdb://",
-            autodiscover=False,
-            **options,
-        )
+        super().__init__(app_id, broker=broker, datadir=datadir, **options)
 
     def host(self, supervisor: Supervisor) -> None:
         """Show the agents and tables of the plugins to `faust agents`, `tables` and `reset`."""
@@ -65,10 +55,9 @@ class HostApp(faust.App):
         return ChainMap(*(it.app.tables for it in self._supervisor.running.values()))
 
     async def on_first_start(self) -> None:
-        """Make the data directory if it can be; Faust makes only its last part."""
+        """Make the data directory, if it can be made."""
         with ends_if_refused():
             self.membership.ask()
-        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at start
         await super().on_first_start()
 
     async def on_start(self) -> None:
@@ -86,9 +75,7 @@ class HostApp(faust.App):
         if self.on_startup_finished:
             await self.on_startup_finished()
 
-    def _crash(self, reason: BaseException) -> None:
-        """Crash; if the stop after the crash hangs, end the process."""
-        if not self.crashed:
-            drains = [it.app.tuning.drain_seconds for it in self._supervisor.running.values()]
-            self._end.arm(max(drains, default=LONGEST_DRAIN))
-        super()._crash(reason)
+    @property
+    def _drain_seconds(self) -> float:
+        drains = [it.app.tuning.drain_seconds for it in self._supervisor.running.values()]
+        return max(drains, default=LONGEST_DRAIN)

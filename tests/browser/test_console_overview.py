@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from agents.customer_lookup.read_model.records import LookupStatistics
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from tests.browser.axe import violations
 from tests.browser.conftest import Seen
 from tests.component.web_client import WebView, running_web
@@ -30,7 +30,7 @@ def busy(web: WebView) -> None:
 
 
 async def test_it_lives_can_be_paused_and_goes_on(seen: Seen) -> None:
-    async with running_web(beat_seconds=0.02, clock=SystemClock()) as web:
+    async with running_web(beat_seconds=0.02, clock=Clock()) as web:
         page = seen.page
         await page.goto(url(web))
         await page.get_by_text("live", exact=True).wait_for()
@@ -51,7 +51,7 @@ async def test_it_lives_can_be_paused_and_goes_on(seen: Seen) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_it_fits_and_axe_finds_nothing(seen: Seen, theme: str, width: int) -> None:
-    async with running_web(beat_seconds=0.02, clock=SystemClock()) as web:
+    async with running_web(beat_seconds=0.02, clock=Clock()) as web:
         page = seen.page
         await page.emulate_media(color_scheme=theme)
         await page.set_viewport_size({"width": width, "height": 900})

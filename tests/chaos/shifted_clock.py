@@ -7,7 +7,7 @@ this makes an app when it is imported.
 import time
 
 from posstream.factory import create_app
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 from posstream.streaming import patches
 from posstream.streaming.app import install_event_loop
@@ -23,4 +23,4 @@ def _wall_ns() -> int:
 
 install_event_loop()
 patches.install()
-app = create_app(_settings, clock=SystemClock(wall_ns=_wall_ns))
+app = create_app(_settings, clock=Clock(wall_ns=_wall_ns))

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web as aiohttp_web
 
 from posstream.metrics import Metrics
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from web.http.connections import WAIT_SECONDS, ConnectionLimits, Connections, Wait
 from web.server import WebServer
 
@@ -100,7 +100,7 @@ async def served(**limits: object) -> AsyncIterator[Served]:
     chosen = ConnectionLimits(
         **{"wait_seconds": PATIENT, "first_request_seconds": LONG, **limits}  # type: ignore[arg-type]
     )
-    connections = Connections(metrics, SystemClock(), chosen)
+    connections = Connections(metrics, Clock(), chosen)
     server = WebServer(application, host="127.0.0.1", port=0, connections=connections)
     await server.start()
     made = Served(server.port, metrics, began, goes_on)
@@ -176,7 +176,7 @@ async def test_one_address_takes_no_place_of_another() -> None:
 
 
 async def test_addresses_of_one_ipv6_network_are_counted_together() -> None:
-    connections = Connections(Metrics(), SystemClock(), ConnectionLimits(in_all=9, by_address=1))
+    connections = Connections(Metrics(), Clock(), ConnectionLimits(in_all=9, by_address=1))
     assert connections.admit(Silent("2001:db8::1"))
     assert not connections.admit(Silent("2001:db8::2:3"))
     assert connections.admit(Silent("2001:db8:0:1::2"))
@@ -256,7 +256,7 @@ async def test_what_waits_in_memory_to_be_read_is_bounded() -> None:
 async def test_the_open_files_of_the_process_bound_the_connections(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    connections = Connections(Metrics(), SystemClock())
+    connections = Connections(Metrics(), Clock())
     with caplog.at_level(logging.WARNING):
         connections.start(1024)
     connections.stop()

@@ -25,7 +25,7 @@ from posstream.events.ids import input_id
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
 from posstream.plugins.event_failures import EventFailures
-from posstream.resilience.clock import Clock, SystemClock
+from posstream.resilience.clock import Clock
 from posstream.streaming.lists import lanes
 from tables.customer_cache import home
 from tables.freshness import CacheEntry
@@ -54,7 +54,7 @@ class Bench:
         self.app = ListApp(self.producer)
         self.metrics = RegisteredMetrics()
         self.cache = FakeCache()
-        self.clock = clock or SystemClock()
+        self.clock = clock or Clock()
         self.directory = FakeDirectory(clock=self.clock)
         self.publisher = FakePublisher()
         #: Whatever left, in its order: in batches from the lists, or one by one.
@@ -578,7 +578,7 @@ class Later:
 
 async def test_a_hit_behind_a_miss_of_the_same_list_waits_for_its_turn() -> None:
     """The list is judged by the time at its start, and what is odd in it by its own."""
-    clock = Later(SystemClock(), looks=10**9, seconds=7200)
+    clock = Later(Clock(), looks=10**9, seconds=7200)
     bench = Bench(clock=clock)
     bench.directory.gate = asyncio.Event()
     bench.keep("+1")

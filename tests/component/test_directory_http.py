@@ -21,7 +21,7 @@ from agents.customer_lookup.directory.response_mapping import ResponseMapping
 from agents.customer_lookup.directory.session import RefusedAddress, _Resolver, same_origin
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from posstream.json.writing import write_json
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from tests.component.directory_server import serving
 
 IDENTIFIER = "+1234567890"
@@ -39,7 +39,7 @@ async def ask(
     **options: Any,
 ) -> AttemptOutcome:
     directory = HttpDirectory(
-        clock=SystemClock(),
+        clock=Clock(),
         card_guard=True,
         auth=auth,
         mapping=ResponseMapping() if mapping is None else ResponseMapping.parse(mapping),

@@ -28,7 +28,7 @@ from posstream.kafka.reader import topic_reader
 from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.plugins.discovery import find_plugins
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from tests.component.other_plugin import DEAD_LETTERS as OTHER_LETTERS
 from tests.component.other_plugin import POS_EVENTS, other_plugin
 from tests.integration.harness import free_port, send_with_header
@@ -125,7 +125,7 @@ def letter(
     made = dead_letter(
         into,
         SimpleNamespace(topic=topic, partition=source[0], offset=source[1], key=key, value=value),
-        timestamp_ms=SystemClock().now_ms() - age_ms,
+        timestamp_ms=Clock().now_ms() - age_ms,
         error=UnreadableEvent(reason, error),
     )
     return Record(made.topic, made.key, made.value, made.headers, partition=at)
@@ -195,7 +195,7 @@ async def test_the_list_by_reason_and_by_time(shop: Shop) -> None:
         letter(reason=DeadLetterReason.EMPTY),
         letter(age_ms=HOUR_MS // 2),
     )
-    hour_ago = iso_utc_ms(SystemClock().now_ms() - HOUR_MS)
+    hour_ago = iso_utc_ms(Clock().now_ms() - HOUR_MS)
     for args, expected in (
         (["--reason", "empty"], ["0/1"]),
         (["--since", "2h"], ["0/2", "0/1"]),
@@ -210,7 +210,7 @@ async def test_the_list_by_reason_and_by_time(shop: Shop) -> None:
 
 
 async def test_the_list_as_json(shop: Shop) -> None:
-    before_ms = SystemClock().now_ms()
+    before_ms = Clock().now_ms()
     await shop.write(letter(b"12345", source=(1, 44)))
     (shown,) = orjson.loads((await shop.run("list", "--json")).output)["letters"]
     assert shown.pop("time") >= iso_utc_ms(before_ms)

@@ -206,14 +206,14 @@ async def test_a_plugin_that_fails_is_named_and_the_others_forget() -> None:
 async def test_a_plugin_that_is_alone_and_fails_raises_its_own_error() -> None:
     desk = Desk()
     forgetting = desk.erasure.forgetting()
-    forgetting._plugins = (loyalty(trail=fails),)
+    forgetting.plugins = (loyalty(trail=fails),)
     with pytest.raises(ValueError, match="1234567890"):
         await forgetting.forget("+1234567890", patience_seconds=5)
 
 
 async def test_where_no_plugin_has_commands_the_marks_are_written_at_once() -> None:
     desk = Desk()
-    desk.forgetting._plugins = (loyalty(),)
+    desk.forgetting.plugins = (loyalty(),)
     await desk.forget("+1234567890")
     marks = [orjson.loads(record.value or b"") for record in desk.publisher.records]
     assert {record.topic for record in desk.publisher.records} == {CUSTOMER_FORGOTTEN}

@@ -25,6 +25,7 @@ from posstream.forgetting.record import forgotten
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.topics import PLATFORM_TOPICS
+from posstream.kafka.tuning import Tuning
 from posstream.metrics import Metrics
 from posstream.plugin import Built, Plugin
 from posstream.read_model import projecting, projection_process
@@ -55,9 +56,7 @@ class Shop:
             group=GroupSettings(
                 servers=[self.servers],
                 member=None,
-                fetch_wait_ms=20,
-                session_timeout_seconds=6,
-                heartbeat_interval_seconds=1,
+                tuning=Tuning(fetch_wait_ms=20, session_timeout_seconds=6),
             ),
             database_url=self.database_url,
             plugins=[PLUGIN.name],

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
+from posstream.kafka.tuning import Tuning
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.projector import GroupSettings, Projector, Standing
@@ -72,9 +73,7 @@ class Shop:
         settings = GroupSettings(
             servers=[self.servers],
             member=None,
-            fetch_wait_ms=20,
-            session_timeout_seconds=6,
-            heartbeat_interval_seconds=1,
+            tuning=Tuning(fetch_wait_ms=20, session_timeout_seconds=6),
         )
         projector = Projector(grouped, kept, settings, standing or Standing())
         task = asyncio.create_task(projector.run())

@@ -22,6 +22,7 @@ from agents.customer_lookup.read_model import fields as sql_module
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.projection import SqlProjection
 from posstream.domain.errors import DatabaseAway
+from posstream.kafka.tuning import Tuning
 from posstream.read_model import projector as projector_module
 from posstream.read_model.engine import create_engine
 from posstream.read_model.projection import ProjectedEvent, Projection
@@ -108,9 +109,7 @@ def projector(projection: Projection, standing: Standing | None = None) -> Proje
     settings = GroupSettings(
         servers=[],
         member=None,
-        fetch_wait_ms=1,
-        session_timeout_seconds=6,
-        heartbeat_interval_seconds=1,
+        tuning=Tuning(fetch_wait_ms=1, session_timeout_seconds=6),
     )
     (_, grouped) = projections([PLUGIN])
     return Projector(grouped, projection, settings, standing or Standing())

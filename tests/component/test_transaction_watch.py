@@ -7,7 +7,7 @@ import pytest
 from faust.types import TP
 
 from posstream.streaming.patches.consumer_thread import ConsumerThread
-from posstream.streaming.transactions import HANGS_SECONDS, TransactionWatch
+from posstream.streaming.stall import HANGS_SECONDS, TransactionWatch
 from tests.manual_clock import ManualClock
 
 SOURCE, OTHER = TP("source", 3), TP("other", 0)

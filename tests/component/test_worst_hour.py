@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agents.customer_lookup.reasons import Reason
 from posstream.domain.customer import Customer
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from tests.component.test_customer_lookup_agent import Bench, scan
 from tests.examples import most
 
@@ -34,8 +34,8 @@ class Time:
     def true_ms(self) -> int:
         return self.true_ns // 1_000_000
 
-    def clock(self) -> SystemClock:
-        return SystemClock(
+    def clock(self) -> Clock:
+        return Clock(
             wall_ns=lambda: self.true_ns + self.offset_ns, monotonic_ns=lambda: self.true_ns
         )
 

@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED
 from posstream.domain.errors import StartRefused
-from posstream.kafka.preflight import ask_topics, prepare_topics
+from posstream.kafka.preflight import prepare_topics
 from posstream.plugins.discovery import find_plugins
 from tests.servers import kafka
 from tests.servers.needed import need
@@ -38,10 +38,14 @@ async def admin(started: kafka.Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def both_refuse(cluster: kafka.Cluster, *, replication: int = 1) -> str:
     sentences = []
-    for step in (ask_topics, prepare_topics):
+    for only_ask in (True, False):
         with pytest.raises(StartRefused) as refused:
-            await step(
-                cluster.servers, find_plugins().topics, partitions=2, replication=replication
+            await prepare_topics(
+                cluster.servers,
+                find_plugins().topics,
+                partitions=2,
+                replication=replication,
+                only_ask=only_ask,
             )
         sentences.append(str(refused.value))
     asked, prepared = sentences
@@ -50,13 +54,17 @@ async def both_refuse(cluster: kafka.Cluster, *, replication: int = 1) -> str:
 
 
 async def test_asking_creates_no_topic(started: kafka.Cluster, admin: AIOKafkaAdminClient) -> None:
-    missing = await ask_topics(started.servers, find_plugins().topics, partitions=2, replication=1)
-    assert list(missing) == [spec.name for spec in find_plugins().topics]
+    async def missing(*, only_ask: bool) -> list[str]:
+        _, names = await prepare_topics(
+            started.servers, every, partitions=2, replication=1, only_ask=only_ask
+        )
+        return list(names)
+
+    every = find_plugins().topics
+    assert await missing(only_ask=True) == [spec.name for spec in every]
     assert await admin.list_topics() == []
-    await prepare_topics(started.servers, find_plugins().topics, partitions=2, replication=1)
-    assert (
-        await ask_topics(started.servers, find_plugins().topics, partitions=2, replication=1) == []
-    )
+    await missing(only_ask=False)
+    assert await missing(only_ask=True) == []
 
 
 async def test_more_copies_than_brokers(started: kafka.Cluster, admin: AIOKafkaAdminClient) -> None:

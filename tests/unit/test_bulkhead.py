@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posstream.resilience.bulkhead import DOUBT, LEARN_SECONDS, LOOK_SECONDS, Bulkhead
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from posstream.resilience.demand import Demand
 from tests.manual_clock import ManualClock
 
@@ -17,7 +17,7 @@ PATIENT = 60.0
 async def enter(bulkhead: Bulkhead, limit: int, seconds: float) -> bool:
     """Enter, waiting for as long."""
     demand = Demand()
-    demand.add(SystemClock().monotonic() + seconds)
+    demand.add(Clock().monotonic() + seconds)
     return await bulkhead.enter(limit, demand)
 
 
@@ -32,7 +32,7 @@ async def waiting(bulkhead: Bulkhead, limit: int) -> asyncio.Task[bool]:
 
 async def filled(limit: int) -> Bulkhead:
     """A bulkhead with all places taken."""
-    bulkhead = Bulkhead(SystemClock())
+    bulkhead = Bulkhead(Clock())
     for _ in range(limit):
         assert await enter(bulkhead, limit, 0)
     return bulkhead
@@ -173,7 +173,7 @@ async def test_a_lowered_limit_turns_nobody_out_and_lets_nobody_in_above_it() ->
 async def test_it_is_idle_while_half_its_places_are_free(
     limit: int, inside: int, *, expected: bool
 ) -> None:
-    bulkhead = Bulkhead(SystemClock())
+    bulkhead = Bulkhead(Clock())
     for _ in range(inside):
         assert await enter(bulkhead, limit, 0)
     assert expected is bulkhead.idle(limit)
@@ -388,7 +388,7 @@ visitors = st.lists(
 async def test_never_more_than_the_limit_are_inside_and_no_place_is_lost(
     visitors: list[tuple[int, float, int | None]], limit: int
 ) -> None:
-    bulkhead = Bulkhead(SystemClock())
+    bulkhead = Bulkhead(Clock())
     inside: list[int] = []
     most = 0
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
@@ -18,8 +18,8 @@ class Machine:
     wall_ns: int = START_NS
     monotonic_ns: int = 5 * SECOND_NS
 
-    def clock(self) -> SystemClock:
-        return SystemClock(wall_ns=lambda: self.wall_ns, monotonic_ns=lambda: self.monotonic_ns)
+    def clock(self) -> Clock:
+        return Clock(wall_ns=lambda: self.wall_ns, monotonic_ns=lambda: self.monotonic_ns)
 
     def pass_seconds(self, seconds: float) -> None:
         self.wall_ns += round(seconds * SECOND_NS)

@@ -1,6 +1,5 @@
 """Login and logout of the web view: a key opens a session, whose token is kept in a cookie."""
 
-import html
 import re
 import secrets
 from collections.abc import Mapping
@@ -8,8 +7,8 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import hdrs, web
+from jinja2 import Environment, PackageLoader
 
-from posstream.domain.roles import Caller
 from web.access import audit
 from web.access.guard import COOKIE, caller_of
 from web.access.guessing import Doorkeeper, TooManyGuesses
@@ -21,6 +20,9 @@ LOGIN_PATH: Final = "/login"
 #: A path of ours: `//host` and `/\host` lead elsewhere, and browsers drop blanks and controls.
 _LOCAL_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*|/")
 _WRONG: Final = "There is no such key."
+_PAGES: Final = Environment(
+    loader=PackageLoader("web.access"), autoescape=True, keep_trailing_newline=True
+)
 _TOO_MANY: Final = "Too many attempts from your address. Wait a minute."
 
 
@@ -62,7 +64,8 @@ class Login:
         if token is None or caller is None:
             return _refused(401, "UNAUTHORIZED", _WRONG, where, by_form=by_form)
         audit.logged_in(caller, request.remote)
-        answer = _see_other(where) if by_form else json_answer(_told(caller))
+        told = {"name": caller.name, "role": caller.role.label}
+        answer = _see_other(where) if by_form else json_answer(told)
         answer.set_cookie(
             COOKIE,
             token,
@@ -109,18 +112,13 @@ def _see_other(path: str) -> web.Response:
     return web.Response(status=303, headers={hdrs.LOCATION: path})
 
 
-def _told(caller: Caller) -> dict[str, str]:
-    return {"name": caller.name, "role": caller.role.label}
-
-
 def _refused(status: int, code: str, message: str, where: str, *, by_form: bool) -> web.Response:
     return _page(where, message, status) if by_form else error_answer(status, code, message)
 
 
 def _page(where: str, message: str = "", status: int = 200) -> web.Response:
     nonce = secrets.token_urlsafe(16)
-    alert = f'<p role="alert">{html.escape(message)}</p>' if message else ""
-    text = _PAGE.format(nonce=nonce, next=html.escape(where), alert=alert)
+    text = _PAGES.get_template("login.html").render(nonce=nonce, next=where, message=message)
     headers = {
         "Content-Security-Policy": (
             f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; "
@@ -130,42 +128,3 @@ def _page(where: str, message: str = "", status: int = 200) -> web.Response:
         "Referrer-Policy": "same-origin",
     }
     return web.Response(text=text, content_type="text/html", status=status, headers=headers)
-
-
-_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>posstream: log in</title>
-<link rel="icon" href="data:,">
-<style nonce="{nonce}">
-:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center;
-  color: light-dark(#182033, #e6eaf2); background: light-dark(#f7f8fa, #0c111b); }}
-main {{ width: min(22rem, 100vw - 3rem); }}
-h1 {{ font-size: 1.5rem; }}
-label {{ display: block; margin-bottom: .25rem; }}
-input, button {{ box-sizing: border-box; width: 100%; padding: .6rem .7rem; font: inherit;
-  border: 1px solid light-dark(#6b7280, #9ca3af); border-radius: .4rem; }}
-button {{ margin-top: 1rem; border: 0; font-weight: 600;
-  color: light-dark(#fff, #0b1220); background: light-dark(#1d4ed8, #93c5fd); }}
-[role=alert] {{ padding: .5rem .7rem; border-radius: .4rem;
-  color: light-dark(#7f1d1d, #fecaca); background: light-dark(#fee2e2, #450a0a); }}
-</style>
-</head>
-<body>
-<main>
-<h1>posstream</h1>
-{alert}
-<form method="post" action="/login">
-<input type="hidden" name="next" value="{next}">
-<label for="key">Key</label>
-<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
-<button>Log in</button>
-</form>
-</main>
-</body>
-</html>
-"""

@@ -70,12 +70,9 @@ class References:
 
     def _sealed(self, an_id: str) -> str:
         plain = an_id.encode()
-        tag = self._tag(plain)
+        tag = hmac.digest(self._tags, plain, "sha256")[:_TAG_BYTES]
         sealed = base64.urlsafe_b64encode(tag + self._masked(tag, plain)).decode()
         return MARK + sealed.rstrip("=")
-
-    def _tag(self, plain: bytes) -> bytes:
-        return hmac.digest(self._tags, plain, "sha256")[:_TAG_BYTES]
 
     def _masked(self, tag: bytes, data: bytes) -> bytes:
         blocks = (

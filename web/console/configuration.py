@@ -16,7 +16,6 @@ from web.access import audit
 from web.access.guard import caller_of
 from web.console.configuration_extra import ConfigurationExtra
 from web.console.configuration_form import Difference, Form, Typed
-from web.console.configuration_history import changes_of, editions
 from web.console.numbers import read_whole
 from web.console.pages import Pages, sentence
 from web.graphql.context import GraphQLContext
@@ -88,27 +87,20 @@ def configuration_routes(
     ]
 
 
+@dataclass(eq=False)
 class ConfigurationPage:
-    """The page of one plugin's live configuration and its forms; all works without script.
+    """The page of one plugin's live configuration and its forms; all works without script."""
 
-    Args:
-        live: of the plugin.
-        paths: the pages of all plugins, by plugin.
-        extra: what the plugin adds.
-    """
+    live: LiveConfiguration[Any]
+    #: The pages of all plugins, by plugin.
+    paths: Mapping[str, str]
+    #: What the plugin adds.
+    extra: ConfigurationExtra
 
-    def __init__(
-        self,
-        live: LiveConfiguration[Any],
-        paths: Mapping[str, str],
-        extra: ConfigurationExtra,
-    ) -> None:
-        self.live = live
-        self.path = paths[live.plugin]
-        self.form = Form(live.current, extra.effect)
-        self._paths = paths
-        self._extra = extra
-        self._pages = extra.pages
+    def __post_init__(self) -> None:
+        self.path = self.paths[self.live.plugin]
+        self.form = Form(self.live.current, self.extra.effect)
+        self._pages = self.extra.pages
 
     def routes(self) -> list[web.RouteDef]:
         """The page, the schema, and what its forms post to."""
@@ -120,7 +112,7 @@ class ConfigurationPage:
             web.post(f"{path}/preview", self._preview),
             web.get(f"{path}/rollback", self._ask_rollback),
             web.post(f"{path}/rollback", self._rollback),
-            *self._extra.routes(self),
+            *self.extra.routes(self),
         ]
 
     async def _get(self, request: web.Request) -> web.Response:
@@ -250,7 +242,7 @@ class ConfigurationPage:
             "configuration.html",
             status=status,
             at=self.path,
-            plugins=[(path, plugin_title(name)) for name, path in self._paths.items()],
+            plugins=[(path, plugin_title(name)) for name, path in self.paths.items()],
             extra=extra,
             own={**own, **shown.own},
             newest=newest,
@@ -259,11 +251,11 @@ class ConfigurationPage:
             typed=typed,
             errors=errors,
             changes=shown.changes,
-            meanwhile=[(one.version, changes_of(one, self.form)) for one in shown.meanwhile],
+            meanwhile=[(one.version, self.form.changes_of(one)) for one in shown.meanwhile],
             problem=shown.problem,
             trouble=trouble,
             done={**_DONE, **extra.done}.get(request.query.get("done", ""), ""),
-            editions=editions(history, many, outcomes, self.form),
+            editions=self.form.editions(history, many, outcomes),
             older=min(many * 5, MOST_SHOWN) if len(history) > many else 0,
         )
 
@@ -271,7 +263,7 @@ class ConfigurationPage:
         self, versions: set[int]
     ) -> tuple[ConfigurationExtra, Mapping[str, Any], Mapping[int, Any], str]:
         """What the plugin adds, or an error; the page still works: an edit may cure the plugin."""
-        extra = self._extra
+        extra = self.extra
         try:
             return extra, await extra.shown(), await extra.outcomes(versions), ""
         except PosstreamError as why:

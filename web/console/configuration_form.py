@@ -89,35 +89,10 @@ class Edit:
 class Difference:
     """One field before and after, and what that means."""
 
-    key: str
     title: str
     old: str
     new: str
     effect: str
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of the form as the page shows it."""
-
-    name: str
-    title: str
-    description: str
-    #: boolean, integer, number, string, array or object.
-    kind: str
-    #: What a string is, such as `uri`; empty if the schema does not say.
-    format: str
-    text: str
-    was: str
-    #: The default as it would be typed and in words, and the newest version's value in words.
-    default: str
-    default_worded: str
-    effective: str
-    is_set: bool
-    error: str
-    #: The version that last changed it, if the history reaches back to it.
-    changed: ConfigurationVersion | None
-    bounds: str
 
 
 class Form:
@@ -202,7 +177,6 @@ class Form:
             if before != after:
                 found.append(
                     Difference(
-                        name,
                         self._schema[name].get("title", name),
                         worded(name, before),
                         worded(name, after),
@@ -217,33 +191,64 @@ class Form:
         errors: Mapping[str, str],
         newest: ConfigurationVersion,
         history: Sequence[ConfigurationChange],
-    ) -> list[Field]:
-        """The fields, the switch first."""
+    ) -> Sequence[Mapping[str, Any]]:
+        """The fields as the page shows them, the switch first."""
         made = []
         for name in self.names:
             schema, default = self._schema[name], self._defaults[name]
             lowest: Any = schema.get("minimum")
             highest: Any = schema.get("maximum")
-            bounds = "" if None in (lowest, highest) else f"{number(lowest)} to {number(highest)}"
             made.append(
-                Field(
-                    name=name,
-                    title=schema.get("title", name),
-                    description=schema.get("description", ""),
-                    kind=schema.get("type", "object"),
-                    format=schema.get("format", ""),
-                    text=typed.texts[name],
-                    was=typed.was[name],
-                    default=_text(default),
-                    default_worded=worded(name, default),
-                    effective=worded(name, self._effective(name, newest)),
-                    is_set=name in newest.config or (name == SWITCH and not newest.enabled),
-                    error=errors.get(name, ""),
-                    changed=_last_changed(name, history),
-                    bounds=bounds,
-                )
+                {
+                    "name": name,
+                    "title": schema.get("title", name),
+                    "description": schema.get("description", ""),
+                    # boolean, integer, number, string, array or object.
+                    "kind": schema.get("type", "object"),
+                    # What a string is, such as `uri`; empty if the schema does not say.
+                    "format": schema.get("format", ""),
+                    "text": typed.texts[name],
+                    "was": typed.was[name],
+                    # As it would be typed, and in words.
+                    "default": _text(default),
+                    "default_worded": worded(name, default),
+                    "effective": worded(name, self._effective(name, newest)),
+                    "is_set": name in newest.config or (name == SWITCH and not newest.enabled),
+                    "error": errors.get(name, ""),
+                    # The version that last changed it, if the history reaches back to it.
+                    "changed": _last_changed(name, history),
+                    "bounds": ""
+                    if None in (lowest, highest)
+                    else f"{number(lowest)} to {number(highest)}",
+                }
             )
         return made
+
+    def changes_of(self, change: ConfigurationChange) -> list[Difference]:
+        """What a version changed of what it replaced."""
+        replaced = ConfigurationVersion(0, change.old_enabled, change.old_config)
+        return self.differences(replaced, change.version)
+
+    def editions(
+        self, history: Sequence[ConfigurationChange], shown: int, outcomes: Mapping[int, Any]
+    ) -> list[Mapping[str, Any]]:
+        """The newest `shown` versions as the history shows them, each beside the one before.
+
+        Args:
+            history: newest first; one more than is shown, for the oldest one's before.
+            shown: how many.
+            outcomes: what each version led to, by `ConfigurationExtra.outcomes`.
+        """
+        versions = [*(change.version.version for change in history), 0]
+        return [
+            {
+                "version": change.version,
+                "changes": self.changes_of(change),
+                "before": outcomes.get(versions[place + 1]),
+                "after": outcomes.get(versions[place]),
+            }
+            for place, change in enumerate(history[:shown])
+        ]
 
     def _effective(self, name: str, version: ConfigurationVersion) -> Any:
         """The value of a field that a version means on this worker."""

@@ -34,28 +34,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
-    """The pages of a worker."""
-
-    routes: Sequence[web.RouteDef]
-    #: Those that need no key.
-    public_routes: Sequence[web.RouteDef]
-    #: Plugins whose pages cannot be made, each with the reason.
-    failures: Mapping[str, str]
-
-
 @dataclass(slots=True)
-class _Folded:
-    """What plugins bring, as it is gathered."""
+class Console:
+    """The pages of a worker, with what plugins bring."""
 
     routes: list[web.RouteDef] = field(default_factory=list)
+    #: Those that need no key.
     public_routes: list[web.RouteDef] = field(default_factory=list)
     navigation: list[NavigationEntry] = field(default_factory=lambda: [*PLATFORM_ENTRIES])
     panels: dict[str, Sequence[Panel]] = field(default_factory=dict)
     banners: dict[str, Callable[[Caller], str]] = field(default_factory=dict)
     paths: list[tuple[str, str]] = field(default_factory=list)
     configurations: dict[str, ConfigurationExtra] = field(default_factory=dict)
+    #: Plugins whose pages cannot be made, each with the reason.
     failures: dict[str, str] = field(default_factory=dict)
     claims: Claims = field(default_factory=Claims)
 
@@ -86,7 +77,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     Raises:
         StartRefused: if two plugins claim one path, or one a path of the platform.
     """
-    folded = _Folded()
+    folded = Console()
     assets = Assets()
     shell = Shell(
         navigation=lambda caller: [
@@ -118,9 +109,9 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     ]
     folded.navigation.sort(key=lambda entry: entry.order)
     overview = Overview(
-        pages,
-        context,
-        live,
+        pages=pages,
+        context=context,
+        live=live,
         panels=folded.panels,
         paths=folded.paths,
         troubles=troubles,
@@ -128,18 +119,12 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     )
     ours = [*assets.routes(), *overview.routes()]
     folded.claims.take("posstream", map(_named, [*ours, *own, *taken]))
-    return Console(
-        [
-            *ours,
-            *(_answering(route, pages, lambda: None) for route in own),
-            *folded.routes,
-        ],
-        folded.public_routes,
-        folded.failures,
-    )
+    own = [_answering(route, pages, lambda: None) for route in own]
+    folded.routes = [*ours, *own, *folded.routes]
+    return folded
 
 
-def _add(folded: _Folded, name: str, part: ConsolePart, kit: ConsoleKit, pages: Pages) -> None:
+def _add(folded: Console, name: str, part: ConsolePart, kit: ConsoleKit, pages: Pages) -> None:
     """Take a part whole, or raise and take none of it."""
     routes = part.routes(kit)
     public_routes = part.public_routes(kit) if part.public_routes else ()

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from graphql import (
@@ -18,15 +19,13 @@ from graphql import (
     get_operation_ast,
 )
 
-from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.domain.payment_card import mask_payment_cards
-from posstream.plugins.status import PluginUnavailable
 from web.graphql.answer_size import check_answer_size
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.documents import Documents
 from web.graphql.request import Parameters
 from web.graphql.schema import Schema
-from web.http.answers import AWAY, new_reference
+from web.http.answers import new_reference, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -43,26 +42,19 @@ T = TypeVar("T")
 Outcome = TypeVar("Outcome", bound=Answer | RequestErrors)
 
 
+@dataclass(eq=False)
 class Executor:
-    """Runs operations on one schema. The errors that it gives are those that a caller may see.
+    """Runs operations on one schema. The errors that it gives are those that a caller may see."""
 
-    Args:
-        schema: what can be asked.
-        introspection: whether it tells about the schema: in answers, and in the hints of errors.
-        query_seconds: how long a query may take.
-    """
+    #: What can be asked.
+    schema: Schema
+    #: Whether it tells about the schema: in answers, and in the hints of errors.
+    introspection: bool = True
+    #: How long a query may take.
+    query_seconds: float = QUERY_SECONDS
 
-    def __init__(
-        self,
-        schema: Schema,
-        *,
-        introspection: bool = True,
-        query_seconds: float = QUERY_SECONDS,
-    ) -> None:
-        self._schema = schema.graphql
-        self._hints = introspection
-        self._query_seconds = query_seconds
-        self._documents = Documents(schema, introspection=introspection)
+    def __post_init__(self) -> None:
+        self._documents = Documents(self.schema, introspection=self.introspection)
 
     def read(self, query: str) -> DocumentNode | RequestErrors:
         """The document of a query text, or why it cannot be executed."""
@@ -76,16 +68,18 @@ class Executor:
         operation = get_operation_ast(document, parameters.operation_name)
         if operation is not None:
             try:
-                check_answer_size(self._schema, document, operation, parameters.variables or {})
+                check_answer_size(
+                    self.schema.graphql, document, operation, parameters.variables or {}
+                )
             except GraphQLError as why:
                 return [why]
         execution = self._execute(document, parameters, context)
         if operation is None or operation.operation is not OperationType.QUERY:
             # No time limit: a mutation that is given up may have happened.
             return self._without_hints(_judged(await execution))
-        result = await in_time(execution, self._query_seconds)
+        result = await in_time(execution, self.query_seconds)
         if result is None:
-            message = f"the query took longer than {self._query_seconds:g} s: ask for less"
+            message = f"the query took longer than {self.query_seconds:g} s: ask for less"
             late = GraphQLError(message, extensions={"code": "TIMEOUT"})
             return {"data": None, "errors": formatted([late])}
         return self._without_hints(_judged(result))
@@ -100,7 +94,7 @@ class Executor:
         """
         try:
             source = await create_source_event_stream(
-                self._schema,
+                self.schema.graphql,
                 document,
                 context_value=context,
                 variable_values=dict(parameters.variables or {}),
@@ -136,7 +130,7 @@ class Executor:
     ) -> ExecutionResult:
         own = context.asked_by(context.caller)
         result = execute(
-            self._schema,
+            self.schema.graphql,
             document,
             root,
             context_value=own,
@@ -151,7 +145,7 @@ class Executor:
 
     def _without_hints(self, outcome: Outcome) -> Outcome:
         """Errors of a request without names of the schema, if those are not to be told."""
-        if not self._hints and isinstance(outcome, list):
+        if not self.introspection and isinstance(outcome, list):
             for error in outcome:
                 error.message = _SUGGESTION.sub("", error.message)
         return outcome
@@ -202,29 +196,20 @@ def _masked(error: GraphQLError) -> GraphQLError:
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
         return error
-    if isinstance(original, ReadModelBusy | PluginUnavailable):
-        code = "BUSY" if isinstance(original, ReadModelBusy) else original.code
-        return GraphQLError(
-            str(original), nodes=error.nodes, path=error.path, extensions={"code": code}
+    extensions: dict[str, Any]
+    if told := unavailable("GraphQL", original):
+        code, message = told
+        extensions = {"code": code}
+    else:
+        message, reference = "Internal error", new_reference()
+        extensions = {"code": "INTERNAL", "reference": reference}
+        logger.error(
+            "GraphQL failed at %s, reference %s",
+            ".".join(map(str, error.path or ())),
+            reference,
+            exc_info=original,
         )
-    if isinstance(original, DatabaseAway):
-        logger.warning("GraphQL was not answered, the database is away: %s", original)
-        return GraphQLError(
-            AWAY, nodes=error.nodes, path=error.path, extensions={"code": "DATABASE_AWAY"}
-        )
-    reference = new_reference()
-    logger.error(
-        "GraphQL failed at %s, reference %s",
-        ".".join(map(str, error.path or ())),
-        reference,
-        exc_info=original,
-    )
-    return GraphQLError(
-        "Internal error",
-        nodes=error.nodes,
-        path=error.path,
-        extensions={"code": "INTERNAL", "reference": reference},
-    )
+    return GraphQLError(message, nodes=error.nodes, path=error.path, extensions=extensions)
 
 
 async def in_time(execution: Awaitable[T], seconds: float) -> T | None:

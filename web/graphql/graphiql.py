@@ -4,7 +4,6 @@ Nothing comes from another host. The files are those of GraphiQL 2.4 with React 
 are found by the metadata of their distribution, whose package (for Django) is not imported.
 """
 
-import html
 import importlib.metadata
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,8 @@ from typing import Final
 
 import orjson
 from aiohttp import web
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
 _DISTRIBUTION: Final = "graphene-django-graphiql-static"
 _STYLES: Final = ("graphiql.min.css",)
@@ -25,6 +26,9 @@ _SCRIPTS: Final = (
     "graphql-ws.min.js",
 )
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css"}
+_PAGES: Final = Environment(
+    loader=PackageLoader("web.graphql"), autoescape=True, keep_trailing_newline=True
+)
 #: The version is in the path, so a file never changes. Not for shared caches: it needs the key.
 _CACHED: Final = "private, max-age=31536000, immutable"
 
@@ -74,14 +78,13 @@ class GraphiQL:
         """
         nonce = secrets.token_urlsafe(16)
         folder = _folder(self.version)
-        text = _PAGE.format(
+        text = _PAGES.get_template("graphiql.html").render(
             nonce=nonce,
-            styles="\n".join(f'<link rel="stylesheet" href="{folder}{name}">' for name in _STYLES),
-            scripts="\n".join(
-                f'<script nonce="{nonce}" src="{folder}{name}"></script>' for name in _SCRIPTS
-            ),
+            folder=folder,
+            styles=_STYLES,
+            scripts=_SCRIPTS,
             # In a script, `</script>` would end it.
-            examples=orjson.dumps(examples).decode().replace("<", "\\u003c"),
+            examples=Markup(orjson.dumps(examples).decode().replace("<", "\\u003c")),  # noqa: S704
         )
         # The editor positions its parts by style attributes, and its icons are in its style sheet.
         policy = (
@@ -95,64 +98,8 @@ class GraphiQL:
 
 def plain_page(examples: Iterable[str]) -> str:
     """The page without GraphiQL: some operations to begin with, no asset, no script."""
-    return _PLAIN_PAGE.format(
-        examples="\n".join(f"<pre>{html.escape(example)}</pre>" for example in examples)
-    )
+    return _PAGES.get_template("plain.html").render(examples=examples)
 
 
 def _folder(version: str) -> str:
     return f"/graphql/static/{version}/"
-
-
-#: Tabs are kept in the session's storage: queries hold identifiers, and tills are shared.
-_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>posstream GraphQL</title>
-<link rel="icon" href="data:,">
-{styles}
-<style>html, body, #graphiql {{ height: 100%; margin: 0; }}</style>
-</head>
-<body>
-<div id="graphiql">Loading GraphiQL …</div>
-{scripts}
-<script nonce="{nonce}">
-const url = new URL("/graphql/", location.href);
-const socket = new URL(url);
-socket.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-const wsClient = graphqlWs.createClient({{ url: socket.href, lazy: true }});
-const examples = {examples};
-ReactDOM.render(
-  React.createElement(GraphiQL, {{
-    fetcher: GraphiQL.createFetcher({{ url: url.href, wsClient }}),
-    defaultTabs: examples.map((query) => ({{ query }})),
-    storage: sessionStorage,
-  }}),
-  document.getElementById("graphiql"),
-);
-</script>
-</body>
-</html>
-"""
-
-_PLAIN_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>posstream GraphQL</title>
-</head>
-<body>
-<h1>posstream GraphQL</h1>
-<p>Send GraphQL over HTTP to <code>/graphql/</code>: POST with
-<code>Content-Type: application/json</code>, or GET for queries. With the extra
-<code>graphiql</code> installed, this page is an editor.</p>
-<p>For example:</p>
-{examples}
-</body>
-</html>
-"""

@@ -1,6 +1,7 @@
 """GraphQL over HTTP on aiohttp: one request in, one answer out, with the specification's codes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -30,29 +31,24 @@ from web.http.streams import OpenStreams
 MAX_BODY_BYTES: Final = 256 * 1024
 
 
+@dataclass(eq=False)
 class GraphQLView:
-    """The endpoint of one schema."""
+    """The endpoint of one schema; without `graphiql` a browser gets a plain page."""
 
-    def __init__(
-        self,
-        executor: Executor,
-        context: GraphQLContext,
-        streams: OpenStreams,
-        *,
-        graphiql: GraphiQL | None = None,
-        examples: Sequence[str] = (),
-    ) -> None:
-        """Make one; without `graphiql` a browser gets a plain page with the examples."""
-        self._context = context
-        self._executor = executor
-        self._sockets = GraphQLSockets(executor, streams)
-        self._event_streams = GraphQLEventStreams(executor, streams)
-        self._graphiql = graphiql
-        self._examples = examples
+    executor: Executor
+    context: GraphQLContext
+    streams: OpenStreams
+    graphiql: GraphiQL | None
+    #: Operations that the page starts with.
+    examples: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self._sockets = GraphQLSockets(self.executor, self.streams)
+        self._event_streams = GraphQLEventStreams(self.executor, self.streams)
 
     def routes(self) -> list[web.RouteDef]:
         """The endpoint, with and without its trailing slash, and the files of its page."""
-        files = [] if self._graphiql is None else self._graphiql.routes()
+        files = [] if self.graphiql is None else self.graphiql.routes()
         return files + [
             route
             for path in ("/graphql/", "/graphql")
@@ -65,12 +61,12 @@ class GraphQLView:
     async def get(self, request: web.Request) -> web.StreamResponse:
         """A query or subscription in the query string, a WebSocket, or the page for people."""
         if is_upgrade(request):
-            return await self._sockets.answer(request, self._context.asked_by(caller_of(request)))
+            return await self._sockets.answer(request, self.context.asked_by(caller_of(request)))
         accept = _accept(request)
         if "query" not in request.query and wants_html(accept):
-            if self._graphiql is not None:
-                return self._graphiql.page(self._examples)
-            return web.Response(text=plain_page(self._examples), content_type="text/html")
+            if self.graphiql is not None:
+                return self.graphiql.page(self.examples)
+            return web.Response(text=plain_page(self.examples), content_type="text/html")
         wanted = accepted(accept)
         if wanted is None:
             return _not_acceptable()
@@ -106,9 +102,9 @@ class GraphQLView:
     async def _answer(
         self, request: web.Request, parameters: Parameters, wanted: Accepted, *, read_only: bool
     ) -> web.StreamResponse:
-        context = self._context.asked_by(caller_of(request))
+        context = self.context.asked_by(caller_of(request))
         media_type = wanted.media_type
-        document = self._executor.read(parameters.query)
+        document = self.executor.read(parameters.query)
         operation = (
             operation_type(document, parameters) if isinstance(document, DocumentNode) else None
         )
@@ -124,7 +120,7 @@ class GraphQLView:
             return _refused(406, "NOT_ACCEPTABLE", message, media_type)
         if not isinstance(document, DocumentNode):
             return _request_error(document, media_type)
-        answer = await self._executor.execute(document, parameters, context)
+        answer = await self.executor.execute(document, parameters, context)
         if isinstance(answer, list):
             return _request_error(answer, media_type)
         return json_answer(answer, media_type=media_type)

@@ -8,6 +8,7 @@ of a page would need the key. A script cannot read the cookie.
 import asyncio
 import contextlib
 import logging
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, Never
 
@@ -56,19 +57,17 @@ class CloseCode(IntEnum):
     INTERNAL_SERVER_ERROR = 4500
 
 
+@dataclass(eq=False)
 class GraphQLSockets:
     """The WebSockets of one schema."""
 
-    def __init__(
-        self, executor: Executor, streams: OpenStreams, *, init_seconds: float = INIT_SECONDS
-    ) -> None:
-        self._executor = executor
-        self._streams = streams
-        self._init_seconds = init_seconds
+    executor: Executor
+    streams: OpenStreams
+    init_seconds: float = INIT_SECONDS
 
     async def answer(self, request: web.Request, context: GraphQLContext) -> web.StreamResponse:
         """Upgrade a request to a WebSocket, and serve it until either side closes it."""
-        refused = self._streams.refusal(request)
+        refused = self.streams.refusal(request)
         if refused is not None:
             return refused
         socket = web.WebSocketResponse(
@@ -87,14 +86,8 @@ class GraphQLSockets:
             answer = error_answer(400, "BAD_REQUEST", unreadable)
             answer.force_close()
             return answer
-        connection = _Connection(
-            socket,
-            executor=self._executor,
-            context=context,
-            streams=self._streams,
-            init_seconds=self._init_seconds,
-        )
-        await self._streams.run(connection.run(session_seconds_left(request)))
+        connection = _Connection(socket, self.executor, context, self.streams, self.init_seconds)
+        await self.streams.run(connection.run(session_seconds_left(request)))
         if socket.close_code == CloseCode.ABNORMAL and request.transport is not None:
             # The client does not read what is still to be sent.
             request.transport.abort()
@@ -115,28 +108,20 @@ class _Close(Exception):
         self.reason = reason
 
 
+@dataclass(eq=False)
 class _Connection:
-    def __init__(
-        self,
-        socket: web.WebSocketResponse,
-        *,
-        executor: Executor,
-        context: GraphQLContext,
-        streams: OpenStreams,
-        init_seconds: float,
-    ) -> None:
-        self._socket = socket
-        self._executor = executor
-        self._context = context
-        self._streams = streams
-        self._init_seconds = init_seconds
-        self._is_initialised = False
-        self._operations: dict[str, asyncio.Task[None]] = {}
+    socket: web.WebSocketResponse
+    executor: Executor
+    context: GraphQLContext
+    streams: OpenStreams
+    init_seconds: float
+    is_initialised: bool = False
+    operations: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self, seconds: float | None) -> None:
         end = _Close(CloseCode.GOING_AWAY, "the worker stops")
         try:
-            if self._socket.ws_protocol != PROTOCOL:
+            if self.socket.ws_protocol != PROTOCOL:
                 end = _Close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             else:
                 async with asyncio.timeout(seconds):
@@ -167,15 +152,15 @@ class _Connection:
         reason = end.reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._socket.close(code=end.code, message=reason)
+                await self.socket.close(code=end.code, message=reason)
 
     # -- what comes
 
     async def _listen(self, operations: asyncio.TaskGroup) -> Never:
         loop = asyncio.get_running_loop()
-        initialised_by = loop.time() + self._init_seconds
+        initialised_by = loop.time() + self.init_seconds
         while True:
-            left = None if self._is_initialised else max(0.001, initialised_by - loop.time())
+            left = None if self.is_initialised else max(0.001, initialised_by - loop.time())
             message = await self._receive(left)
             match message["type"]:
                 case "connection_init":
@@ -186,13 +171,13 @@ class _Connection:
                 case "subscribe":
                     await self._subscribe(message["id"], message["payload"], operations)
                 case "complete":
-                    operation = self._operations.pop(message["id"], None)
+                    operation = self.operations.pop(message["id"], None)
                     if operation is not None:
                         operation.cancel()
 
     async def _receive(self, seconds: float | None) -> dict[str, Any]:
         try:
-            received = await self._socket.receive(seconds)
+            received = await self.socket.receive(seconds)
         except TimeoutError:
             raise _Close(
                 CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout"
@@ -205,19 +190,19 @@ class _Connection:
         raise _Close(CloseCode.NORMAL, "")
 
     async def _initialise(self) -> None:
-        if self._is_initialised:
+        if self.is_initialised:
             raise _Close(
                 CloseCode.TOO_MANY_INITIALISATION_REQUESTS, "Too many initialisation requests"
             )
-        self._is_initialised = True
+        self.is_initialised = True
         await self._send({"type": "connection_ack"})
 
     async def _subscribe(
         self, name: str, payload: dict[str, Any], operations: asyncio.TaskGroup
     ) -> None:
-        if not self._is_initialised:
+        if not self.is_initialised:
             raise _Close(CloseCode.UNAUTHORIZED, "Unauthorized")
-        if name in self._operations:
+        if name in self.operations:
             raise _Close(
                 CloseCode.SUBSCRIBER_ALREADY_EXISTS, f"Subscriber for {name} already exists"
             )
@@ -225,23 +210,23 @@ class _Connection:
             parameters = read_parameters(payload)
         except BadRequest as why:
             raise _Close(CloseCode.INVALID_MESSAGE, str(why)) from why
-        if len(self._operations) >= MAX_OPERATIONS:
+        if len(self.operations) >= MAX_OPERATIONS:
             message = f"a connection has at most {MAX_OPERATIONS} operations at once"
             await self._send_errors(name, [refusal("TOO_MANY_OPERATIONS", message)])
             return
-        document = self._executor.read(parameters.query)
+        document = self.executor.read(parameters.query)
         if not isinstance(document, DocumentNode):
             await self._send_errors(name, document)
             return
         stands = asyncio.Event()
         task = operations.create_task(self._operate(name, document, parameters, stands))
-        self._operations[name] = task
+        self.operations[name] = task
 
         def forget(_: object) -> None:
             stands.set()
             # By now the name may be another operation's.
-            if self._operations.get(name) is task:
-                del self._operations[name]
+            if self.operations.get(name) is task:
+                del self.operations[name]
 
         task.add_done_callback(forget)
         # The client's next message, a ping or a mutation, must find the subscription active.
@@ -254,7 +239,7 @@ class _Connection:
             await self._stream(name, document, parameters, stands)
             return
         stands.set()
-        outcome = await self._executor.execute(document, parameters, self._context)
+        outcome = await self.executor.execute(document, parameters, self.context)
         if isinstance(outcome, list):
             await self._send_errors(name, outcome)
             return
@@ -264,7 +249,7 @@ class _Connection:
     async def _stream(
         self, name: str, document: DocumentNode, parameters: Parameters, stands: asyncio.Event
     ) -> None:
-        async with self._executor.subscribe(document, parameters, self._context) as answers:
+        async with self.executor.subscribe(document, parameters, self.context) as answers:
             stands.set()
             if isinstance(answers, list):
                 await self._send_errors(name, answers)
@@ -283,15 +268,15 @@ class _Connection:
     async def _send(self, message: dict[str, Any]) -> None:
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await self._socket.send_str(orjson.dumps(message).decode())
+                await self.socket.send_str(orjson.dumps(message).decode())
         except TimeoutError as why:
             raise self._too_slow() from why
         except ConnectionError as why:
             raise _Close(CloseCode.NORMAL, "") from why
 
     def _too_slow(self) -> _Close:
-        self._streams.dropped()
-        # The protocol has no code for this; after this one its clients connect again.
+        self.streams.dropped()
+        # The protocol has no code of its own; after this one its clients connect again.
         return _Close(CloseCode.TRY_AGAIN_LATER, "too slow: answers were not read")
 
 

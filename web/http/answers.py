@@ -89,9 +89,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _http_error(answer)
     except web.RequestPayloadError:
         return error_answer(400, "BAD_REQUEST", UNREADABLE_BODY)
-    except REFUSALS as why:
-        return _unavailable(request, why)
     except Exception as why:
+        if told := unavailable(route_of(request), why):
+            return error_answer(503, *told)
         if isinstance(why, ConnectionError) and request.transport is None:
             raise  # the client has gone, maybe with half of its body unsent
         reference = new_reference()
@@ -115,15 +115,16 @@ def new_reference() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def _unavailable(
-    request: web.Request, why: ReadModelBusy | DatabaseAway | PluginUnavailable
-) -> web.Response:
+def unavailable(where: str, why: BaseException | None) -> tuple[str, str] | None:
+    """The code and the message for what does not answer now; None for any other error."""
     if isinstance(why, ReadModelBusy):
-        return error_answer(503, "BUSY", str(why))
+        return "BUSY", str(why)
     if isinstance(why, PluginUnavailable):
-        return error_answer(503, why.code, str(why))
-    logger.warning("%s: the database is away: %s", route_of(request), why)
-    return error_answer(503, "DATABASE_AWAY", AWAY)
+        return why.code, str(why)
+    if isinstance(why, DatabaseAway):
+        logger.warning("%s: the database is away: %s", where, why)
+        return "DATABASE_AWAY", AWAY
+    return None
 
 
 def _http_error(answer: web.HTTPException) -> web.Response:

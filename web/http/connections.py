@@ -10,14 +10,18 @@ import asyncio
 import ipaddress
 import logging
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from posstream.resilience.rate_limit import RateLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from web.http.runner import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -76,26 +80,6 @@ class Waiting:
     is_new: bool = False
 
 
-class Connection(Protocol):
-    """One connection, as `Connections` sees it."""
-
-    #: The IP address of the client.
-    address: str
-
-    def waiting(self) -> Waiting | None:
-        """What it waits for; None while its request is being answered, and for a stream."""
-        ...
-
-    @property
-    def unread_bytes(self) -> int:
-        """How much of its answers waits in memory."""
-        ...
-
-    def end(self, wait: Wait) -> None:
-        """Close it, whatever it waits for."""
-        ...
-
-
 class Connections:
     """The connections of one web view. For one event loop."""
 
@@ -133,7 +117,7 @@ class Connections:
         if self._looking is not None:
             self._looking.cancel()
 
-    def admit(self, connection: Connection) -> bool:
+    def admit(self, connection: "Connection") -> bool:
         """Whether a new connection may stay; others may have to give way."""
         network = network_of(connection.address)
         same = self._by_address[network]
@@ -152,7 +136,7 @@ class Connections:
         self._metrics.web_connections.set(len(self._open))
         return True
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: "Connection") -> None:
         """Stop counting a connection; does nothing for one that was not admitted."""
         self._unread.pop(connection, None)
         network = self._open.pop(connection, None)
@@ -163,13 +147,13 @@ class Connections:
             del self._by_address[network]
         self._metrics.web_connections.set(len(self._open))
 
-    def unread(self, connection: Connection) -> None:
+    def unread(self, connection: "Connection") -> None:
         """Note that a client does not read its answer; end others if too much waits in memory."""
         self._unread[connection] = connection.unread_bytes
         while sum(self._unread.values()) > self._limits.unread_bytes and len(self._unread) > 1:
             self._end(next(iter(self._unread)), Wait.READER)
 
-    def read(self, connection: Connection) -> None:
+    def read(self, connection: "Connection") -> None:
         """Note that a client reads its answer again."""
         self._unread.pop(connection, None)
 
@@ -186,14 +170,14 @@ class Connections:
             return self._limits.first_request_seconds
         return self._limits.wait_seconds[waiting.wait]
 
-    def _make_room(self, among: Iterable[Connection], address: str) -> bool:
+    def _make_room(self, among: "Iterable[Connection]", address: str) -> bool:
         """End those that have waited longest for their clients; False if none waits."""
         now = asyncio.get_running_loop().time()
         if now < self._busy_until:
             return False
         opened, same = len(self._open), self._by_address[network_of(address)]
         every = [(waiting, one) for one in among if (waiting := one.waiting()) is not None]
-        every.sort(key=_since)
+        every.sort(key=lambda it: it[0].since)
         ended = every[: max(1, len(every) // _GIVE_WAY_SHARE)]
         if not ended:
             self._busy_until = now + _PAUSE_SECONDS
@@ -207,7 +191,7 @@ class Connections:
             )  # fmt: skip
         return bool(ended)
 
-    def _end(self, connection: Connection, wait: Wait, *, why: str | None = None) -> None:
+    def _end(self, connection: "Connection", wait: Wait, *, why: str | None = None) -> None:
         self._metrics.web_connections_ended.labels(why or wait.value).inc()
         self.forget(connection)
         connection.end(wait)
@@ -216,10 +200,6 @@ class Connections:
         while True:
             await asyncio.sleep(self._limits.look_seconds)
             self.look()
-
-
-def _since(item: tuple[Waiting, Connection]) -> float:
-    return item[0].since
 
 
 def network_of(address: str) -> str:

@@ -66,10 +66,10 @@ class _Server(web.Server):
         self.bounds = bounds
 
     def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=self._loop, **self._kwargs)
 
 
-class _Connection(RequestHandler):
+class Connection(RequestHandler):
     """A connection that knows what it waits for."""
 
     def __init__(self, server: _Server, **options: object) -> None:

@@ -49,7 +49,7 @@ async def evict(settings: Settings, command: Evict | EvictPrefix) -> int:
         BrokerUnreachable: if no broker answers, or it does not acknowledge.
         PublishFailed: if it refuses the command.
     """
-    from posstream.kafka.partition_counts import partitions_of
+    from posstream.kafka.counts import partitions_of
     from posstream.kafka.writer import TopicWriter
 
     servers = settings.bootstrap_servers

@@ -17,7 +17,7 @@ from posstream.domain.customer import CUSTOMER_FIELDS, TIERS, Customer
 from posstream.domain.identifier import Identifier
 from posstream.domain.payment_card import mask, mask_payment_cards
 from posstream.plugin import CheckLine
-from posstream.resilience.clock import SystemClock
+from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 
 _ENDPOINT: Final = "POSSTREAM_API_ENDPOINT"
@@ -39,7 +39,7 @@ async def check_directory(
     live = config.get("api_endpoint")
     own = LookupSettings.of(settings)
     endpoint = live or own.api_endpoint
-    directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=SystemClock())
+    directory = HttpDirectory.of(own, card_guard=settings.payment_card_guard, clock=Clock())
     await directory.open()
     try:
         trial = DirectoryTrial(directory, card_guard=settings.payment_card_guard)

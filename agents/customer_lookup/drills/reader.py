@@ -1,18 +1,10 @@
 """Reads the topic of outage drills: to its end at the start, then for as long as events flow."""
 
-import asyncio
 from collections.abc import Sequence
-
-from aiokafka.errors import KafkaError
 
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.topics import OUTAGE_DRILLS
-from posstream.domain.errors import BrokerUnreachable
 from posstream.kafka.reader import GrouplessReader
-from posstream.resilience.tasks import stop_task
-
-#: How long a broker may take to let the topic be read to its end.
-_PATIENCE_SECONDS = 10
 
 
 class DrillReader:
@@ -21,8 +13,6 @@ class DrillReader:
     def __init__(self, servers: Sequence[str], drills: OutageDrills) -> None:
         self._reader = GrouplessReader(servers, OUTAGE_DRILLS)
         self._drills = drills
-        self._fetch_wait_ms = 0
-        self._task: asyncio.Task[None] | None = None
 
     async def open(self, *, fetch_wait_ms: int) -> None:
         """Take the newest drill, and follow the topic from there.
@@ -33,26 +23,15 @@ class DrillReader:
         Raises:
             BrokerUnreachable: if the topic cannot be read.
         """
-        self._fetch_wait_ms = fetch_wait_ms
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._reader.connect(fetch_wait_ms=fetch_wait_ms)
-                await self._reader.read_to_the_end(lambda it: self._drills.take(it.value))
-        except (KafkaError, OSError) as why:
-            await self._reader.disconnect()
-            raise BrokerUnreachable(
-                f"topic {OUTAGE_DRILLS} cannot be read ({type(why).__name__}): see POSSTREAM_BROKER"
-            ) from why
-        self._task = asyncio.create_task(self._reader.repeat(self._follow), name=OUTAGE_DRILLS)
+        await self._reader.catch_up(
+            lambda it: self._drills.take(it.value), fetch_wait_ms=fetch_wait_ms
+        )
+        self._reader.follow(self._follow, name=OUTAGE_DRILLS)
 
     async def close(self) -> None:
         """Stop following. Idempotent."""
-        task, self._task = self._task, None
-        await stop_task(task)
-        await self._reader.disconnect()
+        await self._reader.close()
 
     async def _follow(self) -> None:
-        if not self._reader.is_connected:
-            await self._reader.connect(fetch_wait_ms=self._fetch_wait_ms)
         for record in await self._reader.fetch():
             self._drills.take(record.value)

@@ -1,11 +1,12 @@
-"""Asks a broker how many partitions topics have."""
+"""Asks a broker how many partitions topics have, and how far a consumer group is behind."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from aiokafka.errors import for_code
 
 from posstream.kafka.connection import Brokers, administering
+from posstream.kafka.reader import topic_reader
 
 
 async def partitions_of(brokers: Brokers, topics: Iterable[str]) -> dict[str, int]:
@@ -29,3 +30,21 @@ async def partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
         if topic["error_code"]:
             raise for_code(topic["error_code"])(f"topic {topic['topic']}")
     return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+async def group_lag(brokers: Brokers, group: str, topics: Collection[str]) -> int:
+    """How many records of some topics a consumer group has not committed, without joining it.
+
+    Raises:
+        BrokerUnreachable: if no broker answers.
+    """
+    async with administering(brokers) as admin:
+        committed = await admin.list_consumer_group_offsets(group)
+    at = {(tp.topic, tp.partition): known.offset for tp, known in committed.items()}
+    async with topic_reader(brokers, *topics) as reader:
+        lag = 0
+        for topic in topics:
+            first = await reader.first_offsets(topic)
+            for number, end in (await reader.end_offsets(topic)).items():
+                lag += max(0, end - max(at.get((topic, number), 0), first[number]))
+        return lag

@@ -25,8 +25,8 @@ _PATH: Final = "/dead-letters"
 _NEEDED: Final = Role.OPERATOR
 #: `?done=` -> what was done.
 _DONE: Final = {
-    "replayed": "Written once more to where it came from: the broker has it. If it still cannot "
-    "be read, it comes back as a new dead letter."
+    "replayed": "Written again to the topic that it came from: the broker has it. If it still "
+    "cannot be read, it comes back as a new dead letter."
 }
 
 

@@ -63,7 +63,7 @@ lint: $(VENV)/.lint ## ruff: rules and format
 types: $(VENV)/.lint ## mypy, strict
 	$(BIN)/mypy
 
-floors: $(VENV)/.lint ## import-linter: lower floors only
+floors: $(VENV)/.lint ## import-linter: lower layers only
 	$(BIN)/lint-imports
 
 compose: $(VENV)/.lint ## docker-compose.yml and Dockerfile, linted without an engine

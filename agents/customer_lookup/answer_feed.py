@@ -166,7 +166,7 @@ class AnswerFeed:
             return
         answer = _read(value)
         if answer is None:
-            log.warning("an answer topic holds what is no answer; it is shown to nobody")
+            log.warning("an answer topic has a record that is no answer; it is skipped")
             return
         event_id = answer["event_id"]
         before = self._numbers.pop(event_id, -1)

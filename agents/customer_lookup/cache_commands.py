@@ -129,7 +129,7 @@ def eviction(
     if card_guard and holds_payment_card(prefix):
         why = "it holds a payment-card number"
     elif not PREFIX.fullmatch(prefix):
-        why = "normalised identifiers are 1 to 254 signs of ASCII without blanks"
+        why = "normalised identifiers are 1 to 254 ASCII characters without blanks"
     else:
         return EvictPrefix(prefix)
     return _refused("INVALID_PREFIX", InvalidIdentifier(mask(prefix), why))

@@ -88,7 +88,7 @@ def _print(identifier: Identifier, report: "ForgetReport") -> None:
     )
     if report.newer_rows:
         print(f"rows of scans since then: {report.newer_rows}")
-    print("\nNo one can take single events out of a topic. These still hold the customer's, until:")
+    print("\nNobody can remove single events from a topic. These still hold the customer's, until:")
     print_table(
         ("TOPIC", "RETENTION", "UNTIL"),
         [
@@ -97,8 +97,8 @@ def _print(identifier: Identifier, report: "ForgetReport") -> None:
         ],
     )
     print(
-        "That is as posstream makes its topics; yours may keep them longer. They are not replayed"
-        " into\nthe read model. Left to you: the customer directory (the next scan asks it again),"
-        " whatever else\nreads these topics, backups of the database, and workers' data"
-        " directories that are switched off."
+        "These dates hold for topics as posstream makes them; yours may keep the events longer."
+        " They are not\nreplayed into the read model. You must take care of: the customer directory"
+        " (the next scan asks it\nagain), every other program that reads these topics, backups of"
+        " the database, and data directories\nof workers that are switched off."
     )

@@ -96,11 +96,12 @@ async def _losses(
         gone = sum((await reader.first_offsets(topic)).values())
         if gone:
             losses.append(
-                f"{topic}: its first {gone} records are gone, and what only they said would be too"
+                f"{topic}: its first {gone} records are gone; facts that only they had would be "
+                "lost"
             )
     lost = await tables.unaccounted(_batches(reader, topics, "compared"))
     losses.extend(
-        f"{name}: {rows} of {before[name]} rows would be lost, no topic has an event of theirs"
+        f"{name}: {rows} of {before[name]} rows would be lost, no topic has their events any more"
         for name, rows in lost.items()
         if rows
     )

@@ -94,7 +94,7 @@ async def _grow(admin: Any, brokers: Brokers, plugins: Sequence[Plugin], partiti
     for changelog in groups:
         await _give(admin, counts, changelog, partitions)
     if await counted_by_workers(admin, running):  # one may have started meanwhile
-        print("waiting until the workers write to the cache no more ...", flush=True)
+        print("waiting until the workers have stopped writing to the cache ...", flush=True)
         for changelog, group in groups.items():
             await until_shared(admin, group, changelog, partitions)
         # Workers that did not lead the rebalance see it when they next fetch the metadata.
@@ -115,7 +115,8 @@ def _refuse_misfits(topics: Sequence[str], counts: Mapping[str, int], partitions
     topic, most = max(counts.items(), key=lambda it: it[1])
     if most > partitions:
         raise GrowthRefused(
-            f"topic {topic} has {most} partitions and Kafka takes none away: grow to {most} or more"
+            f"topic {topic} has {most} partitions and Kafka cannot remove partitions: grow to "
+            f"{most} or more"
         )
 
 

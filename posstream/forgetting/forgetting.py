@@ -62,7 +62,7 @@ class ForgetReport:
         if not self.failed:
             return ""
         listed = ", ".join(f"{name} ({why})" for name, why in self.failed.items())
-        return f"the part of these plugins is not known to be done: {listed}"
+        return f"not confirmed for these plugins: {listed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,9 @@ class Unconfirmed:
     def why(self) -> str:
         """A sentence for the caller."""
         return (
-            f"the broker has it, but no worker confirmed it within {self.waited_seconds:g} s: it "
-            "is done when a worker comes to it, within a day; ask again to see"
+            "the broker has the command, but no worker confirmed it within "
+            f"{self.waited_seconds:g} s. A worker that runs within a day will do it; run it again "
+            "to see"
         )
 
 

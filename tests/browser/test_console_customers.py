@@ -130,7 +130,7 @@ async def test_a_message_that_cannot_be_read_is_found_and_replayed(
         assert "jo******com" in await page.locator("pre").inner_text()
         await page.get_by_role("link", name="Replay…").click()
         await page.get_by_role("button", name="Replay").click()
-        await page.get_by_text("Written once more").wait_for()
+        await page.get_by_text("Written again").wait_for()
         await page.get_by_role("link", name="Replay…").click()
         await page.get_by_text("It was replayed before").wait_for()
         # It still cannot be read, so it is there twice.

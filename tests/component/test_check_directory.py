@@ -134,7 +134,7 @@ async def test_an_identifier_that_is_none_is_not_asked_for() -> None:
         (405, "it must answer a GET"),
         (418, "ask its owner"),
         (429, "it limits our calls"),
-        (503, "it is in trouble itself"),
+        (503, "the directory itself has a fault"),
     ],
 )
 async def test_each_status_comes_with_its_cure(status: int, cure: str) -> None:

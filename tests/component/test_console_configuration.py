@@ -265,7 +265,7 @@ async def test_an_endpoint_that_fails_shows_the_exact_reason_and_its_cure(web: W
     web.directory.outcome = lambda _: (None, Reason.TIMEOUT)
     page = await sent(web, "/try", identifier="+49301")
     assert "Why TIMEOUT" in page.text
-    assert "is it up, and does no firewall swallow the call?" in page.text
+    assert "check that it is up and that no firewall blocks the call" in page.text
     web.directory.outcome = lambda _: (None, Reason.NOT_FOUND)
     page = await sent(web, "/try", identifier="+49301")
     assert "the directory does not know this identifier" in page.text

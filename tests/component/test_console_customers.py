@@ -349,7 +349,7 @@ async def test_a_customer_to_whom_no_identifier_leads_is_forgotten_without_touch
         found("e1", fetched=10), found("e2", fetched=20, customer={**JANE, "customer_id": "C2"})
     )
     asked = await view.page("/customers/CUST_001/forget")
-    assert "none leads to this customer any more" in asked.text
+    assert "no identifier leads to this customer any more" in asked.text
     report = await press(view, "/customers/CUST_001/forget", 200)
     assert report.titles == ["The customer is forgotten"]
     assert commands(view) == [{"op": "forget", "customer_id": "CUST_001", "after_ms": 0}]

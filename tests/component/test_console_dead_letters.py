@@ -264,7 +264,7 @@ async def test_what_may_have_been_replayed_is_replayed_only_by_who_says_so(
     assert ("as customer-identified/3/99" in asked.text) == (prospect.before is not None)
     assert asked.values["again"] == "1"
     refused = await replay(web, 409)
-    assert refused.errors == {"again": "Say that you want it twice, or leave it."}
+    assert refused.errors == {"again": "Confirm that you want a second replay, or cancel."}
     assert web.dead_letters.replayed == []
     await replay(web, 303, follow=False, again="1")
     assert web.dead_letters.replayed == [HERE]

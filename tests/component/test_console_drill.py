@@ -164,7 +164,7 @@ async def test_the_report_compares_the_drill_with_as_long_a_time_before(tmp_path
             ["0 %", "25.0 %"],
         ]
         assert "95 % of answers within 900 ms before: 20 ms" in page.text
-        assert "API calls that were struck 1 of 2" in page.text
+        assert "API calls that were affected 1 of 2" in page.text
         assert len(view.statements) == 3
 
 

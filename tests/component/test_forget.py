@@ -198,9 +198,7 @@ async def test_a_plugin_that_fails_is_named_and_the_others_forget() -> None:
     report = await desk.forget("+1234567890")
     assert isinstance(report, ForgetReport)
     assert (report.identifiers, report.failed) == (2, {"baskets": "ValueError"})
-    assert report.trouble == (
-        "the part of these plugins is not known to be done: baskets (ValueError)"
-    )
+    assert report.trouble == ("not confirmed for these plugins: baskets (ValueError)")
 
 
 async def test_a_plugin_that_is_alone_and_fails_raises_its_own_error() -> None:

@@ -176,7 +176,7 @@ async def test_a_drop_that_would_lose_rows_is_refused_and_says_how_many(shop: Sh
     refused = await shop.run("--drop")
     assert refused.exit_code == 1
     assert refused.stdout.splitlines() == [
-        f"{name}: {rows} rows would be lost, no topic has an event of theirs"
+        f"{name}: {rows} rows would be lost, no topic has their events any more"
         for name, rows in {
             "customers": "1 of 3",
             "customer_identifiers": "1 of 4",
@@ -233,7 +233,7 @@ async def test_a_drop_is_refused_when_a_topic_has_lost_its_first_records(
     refused = await shop.run("--drop")
     assert refused.exit_code == 1
     assert refused.stdout == (
-        "basket-started: its first 12 records are gone, and what only they said would be too\n"
+        "basket-started: its first 12 records are gone; facts that only they had would be lost\n"
     )
     assert await shop.rows() == {"baskets": 1}
     assert (await shop.run("--drop", "--yes")).exit_code == 0

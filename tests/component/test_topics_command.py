@@ -41,7 +41,7 @@ async def test_where_no_worker_ever_ran_there_is_nothing_to_grow(settings: Setti
 
 async def test_partitions_are_not_taken_away(settings: Settings) -> None:
     await made(settings)
-    with pytest.raises(GrowthRefused, match="has 2 partitions and Kafka takes none away"):
+    with pytest.raises(GrowthRefused, match="has 2 partitions and Kafka cannot remove partitions"):
         await grow(settings, 1)
 
 

@@ -32,8 +32,8 @@ SHOWN: Final = 10
 MOST_SHOWN: Final = 500
 #: What was done, by the word in the query after a change.
 _DONE: Final = {
-    "saved": "Saved. Every worker goes by it within 2 seconds.",
-    "rolled-back": "Rolled back, as a new version. Every worker goes by it within 2 seconds.",
+    "saved": "Saved. Every worker uses it within 2 seconds.",
+    "rolled-back": "Rolled back, as a new version. Every worker uses it within 2 seconds.",
     "same": "Nothing changed: the newest version has these values already.",
 }
 _STATUS: Final = {

@@ -39,8 +39,8 @@ _WORD: Final = re.compile(r"\S+")
 _FIELD: Final = re.compile(r"[A-Za-z_]{1,64}[0-9]?")
 #: `?done=` -> what was done.
 _DONE: Final = {
-    "replayed": "Written once more to where it came from: the broker has it. If it still cannot "
-    "be read, it comes back as a new dead letter."
+    "replayed": "Written again to the topic that it came from: the broker has it. If it still "
+    "cannot be read, it comes back as a new dead letter."
 }
 
 

@@ -23,7 +23,7 @@ class RemovedRows(graphene.ObjectType):  # graphene is untyped
 
 
 class HoldingTopic(ContractType):  # graphene is untyped
-    """A topic that still holds events of the customer: nobody can take single ones out."""
+    """A topic that still holds events of the customer: nobody can remove single ones from it."""
 
     topic = graphene.String(required=True)
     until = graphene.String(

@@ -1,4 +1,4 @@
-"""`posstream cache`: forget cached customers, through the topic that every worker reads."""
+"""`posstream cache`: remove customers from the cache, through the topic that every worker reads."""
 
 import click
 
@@ -12,7 +12,7 @@ from posstream.settings import Settings
 
 @click.group("cache")
 def command() -> None:
-    """Forget cached customers."""
+    """Remove customers from the cache."""
 
 
 @command.command("evict")
@@ -21,7 +21,7 @@ def command() -> None:
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def _evict(identifier: str | None, prefix: str | None, *, everything: bool, yes: bool) -> None:
-    """Forget the cached customer of IDENTIFIER (phone, e-mail or card), of all workers.
+    """Remove the customer of IDENTIFIER (phone, e-mail or card) from the cache, on every worker.
 
     The next scan asks the directory again. Exits with 0 once the broker has the command.
     """
@@ -35,7 +35,7 @@ def _evict(identifier: str | None, prefix: str | None, *, everything: bool, yes:
     if isinstance(asked, InvalidEviction):
         raise click.UsageError(asked.why)
     if everything and not yes:
-        click.confirm("Forget all cached customers? Each next scan is a call", abort=True)
+        click.confirm("Remove all customers from the cache? Each next scan is a call", abort=True)
     run(evict(settings, asked))
 
 
@@ -60,7 +60,7 @@ async def evict(settings: Settings, command: Evict | EvictPrefix) -> int:
     async with TopicWriter(servers) as writer:
         for record in commanded(command, partitions):
             await writer.write(record)
-    print(f"the broker has it: every worker forgets {_what(command)}")
+    print(f"the broker has the command: every worker evicts {_what(command)}")
     return 0
 
 

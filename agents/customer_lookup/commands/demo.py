@@ -98,7 +98,7 @@ async def demo() -> int:
     """Run the demo.
 
     Returns:
-        0 if every step did what it must, 1 otherwise.
+        0 if every step succeeded, 1 otherwise.
     """
     import aiohttp
 
@@ -116,7 +116,7 @@ async def demo() -> int:
     except (DemoFailed, aiohttp.ClientError) as why:
         print(f"\nFAILED: {why}", file=sys.stderr)
         return 1
-    print("\nAll steps did what they must.")
+    print("\nAll steps succeeded.")
     return 0
 
 
@@ -144,7 +144,7 @@ async def _steps(demo: _Demo) -> None:
     await demo.identify(
         basket,
         "+4900000000",
-        "Somebody nobody knows is scanned",
+        "An unknown customer is scanned",
         lambda it: it.value.get("reason") == "NOT_FOUND",
     )
     await _customer(demo, basket)

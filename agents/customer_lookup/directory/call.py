@@ -198,7 +198,7 @@ def _circuit_open() -> DirectoryAnswer:
     return DirectoryAnswer(
         (),
         reason=Reason.CIRCUIT_OPEN,
-        error_message="the directory failed too often and is left alone for a moment",
+        error_message="the directory failed too often; it is not called for some seconds",
     )
 
 

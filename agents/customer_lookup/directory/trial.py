@@ -78,7 +78,7 @@ def cure(outcome: AttemptOutcome, endpoint: str) -> str:  # noqa: PLR0911 - one 
     """
     status, reason = outcome.attempt.http_status, outcome.reason
     if reason is Reason.TIMEOUT:
-        return "is it up, and does no firewall swallow the call?"
+        return "check that it is up and that no firewall blocks the call"
     if (outcome.attempt.error_message or "").startswith(UNAUTHORISED):
         return "see POSSTREAM_API_OAUTH_TOKEN_URL, its client and its secret"
     if status is None and reason is Reason.INVALID_RESPONSE:
@@ -97,4 +97,4 @@ def cure(outcome: AttemptOutcome, endpoint: str) -> str:  # noqa: PLR0911 - one 
         )
     if status in _CURES:
         return _CURES[status].format(endpoint=endpoint)
-    return "ask its owner" if status < 500 else "it is in trouble itself; try later"  # noqa: PLR2004
+    return "ask its owner" if status < 500 else "the directory itself has a fault; try later"  # noqa: PLR2004

@@ -23,15 +23,15 @@ _Money = Annotated[str, Meta(pattern=r"^-?[0-9]+\.[0-9]{2}$", description="A dec
 _Attributes = Annotated[
     dict[str, Any],
     Meta(
-        description="Every other field that the directory returned, and any of the above with a "
-        "value of no use. Numbers are as sent: maybe longer than 64 bits or a float can hold."
+        description="Every other field that the directory returned, and any field above whose "
+        "value cannot be used. Numbers are as sent: maybe longer than 64 bits or a float can hold."
     ),
 ]
 _Waiters = Annotated[Count, Meta(description="Other events that shared the call.")]
 _BasketIfAny = Annotated[
     KnownId, Meta(description="Absent after a refresh by hand: nobody scanned.")
 ]
-_CallStart = Annotated[Time, Meta(description="When the call began that the attempt belongs to.")]
+_CallStart = Annotated[Time, Meta(description="When the attempt's call began.")]
 _Response = Annotated[Any, Meta(description="What came back, any JSON, cut to a bounded size.")]
 _CustomerIfAny = Annotated[
     KnownId, Meta(description="The customer in the response, if it names one.")

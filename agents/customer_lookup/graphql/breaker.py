@@ -11,7 +11,7 @@ from web.graphql.context import GraphQLContext
 _ACTIONS: Final = {
     "open": "No call until CLOSE or RESET.",
     "close": "Every call, whatever fails, until OPEN or RESET.",
-    "reset": "Forget what was, and go by the rules again.",
+    "reset": "Drop all outcomes and follow the rules again.",
 }
 BreakerState = graphene.Enum("BreakerState", [(state.name, state.name) for state in State])
 BreakerAction = graphene.Enum(

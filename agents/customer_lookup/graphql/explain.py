@@ -41,7 +41,9 @@ class Detail(graphene.ObjectType):  # graphene is untyped
 class TimelineEntry(ContractType):  # graphene is untyped
     """One step on the way to an answer."""
 
-    at = graphene.String(description="ISO-8601, UTC, by the clock of whoever took the step.")
+    at = graphene.String(
+        description="ISO-8601, UTC, by the clock of the machine that took the step."
+    )
     kind = graphene.Field(TimelineStep, required=True)
     title = graphene.String(required=True)
     detail = graphene.List(

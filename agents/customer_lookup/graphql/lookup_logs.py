@@ -26,7 +26,7 @@ from web.graphql.types import ContractType, JSONString
 _LISTED: Final = "lookupLogs"
 _STATUSES: Final = {
     "SUCCESS": "The directory knows the customer.",
-    "NOT_FOUND": "It does not: a right answer, no failure.",
+    "NOT_FOUND": "The directory does not know the customer: an answer, not a failure.",
     "FAILED": "No connection, an error status, or a body that makes no sense.",
     "TIMEOUT": "No answer in time.",
 }

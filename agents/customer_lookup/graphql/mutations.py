@@ -73,7 +73,7 @@ class IdentifyCustomer(graphene.Mutation):  # graphene is untyped
 
 
 class EvictCustomer(graphene.Mutation):  # graphene is untyped
-    """Forget cached customers: one, those whose identifiers start alike, or all."""
+    """Remove customers from the cache: one, those whose identifiers start alike, or all."""
 
     class Arguments:
         """Exactly one of them."""

@@ -53,7 +53,7 @@ class LookupStats(ContractType):  # graphene is untyped
         description="The failed ones by reason, the most frequent first.",
     )
     hit_ratio = graphene.Float(
-        description="The share of lookups that were spared a call because the cache was fresh: a "
+        description="The share of lookups that needed no call because the cache was fresh: a "
         "customer, or a remembered unknown. Null without lookups."
     )
     api_attempts = graphene.Int(
@@ -62,8 +62,8 @@ class LookupStats(ContractType):  # graphene is untyped
     api_failures = graphene.Int(
         required=True, description="Those that ended FAILED or TIMEOUT; a 404 is an answer."
     )
-    api_p50_ms = graphene.Int(description="Half of the attempts took at most so long.")
-    api_p95_ms = graphene.Int(description="95 of 100 attempts took at most so long.")
+    api_p50_ms = graphene.Int(description="Half of the attempts took at most this long.")
+    api_p95_ms = graphene.Int(description="95 of 100 attempts took at most this long.")
     calls_saved_by_cache = graphene.Int(
         required=True, description="Lookups answered by the fresh cache, unknowns counted too."
     )

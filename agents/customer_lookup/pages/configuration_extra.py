@@ -31,7 +31,7 @@ _ANSWERS_OF: Final = timedelta(days=7)
 _BREAKER: Final = {
     "open": "This worker's breaker is held open: no call leaves this worker.",
     "close": "This worker's breaker is held closed: every call goes out.",
-    "reset": "This worker's breaker goes by its rules again.",
+    "reset": "This worker's breaker follows its rules again.",
 }
 
 

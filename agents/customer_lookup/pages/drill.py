@@ -37,7 +37,7 @@ _DONE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What tills got during a drill, beside as long a time before it."""
+    """What tills got during a drill, beside an equally long time before it."""
 
     during: LookupSplit
     before: LookupSplit

@@ -136,7 +136,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         if fetched[0].offset < expected:
             # aiokafka goes back to the start by itself; here those offsets count as taken.
             raise ConsistencyError(
-                f"{tp.topic}, partition {tp.partition}, is not the log it was: offset "
+                f"{tp.topic}, partition {tp.partition}, is another log than before: offset "
                 f"{fetched[0].offset} came where {expected} was next; start again to read it anew"
             )
         if self._fetched_to[tp] - expected == len(fetched):

@@ -112,7 +112,7 @@ class Store(rocksdb.Store):
             if offset is not None and not fits(offset, start, end, recent.get(tp)):
                 log.warning(
                     "%s is rebuilt: it was at offset %d, and its changelog, from %d to before %d, "
-                    "has not all that came after",
+                    "no longer has all later records",
                     *(self._name(tp.partition), offset, start, end),
                 )
                 self._make_anew(tp.partition, identity)

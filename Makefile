@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 # `agents`, `tables` or `web` in the current directory for ours.
 INSTALL := $(BIN)/pip install --quiet --config-settings editable_mode=compat --editable
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Some images switch the bytecode cache off; each process would compile all modules again.
+export PYTHONDONTWRITEBYTECODE =
 
 # Set-up happens again only when the metadata changed.
 $(VENV)/bin/python:

@@ -58,7 +58,7 @@ EXPECTED = {
 
 #: A block that may be asked again for a while: the read model follows the topics.
 READS_THE_VIEW = "customer(customerId"
-VIEW_SECONDS = 10
+VIEW_SECONDS = 60
 
 
 def blocks(page: Path) -> list[str]:

@@ -98,7 +98,7 @@ def worker() -> Worker:
 
 async def test_events_that_nobody_takes_end_the_worker(worker: Worker) -> None:
     worker.group.ends[SOURCE] = 6
-    assert await worker.after(STALLED_SECONDS)
+    assert await worker.after(STALLED_SECONDS - 1)
     assert not worker.crashes
     assert not await worker.after(1)
     assert isinstance(worker.crashes[0], Stalled)
@@ -124,7 +124,7 @@ async def test_an_agent_that_waits_for_too_long_is_told_once_and_ends_nobody(
     worker: Worker, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker.group.finished[SLOW] = 4
-    assert await worker.after(STALLED_SECONDS)
+    assert await worker.after(STALLED_SECONDS - 1)
     assert not worker.health.ready().reasons
     assert await worker.after(1)
     told = "events of slow wait, and none was handled for 330 s"

@@ -176,7 +176,7 @@ class Worker:
         return int(status.split()[1]) * resource.getpagesize()
 
 
-async def until(ask: Callable[[], Awaitable[Any]], expected: Any, seconds: float = 60) -> None:
+async def until(ask: Callable[[], Awaitable[Any]], expected: Any, seconds: float = 120) -> None:
     """Ask again and again until the answer is as expected; fails the test when the time is up."""
     give_up_at = time.monotonic() + seconds
     while (answer := await ask()) != expected:

@@ -52,7 +52,7 @@ TESTS := tests/integration tests/acceptance tests/plugins tests/component tests/
 
 test: $(VENV)/.test ## the suite on the embedded broker and SQLite; COVERAGE=1 measures coverage
 	$(if $(COVERAGE),$(BIN)/coverage erase)
-	$(BIN)/pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TESTS)
 	@$(if $(COVERAGE),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 test-slow: $(VENV)/.test ## the tests that take a minute or more each

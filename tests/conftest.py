@@ -1,7 +1,11 @@
 import os
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests import examples
 
@@ -27,8 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: many tests wait for workers and brokers."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Two processes for each core: many tests wait for workers and brokers."""
+    return len(os.sched_getaffinity(0)) * 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,12 +53,29 @@ def _measure(config: pytest.Config) -> None:
     config.add_cleanup(measured.stop)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "OneWorker":
+    """Give each process whole files, and all files with the suite's own worker to one process."""
+    return OneWorker(config, log)
+
+
+class OneWorker(LoadFileScheduling):  # type: ignore[misc] # xdist is not typed
+    """The worker that the integration suite shares takes CPU, also while it waits."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "worker" if file in WITH_THE_WORKER else file
+
+
+#: Test files that use the fixture `worker` of the suite, directly or for a client.
+WITH_THE_WORKER = {
+    f"tests/integration/{file.name}"
+    for file in Path(__file__, "../integration").resolve().glob("test_*.py")
+    if re.search(r"def test_\w+\([^)]*(?:worker: Worker|client: ForeignClient)", file.read_text())
+    and "def worker(" not in file.read_text()
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        # One worker of the integration suite costs seconds, and CPU while it waits.
-        shares = "worker" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("worker" if shares else item.path.name))
     if os.environ.get(BROKER):
         return
     for item in items:

@@ -1,6 +1,6 @@
 """Builds the customer lookup on one worker: the directory, the cache, the agents, the answers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from agents.customer_lookup.agent import CustomerLookupAgent
@@ -105,8 +105,11 @@ def build(kit: Kit) -> Built:
     drill_reader = DrillReader(settings.bootstrap_servers, drills)
     answer_reader = AnswerReader(settings.bootstrap_servers, answers)
 
-    def opens(reader: DrillReader | AnswerReader) -> Callable[[], Awaitable[None]]:
-        return lambda: reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
+    def opens_drills() -> Awaitable[None]:
+        return drill_reader.open(fetch_wait_ms=app.tuning.background_wait_ms)
+
+    def opens_answers() -> Awaitable[None]:
+        return answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)
 
     async def drain() -> None:
         # By now their events are answered, or the stop has waited for them as long as it may.
@@ -117,8 +120,8 @@ def build(kit: Kit) -> Built:
     return Built(
         ports=ports,
         lifetimes=(
-            Lifetime(name="Drills", open=opens(drill_reader), close=drill_reader.close),
+            Lifetime(name="Drills", open=opens_drills, close=drill_reader.close),
             Lifetime(name="Directory", open=directory.open, close=drain),
-            Lifetime(name="Answers", open=opens(answer_reader), close=answer_reader.close),
+            Lifetime(name="Answers", open=opens_answers, close=answer_reader.close),
         ),
     )

@@ -6,6 +6,7 @@ is bounded in time and in records, and questions are asked one after the other.
 
 import asyncio
 import contextlib
+import heapq
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -128,22 +129,24 @@ class DeadLetterBox:
 
     async def newest(self) -> LetterList:
         """The newest letters, as many as a worker reads at a time."""
-        found: list[Letter] = []
-        is_connected, missing = False, None
+        kept: list[tuple[int, Address, Letter]] = []
+        is_connected, has_older, missing = False, False, None
         try:
             async with self._reading() as reader:
                 is_connected = True
                 for topic in self._replayable:
                     async for message in reader.records(topic, last=MOST_LETTERS + 1):
                         letter = read_letter(message, self._default_topic)
-                        found.append(letter)  # one by one: they are kept if the next one fails
+                        heapq.heappush(kept, (letter.timestamp_ms, letter.address, letter))
+                        if len(kept) > MOST_LETTERS:
+                            heapq.heappop(kept)
+                            has_older = True
         except BrokerUnreachable as why:
             if not is_connected:
                 raise
             missing = str(why)
-        found.sort(key=lambda it: (it.timestamp_ms, it.address), reverse=True)
-        has_older = len(found) > MOST_LETTERS
-        return LetterList(found[:MOST_LETTERS], has_older=has_older, missing=missing)
+        letters = [letter for _, _, letter in sorted(kept, reverse=True)]
+        return LetterList(letters, has_older=has_older, missing=missing)
 
     async def find(self, address: Address) -> WholeLetter | None:
         """One letter with key and value; None if there is none at this address."""

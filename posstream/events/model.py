@@ -47,9 +47,8 @@ class EventModel:
         if self.model is None:
             return None
         schema = whole_schema_of(self.model)
-        fields = {
-            name: known | self.more.get(name, {}) for name, known in schema["properties"].items()
-        }
+        fields = schema["properties"]
+        fields = fields | {name: fields[name] | details for name, details in self.more.items()}
         any_of = {"anyOf": [_given(name) for name in self.any_of]} if self.any_of else {}
         return {**schema, "properties": fields, **any_of}
 

@@ -22,6 +22,7 @@ from posstream.forgetting.marks import Forgotten, Trail
 from posstream.forgetting.record import forgotten
 from posstream.kafka.record import Record
 from posstream.plugin import Plugin
+from posstream.read_model.migrate import unmigrated
 from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ class CustomerForgetting:
     marks: Callable[[AsyncEngine, Collection[str]], Awaitable[Mapping[str, Forgotten]]] = (
         known_marks
     )
+    #: Finds the plugins whose migrations have not all been run.
+    unmigrated: Callable[[AsyncEngine, Sequence[Plugin]], Awaitable[Collection[str]]] = unmigrated
 
     async def forget(
         self, identifier: str, *, patience_seconds: float
@@ -142,6 +145,8 @@ class CustomerForgetting:
         except TimeoutError:
             return Unconfirmed(patience_seconds)
         left = await asked.rows(trail)
+        for name in await self.unmigrated(self.engine, self.plugins):
+            asked.failed.setdefault(name, "its migration failed; the next one deletes its rows")
         at_ms = max(mark.forgotten_at_ms for mark in marks.values())
         report = ForgetReport(
             forgotten_at_ms=at_ms,

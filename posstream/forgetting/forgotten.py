@@ -25,7 +25,7 @@ _LOCK: Final = int.from_bytes(b"forgette")
 
 
 class ForgottenSubjects:
-    """Reads and writes the table of marks, within the transactions of the projections.
+    """Reads and writes the table of marks, within the transactions of projections and migrations.
 
     Args:
         engine: from `engine.create_engine`, migrated.

@@ -1,6 +1,7 @@
 """Writes marks of forgotten subjects into SQL, and deletes every plugin's rows from before them.
 
-All in one transaction: a mark in SQL says that the rows of all plugins are gone.
+All in one transaction: a mark in SQL says that the rows are gone, except those of a plugin whose
+migration failed. They go with the migration that succeeds.
 """
 
 from collections.abc import Mapping, Sequence

@@ -67,6 +67,7 @@ def run(setup: Setup, *, tell: Tell, watch: Watch | None = None) -> None:
     Raises:
         DatabaseUnusable, DatabaseAway: if the database refuses us; one that is away for now is
             waited for.
+        StartRefused: if two plugins claim one table; both are named.
     """
     patches.install()  # a foreign record's header name may be no UTF-8
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -113,8 +114,8 @@ async def project(setup: Setup, tell: Tell) -> None:
     finally:
         for task in running:
             task.cancel()
-        for task in running:
-            await stop_task(task)
+        if running:
+            await asyncio.wait(running)
         await stop_task(telling)
 
 
@@ -171,6 +172,8 @@ async def _run_apart(grouped: GroupedProjection, setup: Setup, standing: Standin
     threading.Thread(target=work, name=f"projection of {grouped.name}", daemon=True).start()
     try:
         await ended.wait()
+        standing.trouble = "its thread has ended"
+        log.error("the projection of %s ends: %s", grouped.name, standing.trouble)
     except asyncio.CancelledError:
         with contextlib.suppress(RuntimeError, TimeoutError):
             runner.get_loop().call_soon_threadsafe(task.cancel)
@@ -187,17 +190,21 @@ async def _run(grouped: GroupedProjection, setup: Setup, standing: Standing) -> 
     except (Exception, SystemExit) as why:
         standing.trouble = kind(why)
         log.exception("the projection of %s cannot be made", grouped.name)
+        await asyncio.Event().wait()  # it stays named with this reason
     finally:
         await engine.dispose()
 
 
 async def _tell(standings: Standings, tell: Tell) -> None:
+    hanging = frozenset[str]()
     while True:
+        told = {}
         for name, standing in standings.items():
             since = standing.applies_since
-            if since is not None and time.monotonic() - since > _HANGS_SECONDS:
-                if standing.trouble != _HANGS:
-                    log.error("the projection of %s hangs: %s", name, _HANGS)
-                standing.trouble = _HANGS
-        tell(standings)
+            hangs = since is not None and time.monotonic() - since > _HANGS_SECONDS
+            if hangs and name not in hanging:
+                log.error("the projection of %s hangs: %s", name, _HANGS)
+            hanging = hanging | {name} if hangs else hanging - {name}
+            told[name] = replace(standing, trouble=_HANGS) if hangs else standing
+        tell(told)
         await asyncio.sleep(_TELL_SECONDS)

@@ -19,6 +19,7 @@ from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from posstream.domain.errors import DatabaseUnusable
 from posstream.json.reading import read_json_exactly
 from posstream.kafka.connection import admin_of, consumer_of
 from posstream.kafka.tuning import MAX_BATCH, Tuning
@@ -80,14 +81,14 @@ class Projector(ConsumerRebalanceListener):
     #: Kept up to date.
     standing: Standing
     #: Counts assignments: what was fetched in an earlier one is not committed.
-    assignment: int = 0
+    assignment: int = field(default=0, init=False)
     #: By partition, the offset up to which events are written and that is to be committed.
-    finished: dict[TopicPartition, int] = field(default_factory=dict)
-    in_hand: int = 0
+    finished: dict[TopicPartition, int] = field(default_factory=dict, init=False)
+    in_hand: int = field(default=0, init=False)
     #: Why assigned partitions cannot be read from the former group's offsets.
-    failure: Exception | None = None
-    admin: Any = None
-    consumer: Any = None
+    failure: Exception | None = field(default=None, init=False)
+    admin: Any = field(default=None, init=False)
+    consumer: Any = field(default=None, init=False)
 
     async def run(self) -> None:
         """Project until cancelled; whatever fails is tried again with a growing pause."""
@@ -96,7 +97,9 @@ class Projector(ConsumerRebalanceListener):
                 done_before = self.standing.written
                 try:
                     await self._connected()
-                except (Exception, SystemExit) as why:  # noqa: BLE001 - nothing watches this task but us
+                except (Exception, SystemExit, asyncio.CancelledError) as why:
+                    if _is_told_to_stop(why):
+                        raise
                     self.standing.trouble = kind(why)
                     log.warning(
                         "the projection of %s stopped (%r); again in %g s",
@@ -121,8 +124,10 @@ class Projector(ConsumerRebalanceListener):
                 await self._step()
         finally:
             client.leave_at_stop(self.consumer)
-            await self.consumer.stop()
-            await self.admin.close()
+            try:
+                await self.consumer.stop()
+            finally:
+                await self.admin.close()
 
     def _new_consumer(self) -> Any:
         settings, tuning = self.settings, self.settings.tuning
@@ -182,7 +187,7 @@ class Projector(ConsumerRebalanceListener):
             try:
                 await self._apply(events)
             except (Exception, SystemExit) as why:
-                self.standing.trouble = str(absence(why) or kind(why))
+                self.standing.trouble = _told(why)
                 log.warning(
                     "the read model did not take %d events of %s (%s); again in %g s",
                     len(events),
@@ -200,8 +205,7 @@ class Projector(ConsumerRebalanceListener):
         try:
             await self.projection.apply(events)
         except asyncio.CancelledError as why:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if _is_told_to_stop(why):
                 raise
             raise RuntimeError("its code cancelled itself") from why
         finally:
@@ -257,6 +261,17 @@ class Projector(ConsumerRebalanceListener):
         """The committed offsets of a group, of the partitions that have one."""
         found = await self.admin.list_consumer_group_offsets(group, partitions=list(tps))
         return {tp: at.offset for tp, at in found.items() if at.offset >= 0}
+
+
+def _is_told_to_stop(why: BaseException) -> bool:
+    """Whether an error is our own stop; aiokafka and a plugin's code cancel as well."""
+    task = asyncio.current_task()
+    return isinstance(why, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _told(why: BaseException) -> str:
+    """An error in words that quote no row."""
+    return str(why) if isinstance(why, DatabaseUnusable) else str(absence(why) or kind(why))
 
 
 def projected(record: Any) -> ProjectedEvent | None:

@@ -1,8 +1,8 @@
 """Sets up the process of a worker or a command, before other modules of posstream are imported.
 
-Four things that a process has from its start and that libraries read wherever they like: the
-environment, the umask, the streams of the terminal, and where packages are imported from. No
-setting of posstream is read here.
+A process has four things from its start, and libraries read them wherever they like: the
+environment, the umask, the streams of the terminal, and where packages are imported from. The
+process also gets a quick end. No setting of posstream is read here.
 """
 
 import atexit

@@ -251,7 +251,11 @@ class FakeErasure:
             publish=publish or self.publisher.publish,
             clock=FixedClock(),
             marks=self.marks,
+            unmigrated=self.unmigrated,
         )
+
+    async def unmigrated(self, *_: Any) -> Collection[str]:
+        return ()
 
     async def trail(self, _: Any, identifier: str) -> Trail:
         others = tuple(one for one in self.known.identifiers if one != identifier)

@@ -1,5 +1,6 @@
 """The mutation `forgetCustomer`, `posstream forget` and their use case, short of a worker."""
 
+import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,19 @@ async def test_a_plugin_that_fails_is_named_and_the_others_forget() -> None:
     assert isinstance(report, ForgetReport)
     assert (report.identifiers, report.failed) == (2, {"baskets": "ValueError"})
     assert report.trouble == ("not confirmed for these plugins: baskets (ValueError)")
+
+
+async def test_a_plugin_whose_migration_failed_is_named_for_it_keeps_its_rows() -> None:
+    desk = Desk()
+    forgetting = desk.erasure.forgetting(loyalty())
+
+    async def behind(*_: object) -> list[str]:
+        return ["baskets"]
+
+    desk.forgetting = dataclasses.replace(forgetting, unmigrated=behind)
+    report = await desk.forget("+1234567890")
+    assert isinstance(report, ForgetReport)
+    assert report.failed == {"baskets": "its migration failed; the next one deletes its rows"}
 
 
 async def test_a_plugin_that_is_alone_and_fails_raises_its_own_error() -> None:

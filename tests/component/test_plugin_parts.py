@@ -335,6 +335,18 @@ async def test_a_page_that_raises_or_gives_no_response_is_the_console_s_and_name
     assert error["reference"] in lines[1]
 
 
+async def test_a_public_page_that_raises_tells_a_browser_without_a_key_no_more_than_a_program(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pages = console(public_routes=lambda _: [http.get("/toy", secret)])
+    async with running_web(KEYS, plugins=[plugin(pages=lambda: pages)]) as view:
+        answer = await view.client.get("/toy", headers=BROWSER)
+        error = (await answer.json())["error"]
+    assert (answer.status, error["code"]) == (500, "INTERNAL")
+    (line,) = [it.getMessage() for it in caplog.records if it.levelname == "ERROR"]
+    assert line.endswith(f"the plugin toy failed, reference {error['reference']}")
+
+
 async def test_a_page_needs_a_key_and_a_route_that_is_public_needs_none() -> None:
     async def greet(_: http.Request) -> http.Response:
         return http.Response(text="hello")

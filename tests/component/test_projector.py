@@ -1,7 +1,7 @@
 """A projection's consumer, on a broker: nothing lost, nothing skipped, and a place of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -222,3 +222,35 @@ async def test_a_topic_that_is_made_later_is_found(shop: Shop) -> None:
         await admin.close()
         await shop.sell(1, topic="made-later")
         await until(lambda: kept.numbers == [1])
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_an_error_that_passes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = aiokafka.AIOKafkaConsumer.stop
+    stops = []
+
+    async def cancels_at_first(self: aiokafka.AIOKafkaConsumer) -> None:
+        await stop(self)
+        stops.append(self)
+        if len(stops) == 1:
+            raise asyncio.CancelledError  # as `Fetcher.close` does where it waits to try again
+
+    monkeypatch.setattr(aiokafka.AIOKafkaConsumer, "stop", cancels_at_first)
+    monkeypatch.setattr(Projector, "_step", failing_once(Projector._step))
+    kept = Kept()
+    await shop.sell(1)
+    async with shop.projecting(kept):
+        await until(lambda: kept.numbers == [1])
+
+
+def failing_once(step: Callable[[Projector], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    failed = []
+
+    async def fail(self: Projector) -> None:
+        if not failed:
+            failed.append(self)
+            raise OSError("gone")
+        await step(self)
+
+    return fail

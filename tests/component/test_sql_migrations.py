@@ -25,7 +25,7 @@ from posstream.plugin import Plugin
 from posstream.read_model import schema as platform
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
-from posstream.read_model.migrate import upgrade
+from posstream.read_model.migrate import unmigrated, upgrade
 from tests.component.sql_databases import DATABASES, database, found, migrate
 
 PLATFORM_TABLES = {"forgotten_subjects", "plugin_configurations", "posstream_version"}
@@ -122,6 +122,20 @@ async def test_a_plugin_whose_migration_fails_is_named_and_the_others_are_up_to_
     assert "there_is_none" in failures["broken"]
     assert {"customers", "posstream_version_customer_lookup"} <= await tables_of(engine)
     assert await upgrade(engine, [PLUGIN]) == {}
+
+
+async def test_a_rehearsal_on_an_empty_database_changes_nothing_and_finds_nothing_wrong(
+    engine: AsyncEngine,
+) -> None:
+    assert await upgrade(engine, [PLUGIN], keep=False) == {}
+    assert await tables_of(engine) == set()
+
+
+async def test_a_plugin_is_unmigrated_until_its_last_migration(engine: AsyncEngine) -> None:
+    await migrate(engine, "0006")
+    assert await unmigrated(engine, [PLUGIN]) == ["customer_lookup"]
+    await migrate(engine)
+    assert await unmigrated(engine, [PLUGIN]) == []
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def caller_of(request: web.Request) -> Caller:
     return request[_CALLER]
 
 
+def has_caller(request: web.Request) -> bool:
+    """Whether the caller of a request is known."""
+    return _CALLER in request
+
+
 def form_token_of(request: web.Request) -> str:
     """The token that every form carries in the field `FORM_TOKEN`; empty without a session."""
     session = request.get(_SESSION)

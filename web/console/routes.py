@@ -14,6 +14,7 @@ from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginUnavailable
 from posstream.settings import Settings
+from web.access.guard import has_caller
 from web.console.assets import Assets
 from web.console.configuration import configuration_routes
 from web.console.configuration_extra import ConfigurationExtra
@@ -198,7 +199,8 @@ def _caught(route: web.RouteDef, pages: Pages, plugin: str) -> web.RouteDef:
             logger.exception(
                 "%s of the plugin %s failed, reference %s", _named(route), plugin, reference
             )
-            if not wants_html(request.headers.get(hdrs.ACCEPT)):
+            # A page of the console is made for a caller; a public route may have none.
+            if not (wants_html(request.headers.get(hdrs.ACCEPT)) and has_caller(request)):
                 return error_answer(500, "INTERNAL", "Internal error", reference=reference)
             told = f"The plugin {plugin} failed, reference {reference}. All other plugins go on."
             return pages.missing(request, "This page failed", told, ("/", "Overview"), 500)

@@ -115,8 +115,8 @@ class _Connection:
     context: GraphQLContext
     streams: OpenStreams
     init_seconds: float
-    is_initialised: bool = False
-    operations: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    is_initialised: bool = field(default=False, init=False)
+    operations: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     async def run(self, seconds: float | None) -> None:
         end = _Close(CloseCode.GOING_AWAY, "the worker stops")

@@ -40,6 +40,9 @@ _MOST_BYTES: Final = 2 * 1024 * 1024
 #: The most bytes that a fetch brings, in all and from one partition: this bounds the memory.
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_BYTES: Final = 256 * 1024
+#: How long the broker may take for a commit, a position or a goodbye. aiokafka waits for ever: a
+#: commit that met the `kill -9` of a broker did not end, though the broker had been back for 90 s.
+_BROKER_SECONDS: Final = 30
 #: The longest time between two polls, about 24 days: a database may be away for days.
 _BETWEEN_POLLS_MS: Final = 2**31 - 1
 
@@ -125,7 +128,8 @@ class Projector(ConsumerRebalanceListener):
         finally:
             client.leave_at_stop(self.consumer)
             try:
-                await self.consumer.stop()
+                async with asyncio.timeout(_BROKER_SECONDS):
+                    await self.consumer.stop()
             finally:
                 await self.admin.close()
 
@@ -168,7 +172,8 @@ class Projector(ConsumerRebalanceListener):
                 for tp, records in more.items():
                     fetched[tp] = [*fetched.get(tp, ()), *records]
         self.in_hand = sum(map(len, fetched.values()))
-        await self._count_lag()
+        async with asyncio.timeout(_BROKER_SECONDS):
+            await self._count_lag()
         if self.in_hand:
             await self.write([r for records in fetched.values() for r in records])
             self.standing.written += self.in_hand
@@ -176,7 +181,8 @@ class Projector(ConsumerRebalanceListener):
         self.in_hand = 0
         if assignment == self.assignment:
             self.finished |= {tp: records[-1].offset + 1 for tp, records in fetched.items()}
-            await self._commit()
+            async with asyncio.timeout(_BROKER_SECONDS):
+                await self._commit()
         self.standing.has_partitions = bool(self.consumer.assignment())
 
     async def write(self, records: Sequence[Any]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiokafka
 import orjson
@@ -13,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.tuning import Tuning
+from posstream.read_model import projector
 from posstream.read_model.projection import ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.projector import GroupSettings, Projector, Standing
@@ -242,6 +244,28 @@ async def test_a_cancellation_that_nobody_asked_for_is_an_error_that_passes(
     await shop.sell(1)
     async with shop.projecting(kept):
         await until(lambda: kept.numbers == [1])
+
+
+async def test_a_commit_that_never_ends_is_given_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit = aiokafka.AIOKafkaConsumer.commit
+    commits = []
+
+    async def hangs_at_first(self: aiokafka.AIOKafkaConsumer, offsets: Any) -> None:
+        commits.append(offsets)
+        if len(commits) == 1:
+            await asyncio.Event().wait()
+        await commit(self, offsets)
+
+    monkeypatch.setattr(aiokafka.AIOKafkaConsumer, "commit", hangs_at_first)
+    monkeypatch.setattr(projector, "_BROKER_SECONDS", 2)
+    kept = Kept()
+    await shop.sell(1)
+    async with shop.projecting(kept):
+        await until(lambda: len(commits) > 1)
+    assert kept.numbers == [1, 1]
+    assert "stopped (TimeoutError())" in caplog.text
 
 
 def failing_once(step: Callable[[Projector], Awaitable[None]]) -> Callable[..., Awaitable[None]]:

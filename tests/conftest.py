@@ -70,8 +70,10 @@ class OneWorker(LoadFileScheduling):  # type: ignore[misc] # xdist is not typed
 WITH_THE_WORKER = {
     f"tests/integration/{file.name}"
     for file in Path(__file__, "../integration").resolve().glob("test_*.py")
-    if re.search(r"def test_\w+\([^)]*(?:worker: Worker|client: ForeignClient)", file.read_text())
-    and "def worker(" not in file.read_text()
+    if re.search(
+        r"def test_\w+\([^)]*(?:worker: Worker|client: ForeignClient)", text := file.read_text()
+    )
+    and "def worker(" not in text
 }
 
 

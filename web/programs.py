@@ -85,7 +85,7 @@ def metrics_routes(registry: CollectorRegistry) -> list[web.RouteDef]:
 
 
 def asyncapi_routes(plugins: Iterable[Plugin]) -> tuple[list[web.RouteDef], dict[str, str]]:
-    """`/asyncapi.json`, which is the same for as long as the worker runs.
+    """The route `/asyncapi.json`; its document does not change while the worker runs.
 
     Returns:
         the route, and why a plugin's events are not in the document, for each such plugin.

@@ -82,6 +82,10 @@ class Chain:
         """The newest revision."""
         return self._scripts().get_current_head()
 
+    def is_behind(self, connection: Connection) -> bool:
+        """Whether some migrations have not been run; raises as `revision` does."""
+        return self.revision(connection) != self.head
+
     def upgrade(self, connection: Connection, revision: str) -> None:
         """Run the missing migrations, in the transaction of the connection."""
         current = self.revision(connection)
@@ -172,7 +176,7 @@ async def unmigrated(engine: AsyncEngine, plugins: Sequence[Plugin]) -> Collecti
         return [
             name
             for name, chain in chains(plugins).items()
-            if await connection.run_sync(chain.revision) != chain.head
+            if await connection.run_sync(chain.is_behind)
         ]
 
 

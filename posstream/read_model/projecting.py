@@ -148,7 +148,7 @@ def _unmigrated(plugin: Plugin) -> Plugin:
     chain = chains([plugin])[plugin.name]
 
     async def erase(connection: AsyncConnection, _: Marks) -> None:
-        if await connection.run_sync(chain.revision) == chain.head:
+        if not await connection.run_sync(chain.is_behind):
             raise DatabaseUnusable(f"another worker has migrated {plugin.name}: start again")
 
     part = plugin.read_model

@@ -67,7 +67,7 @@ class EventStream:
 
 
 class OpenStreams:
-    """Runs each stream in a task of its own, so that a stop can end it whatever it waits for."""
+    """Runs each stream in a task of its own: a stop of the web server can end it at any time."""
 
     def __init__(self, metrics: Metrics, *, most: int = MAX_STREAMS) -> None:
         self._metrics = metrics

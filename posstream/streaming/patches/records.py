@@ -110,7 +110,7 @@ class PartitionRecords(_UpstreamRecords):
 
 
 def consumer_record(tp: "TP", record: Any) -> ConsumerRecord:
-    """Make aiokafka's `ConsumerRecord` from a record as it was read."""
+    """Make aiokafka's `ConsumerRecord` from the record that its parser read."""
     key, value = record.key, record.value
     return ConsumerRecord(
         tp.topic,

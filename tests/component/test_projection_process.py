@@ -319,9 +319,11 @@ async def test_projections_that_raise_or_hang_are_told_by_name_and_the_others_go
 async def test_a_stop_waits_until_each_projection_has_left_its_group(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left: list[float] = []
+    joined: list[int] = []
+    left: list[int] = []
 
     async def leave_slowly(*_: object) -> None:
+        joined.append(1)
         try:
             await asyncio.Event().wait()
         finally:
@@ -330,10 +332,8 @@ async def test_a_stop_waits_until_each_projection_has_left_its_group(
 
     names = ["customer_lookup", "forgetting"]
     monkeypatch.setattr(projecting, "_run", leave_slowly)
-    told: list[Standings] = []
-    projects = asyncio.create_task(projecting.project(shop.setup(), told.append))
-    await until(lambda: set(told[-1]) == set(names) if told else False)
-    await asyncio.sleep(0.2)
+    projects = asyncio.create_task(projecting.project(shop.setup(), lambda _: None))
+    await until(lambda: len(joined) == len(names))
     await stop_task(projects)
     assert len(left) == len(names)
 

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from posstream.read_model.projecting import Setup, Standings, run
 from posstream.startup.process import own_process
 
 #: Added to the child's niceness: tills come first.
-_NICE: Final = 10
+_NICE: Final = 19
 #: How long a stop may take before the process is ended.
 _LAST_SECONDS: Final = 5.0
 
@@ -58,12 +59,23 @@ class _Worker(logging.Handler):
         threading.Thread(target=wait, name="worker watch", daemon=True).start()
 
 
+def _give_way() -> None:
+    """Let tills come first.
+
+    Linux shares a CPU between sessions and counts niceness only inside one (autogroup in
+    sched(7)). The child has a session of its own, so the session's niceness is lowered too.
+    """
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    with contextlib.suppress(OSError):  # no such file, or this kernel does not group sessions
+        Path("/proc/self/autogroup").write_text(str(_NICE))
+
+
 def main() -> None:
     """Run until stdin ends."""
     own_process()
     worker = _Worker()
-    if hasattr(os, "nice"):
-        os.nice(_NICE)
+    _give_way()
     logging.basicConfig(level=logging.INFO, handlers=[worker], format="%(message)s")
     for name in ("aiokafka", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

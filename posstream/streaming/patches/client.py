@@ -56,12 +56,15 @@ class Client(AIOKafkaClient):
 
 
 def leave_at_stop(consumer: Any) -> None:
-    """Let a consumer that has a name leave its group when it stops, so that others go on at once.
+    """Let a consumer leave its group when it stops, so that others go on at once.
 
-    aiokafka stays in the group for the whole session timeout.
+    aiokafka stays in the group for the whole session timeout if the consumer has a name, or if its
+    generation is 0, as the first one is on the embedded broker. Call this just before the stop.
     """
-    if consumer._coordinator is not None:
-        consumer._coordinator._group_instance_id = None
+    coordinator = consumer._coordinator
+    if coordinator is not None:
+        coordinator._group_instance_id = None
+        coordinator.generation = coordinator.generation or 1
 
 
 def install() -> None:

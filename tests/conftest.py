@@ -1,3 +1,4 @@
+import gc
 import os
 import re
 from pathlib import Path
@@ -41,6 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[BROKER] = given
     if os.environ.get("COVERAGE") and hasattr(config, "workerinput"):
         _measure(config)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking through all tests and modules again and again."""
+    gc.freeze()
 
 
 def _measure(config: pytest.Config) -> None:

@@ -1,12 +1,13 @@
 """Finds plugins: the folders in `agents/`, and the entry points of other people's packages."""
 
+import functools
 import importlib
 import logging
 import os
 import pkgutil
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from posstream.domain.errors import InvalidSettings, StartRefused
@@ -83,10 +84,7 @@ def _loaders() -> Loaders:
             (it.name, f"the folder {_FOLDER}/{it.name}", _importing(f"{_FOLDER}.{it.name}"))
             for it in pkgutil.iter_modules(folder.__path__)
         ),
-        *(
-            (it.name, f"the entry point {it.value}", it.load)
-            for it in entry_points(group=ENTRY_POINTS)
-        ),
+        *((it.name, f"the entry point {it.value}", it.load) for it in _installed()),
     ]
     loaders: dict[str, Callable[[], Any]] = {}
     for name, _, load in found:
@@ -95,6 +93,11 @@ def _loaders() -> Loaders:
             raise StartRefused(f"two plugins have the name {name}: {places}; remove one of them")
         loaders[name] = load
     return loaders
+
+
+@functools.cache  # it reads a file of each installed package
+def _installed() -> Sequence[EntryPoint]:
+    return tuple(entry_points(group=ENTRY_POINTS))
 
 
 def _importing(module: str) -> Callable[[], Any]:

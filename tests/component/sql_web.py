@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from agents.customer_lookup.read_model.schema import read_model_tables
 from posstream.read_model.engine import create_engine
 from posstream.read_model.reading import create_reading_engine
+from posstream.read_model.schema import METADATA
 from posstream.settings import Settings
 from tests.component.html_page import HtmlPage
 from tests.component.sql_databases import make_tables
@@ -32,6 +34,12 @@ class SqlWebView:
     async def project(self, *events: Any) -> None:
         await SqlProjection(self.engine).apply(events)
         self.statements.clear()
+
+    async def clear(self) -> None:
+        """Delete all rows."""
+        async with self.engine.begin() as connection:
+            for table in reversed([*METADATA.tables.values(), *read_model_tables()]):
+                await connection.execute(table.delete())
 
     async def page(self, path: str, status: int = 200, **options: Any) -> HtmlPage:
         response = await self.web.client.get(path, **options)

@@ -5,10 +5,10 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from yarl import URL
 
 from posstream.domain.access_key import read_access_keys
@@ -43,16 +43,32 @@ UNPRINTABLE = ("a\nb", "a\tb", "\x1b[31m", "a\u200bb", "a\u2028b", "\u202eab", "
 PERSONAL = ("jane@example.com", "+4930123456", "004930123456", "030123456", "o'brien@example.com")
 
 
-@pytest.fixture
-async def view(tmp_path: Path) -> AsyncIterator[SqlWebView]:
-    async with running_sql_web(tmp_path) as view:
+#: One view serves all tests: each begins with an empty database.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def open_view(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SqlWebView]:
+    async with running_sql_web(tmp_path_factory.mktemp("view")) as view:
         yield view
 
 
-@pytest.fixture
-async def keyed(tmp_path: Path) -> AsyncIterator[SqlWebView]:
-    async with running_sql_web(tmp_path, KEYED) as view:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def keyed_view(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SqlWebView]:
+    async with running_sql_web(tmp_path_factory.mktemp("keyed"), KEYED) as view:
         yield view
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def view(open_view: SqlWebView) -> SqlWebView:
+    await open_view.clear()
+    return open_view
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def keyed(keyed_view: SqlWebView) -> SqlWebView:
+    await keyed_view.clear()
+    return keyed_view
 
 
 def bearer(key: str) -> dict[str, Any]:

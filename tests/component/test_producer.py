@@ -104,7 +104,7 @@ async def test_the_consumer_ends_without_its_coordinator(
     thread = ConsumerThread(owner)
     thread.thread_loop.close()
     for stop in (search, let_through):
-        thread._consumer = SimpleNamespace(stop=stop, _coordinator=SimpleNamespace())
+        thread._consumer = SimpleNamespace(stop=stop, _coordinator=SimpleNamespace(generation=-1))
         async with asyncio.timeout(5):
             await thread.on_thread_stop()
 

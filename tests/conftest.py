@@ -1,7 +1,5 @@
 import gc
 import os
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,28 +57,17 @@ def _measure(config: pytest.Config) -> None:
     config.add_cleanup(measured.stop)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "OneWorker":
-    """Give each process whole files, and all files with the suite's own worker to one process."""
-    return OneWorker(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "WholeFiles":
+    """Give each process whole files, and the tests that share one worker to one process."""
+    return WholeFiles(config, log)
 
 
-class OneWorker(LoadFileScheduling):  # type: ignore[misc] # xdist is not typed
-    """The worker that the integration suite shares takes CPU, also while it waits."""
+class WholeFiles(LoadFileScheduling):  # type: ignore[misc] # xdist is not typed
+    """A second shared worker would take the CPU of other tests, also while it waits."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "worker" if file in WITH_THE_WORKER else file
-
-
-#: Test files that use the fixture `worker` of the suite, directly or for a client.
-WITH_THE_WORKER = {
-    f"tests/integration/{file.name}"
-    for file in Path(__file__, "../integration").resolve().glob("test_*.py")
-    if re.search(
-        r"def test_\w+\([^)]*(?:worker: Worker|client: ForeignClient)", text := file.read_text()
-    )
-    and "def worker(" not in text
-}
+        folder, together, _ = nodeid.partition("/one_worker/")
+        return folder if together else nodeid.partition("::")[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,7 @@
 import gc
 import os
+from collections.abc import Sequence
+from itertools import chain, groupby, islice
 from typing import Any
 
 import pytest
@@ -71,8 +73,25 @@ class WholeFiles(LoadFileScheduling):  # type: ignore[misc] # xdist is not typed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items[:] = mixed(items)
     if os.environ.get(BROKER):
         return
     for item in items:
         if item.get_closest_marker("kafka") is not None:
             item.add_marker(pytest.mark.skip(reason=f"needs {BROKER}, as in make test-kafka"))
+
+
+def mixed(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Files that wait for workers and brokers among files that compute, so that no core is idle.
+
+    Half of those that compute are left for the end: they are short.
+    """
+    files: dict[bool, list[list[pytest.Item]]] = {True: [], False: []}
+    for path, group in groupby(items, key=lambda item: item.path):
+        computes = path.parent.name in ("component", "unit") and "test_project" not in path.name
+        files[computes].append(list(group))
+    each = len(files[True]) // (2 * len(files[False]) or 1)
+    queue = iter(files[True])
+    order = [[wait, *islice(queue, each)] for wait in files[False]]
+    return list(chain(*chain(*order, queue)))

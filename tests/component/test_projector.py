@@ -21,7 +21,7 @@ from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.resilience.tasks import stop_task
 
 TOPIC, FORMER, GROUP = "sold", "group-of-before", "group-of-its-own"
-#: For what must happen, and soon; a join on the embedded broker alone takes three seconds.
+#: For what must happen, and soon; a join on the embedded broker alone takes 1.5 s.
 PATIENCE_SECONDS = 40
 
 
@@ -75,7 +75,7 @@ class Shop:
         settings = GroupSettings(
             servers=[self.servers],
             member=None,
-            tuning=Tuning(fetch_wait_ms=20, session_timeout_seconds=6),
+            tuning=Tuning(fetch_wait_ms=20, session_timeout_seconds=3),
         )
         projector = Projector(grouped, kept, settings, standing or Standing())
         task = asyncio.create_task(projector.run())

@@ -37,7 +37,7 @@ async def sources(worker: Worker, who: list[str]) -> list[str]:
 
 
 def worker_of(servers: str, datadir: Path) -> Worker:
-    return Worker(servers, datadir, api_query="?generate=1", topic_partitions=1)
+    return Worker(servers, datadir, api_query="?generate=1", topic_partitions=1, projection="alone")
 
 
 async def test_a_cache_serves_no_customers_of_another_cluster(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def broker_without_a_worker(tmp_path: Path) -> Iterator[str]:
 async def answered_after(tmp_path: Path, *, kill: bool) -> tuple[set[str], Counter[str]]:
     """Send 1,000 events, end the worker in the middle, start it again, wait for the rest."""
     with broker_without_a_worker(tmp_path) as servers:
-        worker = Worker(servers, tmp_path / "worker", api_query="?generate=1&delay_ms=100")
+        worker = Worker(
+            servers, tmp_path / "worker", api_query="?generate=1&delay_ms=100", projection="alone"
+        )
         worker.start()
         try:
             await worker.ready()

@@ -37,6 +37,7 @@ async def small(servers: str, tmp_path_factory: pytest.TempPathFactory) -> Async
         api_query="?generate=1",
         web_connections=200,
         web_connections_by_address=200,
+        projection="alone",
     )
     worker.start()
     await worker.ready()
@@ -85,7 +86,7 @@ async def test_a_worker_on_ipv6_answers_with_its_own_mock(
     servers: str, tmp_path: Path, host: str
 ) -> None:
     need(ipv6)
-    worker = Worker(servers, tmp_path, web_host=host, api_endpoint="")
+    worker = Worker(servers, tmp_path, web_host=host, api_endpoint="", projection="alone")
     worker.url = f"http://[::1]:{worker.port}"
     worker.start()
     await worker.ready()

@@ -116,19 +116,19 @@ def test_each_probe_is_masked_in_what_the_directory_sends(text: str) -> None:
     assert isinstance(read_customer({"customer_id": text}), InvalidCustomer)
 
 
-@pytest.mark.parametrize("ascii_only", [True, False])
 @pytest.mark.parametrize("text", PROBES.values(), ids=PROBES)
-def test_each_probe_is_masked_in_json_that_stays_json(text: str, ascii_only: bool) -> None:  # noqa: FBT001
-    raw = json.dumps({"basket_id": text}, ensure_ascii=ascii_only).encode(errors="replace")
-    masked = json.loads(mask_payment_cards_in_bytes(raw))
-    assert not holds_payment_card(masked["basket_id"])
+def test_each_probe_is_masked_in_json_that_stays_json(text: str) -> None:
+    for ascii_only in (True, False):
+        raw = json.dumps({"basket_id": text}, ensure_ascii=ascii_only).encode(errors="replace")
+        masked = json.loads(mask_payment_cards_in_bytes(raw))
+        assert not holds_payment_card(masked["basket_id"]), f"ascii_only={ascii_only}"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-16"])
 @pytest.mark.parametrize("text", PROBES.values(), ids=PROBES)
-def test_each_probe_is_masked_in_bytes_of_an_encoding(text: str, encoding: str) -> None:
-    masked = mask_payment_cards_in_bytes(f"<{text}>".encode(encoding)).decode(encoding)
-    assert not holds_payment_card(masked)
+def test_each_probe_is_masked_in_bytes_of_any_encoding(text: str) -> None:
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-16"):
+        masked = mask_payment_cards_in_bytes(f"<{text}>".encode(encoding)).decode(encoding)
+        assert not holds_payment_card(masked), encoding
 
 
 @pytest.mark.parametrize("text", OTHERS)

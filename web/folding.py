@@ -33,7 +33,7 @@ class Claims:
                 )
 
 
-def not_made(plugin: str, part: str, why: Exception) -> str:
+def not_made(plugin: str, part: str, why: BaseException) -> str:
     """Log why a part of a plugin cannot be made, and give the reason as a sentence for people.
 
     Args:
@@ -48,7 +48,7 @@ def not_made(plugin: str, part: str, why: Exception) -> str:
 def fitting(
     parts: Mapping[str, P],
     make: Callable[[Mapping[str, P]], T],
-    told: Callable[[str, Exception], str],
+    told: Callable[[str, BaseException], str],
 ) -> tuple[T, dict[str, str]]:
     """Make one thing of the parts of all plugins that it can be made of.
 
@@ -64,7 +64,7 @@ def fitting(
         return make(parts), {}
     except StartRefused:
         raise
-    except Exception:
+    except (Exception, SystemExit):
         logger.debug("not all parts fit; each is tried", exc_info=True)
     fit: dict[str, P] = {}
     failures = {}
@@ -72,6 +72,6 @@ def fitting(
         try:
             make({**fit, name: part})
             fit[name] = part
-        except Exception as why:  # noqa: BLE001 - a plugin's own code
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin's own code
             failures[name] = told(name, why)
     return make(fit), failures

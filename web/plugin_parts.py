@@ -36,7 +36,7 @@ def plugin_parts(plugins: Sequence[Plugin]) -> PluginParts:
             return
         try:
             into[name] = make()
-        except Exception as why:  # noqa: BLE001 - a plugin's own code
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin's own code
             failures[name] = not_made(name, what, why)
 
     for plugin in plugins:

@@ -100,6 +100,6 @@ def asyncapi_routes(plugins: Iterable[Plugin]) -> tuple[list[web.RouteDef], dict
     return [web.get("/asyncapi.json", asyncapi)], failures
 
 
-def _undescribed(plugin: str, why: Exception) -> str:
+def _undescribed(plugin: str, why: BaseException) -> str:
     logger.error("the events of %s cannot be described", plugin, exc_info=why)
     return f"its events cannot be described ({type(why).__name__}: {why})"

@@ -1,14 +1,14 @@
 """`posstream check`: is everything there that a worker needs? Nothing is changed."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import click
 
 from posstream.commands.running import read_settings, run
 from posstream.domain.errors import PosstreamError
-from posstream.plugin import CheckLine
+from posstream.plugin import CheckLine, Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings, unknown_settings
 
@@ -65,11 +65,18 @@ async def _lines(settings: Settings, identifier: str) -> AsyncIterator[CheckLine
     async for outcome in outcomes(start):
         yield isinstance(outcome, Passed), outcome.line
     for plugin in find_plugins():
-        if plugin.check is not None:
-            for line in await plugin.check(
-                settings, identifier, await _live(settings, plugin.name)
-            ):
-                yield line
+        for line in await _of_plugin(plugin, settings, identifier):
+            yield line
+
+
+async def _of_plugin(plugin: Plugin, settings: Settings, identifier: str) -> Sequence[CheckLine]:
+    """What a plugin found, or why it found nothing: it takes no other plugin's lines away."""
+    if plugin.check is None:
+        return []
+    try:
+        return await plugin.check(settings, identifier, await _live(settings, plugin.name))
+    except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin may raise anything
+        return [(False, f"the check of {plugin.name} failed ({type(why).__name__})")]
 
 
 async def _live(settings: Settings, plugin: str) -> Mapping[str, Any]:

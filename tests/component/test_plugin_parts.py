@@ -1,5 +1,6 @@
 """What plugins add to GraphQL and to the console, and what a plugin in trouble takes away."""
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from posstream.domain.roles import Caller, Role
 from posstream.plugin import Built, Kit, Plugin
 from posstream.settings import Settings
 from tests.component.web_client import WebView, application_of, running_web, schema
+from web.console import overview
 from web.console.navigation import NavigationEntry
 from web.console.part import ConsoleKit, ConsolePart, Panel
 from web.graphql.masking import show_document, show_identifiers
@@ -311,7 +313,11 @@ async def secret(_: http.Request) -> Any:
     raise ZeroDivisionError("secret")
 
 
-@pytest.mark.parametrize("handler", [none, text_of_a_page, no_coroutine, secret])
+async def leaves(_: http.Request) -> Any:
+    raise SystemExit("secret")
+
+
+@pytest.mark.parametrize("handler", [none, text_of_a_page, no_coroutine, secret, leaves])
 @pytest.mark.parametrize("part", ["routes", "public_routes"])
 @pytest.mark.filterwarnings("ignore:Bare functions are deprecated")
 async def test_a_page_that_raises_or_gives_no_response_is_the_console_s_and_names_the_plugin(
@@ -407,16 +413,24 @@ async def test_the_overview_says_nothing_of_plugins_while_there_is_one_and_it_ru
 
 
 @pytest.mark.parametrize(
-    ("made", "why"), [(None, "ZeroDivisionError"), (3, "must be HTML, and not int")]
+    ("made", "why"),
+    [
+        (ZeroDivisionError("secret"), "ZeroDivisionError"),
+        (SystemExit("secret"), "SystemExit"),
+        (3, "must be HTML, and not int"),
+        (None, "TimeoutError"),
+    ],
 )
-async def test_a_panel_that_raises_or_is_no_html_takes_no_other_panel_away(
-    made: object,
-    why: str,
-    caplog: pytest.LogCaptureFixture,
+async def test_a_panel_that_raises_hangs_or_is_no_html_takes_no_other_panel_away(
+    made: object, why: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(overview, "_PANEL_SECONDS", 0.05)
+
     async def render() -> Any:
+        if isinstance(made, BaseException):
+            raise made
         if made is None:
-            raise ZeroDivisionError("secret")
+            await asyncio.Event().wait()
         return made
 
     async with running_web(plugins=[plugin(pages=lambda: console(panels=panel(render)))]) as view:

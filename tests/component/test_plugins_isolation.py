@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from posstream.commands import check
 from posstream.configuration.part import ConfigurationPart
 from posstream.domain.errors import StartRefused
 from posstream.health import WorkerHealth
@@ -15,6 +16,7 @@ from posstream.plugin import Built, Lifetime, Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
 from posstream.plugins.status import PluginState, PluginStatus
+from posstream.settings import Settings
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.lifetimes import LifetimeService, LifetimeTooLong
 from posstream.streaming.one_by_one import OneByOne
@@ -36,6 +38,29 @@ def test_an_exit_at_import_fails_that_plugin_alone() -> None:
         ["good"],
         "SystemExit('bye')",
     )
+
+
+async def test_a_check_that_raises_or_exits_takes_no_other_lines_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def raises(*_: object) -> Any:
+        raise ValueError("secret")
+
+    async def leaves(*_: object) -> Any:
+        exits()
+
+    async def finds(*_: object) -> list[tuple[bool, str]]:
+        return [(True, "all is well")]
+
+    found = [plugin(it.__name__, check=it) for it in (raises, leaves, finds)]
+    monkeypatch.setattr(check, "find_plugins", lambda: found)
+    nowhere = Settings(broker="kafka://127.0.0.1:1", datadir=tmp_path)
+    assert await check.check(nowhere, "+1234567890") == 1
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "FAILED   the check of raises failed (ValueError)",
+        "FAILED   the check of leaves failed (SystemExit)",
+        "ok       all is well",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ class ConfigurationPage:
         except PosstreamError as why:
             logger.warning("the configuration page of %s lacks its own part: %s", self.path, why)
             told = str(why)
-        except Exception:
+        except (Exception, SystemExit):
             reference = new_reference()
             logger.exception("the part of %s failed, reference %s", self.path, reference)
             told = f"what {self.live.plugin} adds cannot be shown, reference {reference}"

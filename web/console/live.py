@@ -52,7 +52,7 @@ class LivePages:
             for sample in self._samplers:
                 try:
                     sample()
-                except Exception:  # one plugin's figures must not stop another's
+                except (Exception, SystemExit):  # one plugin's figures must not stop another's
                     logger.exception("figures of the overview cannot be sampled")
             async with self._beaten:
                 self._beaten.notify_all()

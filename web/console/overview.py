@@ -1,5 +1,6 @@
 """The first page: the panels of the plugins, and the state of each plugin."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from web.http.reading import wants_html
 
 logger = logging.getLogger(__name__)
 
+#: How long a panel may take, as long as a query of GraphQL.
+_PANEL_SECONDS: Final = 10
 #: Paths for programs, before those of the plugins.
 _PATHS: Final = (
     ("/", "the operator console, for browsers"),
@@ -67,7 +70,8 @@ class Overview:
     async def _page(self, request: web.Request) -> web.Response:
         if not wants_html(request.headers.get(hdrs.ACCEPT)):
             return web.Response(text=self._index, headers={hdrs.VARY: hdrs.ACCEPT})
-        shown = [(panel, await render()) for panel, render in self._panels]
+        made = await asyncio.gather(*(render() for _, render in self._panels))
+        shown = [(panel, text) for (panel, _), text in zip(self._panels, made, strict=True)]
         response = self.pages.render(request, "overview.html", panels=shown)
         response.headers[hdrs.VARY] = hdrs.ACCEPT
         return response
@@ -80,10 +84,11 @@ class Overview:
         """A panel, or why there is none: a plugin in trouble hides no other plugin's panel."""
         try:
             self.context.ports(plugin)
-            return _html(await render())
+            async with asyncio.timeout(_PANEL_SECONDS):
+                return _html(await render())
         except PluginUnavailable as why:
             told = str(why)
-        except Exception:
+        except (Exception, SystemExit):  # a plugin may raise anything
             reference = new_reference()
             logger.exception("a panel of %s failed, reference %s", plugin, reference)
             told = f"the panel of {plugin} cannot be shown, reference {reference}"

@@ -102,7 +102,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
             _add(folded, name, part, kit, pages)
         except StartRefused:
             raise
-        except Exception as why:  # noqa: BLE001 - a plugin's own code
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin's own code
             folded.failures[name] = not_made(name, "pages", why)
     own = [
         *DeadLetterPages(pages, context).routes(),
@@ -160,7 +160,7 @@ def _banners(banners: Mapping[str, Callable[[Caller], str]], caller: Caller) -> 
             told.append(banner(caller))
         except PluginUnavailable:
             continue
-        except Exception:  # it stands on the pages of all others
+        except (Exception, SystemExit):  # it stands on the pages of all others
             logger.exception("the banner of %s cannot be made", name)
     return told
 
@@ -192,7 +192,7 @@ def _caught(route: web.RouteDef, pages: Pages, plugin: str) -> web.RouteDef:
             return _response(await handler(request))
         except (web.HTTPException, web.RequestPayloadError, *REFUSALS):
             raise  # answered as on every page
-        except Exception as why:
+        except (Exception, SystemExit) as why:
             if isinstance(why, ConnectionError) and request.transport is None:
                 raise  # the client has gone
             reference = new_reference()

@@ -89,7 +89,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _http_error(answer)
     except web.RequestPayloadError:
         return error_answer(400, "BAD_REQUEST", UNREADABLE_BODY)
-    except Exception as why:
+    except (Exception, SystemExit) as why:  # a plugin may raise anything
         if told := unavailable(route_of(request), why):
             return error_answer(503, *told)
         if isinstance(why, ConnectionError) and request.transport is None:

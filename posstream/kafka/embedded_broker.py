@@ -7,6 +7,7 @@ with its worker and its worker's tables. Production is Apache Kafka.
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -91,10 +92,16 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A port on loopback that is free at the moment."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that is free at the moment.
+
+    It is below the ports that systems give to clients and to servers that name none, so nobody
+    gets it by chance before it is used.
+    """
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 1_000):
+        with contextlib.suppress(OSError), contextlib.closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise StartRefused("no port between 20000 and 30000 is free on this machine")
 
 
 def _binary() -> str:

@@ -5,10 +5,8 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import random
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,24 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from posstream.kafka.embedded_broker import free_port
+
 READY_SECONDS = 60
 _PR_SET_PDEATHSIG = 1
 
 
 def lasting_ports(count: int) -> list[int]:
-    """Free ports on loopback, all different.
-
-    They lie below those that outgoing connections take: nobody has one when its server, which was
-    down for a while, wants it again.
-    """
-    found: list[int] = []
-    for port in random.sample(range(20_000, 30_000), 1_000):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError("no free ports from 20000 to 30000")
+    """Free ports on loopback, all different."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)
 
 
 class ServerProcess(abc.ABC):

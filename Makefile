@@ -47,9 +47,8 @@ run: $(VENV)/.run ## embedded broker, worker and web view, until Ctrl-C
 demo: $(VENV)/.run ## the quick test end to end, with timings
 	@$(BIN)/posstream demo
 
-# Start with the tests that wait for their own workers and brokers; the others then use the cores.
-TESTS := tests/integration tests/acceptance tests/plugins $(wildcard tests/component/test_project*.py) \
-	tests/component tests/unit
+# tests/conftest.py mixes their files, so that no core is idle.
+TESTS := tests/integration tests/acceptance tests/plugins tests/component tests/unit
 
 test: $(VENV)/.test ## the suite on the embedded broker and SQLite; COVERAGE=1 measures coverage
 	$(if $(COVERAGE),$(BIN)/coverage erase)

@@ -63,7 +63,7 @@ def _give_way() -> None:
     """Let tills come first.
 
     Linux shares a CPU between sessions and counts niceness only inside one (autogroup in
-    sched(7)). The child has a session of its own, so the session's niceness is lowered too.
+    sched(7)). The child has a session of its own, so the session's niceness is raised too.
     """
     if hasattr(os, "nice"):
         os.nice(_NICE)

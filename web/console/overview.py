@@ -14,13 +14,14 @@ from web.console.live import LivePages
 from web.console.pages import Pages, sentence
 from web.console.part import Panel
 from web.graphql.context import GraphQLContext
+from web.graphql.execution import QUERY_SECONDS
 from web.http.answers import new_reference
 from web.http.reading import wants_html
 
 logger = logging.getLogger(__name__)
 
-#: How long a panel may take, as long as a query of GraphQL.
-_PANEL_SECONDS: Final = 10
+#: How long a panel may take.
+_PANEL_SECONDS: Final = QUERY_SECONDS
 #: Paths for programs, before those of the plugins.
 _PATHS: Final = (
     ("/", "the operator console, for browsers"),

@@ -226,11 +226,12 @@ class ForeignClient:
 @contextlib.asynccontextmanager
 async def foreign_client(servers: str, **options: Any) -> AsyncIterator[ForeignClient]:
     """A client that writes and reads; the options are its producer's."""
+    hosts = servers.replace(";", ",")  # aiokafka wants commas where POSSTREAM_BROKER has semicolons
     producer = aiokafka.AIOKafkaProducer(
-        bootstrap_servers=servers, acks="all", linger_ms=5, **options
+        bootstrap_servers=hosts, acks="all", linger_ms=5, **options
     )
     consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        bootstrap_servers=hosts,
         group_id=None,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,

@@ -43,7 +43,7 @@ async def answered_after(tmp_path: Path, *, kill: bool) -> tuple[set[str], Count
 async def _interrupted(
     worker: Worker, servers: str, *, kill: bool
 ) -> tuple[set[str], Counter[str]]:
-    async with foreign_client(servers.replace(";", ",")) as client:
+    async with foreign_client(servers) as client:
         scans = mixed_scans(1000, 300, f"{os.getpid() % 10_000:04}{int(kill)}")
         wanted = {scan.lookup_id for scan in scans}
 

@@ -47,7 +47,7 @@ async def small(servers: str, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def till(servers: str, small: Worker) -> AsyncIterator[ForeignClient]:
-    async with foreign_client(servers.replace(";", ",")) as client:
+    async with foreign_client(servers) as client:
         yield client
 
 

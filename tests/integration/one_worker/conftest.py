@@ -21,6 +21,5 @@ async def worker(servers: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 @pytest_asyncio.fixture(loop_scope="session")
 async def client(servers: str, worker: Worker) -> AsyncIterator[ForeignClient]:
     """A till's integrator with a Kafka client of their own, while the worker is ready."""
-    # Several hosts: aiokafka wants commas where POSSTREAM_BROKER has semicolons.
-    async with foreign_client(servers.replace(";", ",")) as client:
+    async with foreign_client(servers) as client:
         yield client

@@ -19,6 +19,8 @@ class Tuning:
     """What depends on the broker at hand. Defaults are for Apache Kafka in production."""
 
     fetch_wait_ms: int = 500
+    #: The same when no record came for some seconds.
+    quiet_fetch_wait_ms: int = 500
     probe_watermarks: bool = False
     #: Whether other workers may take over; the embedded broker has one, and is frozen with it.
     shared: bool = True
@@ -40,6 +42,11 @@ class Tuning:
         return max(self.fetch_wait_ms, 250)
 
     @property
+    def quiet_background_wait_ms(self) -> int:
+        """The same when no record came for some seconds."""
+        return max(self.quiet_fetch_wait_ms, 500)
+
+    @property
     def heartbeat_interval_seconds(self) -> float:
         """Ten beats fit into the session timeout; one a second is enough for any."""
         return max(1, self.session_timeout_seconds / 10)
@@ -58,10 +65,11 @@ class Tuning:
 #: The embedded broker makes a join wait half the session timeout; see `patches.consumer_thread`.
 EMBEDDED_TUNING: Final = Tuning(
     fetch_wait_ms=50,
+    quiet_fetch_wait_ms=200,
     probe_watermarks=True,
     shared=False,
     idempotent=False,
-    session_timeout_seconds=6,
+    session_timeout_seconds=2,
 )
 
 

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.errors import Error
-
 _SQLITE: Final = frozenset({"sqlite", "sqlite+aiosqlite"})
 _POSTGRESQL: Final = frozenset(
     {"postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg"}
@@ -72,6 +69,9 @@ def _sqlite(rest: str) -> SqliteFile:
 
 
 def _postgresql(rest: str) -> PostgresServer:
+    from psycopg.conninfo import conninfo_to_dict  # not with SQLite: see `refusals`
+    from psycopg.errors import Error
+
     try:
         read = conninfo_to_dict("postgresql://" + _as_libpq_writes(rest))
     except (Error, ValueError):

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from psycopg.conninfo import make_conninfo
-from psycopg.pq import Conninfo
 from sqlalchemy import Connection, Table, bindparam, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
@@ -159,6 +157,8 @@ def _engine_url(url: str) -> URL:
         raise DatabaseUnusable(f"POSSTREAM_DATABASE_URL {why}") from why
     if isinstance(address, SqliteFile):
         return URL.create("sqlite+aiosqlite", database=str(address.path or ":memory:"))
+    from psycopg.conninfo import make_conninfo  # not with SQLite: see `refusals`
+
     # libpq's own connection string: it knows more of hosts, TLS and services than SQLAlchemy.
     parameters = dict(address.parameters)
     _close_environment(service="service" in parameters)
@@ -169,6 +169,8 @@ def _engine_url(url: str) -> URL:
 
 def _close_environment(*, service: bool) -> None:
     """Remove libpq's variables from the environment: only POSSTREAM_ names are settings."""
+    from psycopg.pq import Conninfo
+
     read = [it.envvar.decode() for it in Conninfo.get_defaults() if it.envvar]
     for name in {*read, *_MORE_OF_LIBPQ, *_SERVICE_FILES}:
         if not (service and name in _SERVICE_FILES):

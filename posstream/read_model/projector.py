@@ -28,6 +28,7 @@ from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
 from posstream.streaming.patches import client
+from posstream.streaming.patches.pace import FetchPace
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Projector(ConsumerRebalanceListener):
     failure: Exception | None = field(default=None, init=False)
     admin: Any = field(default=None, init=False)
     consumer: Any = field(default=None, init=False)
+    pace: FetchPace = field(default_factory=FetchPace, init=False)
 
     async def run(self) -> None:
         """Project until cancelled; whatever fails is tried again with a growing pause."""
@@ -159,6 +161,12 @@ class Projector(ConsumerRebalanceListener):
 
     async def _step(self) -> None:
         fetched = await self.consumer.getmany(timeout_ms=_POLL_MS)
+        self.pace.set(
+            self.consumer,
+            brought=bool(fetched),
+            wait_ms=self.settings.tuning.background_wait_ms,
+            quiet_wait_ms=self.settings.tuning.quiet_background_wait_ms,
+        )
         if self.failure is not None:
             raise self.failure
         assignment = self.assignment

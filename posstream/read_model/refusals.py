@@ -5,17 +5,20 @@ The only module that reads SQLSTATEs, SQLite's codes and libpq's messages.
 
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
-import psycopg
 from sqlalchemy import ExceptionContext, event
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.domain.errors import DatabaseAway
+
+if TYPE_CHECKING:
+    import psycopg
 
 #: The classes of SQLSTATE for data that does not fit, and for more than PostgreSQL can hold.
 _ABOUT_ROWS: Final = ("22", "54")
@@ -114,7 +117,7 @@ def absence(why: BaseException) -> DatabaseAway | None:
     if isinstance(why, sqlite3.Error):
         code = getattr(why, "sqlite_errorcode", 0) & 0xFF
         away, passes = code in _SQLITE_AWAY | _SQLITE_REFUSES, code in _SQLITE_AWAY
-    elif isinstance(why, psycopg.OperationalError | psycopg.InterfaceError) and not why.sqlstate:
+    elif _is_of_postgresql(why, "OperationalError", "InterfaceError") and not why.sqlstate:
         away, passes = True, not _is_refused(why)
     else:
         away = passes = state_of(why).startswith(_AWAY)
@@ -136,7 +139,7 @@ def reason(why: BaseException) -> str:
     error = why.orig if isinstance(why, DBAPIError) and why.orig is not None else why
     if isinstance(error, sqlite3.Error):
         return f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
-    words = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    words = error.diag.message_primary if _is_of_postgresql(error, "Error") else None
     words = words or _DECORATION.sub("", str(error)).strip().partition("\n")[0]
     words = words or type(error).__name__
     state = state_of(error)
@@ -159,14 +162,20 @@ def state_of(why: BaseException | None) -> str:
     """The SQLSTATE of an error of PostgreSQL; empty where there is none."""
     if isinstance(why, DBAPIError):
         why = why.orig
-    if not isinstance(why, psycopg.Error):
+    if not _is_of_postgresql(why, "Error"):
         return ""
     if why.sqlstate is not None:
         return why.sqlstate
     return next((state for state, words in _STATES if words.search(str(why))), "")
 
 
-def _is_refused(why: psycopg.Error) -> bool:
+def _is_of_postgresql(why: BaseException | None, *types: str) -> "TypeGuard[psycopg.Error]":
+    # A process on SQLite does not import psycopg: that is a fifth of a short command's time.
+    driver = sys.modules.get("psycopg")
+    return driver is not None and isinstance(why, tuple(getattr(driver, it) for it in types))
+
+
+def _is_refused(why: "psycopg.Error") -> bool:
     # With several hosts each has its lines in the message; one lasting refusal is enough.
     return any(
         _LASTING.search(_QUOTED.sub("", line)) is not None

@@ -841,6 +841,7 @@ class At:
         assignment = SimpleNamespace(state_value=states.get)
         subscription = SimpleNamespace(assignment=assignment)
         self._subscription = SimpleNamespace(subscription=subscription)
+        self._fetcher = SimpleNamespace(_fetch_max_wait_ms=0)
 
 
 async def test_what_no_record_follows_is_a_hole_too(

@@ -267,6 +267,34 @@ async def test_what_goes_through_the_outbox_comes_back_as_it_was_put_in(
             assert told.partition == tp.partition
 
 
+async def test_fetches_wait_longer_after_some_quiet_seconds(
+    tmp_path: Path, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_for(tmp_path, f"kafka://{broker.address}")
+    tp = TP(CUSTOMER_DATA_FETCHED, 1)
+    requested: list[int] = []
+
+    class Requested(fetcher.FetchRequest):
+        def __init__(self, max_wait_ms: int, *args: Any, **options: Any) -> None:
+            requested.append(max_wait_ms)
+            super().__init__(max_wait_ms, *args, **options)
+
+    monkeypatch.setattr(fetcher, "FetchRequest", Requested)
+    async with (
+        aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address) as producer,
+        Reading(app, tp) as reading,
+    ):
+        async with asyncio.timeout(20):
+            while requested[-1:] != [200]:
+                await reading.thread._fetch_records(reading.consumer, {tp}, 0.2, 50)
+        assert set(requested[:5]) == {50}
+        await producer.send_and_wait(tp.topic, b"v", partition=tp.partition)
+        await reading.fetch(1)
+        requested.clear()
+        await reading.thread._fetch_records(reading.consumer, {tp}, 0.3, 50)
+        assert requested[-1] == 50
+
+
 async def test_a_fetch_without_time_brings_what_is_there_and_waits_for_nothing(
     tmp_path: Path, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ async def test_a_worker_starts_with_the_last_version_and_drains_by_its_deadline(
     assert tuning.drain_seconds == 5, "the deadline of the version in the database, and 2 seconds"
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, 6), (45, 45)])
+@pytest.mark.parametrize(("given", "expected"), [(None, 2), (45, 45)])
 async def test_the_session_timeout_is_the_embedded_broker_s_unless_it_is_given(
     tmp_path: Path, given: int | None, expected: int
 ) -> None:

@@ -1,7 +1,7 @@
 """The thread that owns the aiokafka consumer: fetches, seeks, and a place in the group.
 
 1. Fetch wait: Faust hard-codes 1,500 ms, and the embedded broker sleeps it through instead of
-   long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms.
+   long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms. See also `pace`.
 2. Read committed: unless Faust writes transactions itself, upstream also reads records of
    transactions that are still open, or were aborted.
 3. Tills first: what is answered in lists is fetched first, up to 1,000 records a partition.
@@ -28,6 +28,7 @@ from faust.types import TP
 from posstream.kafka.topic_identity import topic_identity
 from posstream.streaming.patches import records
 from posstream.streaming.patches.client import leave_at_stop
+from posstream.streaming.patches.pace import FetchPace
 from posstream.streaming.patches.watermarks import probed
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         self.seeks = 0
         #: The offset that the next fetch of a partition should bring, once it was sought.
         self._fetched_to: dict[TP, int] = {}
+        self._pace = FetchPace()
         super().__init__(*args, **kwargs)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -118,6 +120,12 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         elif others := active - answering:
             await fetches.fetch(consumer, others, 0, max_records)
         self._note_ends(consumer)
+        self._pace.set(
+            consumer,
+            brought=bool(fetches.records),
+            wait_ms=self.app.tuning.fetch_wait_ms,
+            quiet_wait_ms=self.app.tuning.quiet_fetch_wait_ms,
+        )
         return fetches.records
 
     def _note_ends(self, consumer: aiokafka.AIOKafkaConsumer) -> None:

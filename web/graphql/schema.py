@@ -13,6 +13,7 @@ from graphql import GraphQLSchema
 from posstream.domain.roles import Role
 from web.folding import Claims
 from web.graphql.configuration import UpdatePluginConfiguration, configuration_query
+from web.graphql.exits import contain_exits
 from web.graphql.forget import ForgetCustomer
 from web.graphql.masking import MASKS, mask_fields
 from web.graphql.mutation_guard import guard_mutations
@@ -60,6 +61,7 @@ def build_schema(plugins: Mapping[str, GraphQLPart], *, default: str = "") -> Sc
         searches=frozenset[str]().union(*(part.searches for part in parts.values())),
         examples=tuple(example for part in parts.values() for example in part.examples),
     )
+    contain_exits(made)
     guard_mutations(made, schema.permissions)
     mask_fields(made, schema.masks)
     return schema

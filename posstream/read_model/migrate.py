@@ -5,6 +5,7 @@ that is taken away leaves its tables and its version behind, and blocks nobody's
 migration that drops or alters a table of another owner is rolled back.
 """
 
+import functools
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Chain:
         found = _revision(connection, self.version_table)
         if found is None and self.former_version_table is not None:
             found = _revision(connection, self.former_version_table)
-        known = {script.revision for script in self._scripts().walk_revisions()}
+        known = {script.revision for script in _scripts(self.migrations).walk_revisions()}
         if found is not None and found not in known:
             raise DatabaseUnusable(f"a newer posstream has migrated it, to {found}")
         return found
@@ -80,7 +81,7 @@ class Chain:
     @property
     def head(self) -> str | None:
         """The newest revision."""
-        return self._scripts().get_current_head()
+        return _scripts(self.migrations).get_current_head()
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether some migrations have not been run; raises as `revision` does."""
@@ -89,10 +90,13 @@ class Chain:
     def upgrade(self, connection: Connection, revision: str) -> None:
         """Run the missing migrations, in the transaction of the connection."""
         current = self.revision(connection)
-        config = self._config()
+        own = _revision(connection, self.version_table)
+        if own == self.head:
+            return
+        config = _config(self.migrations)
         config.attributes["connection"] = connection
         config.attributes["version_table"] = self.version_table
-        if current is not None and _revision(connection, self.version_table) is None:
+        if current is not None and own is None:
             command.stamp(config, current)
             # The former table stays, with a revision that an older posstream does not know: such a
             # worker refuses the database in a sentence instead of failing at its tables.
@@ -100,15 +104,19 @@ class Chain:
             connection.execute(update(former).values(version_num=self.head))
         command.upgrade(config, revision)
 
-    def _scripts(self) -> ScriptDirectory:
-        return ScriptDirectory.from_config(self._config())
 
-    def _config(self) -> Config:
-        config = Config()
-        config.set_main_option("script_location", _ENVIRONMENT)
-        config.set_main_option("version_locations", self.migrations)
-        config.set_main_option("path_separator", "newline")
-        return config
+@functools.cache
+def _scripts(migrations: str) -> ScriptDirectory:
+    # Kept: Alembic imports every migration anew for each of these.
+    return ScriptDirectory.from_config(_config(migrations))
+
+
+def _config(migrations: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", _ENVIRONMENT)
+    config.set_main_option("version_locations", migrations)
+    config.set_main_option("path_separator", "newline")
+    return config
 
 
 PLATFORM: Final = Chain(_PLATFORM_VERSIONS, _VERSION_TABLE)

@@ -57,6 +57,9 @@ class BatchProjection(Projection):
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch within a transaction; log and skip an unusable event."""
 
+    def committed(self) -> None:
+        """Take note that the transaction of the last `write` was committed."""
+
     async def apply(self, events: Sequence[ProjectedEvent]) -> None:
         """Write a batch in one transaction; order within the batch does not matter.
 
@@ -73,6 +76,7 @@ class BatchProjection(Projection):
             ):
                 with refusals_told():
                     await self.write(connection, events)
+            self.committed()
         except RowsRefused as why:
             if len(events) == 1:
                 log_skipped(events[0], str(why))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model import schema
@@ -483,3 +484,64 @@ async def test_money_adds_no_dust(engine: AsyncEngine, projection: SqlProjection
         customer = {**JOHN, "total_purchases": amount}
         await projection.apply([found(f"e{second}", fetched=second, customer=customer)])
         assert str((await only(engine, schema.CUSTOMERS))["total_purchases"]) == amount
+
+
+class Written:
+    """A projection and the tables that each batch writes."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.now = 0.0
+        self.engine = engine
+        self._projection = SqlProjection(engine)
+        for known in self._projection._known.values():
+            known.now = lambda: self.now
+        self._tables: list[str] = []
+        event.listen(engine.sync_engine, "before_cursor_execute", self._note)
+
+    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        self._tables += re.findall(r"^INSERT INTO (\w+)", statement)
+
+    async def by(self, *events: ProjectedEvent) -> list[str]:
+        self._tables.clear()
+        await self._projection.apply(events)
+        return [*self._tables]
+
+
+#: The tables that every answer with a customer writes.
+NARROW = ["baskets", "lookup_answers"]
+PERSON = ["customers", "customer_identifiers"]
+
+
+@pytest.fixture
+def written(engine: AsyncEngine) -> Written:
+    return Written(engine)
+
+
+async def test_an_answer_from_the_cache_writes_no_row_of_the_customer(written: Written) -> None:
+    assert await written.by(found("e1", fetched=10)) == [*PERSON, *NARROW]
+    assert await written.by(found("e2", fetched=10, source="CACHE")) == NARROW
+    assert await written.by(found("e3", fetched=9)) == [*PERSON, *NARROW], "it was seen earlier"
+    assert await written.by(found("e4", fetched=11)) == [*PERSON, *NARROW]
+    assert await written.by(found("e5", fetched=11, customer=jane())) == [*PERSON, *NARROW]
+
+
+async def test_after_a_minute_the_customer_is_written_again(written: Written) -> None:
+    """Rows may be gone: an operator restored a backup, or made the tables anew."""
+    await written.by(found("e1", fetched=10))
+    await clear(written.engine)
+    written.now = 59
+    assert await written.by(found("e2", fetched=10)) == NARROW
+    written.now = 60
+    assert await written.by(found("e3", fetched=10)) == [*PERSON, *NARROW]
+    assert len(await rows(written.engine, schema.CUSTOMERS)) == 1
+
+
+async def test_what_was_not_committed_is_written_again(written: Written) -> None:
+    def cannot_commit(_: Any) -> None:
+        raise OSError("the database is away")
+
+    event.listen(written.engine.sync_engine, "commit", cannot_commit)
+    with pytest.raises(OSError, match="away"):
+        await written.by(found("e1", fetched=10))
+    event.remove(written.engine.sync_engine, "commit", cannot_commit)
+    assert await written.by(found("e1", fetched=10)) == [*PERSON, *NARROW]

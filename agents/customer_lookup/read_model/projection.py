@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, Table, and_, case, or_, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.fields import Row
+from agents.customer_lookup.read_model.known_rows import KnownRows, Newest
 from agents.customer_lookup.read_model.rows import Batch, batch_of
 from posstream.forgetting.forgotten import ForgottenSubjects
 from posstream.read_model.engine import Insert, as_parameters, insert_rows_into
@@ -33,6 +35,8 @@ class SqlProjection(BatchProjection):
             (table, _UPSERTS[table](insert_rows_into(engine, table, _written_columns(table))))
             for table in schema.READ_MODEL
         ]
+        self._known = {table: KnownRows(rule) for table, rule in _NEWEST.items()}
+        self._uncommitted: Mapping[Table, Mapping[str, Row]] = {}
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch, but for those of customers who were forgotten since."""
@@ -43,14 +47,24 @@ class SqlProjection(BatchProjection):
             batch = Batch(marks)
             for event in events:
                 batch.take(event)
+        rows = dict[Table, Mapping[str, Row]](batch.rows)
+        if not marks:  # with a mark, rows may have been erased since they were written
+            rows |= {table: known.unknown(rows[table]) for table, known in self._known.items()}
         for table, upsert in self._upserts:
-            if rows := batch.rows[table]:
-                ordered = [row for _, row in sorted(rows.items())]
+            if rows[table]:
+                ordered = [row for _, row in sorted(rows[table].items())]
                 await connection.execute(upsert, as_parameters(self._engine, ordered))
+        self._uncommitted = rows
+
+    def committed(self) -> None:
+        """Remember what the database has now."""
+        for table, known in self._known.items():
+            known.note(self._uncommitted[table])
 
 
-def _upsert_last(insert: Insert, *, key: str, tie: str, earliest: str) -> Insert:
+def _upsert_newest(insert: Insert, rule: Newest) -> Insert:
     """The newest `fetched_at` wins (at a tie the greater `tie`); `earliest` only goes back."""
+    key, tie, earliest = rule.key, rule.tie, rule.earliest
     new, old = insert.excluded, _table(insert).c
     newer = tuple_(new.fetched_at, new[tie]) > tuple_(old.fetched_at, old[tie])
     earlier = new[earliest] < old[earliest]
@@ -142,14 +156,13 @@ def _table(insert: Insert) -> Table:
     return table
 
 
+_NEWEST: Final[Mapping[Table, Newest]] = {
+    schema.CUSTOMERS: Newest("customer_id", tie="identifier", earliest="created_at"),
+    schema.CUSTOMER_IDENTIFIERS: Newest("identifier", tie="customer_id", earliest="first_seen_at"),
+}
 #: Makes an insert into a table the upsert by which its rows are written.
 _UPSERTS: Final[Mapping[Table, Callable[[Insert], Insert]]] = {
-    schema.CUSTOMERS: partial(
-        _upsert_last, key="customer_id", tie="identifier", earliest="created_at"
-    ),
-    schema.CUSTOMER_IDENTIFIERS: partial(
-        _upsert_last, key="identifier", tie="customer_id", earliest="first_seen_at"
-    ),
+    **{table: partial(_upsert_newest, rule=rule) for table, rule in _NEWEST.items()},
     schema.BASKETS: _upsert_baskets,
     schema.CUSTOMER_LOOKUP_LOGS: partial(
         _upsert_first, better=lambda new, old: new.request_timestamp < old.request_timestamp

@@ -51,16 +51,20 @@ class KnownRows:
         for key, row in rows.items():
             self._known[key] = (*self._rank(row), at)
             self._known.move_to_end(key)
-        while len(self._known) > _MOST_ROWS:
+        while len(self._known) > _MOST_ROWS or self._is_old(next(iter(self._known), "")):
             self._known.popitem(last=False)
 
     def _changes_nothing(self, key: str, row: Row) -> bool:
         known = self._known.get(key)
-        if known is None:
+        if known is None or self._is_old(key):
             return False
-        rank, earliest, at = known
+        rank, earliest, _ = known
         new_rank, new_earliest = self._rank(row)
-        return new_rank <= rank and new_earliest >= earliest and self.now() - at < _SECONDS
+        return new_rank <= rank and new_earliest >= earliest
+
+    def _is_old(self, key: str) -> bool:
+        known = self._known.get(key)
+        return known is not None and self.now() - known[-1] >= _SECONDS
 
     def _rank(self, row: Row) -> tuple[tuple[datetime, Any], datetime]:
         return (row["fetched_at"], row[self.rule.tie]), row[self.rule.earliest]

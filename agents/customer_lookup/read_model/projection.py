@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Table, and_, case, or_, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.customer_columns import CustomerColumns
 from agents.customer_lookup.read_model.fields import Row
 from agents.customer_lookup.read_model.known_rows import KnownRows, Newest
 from agents.customer_lookup.read_model.rows import Batch, batch_of
@@ -35,16 +36,17 @@ class SqlProjection(BatchProjection):
             (table, _UPSERTS[table](insert_rows_into(engine, table, _written_columns(table))))
             for table in schema.READ_MODEL
         ]
+        self._customers = CustomerColumns()
         self._known = {table: KnownRows(rule) for table, rule in _NEWEST.items()}
         self._uncommitted: Mapping[Table, Mapping[str, Row]] = {}
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch, but for those of customers who were forgotten since."""
-        batch = batch_of(events)
+        batch = batch_of(events, self._customers)
         await self._forgotten.lock(connection, to_forget=False)
         marks = await self._forgotten.marks(connection, batch.traces)
         if marks:
-            batch = Batch(marks)
+            batch = Batch(marks, customers=self._customers)
             for event in events:
                 batch.take(event)
         rows = dict[Table, Mapping[str, Row]](batch.rows)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Table
@@ -16,31 +15,22 @@ from agents.customer_lookup.events.outputs import (
     CustomerLookupLogged,
 )
 from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.customer_columns import CustomerColumns
 from agents.customer_lookup.read_model.fields import (
     Row,
     UnusableEventError,
-    document_of,
     plain,
     read_row,
     readers,
 )
 from agents.customer_lookup.read_model.traces import trace_of_answer, trace_of_attempt
-from posstream.domain.customer import (
-    CUSTOMER_FIELDS,
-    Customer,
-    InvalidCustomer,
-    read_customer,
-    read_customer_id,
-)
+from posstream.domain.customer import read_customer_id
 from posstream.domain.errors import UnreadableEvent
-from posstream.domain.identifier import Identifier, IdentifierKind, normalise
-from posstream.domain.search import folded
 from posstream.domain.times import parse_utc
 from posstream.events.reading import event_of
 from posstream.forgetting.marks import Marks, Trace
 from posstream.read_model.projection import ProjectedEvent, log_skipped
 
-_MAX_MONEY: Final = Decimal(10) ** 13
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 _ANSWER: Final = readers(schema.LOOKUP_ANSWERS, CustomerDataFetched, CustomerLookupFailed)
 _LOG: Final = readers(schema.CUSTOMER_LOOKUP_LOGS, CustomerLookupLogged)
@@ -84,6 +74,7 @@ class Batch:
     marks: Marks = field(default_factory=Marks)
     #: One for each event that names a person.
     traces: list[Trace] = field(default_factory=list)
+    customers: CustomerColumns = field(default_factory=CustomerColumns)
     rows: dict[Table, dict[str, Row]] = field(
         default_factory=lambda: {table: {} for table in schema.READ_MODEL}
     )
@@ -128,19 +119,26 @@ class Batch:
             basket.update(started)
 
     def _found(self, value: Mapping[str, Any]) -> None:
-        customer = _customer(value)
-        answer = _answer_row(value, customer.customer_id)
+        customer = self.customers.read(value.get("customer"))
+        customer_id = customer["customer_id"]
+        answer = _answer_row(value, customer_id)
         identifier, fetched_at = answer["customer_identifier"], answer["fetched_at"]
         if fetched_at is None:
             raise UnusableEventError("fetched_at is missing")
-        customer_row = _customer_row(customer, value, identifier, fetched_at)
         if self._is_over(trace_of_answer(answer)):
             return
         self._answer(answer)
         _keep_last(
             self.rows[schema.CUSTOMERS],
-            customer.customer_id,
-            customer_row,
+            customer_id,
+            {
+                **customer,
+                "identifier": identifier,
+                # From the data, not from the clock: a replay tomorrow must give today's rows.
+                "created_at": fetched_at,
+                "updated_at": fetched_at,
+                "fetched_at": fetched_at,
+            },
             rank=("fetched_at", "identifier"),
             earliest="created_at",
         )
@@ -149,7 +147,7 @@ class Batch:
             identifier,
             {
                 "identifier": identifier,
-                "customer_id": customer.customer_id,
+                "customer_id": customer_id,
                 "kind": answer["identifier_kind"],
                 "first_seen_at": fetched_at,
                 "fetched_at": fetched_at,
@@ -160,7 +158,7 @@ class Batch:
         identified = {
             "identified_at": answer["identified_at"],
             "identified_by": answer["event_id"],
-            "customer_id": customer.customer_id,
+            "customer_id": customer_id,
         }
         basket = self._basket(answer["basket_id"])
         if basket["identified_at"] is None or tuple(identified.values()) > tuple(
@@ -186,9 +184,9 @@ class Batch:
         )
 
 
-def batch_of(events: Iterable[ProjectedEvent]) -> Batch:
+def batch_of(events: Iterable[ProjectedEvent], customers: CustomerColumns) -> Batch:
     """The rows of events; an unusable event is logged and skipped."""
-    batch = Batch()
+    batch = Batch(customers=customers)
     for event in events:
         why_not = batch.take(event)
         if why_not is not None:
@@ -215,41 +213,6 @@ def _keep_last(
     if [row[name] for name in rank] > [known[name] for name in rank]:
         rows[key] = row
     rows[key][earliest] = first
-
-
-def _customer(value: Mapping[str, Any]) -> Customer:
-    # Payment-card numbers were masked or refused before the event was written.
-    customer = read_customer(plain(value.get("customer")), card_guard=False)
-    if isinstance(customer, InvalidCustomer):
-        raise UnusableEventError(f"customer: {customer.why}")
-    if abs(customer.total_purchases) >= _MAX_MONEY:
-        raise UnusableEventError("customer: total_purchases is out of range")
-    return customer
-
-
-def _customer_row(
-    customer: Customer, value: Mapping[str, Any], identifier: str, fetched_at: datetime
-) -> Row:
-    attributes = document_of(value["customer"], "attributes")
-    return {
-        **{name: getattr(customer, name) for name in CUSTOMER_FIELDS},
-        "identifier": identifier,
-        # From the data, not from the clock: a replay tomorrow must give today's rows.
-        "created_at": fetched_at,
-        "updated_at": fetched_at,
-        "attributes": attributes if isinstance(attributes, dict) else {},
-        "fetched_at": fetched_at,
-        "search_text": search_text(customer),
-    }
-
-
-def search_text(customer: Customer) -> str:
-    """The text that `search` looks through, folded: name, e-mail and phone, a line each."""
-    phone, normal = customer.phone, normalise(customer.phone, card_guard=False)
-    if isinstance(normal, Identifier) and normal.kind is IdentifierKind.PHONE:
-        phone = phone if normal.value == phone else f"{phone} {normal.value}"
-    lines = (f"{customer.first_name} {customer.last_name}", customer.email, phone)
-    return "\n".join(folded(line) for line in lines)
 
 
 def _answer_row(value: Mapping[str, Any], customer_id: str | None) -> Row:

@@ -15,15 +15,31 @@ from sqlalchemy import (
     String,
     TypeDecorator,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 #: Longest text of a key or a short field, in characters.
 MAX_TEXT: Final = 256
+#: Characters of a time without its zone.
+_WITHOUT_ZONE: Final = len("2026-01-31 23:59:59.123456")
+
+
+class _SqliteTime(sqlite.DATETIME):
+    """A time that is text already."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """None: the text goes to the database as it is."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """None: the text comes from the database as it is."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC, to the microsecond; SQLite has no zones and keeps it naive.
+    """An aware time in UTC, to the microsecond.
+
+    SQLite has no zones: there it is text without one, in the format of SQLAlchemy's own type,
+    which takes ten times as long to write it.
 
     Raises:
         ValueError: for a naive time, whose zone would be a guess.
@@ -32,21 +48,30 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """TIMESTAMP WITH TIME ZONE; on SQLite text in a column of type DATETIME."""
+        if dialect.name == "sqlite":
+            return _SqliteTime()  # type: ignore[no-untyped-call]
+        return self.impl_instance
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """To the database."""
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("a time without a zone cannot be stored")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+        if dialect.name == "sqlite":
+            return moment.isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
+        return moment
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """From the database."""
         if value is None:
             return None
-        # SQLite stores no zone: the value is in UTC.
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if dialect.name == "sqlite":
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        return value.astimezone(UTC)  # type: ignore[no-any-return]
 
 
 class Money(TypeDecorator[Decimal]):

@@ -66,7 +66,7 @@ class Marks:
 
     def cover(self, trace: Trace) -> bool:
         """Whether a trace is from before its identifier or its customer was forgotten."""
-        return any(
+        return bool(self.forgotten_at) and any(
             trace.at <= self.forgotten_at[subject]
             for subject in subjects_of(trace)
             if subject in self.forgotten_at

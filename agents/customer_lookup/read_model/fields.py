@@ -102,6 +102,8 @@ def document_of(value: Mapping[str, Any], name: str) -> Any:
 def storable(text: str) -> str:
     """A text without what no database stores: NUL and lone surrogates."""
     # NUL is unknown to PostgreSQL, and a lone surrogate to UTF-8.
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode(errors="replace").decode()
 
 

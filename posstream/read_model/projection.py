@@ -63,8 +63,8 @@ class BatchProjection(Projection):
     async def apply(self, events: Sequence[ProjectedEvent]) -> None:
         """Write a batch in one transaction; order within the batch does not matter.
 
-        An event whose rows the database refuses is logged without its content and skipped. To
-        find it a batch is halved, each half in a transaction of its own.
+        One call at a time. An event whose rows the database refuses is logged without its content
+        and skipped. To find it a batch is halved, each half in a transaction of its own.
 
         Raises:
             sqlalchemy.exc.DBAPIError, OSError: from the database, for what may pass: try again.

@@ -25,7 +25,7 @@ from posstream.domain.search import folded
 from posstream.json.writing import write_json
 
 _MAX_MONEY: Final = Decimal(10) ** 13
-#: How long a document is remembered: no customer stays in memory for long.
+#: How long documents are remembered while answers come.
 _SECONDS: Final = 60.0
 _MOST_DOCUMENTS: Final = 10_000
 

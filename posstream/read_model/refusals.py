@@ -170,7 +170,7 @@ def state_of(why: BaseException | None) -> str:
 
 
 def _is_of_postgresql(why: BaseException | None, *types: str) -> "TypeGuard[psycopg.Error]":
-    # A process on SQLite does not import psycopg: that is a fifth of a short command's time.
+    # A process on SQLite does not import psycopg: 63 of the 259 ms of a short command's imports.
     driver = sys.modules.get("psycopg")
     return driver is not None and isinstance(why, tuple(getattr(driver, it) for it in types))
 

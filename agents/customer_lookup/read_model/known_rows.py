@@ -51,20 +51,22 @@ class KnownRows:
         for key, row in rows.items():
             self._known[key] = (*self._rank(row), at)
             self._known.move_to_end(key)
-        while len(self._known) > _MOST_ROWS or self._is_old(next(iter(self._known), "")):
+        while self._known:
+            *_, written_at = next(iter(self._known.values()))
+            if len(self._known) <= _MOST_ROWS and not self._is_old(written_at):
+                break
             self._known.popitem(last=False)
 
     def _changes_nothing(self, key: str, row: Row) -> bool:
         known = self._known.get(key)
-        if known is None or self._is_old(key):
+        if known is None:
             return False
-        rank, earliest, _ = known
+        rank, earliest, at = known
         new_rank, new_earliest = self._rank(row)
-        return new_rank <= rank and new_earliest >= earliest
+        return new_rank <= rank and new_earliest >= earliest and not self._is_old(at)
 
-    def _is_old(self, key: str) -> bool:
-        known = self._known.get(key)
-        return known is not None and self.now() - known[-1] >= _SECONDS
+    def _is_old(self, at: float) -> bool:
+        return self.now() - at >= _SECONDS
 
     def _rank(self, row: Row) -> tuple[tuple[datetime, Any], datetime]:
         return (row["fetched_at"], row[self.rule.tie]), row[self.rule.earliest]

@@ -95,7 +95,12 @@ class Shop:
 
     async def commits(self, group: str, offsets: dict[TopicPartition, int]) -> None:
         """Do what a consumer of before did."""
-        consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=self.servers, group_id=group)
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=self.servers,
+            group_id=group,
+            # Or it commits where it reads from when it stops: at the end of the topic.
+            enable_auto_commit=False,
+        )
         await consumer.start()
         consumer.assign(list(offsets))
         await consumer.commit(offsets)

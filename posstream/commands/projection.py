@@ -16,7 +16,7 @@ from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
 from posstream.kafka.tuning import MAX_BATCH
 from posstream.plugins.discovery import find_plugins
-from posstream.read_model.projection import ProjectedEvent, Projection
+from posstream.read_model.projection import NO_DECODERS, Decoders, ProjectedEvent, Projection
 from posstream.read_model.projections import projections
 from posstream.read_model.projector import projected
 from posstream.read_model.tables import ReadModelTables
@@ -113,7 +113,7 @@ async def _replay(
 ) -> int:
     count = 0
     for projection, topics in replayed:
-        async for batch in _batches(reader, topics, "replayed"):
+        async for batch in _batches(reader, topics, "replayed", projection.decoders):
             await _apply(projection, batch)
             count += len(batch)
     return count
@@ -131,14 +131,14 @@ async def _apply(projection: Projection, batch: Sequence[ProjectedEvent]) -> Non
 
 
 async def _batches(
-    reader: GrouplessReader, topics: Sequence[str], done: str
+    reader: GrouplessReader, topics: Sequence[str], done: str, decoders: Decoders = NO_DECODERS
 ) -> AsyncIterator[Sequence[ProjectedEvent]]:
     """All records that the topics have now, in batches; progress is printed on stderr."""
     batch: list[ProjectedEvent] = []
     count, told_at = 0, time.monotonic()
     for topic in topics:
         async for message in reader.records(topic):
-            event = projected(message)
+            event = projected(message, decoders)
             if event is not None:
                 batch.append(event)
             if len(batch) < MAX_BATCH:

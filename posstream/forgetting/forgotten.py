@@ -5,6 +5,7 @@ mark came first. Each plugin deletes its own rows: this module knows only the ta
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Column, and_, exists, func, literal, or_, select, text, union
@@ -53,15 +54,13 @@ class ForgottenSubjects:
             function = "pg_advisory_xact_lock" if to_forget else "pg_advisory_xact_lock_shared"
             await connection.execute(text(f"SELECT {function}(:lock)"), {"lock": _LOCK})
 
-    async def marks(self, connection: AsyncConnection, traces: Collection[Trace]) -> Marks:
+    async def any_since(self, connection: AsyncConnection, earliest: datetime) -> bool:
+        """Whether a mark is as young as `earliest`: mostly none is, and nothing need be hashed."""
+        found = select(exists().where(FORGOTTEN_SUBJECTS.c.forgotten_at >= earliest))
+        return bool(await connection.scalar(found))
+
+    async def marks(self, connection: AsyncConnection, traces: Iterable[Trace]) -> Marks:
         """The marks that may cover some of these traces; mostly none."""
-        if not traces:
-            return Marks()
-        earliest = min(trace.at for trace in traces)
-        # Mostly every trace is younger than any mark: then nothing is hashed.
-        any_later = select(exists().where(FORGOTTEN_SUBJECTS.c.forgotten_at >= earliest))
-        if not await connection.scalar(any_later):
-            return Marks()
         return await _known(connection, {s for trace in traces for s in subjects_of(trace)})
 
     async def forget(

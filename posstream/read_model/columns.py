@@ -19,10 +19,10 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from posstream.read_model.stored_time import stored, time_of
+
 #: Longest text of a key or a short field, in characters.
 MAX_TEXT: Final = 256
-#: Characters of a time without its zone.
-_WITHOUT_ZONE: Final = len("2026-01-31 23:59:59.123456")
 
 
 class _SqliteTime(sqlite.DATETIME):
@@ -58,19 +58,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         """To the database."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone cannot be stored")
-        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
-        if dialect.name == "sqlite":
-            return moment.isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
-        return moment
+        text = stored(value)
+        return text if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """From the database."""
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+            return time_of(value)
         return value.astimezone(UTC)  # type: ignore[no-any-return]
 
 

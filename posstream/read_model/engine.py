@@ -3,14 +3,12 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Table, bindparam, event, func, select, text
+from sqlalchemy import Connection, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -27,8 +25,6 @@ BUSY_TIMEOUT_MS: Final = 5_000
 #: Options of an engine: how its transactions begin, and how long a statement may take.
 _BEGINS: Final = "posstream_begins"
 _STATEMENT_SECONDS: Final = "posstream_statement_seconds"
-#: The name of the parameter that holds a list of rows.
-_ROWS: Final = "rows_to_insert"
 _PAUSE_SECONDS: Final = 0.02
 #: What holds for a PostgreSQL connection unless the URL says otherwise.
 _CONNECTION: Final = {
@@ -122,34 +118,6 @@ def insert_into(engine: AsyncEngine, table: Table) -> Insert:
     return sqlite.insert(table)
 
 
-def insert_rows_into(engine: AsyncEngine, table: Table, names: Sequence[str]) -> Insert:
-    """An insert of a list of rows; execute it with `as_parameters`.
-
-    PostgreSQL gets all rows in one JSON document: one statement to plan and one message (see
-    docs/decisions/0014-psycopg-for-postgresql.md).
-    """
-    insert = insert_into(engine, table)
-    if engine.dialect.name != "postgresql":
-        return insert
-    document = func.jsonb_populate_recordset(
-        text(f"NULL::{table.name}"), bindparam(_ROWS, type_=postgresql.JSONB)
-    ).table_valued(*names, name="rows")
-    return insert.from_select(names, select(*(document.c[name] for name in names)))
-
-
-def as_parameters(engine: AsyncEngine, rows: Sequence[Mapping[str, Any]]) -> Any:
-    """The parameters for a statement of `insert_rows_into`."""
-    if engine.dialect.name != "postgresql":
-        return rows
-    return {_ROWS: [{str(name): _in_json(value) for name, value in row.items()} for row in rows]}
-
-
-def _in_json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
-
-
 def _engine_url(url: str) -> URL:
     try:
         address = read_address(url)
@@ -187,7 +155,8 @@ def _begin_postgresql(connection: Connection) -> None:
     seconds = options.get(_STATEMENT_SECONDS)
     limit = "" if seconds is None else f"; SET LOCAL statement_timeout = {seconds * 1000:.0f}"
     connection.exec_driver_sql(
-        f"BEGIN {options.get(_BEGINS, '')}{limit}", execution_options={"no_parameters": True}
+        f"BEGIN {options.get(_BEGINS, '')}; SET LOCAL TIME ZONE 'UTC'{limit}",
+        execution_options={"no_parameters": True},
     )
 
 

@@ -23,7 +23,7 @@ from posstream.domain.errors import DatabaseUnusable
 from posstream.json.reading import read_json_exactly
 from posstream.kafka.connection import admin_of, consumer_of
 from posstream.kafka.tuning import MAX_BATCH, Tuning
-from posstream.read_model.projection import ProjectedEvent, Projection
+from posstream.read_model.projection import Decoders, ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
@@ -32,8 +32,9 @@ from posstream.streaming.patches.pace import FetchPace
 
 log = logging.getLogger(__name__)
 
-#: How long the first record of a shorter batch waits for others.
+#: How long the first record of a batch of fewer than `_FEW` waits for others.
 _LINGER_SECONDS: Final = 0.1
+_FEW: Final = 500
 #: How long one wait for records lasts; then lag is counted anew.
 _POLL_MS: Final = 1000
 #: Longer than any event of posstream, and than any event that Kafka takes by default.
@@ -171,7 +172,7 @@ class Projector(ConsumerRebalanceListener):
             raise self.failure
         assignment = self.assignment
         count = sum(map(len, fetched.values()))
-        if 0 < count < MAX_BATCH:
+        if 0 < count < _FEW:
             await asyncio.sleep(_LINGER_SECONDS)
             more = await self.consumer.getmany(timeout_ms=0, max_records=MAX_BATCH - count)
             if assignment != self.assignment:  # what was fetched before comes again
@@ -195,7 +196,9 @@ class Projector(ConsumerRebalanceListener):
 
     async def write(self, records: Sequence[Any]) -> None:
         """Write records; returns only when they are written."""
-        events = [event for event in map(projected, records) if event is not None]
+        decoders = self.projection.decoders
+        made = (projected(record, decoders) for record in records)
+        events = [event for event in made if event is not None]
         for pause in growing_pauses():
             self.standing.applies_since = time.monotonic()
             try:
@@ -288,10 +291,13 @@ def _told(why: BaseException) -> str:
     return str(why) if isinstance(why, DatabaseUnusable) else str(absence(why) or kind(why))
 
 
-def projected(record: Any) -> ProjectedEvent | None:
+def projected(record: Any, decoders: Decoders) -> ProjectedEvent | None:
     """Decode a record for a projection; None, and a line in the log, if the record is no event."""
     place = f"{record.topic}/{record.partition}/{record.offset}"
     text = record.value or b""
+    decode = decoders.get(record.topic)
+    if decode is not None and (found := decode(text)) is not None:
+        return ProjectedEvent(record.topic, found, place)
     if len(text) > _MOST_BYTES:  # compressed, it was small; decoded, it takes ten times this memory
         log.warning("not projected: %s is longer than %d bytes", place, _MOST_BYTES)
         return None

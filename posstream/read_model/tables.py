@@ -7,9 +7,10 @@ from sqlalchemy import Column, MetaData, String, Table, delete, exists, func, se
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.read_model.columns import KEY
-from posstream.read_model.engine import as_parameters, insert_rows_into, read_only, snapshots
+from posstream.read_model.engine import read_only, snapshots
 from posstream.read_model.part import ReadModelPart
 from posstream.read_model.projection import ProjectedEvent
+from posstream.read_model.rows_writer import RowsWriter
 
 #: The keys of the rows that events bring. A temporary table, gone with its transaction.
 _ACCOUNTED: Final = Table(
@@ -49,19 +50,18 @@ class ReadModelTables:
         Counts the rows that exist at the start. Every event that was projected before must be in
         the batches, or its rows count as lost.
         """
-        names = _ACCOUNTED.columns.keys()
-        insert = insert_rows_into(self._engine, _ACCOUNTED, names).on_conflict_do_nothing()
+        keys = RowsWriter(self._engine, _ACCOUNTED, lambda it: it.on_conflict_do_nothing())
         async with snapshots(self._engine).connect() as connection:
             await _count(connection, self._tables[0])  # the first read sets the snapshot
             await connection.run_sync(_ACCOUNTED.create)
             async for batch in batches:
                 rows = [
                     {"of": table.name, "key": key}
-                    for table, keys in self._row_keys(batch).items()
-                    for key in keys
+                    for table, found in self._row_keys(batch).items()
+                    for key in found
                 ]
                 if rows:
-                    await connection.execute(insert, as_parameters(self._engine, rows))
+                    await keys.write(connection, rows)
             counts = {
                 table.name: await _count(connection, table, lost=True) for table in self._tables
             }

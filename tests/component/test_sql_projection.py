@@ -493,8 +493,7 @@ class Written:
         self.now = 0.0
         self.engine = engine
         self._projection = SqlProjection(engine)
-        for known in self._projection._known.values():
-            known.now = lambda: self.now
+        self._projection._customers.now = lambda: self.now
         self._tables: list[str] = []
         event.listen(engine.sync_engine, "before_cursor_execute", self._note)
 

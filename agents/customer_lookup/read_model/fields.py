@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
@@ -11,9 +10,9 @@ from sqlalchemy import JSON, BigInteger, Column, String, Table, Text
 from posstream.domain.customer import scrub
 from posstream.domain.payment_card import mask_payment_cards
 from posstream.domain.printable import is_id
-from posstream.domain.times import parse_utc
 from posstream.json.sent_number import SentNumber
 from posstream.read_model.columns import MAX_TEXT
+from posstream.read_model.stored_time import stored_from_json
 
 Row = dict[str, Any]
 
@@ -115,13 +114,13 @@ def whole_of(value: Mapping[str, Any], name: str) -> int | None:
     return int(raw)
 
 
-def moment_of(value: Mapping[str, Any], name: str) -> datetime | None:
-    """A time; None if the field is absent.
+def moment_of(value: Mapping[str, Any], name: str) -> str | None:
+    """A time as it is `stored`; None if the field is absent.
 
     Raises:
         UnusableEventError: if the field is no time.
     """
-    moment = parse_utc(value.get(name))
+    moment = stored_from_json(value.get(name))
     if moment is None and value.get(name) is not None:
         raise UnusableEventError(f"{name} is no ISO-8601 time")
     return moment

@@ -6,62 +6,75 @@ matter either whether the mark of a forgotten customer came before or after the 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, and_, case, or_, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model import schema
-from agents.customer_lookup.read_model.customer_columns import CustomerColumns
-from agents.customer_lookup.read_model.fields import Row
-from agents.customer_lookup.read_model.known_rows import KnownRows, Newest
+from agents.customer_lookup.read_model.recent_customers import RecentCustomers, Told
 from agents.customer_lookup.read_model.rows import Batch, batch_of
+from agents.customer_lookup.read_model.written_answers import read_found
+from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED
 from posstream.forgetting.forgotten import ForgottenSubjects
-from posstream.read_model.engine import Insert, as_parameters, insert_rows_into
+from posstream.read_model.engine import Insert
 from posstream.read_model.projection import BatchProjection, ProjectedEvent
+from posstream.read_model.rows_writer import RowsWriter, written_columns
+from posstream.read_model.stored_time import time_of
 
 _Columns = Any  # a table's columns, stored or excluded
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The rule by which one of two rows wins: the newest, and the earliest time of both."""
+
+    #: The column with the row's key.
+    key: str
+    #: The column that decides between two rows of the same `fetched_at`.
+    tie: str
+    #: The column that only goes back.
+    earliest: str
+
+
 class SqlProjection(BatchProjection):
     """The projection of customer_lookup, into SQLite or PostgreSQL."""
+
+    decoders = MappingProxyType({CUSTOMER_DATA_FETCHED: read_found})
 
     def __init__(self, engine: AsyncEngine, **options: float) -> None:
         super().__init__(engine, **options)
         self._forgotten = ForgottenSubjects(engine)
         # Every transaction writes the tables in one order, and the rows by key: so two workers
         # cannot wait for each other.
-        self._upserts = [
-            (table, _UPSERTS[table](insert_rows_into(engine, table, _written_columns(table))))
-            for table in schema.READ_MODEL
+        self._writers = [
+            (table, RowsWriter(engine, table, _UPSERTS[table])) for table in schema.READ_MODEL
         ]
-        self._customers = CustomerColumns()
-        self._known = {table: KnownRows(rule) for table, rule in _NEWEST.items()}
-        self._uncommitted: Mapping[Table, Mapping[str, Row]] = {}
+        self._customers = RecentCustomers()
+        self._uncommitted = set[Told]()
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch, but for those of customers who were forgotten since."""
         batch = batch_of(events, self._customers)
         await self._forgotten.lock(connection, to_forget=False)
-        marks = await self._forgotten.marks(connection, batch.traces)
-        if marks:
-            batch = Batch(marks, customers=self._customers)
-            for event in events:
-                batch.take(event)
-        rows = dict[Table, Mapping[str, Row]](batch.rows)
-        if not marks:  # with a mark, rows may have been erased since they were written
-            rows |= {table: known.unknown(rows[table]) for table, known in self._known.items()}
-        for table, upsert in self._upserts:
-            if rows[table]:
-                ordered = [row for _, row in sorted(rows[table].items())]
-                await connection.execute(upsert, as_parameters(self._engine, ordered))
-        self._uncommitted = rows
+        earliest = batch.earliest
+        if earliest is not None and await self._forgotten.any_since(connection, time_of(earliest)):
+            marks = await self._forgotten.marks(connection, batch.traces())
+            if marks:  # rows may have been erased since they were written: none is known
+                batch = Batch(marks)
+                for event in events:
+                    batch.take(event)
+        for table, writer in self._writers:
+            if rows := batch.rows[table]:
+                await writer.write(connection, [row for _, row in sorted(rows.items())])
+        self._uncommitted = batch.told
 
     def committed(self) -> None:
-        """Remember what the database has now."""
-        for table, known in self._known.items():
-            known.note(self._uncommitted[table])
+        """Remember which customers the database has now."""
+        self._customers.note(self._uncommitted)
 
 
 def _upsert_newest(insert: Insert, rule: Newest) -> Insert:
@@ -72,7 +85,7 @@ def _upsert_newest(insert: Insert, rule: Newest) -> Insert:
     earlier = new[earliest] < old[earliest]
     changes = {
         name: _either(newer, new, old, name)
-        for name in _written_columns(_table(insert))
+        for name in written_columns(_table(insert))
         if name not in {key, earliest}
     }
     changes[earliest] = _either(earlier, new, old, earliest)
@@ -128,7 +141,7 @@ def _upsert_first(
     new = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=["event_id"],
-        set_={name: new[name] for name in _written_columns(_table(insert)) if name != "event_id"},
+        set_={name: new[name] for name in written_columns(_table(insert)) if name != "event_id"},
         where=better(new, _table(insert).c),
     )
 
@@ -144,11 +157,6 @@ def _either(
     wins: ColumnElement[bool], new: _Columns, old: _Columns, name: str
 ) -> ColumnElement[Any]:
     return case((wins, new[name]), else_=old[name])
-
-
-def _written_columns(table: Table) -> list[str]:
-    """The columns that are written: all but a serial number."""
-    return [column.name for column in table.columns if column.name != "id"]
 
 
 def _table(insert: Insert) -> Table:

@@ -1,10 +1,12 @@
 """Turns events into rows: of all events for one row the same one wins, whatever their order."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Table
 
 from agents.customer_lookup import topics
@@ -15,7 +17,6 @@ from agents.customer_lookup.events.outputs import (
     CustomerLookupLogged,
 )
 from agents.customer_lookup.read_model import schema
-from agents.customer_lookup.read_model.customer_columns import CustomerColumns
 from agents.customer_lookup.read_model.fields import (
     Row,
     UnusableEventError,
@@ -23,15 +24,23 @@ from agents.customer_lookup.read_model.fields import (
     read_row,
     readers,
 )
+from agents.customer_lookup.read_model.recent_customers import (
+    RecentCustomers,
+    Told,
+    columns_of_customer,
+)
 from agents.customer_lookup.read_model.traces import trace_of_answer, trace_of_attempt
+from agents.customer_lookup.read_model.written_answers import FoundAnswer
 from posstream.domain.customer import read_customer_id
 from posstream.domain.errors import UnreadableEvent
-from posstream.domain.times import parse_utc
 from posstream.events.reading import event_of
 from posstream.forgetting.marks import Marks, Trace
+from posstream.json.writing import write_json
 from posstream.read_model.projection import ProjectedEvent, log_skipped
+from posstream.read_model.stored_time import stored, stored_from_json
 
-_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+_END_OF_TIME: Final = stored(datetime.max.replace(tzinfo=UTC))
+_EMPTY_BASKET: Final = dict.fromkeys(schema.BASKETS.columns.keys())
 _ANSWER: Final = readers(schema.LOOKUP_ANSWERS, CustomerDataFetched, CustomerLookupFailed)
 _LOG: Final = readers(schema.CUSTOMER_LOOKUP_LOGS, CustomerLookupLogged)
 
@@ -54,7 +63,7 @@ def read_basket_started(value: object) -> Row | None:
         "basket_id": event.basket_id,
         "employee_id": str(event.employee_id),
         "terminal_id": str(event.terminal_id),
-        "started_at": parse_utc(event.occurred_at),
+        "started_at": stored_from_json(event.occurred_at),
     }
 
 
@@ -72,12 +81,28 @@ class Batch:
 
     #: No row is made from an event that one of these marks covers.
     marks: Marks = field(default_factory=Marks)
-    #: One for each event that names a person.
-    traces: list[Trace] = field(default_factory=list)
-    customers: CustomerColumns = field(default_factory=CustomerColumns)
+    #: Customers that need not be read or written again.
+    customers: RecentCustomers = field(default_factory=RecentCustomers)
     rows: dict[Table, dict[str, Row]] = field(
         default_factory=lambda: {table: {} for table in schema.READ_MODEL}
     )
+    #: What the answers say of customers whose rows are made.
+    told: set[Told] = field(default_factory=set)
+
+    @property
+    def earliest(self) -> str | None:
+        """The earliest time from which data of a customer is; None if there is no such data."""
+        answers = self.rows[schema.LOOKUP_ANSWERS].values()
+        found = (row["fetched_at"] for row in answers if row["customer_id"] is not None)
+        failed = (trace_of_answer(row) for row in answers if row["customer_id"] is None)
+        attempts = map(trace_of_attempt, self.rows[schema.CUSTOMER_LOOKUP_LOGS].values())
+        others = (stored(trace.at) for trace in chain(failed, attempts))
+        return min(chain(found, others), default=None)
+
+    def traces(self) -> Iterator[Trace]:
+        """One for each row of this batch that names a person."""
+        yield from map(trace_of_answer, self.rows[schema.LOOKUP_ANSWERS].values())
+        yield from map(trace_of_attempt, self.rows[schema.CUSTOMER_LOOKUP_LOGS].values())
 
     def take(self, event: ProjectedEvent) -> str | None:
         """Take one event in, wholly or not at all; returns why not, or None."""
@@ -100,11 +125,11 @@ class Batch:
             self._found(event.value)
         elif event.topic == topics.CUSTOMER_LOOKUP_FAILED:
             answer = _answer_row(event.value, None)
-            if not self._is_over(trace_of_answer(answer)):
+            if not (self.marks and self.marks.cover(trace_of_answer(answer))):
                 self._answer(answer)
         elif event.topic == topics.CUSTOMER_LOOKUP_LOGGED:
             row = _log_row(event.value)
-            if not self._is_over(trace_of_attempt(row)):
+            if not (self.marks and self.marks.cover(trace_of_attempt(row))):
                 _keep_first(
                     self.rows[schema.CUSTOMER_LOOKUP_LOGS],
                     row,
@@ -118,19 +143,41 @@ class Batch:
         if basket["employee_id"] is None or _start_rank(started) < _start_rank(basket):
             basket.update(started)
 
-    def _found(self, value: Mapping[str, Any]) -> None:
-        customer = self.customers.read(value.get("customer"))
-        customer_id = customer["customer_id"]
-        answer = _answer_row(value, customer_id)
-        identifier, fetched_at = answer["customer_identifier"], answer["fetched_at"]
+    def _found(self, value: FoundAnswer | Mapping[str, Any]) -> None:
+        known = self.customers
+        if isinstance(value, FoundAnswer):
+            answer, document = value.row, value.document
+            customer = known.columns(document)
+            customer_id = answer["customer_id"] = customer["customer_id"]
+        else:
+            document, sent = _document(value), value.get("customer")
+            customer = known.columns(document) if document else columns_of_customer(sent)
+            customer_id = customer["customer_id"]
+            answer = _answer_row(value, customer_id)
+        fetched_at = answer["fetched_at"]
         if fetched_at is None:
             raise UnusableEventError("fetched_at is missing")
-        if self._is_over(trace_of_answer(answer)):
+        if self.marks and self.marks.cover(trace_of_answer(answer)):
             return
         self._answer(answer)
+        told = (document, answer["customer_identifier"], answer["identifier_kind"], fetched_at)
+        if not document or not (told in self.told or known.is_written(told)):
+            self._customer(customer, answer)
+            self.told.add(told)
+        basket = self._basket(answer["basket_id"])
+        rank = answer["identified_at"], answer["event_id"], customer_id
+        if basket["identified_at"] is None or rank > (
+            basket["identified_at"],
+            basket["identified_by"],
+            basket["customer_id"],
+        ):
+            basket["identified_at"], basket["identified_by"], basket["customer_id"] = rank
+
+    def _customer(self, customer: Row, answer: Row) -> None:
+        identifier, fetched_at = answer["customer_identifier"], answer["fetched_at"]
         _keep_last(
             self.rows[schema.CUSTOMERS],
-            customer_id,
+            answer["customer_id"],
             {
                 **customer,
                 "identifier": identifier,
@@ -147,7 +194,7 @@ class Batch:
             identifier,
             {
                 "identifier": identifier,
-                "customer_id": customer_id,
+                "customer_id": answer["customer_id"],
                 "kind": answer["identifier_kind"],
                 "first_seen_at": fetched_at,
                 "fetched_at": fetched_at,
@@ -155,36 +202,21 @@ class Batch:
             rank=("fetched_at", "customer_id"),
             earliest="first_seen_at",
         )
-        identified = {
-            "identified_at": answer["identified_at"],
-            "identified_by": answer["event_id"],
-            "customer_id": customer_id,
-        }
-        basket = self._basket(answer["basket_id"])
-        if basket["identified_at"] is None or tuple(identified.values()) > tuple(
-            basket[name] for name in identified
-        ):
-            basket.update(identified)
 
     def _answer(self, row: Row) -> None:
-        def rank(row: Row) -> tuple[bool, datetime]:
+        def rank(row: Row) -> tuple[bool, str]:
             return row["reason"] is not None, row["occurred_at"]
 
         _keep_first(self.rows[schema.LOOKUP_ANSWERS], row, rank)
 
-    def _is_over(self, trace: Trace) -> bool:
-        """Whether an event is from before its customer was forgotten."""
-        self.traces.append(trace)
-        return self.marks.cover(trace)
-
     def _basket(self, basket_id: str) -> Row:
         return self.rows[schema.BASKETS].setdefault(
             basket_id,
-            dict.fromkeys(schema.BASKETS.columns.keys()) | {"basket_id": basket_id},
+            {**_EMPTY_BASKET, "basket_id": basket_id},
         )
 
 
-def batch_of(events: Iterable[ProjectedEvent], customers: CustomerColumns) -> Batch:
+def batch_of(events: Iterable[ProjectedEvent], customers: RecentCustomers) -> Batch:
     """The rows of events; an unusable event is logged and skipped."""
     batch = Batch(customers=customers)
     for event in events:
@@ -194,7 +226,7 @@ def batch_of(events: Iterable[ProjectedEvent], customers: CustomerColumns) -> Ba
     return batch
 
 
-def _start_rank(row: Row) -> tuple[datetime, bool, str, str]:
+def _start_rank(row: Row) -> tuple[str, bool, str, str]:
     started_at = row["started_at"]
     return started_at or _END_OF_TIME, started_at is None, row["employee_id"], row["terminal_id"]
 
@@ -230,6 +262,14 @@ def _answer_row(value: Mapping[str, Any], customer_id: str | None) -> Row:
         "identified_at": row["identified_at"] or occurred_at,
         "occurred_at": occurred_at,
     }
+
+
+def _document(value: Mapping[str, Any]) -> bytes:
+    """The customer's document as JSON; empty for a lone surrogate, which is read all the same."""
+    try:
+        return write_json(value.get("customer"))
+    except orjson.JSONEncodeError:
+        return b""
 
 
 def _log_row(value: Mapping[str, Any]) -> Row:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from posstream.forgetting.marks import Trace
+from posstream.read_model.stored_time import time_of
 
 _Row = Mapping[str, Any]
 
@@ -17,17 +18,21 @@ def trace_of_answer(row: _Row) -> Trace:
     may be a year off.
     """
     if row["customer_id"] is not None:
-        return Trace(row["customer_identifier"], row["customer_id"], row["fetched_at"])
-    return Trace(
-        row["customer_identifier"], None, _before(row["occurred_at"], row["duration_ms"] or 0)
-    )
+        return Trace(row["customer_identifier"], row["customer_id"], _time(row["fetched_at"]))
+    taken_at = _before(_time(row["occurred_at"]), row["duration_ms"] or 0)
+    return Trace(row["customer_identifier"], None, taken_at)
 
 
 def trace_of_attempt(row: _Row) -> Trace:
     """The trace of a row of `customer_lookup_logs`: as old as the call of the attempt."""
     began = row["call_started_at"] or row["request_timestamp"]
     asked_at = min(began, row["request_timestamp"])
-    return Trace(row["customer_identifier"], row["customer_id"], asked_at)
+    return Trace(row["customer_identifier"], row["customer_id"], _time(asked_at))
+
+
+def _time(value: datetime | str) -> datetime:
+    """A time of a row that was read, or that is to be written."""
+    return value if isinstance(value, datetime) else time_of(value)
 
 
 def _before(moment: datetime, milliseconds: int) -> datetime:

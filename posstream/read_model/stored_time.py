@@ -1,0 +1,53 @@
+"""Times as text that sorts like the times: what SQLite stores, and what PostgreSQL reads as UTC."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from posstream.domain.times import parse_utc
+
+#: Characters of a time without its zone.
+_WITHOUT_ZONE: Final = len("2026-01-31 23:59:59.123456")
+_SECOND: Final = len("2026-01-31T23:59:59")
+#: The end of a time as the contract writes times, and as it is stored.
+_ENDS: Final = {f".{number:03}Z": f".{number:03}000" for number in range(1000)}
+
+
+def stored(moment: datetime) -> str:
+    """A time as text in UTC, to the microsecond.
+
+    Raises:
+        ValueError: for a naive time, whose zone would be a guess.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone cannot be stored")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
+
+
+def time_of(text: str) -> datetime:
+    """The time that `stored` wrote."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def stored_from_json(text: object) -> str | None:
+    """`stored` of the time in an event; None for what `parse_utc` does not read.
+
+    A time as posstream writes it is not parsed again, but for its second once.
+    """
+    if isinstance(text, str) and (end := _ENDS.get(text[_SECOND:])) is not None:
+        second = _stored_second(text[:_SECOND])
+        if second is not None:
+            return second + end
+    moment = parse_utc(text)
+    return None if moment is None else stored(moment)
+
+
+@lru_cache(maxsize=8192)  # two hours of seconds; parsing takes five times as long
+def _stored_second(text: str) -> str | None:
+    """A whole second, if it is written as the contract writes one."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return text.replace("T", " ") if moment.isoformat() == text else None

@@ -65,13 +65,13 @@ class RowsWriter:
 
 def written_columns(table: Table) -> list[str]:
     """The columns that are written: all but a serial number."""
-    return [column.name for column in table.columns if column.name != "id"]
+    return [str(column.name) for column in table.columns if column.name != "id"]
 
 
 def _sqlite_converters(engine: AsyncEngine, table: Table) -> Mapping[str, Callable[[Any], Any]]:
     dialect = engine.sync_engine.dialect
     found = {
-        column.name: column.type.dialect_impl(dialect).bind_processor(dialect)
+        str(column.name): column.type.dialect_impl(dialect).bind_processor(dialect)
         for column in table.columns
         if not isinstance(column.type, UtcDateTime)
     }
@@ -82,4 +82,4 @@ def _json_converters(table: Table) -> Mapping[str, Callable[[Any], Any]]:
     def as_text(value: Decimal | None) -> str | None:
         return None if value is None else str(value)
 
-    return {it.name: as_text for it in table.columns if isinstance(it.type, Money)}
+    return {str(it.name): as_text for it in table.columns if isinstance(it.type, Money)}

@@ -42,7 +42,12 @@ def readers(table: Table, *models: type[Struct]) -> Mapping[str, Reader]:
         models: of the events that become rows of the table.
     """
     fields = {name for model in models for name in model.__struct_fields__} - {"event_type"}
-    return {column.name: _reader(column) for column in table.columns if column.name in fields}
+    return {
+        # A plain text: orjson refuses SQLAlchemy's own kind as a key.
+        str(column.name): _reader(column)
+        for column in table.columns
+        if column.name in fields
+    }
 
 
 def read_row(readers: Mapping[str, Reader], value: Mapping[str, Any]) -> Row:

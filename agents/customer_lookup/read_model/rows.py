@@ -40,7 +40,7 @@ from posstream.read_model.projection import ProjectedEvent, log_skipped
 from posstream.read_model.stored_time import stored, stored_from_json
 
 _END_OF_TIME: Final = stored(datetime.max.replace(tzinfo=UTC))
-_EMPTY_BASKET: Final = dict.fromkeys(schema.BASKETS.columns.keys())
+_EMPTY_BASKET: Final = dict.fromkeys(map(str, schema.BASKETS.columns.keys()))
 _ANSWER: Final = readers(schema.LOOKUP_ANSWERS, CustomerDataFetched, CustomerLookupFailed)
 _LOG: Final = readers(schema.CUSTOMER_LOOKUP_LOGS, CustomerLookupLogged)
 

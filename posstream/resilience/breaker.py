@@ -71,7 +71,9 @@ class Breaker:
         self._opened_at = 0.0
         self._probes = 0
         #: (when, whether it failed), oldest first.
-        self._outcomes: deque[tuple[float, bool]] = deque(maxlen=self._rules.recent)
+        self._outcomes: deque[tuple[float, bool]] = deque()
+        #: How many of them failed.
+        self._failures = 0
 
     @property
     def state(self) -> State:
@@ -129,12 +131,13 @@ class Breaker:
 
     def _count(self, *, failed: bool) -> None:
         now = self._clock.monotonic()
-        self._outcomes.append((now, failed))
-        while self._outcomes[0][0] <= now - self._rules.window_seconds:
-            self._outcomes.popleft()
-        calls = len(self._outcomes)
-        failures = sum(outcome[1] for outcome in self._outcomes)
-        if calls >= self._rules.calls and failures >= calls * self._rules.failure_ratio:
+        rules, outcomes = self._rules, self._outcomes
+        outcomes.append((now, failed))
+        self._failures += failed
+        while len(outcomes) > rules.recent or outcomes[0][0] <= now - rules.window_seconds:
+            self._failures -= outcomes.popleft()[1]
+        calls = len(outcomes)
+        if calls >= rules.calls and self._failures >= calls * rules.failure_ratio:
             self._change_to(State.OPEN)
 
     def _change_to(self, state: State) -> None:
@@ -142,6 +145,7 @@ class Breaker:
         self._era += 1
         self._probes = 0
         self._outcomes.clear()
+        self._failures = 0
         if state is State.OPEN:
             self._opened_at = self._clock.monotonic()
         self._changed(state)

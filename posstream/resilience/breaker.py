@@ -78,9 +78,10 @@ class Breaker:
     @property
     def state(self) -> State:
         """The state now; an open breaker becomes half open after `open_seconds`."""
-        waited = self._clock.monotonic() - self._opened_at
-        if self._state is State.OPEN and not self._held and waited >= self._rules.open_seconds:
-            self._change_to(State.HALF_OPEN)
+        if self._state is State.OPEN and not self._held:
+            waited = self._clock.monotonic() - self._opened_at
+            if waited >= self._rules.open_seconds:
+                self._change_to(State.HALF_OPEN)
         return self._state
 
     @property

@@ -118,11 +118,12 @@ class Producer(faust_driver.Producer):
         tp = TopicPartition(topic, partition)
         waiting = accumulator._batches.get(tp)
         batch = waiting[-1] if waiting else accumulator._append_batch(producer.create_batch(), tp)
-        added = batch._builder.append(timestamp=None, key=key, value=value, headers=headers)
-        if added is None:  # it is full
+        place = _append(batch._builder, key, value, headers)
+        if place is None:
             batch = accumulator._append_batch(producer.create_batch(), tp)
-            added = batch._builder.append(timestamp=None, key=key, value=value, headers=headers)
-        return self._open.get(batch) or self._watched(batch), added.offset
+            place = _append(batch._builder, key, value, headers)
+            assert place is not None, "an empty batch takes any record"  # noqa: S101 - for mypy
+        return self._open.get(batch) or self._watched(batch), place
 
     def _watched(self, batch: Any) -> "asyncio.Future[int]":
         """The future of an open batch: its base offset, or why it was not written."""
@@ -200,6 +201,20 @@ class Producer(faust_driver.Producer):
     async def on_stop(self) -> None:
         """Stop, whether or not brokers are there to take the rest."""
         await _briefly(super().on_stop)
+
+
+def _append(
+    builder: Any, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+) -> int | None:
+    """Append a record as `batch.Batch` does; its place in the batch, None if that is closed."""
+    if builder._closed:
+        return None
+    place: int = builder._relative_offset
+    if builder._builder.append(place, None, key, value, headers) is None:
+        builder.close()  # it is full
+        return None
+    builder._relative_offset = place + 1
+    return place
 
 
 def _give_up(written: "asyncio.Future[int]") -> None:

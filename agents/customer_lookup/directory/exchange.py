@@ -1,4 +1,4 @@
-"""Sends one GET over aiohttp's pool of connections, in a third of the time of its session.
+"""Sends one GET over aiohttp's pool of connections, without the objects of its session.
 
 A session makes a request, a writer, a response and three copies of the headers for each call. Here
 one request of aiohttp stands for all calls to an origin. Pool, names, TLS and parser are aiohttp's.

@@ -84,8 +84,8 @@ class Table(faust.Table):
     def put_at(self, tp: TP, key: bytes, value: bytes) -> None:
         """Keep a value in the partition of a source topic's partition, outside of any stream.
 
-        The change goes straight into the producer's batch. Upstream takes ten times as long for
-        the way there: a message, two futures, a queue, and a write of the offset for each.
+        The change goes straight into the producer's batch. On upstream's way there, each
+        change costs a message, two futures, a queue, and a write of the offset.
         """
         put = None
         if not self._unacknowledged:  # a change must not pass an earlier one of its key

@@ -66,9 +66,10 @@ class CustomerLookupAgent(AtOnce):
         try:
             cache = self.cache.holder(asked.identifier)
             found = await self.lookup.lookup(asked, cache, consumed_at=consumed_at)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.lookup.left(asked, consumed_at)):
-                    await turn.come()
+            if not turn.has_come:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.lookup.left(asked, consumed_at)):
+                        await turn.come()
             record = self._answered(found.answer, event)
             acknowledged = await self.publisher.send(record)
         finally:
@@ -84,7 +85,7 @@ class CustomerLookupAgent(AtOnce):
             event.finish()
 
     def _spawn(self, event: Event, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(self._guarded(event, work))
+        task = asyncio.get_running_loop().create_task(self._guarded(event, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -35,7 +35,7 @@ class Identification:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `Identification`
 class Attempt:
     """One HTTP attempt that reached the wire."""
 
@@ -53,7 +53,7 @@ class Attempt:
     customer_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `Identification`
 class AttemptOutcome:
     """One HTTP attempt and what it means: a customer, a reason, and whether to try again."""
 
@@ -66,7 +66,7 @@ class AttemptOutcome:
     healthy: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `Identification`
 class AttemptRequest:
     """What one attempt asks."""
 
@@ -90,7 +90,7 @@ class CustomerDirectory(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `Identification`
 class DirectoryAnswer:
     """The outcome of a call to the directory: a customer, an unknown one, or why neither.
 

@@ -36,7 +36,7 @@ _PAUSE_SECONDS: Final = 60
 _MOST_FAILED: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `answers.Identification`
 class Fetched:
     """What a flight brought: the directory's answer, the entry made of it, the audit's acks."""
 

@@ -24,7 +24,7 @@ from tables.customer_cache import CachePartition
 from tables.freshness import CacheEntry, Freshness, age_ms, fresh_until_ms, judge
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see `answers.Identification`
 class Answered:
     """A terminal answer, and the audit records that must be safe before its input is done."""
 

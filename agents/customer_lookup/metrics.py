@@ -1,7 +1,7 @@
 """What the customer lookup counts. `docs/reference/metrics.md` says what each one means."""
 
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 
 from posstream.metrics import Metric, PluginMetrics
 
@@ -36,8 +36,22 @@ class LookupMetrics(SimpleNamespace):
 
     def __init__(self, metrics: PluginMetrics) -> None:
         super().__init__(**metrics)
+        #: By (source, reason): finding a counter by its labels takes longer than counting.
+        self._answers: dict[tuple[str | None, str], Any] = {}
+        self._api_calls: dict[str, Any] = {}
 
     def answered(self, source: str | None, reason: str, seconds: float, count: int = 1) -> None:
         """Count answers of one kind, each `seconds` after the arrival of its event."""
-        self.answers.labels(source or "NONE", reason).inc(count)
+        counter = self._answers.get((source, reason))
+        if counter is None:
+            counter = self._answers[source, reason] = self.answers.labels(source or "NONE", reason)
+        counter.inc(count)
         self.answer_seconds.observe_many(seconds, count)
+
+    def called(self, status: str, seconds: float) -> None:
+        """Count an HTTP attempt that ended."""
+        counter = self._api_calls.get(status)
+        if counter is None:
+            counter = self._api_calls[status] = self.api_calls.labels(status)
+        counter.inc()
+        self.api_call_seconds.observe(seconds)

@@ -87,6 +87,11 @@ _FOLDING: Final = _Folding()
 _Card = Sequence[int]
 
 
+def folded(text: str) -> bytes:
+    """A text in ASCII, sign by sign: digits of all scripts, `x` for a letter, else a blank."""
+    return text.encode() if text.isascii() else text.translate(_FOLDING).encode()
+
+
 def may_hold_payment_card(ascii_text: bytes) -> bool:
     """Whether enough digits stand between two letters. Cheap, because every event is checked."""
     # The count is the cheaper half, and enough for most.
@@ -97,11 +102,16 @@ def may_hold_payment_card(ascii_text: bytes) -> bool:
 
 def holds_payment_card(text: str) -> bool:
     """Whether there is a payment-card number in a text, or track data of one."""
-    if len(text) < _MIN_DIGITS or (
-        text.isascii() and not has_escapes(text) and not may_hold_payment_card(text.encode())
-    ):
+    if _is_harmless(text):
         return False
     return any(_cards(reading.text) for reading in readings(text))
+
+
+def _is_harmless(text: str) -> bool:
+    """Whether a quick look tells that there is no payment-card number in a text."""
+    return len(text) < _MIN_DIGITS or (
+        text.isascii() and not has_escapes(text) and not may_hold_payment_card(text.encode())
+    )
 
 
 def mask(text: str) -> str:
@@ -116,7 +126,7 @@ def mask(text: str) -> str:
 
 def mask_payment_cards(text: str) -> str:
     """`text` with each payment-card number in it masked in place, its length unchanged."""
-    if len(text) < _MIN_DIGITS:
+    if _is_harmless(text):
         return text
     for _ in range(_MOST_PASSES):
         hidden = [
@@ -154,12 +164,12 @@ def _hidden(reading: Reading, cards: Sequence[_Card]) -> Iterator[tuple[int, int
 
 
 def _cards(text: str) -> list[_Card]:
-    folded = text.encode() if text.isascii() else text.translate(_FOLDING).encode()
-    if not may_hold_payment_card(folded):
+    signs = folded(text)
+    if not may_hold_payment_card(signs):
         return []
-    found = list(_cards_in(folded))
+    found = list(_cards_in(signs))
     if found:
-        others, count = _NO_CARD.subn(lambda other: b"x" * len(other.group()), folded)
+        others, count = _NO_CARD.subn(lambda other: b"x" * len(other.group()), signs)
         found = list(_cards_in(others)) if count else found
     return found
 

@@ -71,14 +71,17 @@ class Breaker:
         self._opened_at = 0.0
         self._probes = 0
         #: (when, whether it failed), oldest first.
-        self._outcomes: deque[tuple[float, bool]] = deque(maxlen=self._rules.recent)
+        self._outcomes: deque[tuple[float, bool]] = deque()
+        #: How many of them failed.
+        self._failures = 0
 
     @property
     def state(self) -> State:
         """The state now; an open breaker becomes half open after `open_seconds`."""
-        waited = self._clock.monotonic() - self._opened_at
-        if self._state is State.OPEN and not self._held and waited >= self._rules.open_seconds:
-            self._change_to(State.HALF_OPEN)
+        if self._state is State.OPEN and not self._held:
+            waited = self._clock.monotonic() - self._opened_at
+            if waited >= self._rules.open_seconds:
+                self._change_to(State.HALF_OPEN)
         return self._state
 
     @property
@@ -129,12 +132,13 @@ class Breaker:
 
     def _count(self, *, failed: bool) -> None:
         now = self._clock.monotonic()
-        self._outcomes.append((now, failed))
-        while self._outcomes[0][0] <= now - self._rules.window_seconds:
-            self._outcomes.popleft()
-        calls = len(self._outcomes)
-        failures = sum(outcome[1] for outcome in self._outcomes)
-        if calls >= self._rules.calls and failures >= calls * self._rules.failure_ratio:
+        rules, outcomes = self._rules, self._outcomes
+        outcomes.append((now, failed))
+        self._failures += failed
+        while len(outcomes) > rules.recent or outcomes[0][0] <= now - rules.window_seconds:
+            self._failures -= outcomes.popleft()[1]
+        calls = len(outcomes)
+        if calls >= rules.calls and self._failures >= calls * rules.failure_ratio:
             self._change_to(State.OPEN)
 
     def _change_to(self, state: State) -> None:
@@ -142,6 +146,7 @@ class Breaker:
         self._era += 1
         self._probes = 0
         self._outcomes.clear()
+        self._failures = 0
         if state is State.OPEN:
             self._opened_at = self._clock.monotonic()
         self._changed(state)

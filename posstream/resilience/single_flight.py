@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from posstream.resilience.demand import Demand
 
@@ -33,15 +33,12 @@ class Flight(Generic[Result]):
 
         A waiter that is cancelled or runs out of time never cancels the call for the others.
         """
-        if self._task is None:
+        task = self._task
+        if task is None:
             raise RuntimeError("the flight has not departed")
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                return await asyncio.shield(self._task)
-        except TimeoutError:
-            if self._task.done() and not self._task.cancelled():
-                return self._task.result()  # it came in the same round of the loop
-            raise
+        if not task.done() and not await _ends(task, timeout_seconds):
+            raise TimeoutError
+        return task.result()
 
 
 class SingleFlight(Generic[Key, Result]):
@@ -100,3 +97,27 @@ class SingleFlight(Generic[Key, Result]):
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # marks it as retrieved: all waiters may have left
+
+
+async def _ends(task: "asyncio.Task[Any]", timeout_seconds: float | None) -> bool:
+    """Wait until a task is done, but not for long; whether it is.
+
+    A shield and a timeout of asyncio make more objects, and each lookup waits here.
+    """
+    loop = asyncio.get_running_loop()
+    awake: asyncio.Future[None] = loop.create_future()
+
+    def wake(_: "asyncio.Task[Any] | None" = None) -> None:
+        if not awake.done():
+            awake.set_result(None)
+
+    timer = None if timeout_seconds is None else loop.call_later(timeout_seconds, wake)
+    task.add_done_callback(wake)
+    try:
+        await awake
+    finally:
+        if timer is not None:
+            timer.cancel()
+        if not task.done():
+            task.remove_done_callback(wake)
+    return task.done()

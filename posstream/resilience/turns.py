@@ -15,6 +15,11 @@ class Turn:
         self._before = before
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def has_come(self) -> bool:
+        """Whether all earlier turns are over."""
+        return self._before is None or self._before.done()
+
     async def come(self) -> None:
         """Wait until all earlier turns are over; a cancelled wait does not give the turn up."""
         if self._before is not None:

@@ -1,7 +1,7 @@
 """Publishes records through the worker's own Faust producer (acks=all)."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
@@ -27,14 +27,13 @@ class FaustPublisher:
     async def send(self, record: Record) -> Awaitable[None]:
         """Hand a record over; see `EventPublisher.send`."""
         self._app.pulse.check()
+        producer, headers = self._app.producer, list(record.headers)
+        put = producer.put(record.topic, record.key, record.value, record.partition, headers)
+        if put is not None:
+            return _Written(put[0], record.topic)
         try:
-            acknowledged = await self._app.producer.send(
-                record.topic,
-                record.key,
-                record.value,
-                record.partition,
-                None,
-                list(record.headers),
+            acknowledged = await producer.send(
+                record.topic, record.key, record.value, record.partition, None, headers
             )
         except (KafkaError, FaustError, OSError) as why:
             raise PublishFailed(f"{record.topic}: {why!r}") from why
@@ -47,6 +46,25 @@ class FaustPublisher:
                 await (await self.send(record))
         except TimeoutError as why:
             raise PublishFailed(f"{record.topic}: {why!r}") from why
+
+
+class _Written(Awaitable[None]):
+    """Waits until the broker has a batch, and leaves the wait of others alone when cancelled."""
+
+    __slots__ = ("_batch", "_topic")
+
+    def __init__(self, batch: "asyncio.Future[int]", topic: str) -> None:
+        self._batch = batch
+        self._topic = topic
+
+    def __await__(self) -> Generator[Any, None, None]:
+        try:
+            if self._batch.done():
+                self._batch.result()
+            else:
+                yield from asyncio.shield(self._batch)
+        except KafkaError as why:
+            raise PublishFailed(f"{self._topic}: {why!r}") from why
 
 
 class _Acknowledged(Awaitable[None]):

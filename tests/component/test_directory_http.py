@@ -350,6 +350,71 @@ async def test_a_connection_that_breaks_off_in_the_answer_is_tried_again() -> No
     assert "broke off" in (outcome.attempt.error_message or "")
 
 
+async def test_a_connection_is_kept_and_a_closed_one_is_replaced_in_the_same_attempt() -> None:
+    """Servers close kept connections whenever they like, also just as we write."""
+    asked: list[int] = []
+    body = json.dumps(JOHN).encode()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mine, asked[len(asked) :] = len(asked), [0]
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while asked[mine] < 2:
+                await reader.readuntil(b"\r\n\r\n")
+                asked[mine] += 1
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                writer.write(head + body)
+            await reader.readuntil(b"\r\n\r\n")  # the third one gets no answer
+            asked[mine] += 1
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        directory = HttpDirectory(clock=Clock(), card_guard=True)
+        await directory.open()
+        for _ in range(3):
+            outcome = await directory.attempt(AttemptRequest(IDENTIFIER, endpoint, 30, 1))
+            assert outcome.customer is not None
+        await directory.close()
+    assert asked == [3, 1]
+
+
+async def test_interim_answers_are_skipped_and_a_body_may_come_in_pieces() -> None:
+    body = json.dumps(JOHN).encode()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for at in range(0, len(body), 10):
+            piece = body[at : at + 10]
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        outcome = await ask(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    assert outcome.customer is not None
+
+
+async def test_what_is_sent_is_one_plain_request() -> None:
+    seen: list[tuple[str, dict[str, str]]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.raw_path, dict(request.headers)))
+        return web.json_response(JOHN)
+
+    async with serving(handler) as endpoint:
+        await ask(f"{endpoint}?generate=1")
+        host = URL(endpoint).authority
+    ((path, headers),) = seen
+    assert path == "/customers/%2B1234567890/?generate=1"
+    assert headers.pop("User-Agent").startswith("Python/")
+    assert "gzip" in headers.pop("Accept-Encoding")
+    assert headers == {"Host": host, "Accept": "application/json"}
+
+
 async def test_what_speaks_no_http_is_an_invalid_response() -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

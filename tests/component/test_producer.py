@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +22,7 @@ from aiokafka.protocol.group import HeartbeatRequest
 from faust.transport.drivers import aiokafka as upstream
 
 from posstream.domain.errors import PublishFailed
+from posstream.kafka.partitioner import partition_of
 from posstream.kafka.record import Record
 from posstream.kafka.tuning import EMBEDDED_TUNING, Tuning
 from posstream.streaming import publisher
@@ -30,6 +31,7 @@ from posstream.streaming.patches import client, consumer_thread, producer
 from posstream.streaming.patches.client import Client
 from posstream.streaming.patches.consumer_thread import ConsumerThread
 from posstream.streaming.publisher import FaustPublisher
+from tests.component.list_fakes import records_of
 
 RECORD = Record("t", b"k", b"v", headers=())
 SOURCE = TopicPartition("t", 0)
@@ -49,9 +51,25 @@ async def made_by(app: StreamingApp) -> AsyncIterator[Any]:
     await made.stop()
 
 
+@contextlib.asynccontextmanager
+async def putting(app: StreamingApp) -> AsyncIterator[Any]:
+    """Let an app's producer know of a topic `t`; yields the batches by partition."""
+    async with made_by(app) as made:
+        app.producer._producer = made
+        made.client.cluster._partitions["t"] = {0: None, 1: None, 2: None}
+        batches = made._message_accumulator._batches
+        yield batches
+        batches.clear()
+
+
+async def the_acknowledgement(of: Awaitable[None]) -> None:
+    await of
+
+
 def publisher_by(send: Any, tuning: Tuning) -> FaustPublisher:
     pulse = SimpleNamespace(check=lambda: None)
-    app = SimpleNamespace(producer=SimpleNamespace(send=send), tuning=tuning, pulse=pulse)
+    by_itself = SimpleNamespace(send=send, put=lambda *_: None)
+    app = SimpleNamespace(producer=by_itself, tuning=tuning, pulse=pulse)
     return FaustPublisher(app)
 
 
@@ -267,6 +285,122 @@ async def test_a_record_waits_behind_the_batches_of_its_partition(tmp_path: Any)
     slow.may.set()
     await asyncio.gather(*first, record)
     assert slow.taken == [(b"other", 1), (0, 0), (1, 0), (b"v", 0)]
+
+
+async def test_a_record_that_is_put_passes_nobody_who_waits(tmp_path: Any) -> None:
+    app = app_for(tmp_path, Tuning())
+    async with putting(app) as batches:
+        take = asyncio.Event()
+
+        async def send_batch(*_: object, **__: object) -> Any:
+            await take.wait()
+            return asyncio.get_running_loop().create_future()
+
+        app.producer._producer.send_batch = send_batch
+        leaving = asyncio.ensure_future(app.producer.send_batch("t", 0, "the batch"))
+        await asyncio.sleep(0)
+        assert app.producer.put("t", b"k", b"v", 0, []) is None
+        assert app.producer.put("t", b"k", b"v", 1, []) is not None
+        take.set()
+        await leaving
+        assert app.producer.put("t", b"k", b"v", 0, []) is not None
+        assert sorted(partition for _, partition in batches) == [0, 1]
+
+
+async def test_records_that_are_put_share_the_batch_of_their_partition(tmp_path: Any) -> None:
+    app = app_for(tmp_path, Tuning())
+    async with putting(app) as batches:
+        (first, at), (second, behind) = (
+            app.producer.put("t", b"k", value, 2, [("h", b"x")]) for value in (b"1", b"2")
+        )
+        assert first is second
+        assert (at, behind) == (0, 1)
+        ((batch,),) = batches.values()
+        assert records_of("t", 2, batch._builder) == [
+            Record("t", b"k", value, [("h", b"x")], 2) for value in (b"1", b"2")
+        ]
+        batch.done(41)
+        assert await first == 41
+
+
+async def test_a_record_that_is_put_goes_where_its_key_belongs(tmp_path: Any) -> None:
+    app = app_for(tmp_path, Tuning())
+    async with putting(app) as batches:
+        for number in range(20):
+            assert app.producer.put("t", b"%d" % number, b"", None, []) is not None
+        for tp, (batch,) in batches.items():
+            keys = {record.key for record in records_of("t", tp.partition, batch._builder)}
+            assert keys == {
+                key for key in (b"%d" % n for n in range(20)) if partition_of(key, 3) == tp[1]
+            }
+
+
+async def test_a_full_batch_is_followed_by_another(tmp_path: Any) -> None:
+    app = app_for(tmp_path, Tuning())
+    async with putting(app) as batches:
+        put = [app.producer.put("t", b"k", b"x" * 60_000, 0, []) for _ in range(6)]
+        (waiting,) = batches.values()
+        assert [place for _, place in put] == [0, 1, 2, 3, 0, 1]
+        assert len(waiting) == 2
+        waiting[0].done(7)
+        assert await put[0][0] == 7
+        assert not put[5][0].done()
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "value", "partition"),
+    [
+        ("unknown", b"k", b"", None),
+        ("t", None, b"", None),
+        ("t", b"k", b"", 3),
+        ("t", b"k", b"x" * 65_537, None),
+    ],
+)
+async def test_what_cannot_be_put_is_left_to_the_way_that_waits(
+    tmp_path: Any, topic: str, key: bytes | None, value: bytes, partition: int | None
+) -> None:
+    app = app_for(tmp_path, Tuning())
+    assert app.producer.put("t", b"k", b"", None, []) is None, "there is no producer yet"
+    async with putting(app) as batches:
+        assert app.producer.put(topic, key, value, partition, []) is None
+        assert not batches
+
+
+async def test_a_record_that_was_put_and_is_refused_ends_the_worker(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_for(tmp_path, Tuning())
+    crashed = crash_of(app, monkeypatch)
+    async with putting(app) as batches:
+        sent = await FaustPublisher(app).send(RECORD)
+        ((batch,),) = batches.values()
+        batch.failure(TopicAuthorizationFailedError())
+        assert isinstance(await crashed, TopicAuthorizationFailedError)
+        with pytest.raises(PublishFailed):
+            await sent
+
+
+async def test_a_record_that_was_put_is_not_waited_for_for_ever(tmp_path: Any) -> None:
+    app = app_for(tmp_path, Tuning(delivery_seconds=0.01))
+    async with putting(app):
+        sent = await FaustPublisher(app).send(RECORD)
+        with pytest.raises(PublishFailed):
+            await asyncio.wait_for(sent, 5)
+
+
+async def test_whoever_waits_no_more_for_a_batch_leaves_the_others_waiting(tmp_path: Any) -> None:
+    app = app_for(tmp_path, Tuning())
+    async with putting(app) as batches:
+        leaves, stays = [
+            asyncio.ensure_future(the_acknowledgement(await FaustPublisher(app).send(RECORD)))
+            for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        leaves.cancel()
+        await asyncio.wait([leaves])
+        ((batch,),) = batches.values()
+        batch.done(0)
+        await stays
 
 
 async def test_a_batch_has_all_of_its_time(tmp_path: Any) -> None:

@@ -103,6 +103,87 @@ async def test_a_damaged_store_is_thrown_away_when_it_is_opened(
     ]
 
 
+class Puts:
+    """A producer that takes records of the changelog into batches, unless it is told not to."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, bytes | None, bytes | None, int | None]] = []
+        self.batch: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def put(self, topic: str, key: bytes, value: bytes, partition: int, _: object) -> Any:
+        self.taken.append((topic, key, value, partition))
+        return self.batch, len(self.taken) - 1
+
+
+async def test_a_change_goes_straight_to_the_producer_and_its_offset_is_noted_once_it_is_written(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = Puts()
+    monkeypatch.setattr(cache.app.producer, "put", puts.put)
+    for _ in range(2):
+        cache.put(WHO, ENTRY)
+    record = ("kept-customer-cache-changelog", WHO.encode(), encode(ENTRY), NUMBER)
+    assert puts.taken == [record, record]
+    assert cache.table.partition(NUMBER).get(WHO) == ENTRY
+    assert cache.persisted_offset(NUMBER) is None
+    flushing = asyncio.ensure_future(cache.table.table.acknowledged())
+    await asyncio.sleep(0)
+    assert not flushing.done()
+    puts.batch.set_result(40)
+    await flushing
+    assert cache.persisted_offset(NUMBER) == 41
+
+
+@pytest.mark.parametrize("end", ["refused", "repeated", "cancelled"])
+async def test_without_an_offset_of_the_broker_none_is_noted(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    puts = Puts()
+    monkeypatch.setattr(cache.app.producer, "put", puts.put)
+    cache.put(WHO, ENTRY)
+    if end == "refused":
+        puts.batch.set_exception(OSError())
+    elif end == "repeated":
+        puts.batch.set_result(-1)
+    else:
+        puts.batch.cancel()
+    await asyncio.sleep(0)
+    assert cache.persisted_offset(NUMBER) is None
+
+
+async def test_a_change_passes_no_earlier_one(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.table.partition(NUMBER).put(WHO, ENTRY)  # by upstream's queue: no producer is there
+    puts = Puts()
+    monkeypatch.setattr(cache.app.producer, "put", puts.put)
+    cache.put(WHO, ENTRY)
+    assert puts.taken == []
+    assert cache.app.producer.buffer.size == 2
+
+
+async def test_a_change_that_the_disk_refuses_leaves_the_offset_before_it(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = Puts()
+    monkeypatch.setattr(cache.app.producer, "put", puts.put)
+    cache.put(WHO, ENTRY)
+    store = store_of(cache)
+
+    class Full:
+        def put(self, *_: object) -> None:
+            raise OSError("No space left on device")
+
+    held = store._dbs[NUMBER]
+    store._dbs[NUMBER] = Full()
+    with pytest.raises(StorageFailed):
+        cache.put(WHO, ENTRY)
+    store._dbs[NUMBER] = held
+    puts.batch.set_result(0)
+    await asyncio.sleep(0)
+    assert cache.persisted_offset(NUMBER) is None
+
+
 async def test_a_locked_store_is_left_alone(cache: KeptCache) -> None:
     cache.put(WHO, ENTRY)
     store = store_of(cache)

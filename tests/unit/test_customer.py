@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,9 +13,11 @@ from posstream.domain.customer import (
     Customer,
     InvalidCustomer,
     judge_fields,
+    needs_no_scrub,
     read_customer,
     scrub,
 )
+from posstream.json.reading import read_json_exactly
 from posstream.json.sent_number import SentNumber
 
 JOHN = {
@@ -354,3 +357,52 @@ def test_no_description_breaks_the_reader(document: dict[str, Any]) -> None:
 def test_scrubbing_twice_changes_nothing_more(value: object) -> None:
     once = scrub(value)
     assert repr(once) == repr(scrub(once))
+
+
+#: Texts with many digits, with what separates and hides them, and with card numbers.
+_TEXTS = st.text("0123456789 -.%&\\eEä\0xX", max_size=24) | st.sampled_from(
+    [
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "4111-1111x11111111",
+        "Müller",
+        "&#52;",
+        "٤111111111111111",
+    ]
+)
+_NUMBERS = st.integers(-(10**19), 10**19) | st.floats(allow_nan=False, allow_infinity=False)
+_DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(_DOCUMENTS, st.booleans(), st.none() | st.integers(0, 2))
+def test_what_needs_no_scrub_is_not_changed_by_it(
+    document: object,
+    as_ascii: bool,  # noqa: FBT001
+    indent: int | None,
+) -> None:
+    text = json.dumps(document, ensure_ascii=as_ascii, indent=indent).encode()
+    read = read_json_exactly(text)
+    if needs_no_scrub(text):
+        assert repr(scrub(read)) == repr(read)
+
+
+@pytest.mark.parametrize(
+    ("text", "needs_none"),
+    [
+        (b'{"customer_id": "C", "phone": "+4930123456", "points": 1250, "spent": 12.50}', True),
+        (b'{"id": "4111111111111111"}', False),
+        (b'{"id": 4111111111111111}', False),
+        (b'{"id": 4.111111111111111e15}', False),
+        (b'{"id": 4E15}', False),
+        (b'{"id": "%34111111111111111"}', False),
+        (b'{"id": "C\\u0000"}', False),
+        ('{"last_name": "Müller", "city": "山"}'.encode(), True),
+        ('{"id": "٤111111111111111"}'.encode(), False),
+    ],
+)
+def test_an_ordinary_answer_needs_no_scrub(text: bytes, *, needs_none: bool) -> None:
+    assert needs_no_scrub(text) is needs_none

@@ -8,11 +8,12 @@ TEXT = '{"last_name": "Müller", "price": "€", "city": "山"}'
 
 def test_an_answer_nested_too_deep_to_be_published_is_no_json() -> None:
     deep = b'{"customer_id": "C", "x": ' + b"[" * 400 + b"]" * 400 + b"}"
-    assert _decode(deep, None) == (None, "the answer is not JSON")
+    assert _decode(deep, None) == (b"", None, "the answer is not JSON")
 
 
 def test_an_ordinary_answer_is_decoded() -> None:
-    assert _decode(b'{"customer_id": "C"}', "utf-8") == ({"customer_id": "C"}, None)
+    raw = b'{"customer_id": "C"}'
+    assert _decode(raw, "utf-8") == (raw, {"customer_id": "C"}, None)
 
 
 @pytest.mark.parametrize(

@@ -143,13 +143,13 @@ class DirectoryCall:
                 failed = not last.healthy
             finally:
                 permit.settle(failed=failed)
-            self.metrics.api_calls.labels(last.attempt.status).inc()
-            self.metrics.api_call_seconds.observe(last.attempt.duration_ms / 1000)
+            self.metrics.called(last.attempt.status, last.attempt.duration_ms / 1000)
             if number == 1:
                 self._budget.earn()
-            pause = self.backoff.pause_seconds(number, last.retry_after_seconds)
+            pause = 0.0
             is_final = not last.retryable or number >= plan.retry_attempts
             if not is_final:
+                pause = self.backoff.pause_seconds(number, last.retry_after_seconds)
                 over_at = max(give_up_at, demand.last)
                 why_not = self._why_not_again(breaker, pause, over_at)
                 if why_not is not None:

@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 #: The beginning of the error of an attempt that got no access token.
@@ -22,6 +23,10 @@ class Credentials:
 
     authorization: str = field(repr=False)
     endpoint: str
+
+    def may_be_in(self, text: bytes) -> bool:
+        """Whether a secret of ours may be in a JSON text without escapes."""
+        return any(secret in text for secret in _secret_bytes(self.authorization))
 
     def redacted(self, value: Any) -> Any:
         """A JSON value without our secrets: some services repeat a request in their answer."""
@@ -70,6 +75,11 @@ def _secrets(authorization: str) -> list[str]:
         pair = base64.b64decode(token).decode()
         found |= {pair, pair.partition(":")[2]}
     return sorted((one for one in found if len(one) >= _MIN_SECRET), key=len, reverse=True)
+
+
+@lru_cache(maxsize=4)  # each answer asks
+def _secret_bytes(authorization: str) -> list[bytes]:
+    return [secret.encode() for secret in _secrets(authorization)]
 
 
 def _redacted(value: Any, secrets: list[str]) -> Any:

@@ -5,27 +5,27 @@ of aiohttp leaves this module.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 import aiohttp
 import orjson
-from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.helpers import parse_content_type
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 from yarl import URL
 
 from agents.customer_lookup.answers import Attempt, AttemptOutcome, AttemptRequest
 from agents.customer_lookup.directory.answer_text import UnreadableText, utf8_of
 from agents.customer_lookup.directory.credentials import Credentials, OAuthClient
-from agents.customer_lookup.directory.endpoint import wire_endpoint
 from agents.customer_lookup.directory.oauth_tokens import NoToken, OAuthTokens
 from agents.customer_lookup.directory.response_mapping import ResponseMapping
 from agents.customer_lookup.directory.session import (
     DirectorySession,
     RefusedAddress,
-    read_at_most,
     same_origin,
     wire_url,
 )
@@ -37,6 +37,7 @@ from posstream.domain.customer import (
     Customer,
     InvalidCustomer,
     judge_fields,
+    needs_no_scrub,
     read_customer_id,
     scrub,
 )
@@ -137,7 +138,7 @@ class HttpDirectory:
         except aiohttp.ClientPayloadError as why:
             undecodable = isinstance(why.__cause__, ContentEncodingError)
             seen.failure = _UNDECODABLE if undecodable else _BROKEN_OFF
-        except aiohttp.ClientResponseError:
+        except (aiohttp.ClientResponseError, HttpProcessingError):
             seen.failure = _UNDECODABLE
         except (aiohttp.ClientError, OSError, ValueError) as why:
             if isinstance(getattr(why, "os_error", why), RefusedAddress):
@@ -191,15 +192,11 @@ class HttpDirectory:
         if with_auth:
             seen.auth = await self._credentials(seen)
             headers["Authorization"] = seen.auth.authorization
-        async with self._session.request("GET", url, headers=headers) as response:
-            seen.http_status = response.status
-            seen.retry_after = response.headers.get("Retry-After")
-            seen.charset = response.charset
-            body = await read_at_most(response, MAX_BODY_BYTES)
-            if body is None:
-                seen.failure = _TOO_LONG
-            else:
-                seen.body = body
+        body = await self._session.get(url, headers=headers, heard=seen.hear, limit=MAX_BODY_BYTES)
+        if body is None:
+            seen.failure = _TOO_LONG
+        else:
+            seen.body = body
 
     async def _credentials(self, seen: "_Seen") -> Credentials:
         if isinstance(self.auth, Credentials):
@@ -212,10 +209,12 @@ class HttpDirectory:
         return credentials
 
     def _judge(self, seen: "_Seen", made: Callable[..., Attempt]) -> AttemptOutcome:
-        document, unreadable = _decode(seen.body, seen.charset)
-        if seen.auth is not None:
-            document = seen.auth.redacted(document)
-        clean = scrub(document, card_guard=self.card_guard)
+        text, document, unreadable = _decode(seen.body, seen.charset)
+        clean = document
+        if not needs_no_scrub(text) or (seen.auth is not None and seen.auth.may_be_in(text)):
+            if seen.auth is not None:
+                document = seen.auth.redacted(document)
+            clean = scrub(document, card_guard=self.card_guard)
         shown = _shown(clean)
         if isinstance(clean, dict):
             seen.customer_id = read_customer_id(self.mapping.find(clean, "customer_id"))
@@ -292,6 +291,12 @@ class _Seen:
     customer_id: str | None = None
     failure: _Failure | None = None
 
+    def hear(self, status: int, headers: Mapping[str, str]) -> None:
+        """Note how an answer begins."""
+        self.http_status = status
+        self.retry_after = headers.get("Retry-After")
+        self.charset = _charset(headers.get("Content-Type"))
+
     def start_again(self) -> None:
         """Drop an answer: the same attempt sends a second request."""
         self.http_status, self.body, self.failure = None, b"", None
@@ -306,9 +311,18 @@ def customer_url(endpoint: str, identifier: str) -> URL:
     """
     if not is_normal(identifier):
         raise ValueError("not a normalised identifier")
-    parts = urlsplit(wire_endpoint(endpoint))
-    path = f"{parts.path.rstrip('/')}/{quote(identifier, safe='')}/"
-    return URL(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")), encoded=True)
+    base = _base_url(endpoint)
+    path = f"{base.raw_path.rstrip('/')}/{quote(identifier, safe='')}/"
+    return base.with_path(path, encoded=True, keep_query=True)
+
+
+@lru_cache(maxsize=16)  # each call asks
+def _base_url(endpoint: str) -> URL:
+    return wire_url(endpoint)
+
+
+def _charset(content_type: str | None) -> str | None:
+    return None if content_type is None else parse_content_type(content_type)[1].get("charset")
 
 
 def _proxy_refused(status: int) -> str:
@@ -324,15 +338,15 @@ def _status_error(status: int, auth: Credentials | None) -> str:
     return f"the directory answered with HTTP status {status}"
 
 
-def _decode(body: bytes, charset: str | None) -> tuple[object, str | None]:
-    """Decode an answer: its JSON and None, or None and why it cannot be read."""
+def _decode(body: bytes, charset: str | None) -> tuple[bytes, object, str | None]:
+    """Decode an answer: its text in UTF-8, its JSON, and why it cannot be read if it cannot."""
     try:
         text = utf8_of(body, charset)
-        return read_json_exactly(text), None
+        return text, read_json_exactly(text), None
     except UnreadableText as why:
-        return None, str(why)
+        return b"", None, str(why)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return None, "the answer is not JSON"
+        return b"", None, "the answer is not JSON"
 
 
 def _shown(document: object) -> object:

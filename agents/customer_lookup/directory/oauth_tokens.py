@@ -16,7 +16,8 @@ from agents.customer_lookup.directory.credentials import (
     OAuthClient,
     is_token,
 )
-from agents.customer_lookup.directory.session import DirectorySession, read_at_most, wire_url
+from agents.customer_lookup.directory.exchange import read_at_most
+from agents.customer_lookup.directory.session import DirectorySession, wire_url
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import SingleFlight
 
@@ -125,7 +126,7 @@ class OAuthTokens:
             data=form,
             headers={"Authorization": basic},
         ) as response:
-            return response.status, await read_at_most(response, _MAX_BODY_BYTES)
+            return response.status, await read_at_most(response.content, _MAX_BODY_BYTES)
 
 
 def _read(body: bytes | None) -> dict[str, Any]:

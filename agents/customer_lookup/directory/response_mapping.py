@@ -11,6 +11,7 @@ Path = tuple[str, ...]
 #: Stands for a value that was moved, and for one that is missing.
 _NOTHING: Final = object()
 _LONGEST_INDEX: Final = 6
+_FIELDS: Final = frozenset(CUSTOMER_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class ResponseMapping:
             rest = _pruned(rest)
         if rest is _NOTHING:
             rest = {}
-        by_own_name = frozenset(CUSTOMER_FIELDS).difference(self.paths)
+        by_own_name = _FIELDS.difference(self.paths) if self.paths else _FIELDS
         return MappedDocument(
             fields={name: value for name, value in rest.items() if name in by_own_name} | moved,
             extra={name: value for name, value in rest.items() if name not in by_own_name},

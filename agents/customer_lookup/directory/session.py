@@ -3,7 +3,7 @@
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -12,6 +12,7 @@ from yarl import URL
 
 from agents.customer_lookup.directory.addresses import is_refused
 from agents.customer_lookup.directory.endpoint import wire_endpoint
+from agents.customer_lookup.directory.exchange import Exchange, Heard, read_at_most
 from agents.customer_lookup.directory.tls_files import TlsFiles
 from posstream.settings import is_loopback
 
@@ -20,6 +21,15 @@ log = logging.getLogger(__name__)
 #: Longest header of an answer, its name included: 32 KB and some for the name.
 _MAX_HEADER_BYTES: Final = 33 * 1024
 _MAX_HEADERS: Final = 512
+_PARSING: Final[Mapping[str, Any]] = {
+    "auto_decompress": True,
+    "max_line_size": _MAX_HEADER_BYTES,
+    "max_field_size": _MAX_HEADER_BYTES,
+    "max_headers": _MAX_HEADERS,
+}
+_HEADERS: Final = {"Accept": "application/json"}
+#: A caller bounds its whole call. aiohttp's own bound of 300 s would cost a timer for each.
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=30)
 
 
 class RefusedAddress(OSError):
@@ -44,18 +54,24 @@ class DirectorySession:
         self._tls = None if tls is None else _TlsContexts(tls)
         self._own = own
         self._session: aiohttp.ClientSession | None = None
+        self._exchange: Exchange | None = None
 
     async def open(self) -> None:
         """Make the pool; connections are bounded by the bulkhead, not here."""
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, resolver=_Resolver())
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, resolver=_Resolver()),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept": "application/json"},
-            auto_decompress=True,
+            headers=_HEADERS,
             trust_env=False,
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-            max_headers=_MAX_HEADERS,
+            timeout=_TIMEOUT,
+            **_PARSING,
+        )
+        self._exchange = Exchange(
+            connector,
+            headers=_HEADERS,
+            timeout=_TIMEOUT,
+            parsing={**_PARSING, "read_until_eof": True},
         )
 
     async def close(self) -> None:
@@ -72,15 +88,42 @@ class DirectorySession:
         """
         if self._session is None:
             raise RuntimeError("the directory is not open")
+        options |= self._way(url)
+        return self._session.request(method, url, allow_redirects=False, **options)
+
+    async def get(
+        self, url: URL, *, headers: Mapping[str, str], heard: Heard, limit: int
+    ) -> bytes | None:
+        """Get a body, as `Exchange.get` does; by a proxy, too.
+
+        Raises:
+            RefusedAddress: see `request`.
+        """
+        if self._exchange is None:
+            raise RuntimeError("the directory is not open")
+        way = self._way(url)
+        if "proxy" not in way:
+            ssl = way.get("ssl")
+            return await self._exchange.get(url, headers=headers, ssl=ssl, heard=heard, limit=limit)
+        async with self.request("GET", url, headers=headers) as response:
+            heard(response.status, response.headers)
+            body = await read_at_most(response.content, limit)
+            if body is None:
+                response.close()
+            return body
+
+    def _way(self, url: URL) -> dict[str, Any]:
+        """How a URL is called: aiohttp's options for proxy and TLS."""
         host = url.raw_host or ""
         if is_refused(host):  # aiohttp gives no address to a resolver
             raise RefusedAddress(host)
+        way: dict[str, Any] = {}
         if self._proxy is not None and not is_loopback(host):
-            options["proxy"] = self._proxy
+            way["proxy"] = self._proxy
         if self._tls is not None:
             own = any(same_origin(url, each) for each in self._own)
-            options["ssl"] = self._tls.context(own=own)
-        return self._session.request(method, url, allow_redirects=False, **options)
+            way["ssl"] = self._tls.context(own=own)
+        return way
 
 
 class _Resolver(aiohttp.ThreadedResolver):
@@ -132,14 +175,3 @@ def same_origin(one: URL, other: URL) -> bool:
     """Whether two URLs have scheme, host and port in common, as aiohttp connects to them."""
     origins = {(url.scheme, (url.raw_host or "").lower(), url.port) for url in (one, other)}
     return len(origins) == 1
-
-
-async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """The body of a response; None, and the connection closed, if it is longer than `limit`."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            response.close()
-            return None
-    return bytes(body)

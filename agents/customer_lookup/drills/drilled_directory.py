@@ -38,6 +38,9 @@ class DrilledDirectory:
 
     async def attempt(self, asked: AttemptRequest) -> AttemptOutcome:
         """Ask once; see `CustomerDirectory.attempt`."""
+        drill = self.running()
+        if drill is None:
+            return await self.directory.attempt(asked)
         started_at_ms, started = self.clock.now_ms(), self.clock.monotonic()
 
         def failed(status: AttemptStatus, reason: Reason, error: str) -> AttemptOutcome:
@@ -57,9 +60,8 @@ class DrilledDirectory:
                 healthy=False,
             )
 
-        drill = self.running()
         late_seconds = 0.0
-        if drill is not None and drill.strikes(started_at_ms, self.chance()):
+        if drill.strikes(started_at_ms, self.chance()):
             if drill.fault is Fault.ERRORS:
                 error = f"HTTP status {_UNAVAILABLE}"
                 return failed(AttemptStatus.FAILED, Reason.API_ERROR, error)

@@ -216,9 +216,10 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
 
     def topic_partitions(self, topic: str) -> int | None:
         """How many partitions a topic has; upstream asks the group's leader."""
-        known: set[int] | None = None
-        with contextlib.suppress(KeyError):  # renewed in the consumer's thread this moment
-            known = self._consumer and self._consumer.partitions_for_topic(topic)
+        if self._consumer is None:
+            return None
+        # Not `partitions_for_topic`: it makes a set, and each lookup asks some times.
+        known = self._consumer._client.cluster._partitions.get(topic)
         return len(known) if known else None
 
     async def topic_identity(self, topic: str) -> str | None:

@@ -13,12 +13,14 @@ import asyncio
 import contextlib
 import math
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as faust_driver
 
 from posstream.kafka.partitioner import partition_of
@@ -28,6 +30,8 @@ _METADATA_PAUSE_SECONDS: Final = 0.1
 #: How long a flush may take. Events are acknowledged after their answers, so only changelog
 #: records (a cache) can be left.
 _FLUSH_SECONDS: Final = 5
+#: Largest value that `put` takes; upstream measures larger records before it takes them.
+_MOST_BYTES: Final = 64 * 1024
 
 
 class Producer(faust_driver.Producer):
@@ -37,8 +41,10 @@ class Producer(faust_driver.Producer):
         super().__init__(*args, **options)
         #: Batches and records of a partition leave in the order in which they take its lock.
         self._gates: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
-        #: How many batches wait for their lock.
-        self._leaving = 0
+        #: How many batches and records wait for each lock.
+        self._leaving: Counter[tuple[str, int]] = Counter()
+        #: What is done when an open batch of `put` is written; see there.
+        self._open: dict[Any, asyncio.Future[int]] = {}
 
     def _settings_extra(self) -> dict[str, Any]:
         return {"enable_idempotence": self.app.tuning.idempotent}
@@ -68,14 +74,77 @@ class Producer(faust_driver.Producer):
 
         The record waits behind earlier batches of its partition.
         """
-        if self._leaving:
-            if partition is None:
-                partition = partition_of(key or b"", await self.partitions_of(topic))
-            async with self._gates[topic, partition]:
+        if self._leaving and partition is None:
+            partition = partition_of(key or b"", await self.partitions_of(topic))
+        if partition is not None and (topic, partition) in self._leaving:
+            async with self._in_turn(topic, partition):
                 written = await super().send(topic, key, value, partition, *args, **options)
         else:
             written = await super().send(topic, key, value, partition, *args, **options)
         written.add_done_callback(self._check)
+        return written
+
+    def put(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        headers: list[tuple[str, bytes]],
+    ) -> "tuple[asyncio.Future[int], int] | None":
+        """Hand a record over without waiting.
+
+        Upstream makes a future for each record; here the records of a batch share one.
+
+        Returns:
+            the offset of the batch's first record, once the broker has it, and the record's place
+            in the batch. The future is shared: it must not be cancelled. None if the record must
+            be handed over by `send`: the topic is not known yet, earlier batches wait, or the
+            record is large.
+        """
+        producer = self._producer
+        if producer is None or (value is not None and len(value) > _MOST_BYTES):
+            return None
+        partitions = producer.client.cluster._partitions.get(topic)
+        accumulator = producer._message_accumulator
+        if not partitions or accumulator._closed or accumulator._exception is not None:
+            return None
+        if partition is None:
+            if key is None:
+                return None
+            partition = partition_of(key, len(partitions))
+        if (topic, partition) in self._leaving or partition not in partitions:
+            return None
+        tp = TopicPartition(topic, partition)
+        waiting = accumulator._batches.get(tp)
+        batch = waiting[-1] if waiting else accumulator._append_batch(producer.create_batch(), tp)
+        place = _append(batch._builder, key, value, headers)
+        if place is None:
+            batch = accumulator._append_batch(producer.create_batch(), tp)
+            place = _append(batch._builder, key, value, headers)
+            assert place is not None, "an empty batch takes any record"  # noqa: S101 - for mypy
+        return self._open.get(batch) or self._watched(batch), place
+
+    def _watched(self, batch: Any) -> "asyncio.Future[int]":
+        """The future of an open batch: its base offset, or why it was not written."""
+        loop = asyncio.get_running_loop()
+        written = self._open[batch] = loop.create_future()
+        timer = loop.call_later(self.app.tuning.delivery_seconds, _give_up, written)
+
+        def done(sent: "asyncio.Future[Any]") -> None:
+            timer.cancel()
+            del self._open[batch]
+            self._check(sent)
+            if written.done():
+                return
+            if sent.cancelled():
+                written.cancel()
+            elif (why := sent.exception()) is not None:
+                _fail(written, why)
+            else:
+                written.set_result(sent.result().offset)
+
+        batch.future.add_done_callback(done)
         return written
 
     async def partitions_of(self, topic: str) -> int:
@@ -88,14 +157,23 @@ class Producer(faust_driver.Producer):
 
     async def send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
         """Hand a batch over, as `send` does a record, once earlier batches have left."""
-        self._leaving += 1
-        try:
-            async with self._gates[topic, partition]:
-                written = await self._send_batch(topic, partition, batch)
-        finally:
-            self._leaving -= 1
+        async with self._in_turn(topic, partition):
+            written = await self._send_batch(topic, partition, batch)
         written.add_done_callback(self._check)
         return written
+
+    @asynccontextmanager
+    async def _in_turn(self, topic: str, partition: int) -> AsyncIterator[None]:
+        """Wait behind what was handed over earlier; `put` passes nobody who waits."""
+        at = topic, partition
+        self._leaving[at] += 1
+        try:
+            async with self._gates[at]:
+                yield
+        finally:
+            self._leaving[at] -= 1
+            if not self._leaving[at]:
+                del self._leaving[at]
 
     async def _send_batch(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
         give_up_at = time.monotonic() + self.app.tuning.delivery_seconds
@@ -123,6 +201,30 @@ class Producer(faust_driver.Producer):
     async def on_stop(self) -> None:
         """Stop, whether or not brokers are there to take the rest."""
         await _briefly(super().on_stop)
+
+
+def _append(
+    builder: Any, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+) -> int | None:
+    """Append a record as `batch.Batch` does; its place in the batch, None if that is closed."""
+    if builder._closed:
+        return None
+    place: int = builder._relative_offset
+    if builder._builder.append(place, None, key, value, headers) is None:
+        builder.close()  # it is full
+        return None
+    builder._relative_offset = place + 1
+    return place
+
+
+def _give_up(written: "asyncio.Future[int]") -> None:
+    if not written.done():
+        _fail(written, KafkaTimeoutError())
+
+
+def _fail(written: "asyncio.Future[int]", why: BaseException) -> None:
+    written.set_exception(why)
+    written.exception()  # marks it as retrieved: whoever waited may have left
 
 
 def _after_a_pause(ask: Callable[[], Awaitable[bool]]) -> "asyncio.Future[bool]":

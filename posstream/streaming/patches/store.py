@@ -178,6 +178,17 @@ class Store(rocksdb.Store):
         except Exception as why:
             raise self._unread(partition, why) from why
 
+    def write(self, partition: int, key: bytes, value: bytes) -> None:
+        """Write a value by key, outside of any stream.
+
+        Raises:
+            StorageFailed: if it was not written.
+        """
+        try:
+            self._db_for_partition(partition).put(key, value)
+        except Exception as why:
+            raise self._unwritten(partition, why) from why
+
     def entries(self, partition: int, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """At most `limit` keys and values in the order of keys, the first at or after `start`.
 
@@ -226,16 +237,15 @@ class Store(rocksdb.Store):
         try:
             super()._set(key, value)
         except Exception as why:
-            raise self._unwritten(why) from why
+            raise self._unwritten(current_event().message.partition, why) from why
 
     def _del(self, key: bytes) -> None:
         try:
             super()._del(key)
         except Exception as why:
-            raise self._unwritten(why) from why
+            raise self._unwritten(current_event().message.partition, why) from why
 
-    def _unwritten(self, why: Exception) -> StorageFailed:
-        partition = current_event().message.partition
+    def _unwritten(self, partition: int, why: Exception) -> StorageFailed:
         self._note_unwritten(partition, why)
         return StorageFailed(f"{self._name(partition)} was not written: {why}")
 

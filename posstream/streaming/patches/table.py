@@ -48,7 +48,10 @@ class Table(faust.Table):
     """A table in our store, that knows which of its changes the broker has."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        #: Changes that upstream hands over.
         self._unacknowledged: set[asyncio.Future[Any]] = set()
+        #: Batches with changes -> the place of the last one in the batch.
+        self._batches: dict[asyncio.Future[int], int] = {}
         super().__init__(*args, **options)
 
     def send_changelog(self, *args: Any, **options: Any) -> Any:
@@ -71,12 +74,40 @@ class Table(faust.Table):
         Raises:
             KafkaError: if it refused one.
         """
-        await asyncio.gather(*self._unacknowledged)
+        waiting = [*self._unacknowledged, *self._batches]
+        if waiting:
+            # Not `gather`: it would cancel batches that others wait for.
+            await asyncio.wait(waiting)
+        for each in waiting:
+            each.result()
 
     def put_at(self, tp: TP, key: bytes, value: bytes) -> None:
-        """Keep a value in the partition of a source topic's partition, outside of any stream."""
-        with _standing_in(tp):
-            self[key] = value
+        """Keep a value in the partition of a source topic's partition, outside of any stream.
+
+        The change goes straight into the producer's batch. On upstream's way there, each
+        change costs a message, two futures, a queue, and a write of the offset.
+        """
+        put = None
+        if not self._unacknowledged:  # a change must not pass an earlier one of its key
+            producer, topic = self.app.producer, self.changelog_topic.get_topic_name()
+            put = producer.put(topic, key, value, tp.partition, [])
+        if put is None:
+            with _standing_in(tp):
+                self[key] = value
+            return
+        batch, place = put
+        if batch not in self._batches:
+            changelog = TP(topic, tp.partition)
+            batch.add_done_callback(lambda written: self._note_written(changelog, written))
+        self._batches[batch] = place
+        self.data.write(tp.partition, key, value)
+
+    def _note_written(self, changelog: TP, batch: "asyncio.Future[int]") -> None:
+        """Note how far the store has the changelog, once for all changes of a batch."""
+        place = self._batches.pop(batch)
+        # Without an offset the broker had the batch before: its first answer was lost.
+        if not batch.cancelled() and batch.exception() is None and batch.result() >= 0:
+            self.data.set_persisted_offset(changelog, batch.result() + place)
 
     def remove_at(self, tp: TP, key: bytes) -> bool:
         """Remove a key, from the changelog too (a tombstone); False if there was none."""

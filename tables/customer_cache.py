@@ -64,9 +64,16 @@ class Stored:
 
 
 class CustomerCacheTable:
-    """The table and its partitions. One per app."""
+    """The table and its partitions. One per app.
 
-    def __init__(self, app: Any, spec: TableSpec, *, partitions: int) -> None:
+    Args:
+        app: whose table it is.
+        spec: its names.
+        partitions: how many it has.
+        hot_bytes: what the entries of all partitions that are kept in memory may take.
+    """
+
+    def __init__(self, app: Any, spec: TableSpec, *, partitions: int, hot_bytes: int) -> None:
         self.partitions = partitions
         self.co_partitioning = CoPartitioning(app, spec, partitions=partitions)
         self.source = spec.co_partitioned[0]
@@ -81,6 +88,7 @@ class CustomerCacheTable:
             recovery_buffer_size=_REPLAY_BUFFER,
             # A standby writes each record at once: one that waits is lost with its worker.
             standby_buffer_size=1,
+            hot_bytes=hot_bytes,
         )
         self._parts = [CachePartition(self, number) for number in range(partitions)]
 

@@ -63,7 +63,12 @@ def build(kit: Kit) -> Built:
         metrics=metrics,
         refreshes_ahead=own.refresh_ahead,
     )
-    cache = CustomerCacheTable(app, CACHE, partitions=settings.topic_partitions)
+    cache = CustomerCacheTable(
+        app,
+        CACHE,
+        partitions=settings.topic_partitions,
+        hot_bytes=own.cache_memory_mib * 1024 * 1024,
+    )
     agent = CustomerLookupAgent(
         app=app,
         lookup=lookup,

@@ -17,7 +17,7 @@ import msgspec
 import orjson
 from murmurhash2 import murmurhash2
 
-from agents.customer_lookup.events.writing import SOURCE
+from agents.customer_lookup.events.writing import SOURCE, answer_id
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
 from posstream.domain import times
@@ -203,9 +203,9 @@ class FreshHits:
             fetched_s, fetched_ms = divmod(fetched_at_ms, 1000)
             stale_s, stale_ms = divmod(fetched_at_ms + fresh_ms, 1000)
             lookup_id = derived(event_id.encode())
-            answer_id = derived(lookup_id + b"/answer")
+            event_of_answer = answer_id(lookup_id)
             answer = (
-                b'{"event_id":"', answer_id, head, lookup_id,
+                b'{"event_id":"', event_of_answer, head, lookup_id,
                 b'","basket_id":"', subject,
                 b'","customer_identifier":"', key,
                 b'","identifier_kind":"', _KINDS[kind.lastgroup or ""],
@@ -220,7 +220,7 @@ class FreshHits:
                 b"".join(answer),
                 [
                     ce_version,
-                    ("ce_id", answer_id),
+                    ("ce_id", event_of_answer),
                     ce_source,
                     ce_type,
                     ce_time,

@@ -16,7 +16,7 @@ from agents.customer_lookup.directory.endpoint import check_endpoint, wire_endpo
 from agents.customer_lookup.directory.response_mapping import ResponseMapping
 from agents.customer_lookup.directory.tls_files import TlsFiles
 from posstream.settings import Settings, is_loopback
-from posstream.startup.setting_readers import switch, text
+from posstream.startup.setting_readers import number, switch, text
 from posstream.startup.settings_part import GivenSettings, Reader, SettingsPart
 
 #: Where each worker serves its mock of a directory.
@@ -67,6 +67,8 @@ class LookupSettings:
     api_mapping: ResponseMapping | None = None
     #: Refresh entries that are in use before their fresh window ends.
     refresh_ahead: bool = True
+    #: Memory for the cache entries that are asked for most, in MiB; 0: none.
+    cache_memory_mib: int = 128
 
     @classmethod
     def of(cls, settings: Settings) -> "LookupSettings":
@@ -199,6 +201,7 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "POSSTREAM_API_EMPTY_MEANS_UNKNOWN": ("empty_means_unknown", switch),
     "POSSTREAM_API_MAPPING": ("api_mapping", ResponseMapping.parse),
     "POSSTREAM_REFRESH_AHEAD": ("refresh_ahead", switch),
+    "POSSTREAM_CACHE_MEMORY_MIB": ("cache_memory_mib", number(0, 65_536)),
 }
 
 SETTINGS: Final = SettingsPart(

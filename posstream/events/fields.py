@@ -65,9 +65,7 @@ GuardedDetail = Annotated[
 
 #: An id that posstream wrote or has read before.
 KnownId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
-DerivedId = Annotated[
-    KnownId, Meta(description="Derived (UUID version 5): a redelivery has the same.")
-]
+DerivedId = Annotated[KnownId, Meta(description="Derived (a UUID): a redelivery has the same.")]
 Time = Annotated[
     str,
     Meta(

@@ -22,12 +22,12 @@ PARTITIONS = 3
 class KeptCache:
     """A worker's cache that has its partitions, and what it would write to the changelog."""
 
-    def __init__(self, datadir: Path) -> None:
+    def __init__(self, datadir: Path, *, hot_bytes: int = 1024 * 1024) -> None:
         self.app: Any = StreamingApp(
             "kept", broker="kafka://127.0.0.1:1", datadir=datadir, partitions=PARTITIONS
         )
         Path(self.app.conf.tabledir).mkdir(parents=True, exist_ok=True)
-        self.table = CustomerCacheTable(self.app, CACHE, partitions=PARTITIONS)
+        self.table = CustomerCacheTable(self.app, CACHE, partitions=PARTITIONS, hot_bytes=hot_bytes)
         #: Told at each flush how many changes were not with the broker before it.
         self.flushed: list[int] = []
         self.table.flush = self._flush  # type: ignore[method-assign]

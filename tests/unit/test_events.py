@@ -16,7 +16,13 @@ from agents.customer_lookup.answers import Attempt, CustomerFound, Identificatio
 from agents.customer_lookup.events.inputs import MAX_DEADLINE_MS
 from agents.customer_lookup.events.reading import read_identification
 from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
-from agents.customer_lookup.events.writing import answered, attempted, basket_started, identified
+from agents.customer_lookup.events.writing import (
+    answer_id,
+    answered,
+    attempted,
+    basket_started,
+    identified,
+)
 from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
 from posstream.dead_letters.record import MAX_DEAD_KEY, MAX_DEAD_VALUE, dead_letter
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
@@ -451,7 +457,7 @@ def test_an_answer_has_the_same_id_whether_it_succeeded_or_failed() -> None:
     assert value_of(good)["event_id"] == value_of(bad)["event_id"]
 
 
-def test_every_derived_id_is_a_version_5_uuid() -> None:
+def test_every_derived_id_is_a_uuid_and_another_one() -> None:
     asked = read()
     ids = [
         asked.lookup_id,
@@ -459,7 +465,7 @@ def test_every_derived_id_is_a_version_5_uuid() -> None:
         value_of(attempted(asked, an_attempt(1), 0, NOW))["event_id"],
         value_of(attempted(asked, an_attempt(2), 0, NOW))["event_id"],
     ]
-    assert [uuid.UUID(text).version for text in ids] == [5] * 4
+    assert [uuid.UUID(text).version for text in ids] == [5, 8, 5, 5]
     assert len(set(ids)) == 4
 
 
@@ -765,6 +771,17 @@ def test_a_derived_id_is_a_uuid_of_version_5(name: str) -> None:
     expected = str(uuid.uuid5(NAMESPACE, name))
     assert derived(name) == expected
     assert derived_bytes(name.encode()) == expected.encode()
+
+
+@given(st.text())
+def test_the_id_of_an_answer_is_that_of_its_lookup_as_a_uuid_of_version_8(name: str) -> None:
+    lookup = uuid.UUID(derived(name))
+    of_answer = answer_id(str(lookup).encode()).decode()
+    answer = uuid.UUID(of_answer)
+    assert str(answer) == of_answer
+    assert (answer.version, answer.variant) == (8, uuid.RFC_4122)
+    version = 0xF << 76
+    assert answer.int & ~version == lookup.int & ~version, "the other bits are the lookup's"
 
 
 def test_ids_are_the_same_on_a_python_without_its_own_sha1(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,8 @@ BAD = [
     ("PAYMENT_CARD_GUARD", "false"),
     ("PROJECTION", "off"),
     ("REFRESH_AHEAD", "maybe"),
+    ("CACHE_MEMORY_MIB", "-1"),
+    ("CACHE_MEMORY_MIB", "65537"),
     ("SESSION_TIMEOUT_SECONDS", "5"),
     ("SESSION_TIMEOUT_SECONDS", "301"),
     ("SESSION_TIMEOUT_SECONDS", "7.5"),

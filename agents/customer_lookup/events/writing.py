@@ -24,13 +24,24 @@ from posstream.kafka.record import Record
 #: The `ce_source` of the plugin's events.
 SOURCE: Final = b"/posstream/customer-lookup"
 _record: Final = partial(event_record, source=SOURCE)
+#: Where the text of a UUID has its version.
+_VERSION_AT: Final = 14
+
+
+def answer_id(lookup_id: bytes) -> bytes:
+    """The event_id of a lookup's answer: its lookup_id as a UUID of version 8 (RFC 9562).
+
+    No other id that posstream derives has this version, and it takes no second digest
+    (docs/decisions/0018-the-id-of-an-answer.md).
+    """
+    return lookup_id[:_VERSION_AT] + b"8" + lookup_id[_VERSION_AT + 1 :]
 
 
 def answered(answer: LookupAnswer, now_ms: int) -> Record:
     """The terminal answer: `customer-data-fetched` or `customer-lookup-failed`."""
     asked = answer.asked
     shared: dict[str, Any] = {
-        "event_id": derived(f"{asked.lookup_id}/answer"),
+        "event_id": answer_id(asked.lookup_id.encode()).decode(),
         "occurred_at": iso_utc_ms(now_ms),
         "lookup_id": asked.lookup_id,
         "basket_id": asked.basket_id,

@@ -15,6 +15,7 @@ makes those objects itself: `install` does that, once, when a process starts.
                       of the log, starts without a commit, leaving the group
     driver            Faust: the transport with our consumer and producer    test_pins
     flow_control      mode: a resumed flow keeps what the buffers hold       test_driver
+    hot               rocksdict: what is read most stays in memory           test_hot
     pace              aiokafka: longer waits of fetches while nothing comes  test_pins
     producer          Faust, aiokafka: waits for brokers, writes once        test_producer
     records           aiokafka, whole process: any header name, no object    test_records

@@ -35,11 +35,14 @@ class Store(rocksdb.Store):
 
     A partition that is damaged or does not fit its changelog when it is opened is rebuilt at once.
     Damage that is found later ends the worker, and the next start rebuilds the partition.
+
+    Args:
+        hot_bytes: what the values of one partition that are kept in memory may take.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, hot_bytes: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.rocksdb_options = Options()
+        self.rocksdb_options = Options(hot_bytes)
         #: Partitions that were thrown away: one that this process opens again would lack entries.
         self._gone: set[int] = set()
         #: Partitions with a failed write: their offset stays before it, so that it is read again.

@@ -45,9 +45,15 @@ def _standing_in(tp: TP) -> Iterator[None]:
 
 
 class Table(faust.Table):
-    """A table in our store, that knows which of its changes the broker has."""
+    """A table in our store, that knows which of its changes the broker has.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    Args:
+        hot_bytes: what the values of all its partitions that are kept in memory may take; each
+            partition has its share.
+    """
+
+    def __init__(self, *args: Any, hot_bytes: int = 0, **options: Any) -> None:
+        self._hot_bytes = hot_bytes
         #: Changes that upstream hands over.
         self._unacknowledged: set[asyncio.Future[Any]] = set()
         #: Batches with changes -> the place of the last one in the batch.
@@ -142,4 +148,5 @@ class Table(faust.Table):
             value_type=self.value_type,
             loop=self.loop,
             options=self.options,
+            hot_bytes=self._hot_bytes // self.partitions,
         )

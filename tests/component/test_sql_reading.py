@@ -83,8 +83,8 @@ async def test_a_page_and_a_query_beyond_all_readers_are_told_to_come_back(
         async with AsyncExitStack() as stack:
             await all_turns(stack, view.readers)
             assert await status_and_code(view, "/lookups") == (503, "BUSY")
-            answer = await view.web.graphql('{ customer(customerId: "CUST_001") { tier } }')
-            assert answer["data"] == {"customer": None}
+            answer = await view.web.graphql('{ explainLookup(basketId: "b") { basketId } }')
+            assert answer["data"] == {"explainLookup": None}
             assert [error["extensions"] for error in answer["errors"]] == [{"code": "BUSY"}]
             await view.project(found("e1"))
         await view.page("/lookups")

@@ -38,11 +38,11 @@ class LoopReader:
         self._path = path
         self._dialect = dialect
         self._seconds = seconds
-        self._connection: sqlite3.Connection | None = None
+        self._connection: _Connection | None = None
         self._ends_at = 0.0
         self._rests_until = 0.0
 
-    def run(self, job: Callable[["LoopReader"], T]) -> tuple[T] | None:
+    def run(self, job: "Callable[[_Connection], T]") -> tuple[T] | None:
         """What a job reads, in one transaction; None if it cannot be read here and now."""
         now = time.monotonic()
         if now < self._rests_until:
@@ -50,38 +50,44 @@ class LoopReader:
         self._ends_at = now + self._seconds
         try:
             connection = self._connection or self._open()
-            connection.execute("BEGIN")
+            connection.driver.execute("BEGIN")
             try:
-                return (job(self),)
+                return (job(connection),)
             finally:
-                connection.execute("COMMIT")
+                connection.driver.execute("COMMIT")
         except sqlite3.Error as why:
             if getattr(why, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
                 self.close()
                 self._rests_until = now + _REST_SECONDS
             return None
 
-    def rows(self, query: Prepared, **values: Any) -> list[Sequence[Any]]:
-        """The rows of a statement; only within a job."""
-        assert self._connection is not None
-        compiled = query.on(self._dialect)
-        found = self._connection.execute(compiled.text, compiled.values(values))
-        return compiled.rows(found.fetchall())
-
     def close(self) -> None:
         """Close the file. The next read opens it again."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            connection.driver.close()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> "_Connection":
         # Read-only: whoever closes a file last and may write moves the whole log into it.
-        connection = sqlite3.connect(
+        driver = sqlite3.connect(
             f"file:{quote(os.fsencode(self._path))}?mode=ro",
             timeout=0,
             isolation_level=None,
             uri=True,
         )
-        connection.set_progress_handler(lambda: time.monotonic() > self._ends_at, _STEPS)
-        self._connection = connection
-        return connection
+        driver.set_progress_handler(lambda: time.monotonic() > self._ends_at, _STEPS)
+        self._connection = _Connection(driver, self._dialect)
+        return self._connection
+
+
+class _Connection:
+    """Runs the statements of a job."""
+
+    def __init__(self, driver: sqlite3.Connection, dialect: Dialect) -> None:
+        self.driver: Final = driver
+        self._dialect = dialect
+
+    def rows(self, query: Prepared, **values: Any) -> list[Sequence[Any]]:
+        compiled = query.on(self._dialect)
+        found = self.driver.execute(compiled.text, compiled.values(values))
+        return compiled.rows(found.fetchall())

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -151,6 +151,10 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         )
 
 
+#: A customer of a row of `ALL_CUSTOMERS` and the identifiers: in the order of the fields.
+_customer: Final[Callable[..., CustomerRow]] = CustomerRow
+
+
 @cache
 def _next_customers(*, after: bool, tier: bool) -> Prepared:
     statement = limited(ALL_CUSTOMERS.order_by(CUSTOMERS.c.customer_id))
@@ -197,7 +201,7 @@ def _customers(reader: Reader, query: Prepared, values: dict[str, Any]) -> list[
         ids = _numbered(list(found))
         for customer_id, identifier in reader.rows(_identifiers_of(len(ids)), **ids):
             found[customer_id].append(identifier)
-    return [CustomerRow(*row, identifiers=tuple(found[row[0]])) for row in rows]
+    return [_customer(*row, tuple(found[row[0]])) for row in rows]
 
 
 def _is_found_by(search: str) -> ColumnElement[bool]:

@@ -7,17 +7,15 @@ is not done soon, or that meets a lock, is left to the ordinary way.
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Dialect
 
 from posstream.read_model.prepared import Prepared
 
-T = TypeVar("T")
-
-#: How long the statements of a read may take together.
+#: How long a statement may take.
 LOOP_SECONDS: Final = 0.002
 #: Steps of SQLite's virtual machine from one look at the time to the next: some 50 microseconds.
 _STEPS: Final = 1_000
@@ -38,56 +36,41 @@ class LoopReader:
         self._path = path
         self._dialect = dialect
         self._seconds = seconds
-        self._connection: _Connection | None = None
+        self._connection: sqlite3.Connection | None = None
         self._ends_at = 0.0
         self._rests_until = 0.0
 
-    def run(self, job: "Callable[[_Connection], T]") -> tuple[T] | None:
-        """What a job reads, in one transaction; None if it cannot be read here and now."""
+    def rows(self, query: Prepared, values: Mapping[str, Any]) -> list[Sequence[Any]] | None:
+        """The rows of a statement; None if they cannot be read here and now."""
         now = time.monotonic()
         if now < self._rests_until:
             return None
         self._ends_at = now + self._seconds
+        compiled = query.on(self._dialect)
         try:
             connection = self._connection or self._open()
-            connection.driver.execute("BEGIN")
-            try:
-                return (job(connection),)
-            finally:
-                connection.driver.execute("COMMIT")
+            found = connection.execute(compiled.text, compiled.in_order(values)).fetchall()
         except sqlite3.Error as why:
             if getattr(why, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
                 self.close()
                 self._rests_until = now + _REST_SECONDS
             return None
+        return compiled.rows(found)
 
     def close(self) -> None:
         """Close the file. The next read opens it again."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.driver.close()
+            connection.close()
 
-    def _open(self) -> "_Connection":
+    def _open(self) -> sqlite3.Connection:
         # Read-only: whoever closes a file last and may write moves the whole log into it.
-        driver = sqlite3.connect(
+        connection = sqlite3.connect(
             f"file:{quote(os.fsencode(self._path))}?mode=ro",
             timeout=0,
             isolation_level=None,
             uri=True,
         )
-        driver.set_progress_handler(lambda: time.monotonic() > self._ends_at, _STEPS)
-        self._connection = _Connection(driver, self._dialect)
-        return self._connection
-
-
-class _Connection:
-    """Runs the statements of a job."""
-
-    def __init__(self, driver: sqlite3.Connection, dialect: Dialect) -> None:
-        self.driver: Final = driver
-        self._dialect = dialect
-
-    def rows(self, query: Prepared, **values: Any) -> list[Sequence[Any]]:
-        compiled = query.on(self._dialect)
-        found = self.driver.execute(compiled.text, compiled.values(values))
-        return compiled.rows(found.fetchall())
+        connection.set_progress_handler(lambda: time.monotonic() > self._ends_at, _STEPS)
+        self._connection = connection
+        return connection

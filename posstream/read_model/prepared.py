@@ -1,6 +1,6 @@
 """A SELECT that is compiled once for a database, with its values bound at each call."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Dialect, Select
@@ -21,7 +21,7 @@ class Prepared:
         self._compiled: dict[int, Compiled] = {}
 
     def on(self, dialect: Dialect) -> "Compiled":
-        """The statement as a driver with positional parameters takes it."""
+        """The statement as the driver takes it."""
         known = self._compiled.get(id(dialect))
         if known is None or known.dialect is not dialect:
             known = self._compiled[id(dialect)] = Compiled(self.statement, dialect)
@@ -37,27 +37,37 @@ class Compiled:
         self.text: Final[str] = compiled.string
         self._binds: Final[list[tuple[str, Any, _Processor]]] = [
             (name, bind.value, bind.type.dialect_impl(dialect).bind_processor(dialect))
-            for name in compiled.positiontup
+            for name in compiled.positiontup or compiled.binds
             for bind in (compiled.binds[name],)
         ]
-        processors = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None)
-            for column in statement.selected_columns
-        ]
-        self._processors: Final = [
-            (place, process) for place, process in enumerate(processors) if process is not None
-        ]
+        self._columns: Final = list(statement.selected_columns)
+        self._processors: list[tuple[int, Callable[[Any], Any]]] | None = None
 
-    def values(self, given: dict[str, Any]) -> Sequence[Any]:
+    def in_order(self, given: Mapping[str, Any]) -> list[Any]:
         """The parameters in their order; what is not given has the value of the statement."""
-        values = []
+        return list(self._values(given))
+
+    def by_name(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters by their names."""
+        names = (name for name, _, _ in self._binds)
+        return dict(zip(names, self._values(given), strict=True))
+
+    def _values(self, given: Mapping[str, Any]) -> Iterator[Any]:
         for name, own, process in self._binds:
             value = given.get(name, own)
-            values.append(value if process is None else process(value))
-        return values
+            yield value if process is None else process(value)
 
-    def rows(self, found: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-        """The rows as Python values."""
+    def rows(
+        self, found: Iterable[Sequence[Any]], types: Sequence[Any] | None = None
+    ) -> list[Sequence[Any]]:
+        """The rows as Python values.
+
+        Args:
+            found: as the driver gives them.
+            types: of their columns, as the driver names them; the same at every call.
+        """
+        if self._processors is None:
+            self._processors = self._made(types or [None] * len(self._columns))
         processors = self._processors
         if not processors:
             return list(found)
@@ -69,3 +79,10 @@ class Compiled:
                     row[place] = process(row[place])
             rows.append(row)
         return rows
+
+    def _made(self, types: Sequence[Any]) -> list[tuple[int, Callable[[Any], Any]]]:
+        made = [
+            column.type.dialect_impl(self.dialect).result_processor(self.dialect, kind)
+            for column, kind in zip(self._columns, types, strict=True)
+        ]
+        return [(place, process) for place, process in enumerate(made) if process is not None]

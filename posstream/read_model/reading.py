@@ -6,11 +6,11 @@ reads of a SQLite file need no connection of the pool (see `loop_reading`).
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
-from sqlalchemy import Connection, StaticPool, event
+from sqlalchemy import StaticPool, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from posstream.domain.errors import ReadModelBusy
 from posstream.read_model.engine import create_engine
 from posstream.read_model.loop_reading import LoopReader
+from posstream.read_model.one_message import rows_in_one_message
 from posstream.read_model.prepared import Prepared
 from posstream.read_model.refusals import was_given_up
 
@@ -32,15 +33,8 @@ _STEPS: Final = 10_000
 _ENDS_AT: Final = "posstream_ends_at"
 #: The option of an engine that holds its `LoopReader`.
 _LOOP_READER: Final = "posstream_loop_reader"
-
-T = TypeVar("T")
-
-
-class Reader(Protocol):
-    """Runs the statements of one read, all in one transaction."""
-
-    def rows(self, query: Prepared, **values: Any) -> Sequence[Sequence[Any]]:
-        """The rows of a statement with these values."""
+#: Whether short reads go to PostgreSQL in one message.
+_IN_ONE_MESSAGE: Final = "posstream_in_one_message"
 
 
 def create_reading_engine(
@@ -66,43 +60,36 @@ def create_reading_engine(
         loop_reader = LoopReader(str(engine.url.database), engine.dialect)
         engine.update_execution_options(**{_LOOP_READER: loop_reader})
         event.listen(engine.sync_engine, "engine_disposed", lambda _: loop_reader.close())
+    else:
+        engine.update_execution_options(**{_IN_ONE_MESSAGE: True})
     return engine
 
 
-def read_at_once(engine: AsyncEngine, job: Callable[[Reader], T]) -> tuple[T] | None:
-    """What a job reads without waiting; None if that is not possible here and now."""
-    loop_reader: LoopReader | None = engine.get_execution_options().get(_LOOP_READER)
-    return None if loop_reader is None else loop_reader.run(job)
-
-
-async def read(engine: AsyncEngine, job: Callable[[Reader], T]) -> T:
-    """What a job reads that is usually short: rows by their keys, or the next ones of an index.
-
-    Args:
-        engine: to read with.
-        job: runs its statements; may be run again, and so changes nothing.
+async def read(
+    engine: AsyncEngine, query: Prepared, values: Mapping[str, Any]
+) -> Sequence[Sequence[Any]]:
+    """The rows of a short read: by their keys, or the next ones of an index.
 
     Raises:
         ReadModelBusy, DatabaseAway: as `reading`.
     """
-    found = read_at_once(engine, job)
-    return await read_in_turn(engine, job) if found is None else found[0]
+    options = engine.get_execution_options()
+    loop_reader: LoopReader | None = options.get(_LOOP_READER)
+    if loop_reader is not None and (found := loop_reader.rows(query, values)) is not None:
+        return found
+    if options.get(_IN_ONE_MESSAGE):
+        async with reading(engine) as connection:
+            return await rows_in_one_message(connection, query, values)
+    return await read_in_turn(engine, query, values)
 
 
-async def read_in_turn(engine: AsyncEngine, job: Callable[[Reader], T]) -> T:
-    """What a job reads by a connection of the pool, as `read`."""
+async def read_in_turn(
+    engine: AsyncEngine, query: Prepared, values: Mapping[str, Any]
+) -> Sequence[Sequence[Any]]:
+    """The rows of a read by a connection of the pool, as `read`."""
     async with reading(engine) as connection:
-        return await connection.run_sync(lambda one: job(_PoolReader(one)))
-
-
-class _PoolReader:
-    """Runs statements on a connection of the pool."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def rows(self, query: Prepared, **values: Any) -> Sequence[Sequence[Any]]:
-        return self._connection.execute(query.statement, values).all()
+        rows: Sequence[Sequence[Any]] = (await connection.execute(query.statement, values)).all()
+        return rows
 
 
 @asynccontextmanager

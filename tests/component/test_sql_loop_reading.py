@@ -1,7 +1,7 @@
 """Short reads of a SQLite file need no thread and no connection of the pool."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from posstream.read_model.prepared import Prepared
 from posstream.read_model.reading import (
     READERS,
     create_reading_engine,
-    read_at_once,
+    read,
     reading,
 )
 from tests.component.sql_databases import JOHN, found, logged, make_tables, started
@@ -50,6 +50,15 @@ async def readers(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
     await readers.dispose()
 
 
+@asynccontextmanager
+async def all_taken(readers: AsyncEngine) -> AsyncIterator[None]:
+    """While every connection of the pool is taken: a short read needs none of them."""
+    async with AsyncExitStack() as stack:
+        for _ in range(READERS):
+            await stack.enter_async_context(reading(read_only(readers)))
+        yield
+
+
 async def test_both_ways_read_the_same(engine: AsyncEngine, readers: AsyncEngine) -> None:
     await SqlProjection(engine).apply(
         [
@@ -61,9 +70,7 @@ async def test_both_ways_read_the_same(engine: AsyncEngine, readers: AsyncEngine
     )
     ordinary, short = SqlReadModel(engine), SqlReadModel(readers)
     place = Position(datetime(2026, 1, 31, 8, 0, 10, tzinfo=UTC), "l3")
-    async with AsyncExitStack() as stack:
-        for _ in range(READERS):  # the short way needs none of them
-            await stack.enter_async_context(reading(read_only(readers)))
+    async with all_taken(readers):
         for one in (
             lambda model: model.customers_by_ids(["CUST_001", "C9", "nobody"]),
             lambda model: model.customer_by_identifier("CARD_2"),
@@ -89,32 +96,30 @@ async def test_what_was_just_written_is_read(engine: AsyncEngine, readers: Async
 
 async def test_a_read_that_takes_long_is_left_to_the_ordinary_way(readers: AsyncEngine) -> None:
     reader = LoopReader(str(readers.url.database), readers.dialect, seconds=-1)
-    assert reader.run(lambda it: it.rows(COUNTED)) is None
-    assert reader.run(lambda it: [tuple(row) for row in it.rows(ONE)]) == ([(1,)],)
+    assert reader.rows(COUNTED, {}) is None
+    assert reader.rows(ONE, {}) == [(1,)]
     reader.close()
+    assert [tuple(row) for row in await read(readers, COUNTED, {})] == [(1_000_000,)]
 
 
 async def test_a_file_that_cannot_be_read_is_left_to_the_ordinary_way(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'none.db'}")
-    readers = create_reading_engine(engine)
-    assert read_at_once(readers, lambda it: it.rows(ONE)) is None
+    reader = LoopReader(str(engine.url.database), engine.dialect)
+    assert reader.rows(ONE, {}) is None
     assert not (tmp_path / "none.db").exists()
-    await readers.dispose()
+    assert await read(create_reading_engine(engine), ONE, {}) == [(1,)]
     await engine.dispose()
 
 
 async def test_an_engine_that_was_disposed_of_reads_again(readers: AsyncEngine) -> None:
-    assert read_at_once(readers, lambda it: len(it.rows(ONE))) == (1,)
-    await readers.dispose()
-    assert read_at_once(readers, lambda it: len(it.rows(ONE))) == (1,)
+    for _ in range(2):
+        async with all_taken(readers):
+            assert await read(readers, ONE, {}) == [(1,)]
+        await readers.dispose()
 
 
-async def test_values_are_bound_by_name_and_read_by_type(readers: AsyncEngine) -> None:
-    query = Prepared(
-        select(
-            bindparam("b", type_=Text), bindparam("a", type_=Integer), bindparam("b", type_=Text)
-        )
-    )
-    found = read_at_once(readers, lambda it: it.rows(query, a=1, b="two"))
-    assert found is not None
-    assert [tuple(row) for row in found[0]] == [("two", 1, "two")]
+async def test_values_are_bound_by_name(readers: AsyncEngine) -> None:
+    two, one = bindparam("b", type_=Text), bindparam("a", type_=Integer)
+    query = Prepared(select(two, one, bindparam("b", type_=Text)))
+    async with all_taken(readers):
+        assert await read(readers, query, {"a": 1, "b": "two"}) == [("two", 1, "two")]

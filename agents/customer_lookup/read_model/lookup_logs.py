@@ -84,7 +84,7 @@ class AttemptQueries:
         wanted = (("status", status), ("customer_identifier", identifier), ("basket_id", basket_id))
         equal = {name: value for name, value in wanted if value is not None}
         query = _next_attempts(tuple(equal), after=after is not None)
-        rows = await read(self._engine, lambda reader: reader.rows(query, **values, **equal))
+        rows = await read(self._engine, query, values | equal)
         return [LookupLogRow(*row) for row in rows]
 
 

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Select, bindparam, or_, select
@@ -35,7 +37,7 @@ from posstream.domain.printable import is_storable
 from posstream.domain.search import folded
 from posstream.read_model.engine import read_only
 from posstream.read_model.prepared import Prepared
-from posstream.read_model.reading import Reader, read, read_in_turn, reading
+from posstream.read_model.reading import read, read_in_turn, reading
 
 #: Most answers of one basket that are shown; a till scans a few times.
 MAX_ANSWERS: Final = 50
@@ -43,11 +45,6 @@ MAX_ANSWERS: Final = 50
 MAX_ATTEMPTS: Final = 200
 
 _ALIASES: Final = CUSTOMER_IDENTIFIERS.c
-_BY_IDENTIFIER: Final = Prepared(
-    ALL_CUSTOMERS.join(
-        CUSTOMER_IDENTIFIERS, CUSTOMERS.c.customer_id == CUSTOMER_IDENTIFIERS.c.customer_id
-    ).where(_ALIASES.identifier == bindparam("identifier"))
-)
 
 
 class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, StatisticsQueries):
@@ -73,9 +70,8 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         if not asked:
             return {}
         values = _numbered(asked)
-        query = _customers_of(len(values))
-        found = await read(self._engine, lambda reader: _customers(reader, query, values))
-        return {row.customer_id: row for row in found}
+        rows = await read(self._engine, _customers_of(len(values)), values)
+        return {row.customer_id: row for row in _customers(rows)}
 
     async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
         """The baskets among `ids` of which anything was seen, by id; for a data loader."""
@@ -83,19 +79,15 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         if not asked:
             return {}
         values = _numbered(asked)
-        query = _baskets_of(len(values))
-        rows = await read(self._engine, lambda reader: reader.rows(query, **values))
+        rows = await read(self._engine, _baskets_of(len(values)), values)
         return {row.basket_id: row for row in (BasketRow(*row) for row in rows)}
 
     async def customer_by_identifier(self, identifier: str) -> CustomerRow | None:
         """One customer by a normalised identifier, any of the known ones."""
         if not is_storable(identifier):
             return None
-        found = await read(
-            self._engine,
-            lambda reader: _customers(reader, _BY_IDENTIFIER, {"identifier": identifier}),
-        )
-        return found[0] if found else None
+        rows = await read(self._engine, _by_identifier(), {"identifier": identifier})
+        return next(iter(_customers(rows)), None)
 
     async def next_customers(
         self,
@@ -119,13 +111,12 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         if not all(is_storable(text or "") for text in (after, tier, search)):
             return []
         values = {"first": bounded(first), "after": after, "tier": tier}
-        query = _next_customers(after=after is not None, tier=tier is not None)
+        kind = {"after": after is not None, "tier": tier is not None}
         if not (search and folded(search)):
-            return await read(self._engine, lambda reader: _customers(reader, query, values))
-        named = query.statement.where(_is_named(search) if names_only else _is_found_by(search))
-        return await read_in_turn(
-            self._engine, lambda reader: _customers(reader, Prepared(named), values)
-        )
+            return _customers(await read(self._engine, _next_customers(**kind), values))
+        named = _is_named(search) if names_only else _is_found_by(search)
+        query = _with_identifiers(_next(**kind).where(named))
+        return _customers(await read_in_turn(self._engine, query, values))
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
@@ -151,40 +142,50 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         )
 
 
-#: A customer of a row of `ALL_CUSTOMERS` and the identifiers: in the order of the fields.
-_customer: Final[Callable[..., CustomerRow]] = CustomerRow
-
-
-@cache
-def _next_customers(*, after: bool, tier: bool) -> Prepared:
+def _next(*, after: bool, tier: bool) -> Select[Any]:
     statement = limited(ALL_CUSTOMERS.order_by(CUSTOMERS.c.customer_id))
     if after:
         statement = statement.where(CUSTOMERS.c.customer_id > bindparam("after"))
     if tier:
         statement = statement.where(CUSTOMERS.c.tier == bindparam("tier"))
-    return Prepared(statement)
+    return statement
+
+
+def _with_identifiers(customers: Select[Any]) -> Prepared:
+    """The customers of a statement in the order of their ids, a row for each identifier."""
+    found, leading = customers.subquery("found"), CUSTOMER_IDENTIFIERS.alias("leading")
+    return Prepared(
+        select(*found.c, leading.c.identifier)
+        .outerjoin_from(found, leading, leading.c.customer_id == found.c.customer_id)
+        .order_by(found.c.customer_id, leading.c.identifier)
+    )
+
+
+@cache
+def _next_customers(*, after: bool, tier: bool) -> Prepared:
+    return _with_identifiers(_next(after=after, tier=tier))
 
 
 @cache
 def _customers_of(count: int) -> Prepared:
-    return _of(ALL_CUSTOMERS, CUSTOMERS.c.customer_id, count)
+    return _with_identifiers(_of(ALL_CUSTOMERS, CUSTOMERS.c.customer_id, count))
+
+
+@cache
+def _by_identifier() -> Prepared:
+    owner = select(_ALIASES.customer_id).where(_ALIASES.identifier == bindparam("identifier"))
+    return _with_identifiers(ALL_CUSTOMERS.where(CUSTOMERS.c.customer_id.in_(owner)))
 
 
 @cache
 def _baskets_of(count: int) -> Prepared:
-    return _of(select(*columns_of(BASKETS, BasketRow)), BASKETS.c.basket_id, count)
+    return Prepared(_of(select(*columns_of(BASKETS, BasketRow)), BASKETS.c.basket_id, count))
 
 
-@cache
-def _identifiers_of(count: int) -> Prepared:
-    aliases = select(_ALIASES.customer_id, _ALIASES.identifier).order_by(_ALIASES.identifier)
-    return _of(aliases, _ALIASES.customer_id, count)
-
-
-def _of(statement: Select[Any], column: Column[str], count: int) -> Prepared:
+def _of(statement: Select[Any], column: Column[str], count: int) -> Select[Any]:
     """The rows whose column is among so many values, which `_numbered` names."""
     ids = [bindparam(f"id_{number}", type_=column.type) for number in range(count)]
-    return Prepared(statement.where(column.in_(ids)))
+    return statement.where(column.in_(ids))
 
 
 def _numbered(ids: Sequence[str]) -> dict[str, str]:
@@ -193,15 +194,18 @@ def _numbered(ids: Sequence[str]) -> dict[str, str]:
     return {f"id_{number}": ids[min(number, len(ids) - 1)] for number in range(count)}
 
 
-def _customers(reader: Reader, query: Prepared, values: dict[str, Any]) -> list[CustomerRow]:
-    """The customers of a statement, each with its identifiers, sorted."""
-    rows = reader.rows(query, **values)
-    found: dict[str, list[str]] = {row[0]: [] for row in rows}
-    if found:
-        ids = _numbered(list(found))
-        for customer_id, identifier in reader.rows(_identifiers_of(len(ids)), **ids):
-            found[customer_id].append(identifier)
-    return [_customer(*row, tuple(found[row[0]])) for row in rows]
+def _customers(rows: Iterable[Sequence[Any]]) -> list[CustomerRow]:
+    """The customers of the rows of `_with_identifiers`, each with its identifiers."""
+    make: Callable[..., CustomerRow] = CustomerRow  # its fields are in the order of the columns
+    return [
+        make(
+            *first,
+            identifiers=tuple(
+                one for one in (alias, *(row[-1] for row in more)) if one is not None
+            ),
+        )
+        for _, ((*first, alias), *more) in groupby(rows, key=itemgetter(0))
+    ]
 
 
 def _is_found_by(search: str) -> ColumnElement[bool]:

@@ -1,5 +1,6 @@
 """Counts answers and attempts of a window, a statement each: the same on both databases."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -27,27 +28,32 @@ class StatisticsQueries:
             .where(_ANSWERS.occurred_at >= since)
             .group_by(_ANSWERS.source, _ANSWERS.reason)
         )
-        ranked = _ranked(_LOGS.duration_ms, [_LOGS.status], _LOGS.request_timestamp >= since)
-        by_status = select(
-            ranked.c.status, func.count(), _beyond(ranked, 50), _beyond(ranked, 95)
-        ).group_by(ranked.c.status)
+        kind = (_LOGS.status, _LOGS.duration_ms)
+        attempts = (
+            select(*kind, func.count()).where(_LOGS.request_timestamp >= since).group_by(*kind)
+        )
         # Each attempt of a lookup says who waits by then; the greatest number is how many calls
         # the lookup saved.
         waiting = (
             select(func.max(_LOGS.waiters).label("waiters"))
-            .where(_LOGS.request_timestamp >= since)
+            .where(_LOGS.request_timestamp >= since, _LOGS.waiters > 0)
             .group_by(func.coalesce(_LOGS.lookup_id, _LOGS.event_id))
             .subquery()
         )
         saved = select(func.coalesce(func.sum(waiting.c.waiters), 0))
         async with reading(self._engine) as connection:
             counted = await connection.execute(answers)
-            attempts = (await connection.execute(by_status)).all()
+            by_status: Counter[str | None] = Counter()
+            by_duration: Counter[int] = Counter()
+            for status, duration_ms, count in await connection.execute(attempts):
+                by_status[status] += count
+                if duration_ms is not None:
+                    by_duration[duration_ms] += count
             return LookupStatistics(
                 answers={(source, reason): count for source, reason, count in counted},
-                attempts={status: count for status, count, _, _ in attempts},
-                p50_ms=_least(p50 for _, _, p50, _ in attempts),
-                p95_ms=_least(p95 for _, _, _, p95 in attempts),
+                attempts=by_status,
+                p50_ms=_percentile(by_duration, 50),
+                p95_ms=_percentile(by_duration, 95),
                 coalesced=int((await connection.execute(saved)).scalar_one()),
             )
 
@@ -94,6 +100,16 @@ class StatisticsQueries:
             for version, source, reason, count in await connection.execute(counted):
                 found.setdefault(version, {})[source, reason] = count
         return found
+
+
+def _percentile(counts: Counter[int], percent: int) -> int | None:
+    """The least value at or beyond a rank (nearest rank); None without values."""
+    of, rank = counts.total(), 0
+    for value in sorted(counts):
+        rank += counts[value]
+        if rank * 100 >= of * percent:
+            return value
+    return None
 
 
 def _ranked(

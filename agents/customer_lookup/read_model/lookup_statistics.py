@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Subquery, case, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agents.customer_lookup.read_model.minute_counts import MinuteCounts
 from agents.customer_lookup.read_model.records import AnswerWindow, LookupStatistics, MarkedAttempts
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, LOOKUP_ANSWERS
 from posstream.read_model.reading import reading
@@ -21,17 +22,12 @@ class StatisticsQueries:
 
     _engine: AsyncEngine
 
+    def __init__(self) -> None:
+        self._answers = MinuteCounts(_ANSWERS.occurred_at, _ANSWERS.source, _ANSWERS.reason)
+        self._attempts = MinuteCounts(_LOGS.request_timestamp, _LOGS.status, _LOGS.duration_ms)
+
     async def lookup_statistics(self, since: datetime) -> LookupStatistics:
         """What was counted from `since` on, answers and attempts each by their own time."""
-        answers = (
-            select(_ANSWERS.source, _ANSWERS.reason, func.count())
-            .where(_ANSWERS.occurred_at >= since)
-            .group_by(_ANSWERS.source, _ANSWERS.reason)
-        )
-        kind = (_LOGS.status, _LOGS.duration_ms)
-        attempts = (
-            select(*kind, func.count()).where(_LOGS.request_timestamp >= since).group_by(*kind)
-        )
         # Each attempt of a lookup says who waits by then; the greatest number is how many calls
         # the lookup saved.
         waiting = (
@@ -42,15 +38,16 @@ class StatisticsQueries:
         )
         saved = select(func.coalesce(func.sum(waiting.c.waiters), 0))
         async with reading(self._engine) as connection:
-            counted = await connection.execute(answers)
+            answers = await connection.run_sync(self._answers.since, since)
+            attempts = await connection.run_sync(self._attempts.since, since)
             by_status: Counter[str | None] = Counter()
             by_duration: Counter[int] = Counter()
-            for status, duration_ms, count in await connection.execute(attempts):
+            for (status, duration_ms), count in attempts.items():
                 by_status[status] += count
                 if duration_ms is not None:
                     by_duration[duration_ms] += count
             return LookupStatistics(
-                answers={(source, reason): count for source, reason, count in counted},
+                answers={(source, reason): count for (source, reason), count in answers.items()},
                 attempts=by_status,
                 p50_ms=_percentile(by_duration, 50),
                 p95_ms=_percentile(by_duration, 95),

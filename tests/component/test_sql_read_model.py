@@ -258,9 +258,7 @@ async def test_customers_by_ids_leaves_out_the_unknown(model: SqlReadModel) -> N
     assert await model.customers_by_ids([]) == {}
 
 
-async def test_a_call_takes_one_statement(
-    engine: AsyncEngine, model: SqlReadModel
-) -> None:
+async def test_a_call_takes_one_statement(engine: AsyncEngine, model: SqlReadModel) -> None:
     seen = []
     event.listen(
         engine.sync_engine,

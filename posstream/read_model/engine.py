@@ -152,12 +152,17 @@ def _begin_postgresql(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") == "AUTOCOMMIT":
         return
+    connection.exec_driver_sql(
+        begin_on_postgresql(options), execution_options={"no_parameters": True}
+    )
+
+
+def begin_on_postgresql(options: Mapping[str, Any]) -> str:
+    """How a transaction begins with these options of an engine."""
     seconds = options.get(_STATEMENT_SECONDS)
     limit = "" if seconds is None else f"; SET LOCAL statement_timeout = {seconds * 1000:.0f}"
-    connection.exec_driver_sql(
-        f"BEGIN {options.get(_BEGINS, '')}; SET LOCAL TIME ZONE 'UTC'{limit}",
-        execution_options={"no_parameters": True},
-    )
+    # The session's zone is ours, but a pooler may give us another session.
+    return f"BEGIN {options.get(_BEGINS, '')}; SET LOCAL TIME ZONE 'UTC'{limit}"
 
 
 def _make_folder(_dialect: object, _record: object, arguments: Any, _options: object) -> None:

@@ -1,11 +1,12 @@
 """A small connection pool for the readers of the web view, with a time limit on each statement.
 
-The projection and the agents have a pool of their own, so many readers do not hold them up.
+The projection and the agents have a pool of their own, so many readers do not hold them up. Short
+reads of a SQLite file need no connection of the pool (see `loop_reading`).
 """
 
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.domain.errors import ReadModelBusy
 from posstream.read_model.engine import create_engine
+from posstream.read_model.loop_reading import LoopReader
+from posstream.read_model.one_message import rows_in_one_message
+from posstream.read_model.prepared import Prepared
 from posstream.read_model.refusals import was_given_up
 
 #: How long one statement may take. A query of GraphQL may take as long in all.
@@ -27,6 +31,10 @@ _WAIT_SECONDS: Final = 3.0
 #: Steps of SQLite's virtual machine from one look at the time to the next: about a millisecond.
 _STEPS: Final = 10_000
 _ENDS_AT: Final = "posstream_ends_at"
+#: The option of an engine that holds its `LoopReader`.
+_LOOP_READER: Final = "posstream_loop_reader"
+#: Whether short reads go to PostgreSQL in one message.
+_IN_ONE_MESSAGE: Final = "posstream_in_one_message"
 
 
 def create_reading_engine(
@@ -49,7 +57,39 @@ def create_reading_engine(
     )
     if engine.dialect.name == "sqlite":
         _limit_sqlite(engine, statement_seconds)
+        loop_reader = LoopReader(str(engine.url.database), engine.dialect)
+        engine.update_execution_options(**{_LOOP_READER: loop_reader})
+        event.listen(engine.sync_engine, "engine_disposed", lambda _: loop_reader.close())
+    else:
+        engine.update_execution_options(**{_IN_ONE_MESSAGE: True})
     return engine
+
+
+async def read(
+    engine: AsyncEngine, query: Prepared, values: Mapping[str, Any]
+) -> Sequence[Sequence[Any]]:
+    """The rows of a short read: by their keys, or the next ones of an index.
+
+    Raises:
+        ReadModelBusy, DatabaseAway: as `reading`.
+    """
+    options = engine.get_execution_options()
+    loop_reader: LoopReader | None = options.get(_LOOP_READER)
+    if loop_reader is not None and (found := loop_reader.rows(query, values)) is not None:
+        return found
+    if options.get(_IN_ONE_MESSAGE):
+        async with reading(engine) as connection:
+            return await rows_in_one_message(connection, query, values)
+    return await read_in_turn(engine, query, values)
+
+
+async def read_in_turn(
+    engine: AsyncEngine, query: Prepared, values: Mapping[str, Any]
+) -> Sequence[Sequence[Any]]:
+    """The rows of a read by a connection of the pool, as `read`."""
+    async with reading(engine) as connection:
+        rows: Sequence[Sequence[Any]] = (await connection.execute(query.statement, values)).all()
+        return rows
 
 
 @asynccontextmanager

@@ -288,7 +288,7 @@ async def test_filters_that_cannot_be_meant_are_refused_by_name(web: WebView) ->
 # -- loaders
 
 
-async def test_many_baskets_and_their_customers_are_three_statements(
+async def test_many_baskets_and_their_customers_are_two_statements(
     engine: AsyncEngine, web: WebView, statements: list[str]
 ) -> None:
     await project(engine, *five_customers())
@@ -301,11 +301,12 @@ async def test_many_baskets_and_their_customers_are_three_statements(
     assert [answer["data"][f"b{n}"]["customer"]["identifiers"] for n in range(5)] == [
         [f"CARD_{n}"] for n in range(5)
     ]
-    tables = [statement.partition("FROM ")[2].split()[0] for statement in statements]
-    assert tables == ["baskets", "customers", "customer_identifiers"]
+    assert len(statements) == 2
+    assert "FROM baskets" in statements[0]
+    assert "FROM customers" in statements[1]
 
 
-async def test_a_page_of_attempts_with_baskets_and_customers_is_four_statements(
+async def test_a_page_of_attempts_with_baskets_and_customers_is_three_statements(
     engine: AsyncEngine, web: WebView, statements: list[str]
 ) -> None:
     await project(
@@ -325,7 +326,7 @@ async def test_a_page_of_attempts_with_baskets_and_customers_is_four_statements(
         "C3",
         "C4",
     ]
-    assert len(statements) == 4
+    assert len(statements) == 3
 
 
 async def test_a_page_of_attempts_alone_is_one_statement(
@@ -424,7 +425,9 @@ async def test_lookups_are_counted_by_where_their_answers_came_from(
     }
 
 
-async def test_counting_takes_three_statements(web: WebView, statements: list[str]) -> None:
+async def test_counting_empty_tables_takes_three_statements(
+    web: WebView, statements: list[str]
+) -> None:
     await web.graphql(STATS)
     assert len(statements) == 3
 
@@ -480,13 +483,13 @@ async def test_a_timeline_tells_an_answer_by_the_directory_step_by_step(
     assert (raw["request_timestamp"], raw["response_data"]) == (at(10), {"customer_id": "CUST_001"})
 
 
-async def test_a_timeline_takes_at_most_six_statements(
+async def test_a_timeline_takes_at_most_five_statements(
     engine: AsyncEngine, web: WebView, statements: list[str]
 ) -> None:
     await project(engine, *(found(f"a{n}") for n in range(9)), logged("l1"), started("basket_1"))
     statements.clear()
     await web.graphql(EXPLAIN, basketId="basket_1")
-    assert len(statements) == 6
+    assert len(statements) == 5
 
 
 def test_the_test_day_begins_where_the_clock_of_the_view_stands() -> None:

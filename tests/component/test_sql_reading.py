@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import column, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.projection import SqlProjection
@@ -15,7 +15,8 @@ from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.domain.errors import ReadModelBusy
 from posstream.read_model import reading as module
 from posstream.read_model.engine import create_engine, read_only
-from posstream.read_model.reading import READERS, create_reading_engine, reading
+from posstream.read_model.prepared import Prepared
+from posstream.read_model.reading import READERS, create_reading_engine, read, reading
 from tests.component.sql_databases import DATABASES, database, found, make_tables
 from tests.component.sql_web import SqlWebView, running_sql_web
 
@@ -23,6 +24,16 @@ from tests.component.sql_web import SqlWebView, running_sql_web
 ENDLESS = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT max(i) FROM n",
     "postgresql": "SELECT pg_sleep(600)",
+}
+#: The same as a short read.
+SLOW = {
+    "sqlite": select(func.max(column("i"))).select_from(
+        text(
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) "
+            "SELECT i FROM n) AS endless"
+        )
+    ),
+    "postgresql": select(func.pg_sleep(600)),
 }
 
 
@@ -60,6 +71,8 @@ async def test_a_statement_that_takes_too_long_is_given_up_and_makes_room(
             with pytest.raises(ReadModelBusy, match="ask for less"):
                 async with reading(read_only(readers)) as connection:
                     await connection.execute(text(ENDLESS[engine.dialect.name]))
+            with pytest.raises(ReadModelBusy, match="ask for less"):
+                await read(read_only(readers), Prepared(SLOW[engine.dialect.name]), {})
         assert await SqlReadModel(readers).customer("nobody") is None
     await readers.dispose()
 
@@ -83,8 +96,8 @@ async def test_a_page_and_a_query_beyond_all_readers_are_told_to_come_back(
         async with AsyncExitStack() as stack:
             await all_turns(stack, view.readers)
             assert await status_and_code(view, "/lookups") == (503, "BUSY")
-            answer = await view.web.graphql('{ customer(customerId: "CUST_001") { tier } }')
-            assert answer["data"] == {"customer": None}
+            answer = await view.web.graphql('{ explainLookup(basketId: "b") { basketId } }')
+            assert answer["data"] == {"explainLookup": None}
             assert [error["extensions"] for error in answer["errors"]] == [{"code": "BUSY"}]
             await view.project(found("e1"))
         await view.page("/lookups")

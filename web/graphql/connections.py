@@ -7,7 +7,7 @@ meanwhile shift no page. It is opaque: what is inside may change.
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import graphene
 import orjson
@@ -58,16 +58,30 @@ def page(
     rows: Sequence[Row], *, first: int, after: str | None, cursor: Callable[[Row], str]
 ) -> dict[str, object]:
     """A connection of at most `first` rows; one row more was read to see whether there are more."""
-    edges = [{"node": row, "cursor": cursor(row)} for row in rows[:first]]
+    edges = [_Edge(row, cursor) for row in rows[:first]]
     return {
         "edges": edges,
         "page_info": {
             "has_next_page": len(rows) > first,
             "has_previous_page": after is not None,
-            "start_cursor": edges[0]["cursor"] if edges else None,
-            "end_cursor": edges[-1]["cursor"] if edges else None,
+            "start_cursor": edges[0].cursor if edges else None,
+            "end_cursor": edges[-1].cursor if edges else None,
         },
     }
+
+
+class _Edge(Generic[Row]):
+    """A row in a list; its cursor is made if it is asked for."""
+
+    __slots__ = ("_make", "node")
+
+    def __init__(self, node: Row, make: Callable[[Row], str]) -> None:
+        self.node = node
+        self._make = make
+
+    @property
+    def cursor(self) -> str:
+        return self._make(self.node)
 
 
 def cursor_of(listed: str, *key: str) -> str:

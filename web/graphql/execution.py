@@ -1,7 +1,6 @@
 """One GraphQL operation, read and run: what HTTP, WebSocket and event streams have in common."""
 
 import asyncio
-import inspect
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
@@ -23,6 +22,7 @@ from posstream.domain.payment_card import mask_payment_cards
 from web.graphql.answer_size import check_answer_size
 from web.graphql.context import GraphQLContext, refusal
 from web.graphql.documents import Documents
+from web.graphql.lean_execution import lean_execution
 from web.graphql.request import Parameters
 from web.graphql.schema import Schema
 from web.http.answers import new_reference, unavailable
@@ -55,6 +55,7 @@ class Executor:
 
     def __post_init__(self) -> None:
         self._documents = Documents(self.schema, introspection=self.introspection)
+        self._execution = lean_execution(self.schema.graphql)
 
     def read(self, query: str) -> DocumentNode | RequestErrors:
         """The document of a query text, or why it cannot be executed."""
@@ -73,11 +74,13 @@ class Executor:
                 )
             except GraphQLError as why:
                 return [why]
-        execution = self._execute(document, parameters, context)
+        begun = self._begin(document, parameters, context)
+        if isinstance(begun, ExecutionResult):  # nothing had to be waited for
+            return self._without_hints(_judged(begun))
         if operation is None or operation.operation is not OperationType.QUERY:
             # No time limit: a mutation that is given up may have happened.
-            return self._without_hints(_judged(await execution))
-        result = await in_time(execution, self.query_seconds)
+            return self._without_hints(_judged(await begun))
+        result = await in_time(begun, self.query_seconds)
         if result is None:
             message = f"the query took longer than {self.query_seconds:g} s: ask for less"
             late = GraphQLError(message, extensions={"code": "TIMEOUT"})
@@ -113,7 +116,8 @@ class Executor:
 
         async def answers() -> AsyncGenerator[Answer, None]:
             async for event in source:
-                yield _answer(await self._execute(document, parameters, context, event))
+                begun = self._begin(document, parameters, context, event)
+                yield _answer(begun if isinstance(begun, ExecutionResult) else await begun)
 
         try:
             async with aclosing(answers()) as stream:
@@ -121,13 +125,13 @@ class Executor:
         finally:
             await source.aclose()  # type: ignore[attr-defined] # graphql-core wants only __aiter__
 
-    async def _execute(
+    def _begin(
         self,
         document: DocumentNode,
         parameters: Parameters,
         context: GraphQLContext,
         root: object = None,
-    ) -> ExecutionResult:
+    ) -> ExecutionResult | Awaitable[ExecutionResult]:
         own = context.asked_by(context.caller)
         result = execute(
             self.schema.graphql,
@@ -136,12 +140,23 @@ class Executor:
             context_value=own,
             variable_values=dict(parameters.variables or {}),
             operation_name=parameters.operation_name,
+            execution_context_class=self._execution,
         )
-        ended = await result if inspect.isawaitable(result) else result
-        label = _label(document, parameters)
-        own.tried.log(label)
-        own.reveals.log(label)
-        return ended
+
+        def ended(result: ExecutionResult) -> ExecutionResult:
+            label = _label(document, parameters)
+            own.tried.log(label)
+            own.reveals.log(label)
+            return result
+
+        if isinstance(result, ExecutionResult):
+            return ended(result)
+        waiting = result
+
+        async def later() -> ExecutionResult:
+            return ended(await waiting)
+
+        return later()
 
     def _without_hints(self, outcome: Outcome) -> Outcome:
         """Errors of a request without names of the schema, if those are not to be told."""

@@ -1,17 +1,19 @@
 """Read the audit: the attempts, page by page, newest first."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model.records import AnswerRow, LookupLogRow, Position
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS
-from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, read_rows, row_value
+from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, limited, read_rows
 from agents.customer_lookup.reasons import AttemptStatus
 from posstream.domain.printable import is_storable
-from posstream.read_model.reading import reading
+from posstream.read_model.prepared import Prepared
+from posstream.read_model.reading import read
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
 _ALL: Final = select(*columns_of(CUSTOMER_LOOKUP_LOGS, LookupLogRow))
@@ -76,14 +78,25 @@ class AttemptQueries:
         place = "" if after is None else after.event_id
         if not all(is_storable(text or "") for text in (place, identifier, basket_id)):
             return []
-        wanted = (
-            (_LOGS.status, status),
-            (_LOGS.customer_identifier, identifier),
-            (_LOGS.basket_id, basket_id),
-        )
-        conditions = [column == value for column, value in wanted if value is not None]
+        values: dict[str, Any] = {"first": bounded(first)}
         if after is not None:
-            order = (_LOGS.request_timestamp, _LOGS.event_id)
-            conditions.append(tuple_(*order) < row_value(after, *order))
-        async with reading(self._engine) as connection:
-            return await newest_attempts(connection, *conditions, first=bounded(first))
+            values |= {"after_at": after.at, "after_id": after.event_id}
+        wanted = (("status", status), ("customer_identifier", identifier), ("basket_id", basket_id))
+        equal = {name: value for name, value in wanted if value is not None}
+        query = _next_attempts(tuple(equal), after=after is not None)
+        rows = await read(self._engine, query, values | equal)
+        return [LookupLogRow(*row) for row in rows]
+
+
+@cache
+def _next_attempts(equal: tuple[str, ...], *, after: bool) -> Prepared:
+    statement = limited(_ALL.order_by(*_NEWEST_FIRST))
+    statement = statement.where(*(_LOGS[name] == bindparam(name) for name in equal))
+    if after:
+        order = (_LOGS.request_timestamp, _LOGS.event_id)
+        place = (
+            bindparam("after_at", type_=_LOGS.request_timestamp.type),
+            bindparam("after_id", type_=_LOGS.event_id.type),
+        )
+        statement = statement.where(tuple_(*order) < tuple_(*place))
+    return Prepared(statement)

@@ -1,5 +1,6 @@
 """Counts answers and attempts of a window, a statement each: the same on both databases."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Subquery, case, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agents.customer_lookup.read_model.minute_counts import MinuteCounts
 from agents.customer_lookup.read_model.records import AnswerWindow, LookupStatistics, MarkedAttempts
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, LOOKUP_ANSWERS
 from posstream.read_model.reading import reading
@@ -20,34 +22,35 @@ class StatisticsQueries:
 
     _engine: AsyncEngine
 
+    def __init__(self) -> None:
+        self._answers = MinuteCounts(_ANSWERS.occurred_at, _ANSWERS.source, _ANSWERS.reason)
+        self._attempts = MinuteCounts(_LOGS.request_timestamp, _LOGS.status, _LOGS.duration_ms)
+
     async def lookup_statistics(self, since: datetime) -> LookupStatistics:
         """What was counted from `since` on, answers and attempts each by their own time."""
-        answers = (
-            select(_ANSWERS.source, _ANSWERS.reason, func.count())
-            .where(_ANSWERS.occurred_at >= since)
-            .group_by(_ANSWERS.source, _ANSWERS.reason)
-        )
-        ranked = _ranked(_LOGS.duration_ms, [_LOGS.status], _LOGS.request_timestamp >= since)
-        by_status = select(
-            ranked.c.status, func.count(), _beyond(ranked, 50), _beyond(ranked, 95)
-        ).group_by(ranked.c.status)
         # Each attempt of a lookup says who waits by then; the greatest number is how many calls
         # the lookup saved.
         waiting = (
             select(func.max(_LOGS.waiters).label("waiters"))
-            .where(_LOGS.request_timestamp >= since)
+            .where(_LOGS.request_timestamp >= since, _LOGS.waiters > 0)
             .group_by(func.coalesce(_LOGS.lookup_id, _LOGS.event_id))
             .subquery()
         )
         saved = select(func.coalesce(func.sum(waiting.c.waiters), 0))
         async with reading(self._engine) as connection:
-            counted = await connection.execute(answers)
-            attempts = (await connection.execute(by_status)).all()
+            answers = await connection.run_sync(self._answers.since, since)
+            attempts = await connection.run_sync(self._attempts.since, since)
+            by_status: Counter[str | None] = Counter()
+            by_duration: Counter[int] = Counter()
+            for (status, duration_ms), count in attempts.items():
+                by_status[status] += count
+                if duration_ms is not None:
+                    by_duration[duration_ms] += count
             return LookupStatistics(
-                answers={(source, reason): count for source, reason, count in counted},
-                attempts={status: count for status, count, _, _ in attempts},
-                p50_ms=_least(p50 for _, _, p50, _ in attempts),
-                p95_ms=_least(p95 for _, _, _, p95 in attempts),
+                answers={(source, reason): count for (source, reason), count in answers.items()},
+                attempts=by_status,
+                p50_ms=_percentile(by_duration, 50),
+                p95_ms=_percentile(by_duration, 95),
                 coalesced=int((await connection.execute(saved)).scalar_one()),
             )
 
@@ -94,6 +97,16 @@ class StatisticsQueries:
             for version, source, reason, count in await connection.execute(counted):
                 found.setdefault(version, {})[source, reason] = count
         return found
+
+
+def _percentile(counts: Counter[int], percent: int) -> int | None:
+    """The least value at or beyond a rank (nearest rank); None without values."""
+    of, rank = counts.total(), 0
+    for value in sorted(counts):
+        rank += counts[value]
+        if rank * 100 >= of * percent:
+            return value
+    return None
 
 
 def _ranked(

@@ -2,11 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Column, ColumnElement, Select, bindparam, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.customer_history import ALL_CUSTOMERS, CustomerHistoryQueries
 from agents.customer_lookup.read_model.lookup_answers import AnswerQueries, newest_answers
@@ -28,19 +31,20 @@ from agents.customer_lookup.read_model.schema import (
     CUSTOMERS,
     LOOKUP_ANSWERS,
 )
-from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, read_rows
+from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, limited
 from posstream.domain.identifier import Identifier, normalise
 from posstream.domain.printable import is_storable
 from posstream.domain.search import folded
 from posstream.read_model.engine import read_only
-from posstream.read_model.reading import reading
+from posstream.read_model.prepared import Prepared
+from posstream.read_model.reading import read, read_in_turn, reading
 
 #: Most answers of one basket that are shown; a till scans a few times.
 MAX_ANSWERS: Final = 50
 #: Most attempts; each lookup has a few.
 MAX_ATTEMPTS: Final = 200
 
-_BASKETS: Final = select(*columns_of(BASKETS, BasketRow))
+_ALIASES: Final = CUSTOMER_IDENTIFIERS.c
 
 
 class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, StatisticsQueries):
@@ -54,6 +58,7 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__()
         self._engine = read_only(engine)
 
     async def customer(self, customer_id: str) -> CustomerRow | None:
@@ -65,26 +70,25 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         asked = _asked(ids)
         if not asked:
             return {}
-        found = await self._customers(CUSTOMERS.c.customer_id.in_(asked), limit=len(asked))
-        return {row.customer_id: row for row in found}
+        values = _numbered(asked)
+        rows = await read(self._engine, _customers_of(len(values)), values)
+        return {row.customer_id: row for row in _customers(rows)}
 
     async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
         """The baskets among `ids` of which anything was seen, by id; for a data loader."""
         asked = _asked(ids)
         if not asked:
             return {}
-        async with reading(self._engine) as connection:
-            return await _baskets(connection, asked)
+        values = _numbered(asked)
+        rows = await read(self._engine, _baskets_of(len(values)), values)
+        return {row.basket_id: row for row in (BasketRow(*row) for row in rows)}
 
     async def customer_by_identifier(self, identifier: str) -> CustomerRow | None:
         """One customer by a normalised identifier, any of the known ones."""
         if not is_storable(identifier):
             return None
-        owner = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
-            CUSTOMER_IDENTIFIERS.c.identifier == identifier
-        )
-        found = await self._customers(CUSTOMERS.c.customer_id.in_(owner), limit=1)
-        return found[0] if found else None
+        rows = await read(self._engine, _by_identifier(), {"identifier": identifier})
+        return next(iter(_customers(rows)), None)
 
     async def next_customers(
         self,
@@ -107,21 +111,20 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         """
         if not all(is_storable(text or "") for text in (after, tier, search)):
             return []
-        conditions: list[ColumnElement[bool]] = []
-        if after is not None:
-            conditions.append(CUSTOMERS.c.customer_id > after)
-        if tier is not None:
-            conditions.append(CUSTOMERS.c.tier == tier)
-        if search and folded(search):
-            conditions.append(_is_named(search) if names_only else _is_found_by(search))
-        return await self._customers(*conditions, limit=bounded(first))
+        values = {"first": bounded(first), "after": after, "tier": tier}
+        kind = {"after": after is not None, "tier": tier is not None}
+        if not (search and folded(search)):
+            return _customers(await read(self._engine, _next_customers(**kind), values))
+        named = _is_named(search) if names_only else _is_found_by(search)
+        query = _with_identifiers(_next(**kind).where(named))
+        return _customers(await read_in_turn(self._engine, query, values))
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
         if not is_storable(basket_id):
             return None
+        basket = (await self.baskets_by_ids([basket_id])).get(basket_id)
         async with reading(self._engine) as connection:
-            basket = (await _baskets(connection, [basket_id])).get(basket_id)
             of_basket = LOOKUP_ANSWERS.c.basket_id == basket_id
             answers = await newest_answers(connection, of_basket, first=MAX_ANSWERS)
             of_basket = CUSTOMER_LOOKUP_LOGS.c.basket_id == basket_id
@@ -139,38 +142,71 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
             customer=None if known is None else await self.customer(known),
         )
 
-    async def _customers(self, *conditions: ColumnElement[bool], limit: int) -> list[CustomerRow]:
-        statement = ALL_CUSTOMERS.where(*conditions).order_by(CUSTOMERS.c.customer_id).limit(limit)
-        async with reading(self._engine) as connection:
-            rows = (await connection.execute(statement)).mappings().all()
-            identifiers = await _identifiers(connection, [row["customer_id"] for row in rows])
-        return [
-            CustomerRow(**row, identifiers=tuple(identifiers.get(row["customer_id"], ())))
-            for row in rows
-        ]
+
+def _next(*, after: bool, tier: bool) -> Select[Any]:
+    statement = limited(ALL_CUSTOMERS.order_by(CUSTOMERS.c.customer_id))
+    if after:
+        statement = statement.where(CUSTOMERS.c.customer_id > bindparam("after"))
+    if tier:
+        statement = statement.where(CUSTOMERS.c.tier == bindparam("tier"))
+    return statement
 
 
-async def _baskets(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, BasketRow]:
-    """The baskets that were seen, by id."""
-    rows = await read_rows(connection, _BASKETS.where(BASKETS.c.basket_id.in_(ids)), BasketRow)
-    return {row.basket_id: row for row in rows}
-
-
-async def _identifiers(
-    connection: AsyncConnection, customer_ids: Sequence[str]
-) -> dict[str, list[str]]:
-    """The identifiers of each customer, sorted, in one statement for all of them."""
-    found: dict[str, list[str]] = {}
-    if not customer_ids:
-        return found
-    statement = (
-        select(CUSTOMER_IDENTIFIERS.c.customer_id, CUSTOMER_IDENTIFIERS.c.identifier)
-        .where(CUSTOMER_IDENTIFIERS.c.customer_id.in_(customer_ids))
-        .order_by(CUSTOMER_IDENTIFIERS.c.identifier)
+def _with_identifiers(customers: Select[Any]) -> Prepared:
+    """The customers of a statement in the order of their ids, a row for each identifier."""
+    found, leading = customers.subquery("found"), CUSTOMER_IDENTIFIERS.alias("leading")
+    return Prepared(
+        select(*found.c, leading.c.identifier)
+        .outerjoin_from(found, leading, leading.c.customer_id == found.c.customer_id)
+        .order_by(found.c.customer_id, leading.c.identifier)
     )
-    for customer_id, identifier in await connection.execute(statement):
-        found.setdefault(customer_id, []).append(identifier)
-    return found
+
+
+@cache
+def _next_customers(*, after: bool, tier: bool) -> Prepared:
+    return _with_identifiers(_next(after=after, tier=tier))
+
+
+@cache
+def _customers_of(count: int) -> Prepared:
+    return _with_identifiers(_of(ALL_CUSTOMERS, CUSTOMERS.c.customer_id, count))
+
+
+@cache
+def _by_identifier() -> Prepared:
+    owner = select(_ALIASES.customer_id).where(_ALIASES.identifier == bindparam("identifier"))
+    return _with_identifiers(ALL_CUSTOMERS.where(CUSTOMERS.c.customer_id.in_(owner)))
+
+
+@cache
+def _baskets_of(count: int) -> Prepared:
+    return Prepared(_of(select(*columns_of(BASKETS, BasketRow)), BASKETS.c.basket_id, count))
+
+
+def _of(statement: Select[Any], column: Column[str], count: int) -> Select[Any]:
+    """The rows whose column is among so many values, which `_numbered` names."""
+    ids = [bindparam(f"id_{number}", type_=column.type) for number in range(count)]
+    return statement.where(column.in_(ids))
+
+
+def _numbered(ids: Sequence[str]) -> dict[str, str]:
+    """The ids by name; the last one again up to a power of two, so that statements are few."""
+    count = 1 << (len(ids) - 1).bit_length()
+    return {f"id_{number}": ids[min(number, len(ids) - 1)] for number in range(count)}
+
+
+def _customers(rows: Iterable[Sequence[Any]]) -> list[CustomerRow]:
+    """The customers of the rows of `_with_identifiers`, each with its identifiers."""
+    make: Callable[..., CustomerRow] = CustomerRow  # its fields are in the order of the columns
+    return [
+        make(
+            *first,
+            identifiers=tuple(
+                one for one in (alias, *(row[-1] for row in more)) if one is not None
+            ),
+        )
+        for _, ((*first, alias), *more) in groupby(rows, key=itemgetter(0))
+    ]
 
 
 def _is_found_by(search: str) -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Select, Table, literal, tuple_
+from sqlalchemy import Column, ColumnElement, Integer, Select, Table, bindparam, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agents.customer_lookup.read_model.records import Position
@@ -21,6 +21,11 @@ MAX_LIMIT: Final = 1_000
 def bounded(first: int) -> int:
     """How many rows are read where `first` are asked for."""
     return max(1, min(first, MAX_LIMIT))
+
+
+def limited(statement: Select[Any]) -> Select[Any]:
+    """At most `first` rows of a statement: a value that is bound at each call."""
+    return statement.limit(bindparam("first", type_=Integer))
 
 
 def columns_of(table: Table, kind: "type[DataclassInstance]") -> Iterable[Column[Any]]:

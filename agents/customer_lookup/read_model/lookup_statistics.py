@@ -8,7 +8,6 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Subquery, case, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.read_model.minute_counts import MinuteCounts
 from agents.customer_lookup.read_model.records import AnswerWindow, LookupStatistics, MarkedAttempts
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, LOOKUP_ANSWERS
 from posstream.read_model.reading import reading
@@ -22,12 +21,17 @@ class StatisticsQueries:
 
     _engine: AsyncEngine
 
-    def __init__(self) -> None:
-        self._answers = MinuteCounts(_ANSWERS.occurred_at, _ANSWERS.source, _ANSWERS.reason)
-        self._attempts = MinuteCounts(_LOGS.request_timestamp, _LOGS.status, _LOGS.duration_ms)
-
     async def lookup_statistics(self, since: datetime) -> LookupStatistics:
         """What was counted from `since` on, answers and attempts each by their own time."""
+        answers = (
+            select(_ANSWERS.source, _ANSWERS.reason, func.count())
+            .where(_ANSWERS.occurred_at >= since)
+            .group_by(_ANSWERS.source, _ANSWERS.reason)
+        )
+        kind = (_LOGS.status, _LOGS.duration_ms)
+        attempts = (
+            select(*kind, func.count()).where(_LOGS.request_timestamp >= since).group_by(*kind)
+        )
         # Each attempt of a lookup says who waits by then; the greatest number is how many calls
         # the lookup saved.
         waiting = (
@@ -38,16 +42,15 @@ class StatisticsQueries:
         )
         saved = select(func.coalesce(func.sum(waiting.c.waiters), 0))
         async with reading(self._engine) as connection:
-            answers = await connection.run_sync(self._answers.since, since)
-            attempts = await connection.run_sync(self._attempts.since, since)
+            counted = await connection.execute(answers)
             by_status: Counter[str | None] = Counter()
             by_duration: Counter[int] = Counter()
-            for (status, duration_ms), count in attempts.items():
+            for status, duration_ms, count in await connection.execute(attempts):
                 by_status[status] += count
                 if duration_ms is not None:
                     by_duration[duration_ms] += count
             return LookupStatistics(
-                answers={(source, reason): count for (source, reason), count in answers.items()},
+                answers={(source, reason): count for source, reason, count in counted},
                 attempts=by_status,
                 p50_ms=_percentile(by_duration, 50),
                 p95_ms=_percentile(by_duration, 95),

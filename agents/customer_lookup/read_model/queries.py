@@ -58,7 +58,6 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        super().__init__()
         self._engine = read_only(engine)
 
     async def customer(self, customer_id: str) -> CustomerRow | None:

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 #: How long the first record of a batch of fewer than `_FEW` waits for others.
 _LINGER_SECONDS: Final = 0.1
 _FEW: Final = 500
+#: How long a fetch waits while events are left to write. aiokafka has one fetch at a time with a
+#: broker: one for partitions without events would keep those with events waiting.
+_BEHIND_WAIT_MS: Final = 10
 #: How long one wait for records lasts; then lag is counted anew.
 _POLL_MS: Final = 1000
 #: Longer than any event of posstream, and than any event that Kafka takes by default.
@@ -162,11 +165,12 @@ class Projector(ConsumerRebalanceListener):
 
     async def _step(self) -> None:
         fetched = await self.consumer.getmany(timeout_ms=_POLL_MS)
+        tuning = self.settings.tuning
         self.pace.set(
             self.consumer,
             brought=bool(fetched),
-            wait_ms=self.settings.tuning.background_wait_ms,
-            quiet_wait_ms=self.settings.tuning.quiet_background_wait_ms,
+            wait_ms=_BEHIND_WAIT_MS if self.standing.lag else tuning.background_wait_ms,
+            quiet_wait_ms=tuning.quiet_background_wait_ms,
         )
         if self.failure is not None:
             raise self.failure

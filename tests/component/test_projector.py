@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
@@ -167,6 +168,24 @@ async def test_a_database_that_is_away_is_waited_for_and_the_lag_is_told(shop: S
         await until(lambda: len(kept.numbers) == 10)
         await until(lambda: standing.lag == 0)
         assert (standing.trouble, standing.written) == (None, 10)
+
+
+async def test_fetches_wait_shortly_while_events_are_left_to_write() -> None:
+    """Else a fetch for partitions without events keeps those with events waiting."""
+    grouped = GroupedProjection(name="toy", group="toy", topics=(TOPIC,), make=lambda _: Kept())
+    settings = GroupSettings(servers=[], member=None, tuning=Tuning(fetch_wait_ms=400))
+    one = Projector(grouped, Kept(), settings, Standing(lag=1))
+
+    async def nothing(**_: Any) -> dict[TopicPartition, Any]:
+        return {}
+
+    fetcher: Any = SimpleNamespace()
+    one.consumer = SimpleNamespace(getmany=nothing, assignment=tuple, _fetcher=fetcher)
+    waits = []
+    for _ in range(2):  # no partition has events: the first step counts none left
+        await one._step()
+        waits.append(fetcher._fetch_max_wait_ms)
+    assert waits == [projector._BEHIND_WAIT_MS, 400]
 
 
 async def test_the_first_start_goes_on_where_the_group_of_before_was(shop: Shop) -> None:

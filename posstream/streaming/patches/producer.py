@@ -224,7 +224,7 @@ def _give_up(written: "asyncio.Future[int]") -> None:
 
 def _fail(written: "asyncio.Future[int]", why: BaseException) -> None:
     written.set_exception(why)
-    written.exception()  # marks it as retrieved: whoever waited may have left
+    written.exception()  # marks it as retrieved: the tasks that waited may be gone
 
 
 def _after_a_pause(ask: Callable[[], Awaitable[bool]]) -> "asyncio.Future[bool]":

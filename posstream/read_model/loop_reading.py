@@ -64,7 +64,7 @@ class LoopReader:
             connection.close()
 
     def _open(self) -> sqlite3.Connection:
-        # Read-only: the last connection that may write moves the whole log into the file at its end.
+        # Read-only: the last connection that may write moves the whole log into the file.
         connection = sqlite3.connect(
             f"file:{quote(os.fsencode(self._path))}?mode=ro",
             timeout=0,

@@ -101,3 +101,7 @@ def test_a_record_that_could_not_have_been_planned_is_no_drill(old: bytes, new: 
     assert value is not None
     assert old in value
     assert read_drill(value.replace(old, new)) is None
+
+
+def test_a_record_that_nests_too_deep_is_no_drill() -> None:
+    assert read_drill(b'{"later_field":' + b"[" * 1_100 + b"]" * 1_100 + b"}") is None

@@ -53,6 +53,8 @@ def test_no_more_is_remembered_than_fits(reads: Reads, monkeypatch: pytest.Monke
         reads.customers.note([(b"", f"+{number}", None, "")])
     assert len(reads.customers._columns) <= 3
     assert len(reads.customers._told) <= 3
+    reads.columns(attributes={"long": "x" * 5_000})
+    assert max(map(len, reads.customers._columns)) < 5_000
 
 
 @pytest.mark.parametrize("like_one", [True, 1.0, "1"])

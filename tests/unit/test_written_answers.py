@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from agents.customer_lookup.answers import CustomerFound, Identification
 from agents.customer_lookup.events.writing import answered
+from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.rows import Batch
 from agents.customer_lookup.read_model.written_answers import read_found
 from agents.customer_lookup.reasons import Source
@@ -20,6 +22,7 @@ from posstream.domain.times import parse_utc
 from posstream.json.reading import read_json_exactly
 from posstream.json.writing import write_json
 from posstream.read_model.projection import ProjectedEvent
+from posstream.read_model.projector import projected
 from posstream.read_model.stored_time import stored, stored_from_json, time_of
 from tests.component.sql_databases import JOHN, found
 
@@ -72,6 +75,21 @@ NO_ANSWER = (b"", b"{", b"[]", b"null", b'{"event_id":"\xff"}', b"\xff", b"[" * 
 @pytest.mark.parametrize("text", [*NO_ANSWER, write_json(USUAL)[:-1]])
 def test_what_is_no_answer_is_left_alone(text: bytes) -> None:
     assert read_found(text) is None
+
+
+DEEP = b'{"later_field":' + b"[" * 1_100 + b"]" * 1_100 + b"}"
+
+
+def test_a_record_that_nests_too_deep_ends_no_projection(caplog: pytest.LogCaptureFixture) -> None:
+    record = SimpleNamespace(topic=CUSTOMER_DATA_FETCHED, partition=0, offset=7, value=DEEP)
+    assert projected(record, SqlProjection.decoders) is None
+    assert "customer-data-fetched/0/7 is no JSON object" in caplog.text
+
+
+def test_a_text_that_is_no_utf_8_is_left_alone_also_in_an_unknown_field() -> None:
+    text = write_json({**USUAL, "later_field": "x"})
+    assert read_found(text) is not None
+    assert read_found(text.replace(b'"later_field":"x"', b'"later_field":"\xff"')) is None
 
 
 @pytest.mark.parametrize("field", ["event_id", "basket_id", "customer_identifier", "lookup_id"])

@@ -134,7 +134,7 @@ def read_drill(value: bytes) -> Drill | None:
     """The drill in a record; None if the record holds none that could have been planned."""
     try:
         record = msgspec.json.decode(value, type=_Record)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     started_at, ends_at = parse_utc(record.started_at), parse_utc(record.ends_at)
     if started_at is None or ends_at is None:

@@ -31,6 +31,8 @@ _MAX_MONEY: Final = Decimal(10) ** 13
 #: How long anything is remembered: rows may be erased meanwhile, as by `projection rebuild --drop`.
 _SECONDS: Final = 60.0
 _MOST_DOCUMENTS: Final = 10_000
+#: A longer document is not remembered: this bounds the memory.
+_MOST_BYTES: Final = 4096
 _MOST_TOLD: Final = 200_000
 
 #: What an answer says of a customer: document, identifier and its kind, `fetched_at`.
@@ -43,7 +45,7 @@ class RecentCustomers:
 
     now: Callable[[], float] = time.monotonic
     _columns: dict[bytes, Row] = field(default_factory=dict)
-    #: Hashes of what the database has.
+    #: Hashes of the `Told` whose rows are committed.
     _told: set[int] = field(default_factory=set)
     _since: float = 0.0
 
@@ -59,7 +61,8 @@ class RecentCustomers:
             row = columns_of_customer(read_json_exactly(document))
             if len(self._columns) >= _MOST_DOCUMENTS:
                 self._columns.clear()
-            self._columns[document] = row
+            if len(document) <= _MOST_BYTES:
+                self._columns[document] = row
         return row
 
     def is_written(self, told: Told) -> bool:

@@ -55,8 +55,9 @@ def read_found(text: bytes) -> FoundAnswer | None:
     if len(text) > _MOST_BYTES:
         return None
     try:
+        text.decode()  # msgspec does not look at texts of unknown fields
         event = _decode(text)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     texts = (
         f"{event.event_id}{event.lookup_id}{event.basket_id}{event.customer_identifier}"

@@ -386,6 +386,8 @@ async def test_a_record_that_was_put_is_not_waited_for_for_ever(tmp_path: Any) -
         sent = await FaustPublisher(app).send(RECORD)
         with pytest.raises(PublishFailed):
             await asyncio.wait_for(sent, 5)
+        put = RECORD.topic, RECORD.key, RECORD.value, RECORD.partition, [*RECORD.headers]
+        assert app.producer.put(*put) is None, "the next record has its own time, by `send`"
 
 
 async def test_whoever_waits_no_more_for_a_batch_leaves_the_others_waiting(tmp_path: Any) -> None:

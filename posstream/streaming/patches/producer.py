@@ -118,6 +118,8 @@ class Producer(faust_driver.Producer):
         tp = TopicPartition(topic, partition)
         waiting = accumulator._batches.get(tp)
         batch = waiting[-1] if waiting else accumulator._append_batch(producer.create_batch(), tp)
+        if (written := self._open.get(batch)) is not None and written.done():
+            return None  # its first record was given up; this one has its own time
         place = _append(batch._builder, key, value, headers)
         if place is None:
             batch = accumulator._append_batch(producer.create_batch(), tp)

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from posstream.read_model.stored_time import stored, time_of
+from posstream.read_model.stored_time import in_utc, stored, time_of
 
 #: Longest text of a key or a short field, in characters.
 MAX_TEXT: Final = 256
@@ -58,8 +58,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """To the database."""
         if value is None:
             return None
-        text = stored(value)
-        return text if dialect.name == "sqlite" else value
+        return stored(value) if dialect.name == "sqlite" else in_utc(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """From the database."""

@@ -13,16 +13,24 @@ _SECOND: Final = len("2026-01-31T23:59:59")
 _ENDS: Final = {f".{number:03}Z": f".{number:03}000" for number in range(1000)}
 
 
-def stored(moment: datetime) -> str:
-    """A time as text in UTC, to the microsecond.
+def in_utc(moment: datetime) -> datetime:
+    """A time in UTC.
 
     Raises:
         ValueError: for a naive time, whose zone would be a guess.
     """
     if moment.tzinfo is None:
         raise ValueError("a time without a zone cannot be stored")
-    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+def stored(moment: datetime) -> str:
+    """A time as text in UTC, to the microsecond.
+
+    Raises:
+        ValueError: as `in_utc`.
+    """
+    return in_utc(moment).isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
 
 
 def time_of(text: str) -> datetime:

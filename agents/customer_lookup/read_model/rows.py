@@ -125,11 +125,11 @@ class Batch:
             self._found(event.value)
         elif event.topic == topics.CUSTOMER_LOOKUP_FAILED:
             answer = _answer_row(event.value, None)
-            if not (self.marks and self.marks.cover(trace_of_answer(answer))):
+            if not self._is_over(answer, trace_of_answer):
                 self._answer(answer)
         elif event.topic == topics.CUSTOMER_LOOKUP_LOGGED:
             row = _log_row(event.value)
-            if not (self.marks and self.marks.cover(trace_of_attempt(row))):
+            if not self._is_over(row, trace_of_attempt):
                 _keep_first(
                     self.rows[schema.CUSTOMER_LOOKUP_LOGS],
                     row,
@@ -157,7 +157,7 @@ class Batch:
         fetched_at = answer["fetched_at"]
         if fetched_at is None:
             raise UnusableEventError("fetched_at is missing")
-        if self.marks and self.marks.cover(trace_of_answer(answer)):
+        if self._is_over(answer, trace_of_answer):
             return
         self._answer(answer)
         told = (document, answer["customer_identifier"], answer["identifier_kind"], fetched_at)
@@ -208,6 +208,10 @@ class Batch:
             return row["reason"] is not None, row["occurred_at"]
 
         _keep_first(self.rows[schema.LOOKUP_ANSWERS], row, rank)
+
+    def _is_over(self, row: Row, trace_of: Callable[[Row], Trace]) -> bool:
+        """Whether a row is from before its customer was forgotten."""
+        return bool(self.marks) and self.marks.cover(trace_of(row))
 
     def _basket(self, basket_id: str) -> Row:
         return self.rows[schema.BASKETS].setdefault(

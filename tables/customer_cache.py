@@ -70,7 +70,7 @@ class CustomerCacheTable:
         app: whose table it is.
         spec: its names.
         partitions: how many it has.
-        hot_bytes: what the entries of all partitions that are kept in memory may take.
+        hot_bytes: the memory for entries that all partitions keep, in bytes.
     """
 
     def __init__(self, app: Any, spec: TableSpec, *, partitions: int, hot_bytes: int) -> None:

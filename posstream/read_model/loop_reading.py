@@ -1,6 +1,6 @@
 """Reads a SQLite file in the event loop's own thread: for reads that take microseconds.
 
-A way through a thread costs many times what such a read costs. Nobody may wait for one: a read that
+Handing a read to a thread costs many times more than the read. Nobody may wait for one: a read that
 is not done soon, or that meets a lock, is left to the ordinary way.
 """
 

@@ -1,8 +1,8 @@
 """Executes the plain fields of a schema in fewer steps than graphql-core, with the same answers.
 
 Most fields of an answer are texts and numbers without arguments. graphql-core looks for arguments,
-for lists, objects and abstract types at each of them again; here that is found out once for each
-schema. Everything else is left to graphql-core.
+for lists, objects and abstract types at each of them again; this module finds that out once
+for each schema. Everything else is left to graphql-core.
 """
 
 from collections.abc import Awaitable, Callable

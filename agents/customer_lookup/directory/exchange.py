@@ -15,7 +15,7 @@ from aiohttp.http_writer import _serialize_headers
 from aiohttp.streams import StreamReader
 from yarl import URL
 
-#: What an answer begins with: its status and its headers.
+#: Called with the status and the headers of an answer.
 Heard = Callable[[int, Mapping[str, str]], None]
 
 #: More origins than a worker ever calls: the endpoint in force, and earlier ones.

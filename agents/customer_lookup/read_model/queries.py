@@ -183,13 +183,16 @@ def _baskets_of(count: int) -> Prepared:
 
 
 def _of(statement: Select[Any], column: Column[str], count: int) -> Select[Any]:
-    """The rows whose column is among so many values, which `_numbered` names."""
+    """The rows whose column has one of `count` values; `_numbered` names the values."""
     ids = [bindparam(f"id_{number}", type_=column.type) for number in range(count)]
     return statement.where(column.in_(ids))
 
 
 def _numbered(ids: Sequence[str]) -> dict[str, str]:
-    """The ids by name; the last one again up to a power of two, so that statements are few."""
+    """The ids by parameter name.
+
+    The last id is repeated up to a power of two, so that few statements are compiled.
+    """
     count = 1 << (len(ids) - 1).bit_length()
     return {f"id_{number}": ids[min(number, len(ids) - 1)] for number in range(count)}
 

@@ -40,7 +40,7 @@ class _Written(msgspec.Struct, gc=False):
 
 
 class FoundAnswer(msgspec.Struct, gc=False):
-    """An answer with a customer: its row, and the customer's document as it was sent."""
+    """The row that an answer with a customer becomes, and the JSON of that customer."""
 
     #: Of `lookup_answers`, but for `customer_id`.
     row: Row

@@ -32,7 +32,7 @@ class Options(rocksdb.RocksDBOptions):
     """The options with which every partition of a store is opened.
 
     Args:
-        hot_bytes: what the values of one partition that are kept in memory may take; 0: none are.
+        hot_bytes: the memory for values that one partition keeps, in bytes; 0: none.
     """
 
     def __init__(self, hot_bytes: int = 0) -> None:

@@ -37,7 +37,7 @@ class Store(rocksdb.Store):
     Damage that is found later ends the worker, and the next start rebuilds the partition.
 
     Args:
-        hot_bytes: what the values of one partition that are kept in memory may take.
+        hot_bytes: the memory for values that one partition keeps, in bytes.
     """
 
     def __init__(self, *args: Any, hot_bytes: int = 0, **kwargs: Any) -> None:

@@ -48,7 +48,7 @@ class Table(faust.Table):
     """A table in our store, that knows which of its changes the broker has.
 
     Args:
-        hot_bytes: what the values of all its partitions that are kept in memory may take; each
+        hot_bytes: the memory for values that all its partitions keep, in bytes; each
             partition has its share.
     """
 

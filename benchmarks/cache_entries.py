@@ -2,19 +2,16 @@
 
 import time
 import uuid
-from typing import Final
 
 import aiokafka
 import orjson
 
 from benchmarks.progress import say
 from posstream.domain.customer import Customer
-from posstream.settings import Settings
+from posstream.settings import PARTITIONS
 from tables.cache_spec import CACHE_CHANGELOG
 from tables.customer_cache import encode, home
 from tables.freshness import CacheEntry
-
-PARTITIONS: Final = Settings().topic_partitions
 
 
 def identifier(number: int) -> str:

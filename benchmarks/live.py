@@ -12,7 +12,6 @@ from confluent_kafka import TopicPartition
 
 from agents.customer_lookup import topics
 from benchmarks import scans
-from benchmarks.cache_entries import PARTITIONS
 from benchmarks.contestants import Contestant
 from benchmarks.directory import customer_id_of
 from benchmarks.posstream_worker import Posstream, watched
@@ -20,6 +19,7 @@ from benchmarks.runs import Peer, Watched, watch
 from benchmarks.stage import Stage
 from benchmarks.verdict import judge
 from benchmarks.windows import Window
+from posstream.settings import PARTITIONS
 from tests.integration.harness import Worker
 
 #: Asked for before anything is measured: connections are made then.

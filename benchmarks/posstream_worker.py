@@ -9,9 +9,10 @@ from typing import Final
 from confluent_kafka import TopicPartition
 
 from agents.customer_lookup import topics
-from benchmarks.cache_entries import PARTITIONS, fill
+from benchmarks.cache_entries import fill
 from benchmarks.runs import Watched
 from benchmarks.stage import Stage
+from posstream.settings import PARTITIONS
 from tests.integration.harness import Worker
 
 #: Its name among the contestants.

@@ -2,7 +2,6 @@
 
 from agents.customer_lookup import topics
 from benchmarks import scans
-from benchmarks.cache_entries import PARTITIONS
 from benchmarks.contestants import Contestant
 from benchmarks.loads import Load
 from benchmarks.posstream_worker import Posstream, watched
@@ -10,6 +9,7 @@ from benchmarks.progress import say
 from benchmarks.runs import Peer, Run, wait, watch
 from benchmarks.stage import Stage
 from benchmarks.verdict import judge
+from posstream.settings import PARTITIONS
 
 
 def told(text: str, title: str, run: Run) -> None:

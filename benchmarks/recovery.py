@@ -28,9 +28,10 @@ import orjson
 import rocksdict
 
 from agents.customer_lookup import topics
-from benchmarks.cache_entries import PARTITIONS, fill, identifier
+from benchmarks.cache_entries import fill, identifier
 from benchmarks.conditions import conditions
 from benchmarks.progress import say
+from posstream.settings import PARTITIONS
 from posstream.streaming.patches.store import NO_ENTRIES
 from tables.cache_spec import CACHE_TABLE
 from tables.customer_cache import home
@@ -230,7 +231,10 @@ async def failover(servers: str, one: Worker, other: Worker, entries: int) -> fl
 
 async def measure(servers: str, folder: Path, entries: int) -> Measured:
     """All of it for a changelog that is filled."""
-    one, other = (Worker(servers, folder / name, api_query=_API_QUERY) for name in ("one", "other"))
+    one, other = (
+        Worker(servers, folder / name, api_query=_API_QUERY, topic_partitions=PARTITIONS)
+        for name in ("one", "other")
+    )
     try:
         say(f"{entries} entries: start with an empty data directory")
         empty = await started(one)
@@ -262,7 +266,7 @@ async def measure(servers: str, folder: Path, entries: int) -> Measured:
 async def run(servers: str, folder: Path, sizes: Sequence[int]) -> list[Measured]:
     """Measure the control and each size, on one Kafka that is filled up."""
     say("first start: the topics are made")
-    first = Worker(servers, folder / "first", api_query=_API_QUERY)
+    first = Worker(servers, folder / "first", api_query=_API_QUERY, topic_partitions=PARTITIONS)
     await started(first)
     first.stop()
     measured = []

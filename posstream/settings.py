@@ -33,6 +33,9 @@ _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 #: POSSTREAM_PROJECTION: each worker projects, or none does.
 WORKER: Final = "worker"
 ALONE: Final = "alone"
+#: Partitions of a topic, unless settings or the topic's owner state a number.
+PARTITIONS: Final = 8
+_EMBEDDED_PARTITIONS: Final = 2
 _SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
@@ -56,8 +59,8 @@ class Settings:
     lookups_per_minute: int = 600
     #: Port of the embedded broker, on loopback.
     dev_broker_port: int = 9092
-    #: Partitions of each topic and changelog that states no number of its own.
-    topic_partitions: int = 8
+    #: As `topic_partitions`, as far as it is set.
+    explicit_topic_partitions: int | None = None
     #: Copies of each partition; 3 in production.
     topic_replication: int = 1
     #: An operator's key for the web view. Without this and `named_keys`: no key, loopback only.
@@ -104,6 +107,16 @@ class Settings:
         if self.explicit_database_url is not None:
             return self.explicit_database_url
         return sqlite_url(self.datadir.absolute() / "posstream.sqlite3")
+
+    @property
+    def topic_partitions(self) -> int:
+        """Partitions of each topic and changelog that states no number of its own.
+
+        Fewer on the embedded broker, whose CPU while idle grows with the partitions.
+        """
+        if self.explicit_topic_partitions is not None:
+            return self.explicit_topic_partitions
+        return _EMBEDDED_PARTITIONS if self.broker is None else PARTITIONS
 
     @property
     def bootstrap_servers(self) -> list[str]:
@@ -321,7 +334,7 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "POSSTREAM_WEB_CONNECTIONS_BY_ADDRESS": ("web_connections_by_address", number(10, 100_000)),
     "POSSTREAM_LOOKUPS_PER_MINUTE": ("lookups_per_minute", number(1, 1_000_000)),
     "POSSTREAM_DEV_BROKER_PORT": ("dev_broker_port", number(1, 65_535)),
-    "POSSTREAM_TOPIC_PARTITIONS": ("topic_partitions", number(1, 1000)),
+    "POSSTREAM_TOPIC_PARTITIONS": ("explicit_topic_partitions", number(1, 1000)),
     "POSSTREAM_TOPIC_REPLICATION": ("topic_replication", number(1, 32)),
     "POSSTREAM_API_KEY": ("api_key", _secret),
     "POSSTREAM_API_KEYS": ("named_keys", read_access_keys),

@@ -9,10 +9,10 @@ from typing import Any
 import faust
 import orjson
 
-from benchmarks.cache_entries import PARTITIONS
 from benchmarks.contestants.directory_client import AsyncDirectory
 from benchmarks.contestants.job import Job, job
 from posstream.events.ids import _NAMESPACE
+from posstream.settings import PARTITIONS
 
 _FRESH_SECONDS = 3600
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import charts, directory
-from benchmarks.cache_entries import PARTITIONS
 from benchmarks.figures import Bar, bars, chart, cpu_us, figure, mebibytes, rates, ratios, table
 from benchmarks.live import live_posstream
 from benchmarks.loads import Load
@@ -17,6 +16,7 @@ from benchmarks.races import run_posstream, told
 from benchmarks.runs import Run
 from benchmarks.setting import Setting
 from benchmarks.stage import stage
+from posstream.settings import PARTITIONS
 
 KEYS: Final = (1_000, 10_000, 100_000, 1_000_000)
 _BAR: Final = 1.3

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from agents.customer_lookup import topics
 from benchmarks import charts
-from benchmarks.cache_entries import PARTITIONS
 from benchmarks.contestants import BY_NAME
 from benchmarks.figures import Bar, bars, chart, figure, ratios, table
 from benchmarks.loads import Load
@@ -21,6 +20,7 @@ from benchmarks.runs import Peer
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage
 from benchmarks.windows import spread
+from posstream.settings import PARTITIONS
 
 FLOOR: Final = "no_worker"
 PLAIN: Final = "plain_aiokafka"

@@ -248,6 +248,7 @@ def test_the_reference_has_the_default_of_every_setting() -> None:
         name: f"`{default}`" if default is not None and default is not True else shown[default]
         for name, default in defaults.items()
     }
+    expected["POSSTREAM_TOPIC_PARTITIONS"] = f"`{settings.PARTITIONS}`"
     assert expected == {name: rows[name][0] for name in expected}
 
 

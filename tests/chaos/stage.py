@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from agents.customer_lookup import topics
+from posstream.settings import PARTITIONS
 from tests.chaos.ledger import Count, Ledger, missing_rows
 from tests.integration.directory import Directory
 from tests.integration.harness import ForeignClient, Scan, Worker, foreign_client
@@ -128,6 +129,7 @@ class Stage:
                 "api_endpoint": self.directory.endpoint,
                 "database_url": self.database_url,
                 "session_timeout_seconds": SESSION_SECONDS,
+                "topic_partitions": PARTITIONS,
                 "topic_replication": min(3, len(self.cluster.nodes)),
                 **settings,
             },

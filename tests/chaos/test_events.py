@@ -12,7 +12,7 @@ from agents.customer_lookup import topics
 from agents.customer_lookup.events.writing import basket_started
 from posstream.domain.times import iso_utc_ms
 from posstream.events.ids import input_id
-from posstream.settings import Settings
+from posstream.settings import PARTITIONS
 from tables.customer_cache import home
 from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
 from tests.chaos.ledger import ANSWERS
@@ -22,7 +22,6 @@ from tests.integration.harness import Scan
 
 _DAY_MS = 86_400_000
 _YEAR_MS = 365 * _DAY_MS
-PARTITIONS = Settings().topic_partitions
 
 
 def now_ms() -> int:

@@ -18,7 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from agents.customer_lookup import topics
 from benchmarks.recovery import fingerprint, store_folders
 from posstream.kafka.topics import APP_ID
-from posstream.settings import Settings
+from posstream.settings import PARTITIONS
 from tables.cache_spec import CACHE_CHANGELOG
 from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
 from tests.chaos.stage import Stage, Till
@@ -57,7 +57,7 @@ async def admin(stage: Stage) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 def partitions(topic: str) -> list[aiokafka.TopicPartition]:
-    numbers = range(Settings().topic_partitions)
+    numbers = range(PARTITIONS)
     return [aiokafka.TopicPartition(topic, number) for number in numbers]
 
 
@@ -448,7 +448,7 @@ async def test_the_source_topic_is_made_again_under_a_running_worker(
         await scanned(till)
         await stage.settle(till)
         await deleted_topic(stage, topics.CUSTOMER_IDENTIFIED)
-        await made(stage, topics.CUSTOMER_IDENTIFIED, Settings().topic_partitions)
+        await made(stage, topics.CUSTOMER_IDENTIFIED, PARTITIONS)
         await scanned(till)
         count = publish(await stage.settle(till), str(supervisor))
     nothing_lost(count)
@@ -463,18 +463,17 @@ async def made(stage: Stage, topic: str, number: int) -> None:
 async def test_partitions_that_do_not_match(stage: Stage, publish: Publish) -> None:
     """The source topic has fewer partitions than the changelog: refused, until it is put right."""
     (worker,) = await stage.started()
-    right = Settings().topic_partitions
     await stopped(worker)
     await deleted_topic(stage, topics.CUSTOMER_IDENTIFIED)
-    await made(stage, topics.CUSTOMER_IDENTIFIED, right // 2)
+    await made(stage, topics.CUSTOMER_IDENTIFIED, PARTITIONS // 2)
     async with stage.till() as till:
         await till.send(till.scans(CUSTOMERS))
         worker.start()
         assert await asyncio.to_thread(worker.wait) != 0
-        assert f"has {right // 2} partitions" in worker.log
-        assert f"POSSTREAM_TOPIC_PARTITIONS is {right}" in worker.log
+        assert f"has {PARTITIONS // 2} partitions" in worker.log
+        assert f"POSSTREAM_TOPIC_PARTITIONS is {PARTITIONS}" in worker.log
         async with admin(stage) as client:
-            await client.create_partitions({topics.CUSTOMER_IDENTIFIED: NewPartitions(right)})
+            await client.create_partitions({topics.CUSTOMER_IDENTIFIED: NewPartitions(PARTITIONS)})
         await restarted(worker)
         await till.answers(CUSTOMERS)
         await scanned(till)

@@ -124,9 +124,9 @@ async def test_topics_with_another_number_of_partitions(
     tmp_path: Path, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
-    sentence = await refused(settings(tmp_path, broker, topic_partitions=3), capsys)
+    sentence = await refused(settings(tmp_path, broker, explicit_topic_partitions=3), capsys)
     assert "2 partitions" in sentence
-    await check_start(start(settings(tmp_path, broker, topic_partitions=2)))
+    await check_start(start(settings(tmp_path, broker, explicit_topic_partitions=2)))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,9 @@ async def test_a_database_that_cannot_be_opened(
 ) -> None:
     (tmp_path / "file").write_text("no database, and longer than its header would be " * 9)
     (tmp_path / "folder").mkdir()
-    one = settings(tmp_path, broker, topic_partitions=2, explicit_database_url=url.format(tmp_path))
+    one = settings(
+        tmp_path, broker, explicit_topic_partitions=2, explicit_database_url=url.format(tmp_path)
+    )
     await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
     assert await refused(one, capsys) == (
         f"the read model cannot be opened ({reason.format(tmp_path)}): check POSSTREAM_DATABASE_URL"
@@ -165,7 +167,7 @@ async def test_a_database_that_a_newer_posstream_has_migrated(
     tmp_path: Path, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
-    one = settings(tmp_path, broker, topic_partitions=2)
+    one = settings(tmp_path, broker, explicit_topic_partitions=2)
     engine = create_engine(one.database_url)
     await make_tables(engine)
     await check_start(start(one))
@@ -180,7 +182,7 @@ async def test_no_password_is_shown(
 ) -> None:
     url = f"postgresql://user:secret-word@127.0.0.1:{free_port()}/x"
     await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
-    one = settings(tmp_path, broker, topic_partitions=2, explicit_database_url=url)
+    one = settings(tmp_path, broker, explicit_topic_partitions=2, explicit_database_url=url)
     outcome = [found async for found in outcomes(start(one))][-1]
     await check(one, IDENTIFIER)
     shown = capsys.readouterr().out

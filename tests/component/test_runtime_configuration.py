@@ -32,7 +32,7 @@ def edited(tmp_path: Path) -> Settings:
     finally:
         broker.stop()
     assert done.exit_code == 0, done.output
-    return Settings(datadir=tmp_path, topic_partitions=1, dev_broker_port=free_port())
+    return Settings(datadir=tmp_path, explicit_topic_partitions=1, dev_broker_port=free_port())
 
 
 async def tuning_of(settings: Settings) -> Tuning:
@@ -63,7 +63,7 @@ async def test_the_session_timeout_is_the_embedded_broker_s_unless_it_is_given(
 ) -> None:
     settings = Settings(
         datadir=tmp_path,
-        topic_partitions=1,
+        explicit_topic_partitions=1,
         dev_broker_port=free_port(),
         session_timeout_seconds=given,
     )

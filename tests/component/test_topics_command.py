@@ -24,7 +24,9 @@ from posstream.streaming.co_partitioning import client_id
 async def settings(tmp_path: Path) -> AsyncIterator[Settings]:
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
-    yield Settings(broker=f"kafka://{broker.address}", datadir=tmp_path, topic_partitions=2)
+    yield Settings(
+        broker=f"kafka://{broker.address}", datadir=tmp_path, explicit_topic_partitions=2
+    )
     broker.stop()
 
 

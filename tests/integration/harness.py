@@ -25,6 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agents.customer_lookup import topics
 from posstream.events.ids import derived
 from posstream.kafka.embedded_broker import free_port
+from posstream.settings import Settings
 
 READY_SECONDS = 60
 
@@ -74,6 +75,7 @@ class Worker:
             web_port=self.port,
             **{
                 "api_endpoint": f"{self.url}/api/mock-customer-lookup/{api_query}",
+                "topic_partitions": Settings().topic_partitions,
                 **settings,
             },
         ) | dict(environ or {})

@@ -43,7 +43,7 @@ async def test_names_of_other_programs_change_nothing(tmp_path: Path) -> None:
             (answer,) = await Tally(client).all_of([scan])
             partitions = await client.producer.partitions_for("customer-identified")
         assert answer["source"] == "API"
-        assert len(partitions) == 8
+        assert len(partitions) == 2
         assert (worker.datadir / "tables" / "v1").is_dir()
         assert worker.stop() == 0, worker.log[-3000:]
     finally:

@@ -45,7 +45,8 @@ def test_the_defaults_are_the_contract_s() -> None:
     assert settings.web_host == "127.0.0.1"
     assert settings.web_port == 8000
     assert settings.dev_broker_port == 9092
-    assert settings.topic_partitions == 8
+    assert settings.topic_partitions == 2, "of the embedded broker"
+    assert Settings(broker="kafka://one:9092").topic_partitions == 8
     assert settings.topic_replication == 1
     assert settings.api_key is None
     assert settings.payment_card_guard
@@ -63,7 +64,7 @@ def test_every_setting_is_read() -> None:
         web_host="0.0.0.0",
         web_port=80,
         dev_broker_port=19092,
-        topic_partitions=16,
+        explicit_topic_partitions=16,
         topic_replication=3,
         api_key=KEY,
         plugin_values={"POSSTREAM_API_ENDPOINT": "https://crm.example.com/"},

@@ -96,7 +96,7 @@ async def _database(folder: Path, server: str | None) -> AsyncIterator[AsyncEngi
 
 @asynccontextmanager
 async def _opened(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(url)
+    engine = create_engine(url, bulk=True)
     try:
         await upgrade(engine, find_plugins())
         yield engine

@@ -184,7 +184,7 @@ async def _run_apart(grouped: GroupedProjection, setup: Setup, standing: Standin
 
 async def _run(grouped: GroupedProjection, setup: Setup, standing: Standing) -> None:
     """Run one projection until cancelled; one that ends does not end the others."""
-    engine = create_engine(setup.database_url)
+    engine = create_engine(setup.database_url, bulk=True)
     try:
         await Projector(grouped, grouped.make(engine), setup.group, standing).run()
     except (Exception, SystemExit) as why:

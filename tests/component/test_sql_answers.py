@@ -1,6 +1,7 @@
 """The list of answers is read as it is asked for, page by page in both directions."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,31 @@ async def test_pages_meet_in_both_directions_within_one_millisecond(engine: Asyn
 async def test_sqlite_reads_what_is_rare_from_its_index(
     tmp_path: Path, wanted: AnswerFilter, index: str
 ) -> None:
+    def ask(model: SqlReadModel) -> Awaitable[object]:
+        return model.lookup_answers(wanted, first=50, older_than=Position(DAY, "e1"))
+
+    (plan,) = await plans(tmp_path, ask)
+    assert index in plan
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model: model.lookup_statistics(DAY),
+        lambda model: model.answer_window(DAY, DAY + timedelta(hours=1)),
+        lambda model: model.answers_by_version([1, 2], DAY),
+        lambda model: model.marked_attempts(DAY, DAY + timedelta(hours=1), mark="x"),
+    ],
+)
+async def test_sqlite_counts_a_window_by_the_index_of_its_times(
+    tmp_path: Path, ask: Callable[[SqlReadModel], Awaitable[object]]
+) -> None:
+    for plan in await plans(tmp_path, ask):
+        assert re.search(r"SEARCH \w+ USING INDEX \w+ \((occurred_at|request_timestamp)>", plan)
+
+
+async def plans(tmp_path: Path, ask: Callable[[SqlReadModel], Awaitable[object]]) -> Sequence[str]:
+    """How SQLite reads what `ask` asks, a text for each statement."""
     engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}")
     await make_tables(engine)
     asked: list[tuple[str, Any]] = []
@@ -122,10 +148,11 @@ async def test_sqlite_reads_what_is_rare_from_its_index(
         "before_cursor_execute",
         lambda _c, _cursor, statement, parameters, *_: asked.append((statement, parameters)),
     )
-    place = Position(DAY, "e1")
-    await SqlReadModel(engine).lookup_answers(wanted, first=50, older_than=place)
-    ((statement, parameters),) = [one for one in asked if one[0].startswith("SELECT")]
+    await ask(SqlReadModel(engine))
+    told = []
     async with engine.connect() as connection:
-        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        assert index in " ".join(row.detail for row in plan)
+        for statement, parameters in [one for one in asked if one[0].startswith("SELECT")]:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            told.append(" ".join(row.detail for row in plan))
     await engine.dispose()
+    return told

@@ -284,6 +284,16 @@ async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine: AsyncE
             assert await reader.scalar(text("SELECT count(*) FROM baskets")) == 0
 
 
+async def test_a_sqlite_connection_for_many_rows_has_more_memory_and_copies_its_log_less_often(
+    tmp_path: Path,
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}", bulk=True)
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("PRAGMA wal_autocheckpoint")) == 8000
+        assert await connection.scalar(text("PRAGMA cache_size")) == -65536
+    await engine.dispose()
+
+
 async def test_a_sqlite_file_is_made_with_its_folder_in_wal_mode(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'a' / 'b' / 'posstream.db'}")
     async with engine.connect() as connection:

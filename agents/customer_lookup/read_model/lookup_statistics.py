@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Subquery, case, func, select
@@ -14,6 +14,10 @@ from posstream.read_model.reading import reading
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
 _ANSWERS: Final = LOOKUP_ANSWERS.c
+#: Later than any time. With an end, SQLite reads a window by the index of its times; without one it
+#: reads the whole table in the order of the groups (60 minutes of 30 days with 1,000,000 answers
+#: and as many attempts: 9 ms instead of 279).
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class StatisticsQueries:
@@ -25,18 +29,17 @@ class StatisticsQueries:
         """What was counted from `since` on, answers and attempts each by their own time."""
         answers = (
             select(_ANSWERS.source, _ANSWERS.reason, func.count())
-            .where(_ANSWERS.occurred_at >= since)
+            .where(_ANSWERS.occurred_at.between(since, _NEVER))
             .group_by(_ANSWERS.source, _ANSWERS.reason)
         )
         kind = (_LOGS.status, _LOGS.duration_ms)
-        attempts = (
-            select(*kind, func.count()).where(_LOGS.request_timestamp >= since).group_by(*kind)
-        )
+        of_window = _LOGS.request_timestamp.between(since, _NEVER)
+        attempts = select(*kind, func.count()).where(of_window).group_by(*kind)
         # Each attempt of a lookup says who waits by then; the greatest number is how many calls
         # the lookup saved.
         waiting = (
             select(func.max(_LOGS.waiters).label("waiters"))
-            .where(_LOGS.request_timestamp >= since, _LOGS.waiters > 0)
+            .where(of_window, _LOGS.waiters > 0)
             .group_by(func.coalesce(_LOGS.lookup_id, _LOGS.event_id))
             .subquery()
         )
@@ -92,7 +95,9 @@ class StatisticsQueries:
         columns = (_ANSWERS.config_version, _ANSWERS.source, _ANSWERS.reason)
         counted: Any = (
             select(*columns, func.count())
-            .where(_ANSWERS.occurred_at >= since, _ANSWERS.config_version.in_(versions))
+            .where(
+                _ANSWERS.occurred_at.between(since, _NEVER), _ANSWERS.config_version.in_(versions)
+            )
             .group_by(*columns)
         )
         found: dict[int, dict[tuple[str | None, str | None], int]] = {}

@@ -16,12 +16,14 @@ class Load:
     customers: int
     #: Every so many events ask for somebody whom nobody knows; 0: none does.
     one_cold_in: int = 0
+    #: Some customers come far more often than others, as in a shop.
+    by_zipf: bool = False
 
     def identifier(self, tag: int, number: int) -> str:
         """Who is asked for by one event."""
         if self.one_cold_in and number % self.one_cold_in == 0:
             return scans.cold(tag, number)
-        return identifier(scans.asked_for(number, self.customers))
+        return identifier(self._known(number))
 
     def events(self, count: int, tag: int) -> Iterator[tuple[bytes, bytes]]:
         """Key and value of events."""
@@ -34,6 +36,10 @@ class Load:
         def customer(number: int) -> str:
             if self.one_cold_in and number % self.one_cold_in == 0:
                 return customer_id_of(scans.cold(tag, number))
-            return customer_id(scans.asked_for(number, self.customers))
+            return customer_id(self._known(number))
 
         return customer
+
+    def _known(self, number: int) -> int:
+        choose = scans.asked_for_most if self.by_zipf else scans.asked_for
+        return choose(number, self.customers)

@@ -38,11 +38,15 @@ class Posstream:
     Args:
         stage: its broker, with no other posstream on it.
         partitions: of its topics.
+        database_url: of its read model; None = a SQLite file.
     """
 
-    def __init__(self, stage: Stage, *, partitions: int = PARTITIONS) -> None:
+    def __init__(
+        self, stage: Stage, *, partitions: int = PARTITIONS, database_url: str | None = None
+    ) -> None:
         self.stage = stage
         self._partitions = partitions
+        self._database_url = database_url or ""
         self._workers: list[Worker] = []
         self._customers = 0
 
@@ -55,6 +59,7 @@ class Posstream:
                 folder,
                 api_query=_API_QUERY,
                 topic_partitions=self._partitions,
+                database_url=self._database_url,
             )
             self._workers.append(made)
         return self._workers[number]

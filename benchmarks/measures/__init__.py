@@ -13,11 +13,13 @@ from benchmarks.measures import (
     mix,
     projection,
     recovery,
+    sustained,
     two_workers,
 )
 
 #: By the name on the command line, in the order of the page.
 MEASURES: Final[dict[str, ModuleType]] = {
+    "sustained": sustained,
     "hits": hits,
     "two_workers": two_workers,
     "latency": latency,

@@ -19,7 +19,10 @@ from benchmarks.stage import stage
 from posstream.settings import PARTITIONS
 
 KEYS: Final = (1_000, 10_000, 100_000, 1_000_000)
-_BAR: Final = 1.3
+#: CPU of a hit with the most customers, of that with the fewest.
+_BARS: Final = {"keys": 1.3, "zipf": 1.1}
+#: The fewest and the most, if customers come by Zipf's law.
+_ZIPF: Final = (KEYS[0], KEYS[-1])
 PARTITION_COUNTS: Final = (1, 8, 64)
 IN_FLIGHT: Final = (1, 10, 100, 1_000)
 #: What the directory takes.
@@ -43,6 +46,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     partitions = [_Size(it, it, setting.customers) for it in PARTITION_COUNTS]
     return {
         "keys": _hits(setting, "keys", keys),
+        "zipf": _hits(setting, "zipf", [it for it in keys if it.number in _ZIPF]),
         "partitions": _hits(setting, "partitions", partitions),
         "latency_ms": LATENCY_MS,
         "misses": _misses(setting),
@@ -66,7 +70,8 @@ def _hits(setting: Setting, what: str, sizes: Sequence[_Size]) -> dict[str, list
             on = afterwards.enter_context(stage(folder, embedded=setting.embedded))
             posstream = Posstream(on, partitions=size.partitions)
             posstream.prepare(size.customers)
-            ready.append((size.number, posstream, Load(size.customers)))
+            load = Load(size.customers, by_zipf=what == "zipf")
+            ready.append((size.number, posstream, load))
         for number in range(1, setting.rounds + 1):
             for size_number, posstream, load in ready:
                 run = run_posstream(posstream, load, round(setting.events * _SHARE))
@@ -102,7 +107,8 @@ def _misses(setting: Setting) -> dict[str, list[float]]:
 
 def section(found: dict[str, Any]) -> str:
     """Three tables: by keys, by partitions, by places."""
-    keys, partitions, misses = found["keys"], found["partitions"], found["misses"]
+    keys, zipf = found["keys"], found["zipf"]
+    partitions, misses = found["partitions"], found["misses"]
     limits = {text: int(text) * 1_000 / found["latency_ms"] for text in misses}
     by_places = [
         [f"{int(text):,}", f"{limits[text]:,.0f}/s", f"{figure(rates)}/s", figure(shares, 2)]
@@ -112,7 +118,9 @@ def section(found: dict[str, Any]) -> str:
     return (
         "Hits with more customers in the cache, asked for in random order:\n\n"
         + _table("customers", keys)
-        + bars(_bars(keys))
+        + "\n\nThe same with customers who come by Zipf's law (exponent 1), as in a shop:\n\n"
+        + _table("customers", zipf)
+        + bars([*_bars("in random order", keys, "keys"), *_bars("by Zipf's law", zipf, "zipf")])
         + chart("growth-keys", "CPU time of a hit by customers in the cache")
         + "\n\nHits with more partitions:\n\n"
         + _table("partitions", partitions)
@@ -162,9 +170,10 @@ def _table(what: str, runs: dict[str, Any]) -> str:
     return table([what, "events/s", "CPU, us an event", "memory, MiB"], rows)
 
 
-def _bars(keys: dict[str, Any]) -> list[Bar]:
+def _bars(how: str, keys: dict[str, Any], name: str) -> list[Bar]:
     few, many = str(KEYS[0]), str(KEYS[-1])
     if many not in keys:
         return []
     more = ratios(cpu_us(keys[many]), cpu_us(keys[few]))
-    return [Bar(f"CPU of a hit, {KEYS[-1]:,} / {KEYS[0]:,} customers", _BAR, more, at_most=True)]
+    title = f"CPU of a hit {how}, {KEYS[-1]:,} / {KEYS[0]:,} customers"
+    return [Bar(title, _BARS[name], more, at_most=True)]

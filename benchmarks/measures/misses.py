@@ -17,8 +17,9 @@ IN_FLIGHT: Final = 100
 LATENCIES_MS: Final = (50, 200, 1_000)
 #: What the directory takes for the peers.
 PEERS_MS: Final = 200
-#: Of Little's limit.
+#: Of Little's limit, at these latencies.
 _BAR: Final = 0.9
+_BARS_MS: Final = (50, 200)
 COLD: Final = 400
 PEERS: Final = ("quix", "quix_tuned", "faststream", "plain_aiokafka", "naive_faust", "seed_design")
 #: How long a run of posstream lasts at Little's limit, at least; and the fewest events: answers
@@ -97,10 +98,10 @@ def section(found: dict[str, Any]) -> str:
         ]
         for name, seconds in took
     ]
-    bar = Bar(f"share of the limit at {PEERS_MS} ms", _BAR, shares[str(PEERS_MS)])
+    them = [Bar(f"share of the limit at {it} ms", _BAR, shares[str(it)]) for it in _BARS_MS]
     return (
         table(["latency", "Little's limit", "misses", "share"], rows)
-        + bars([bar])
+        + bars(them)
         + f"\n\nEverybody, with {found['cold']} cold keys at {PEERS_MS} ms:\n\n"
         + table(["", "seconds until all are answered", "misses/s"], others)
         + "\n\nWhoever waits for one call after the other needs 80 s; these were measured once, "

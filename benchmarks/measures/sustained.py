@@ -1,0 +1,241 @@
+"""The sustained rate: the highest at which answers and rows both keep up for minutes."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from agents.customer_lookup import topics
+from agents.customer_lookup.read_model.schema import BASKETS
+from benchmarks import processes
+from benchmarks.figures import table
+from benchmarks.observer import Seen, observing
+from benchmarks.pacing import pace
+from benchmarks.posstream_worker import Posstream
+from benchmarks.progress import say
+from benchmarks.setting import Setting
+from benchmarks.stage import Stage, stage
+from posstream.read_model.engine import create_engine, read_only
+from tests.integration.harness import Worker
+from tests.servers import postgres
+
+#: Events a second of the first try; each further try has more, until one fails.
+_FIRST: Final = 2_000
+_STEP: Final = 1.2
+#: The rate that was found is held for a second for each so many events of the setting: 300,000
+#: events make five minutes. A try takes a tenth of that.
+_EVENTS_A_SECOND: Final = 1_000
+_OF_HOLD: Final = 10
+_LEAST_SECONDS: Final = 3
+#: Answers and rows keep up if the last ones come so soon after the last event.
+_BEHIND_SECONDS: Final = 2
+#: A worker whose rows fall behind gets so long to write them before it counts as stuck.
+_PATIENCE_SECONDS: Final = 600
+_LAG: Final = ("posstream_projection_lag", {"plugin": "customer_lookup"})
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A rate that was kept up for some time, or was not."""
+
+    rate: float
+    seconds: float
+    seen: Seen
+    #: By how much the till itself was late, at most.
+    till_late_ms: float
+    #: When the last row was there, counted from the last answer.
+    rows_behind_seconds: float
+    #: Events that had no row yet, at most.
+    most_lag: float
+    #: Cores that were busy, by who kept them so.
+    cores: Mapping[str, float]
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether all sides kept up."""
+        return (
+            max(self.till_late_ms, self.seen.behind_ms) <= _BEHIND_SECONDS * 1000
+            and self.rows_behind_seconds <= _BEHIND_SECONDS
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _System:
+    """A worker at work, and its read model."""
+
+    stage: Stage
+    worker: Worker
+    database_url: str
+    customers: int
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """For each database, tries with more and more events a second, then the best one held.
+
+    Returns:
+        The broker, and by database every try and what was held in the end.
+    """
+    hold = max(_LEAST_SECONDS, setting.events / _EVENTS_A_SECOND)
+    found: dict[str, Any] = {}
+    with stage(setting.folder / "sustained", embedded=setting.embedded) as on:
+        with _started(on, setting, None) as system:
+            found["SQLite"] = _search(system, hold)
+        if (lacking := postgres.lacking()) is None:
+            with postgres.running() as url, _started(on, setting, url) as system:
+                found["PostgreSQL"] = _search(system, hold)
+        else:
+            say(f"no PostgreSQL: {lacking}")
+        broker = on.broker
+    return {"broker": broker, "databases": found}
+
+
+@contextmanager
+def _started(on: Stage, setting: Setting, url: str | None) -> Iterator["_System"]:
+    posstream = Posstream(on, database_url=url)
+    posstream.prepare(setting.customers)
+    posstream.rewind()
+    with posstream.started() as (worker,):
+        file = f"sqlite:///{worker.datadir}/posstream.sqlite3"
+        yield _System(on, worker, url or file, setting.customers)
+
+
+def _search(system: _System, hold: float) -> dict[str, Any]:
+    rate: float = _FIRST
+    tries = []
+    while True:
+        tries.append(_held(system, rate, max(_LEAST_SECONDS, hold / _OF_HOLD)))
+        if not tries[-1].keeps_up:
+            break
+        rate *= _STEP
+    while True:
+        rate /= _STEP
+        tries.append(_held(system, rate, hold))
+        if tries[-1].keeps_up or rate < _FIRST:
+            return {"tries": [asdict(it) for it in tries], "held": asdict(tries[-1])}
+
+
+def _held(system: _System, rate: float, seconds: float) -> Held:
+    on, worker = system.stage, system.worker
+    tag, count = f"{on.next_number():08x}", round(rate * seconds)
+    before, began = _cpu(on, worker), time.monotonic()
+    with (
+        observing(on, topics.CUSTOMER_DATA_FETCHED, tag=tag, count=count) as observer,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        lags = beside.submit(_lags, worker, seconds)
+        late_ms = pace(
+            on,
+            topics.CUSTOMER_IDENTIFIED,
+            rate=rate,
+            count=count,
+            tag=tag,
+            customers=system.customers,
+        )
+        took = time.monotonic() - began
+        used = {name: spent - before[name] for name, spent in _cpu(on, worker).items()}
+        seen = observer.seen()
+        answered_at = time.monotonic()
+        most_lag = max(lags.result())
+    _wait_for_rows(worker)
+    rows_behind_seconds = time.monotonic() - answered_at
+    if missing := count - asyncio.run(_rows(system.database_url, tag)):
+        raise RuntimeError(f"{missing} of {count} events have no row")
+    held = Held(
+        rate=rate,
+        seconds=seconds,
+        seen=seen,
+        till_late_ms=late_ms,
+        rows_behind_seconds=rows_behind_seconds,
+        most_lag=most_lag,
+        cores={name: spent / took for name, spent in used.items()},
+    )
+    if seen.count != count:
+        raise RuntimeError(f"{count - seen.count} of {count} events have no answer")
+    say(
+        f"{rate:7,.0f}/s for {seconds:.0f} s: p50 {seen.p50_ms:.1f} p99 {seen.p99_ms:.1f} ms, "
+        f"answers {seen.behind_ms / 1000:.1f} s and rows {held.rows_behind_seconds:.1f} s behind, "
+        f"at most {most_lag:,.0f} events without a row"
+        + ("" if held.keeps_up else ": does not keep up")
+    )
+    return held
+
+
+def _lags(worker: Worker, seconds: float) -> Sequence[float]:
+    async def look() -> Sequence[float]:
+        found = [0.0]
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found.append(await worker.metric(_LAG[0], **_LAG[1]))
+            await asyncio.sleep(1)
+        return found
+
+    return asyncio.run(look())
+
+
+def _wait_for_rows(worker: Worker) -> None:
+    async def wait() -> None:
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while await worker.metric(_LAG[0], **_LAG[1]):
+            if time.monotonic() > give_up_at:
+                raise RuntimeError(f"rows are missing after {_PATIENCE_SECONDS} s")
+            await asyncio.sleep(0.1)
+
+    asyncio.run(wait())
+
+
+async def _rows(database_url: str, tag: str) -> int:
+    engine = read_only(create_engine(database_url))
+    try:
+        async with engine.connect() as connection:
+            counted = select(func.count()).where(BASKETS.c.basket_id.startswith(f"paced-{tag}-"))
+            return int((await connection.execute(counted)).scalar_one())
+    finally:
+        await engine.dispose()
+
+
+def _cpu(on: Stage, worker: Worker) -> Mapping[str, float]:
+    """Seconds of CPU so far: of the worker, of its projection, and of the broker."""
+    assert worker._process is not None
+    own, *children = processes.tree(worker._process.pid)
+    return {
+        "worker": processes.cpu_seconds([own]),
+        "projection": processes.cpu_seconds(children),
+        "broker": processes.cpu_seconds(on.pids),
+    }
+
+
+def section(found: dict[str, Any]) -> str:
+    """What was held, and what it took."""
+    rows = []
+    for database, it in found["databases"].items():
+        held = it["held"]
+        rows.append(
+            [
+                database,
+                f"{held['rate']:,.0f}",
+                f"{held['seconds']:,.0f}",
+                f"{held['seen']['p50_ms']:.1f}",
+                f"{held['seen']['p99_ms']:.1f}",
+                f"{held['rows_behind_seconds']:.1f}",
+                f"{held['most_lag']:,.0f}",
+                *(f"{held['cores'][name]:.2f}" for name in ("worker", "projection", "broker")),
+            ]
+        )
+    head = [
+        "",
+        "events/s",
+        "for, s",
+        "answers: p50, ms",
+        "p99, ms",
+        "last row after the last answer, s",
+        "events without a row, at most",
+        "worker, cores",
+        "projection",
+        "broker",
+    ]
+    return table(head, rows)

@@ -27,9 +27,9 @@ def asked_for(number: int, customers: int) -> int:
 
 
 def asked_for_most(number: int, customers: int) -> int:
-    """The same by Zipf's law with exponent 1: the tenth customer comes a tenth as often as the first.
+    """The same by Zipf's law: the tenth customer comes a tenth as often as the first.
 
-    By the inverse of its distribution; the share of a rank is the integral of 1/x around it.
+    The exponent is 1. By the inverse of the distribution: the share of a rank is the integral of 1/x around it.
     """
     share = zlib.crc32(b"%d" % number) / 2**32
     rank = int((2 * customers + 1) ** share / 2 + 0.5)

@@ -29,7 +29,7 @@ def asked_for(number: int, customers: int) -> int:
 def asked_for_most(number: int, customers: int) -> int:
     """The same by Zipf's law: the tenth customer comes a tenth as often as the first.
 
-    The exponent is 1. By the inverse of the distribution: the share of a rank is the integral of 1/x around it.
+    The exponent is 1. The share of a rank is the integral of 1/x around it.
     """
     share = zlib.crc32(b"%d" % number) / 2**32
     rank = int((2 * customers + 1) ** share / 2 + 0.5)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Seconds: a hit takes under a millisecond, a till gives up after some 12 seconds.
 _SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+#: Seconds for which the event loop did nothing else.
+_DELAYS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1, 5)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -98,6 +100,12 @@ class Metrics:
         )
         self.projection_up = gauge(
             "projection_up", "1 while the projection of a plugin can write, 0 else.", "plugin"
+        )
+        self.event_loop_delay = Histogram(
+            "posstream_event_loop_delay_seconds",
+            "How late the event loop woke a task.",
+            registry=registry,
+            buckets=_DELAYS,
         )
         self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
         self.dead_letters_refused = counter(

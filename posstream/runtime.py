@@ -1,5 +1,6 @@
 """The long-lived resources of a worker: opened in order before the first event, closed after it."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from posstream.read_model.opening import DatabaseOpening
 from posstream.read_model.projecting import Setup
 from posstream.read_model.projection_process import ProjectionProcess
 from posstream.read_model.projector import GroupSettings
+from posstream.resilience.tasks import stop_task
 from posstream.settings import WORKER, Settings, without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.preflight import Start, check_start, unusable
@@ -28,6 +30,7 @@ from posstream.startup.private_files import keep_private
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.host import HostApp
 from posstream.streaming.lifetimes import ends_if_refused
+from posstream.streaming.loop_delay import measure_loop_delay
 from web.server import WebServer
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class Runtime:
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
         self._projections = ProjectionProcess(self._projection_setup, metrics=self.metrics)
+        self._loop_delay: asyncio.Task[None] | None = None
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -107,6 +111,8 @@ class Runtime:
             raise StartRefused(unusable(why)) from why
         if settings.projection == WORKER:
             await self._projections.open()
+        observe = self.metrics.event_loop_delay.observe
+        self._loop_delay = asyncio.create_task(measure_loop_delay(observe))
 
     def _projection_setup(self) -> Setup:
         settings = self.settings
@@ -140,6 +146,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
+        await stop_task(self._loop_delay)
         for writer in self.writers:
             await writer.close()
         await self._projections.close()

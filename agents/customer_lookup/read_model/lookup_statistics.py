@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Subquery, case, func, select
+from sqlalchemy import Column, ColumnElement, Select, Subquery, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.records import AnswerWindow, LookupStatistics, MarkedAttempts
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, LOOKUP_ANSWERS
-from posstream.read_model.reading import reading
+from posstream.read_model.prepared import Prepared
+from posstream.read_model.reading import read, reading
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
 _ANSWERS: Final = LOOKUP_ANSWERS.c
@@ -20,6 +21,40 @@ _ANSWERS: Final = LOOKUP_ANSWERS.c
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
+def _since(time: Column[Any]) -> ColumnElement[bool]:
+    return time.between(bindparam("since", type_=time.type), _NEVER)
+
+
+def _count_answers() -> Select[Any]:
+    kind = (_ANSWERS.source, _ANSWERS.reason)
+    return select(*kind, func.count()).where(_since(_ANSWERS.occurred_at)).group_by(*kind)
+
+
+def _count_attempts() -> Select[Any]:
+    kind = (_LOGS.status, _LOGS.duration_ms)
+    return select(*kind, func.count()).where(_since(_LOGS.request_timestamp)).group_by(*kind)
+
+
+def _count_saved() -> Select[Any]:
+    """The calls that were saved.
+
+    Each attempt of a lookup says who waits by then; the greatest number is how many calls the
+    lookup saved.
+    """
+    waiting = (
+        select(func.max(_LOGS.waiters).label("waiters"))
+        .where(_since(_LOGS.request_timestamp), _LOGS.waiters > 0)
+        .group_by(func.coalesce(_LOGS.lookup_id, _LOGS.event_id))
+        .subquery()
+    )
+    return select(func.coalesce(func.sum(waiting.c.waiters), 0))
+
+
+_ANSWERS_SINCE: Final = Prepared(_count_answers())
+_ATTEMPTS_SINCE: Final = Prepared(_count_attempts())
+_SAVED_SINCE: Final = Prepared(_count_saved())
+
+
 class StatisticsQueries:
     """The part of `SqlReadModel` that counts."""
 
@@ -27,38 +62,22 @@ class StatisticsQueries:
 
     async def lookup_statistics(self, since: datetime) -> LookupStatistics:
         """What was counted from `since` on, answers and attempts each by their own time."""
-        answers = (
-            select(_ANSWERS.source, _ANSWERS.reason, func.count())
-            .where(_ANSWERS.occurred_at.between(since, _NEVER))
-            .group_by(_ANSWERS.source, _ANSWERS.reason)
+        values = {"since": since}
+        counted = await read(self._engine, _ANSWERS_SINCE, values)
+        by_status: Counter[str | None] = Counter()
+        by_duration: Counter[int] = Counter()
+        for status, duration_ms, count in await read(self._engine, _ATTEMPTS_SINCE, values):
+            by_status[status] += count
+            if duration_ms is not None:
+                by_duration[duration_ms] += count
+        ((saved,),) = await read(self._engine, _SAVED_SINCE, values)
+        return LookupStatistics(
+            answers={(source, reason): count for source, reason, count in counted},
+            attempts=by_status,
+            p50_ms=_percentile(by_duration, 50),
+            p95_ms=_percentile(by_duration, 95),
+            coalesced=int(saved),
         )
-        kind = (_LOGS.status, _LOGS.duration_ms)
-        of_window = _LOGS.request_timestamp.between(since, _NEVER)
-        attempts = select(*kind, func.count()).where(of_window).group_by(*kind)
-        # Each attempt of a lookup says who waits by then; the greatest number is how many calls
-        # the lookup saved.
-        waiting = (
-            select(func.max(_LOGS.waiters).label("waiters"))
-            .where(of_window, _LOGS.waiters > 0)
-            .group_by(func.coalesce(_LOGS.lookup_id, _LOGS.event_id))
-            .subquery()
-        )
-        saved = select(func.coalesce(func.sum(waiting.c.waiters), 0))
-        async with reading(self._engine) as connection:
-            counted = await connection.execute(answers)
-            by_status: Counter[str | None] = Counter()
-            by_duration: Counter[int] = Counter()
-            for status, duration_ms, count in await connection.execute(attempts):
-                by_status[status] += count
-                if duration_ms is not None:
-                    by_duration[duration_ms] += count
-            return LookupStatistics(
-                answers={(source, reason): count for source, reason, count in counted},
-                attempts=by_status,
-                p50_ms=_percentile(by_duration, 50),
-                p95_ms=_percentile(by_duration, 95),
-                coalesced=int((await connection.execute(saved)).scalar_one()),
-            )
 
     async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
         """The answers from `since` up to but not including `until`."""

@@ -19,7 +19,7 @@ from posstream.read_model.prepared import Prepared
 LOOP_SECONDS: Final = 0.002
 #: Steps of SQLite's virtual machine from one look at the time to the next: some 50 microseconds.
 _STEPS: Final = 1_000
-#: Seconds without tries after a file could not be read, so that a database in trouble costs none.
+#: Seconds without tries of a query that took too long, or of any after the file could not be read.
 _REST_SECONDS: Final = 1.0
 
 
@@ -39,11 +39,12 @@ class LoopReader:
         self._connection: sqlite3.Connection | None = None
         self._ends_at = 0.0
         self._rests_until = 0.0
+        self._too_slow: dict[Prepared, float] = {}
 
     def rows(self, query: Prepared, values: Mapping[str, Any]) -> list[Sequence[Any]] | None:
         """The rows of a statement; None if they cannot be read here and now."""
         now = time.monotonic()
-        if now < self._rests_until:
+        if now < max(self._rests_until, self._too_slow.get(query, 0.0)):
             return None
         self._ends_at = now + self._seconds
         compiled = query.on(self._dialect)
@@ -51,7 +52,9 @@ class LoopReader:
             connection = self._connection or self._open()
             found = connection.execute(compiled.text, compiled.in_order(values)).fetchall()
         except sqlite3.Error as why:
-            if getattr(why, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
+            if getattr(why, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                self._too_slow[query] = now + _REST_SECONDS
+            else:
                 self.close()
                 self._rests_until = now + _REST_SECONDS
             return None

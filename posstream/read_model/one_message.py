@@ -35,7 +35,8 @@ async def rows_in_one_message(
         async with AsyncClientCursor(driver) as cursor:
             await cursor.execute(f"{begin}; {compiled.text}; COMMIT", compiled.by_name(values))
             while cursor.description is None:
-                cursor.nextset()
+                if not cursor.nextset():
+                    raise DBAPIError(None, None, RuntimeError("the SELECT has no result"))
             types = [column.type_code for column in cursor.description]
             return compiled.rows(await cursor.fetchall(), types)
     except Error as why:

@@ -13,6 +13,7 @@ from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import Position
 from agents.customer_lookup.reasons import AttemptStatus
+from posstream.read_model import loop_reading
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.loop_reading import LoopReader
 from posstream.read_model.prepared import Prepared
@@ -82,6 +83,7 @@ async def test_both_ways_read_the_same(engine: AsyncEngine, readers: AsyncEngine
             lambda model: model.lookup_logs(first=2),
             lambda model: model.lookup_logs(first=9, status=AttemptStatus.TIMEOUT, after=place),
             lambda model: model.lookup_logs(first=9, identifier="+1234567890", basket_id="b1"),
+            lambda model: model.lookup_statistics(place.at),
         ):
             assert await one(short) == await one(ordinary)
     assert len(await short.lookup_logs(first=9, status=AttemptStatus.TIMEOUT, after=place)) == 1
@@ -100,6 +102,22 @@ async def test_a_read_that_takes_long_is_left_to_the_ordinary_way(readers: Async
     assert reader.rows(ONE, {}) == [(1,)]
     reader.close()
     assert [tuple(row) for row in await read(readers, COUNTED, {})] == [(1_000_000,)]
+
+
+@pytest.mark.parametrize(("rest_seconds", "expected"), [(60, None), (-1, [(1_000_000,)])])
+async def test_a_read_that_took_too_long_is_not_tried_again_for_a_while(
+    readers: AsyncEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    rest_seconds: float,
+    expected: object,
+) -> None:
+    monkeypatch.setattr(loop_reading, "_REST_SECONDS", rest_seconds)
+    reader = LoopReader(str(readers.url.database), readers.dialect, seconds=-1)
+    assert reader.rows(COUNTED, {}) is None
+    monkeypatch.setattr(reader, "_seconds", 60)
+    assert reader.rows(COUNTED, {}) == expected
+    assert reader.rows(ONE, {}) == [(1,)], "another query is read"
+    reader.close()
 
 
 async def test_a_file_that_cannot_be_read_is_left_to_the_ordinary_way(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.read_model.refusals import RowsRefused, refusals_told
@@ -19,15 +19,20 @@ log = logging.getLogger(__name__)
 _PATIENCE_SECONDS: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectedEvent:
+class ProjectedEvent(msgspec.Struct, frozen=True, gc=False):
     """A decoded record of one of the projected topics."""
 
     topic: str
     #: The JSON object, or what the projection's own decoder made of the record.
     value: Any
-    #: Topic, partition and offset, for the log.
-    place: str = ""
+    #: Partition and offset of the record, as far as they are known.
+    partition: int | None = None
+    offset: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Topic, partition and offset, for the log."""
+        return self.topic if self.offset is None else f"{self.topic}/{self.partition}/{self.offset}"
 
 
 Decoders = Mapping[str, Callable[[bytes], Any]]
@@ -98,4 +103,4 @@ class BatchProjection(Projection):
 
 def log_skipped(event: ProjectedEvent, why: str) -> None:
     """Log that an event leaves no row, without its content."""
-    log.warning("skipped an event of %s: %s", event.place or event.topic, why)
+    log.warning("skipped an event of %s: %s", event.place, why)

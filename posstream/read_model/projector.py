@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import orjson
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -297,19 +298,19 @@ def _told(why: BaseException) -> str:
 
 def projected(record: Any, decoders: Decoders) -> ProjectedEvent | None:
     """Decode a record for a projection; None, and a line in the log, if the record is no event."""
-    place = f"{record.topic}/{record.partition}/{record.offset}"
-    text = record.value or b""
-    decode = decoders.get(record.topic)
+    topic, text = record.topic, record.value or b""
+    decode = decoders.get(topic)
     if decode is not None and (found := decode(text)) is not None:
-        return ProjectedEvent(record.topic, found, place)
+        return ProjectedEvent(topic, found, record.partition, record.offset)
+    event = ProjectedEvent(topic, None, record.partition, record.offset)
     if len(text) > _MOST_BYTES:  # compressed, it was small; decoded, it takes ten times this memory
-        log.warning("not projected: %s is longer than %d bytes", place, _MOST_BYTES)
+        log.warning("not projected: %s is longer than %d bytes", event.place, _MOST_BYTES)
         return None
     try:
         value = read_json_exactly(text)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         value = None
     if not isinstance(value, dict):
-        log.warning("not projected: %s is no JSON object", place)
+        log.warning("not projected: %s is no JSON object", event.place)
         return None
-    return ProjectedEvent(record.topic, value, place)
+    return msgspec.structs.replace(event, value=value)

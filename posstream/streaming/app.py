@@ -1,7 +1,6 @@
 """The Faust app of one plugin: our driver, our boot order, and settings that were measured."""
 
 import dataclasses
-import gc
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -17,6 +16,7 @@ from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
 from posstream.kafka.tuning import BUFFER_MAXSIZE, Tuning, max_poll_records
 from posstream.startup.membership import Membership
+from posstream.startup.process import seek_cycles_rarely
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
 from posstream.streaming.lifetimes import ProcessEnd
 from posstream.streaming.lists.lanes import Lanes
@@ -265,9 +265,7 @@ def install_event_loop() -> None:
         import uvloop
 
         uvloop.install()
-    # Python looks for cycles after every 700 new objects, which takes a tenth of all CPU. One
-    # fetched list makes more objects than that.
-    gc.set_threshold(50_000, 20, 50)
+    seek_cycles_rarely()
     # aiokafka's debug lines take a tenth of all CPU; those of the other libraries name customers.
     for name in ("aiokafka", "aiosqlite", "psycopg", "faust.topics", "faust.transport"):
         logging.getLogger(name).setLevel(logging.INFO)

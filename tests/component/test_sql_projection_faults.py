@@ -386,11 +386,11 @@ async def test_an_event_whose_rows_are_refused_is_skipped_alone(
     others = [found(f"e{number}", basket=f"basket_{number}") for number in range(6)]
     with caplog.at_level(logging.WARNING):
         await SqlProjection(engine).apply(
-            [*others[:at], ProjectedEvent(poison.topic, poison.value, "topic/0/9"), *others[at:]]
+            [*others[:at], ProjectedEvent(poison.topic, poison.value, 0, 9), *others[at:]]
         )
     assert await ids(engine) == [f"e{number}" for number in range(6)]
     (line,) = caplog.messages
-    assert re.match(r"skipped an event of topic/0/9: the database refuses its rows \(\w+", line)
+    assert re.match(r"skipped an event of [a-z-]+/0/9: the database refuses its rows \(\w+", line)
     assert "SECRET" not in caplog.text
 
 

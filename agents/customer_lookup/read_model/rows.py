@@ -204,20 +204,18 @@ class Batch:
         )
 
     def _answer(self, row: Row) -> None:
-        def rank(row: Row) -> tuple[bool, str]:
-            return row["reason"] is not None, row["occurred_at"]
-
-        _keep_first(self.rows[schema.LOOKUP_ANSWERS], row, rank)
+        _keep_first(self.rows[schema.LOOKUP_ANSWERS], row, _answer_rank)
 
     def _is_over(self, row: Row, trace_of: Callable[[Row], Trace]) -> bool:
         """Whether a row is from before its customer was forgotten."""
         return bool(self.marks) and self.marks.cover(trace_of(row))
 
     def _basket(self, basket_id: str) -> Row:
-        return self.rows[schema.BASKETS].setdefault(
-            basket_id,
-            {**_EMPTY_BASKET, "basket_id": basket_id},
-        )
+        baskets = self.rows[schema.BASKETS]
+        if (known := baskets.get(basket_id)) is not None:
+            return known
+        baskets[basket_id] = basket = {**_EMPTY_BASKET, "basket_id": basket_id}
+        return basket
 
 
 def batch_of(events: Iterable[ProjectedEvent], customers: RecentCustomers) -> Batch:
@@ -235,9 +233,13 @@ def _start_rank(row: Row) -> tuple[str, bool, str, str]:
     return started_at or _END_OF_TIME, started_at is None, row["employee_id"], row["terminal_id"]
 
 
+def _answer_rank(row: Row) -> tuple[bool, str]:
+    return row["reason"] is not None, row["occurred_at"]
+
+
 def _keep_first(rows: dict[str, Row], row: Row, rank: Callable[[Row], Any]) -> None:
     known = rows.setdefault(row["event_id"], row)
-    if rank(row) < rank(known):
+    if known is not row and rank(row) < rank(known):
         rows[row["event_id"]] = row
 
 

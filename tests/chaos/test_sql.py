@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -12,7 +13,8 @@ from posstream.kafka.tuning import BUFFER_MAXSIZE
 from tests.chaos.checks import Publish, nothing_lost, restarted, stopped
 from tests.chaos.ledger import ANSWERS, Count
 from tests.chaos.read_model import connect, rebuild, rows
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, Till
+from tests.integration.harness import Scan
 
 #: Has the database away while it is entered.
 Absence = Callable[[Stage], contextlib.AbstractAsyncContextManager[None]]
@@ -114,11 +116,13 @@ async def test_rows_are_locked(stage: Stage, publish: Publish) -> None:
     """Somebody holds `SELECT … FOR UPDATE` on the rows to write for 15 s, under load."""
     await stage.started()
     async with stage.till() as till:
-        await till.send(till.scans(50))
+        first = till.scans(50)
+        await till.send(first)
         await stage.settle(till)
         other = await connect(stage)
         async with till.keeps_scanning(customers=50), other.transaction():
-            locked = await other.fetch("SELECT customer_id FROM customers FOR UPDATE")
+            locked = await other.fetch("SELECT basket_id FROM baskets FOR UPDATE")
+            await till.send(again(till, first))
             await asyncio.sleep(15)
             before = await other.fetchval("SELECT count(*) FROM lookup_answers")
         await other.close()
@@ -127,19 +131,27 @@ async def test_rows_are_locked(stage: Stage, publish: Publish) -> None:
     assert before < 50 + 100, "the projection waited for nobody"
 
 
+def again(till: Till, scans: Sequence[Scan]) -> Sequence[Scan]:
+    """Scans of the same baskets, whose rows are there."""
+    baskets = [scan.basket_id for scan in scans]
+    new = till.scans(len(baskets))
+    return [replace(scan, basket_id=it) for scan, it in zip(new, baskets, strict=True)]
+
+
 async def test_a_deadlock(stage: Stage, publish: Publish) -> None:
     """A deadlock with another transaction, which PostgreSQL ends by cancelling ours."""
     (worker,) = await stage.started()
     async with stage.till() as till:
-        await till.send(till.scans(50))
+        first = till.scans(50)
+        await till.send(first)
         await stage.settle(till)
         other, watcher = await connect(stage), await connect(stage)
         await other.execute("SET deadlock_timeout = '60s'")  # ours notices first
         async with other.transaction():
             await other.execute("LOCK TABLE lookup_answers IN EXCLUSIVE MODE")
-            await till.send(till.scans(50))
+            await till.send(again(till, first))
             await until(watcher, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted", seconds=30)
-            await other.fetch("SELECT customer_id FROM customers FOR UPDATE")
+            await other.fetch("SELECT basket_id FROM baskets FOR UPDATE")
             await till.answers(100)
         await other.close()
         await watcher.close()

@@ -25,6 +25,8 @@ _SKIPPED: Final = 0.15
 #: Without a record for so long nothing more will come.
 _SILENCE_SECONDS: Final = 5
 _START_SECONDS: Final = 30
+#: Records that are taken at once.
+_MOST: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +118,16 @@ def _read(consumer: Consumer, tag: bytes, count: int) -> list[tuple[int, int]]:
     moments: list[tuple[int, int]] = []
     heard_at = time.monotonic()
     while len(moments) < count:
-        message = consumer.poll(0.5)
+        first = consumer.poll(0.5)
         now = time.monotonic_ns()
-        if message is not None and message.error() is None:
-            due = stamp(message.key() or b"", tag) or stamp(message.value() or b"", tag)
-            if due is not None:
-                moments.append((due, now))
-                heard_at = now / 1e9
-        elif now / 1e9 - heard_at > _SILENCE_SECONDS and moments:
+        # Those that came with the first one, if any did.
+        for message in [] if first is None else [first, *consumer.consume(_MOST, timeout=0)]:
+            if message.error() is None:
+                due = stamp(message.key() or b"", tag) or stamp(message.value() or b"", tag)
+                if due is not None:
+                    moments.append((due, now))
+                    heard_at = now / 1e9
+        if now / 1e9 - heard_at > _SILENCE_SECONDS and moments:
             break
     return moments
 

@@ -22,7 +22,7 @@ from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_IDENTIFIED
 from posstream.domain import times
 from posstream.domain.identifier import IdentifierKind, normal_for
-from posstream.domain.payment_card import may_hold_payment_card
+from posstream.domain.payment_card import holds_payment_card, may_hold_payment_card
 from posstream.domain.times import clamp_ms, iso_utc_ms
 from posstream.events.envelope import FIRST_WRITTEN, ce_headers
 from posstream.events.fields import MAX_ID_LENGTH
@@ -163,7 +163,10 @@ class FreshHits:
             if (
                 basket_id[0] == " "  # it may be all blanks
                 or not (is_plain or _PLAIN(basket_id))
-                or may_hold_payment_card(subject := basket_id.encode())
+                or (
+                    may_hold_payment_card(subject := basket_id.encode())
+                    and holds_payment_card(basket_id)
+                )
                 or (type(event.terminal_id) is str and _may_hold_card(event.terminal_id))
                 or (type(event.employee_id) is str and _may_hold_card(event.employee_id))
             ):

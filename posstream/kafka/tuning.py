@@ -21,6 +21,8 @@ class Tuning:
     fetch_wait_ms: int = 500
     #: The same when no record came for some seconds.
     quiet_fetch_wait_ms: int = 500
+    #: Whether a busy consumer waits some milliseconds for more records; see `patches.pace`.
+    gathers: bool = True
     probe_watermarks: bool = False
     #: Whether other workers may take over; the embedded broker has one, and is frozen with it.
     shared: bool = True
@@ -66,6 +68,7 @@ class Tuning:
 EMBEDDED_TUNING: Final = Tuning(
     fetch_wait_ms=50,
     quiet_fetch_wait_ms=200,
+    gathers=False,
     probe_watermarks=True,
     shared=False,
     idempotent=False,

@@ -169,7 +169,7 @@ class Projector(ConsumerRebalanceListener):
         tuning = self.settings.tuning
         self.pace.set(
             self.consumer,
-            brought=bool(fetched),
+            brought=sum(map(len, fetched.values())),
             wait_ms=_BEHIND_WAIT_MS if self.standing.lag else tuning.background_wait_ms,
             quiet_wait_ms=tuning.quiet_background_wait_ms,
         )

@@ -267,6 +267,11 @@ async def test_what_goes_through_the_outbox_comes_back_as_it_was_put_in(
             assert told.partition == tp.partition
 
 
+def test_each_fetch_reads_its_wait_and_its_bytes_anew() -> None:
+    names = fetcher.Fetcher._get_actions_per_node.__code__.co_names
+    assert {"_fetch_max_wait_ms", "_fetch_min_bytes"} <= set(names)
+
+
 async def test_fetches_wait_longer_after_some_quiet_seconds(
     tmp_path: Path, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

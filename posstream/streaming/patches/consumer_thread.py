@@ -122,9 +122,10 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         self._note_ends(consumer)
         self._pace.set(
             consumer,
-            brought=bool(fetches.records),
+            brought=sum(map(len, fetches.records.values())),
             wait_ms=self.app.tuning.fetch_wait_ms,
             quiet_wait_ms=self.app.tuning.quiet_fetch_wait_ms,
+            gathers=self.app.tuning.gathers,
         )
         return fetches.records
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from agents.customer_lookup import topics
 from agents.customer_lookup.read_model.schema import BASKETS
 from benchmarks import processes
-from benchmarks.figures import table
+from benchmarks.figures import Bar, bars, table
 from benchmarks.observer import Seen, observing
 from benchmarks.pacing import pace
 from benchmarks.posstream_worker import Posstream
@@ -37,6 +37,8 @@ _BEHIND_SECONDS: Final = 2
 #: A worker whose rows fall behind gets so long to write them before it counts as stuck.
 _PATIENCE_SECONDS: Final = 600
 _LOOK_SECONDS: Final = 0.2
+#: Events a second that are wanted with everything on the machine.
+_BAR: Final = 15_000
 _LAG: Final = ("posstream_projection_lag", {"plugin": "customer_lookup"})
 
 
@@ -237,4 +239,8 @@ def section(found: dict[str, Any]) -> str:
         "projection",
         "broker",
     ]
-    return table(head, rows)
+    wanted = [
+        Bar(f"events a second on {database}", _BAR, [it["held"]["rate"]])
+        for database, it in found["databases"].items()
+    ]
+    return table(head, rows) + bars(wanted)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks import scans
 from benchmarks.cache_entries import customer_id, identifier
+from benchmarks.choice import asked_for, asked_for_most
 from benchmarks.directory import customer_id_of
 
 
@@ -41,5 +42,5 @@ class Load:
         return customer
 
     def _known(self, number: int) -> int:
-        choose = scans.asked_for_most if self.by_zipf else scans.asked_for
+        choose = asked_for_most if self.by_zipf else asked_for
         return choose(number, self.customers)

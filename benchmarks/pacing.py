@@ -16,7 +16,7 @@ import orjson
 from confluent_kafka import Producer
 
 from benchmarks.cache_entries import identifier
-from benchmarks.scans import asked_for
+from benchmarks.choice import asked_for
 from benchmarks.stage import Stage
 from posstream.domain.times import iso_utc_ms
 

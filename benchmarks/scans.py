@@ -4,7 +4,6 @@ Everything about an event follows from its number, so whoever reads the answers 
 """
 
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -19,21 +18,6 @@ _EVENT: Final = (
     b'"employee_id":17,"terminal_id":"till-4"}'
 )
 _PATIENCE_SECONDS: Final = 120
-
-
-def asked_for(number: int, customers: int) -> int:
-    """Whose identifier the event of a number carries: in random order, always the same one."""
-    return zlib.crc32(b"%d" % number) % customers
-
-
-def asked_for_most(number: int, customers: int) -> int:
-    """The same by Zipf's law: the tenth customer comes a tenth as often as the first.
-
-    The exponent is 1. The share of a rank is the integral of 1/x around it.
-    """
-    share = zlib.crc32(b"%d" % number) / 2**32
-    rank = int((2 * customers + 1) ** share / 2 + 0.5)
-    return min(max(rank, 1), customers) - 1
 
 
 def basket(tag: int, number: int) -> bytes:

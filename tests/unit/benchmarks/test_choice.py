@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from benchmarks.scans import asked_for, asked_for_most
+from benchmarks.choice import asked_for, asked_for_most
 
 
 def test_by_zipf_s_law_the_tenth_customer_comes_a_tenth_as_often_as_the_first() -> None:

@@ -9,7 +9,7 @@ def asked_for(number: int, customers: int) -> int:
 
 
 def asked_for_most(number: int, customers: int) -> int:
-    """The same by Zipf's law: the tenth customer comes a tenth as often as the first.
+    """The customer of an event by Zipf's law: the tenth comes a tenth as often as the first.
 
     The exponent is 1. The share of a rank is the integral of 1/x around it.
     """

@@ -2,8 +2,8 @@
 
 The load is open: an event leaves when its time has come, whatever became of those before it, and
 its answer is late by all the time since then. The moment is in the basket, in nanoseconds of this
-machine's monotonic clock, which all its processes share: in hexadecimal digits, as so many decimal
-ones could be a payment card's, which is looked into for longer than tills' own baskets.
+machine's monotonic clock, which all its processes share. The number is hexadecimal: so many decimal
+digits could be a payment card's, and posstream would check them for longer than a usual basket id.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _EVENT: Final = (
 _LEAD_NS: Final = 100_000_000
 #: As librdkafka has it: with less, its own small requests would be what is measured.
 _LINGER_MS: Final = 5
-#: To sleep before each event would take the CPU time of those who answer.
+#: The shortest sleep: one before every single event would take CPU time from the worker.
 _LEAST_SLEEP_NS: Final = 1_000_000
 
 

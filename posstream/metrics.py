@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Seconds: a hit takes under a millisecond, a till gives up after some 12 seconds.
 _SECONDS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
-#: Seconds for which the event loop did nothing else.
+#: Histogram buckets of the event loop's delay, in seconds.
 _DELAYS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1, 5)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -103,7 +103,7 @@ class Metrics:
         )
         self.event_loop_delay = Histogram(
             "posstream_event_loop_delay_seconds",
-            "How late the event loop woke a task.",
+            "How late the event loop woke a sleeping task.",
             registry=registry,
             buckets=_DELAYS,
         )

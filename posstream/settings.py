@@ -59,7 +59,7 @@ class Settings:
     lookups_per_minute: int = 600
     #: Port of the embedded broker, on loopback.
     dev_broker_port: int = 9092
-    #: As `topic_partitions`, as far as it is set.
+    #: POSSTREAM_TOPIC_PARTITIONS; None if it is not set (see `topic_partitions`).
     explicit_topic_partitions: int | None = None
     #: Copies of each partition; 3 in production.
     topic_replication: int = 1
@@ -112,7 +112,7 @@ class Settings:
     def topic_partitions(self) -> int:
         """Partitions of each topic and changelog that states no number of its own.
 
-        Fewer on the embedded broker, whose CPU while idle grows with the partitions.
+        On the embedded broker 2, as its CPU while idle grows with the number of partitions.
         """
         if self.explicit_topic_partitions is not None:
             return self.explicit_topic_partitions

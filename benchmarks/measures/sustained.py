@@ -34,7 +34,7 @@ _OF_HOLD: Final = 10
 _LEAST_SECONDS: Final = 3
 #: Answers and rows keep up if the last ones come so soon after the last event.
 _BEHIND_SECONDS: Final = 2
-#: A worker whose rows fall behind gets so long to write them before it counts as stuck.
+#: A worker whose rows fall behind has this long to write them before the measure fails.
 _PATIENCE_SECONDS: Final = 600
 _LOOK_SECONDS: Final = 0.2
 #: Events a second that are wanted with everything on the machine.
@@ -55,7 +55,7 @@ class Held:
     rows_behind_seconds: float
     #: Events that had no row yet, at most.
     most_lag: float
-    #: Cores that were busy, by who kept them so.
+    #: Busy cores by process: worker, projection, broker.
     cores: Mapping[str, float]
 
     @property
@@ -108,7 +108,7 @@ def _started(on: Stage, setting: Setting, url: str | None) -> Iterator["_System"
 
 
 def _search(system: _System, hold: float) -> dict[str, Any]:
-    _held(system, _FIRST, _LEAST_SECONDS)  # who just started is slow for a moment
+    _held(system, _FIRST, _LEAST_SECONDS)  # a worker is slow just after its start
     rate: float = _FIRST
     tries = []
     while True:

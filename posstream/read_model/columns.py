@@ -66,7 +66,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         dialect: Dialect,
         coltype: object,  # noqa: ARG002
     ) -> Callable[[Any], datetime | None]:
-        """From the database; SQLAlchemy's own would call three functions for each value."""
+        """From the database; the default calls three functions for each value."""
         return _read_text if dialect.name == "sqlite" else _read_time
 
 

@@ -19,7 +19,7 @@ from posstream.read_model.prepared import Prepared
 LOOP_SECONDS: Final = 0.002
 #: Steps of SQLite's virtual machine from one look at the time to the next: some 50 microseconds.
 _STEPS: Final = 1_000
-#: Seconds without tries of a query that took too long, or of any after the file could not be read.
+#: Seconds before a query that took too long is tried again, and any after an unreadable file.
 _REST_SECONDS: Final = 1.0
 
 

@@ -29,7 +29,7 @@ from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.read_model.refusals import absence, kind
 from posstream.resilience.retry import growing_pauses
 from posstream.resilience.tasks import stop_task
-from posstream.startup.process import seek_cycles_rarely
+from posstream.startup.process import collect_garbage_rarely
 from posstream.streaming import patches
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def run(setup: Setup, *, tell: Tell, watch: Watch | None = None) -> None:
         StartRefused: if two plugins claim one table; both are named.
     """
     gc.freeze()  # what was imported stays
-    seek_cycles_rarely()
+    collect_garbage_rarely()
     patches.install()  # a foreign record's header name may be no UTF-8
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_until_stopped(setup, tell, watch))

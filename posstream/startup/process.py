@@ -50,11 +50,11 @@ def own_process() -> None:
         sys.exit(f"error: {wrong}")
 
 
-def seek_cycles_rarely() -> None:
-    """Make the garbage collector rare, for a process that takes many records at once.
+def collect_garbage_rarely() -> None:
+    """Raise the garbage collector's thresholds, for a process that decodes many records at once.
 
-    Python looks for cycles after every 700 new objects: a tenth of a worker's CPU, and a seventh of
-    the projections'. One fetched list makes more objects than that.
+    By default Python looks for cycles after every 700 new objects, which took a tenth of a worker's
+    CPU and a seventh of the projections'. One fetch makes more objects than that.
     """
     gc.set_threshold(50_000, 20, 50)
 

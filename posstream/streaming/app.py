@@ -16,7 +16,7 @@ from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
 from posstream.kafka.tuning import BUFFER_MAXSIZE, Tuning, max_poll_records
 from posstream.startup.membership import Membership
-from posstream.startup.process import seek_cycles_rarely
+from posstream.startup.process import collect_garbage_rarely
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
 from posstream.streaming.lifetimes import ProcessEnd
 from posstream.streaming.lists.lanes import Lanes
@@ -265,7 +265,7 @@ def install_event_loop() -> None:
         import uvloop
 
         uvloop.install()
-    seek_cycles_rarely()
+    collect_garbage_rarely()
     # aiokafka's debug lines take a tenth of all CPU; those of the other libraries name customers.
     for name in ("aiokafka", "aiosqlite", "psycopg", "faust.topics", "faust.transport"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -1,11 +1,11 @@
-"""How long a consumer's fetches wait: longer in quiet times, and for more events in busy ones.
+"""Sets how long fetches wait: longer when no events come, and for a larger batch when many do.
 
 The embedded broker sleeps through the wait instead of answering as soon as there is a record, so
 waits are short there; but each fetch costs it CPU for every partition, also while nothing comes.
 
-Apache Kafka answers a fetch with the first record. At some thousand events a second, fetches with
-few events each took so much CPU in worker and broker that tills waited for it. So a busy
-consumer asks for more bytes, and the broker lets it wait for them, for milliseconds.
+Apache Kafka answers a fetch with the first record. At a few thousand events a second, fetches of
+few events each took so much CPU in worker and broker that tills waited. So a busy consumer sets a
+higher `fetch.min.bytes`, and the broker holds the fetch for 10 or 20 ms.
 
 aiokafka keeps both in its fetcher, which reads them for each request. If an upgrade moves them,
 fetches keep the first values, and `test_pins.py` fails.
@@ -16,9 +16,9 @@ from typing import Any, Final
 
 #: Seconds without a record after which fetches wait longer.
 _QUIET_SECONDS: Final = 2
-#: If a fetch brought so many events, how long the next one waits for `_BYTES`, in milliseconds.
+#: Events in the last fetch, and milliseconds that the next one may wait for `_BYTES`; most first.
 _BUSY: Final = ((60, 20), (20, 10))
-#: As much as the busiest partitions fill in that time: a backlog is never waited for.
+#: A backlog has more, so its fetches do not wait.
 _BYTES: Final = 64 * 1024
 
 

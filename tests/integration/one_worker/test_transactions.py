@@ -15,7 +15,7 @@ from tests.integration.harness import ForeignClient, Scan, Tally, Worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 
-PARTITION = 1
+PARTITION, OTHER = 1, 0
 
 
 def scans(tag: str, count: int = 5) -> list[Scan]:
@@ -75,7 +75,7 @@ async def test_an_open_transaction_that_hangs_is_told_with_its_place_until_it_en
         await write(client.producer, behind)
         for scan in beside:
             await client.producer.send_and_wait(
-                topics.CUSTOMER_IDENTIFIED, scan.value, partition=PARTITION + 1
+                topics.CUSTOMER_IDENTIFIED, scan.value, partition=OTHER
             )
         tally = Tally(client)
         await tally.all_of(beside)

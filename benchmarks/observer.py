@@ -8,7 +8,7 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -113,9 +113,9 @@ def _go_to_ends(consumer: Consumer, partitions: list[TopicPartition]) -> None:
             at_end.add(message.partition())
 
 
-def _read(consumer: Consumer, tag: bytes, count: int) -> list[tuple[int, int]]:
-    """Of each event when it was due and when it was seen."""
-    moments: list[tuple[int, int]] = []
+def _read(consumer: Consumer, tag: bytes, count: int) -> dict[int, int]:
+    """When each event was first seen, by the moment at which it was due."""
+    moments: dict[int, int] = {}
     heard_at = time.monotonic()
     while len(moments) < count:
         first = consumer.poll(0.5)
@@ -125,23 +125,23 @@ def _read(consumer: Consumer, tag: bytes, count: int) -> list[tuple[int, int]]:
             if message.error() is None:
                 due = stamp(message.key() or b"", tag) or stamp(message.value() or b"", tag)
                 if due is not None:
-                    moments.append((due, now))
+                    moments.setdefault(due, now)
                     heard_at = now / 1e9
         if now / 1e9 - heard_at > _SILENCE_SECONDS and moments:
             break
     return moments
 
 
-def _judged(moments: list[tuple[int, int]]) -> dict[str, Any]:
-    first, last = min(due for due, _ in moments), max(due for due, _ in moments)
+def _judged(moments: Mapping[int, int]) -> dict[str, Any]:
+    first, last = min(moments), max(moments)
     begin = first + (last - first) * _SKIPPED
-    taken = sorted((seen - due) / 1e6 for due, seen in moments if due >= begin)
+    taken = sorted((seen - due) / 1e6 for due, seen in moments.items() if due >= begin)
     return {
         "count": len(moments),
         "p50_ms": percentile(taken, 0.5),
         "p99_ms": percentile(taken, 0.99),
         "most_ms": taken[-1],
-        "behind_ms": (max(seen for _, seen in moments) - last) / 1e6,
+        "behind_ms": (max(moments.values()) - last) / 1e6,
     }
 
 

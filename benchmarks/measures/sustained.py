@@ -27,6 +27,8 @@ from tests.servers import postgres
 #: Events a second of the first try; each further try has more, until one fails.
 _FIRST: Final = 4_000
 _STEP: Final = 1.2
+#: No lower rate is tried.
+_LEAST: Final = 500
 #: The rate that was found is held for a second for each so many events of the setting: 300,000
 #: events make five minutes. A try takes a tenth of that.
 _EVENTS_A_SECOND: Final = 1_000
@@ -110,17 +112,19 @@ def _started(on: Stage, setting: Setting, url: str | None) -> Iterator["_System"
 def _search(system: _System, hold: float) -> dict[str, Any]:
     _held(system, _FIRST, _LEAST_SECONDS)  # a worker is slow just after its start
     rate: float = _FIRST
-    tries = []
-    while True:
-        tries.append(_held(system, rate, max(_LEAST_SECONDS, hold / _OF_HOLD)))
-        if not tries[-1].keeps_up:
-            break
+    seconds = max(_LEAST_SECONDS, hold / _OF_HOLD)
+    held = _held(system, rate, seconds)
+    tries = [held]
+    while held.keeps_up:
         rate *= _STEP
-    while True:
-        rate /= _STEP
-        tries.append(_held(system, rate, hold))
-        if tries[-1].keeps_up or rate < _FIRST:
-            return {"tries": [asdict(it) for it in tries], "held": asdict(tries[-1])}
+        held = _held(system, rate, seconds)
+        tries.append(held)
+    while (rate := rate / _STEP) >= _LEAST:
+        held = _held(system, rate, hold)
+        tries.append(held)
+        if held.keeps_up:
+            return {"tries": [asdict(it) for it in tries], "held": asdict(held)}
+    raise RuntimeError(f"not even {_LEAST:,} events a second are kept up")
 
 
 def _held(system: _System, rate: float, seconds: float) -> Held:
@@ -144,11 +148,11 @@ def _held(system: _System, rate: float, seconds: float) -> Held:
         used = {name: spent - before[name] for name, spent in _cpu(on, worker).items()}
         seen = observer.seen()
         answered_at = time.monotonic()
+        if seen.count != count:
+            raise RuntimeError(f"{count - seen.count} of {count} events have no answer")
+        _wait_for_rows(system.database_url, tag, count)
+        rows_behind_seconds = time.monotonic() - answered_at
         most_lag = max(lags.result())
-    if seen.count != count:
-        raise RuntimeError(f"{count - seen.count} of {count} events have no answer")
-    _wait_for_rows(system.database_url, tag, count)
-    rows_behind_seconds = time.monotonic() - answered_at
     held = Held(
         rate=rate,
         seconds=seconds,
@@ -183,7 +187,9 @@ def _wait_for_rows(database_url: str, tag: str, count: int) -> None:
     async def wait() -> None:
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
         engine = read_only(create_engine(database_url))
-        counted = select(func.count()).where(BASKETS.c.basket_id.startswith(f"paced-{tag}-"))
+        # Not by LIKE, which would scan the baskets of every try.
+        of_tag = BASKETS.c.basket_id.between(f"paced-{tag}-", f"paced-{tag}-~")
+        counted = select(func.count()).where(of_tag)
         try:
             while True:
                 async with engine.connect() as connection:

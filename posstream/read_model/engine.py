@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,9 +104,7 @@ def create_engine(
         event.listen(engine.sync_engine, "begin", _begin_postgresql)
     else:
         event.listen(engine.sync_engine, "do_connect", _make_folder)
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        if bulk:
-            event.listen(engine.sync_engine, "connect", _prepare_bulk)
+        event.listen(engine.sync_engine, "connect", partial(_prepare_sqlite, bulk=bulk))
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
@@ -191,7 +190,7 @@ def _make_folder(_dialect: object, _record: object, arguments: Any, _options: ob
         ) from why
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: Any, _record: object, *, bulk: bool) -> None:
     # We begin transactions ourselves (`_begin_sqlite`). The driver begins them late, and SQLite
     # then refuses the write lock without waiting.
     connection.isolation_level = None
@@ -200,14 +199,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         _switch_to_wal(cursor)
         cursor.execute("PRAGMA synchronous = NORMAL")
-    finally:
-        cursor.close()
-
-
-def _prepare_bulk(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    try:
-        for pragma in _BULK:
+        for pragma in _BULK if bulk else ():
             cursor.execute(pragma)
     finally:
         cursor.close()

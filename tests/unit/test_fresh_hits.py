@@ -549,6 +549,13 @@ def test_ordinary_events_of_fresh_customers_are_all_answered_here(
     assert sum(isinstance(it, Record) for it in done) == len(ordinary)
 
 
+@pytest.mark.parametrize("basket", ["20261128140012345678", "4711-0815-2026-11-28-0001"])
+def test_a_basket_id_of_many_digits_that_are_no_card_is_ordinary(basket: str) -> None:
+    raw = orjson.dumps({**EVENT, "basket_id": basket})
+    (answer,) = agrees(Setting(), CACHE, set(), [Fetched(0, raw)])
+    assert isinstance(answer, Record)
+
+
 # -- each oddity by itself, so that nothing hides it
 
 ODD_FIELDS: dict[str, Sequence[Any]] = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from benchmarks.conditions import PACE
 from benchmarks.measures import MEASURES
 from benchmarks.results import Kept
 
@@ -16,7 +17,7 @@ CHARTS: Final = Path("docs/reference/benchmarks")
 TEMPLATE: Final = Path(__file__).with_name("benchmarks.md")
 _NOT_YET: Final = "Not measured yet."
 #: Not the same from one measure to the next, and told with each.
-_OWN: Final = ("commit", "at")
+_OWN: Final = ("commit", "at", PACE)
 
 
 def write(kept: Mapping[str, Kept]) -> None:
@@ -56,6 +57,7 @@ def _section(text: str, it: Kept, common: Mapping[str, str]) -> str:
     about = [
         *([broker] if broker else []),
         f"{it.rounds} rounds" if it.rounds > 1 else "1 round",
+        *([f"{PACE} took {own[PACE]}"] if PACE in own else []),
         *others,
     ]
     return f"{text}\n\nMeasured {own['at']} at commit {own['commit']}: {', '.join(about)}."

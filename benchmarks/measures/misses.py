@@ -34,9 +34,11 @@ def measure(setting: Setting) -> dict[str, Any]:
     """Posstream at each latency, in turns; then everybody with some cold keys.
 
     Returns:
-        The calls at a time; by latency the misses a second; by contestant how long they took.
+        The calls at a time; by latency the misses a second, and the CPU time of one on the worker
+        and its projection; by contestant how long they took.
     """
     rates: dict[str, list[float]] = {str(it): [] for it in LATENCIES_MS}
+    cpu_us: dict[str, list[float]] = {str(it): [] for it in LATENCIES_MS}
     took: dict[str, list[float]] = {POSSTREAM: []}
     with (
         stage(setting.folder / "misses", embedded=setting.embedded) as on,
@@ -53,6 +55,7 @@ def measure(setting: Setting) -> dict[str, Any]:
                     found = live.asked_cold(count, at_once=_WAITING)
                     rate = found.window.rate
                     rates[str(latency)].append(rate)
+                    cpu_us[str(latency)].append(found.window.cpu_us)
                     say(
                         f"round {number} of {setting.rounds}: {latency:5} ms {rate:7,.0f}/s "
                         f"{rate / (IN_FLIGHT * 1_000 / latency):5.0%} of Little's limit"
@@ -61,7 +64,14 @@ def measure(setting: Setting) -> dict[str, Any]:
                 took[POSSTREAM].append(live.asked_cold(COLD).seconds)
         took |= _peers(on, asked.endpoint(PEERS_MS))
         broker = on.broker
-    return {"broker": broker, "in_flight": IN_FLIGHT, "rates": rates, "cold": COLD, "took": took}
+    return {
+        "broker": broker,
+        "in_flight": IN_FLIGHT,
+        "rates": rates,
+        "cpu_us": cpu_us,
+        "cold": COLD,
+        "took": took,
+    }
 
 
 def _peers(on: Stage, api: str) -> dict[str, list[float]]:
@@ -86,7 +96,13 @@ def section(found: dict[str, Any]) -> str:
         text: [rate / limits[text] for rate in rates] for text, rates in found["rates"].items()
     }
     rows = [
-        [f"{text} ms", f"{limits[text]:,.0f}/s", f"{figure(rates)}/s", figure(shares[text], 2)]
+        [
+            f"{text} ms",
+            f"{limits[text]:,.0f}/s",
+            f"{figure(rates)}/s",
+            figure(shares[text], 2),
+            figure(found["cpu_us"][text]),
+        ]
         for text, rates in found["rates"].items()
     ]
     took = sorted(found["took"].items(), key=lambda named: min(named[1]))
@@ -100,7 +116,7 @@ def section(found: dict[str, Any]) -> str:
     ]
     them = [Bar(f"share of the limit at {it} ms", _BAR, shares[str(it)]) for it in _BARS_MS]
     return (
-        table(["latency", "Little's limit", "misses", "share"], rows)
+        table(["latency", "Little's limit", "misses", "share", "CPU, us a miss"], rows)
         + bars(them)
         + f"\n\nEverybody, with {found['cold']} cold keys at {PEERS_MS} ms:\n\n"
         + table(["", "seconds until all are answered", "misses/s"], others)

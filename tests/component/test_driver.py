@@ -18,12 +18,18 @@ from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
 
-from agents.customer_lookup.topics import CACHE_COMMANDS
+from agents.customer_lookup.topics import CACHE_COMMANDS, CUSTOMER_IDENTIFIED
 from posstream.domain.errors import StartRefused
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
-from posstream.kafka.tuning import BUFFER_MAXSIZE, EMBEDDED_TUNING, Tuning, max_poll_records
+from posstream.kafka.tuning import (
+    BUFFER_MAXSIZE,
+    EMBEDDED_TUNING,
+    MAX_POLL_RECORDS,
+    Tuning,
+    max_poll_records,
+)
 from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from posstream.streaming.app import StreamingApp
@@ -398,6 +404,48 @@ async def test_holes_are_taken_into_the_next_commit(tmp_path: Any) -> None:
     consumer.ack(Held(5))
     consumer._thread.holes.append((SOURCE, 6, 9))
     assert commit_of(consumer) == 9
+
+
+async def test_one_step_of_the_event_loop_answers_at_most_a_thousand_events(
+    tmp_path: Any,
+) -> None:
+    """However many wait, and in however many partitions: a step must stay short."""
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    consumer = producer = None
+    try:
+        topics = find_plugins().topics
+        await prepare_topics([broker.address], topics, partitions=16, replication=1)
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
+        await producer.start()
+        tps = [TP(CUSTOMER_IDENTIFIED, number) for number in range(16)]
+        for tp in tps:
+            batch = producer.create_batch()
+            for _ in range(300):
+                batch.append(key=None, value=b"{}", timestamp=None)
+            await (await producer.send_batch(batch, tp.topic, partition=tp.partition))
+        app = app_for(tmp_path, f"kafka://{broker.address}")
+        nobody: Any = None
+        app.answering[CUSTOMER_IDENTIFIED] = nobody
+        thread = thread_of(app)
+        thread.consumer.flow_active = True
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=broker.address, auto_offset_reset="earliest"
+        )
+        thread._ensure_consumer = lambda: consumer
+        await consumer.start()
+        consumer.assign([aiokafka.TopicPartition(*tp) for tp in tps])
+        counts: list[int] = []
+        while sum(counts) < 16 * 300:
+            fetched = await thread._fetch_records(consumer, set(tps), 5.0, MAX_POLL_RECORDS)
+            counts.append(sum(map(len, fetched.values())))
+            assert counts[-1], "the rest does not come"
+        assert max(counts) == 1000
+    finally:
+        for client in (consumer, producer):
+            if client is not None:
+                await client.stop()
+        broker.stop()
 
 
 @pytest.mark.parametrize(("kind", "again"), [(ConsumerThread, 5), (upstream_thread, 0)])

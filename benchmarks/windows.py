@@ -6,6 +6,7 @@ measured lies between 15 and 95 % of the events.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import median
 from typing import Final
 
@@ -59,7 +60,9 @@ def window(
     Raises:
         ValueError: if the samples do not reach that far, or no time passed.
     """
-    first, last = _at(samples, events * low), _at(samples, events * high)
+    # A count that grows in steps, as of whole batches, is taken to grow evenly between them.
+    steps = [next(same) for _, same in groupby(samples, key=lambda it: it.count)]
+    first, last = _at(steps, events * low), _at(steps, events * high)
     seconds = last.seconds - first.seconds
     if seconds <= 0:
         raise ValueError("everything was answered between two samples: take more events")

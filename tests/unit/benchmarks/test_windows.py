@@ -22,6 +22,12 @@ def test_cpu_time_is_that_of_the_window() -> None:
     assert (found.cpu_us, found.broker_cpu_us) == (5_000, 2_500)
 
 
+def test_a_count_that_grows_in_steps_grows_evenly_between_them() -> None:
+    in_steps = [Sample(at, at // 5 * 500, at) for at in range(11)]
+    found = window(in_steps, 1_000)
+    assert (found.seconds, found.rate, found.cpu_us) == (8, 100, 10_000)
+
+
 def test_answers_before_the_first_sample_do_not_count() -> None:
     found = window([Sample(5, 500), Sample(10, 1_000)], 1_000)
     assert (found.seconds, found.events) == (4.5, 450)

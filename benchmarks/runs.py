@@ -4,9 +4,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from confluent_kafka import TopicPartition
@@ -66,7 +67,25 @@ def watch(
     Raises:
         Stalled: if they do not come.
     """
-    samples = list(_samples(stage, who, since, events))
+    with stage.counting(since) as counted:
+        return watch_count(who, counted, events, beside=stage.pids)
+
+
+def watch_count(
+    who: Watched, counted: Callable[[], int], events: int, *, beside: Sequence[int]
+) -> tuple[Window, int]:
+    """The same for whatever can be counted.
+
+    Args:
+        who: whose CPU time and memory count.
+        counted: how many events are done.
+        events: how many there are.
+        beside: processes whose CPU time is told apart, with those that they start.
+
+    Raises:
+        Stalled: if they are not done.
+    """
+    samples = list(_samples(who, counted, events, beside))
     return window(samples, events), processes.rss_bytes(processes.trees(who.pids()))
 
 
@@ -76,72 +95,60 @@ def wait(stage: Stage, who: Watched, since: Sequence[TopicPartition], events: in
     Raises:
         Stalled: if they do not come.
     """
-    for _ in _samples(stage, who, since, events):
-        pass
+    with stage.counting(since) as counted:
+        for _ in _samples(who, counted, events, ()):
+            pass
 
 
 def _samples(
-    stage: Stage, who: Watched, since: Sequence[TopicPartition], events: int
+    who: Watched, counted: Callable[[], int], events: int, beside: Sequence[int]
 ) -> Iterator[Sample]:
     bar = Bar(who.title, events)
     heard_at, last = time.monotonic(), -1
-    with stage.counting(since) as counted:
-        try:
-            while last < events:
-                pids = processes.trees(who.pids())
-                count, now = counted(), time.monotonic()
-                cpu_seconds = processes.cpu_seconds(pids)
-                yield Sample(now, count, cpu_seconds, processes.cpu_seconds(stage.pids))
-                bar.at(count)
-                if count != last:
-                    heard_at, last = now, count
-                elif not who.running() or now - heard_at > _STALL_SECONDS:
-                    raise Stalled(
-                        f"{who.title} has {count} of {events} answers: {who.log()[-3000:]}"
-                    )
-                time.sleep(_LOOK_SECONDS if last < events else 0)
-        finally:
-            bar.end()
+    try:
+        while last < events:
+            pids = processes.trees(who.pids())
+            count, now = counted(), time.monotonic()
+            cpu_seconds = processes.cpu_seconds(pids)
+            yield Sample(now, count, cpu_seconds, processes.cpu_seconds(processes.trees(beside)))
+            bar.at(count)
+            if count != last:
+                heard_at, last = now, count
+            elif not who.running() or now - heard_at > _STALL_SECONDS:
+                raise Stalled(f"{who.title} has {count} of {events} answers: {who.log()[-3000:]}")
+            time.sleep(_LOOK_SECONDS if last < events else 0)
+    finally:
+        bar.end()
 
 
-class Peer:
-    """The process of a contestant.
+class Process:
+    """A process that is measured.
 
     Args:
-        stage: its broker.
-        contestant: who it is.
-        source: what it reads.
-        answers: where it answers, a topic of its own.
-        customers: how many it knows.
-        api: the directory for those that it does not.
+        title: what it is called in tables.
+        command: how it is started.
+        folder: its log is there.
+        environment: if not ours.
     """
 
-    def __init__(  # noqa: PLR0913 - its command line names all of them
+    def __init__(
         self,
-        stage: Stage,
-        contestant: Contestant,
-        *,
-        source: str,
-        answers: str,
-        customers: int,
-        api: str = "",
+        title: str,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        folder = stage.new_folder(contestant.name)
+        self._command = command
         self._log_file = folder / "log"
-        self._command = [
-            *(sys.executable, "-m", f"benchmarks.contestants.{contestant.module}"),
-            *("--servers", stage.servers, "--source", source, "--answers", answers),
-            *("--group", f"{answers}-group", "--api", api, "--customers", str(customers)),
-            *("--workdir", str(folder), *contestant.arguments),
-        ]
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
-        self.watched = Watched(contestant.title, self._pids, self._running, self._log)
+        self.watched = Watched(title, self._pids, self._running, self._log)
 
     @contextmanager
     def started(self) -> Iterator[None]:
         """It runs meanwhile."""
         with self._log_file.open("wb") as log:
-            process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
         self._process = process
         try:
             yield
@@ -171,3 +178,35 @@ class Peer:
 
     def _log(self) -> str:
         return self._log_file.read_text(errors="replace")
+
+
+class Peer(Process):
+    """The process of a contestant.
+
+    Args:
+        stage: its broker.
+        contestant: who it is.
+        source: what it reads.
+        answers: where it answers, a topic of its own.
+        customers: how many it knows.
+        api: the directory for those that it does not.
+    """
+
+    def __init__(  # noqa: PLR0913 - its command line names all of them
+        self,
+        stage: Stage,
+        contestant: Contestant,
+        *,
+        source: str,
+        answers: str,
+        customers: int,
+        api: str = "",
+    ) -> None:
+        folder = stage.new_folder(contestant.name)
+        command = [
+            *(sys.executable, "-m", f"benchmarks.contestants.{contestant.module}"),
+            *("--servers", stage.servers, "--source", source, "--answers", answers),
+            *("--group", f"{answers}-group", "--api", api, "--customers", str(customers)),
+            *("--workdir", str(folder), *contestant.arguments),
+        ]
+        super().__init__(contestant.title, command, folder)

@@ -23,9 +23,9 @@ _OWN: Final = ("commit", "at", PACE)
 def write(kept: Mapping[str, Kept]) -> None:
     """Write the page."""
     PAGE.write_text(render(kept))
-    for name, it in kept.items():
-        if (draw := getattr(MEASURES[name], "draw", None)) is not None:
-            draw(it.found, CHARTS)
+    for name, module in MEASURES.items():
+        if name in kept and (draw := getattr(module, "draw", None)) is not None:
+            draw(kept[name].found, CHARTS)
 
 
 def render(kept: Mapping[str, Kept]) -> str:

@@ -12,13 +12,13 @@ from benchmarks.verdict import judge
 from posstream.settings import PARTITIONS
 
 
-def told(text: str, title: str, run: Run) -> None:
-    """Say what one run gave."""
+def told(text: str, title: str, run: Run, *, beside: str = "broker") -> None:
+    """Say what one run gave; `beside` is whose CPU time is told apart."""
     it = run.window
     again = f", {run.duplicates} twice" if run.duplicates else ""
     say(
         f"{text}: {title:40} {it.rate:9,.0f}/s {it.cpu_us:7.1f} us "
-        f"(broker {it.broker_cpu_us:5.1f}) {run.rss_bytes / 2**20:5.0f} MiB{again}"
+        f"({beside} {it.broker_cpu_us:5.1f}) {run.rss_bytes / 2**20:5.0f} MiB{again}"
     )
 
 

@@ -10,7 +10,15 @@ from benchmarks.conditions import conditions
 from benchmarks.setting import Setting
 
 FILE: Final = Path(".data/bench.json")
-_PEERS: Final = ("confluent-kafka", "quixstreams", "faststream", "orjson", "uvloop")
+_PEERS: Final = (
+    "confluent-kafka",
+    "quixstreams",
+    "faststream",
+    "orjson",
+    "uvloop",
+    "psycopg",
+    "psycopg2-binary",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 from confluent_kafka import Producer
 
 from benchmarks.cache_entries import document, identifier
+from benchmarks.contestants.answers import Headers
 from posstream.domain.times import iso_utc_ms
 
 _EVENT: Final = (
@@ -18,6 +19,9 @@ _EVENT: Final = (
     b'"employee_id":17,"terminal_id":"till-4"}'
 )
 _PATIENCE_SECONDS: Final = 120
+
+#: Key and value of a record, and headers if it has any.
+Event = tuple[bytes, bytes] | tuple[bytes, bytes, Headers]
 
 
 def basket(tag: int, number: int) -> bytes:
@@ -72,16 +76,16 @@ class Writer:
             }
         )
 
-    def write(self, topic: str, events: Iterable[tuple[bytes, bytes]]) -> None:
+    def write(self, topic: str, events: Iterable[Event]) -> None:
         """Write them all.
 
         Raises:
             RuntimeError: if the broker did not take them.
         """
-        for key, value in events:
+        for key, value, *headers in events:
             while True:
                 try:
-                    self._producer.produce(topic, value, key)
+                    self._producer.produce(topic, value, key, headers=headers[0] if headers else [])
                     break
                 except BufferError:
                     self._producer.poll(0.1)
@@ -90,7 +94,7 @@ class Writer:
             raise RuntimeError(f"{left} events were not taken by the broker")
 
 
-def write(servers: str, topic: str, events: Iterable[tuple[bytes, bytes]]) -> None:
+def write(servers: str, topic: str, events: Iterable[Event]) -> None:
     """Write events once.
 
     Raises:

@@ -1,5 +1,6 @@
 """A broker of our own for one run, and what is asked of it by a client of another make."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -143,6 +144,34 @@ class Stage:
                 return seen
 
             yield count
+
+    @contextmanager
+    def committing(self, group: str, topic: str) -> Iterator[Callable[[], int]]:
+        """Counts the records of a topic that a group has committed, if none was deleted.
+
+        By a consumer that never joins: the admin client dies of a group without a coordinator.
+        """
+        partitions = self.partitions(topic)
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        count = 0
+
+        def counted() -> int:
+            nonlocal count
+            # The first group of a broker has no coordinator for a while.
+            with contextlib.suppress(KafkaException):
+                found = consumer.committed(partitions, _PATIENCE_SECONDS)
+                count = sum(max(0, it.offset) for it in found)
+            return count
+
+        try:
+            yield counted
+        finally:
+            consumer.close()
+
+    def forget_group(self, group: str) -> None:
+        """Delete a group without members: its next member reads from the start."""
+        for gone in self.admin.delete_consumer_groups([group]).values():
+            gone.result(_PATIENCE_SECONDS)
 
     def _fetched_ends(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         ends = {it.partition: 0 for it in partitions}

@@ -11,8 +11,8 @@ from benchmarks.measures import (
     latency,
     misses,
     mix,
-    projection,
     recovery,
+    rows,
     sustained,
     two_workers,
 )
@@ -27,7 +27,7 @@ MEASURES: Final[dict[str, ModuleType]] = {
     "mix": mix,
     "burst": burst,
     "graphql": graphql,
-    "projection": projection,
+    "rows": rows,
     "recovery": recovery,
     "growth": growth,
 }

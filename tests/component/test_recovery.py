@@ -1,4 +1,4 @@
-"""A recovery that brokers let wait too long ends the worker instead of the recoveries."""
+"""Tables start at once; a recovery that brokers let wait too long ends the worker, not itself."""
 
 import asyncio
 from pathlib import Path
@@ -21,6 +21,24 @@ def app(tmp_path: Path) -> Any:
 
     app.crash = crash
     return app
+
+
+async def test_tables_and_their_recovery_start_without_a_pause(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def step(name: str) -> Any:
+        async def work(*_: object) -> None:
+            done.append(name)
+
+        return work
+
+    monkeypatch.setattr(app.tables, "sleep", step("a pause"))
+    monkeypatch.setattr(app.tables, "_update_channels", step("tables"))
+    monkeypatch.setattr(app.tables.recovery, "start", step("recovery"))
+    await app.tables.on_start()
+    assert done == ["tables", "recovery"]
 
 
 async def test_a_time_out_crashes_the_worker(app: Any) -> None:

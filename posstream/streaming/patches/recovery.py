@@ -1,7 +1,7 @@
-"""The recovery of tables, which ends the worker when brokers let it wait too long.
+"""The tables of an app: they start at once, and brokers that let them wait too long end the worker.
 
-Upstream takes a time-out of its own calls for a stop. Its loop ends, later rebalances start no
-recovery, and the worker stays alive for ever without any work.
+Upstream takes a time-out of its own calls for a stop. Its recovery ends, later rebalances start no
+other one, and the worker stays alive for ever without any work.
 """
 
 from typing import Any
@@ -37,6 +37,14 @@ class Tables(TableManager):
     """The tables of an app."""
 
     _recovery: FaustRecovery | None
+
+    async def on_start(self) -> None:
+        """Start the tables; upstream waits a second first, for tables that agents may yet declare.
+
+        Here a plugin declares all its tables when it is built.
+        """
+        await self._update_channels()
+        await self.recovery.start()
 
     @property
     def recovery(self) -> FaustRecovery:

@@ -466,6 +466,22 @@ async def test_a_topic_has_as_many_partitions_as_the_broker_says(tmp_path: Any) 
     assert await app.producer.partitions_of("t") == 3
 
 
+async def test_a_topic_that_the_broker_told_of_is_not_declared_again(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared: list[str] = []
+
+    async def declare(_: object, topic: str, *__: object) -> None:
+        declared.append(topic)
+
+    monkeypatch.setattr(upstream.Producer, "create_topic", declare)
+    app = app_for(tmp_path, Tuning())
+    async with putting(app):
+        for name in ("t", "u"):
+            await app.producer.create_topic(name, 1, 1)
+    assert declared == ["u"]
+
+
 async def test_a_partition_without_a_leader_is_asked_for_ten_times_a_second(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,14 @@ class Producer(faust_driver.Producer):
         client.force_metadata_update = partial(_after_a_pause, client.force_metadata_update)
         return producer
 
+    async def create_topic(self, topic: str, *args: Any, **options: Any) -> None:
+        """Create a topic, unless the broker told of it.
+
+        Upstream asks for all metadata again even then, twice for each table of a start.
+        """
+        if topic not in self._ensure_producer().client.cluster.topics():
+            await super().create_topic(topic, *args, **options)
+
     async def send(
         self,
         topic: str,

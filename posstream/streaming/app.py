@@ -22,6 +22,7 @@ from posstream.streaming.lifetimes import ProcessEnd
 from posstream.streaming.lists.lanes import Lanes
 from posstream.streaming.lists.progress import Progress
 from posstream.streaming.one_by_one import OneByOne
+from posstream.streaming.patches import discovery
 from posstream.streaming.patches.driver import Transport
 from posstream.streaming.patches.flow_control import FlowControl
 from posstream.streaming.patches.recovery import Tables
@@ -61,6 +62,7 @@ class WorkerApp(faust.App):
 
     def __init__(self, app_id: str, *, broker: str, datadir: Path, **options: Any) -> None:
         self._end = ProcessEnd()
+        discovery.install()
         super().__init__(
             app_id,
             env={},  # Faust reads some 80 names there, which override these arguments

@@ -11,6 +11,7 @@ from typing import Any, Self
 import aiokafka
 import faust
 import pytest
+import venusian
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.stores import rocksdb
@@ -172,6 +173,16 @@ def test_what_is_answered_in_lists_is_subscribed_to(tmp_path: Path) -> None:
     app.answer_lists([CUSTOMER_IDENTIFIED], answering)
     assert CUSTOMER_IDENTIFIED in asyncio.run(app.topics._update_indices()), "see app.topics.add"
     assert app.answering == {CUSTOMER_IDENTIFIED: answering}
+
+
+def test_faust_notes_nothing_for_a_scan_of_modules(tmp_path: Path) -> None:
+    app = app_for(tmp_path)
+    agent: Any = app.agent(app.raw_topic(CUSTOMER_IDENTIFIED))(_consumes_nothing)
+    assert not hasattr(agent, venusian.ATTACH_ATTR)
+
+
+async def _consumes_nothing(stream: Any) -> None:
+    """Stand for an agent."""
 
 
 # -- all of it together, on a broker

@@ -2,7 +2,8 @@
 
 Each module says in its docstring why, with the upstream issue where one is known. Most patches are
 subclasses that `streaming.app` uses. Two change aiokafka for the whole process, because aiokafka
-makes those objects itself: `install` does that, once, when a process starts.
+makes those objects itself: `install` does that, once, when a process starts. One changes Faust for
+the whole process: each app does that before its first agent.
 
     module            what it changes                                        its test
     ----------------  -----------------------------------------------------  ----------------
@@ -13,6 +14,8 @@ makes those objects itself: `install` does that, once, when a process starts.
                       fetches, lists, one message for a replay, bounded ends
     consumer_thread   Faust: fetch wait, read committed, tills first, holes  test_driver
                       of the log, starts without a commit, leaving the group
+    discovery         Faust, whole process: agents and timers are not noted  test_pins
+                      for a scan of all modules that is never made
     driver            Faust: the transport with our consumer and producer    test_pins
     flow_control      mode: a resumed flow keeps what the buffers hold       test_driver
     hot               rocksdict: what is read most stays in memory           test_hot
@@ -20,7 +23,8 @@ makes those objects itself: `install` does that, once, when a process starts.
     producer          Faust, aiokafka: waits for brokers, writes once        test_producer
     records           aiokafka, whole process: any header name, no object    test_records
                       more than needed for a record
-    recovery          Faust: a recovery that times out ends the worker       test_recovery
+    recovery          Faust: tables start at once; a recovery that times     test_recovery
+                      out ends the worker
     rocks             rocksdict: one memory for all partitions               test_rocks
     store             Faust: a store outlives damage and another changelog   test_store
                       (#158)

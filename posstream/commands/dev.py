@@ -1,6 +1,7 @@
 """`posstream dev`: embedded broker, worker and web view in the foreground, until Ctrl-C."""
 
 import contextlib
+import gc
 import logging
 import shutil
 import sys
@@ -34,6 +35,7 @@ def command(loglevel: str) -> None:
     for warning in unknown_settings():
         print(f"warning: {warning}", file=sys.stderr)
     settings = read_settings()
+    gc.disable()  # as in `posstream.app`
     from posstream.factory import create_app
     from posstream.streaming import patches
     from posstream.streaming.app import install_event_loop
@@ -46,6 +48,8 @@ def command(loglevel: str) -> None:
         with _broker(settings) as where:
             app.task(lambda: _announce(settings, where))
             app.finalize()
+            gc.freeze()
+            gc.enable()
             worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
             worker.spinner = None
             logging.captureWarnings(capture=True)

@@ -1,21 +1,18 @@
 """Migrates the SQL tables: the platform's, then those of each plugin.
 
-The platform and each plugin have a chain of migrations with a version table of its own. A plugin
-that is taken away leaves its tables and its version behind, and blocks nobody's upgrade. A plugin's
-migration that drops or alters a table of another owner is rolled back.
+Alembic runs the migrations; it is imported only if some are missing. The platform and each plugin
+have a chain of migrations with a version table of its own. A plugin that is taken away leaves its
+tables and its version behind, and blocks nobody's upgrade. A plugin's migration that drops or
+alters a table of another owner is rolled back.
 """
 
 import functools
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, column, table, text, update
+from sqlalchemy import Connection, column, inspect, select, table, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable
@@ -24,7 +21,11 @@ from posstream.plugin import Plugin
 from posstream.plugins.found import PLATFORM as PLATFORM_OWNER
 from posstream.plugins.found import refuse_double
 from posstream.read_model.refusals import reason_without_rows
+from posstream.read_model.revisions import Revisions, read_revisions
 from posstream.read_model.schema import METADATA
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +74,14 @@ class Chain:
         found = _revision(connection, self.version_table)
         if found is None and self.former_version_table is not None:
             found = _revision(connection, self.former_version_table)
-        known = {script.revision for script in _scripts(self.migrations).walk_revisions()}
-        if found is not None and found not in known:
+        if found is not None and found not in _revisions(self.migrations).known:
             raise DatabaseUnusable(f"a newer posstream has migrated it, to {found}")
         return found
 
     @property
     def head(self) -> str | None:
         """The newest revision."""
-        return _scripts(self.migrations).get_current_head()
+        return _revisions(self.migrations).head
 
     def is_behind(self, connection: Connection) -> bool:
         """Whether some migrations have not been run; raises as `revision` does."""
@@ -93,6 +93,8 @@ class Chain:
         own = _revision(connection, self.version_table)
         if own == self.head:
             return
+        from alembic import command
+
         config = _config(self.migrations)
         config.attributes["connection"] = connection
         config.attributes["version_table"] = self.version_table
@@ -105,13 +107,21 @@ class Chain:
         command.upgrade(config, revision)
 
 
-@functools.cache
-def _scripts(migrations: str) -> ScriptDirectory:
-    # Kept: Alembic imports every migration anew for each of these.
-    return ScriptDirectory.from_config(_config(migrations))
+@functools.cache  # Alembic would import every migration anew
+def _revisions(migrations: str) -> Revisions:
+    stated = read_revisions(migrations)
+    if stated is not None:
+        return stated
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_config(migrations))
+    known = frozenset(script.revision for script in scripts.walk_revisions())
+    return Revisions(known, scripts.get_current_head())
 
 
-def _config(migrations: str) -> Config:
+def _config(migrations: str) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", _ENVIRONMENT)
     config.set_main_option("version_locations", migrations)
@@ -249,5 +259,9 @@ def _shapes(connection: Connection) -> Mapping[str, Sequence[str]]:
 
 
 def _revision(connection: Connection, version_table: str) -> str | None:
-    context = MigrationContext.configure(connection, opts={"version_table": version_table})
-    return context.get_current_revision()
+    """The revision in a version table; None if the table is not there, or empty."""
+    if not inspect(connection).has_table(version_table):
+        return None
+    versions = table(version_table, column("version_num"))
+    revision: str | None = connection.scalar(select(versions.c.version_num))
+    return revision

@@ -4,6 +4,8 @@ import asyncio
 import dataclasses
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +89,21 @@ async def test_four_workers_can_upgrade_at_once(url: str) -> None:
     finally:
         for engine in engines:
             await engine.dispose()
+
+
+def test_an_up_to_date_database_needs_no_alembic(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys; import posstream.factory\n"
+        "from agents.customer_lookup import PLUGIN\n"
+        "from posstream.read_model.engine import create_engine\n"
+        "from posstream.read_model.migrate import upgrade\n"
+        f"engine = create_engine({f'sqlite+aiosqlite:///{tmp_path}/read.sqlite'!r})\n"
+        "assert asyncio.run(upgrade(engine, [PLUGIN])) == {}\n"
+        "print('alembic' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    told = [subprocess.check_output(command, text=True).strip() for _ in range(2)]
+    assert told == ["True", "False"]
 
 
 async def test_a_failed_migration_leaves_nothing_behind(engine: AsyncEngine) -> None:

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import OffsetAndMetadata
 from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as upstream
 from faust.types import TP
@@ -333,12 +334,15 @@ class Group:
     def __init__(self, committed: int | None) -> None:
         self.sought: dict[TP, int] = {}
         self._committed = committed
+        self._coordinator = self
 
     def assignment(self) -> set[TP]:
         return {SOURCE}
 
-    async def committed(self, _: TP) -> int | None:
-        return self._committed
+    async def fetch_committed_offsets(self, tps: list[TP]) -> dict[TP, OffsetAndMetadata]:
+        if self._committed is None:
+            return {}
+        return dict.fromkeys(tps, OffsetAndMetadata(self._committed, ""))
 
     async def beginning_offsets(self, tps: list[TP]) -> dict[TP, int]:
         return dict.fromkeys(tps, 2)

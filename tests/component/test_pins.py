@@ -13,6 +13,7 @@ import faust
 import pytest
 import venusian
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.stores import rocksdb
 from faust.tables.recovery import Recovery
@@ -131,6 +132,7 @@ def test_what_we_override_is_called_as_upstream_calls_it() -> None:
         *("consumer", "active_partitions", "timeout", "max_records"),
     ]
     assert names(thread.topic_partitions) == ["topic"]
+    assert names(GroupCoordinator.fetch_committed_offsets) == ["partitions"]
     assert names(faust.Table._verify_source_topic_partitions) == ["source_topic"]
     assert names(Recovery._add) == ["table", "tp", "offsets"]
     assert names(rocksdb.Store.assign_partitions) == ["table", "tps", "generation_id"]

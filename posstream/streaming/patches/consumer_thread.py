@@ -176,7 +176,9 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         changelogs = self.app.tables.changelog_topics
         tps = [TP(*tp) for tp in consumer.assignment() if tp.topic not in changelogs]
-        starts = {tp: await consumer.committed(tp) for tp in tps}
+        # One request: `committed` would ask the broker for each partition in turn.
+        commits = await consumer._coordinator.fetch_committed_offsets(tps)
+        starts: dict[TP, Any] = {tp: commits[tp].offset if tp in commits else None for tp in tps}
         await self._forget_beyond_end(starts)
         never = [tp for tp, at in starts.items() if at is None]
         if never:

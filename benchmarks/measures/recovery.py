@@ -13,6 +13,7 @@ from benchmarks.progress import say
 from benchmarks.recovery import Start, started
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage, total
+from posstream.settings import PARTITIONS
 from tables.cache_spec import CACHE_CHANGELOG
 from tests.integration.harness import Worker
 
@@ -30,7 +31,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     with stage(setting.folder / "recovery", embedded=setting.embedded) as on:
         Posstream(on).prepare(ENTRIES)
         for number in range(1, setting.rounds + 1):
-            worker = Worker(on.servers, on.new_folder("recovery"))
+            worker = Worker(on.servers, on.new_folder("recovery"), topic_partitions=PARTITIONS)
             starts.append(asyncio.run(started(worker)))
             worker.stop()
             plain.append(asyncio.run(_read(on)))

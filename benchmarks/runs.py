@@ -74,7 +74,7 @@ def watch(
 def watch_count(
     who: Watched, counted: Callable[[], int], events: int, *, beside: Sequence[int]
 ) -> tuple[Window, int]:
-    """The same for whatever can be counted.
+    """Wait until a count is complete: the window and the memory, as `watch` gives them.
 
     Args:
         who: whose CPU time and memory count.

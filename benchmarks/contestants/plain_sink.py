@@ -1,8 +1,8 @@
 """As fast as answers get into SQL: consume, decode, write; librdkafka and msgspec do the rest.
 
 Into SQLite by `executemany` on the driver, with the settings that posstream gives its own
-connection; into PostgreSQL by COPY into a temporary table and one upsert for each table. Nothing is
-checked, no customer is written, and whoever was forgotten is not asked for.
+connection; into PostgreSQL by COPY into a temporary table and one upsert for each table. It
+checks nothing, writes no customer, and does not look for marks of forgotten customers.
 """
 
 import sqlite3
@@ -59,6 +59,7 @@ _NAMES: Final = tuple(name for name in Answer.__struct_fields__ if name not in _
 _values: Final = attrgetter(
     *("customer.customer_id" if name == "customer" else name for name in _NAMES)
 )
+_moments: Final = attrgetter(*_TIMES)
 _COLUMNS: Final = ("customer_id" if name == "customer" else name for name in _NAMES)
 _LIST: Final = ", ".join((*_COLUMNS, *_TIMES))
 _MARKS: Final = ", ".join("?" * len(Answer.__struct_fields__))
@@ -87,16 +88,7 @@ def into_sqlite(url: URL) -> Write:
         connection.execute(f"PRAGMA {pragma}")
 
     def write(answers: Sequence[Answer]) -> None:
-        rows = sorted(
-            (
-                *_values(it),
-                _stored(it.fetched_at),
-                _stored(it.fresh_until),
-                _stored(it.identified_at),
-                _stored(it.occurred_at),
-            )
-            for it in answers
-        )
+        rows = sorted((*_values(it), *map(_stored, _moments(it))) for it in answers)
         baskets = sorted(
             (it.basket_id, _stored(it.identified_at), it.event_id, it.customer.customer_id)
             for it in answers
@@ -125,15 +117,7 @@ def into_postgresql(url: URL) -> Write:
         with connection.transaction(), connection.cursor() as cursor:
             with cursor.copy(f"COPY staged ({_LIST}) FROM STDIN") as copy:
                 for it in answers:
-                    copy.write_row(
-                        (
-                            *_values(it),
-                            it.fetched_at,
-                            it.fresh_until,
-                            it.identified_at,
-                            it.occurred_at,
-                        )
-                    )
+                    copy.write_row((*_values(it), *_moments(it)))
             cursor.execute(f"{_INTO_BASKETS} {_OF_STAGED} {_NEWEST}")
             cursor.execute(_UNSTAGE)
 

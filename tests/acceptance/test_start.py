@@ -28,7 +28,7 @@ def posstream(*arguments: str, **settings: object) -> subprocess.CompletedProces
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

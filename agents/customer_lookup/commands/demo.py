@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _READY_SECONDS: Final = 60
 _ANSWER_SECONDS: Final = 15
+#: The read model gives way to everything else, and a busy machine makes it late.
+_ROWS_SECONDS: Final = 60
 
 
 @click.command("demo")
@@ -169,8 +171,8 @@ async def _customer(demo: _Demo, basket: str) -> None:
         data, took = await demo.graphql(query)
         if data == expected:
             break
-        if time.monotonic() - started > _ANSWER_SECONDS:
-            raise DemoFailed(f"the read model says {data}")
+        if time.monotonic() - started > _ROWS_SECONDS:
+            raise DemoFailed(f"the read model says {data} after {_ROWS_SECONDS} s")
         await asyncio.sleep(0.05)
     demo.say(
         "The customer and the basket from the read model (GraphQL)",

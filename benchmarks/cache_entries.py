@@ -10,8 +10,9 @@ from benchmarks.progress import say
 from posstream.domain.customer import Customer
 from posstream.settings import PARTITIONS
 from tables.cache_spec import CACHE_CHANGELOG
-from tables.customer_cache import encode, home
+from tables.customer_cache import encode
 from tables.freshness import CacheEntry
+from tables.partitioned import home
 
 
 def identifier(number: int) -> str:

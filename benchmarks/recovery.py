@@ -34,7 +34,7 @@ from benchmarks.progress import say
 from posstream.settings import PARTITIONS
 from posstream.streaming.patches.store import NO_ENTRIES
 from tables.cache_spec import CACHE_TABLE
-from tables.customer_cache import home
+from tables.partitioned import home
 from tests.integration.harness import ForeignClient, Scan, Tally, Worker, foreign_client
 from tests.servers import kafka
 

@@ -26,6 +26,7 @@ from posstream.settings import Settings, in_url
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.host import HostApp
 from posstream.streaming.lifetimes import OPEN_SECONDS, LifetimeService
+from posstream.streaming.precedence import Precedence
 from posstream.streaming.publisher import FaustPublisher
 from posstream.streaming.stall import LOOK_SECONDS
 from web.graphql.graphiql import GraphiQL
@@ -63,6 +64,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
     writer = TopicWriter(settings.bootstrap_servers)
 
+    precedence = Precedence()
+
     def make(plugin: Plugin) -> RunningPlugin:
         app = StreamingApp(
             plugin.consumer_group,
@@ -73,6 +76,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
             membership=host.membership,
             **options,
         )
+        app.precedence, app.goes_first = precedence, plugin.is_default
         dead_letters = DeadLetters(
             topic=plugin.dead_letters or "",  # without one it consumes nothing
             publish=dead_letter_writer.write,

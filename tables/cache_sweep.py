@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from posstream.domain.errors import StorageFailed
 from posstream.resilience.clock import Clock
-from tables.customer_cache import CustomerCacheTable, Stored, home
+from tables.customer_cache import CustomerCacheTable, Stored
 from tables.freshness import (
     MAX_SKEW_MS,
     CacheEntry,
@@ -21,6 +21,7 @@ from tables.freshness import (
     age_ms,
     judge,
 )
+from tables.partitioned import home
 
 log = logging.getLogger(__name__)
 

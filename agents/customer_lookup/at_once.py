@@ -25,7 +25,8 @@ from posstream.kafka.record import Record
 from posstream.resilience.clock import Clock
 from posstream.resilience.turns import Turns
 from posstream.streaming.lists.outbox import Outbox
-from tables.customer_cache import CustomerCacheTable, home
+from tables.customer_cache import CustomerCacheTable
+from tables.partitioned import home
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -80,6 +81,9 @@ class AtOnce:
         seconds = self.clock.monotonic() - began
         for (source, why_not), count in counts.items():
             self.metrics.answered(source, why_not, seconds, count)
+
+    async def kept(self) -> None:
+        """Wait for nothing: no answer at once changes the cache; see `lanes.Answering`."""
 
     def _without_fresh_hits(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Iterator[Any]:
         """Answer the ordinary fresh hits; yield each other record in its place."""

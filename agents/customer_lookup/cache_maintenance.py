@@ -25,7 +25,8 @@ from posstream.forgetting.record import forgotten
 from posstream.kafka.record import EventPublisher, Record
 from posstream.resilience.clock import Clock
 from posstream.streaming.one_by_one import is_current
-from tables.customer_cache import CachePartition, CustomerCacheTable, home
+from tables.customer_cache import CachePartition, CustomerCacheTable
+from tables.partitioned import home
 
 log = logging.getLogger(__name__)
 

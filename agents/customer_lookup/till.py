@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agents.customer_lookup.events.writing import basket_started, identified
 from agents.customer_lookup.lookup_ports import lookup_ports
 from posstream.domain.errors import PublishFailed
-from posstream.domain.identifier import Identifier, IdentifierKind
+from posstream.domain.identifier import Identifier, IdentifierKind, InvalidIdentifier
 from posstream.domain.payment_card import holds_payment_card
 from posstream.kafka.record import Record
 from web.access.guessing import TOO_MANY_LOOKUPS
@@ -26,12 +26,26 @@ class Outcome:
     error: Refused | None = None
 
 
-async def start_basket(context: GraphQLContext, employee_id: int, terminal_id: str) -> Outcome:
-    """Write `basket-started` under a new basket id."""
+async def start_basket(
+    context: GraphQLContext, employee_id: int, terminal_id: str, scanned: str | None = None
+) -> Outcome:
+    """Write `basket-started` under a new basket id, with the normalised identifier if one is given.
+
+    The identifier is noted, and not looked up.
+    """
     if why := _unfit(context, "terminalId", terminal_id):
         return refused("INVALID_TERMINAL_ID", why)
+    found = None if scanned is None else context.normalise(scanned)
+    if isinstance(found, InvalidIdentifier):
+        return _invalid(found)
     basket_id = f"basket_{uuid.uuid4().hex[:12]}"
-    record = basket_started(basket_id, employee_id, terminal_id, context.clock.now_ms())
+    record = basket_started(
+        basket_id,
+        employee_id,
+        terminal_id,
+        context.clock.now_ms(),
+        customer_identifier=None if found is None else found.value,
+    )
     return await _published(context, record, basket_id)
 
 
@@ -43,7 +57,7 @@ async def identify_customer(
         return refused("INVALID_BASKET_ID", why)
     found = context.normalise(scanned, kind)
     if not isinstance(found, Identifier):
-        return refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
+        return _invalid(found)
     if not context.budget.allows(context.caller, "identifyCustomer", scan=True):
         return refused("TOO_MANY_LOOKUPS", TOO_MANY_LOOKUPS)
     record = identified(basket_id, found.value, context.clock.now_ms(), kind=kind)
@@ -53,6 +67,10 @@ async def identify_customer(
 def refused(code: str, message: str) -> Outcome:
     """The outcome of a refusal."""
     return Outcome(success=False, error=Refused(code, message))
+
+
+def _invalid(found: InvalidIdentifier) -> Outcome:
+    return refused("INVALID_IDENTIFIER", f"{found.masked} is refused: {found.why}")
 
 
 def unacknowledged() -> Outcome:

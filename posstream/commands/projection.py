@@ -16,7 +16,7 @@ from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
 from posstream.kafka.tuning import MAX_BATCH
 from posstream.plugins.discovery import find_plugins
-from posstream.read_model.projection import NO_DECODERS, Decoders, ProjectedEvent, Projection
+from posstream.read_model.projection import Decoders, ProjectedEvent, Projection
 from posstream.read_model.projections import projections
 from posstream.read_model.projector import projected
 from posstream.read_model.tables import ReadModelTables
@@ -63,7 +63,10 @@ async def _rebuild(*, drop: bool, yes: bool) -> int:
         replayed = [(it.make(engine), it.topics) for it in projecting]
         before = await tables.counts()
         if drop:
-            losses = await _losses(reader, topics, tables, before)
+            decoders = {
+                topic: decode for one, _ in replayed for topic, decode in one.decoders.items()
+            }
+            losses = await _losses(reader, topics, tables, before, decoders)
             for loss in losses:
                 print(loss)
             if losses and not yes:
@@ -89,6 +92,7 @@ async def _losses(
     topics: Sequence[str],
     tables: ReadModelTables,
     before: Mapping[str, int],
+    decoders: Decoders,
 ) -> Sequence[str]:
     """A sentence for each topic that has lost records, and each table that would lose rows."""
     losses = []
@@ -99,7 +103,7 @@ async def _losses(
                 f"{topic}: its first {gone} records are gone; facts that only they had would be "
                 "lost"
             )
-    lost = await tables.unaccounted(_batches(reader, topics, "compared"))
+    lost = await tables.unaccounted(_batches(reader, topics, "compared", decoders))
     losses.extend(
         f"{name}: {rows} of {before[name]} rows would be lost, no topic has their events any more"
         for name, rows in lost.items()
@@ -131,7 +135,7 @@ async def _apply(projection: Projection, batch: Sequence[ProjectedEvent]) -> Non
 
 
 async def _batches(
-    reader: GrouplessReader, topics: Sequence[str], done: str, decoders: Decoders = NO_DECODERS
+    reader: GrouplessReader, topics: Sequence[str], done: str, decoders: Decoders
 ) -> AsyncIterator[Sequence[ProjectedEvent]]:
     """All records that the topics have now, in batches; progress is printed on stderr."""
     batch: list[ProjectedEvent] = []

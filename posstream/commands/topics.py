@@ -78,11 +78,14 @@ async def _grow(admin: Any, brokers: Brokers, plugins: Sequence[Plugin], partiti
     topics = list(dict.fromkeys(topic for table in tables for topic in table.topics))
     counts = await partition_counts(admin, topics)
     _refuse_misfits(topics, counts, partitions)
+    # A worker makes those of a new plugin at its start, and starts only once the others fit.
+    topics = [topic for topic in topics if topic in counts]
+    groups = {changelog: group for changelog, group in groups.items() if changelog in counts}
     workers = await counted_by_workers(admin, running)
     if None in workers:
         raise GrowthRefused(
             "a worker of another version is running: stop it first. It would go on writing to the "
-            "cache while its entries are moved"
+            "tables while their entries are moved"
         )
     if partitions in workers:
         await _refuse_to_move_beneath(brokers, list(groups), partitions)
@@ -94,20 +97,21 @@ async def _grow(admin: Any, brokers: Brokers, plugins: Sequence[Plugin], partiti
     for changelog in groups:
         await _give(admin, counts, changelog, partitions)
     if await counted_by_workers(admin, running):  # one may have started meanwhile
-        print("waiting until the workers have stopped writing to the cache ...", flush=True)
+        print("waiting until the workers have stopped writing to the tables ...", flush=True)
         for changelog, group in groups.items():
             await until_shared(admin, group, changelog, partitions)
         # Workers that did not lead the rebalance see it when they next fetch the metadata.
         await asyncio.sleep(METADATA_SECONDS + 2)
-    moved = sum([await _move(brokers, changelog, partitions) for changelog in groups])
-    print(f"moved {moved} entries of the cache to the partitions of their keys")
+    for changelog in groups:
+        moved = await _move(brokers, changelog, partitions)
+        print(f"moved {moved} entries of {changelog} to the partitions of their keys", flush=True)
     for topic in topics:
         if topic not in groups:
             await _give(admin, counts, topic, partitions)
 
 
 def _refuse_misfits(topics: Sequence[str], counts: Mapping[str, int], partitions: int) -> None:
-    if len(counts) < len(topics):
+    if not counts:
         raise GrowthRefused(
             f"no worker ever ran on this broker: it makes {', '.join(topics)} with "
             "POSSTREAM_TOPIC_PARTITIONS partitions"
@@ -129,7 +133,7 @@ async def _refuse_to_move_beneath(
             left += len(await misplaced(partial(reader.records, changelog), partitions))
     if left:
         raise GrowthRefused(
-            f"a worker runs with {partitions} partitions, and {left} entries of the cache are "
+            f"a worker runs with {partitions} partitions, and {left} entries of the tables are "
             "not where their keys belong: stop the workers, and run the command again"
         )
 

@@ -79,26 +79,37 @@ def _read_time(value: datetime | None) -> datetime | None:
 
 
 class Money(TypeDecorator[Decimal]):
-    """An exact amount with two places; SQLite has no decimals and keeps whole hundredths."""
+    """An exact amount; SQLite has no decimals and keeps whole hundredths, or smaller parts.
 
-    impl = Numeric(15, 2)
+    Args:
+        precision: digits in all.
+        places: after the point.
+    """
+
+    impl = Numeric
     cache_ok = True
 
+    def __init__(self, precision: int = 15, places: int = 2) -> None:
+        super().__init__(precision, places)
+        self.precision = precision
+        self.places = places
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """NUMERIC(15,2), or BIGINT on SQLite."""
-        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else Numeric(15, 2))
+        """NUMERIC, or BIGINT on SQLite."""
+        exact = Numeric(self.precision, self.places)
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else exact)
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Decimal | int | None:
         """To the database."""
         if value is None or dialect.name != "sqlite":
             return value
-        return int(value.scaleb(2).to_integral_value())
+        return int(value.scaleb(self.places).to_integral_value())
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:
         """From the database."""
         if value is None:
             return None
-        return Decimal(value).scaleb(-2) if dialect.name == "sqlite" else Decimal(value)
+        return Decimal(value).scaleb(-self.places) if dialect.name == "sqlite" else Decimal(value)
 
 
 # Keys compare by code point everywhere: ties are broken in Python within a batch and in SQL

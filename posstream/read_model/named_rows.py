@@ -1,15 +1,31 @@
 """Reads, changes and deletes rows by any number of names, with a statement for each slice."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Column, Table, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from posstream.domain.times import iso_utc
+
 #: Names in one statement, which takes some 32,000 parameters.
 SLICE: Final = 1_000
 
 Row = Mapping[str, Any]
+
+
+def as_json(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row as values for JSON: times as ISO-8601, amounts as text."""
+    return {
+        name: iso_utc(value)
+        if isinstance(value, datetime)
+        else str(value)
+        if isinstance(value, Decimal)
+        else value
+        for name, value in row.items()
+    }
 
 
 async def rows_named(

@@ -28,6 +28,7 @@ class ProjectedEvent(msgspec.Struct, frozen=True, gc=False):
     #: Partition and offset of the record, as far as they are known.
     partition: int | None = None
     offset: int | None = None
+    key: bytes | None = None
 
     @property
     def place(self) -> str:
@@ -42,12 +43,13 @@ NO_DECODERS: Final[Decoders] = MappingProxyType({})
 class Projection(Protocol):
     """Writes events into the read model: idempotent, and guarded against older data."""
 
-    #: By topic, a faster reader of its usual records; one that returns None leaves the record to
-    #: `read_json_exactly`. What it returns is the event's `value`.
+    #: By topic, a reader of its records: a faster one, or one of records that are no JSON. It gets
+    #: a tombstone as no bytes. What it returns is the event's `value`; where it returns None,
+    #: `read_json_exactly` reads the record.
     decoders: Decoders = NO_DECODERS
 
     async def apply(self, events: Sequence[ProjectedEvent]) -> None:
-        """Write a batch; order within the batch does not matter.
+        """Write a batch; order within the batch does not matter, but for one partition's.
 
         Raises:
             Exception: from the database, for what may pass: the caller tries the batch again. An

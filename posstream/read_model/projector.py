@@ -301,8 +301,8 @@ def projected(record: Any, decoders: Decoders) -> ProjectedEvent | None:
     topic, text = record.topic, record.value or b""
     decode = decoders.get(topic)
     if decode is not None and (found := decode(text)) is not None:
-        return ProjectedEvent(topic, found, record.partition, record.offset)
-    event = ProjectedEvent(topic, None, record.partition, record.offset)
+        return ProjectedEvent(topic, found, record.partition, record.offset, record.key)
+    event = ProjectedEvent(topic, None, record.partition, record.offset, record.key)
     if len(text) > _MOST_BYTES:  # compressed, it was small; decoded, it takes ten times this memory
         log.warning("not projected: %s is longer than %d bytes", event.place, _MOST_BYTES)
         return None

@@ -92,6 +92,9 @@ async def test_who_tries_it_sees_the_answer_arrive_on_the_timeline(
         assert "John Doe" in await verdict.inner_text()
         assert "+1******890" in await verdict.inner_text()
         await page.get_by_role("heading", name="Attempt 1: SUCCESS").wait_for()
+        bought = page.get_by_role("region", name="What was bought")
+        assert "3.19" in await bought.inner_text()
+        assert await page.get_by_role("heading", name="A payment was made").count() == 1
         # The same customer again: from the cache, and both are in the list.
         await page.goto(f"{url}/try?identifier=%2B1234567890")
         await page.get_by_role("button", name="Scan").click()

@@ -148,14 +148,14 @@ class Stage:
         return made
 
     @contextlib.asynccontextmanager
-    async def till(self) -> AsyncIterator[Till]:
-        """A till whose ledger lies in the scenario's folder.
+    async def till(self, *also: str) -> AsyncIterator[Till]:
+        """A till whose ledger lies in the scenario's folder; it reads some topics besides.
 
         Its producer writes nothing twice and notices a frozen broker, so what comes twice or late
         is posstream's.
         """
         once = {"enable_idempotence": True, "request_timeout_ms": 10_000}
-        async with foreign_client(self.servers, **once) as client:
+        async with foreign_client(self.servers, *also, **once) as client:
             # A batch that was given up would leave a gap, and no later one would be taken.
             client.producer._message_accumulator._batch_ttl = math.inf
             with contextlib.closing(Ledger(self.folder / "ledger.jsonl")) as ledger:

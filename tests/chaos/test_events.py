@@ -13,7 +13,7 @@ from agents.customer_lookup.events.writing import basket_started
 from posstream.domain.times import iso_utc_ms
 from posstream.events.ids import input_id
 from posstream.settings import PARTITIONS
-from tables.customer_cache import home
+from tables.partitioned import home
 from tests.chaos.checks import COMMITTED_SECONDS, Publish, nothing_lost, restarted, stopped
 from tests.chaos.ledger import ANSWERS
 from tests.chaos.read_model import rows

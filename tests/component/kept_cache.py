@@ -13,8 +13,9 @@ from posstream.streaming.co_partitioning import CoPartitioning
 from posstream.streaming.one_by_one import OneByOne
 from posstream.streaming.patches.store import NO_ENTRIES
 from tables.cache_spec import CACHE_CHANGELOG
-from tables.customer_cache import CustomerCacheTable, home
+from tables.customer_cache import CustomerCacheTable
 from tables.freshness import CacheEntry
+from tables.partitioned import home
 
 PARTITIONS = 3
 

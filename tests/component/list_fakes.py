@@ -109,8 +109,9 @@ class ListApp:
         """Wait so long for a confirmation."""
         self.tuning = dataclasses.replace(self.tuning, delivery_seconds=seconds)
 
-    def answer_lists(self, topics: Sequence[str], answering: Any) -> None:
+    def answer_lists(self, topics: Sequence[str], answering: Any, *, at_once: int = 1000) -> None:
         self.answering |= dict.fromkeys(topics, answering)
+        self.most_at_once = at_once
 
     async def crash(self, why: BaseException) -> None:
         self.crashed.append(why)

@@ -49,12 +49,13 @@ class SqlWebView:
 
 @asynccontextmanager
 async def running_sql_web(
-    folder: Path, settings: Settings | None = None
+    folder: Path, settings: Settings | None = None, **options: Any
 ) -> AsyncIterator[SqlWebView]:
+    """The options are those of `application_of`."""
     engine = create_engine(f"sqlite:///{folder / 'posstream.db'}")
     await make_tables(engine)
     readers = create_reading_engine(engine)
-    async with running_web(settings, read_model=SqlReadModel(readers)) as web:
+    async with running_web(settings, read_model=SqlReadModel(readers), **options) as web:
         view = SqlWebView(web, engine, readers)
 
         def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -32,8 +32,9 @@ from posstream.forgetting.record import forgotten
 from posstream.kafka.record import Record
 from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 from tables.cache_spec import CACHE_CHANGELOG
-from tables.customer_cache import CachePartition, home
+from tables.customer_cache import CachePartition
 from tables.freshness import CacheEntry
+from tables.partitioned import home
 from tests.component.fakes import (
     NOW_MS,
     FakePublisher,

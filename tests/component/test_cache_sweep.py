@@ -9,8 +9,9 @@ from msgspec import structs
 from agents.customer_lookup.configuration import LookupConfiguration
 from posstream.configuration.current import CurrentConfiguration
 from tables.cache_sweep import MARGIN_MS, CacheSweeper, is_over
-from tables.customer_cache import Stored, home
+from tables.customer_cache import Stored
 from tables.freshness import MAX_SKEW_MS, CacheEntry
+from tables.partitioned import home
 from tests.component.fakes import NOW_MS
 from tests.component.kept_cache import PARTITIONS, KeptCache
 from tests.lookup_metrics import RegisteredMetrics

@@ -27,8 +27,8 @@ from posstream.metrics import Metrics
 from posstream.plugins.event_failures import EventFailures
 from posstream.resilience.clock import Clock
 from posstream.streaming.lists import lanes
-from tables.customer_cache import home
 from tables.freshness import CacheEntry
+from tables.partitioned import home
 from tests.component.fakes import FakeCache, FakeDirectory, FakePublisher, a_customer
 from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while
 from tests.lookup_metrics import RegisteredMetrics

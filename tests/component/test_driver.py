@@ -241,7 +241,7 @@ async def test_a_topic_with_another_number_of_partitions_is_refused_with_a_sente
             await prepare_topics(
                 servers, plugins.topics, tables=plugins.tables, partitions=3, replication=1
             )
-        assert "topic customer-identified has 2 partitions" in str(refused.value)
+        assert "topic pos-events has 2 partitions" in str(refused.value)
         assert "POSSTREAM_TOPIC_PARTITIONS is 3" in str(refused.value)
         assert "Set POSSTREAM_TOPIC_PARTITIONS=2" in str(refused.value)
     finally:
@@ -627,6 +627,9 @@ class Answerer:
                 yield it, None
             else:
                 outbox.add(Record("answers", b"k", b"v", partition=tp.partition))
+
+    async def kept(self) -> None:
+        pass
 
     def begin(self, event: Event, _: None) -> None:
         self.events.append(event)

@@ -17,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from posstream.streaming.patches.hot import ENTRY_BYTES, HotPartition
 from posstream.streaming.patches.rocks import Options
 from tables.cache_spec import CACHE_CHANGELOG
-from tables.customer_cache import decode, encode, home
+from tables.customer_cache import decode, encode
 from tables.freshness import CacheEntry
+from tables.partitioned import home
 from tests.component.kept_cache import PARTITIONS, KeptCache
 from tests.examples import most
 

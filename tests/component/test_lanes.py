@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,6 +33,8 @@ class Answerer:
         #: The lists as they came, by offsets.
         self.lists: list[tuple[TP, list[int]]] = []
         self.begun: list[Event] = []
+        #: Awaited until the broker has what was changed in tables.
+        self.keeps: Callable[[], Awaitable[None]] | None = None
 
     def answer(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Iterator[tuple[Any, str]]:
         self.lists.append((tp, [record.offset for record in records]))
@@ -42,6 +44,10 @@ class Answerer:
             else:
                 value = b"%s/%d/%d" % (tp.topic.encode(), tp.partition, record.offset)
                 outbox.add(Record("answers", b"k", value, partition=record.offset % 3))
+
+    async def kept(self) -> None:
+        if self.keeps is not None:
+            await self.keeps()
 
     def begin(self, event: Event, what: str) -> None:
         assert what == "a miss"
@@ -125,6 +131,55 @@ async def test_answered_events_are_finished_when_the_broker_has_all_batches_of_t
     await a_while()
     assert (bench.position, bench.lanes.in_flight) == (6, 0)
     assert bench.answered() == answers_of(*range(6))
+
+
+async def test_answered_events_are_finished_once_the_broker_has_what_they_changed_in_tables() -> (
+    None
+):
+    bench = Bench()
+    kept = asyncio.Event()
+
+    async def keep() -> None:
+        assert all(written.done() for written in bench.app.producer.written)
+        await kept.wait()
+
+    bench.answerer.keeps = keep
+    await bench.take(SOURCE, *range(6))
+    await a_while()
+    assert (bench.position, bench.lanes.in_flight) == (0, 1)
+    kept.set()
+    await a_while()
+    assert (bench.position, bench.lanes.in_flight) == (6, 0)
+
+
+async def test_a_change_of_a_table_that_the_broker_refuses_ends_the_app(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    why = TopicAuthorizationFailedError()
+
+    async def refuse() -> None:
+        raise why
+
+    bench.answerer.keeps = refuse
+    await bench.take(SOURCE, 0, 1)
+    await a_while()
+    assert bench.app.crashed == [why]
+    assert bench.position == 0
+    assert "answers could not be sent" in caplog.text
+
+
+async def test_a_change_of_a_table_that_is_never_confirmed_ends_the_app(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.app.patience(0.01)
+    bench.answerer.keeps = asyncio.Event().wait  # type: ignore[assignment]
+    await bench.take(SOURCE, 0)
+    await soon(lambda: bench.app.crashed)
+    assert isinstance(bench.app.crashed[0], TimeoutError)
+    assert bench.position == 0
+    assert "answers could not be sent" in caplog.text
 
 
 async def test_lists_that_are_confirmed_in_another_order_leave_no_hole() -> None:

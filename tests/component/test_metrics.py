@@ -9,8 +9,8 @@ from prometheus_client import parser
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics import parser as openmetrics
 
-from agents.customer_lookup import PLUGIN
 from posstream.metrics import Metrics
+from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web
 
@@ -18,7 +18,7 @@ KEY = "a-key-of-some-length"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 #: None of them can carry an identifier.
-LABELS = {"source", "reason", "status", "outcome", "why", "field", "plugin"}
+LABELS = {"source", "reason", "status", "outcome", "why", "field", "plugin", "type"}
 
 
 @pytest.fixture
@@ -83,10 +83,12 @@ async def test_the_front_page_names_it(web: WebView) -> None:
 
 def declared() -> dict[str, tuple[str, set[str]]]:
     """Name as PromQL has it -> kind and labels."""
-    metrics = Metrics([PLUGIN])
+    plugins = find_plugins()
+    metrics = Metrics(plugins)
     kinds = {family.name: family.type for family in metrics.registry.collect()}
     found = {}
-    for metric in (*vars(metrics).values(), *metrics.of(PLUGIN).values()):
+    of_plugins = [metric for plugin in plugins for metric in metrics.of(plugin).values()]
+    for metric in (*vars(metrics).values(), *of_plugins):
         if isinstance(metric, MetricWrapperBase):
             (name,) = (family.name for family in metric.describe())
             kind = kinds[name]

@@ -16,9 +16,9 @@ from posstream.domain.roles import Caller, Role
 from posstream.plugin import Built, Kit, Plugin
 from posstream.settings import Settings
 from tests.component.web_client import WebView, application_of, running_web, schema
-from web.console import overview
+from web.console import contained
 from web.console.navigation import NavigationEntry
-from web.console.part import ConsoleKit, ConsolePart, Panel
+from web.console.part import ConsoleKit, ConsolePart, PageAddition, Panel
 from web.graphql.masking import show_document, show_identifiers
 from web.graphql.part import GraphQLPart
 from web.plugin_parts import plugin_parts
@@ -424,7 +424,7 @@ async def test_the_overview_says_nothing_of_plugins_while_there_is_one_and_it_ru
 async def test_a_panel_that_raises_hangs_or_is_no_html_takes_no_other_panel_away(
     made: object, why: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "_PANEL_SECONDS", 0.05)
+    monkeypatch.setattr(contained, "PART_SECONDS", 0.05)
 
     async def render() -> Any:
         if isinstance(made, BaseException):
@@ -440,6 +440,25 @@ async def test_a_panel_that_raises_hangs_or_is_no_html_takes_no_other_panel_away
     assert "secret" not in text
     assert "This worker" in text
     assert why in caplog.text
+
+
+async def test_a_plugin_adds_to_a_page_of_another_one_and_fails_there_alone() -> None:
+    async def named(_: http.Request, about: str) -> str:
+        return f"<p>the toy knows {about}</p>"
+
+    async def broken(_: http.Request, about: str) -> str:
+        raise ZeroDivisionError(about)
+
+    parts = [named, broken]
+    made = [PageAddition(page="basket", render=render) for render in parts]
+    toy = plugin(pages=lambda: console(additions=lambda _: made))
+    async with running_web(plugins=[toy]) as view:
+        status, text = await ask(view, "/baskets/b1", headers=BROWSER)
+        _, other = await ask(view, "/try", headers=BROWSER)
+    assert status == 200
+    assert "<p>the toy knows b1</p>" in text
+    assert "The part of toy cannot be shown, reference" in text
+    assert "the toy knows" not in other
 
 
 async def test_the_overview_says_what_health_says_is_wrong() -> None:

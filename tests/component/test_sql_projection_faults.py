@@ -95,7 +95,7 @@ class Flaky(Projection):
 
 
 def record(topic: str, partition: int, offset: int, value: bytes | None) -> Any:
-    return SimpleNamespace(topic=topic, partition=partition, offset=offset, value=value)
+    return SimpleNamespace(topic=topic, partition=partition, offset=offset, value=value, key=b"k")
 
 
 def fetched(*projected: ProjectedEvent) -> list[Any]:

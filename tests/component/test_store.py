@@ -14,8 +14,9 @@ from faust.types import TP
 from posstream.domain.errors import StorageFailed
 from posstream.streaming.patches.store import fits, is_damage
 from tables.cache_spec import CACHE_CHANGELOG
-from tables.customer_cache import encode, home
+from tables.customer_cache import encode
 from tables.freshness import CacheEntry
+from tables.partitioned import home
 from tests.component.kept_cache import PARTITIONS, KeptCache
 
 ENTRY = CacheEntry(1_000, b"{}")

@@ -41,6 +41,18 @@ async def test_where_no_worker_ever_ran_there_is_nothing_to_grow(settings: Setti
         await grow(settings, 4)
 
 
+async def test_topics_of_a_plugin_that_never_ran_are_left_to_its_first_worker(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That worker may be waiting for this command: topics of other plugins do not fit."""
+    old = [topic for topic in find_plugins().topics if topic.name != "pos-events"]
+    await prepare_topics(settings.bootstrap_servers, old, partitions=2, replication=1)
+    assert await grow(settings, 2) == 0
+    output = capsys.readouterr().out
+    assert "basket-started has 2 partitions" in output
+    assert "pos-events" not in output
+
+
 async def test_partitions_are_not_taken_away(settings: Settings) -> None:
     await made(settings)
     with pytest.raises(GrowthRefused, match="has 2 partitions and Kafka cannot remove partitions"):

@@ -226,8 +226,8 @@ class ForeignClient:
 
 
 @contextlib.asynccontextmanager
-async def foreign_client(servers: str, **options: Any) -> AsyncIterator[ForeignClient]:
-    """A client that writes and reads; the options are its producer's."""
+async def foreign_client(servers: str, *also: str, **options: Any) -> AsyncIterator[ForeignClient]:
+    """A client that writes and reads, some topics besides; the options are its producer's."""
     hosts = servers.replace(";", ",")  # aiokafka wants commas where POSSTREAM_BROKER has semicolons
     producer = aiokafka.AIOKafkaProducer(
         bootstrap_servers=hosts, acks="all", linger_ms=5, **options
@@ -247,6 +247,7 @@ async def foreign_client(servers: str, **options: Any) -> AsyncIterator[ForeignC
             topics.CUSTOMER_LOOKUP_FAILED,
             topics.CUSTOMER_LOOKUP_LOGGED,
             topics.DEAD_LETTERS,
+            *also,
         )
         partitions = [
             aiokafka.TopicPartition(name, number)

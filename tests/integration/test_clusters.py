@@ -50,7 +50,9 @@ async def test_a_cache_serves_no_customers_of_another_cluster(tmp_path: Path) ->
         await sources(worker_of(other, tmp_path / "stranger"), strangers)
         worker = worker_of(other, tmp_path / "worker")
         assert await sources(worker, SHOPPERS) == ["API"] * len(SHOPPERS)
-        assert worker.log.count("is rebuilt") == 1
+        assert worker.log.count("customer-cache is rebuilt") == 1
 
         assert await sources(worker, SHOPPERS[:1]) == ["CACHE"]
-        assert worker.log.count("is rebuilt") == 1, "it is the other cluster's by now"
+        assert worker.log.count("customer-cache is rebuilt") == 1, (
+            "it is the other cluster's by now"
+        )

@@ -2,13 +2,21 @@
 
 import contextlib
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import orjson
+
+from agents.baskets.topics import BASKET_COMPLETED, TILL_EVENTS
 from agents.customer_lookup import topics
 from posstream.kafka.embedded_broker import EmbeddedBroker
+from tests import till_reference
 from tests.integration.harness import Seen, Worker, foreign_client, free_port, mixed_scans, produce
+from tests.till_day import TillDay
 
 ANSWERS = (topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED)
 
@@ -78,3 +86,55 @@ async def test_after_kill_9_in_the_middle_nothing_is_missing_and_repeats_carry_t
 async def test_sigterm_in_the_middle_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     wanted, counts = await answered_after(tmp_path, kill=False)
     assert dict.fromkeys(wanted, 1) == dict(counts)
+
+
+async def test_after_kill_9_in_the_middle_every_basket_is_right_to_the_cent(
+    tmp_path: Path,
+) -> None:
+    with broker_without_a_worker(tmp_path) as servers:
+        worker = Worker(servers, tmp_path / "worker", projection="alone")
+        worker.start()
+        try:
+            await worker.ready()
+            await _purchases(worker, servers)
+        finally:
+            worker.stop()
+
+
+async def _purchases(worker: Worker, servers: str) -> None:
+    two_hours_ago_ms = int(time.time() * 1000) - 2 * 3_600_000
+    day = TillDay(os.getpid(), 25, two_hours_ago_ms, name=f"day{os.getpid()}")
+    messages = day.messages()
+    known = till_reference.baskets(message.value for message in messages)
+    wanted = {name: basket for name, basket in known.items() if basket["was_paid"]}
+    async with foreign_client(servers, BASKET_COMPLETED, TILL_EVENTS) as client:
+
+        def told(seen: Seen) -> dict[str, dict[str, Any]]:
+            """Of each basket what its highest revision says."""
+            found = {}
+            for it in sorted(seen.of(BASKET_COMPLETED), key=lambda it: it["revision"]):
+                if it["basket_id"] in wanted:
+                    sums = {name: Decimal(it[name]) for name in ("total", "paid", "refunded")}
+                    found[it["basket_id"]] = {
+                        **{name: it[name] for name in ("revision", "status")},
+                        **sums,
+                    }
+            return found
+
+        for number, message in enumerate(messages):
+            await client.producer.send(
+                message.topic, orjson.dumps(message.value), key=message.key.encode()
+            )
+            if number == len(messages) // 2:
+                await client.read_until(lambda seen: len(seen.of(TILL_EVENTS)) > 30)
+                worker.kill()
+                worker.start()
+        await client.producer.flush()
+        right = {
+            name: {key: basket[key] for key in ("revision", "status", "total", "paid", "refunded")}
+            for name, basket in wanted.items()
+        }
+        await client.read_until(lambda seen: told(seen) == right)
+        await client.read_for(0.5)
+        assert told(client.seen) == right
+        assert len(right) > 10

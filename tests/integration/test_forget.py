@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agents.baskets.read_model.erasure import counts
+from agents.baskets.read_model.schema import TILL_BASKETS
 from agents.customer_lookup.read_model.customer_trail import CustomerTrails
 from posstream.cli import main
 from posstream.forgetting.marks import Trail
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.read_model.engine import create_engine
 from posstream.settings import Settings
-from tables.customer_cache import home
+from tables.partitioned import home
 from tests.component.test_sql_projection import everything
 from tests.integration.directory import Directory, running_directory
 from tests.integration.harness import (
@@ -63,14 +66,19 @@ class Shop:
         return answer
 
     async def rows(self, *identifiers: str) -> dict[str, int]:
-        return dict(await CustomerTrails(self.engine).rows(Trail(identifiers)))
+        trail = Trail(identifiers)
+        return {
+            **await CustomerTrails(self.engine).rows(trail),
+            **await counts(self.engine, trail),
+        }
 
     async def projected(self, identifier: str) -> None:
-        """Wait until the read model has a customer, the answer and the attempt."""
+        """Wait until the read model has a customer, the answer, the attempt and the basket."""
+        wanted = ("customers", "lookup_answers", "customer_lookup_logs", "till_baskets")
         async with asyncio.timeout(60):
             while True:
                 rows = await self.rows(identifier)
-                if rows["customers"] and rows["lookup_answers"] and rows["customer_lookup_logs"]:
+                if all(rows[name] for name in wanted):
                     return
                 await asyncio.sleep(0.05)
 
@@ -98,7 +106,9 @@ class Shop:
 
     async def mentions(self, *names: str) -> list[str]:
         """Which of these names stand anywhere in the database."""
-        everywhere = str(await everything(self.engine))
+        async with self.engine.connect() as connection:
+            baskets = (await connection.execute(select(TILL_BASKETS))).all()
+        everywhere = f"{await everything(self.engine)}{baskets}"
         return [name for name in names if name in everywhere]
 
     async def run(self, *arguments: str) -> Result:
@@ -134,7 +144,7 @@ def table_of(result: Result) -> dict[str, int]:
     """Rows removed, as printed."""
     lines = result.stdout.splitlines()
     (head,) = [at for at, line in enumerate(lines) if line.startswith("TABLE ")]
-    cells = [line.split() for line in lines[head + 1 : head + 6]]
+    cells = [line.split() for line in lines[head + 1 : head + 7]]
     return {name: int(count) for name, count in cells}
 
 
@@ -158,6 +168,7 @@ async def test_a_forgotten_customer_is_gone_everywhere_until_the_next_scan(shop:
         "baskets": 0,
         "customer_lookup_logs": 2,
         "lookup_answers": 3,
+        "till_baskets": 0,
     }
     assert await shop.mentions(first, second, customer_id) == []
     assert [name for name in (first, second, customer_id) if name in done.stdout] == []

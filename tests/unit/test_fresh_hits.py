@@ -24,8 +24,9 @@ from posstream.events.envelope import FIRST_WRITTEN
 from posstream.events.reading import MAX_EVENT_BYTES
 from posstream.kafka.record import Record
 from posstream.streaming.lists.outbox import Outbox
-from tables.customer_cache import HEADER, decode, home
+from tables.customer_cache import HEADER, decode
 from tables.freshness import MAX_SKEW_MS, CacheEntry, Windows, never_refreshed_ms
+from tables.partitioned import home
 from tests.examples import most
 from tests.lookup_metrics import RegisteredMetrics
 

@@ -9,6 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
+from agents.baskets.events.reading import TYPES, Place, read_till_event
+from agents.baskets.topics import POS_EVENTS
 from agents.customer_lookup import topics
 from agents.customer_lookup.events.reading import read_customer_update, read_identification
 from agents.customer_lookup.read_model.rows import read_basket_started
@@ -19,6 +21,7 @@ from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.plugins.discovery import find_plugins
 
 NOW = 1_769_846_400_000
+AMOUNTS = ("amount", "quantity", "unit_price")
 EVENTS = events_of(find_plugins())
 SCHEMAS = {event.topic: Draft7Validator(event.schema) for event in EVENTS if event.schema}
 
@@ -41,6 +44,14 @@ def reads_update(value: bytes) -> bool:
 
 def reads_basket(value: bytes) -> bool:
     return read_basket_started(json.loads(value)) is not None
+
+
+def reads_till_event(value: bytes) -> bool:
+    try:
+        read_till_event(value, Place(POS_EVENTS, 0, 0, NOW))
+    except UnreadableEvent:
+        return False
+    return True
 
 
 def reads_configuration(value: bytes) -> bool:
@@ -131,8 +142,32 @@ def test_what_is_no_object_is_neither_valid_nor_read(value: Any) -> None:
 
 
 def test_every_topic_that_is_received_is_compared() -> None:
+    """Those with one model; for the other one see below."""
     received = {event.topic for event in EVENTS if event.received}
-    assert received == set(READERS)
+    assert received == {*READERS, POS_EVENTS}
+
+
+@pytest.mark.parametrize("event_type", TYPES)
+def test_what_the_schema_of_a_tills_event_accepts_is_read_and_what_it_refuses_is_not(
+    event_type: str,
+) -> None:
+    """Beyond the schema: the digits of an amount, and which of two fields is there."""
+    (event,) = [it for it in EVENTS if it.model is TYPES[event_type]]
+    validator = Draft7Validator(event.schema)
+    names = sorted({*(event.schema or {})["properties"]} - {"event_type", *AMOUNTS})
+
+    @given(
+        st.dictionaries(st.sampled_from(names), VALUES, max_size=3),
+        st.sets(st.sampled_from([*names, *AMOUNTS]), max_size=2),
+    )
+    def agree(changes: dict[str, Any], missing: set[str]) -> None:
+        document = {**(event.example or {}), "product_id": "p1", **changes}
+        document = {name: it for name, it in document.items() if name not in missing}
+        if event_type == "ITEM_REMOVED":
+            document |= {"item_id": "i1"}
+        assert reads_till_event(json.dumps(document).encode()) == validator.is_valid(document)
+
+    agree()
 
 
 TILL = {"basket_id": "basket_1", "customer_identifier": "+1234567890"}

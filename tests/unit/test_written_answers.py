@@ -81,7 +81,9 @@ DEEP = b'{"later_field":' + b"[" * 1_100 + b"]" * 1_100 + b"}"
 
 
 def test_a_record_that_nests_too_deep_ends_no_projection(caplog: pytest.LogCaptureFixture) -> None:
-    record = SimpleNamespace(topic=CUSTOMER_DATA_FETCHED, partition=0, offset=7, value=DEEP)
+    record = SimpleNamespace(
+        topic=CUSTOMER_DATA_FETCHED, partition=0, offset=7, key=b"b", value=DEEP
+    )
     assert projected(record, SqlProjection.decoders) is None
     assert "customer-data-fetched/0/7 is no JSON object" in caplog.text
 

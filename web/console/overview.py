@@ -1,7 +1,6 @@
 """The first page: the panels of the plugins, and the state of each plugin."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,19 +8,14 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from posstream.plugins.status import PluginState, PluginUnavailable
+from posstream.plugins.status import PluginState
+from web.console.contained import contained
 from web.console.live import LivePages
 from web.console.pages import Pages, sentence
 from web.console.part import Panel
 from web.graphql.context import GraphQLContext
-from web.graphql.execution import QUERY_SECONDS
-from web.http.answers import new_reference
 from web.http.reading import wants_html
 
-logger = logging.getLogger(__name__)
-
-#: How long a panel may take.
-_PANEL_SECONDS: Final = QUERY_SECONDS
 #: Paths for programs, before those of the plugins.
 _PATHS: Final = (
     ("/", "the operator console, for browsers"),
@@ -82,18 +76,7 @@ class Overview:
         return await self.live.stream(request, parts)
 
     async def _of_plugin(self, plugin: str, render: Callable[[], Awaitable[str]]) -> str:
-        """A panel, or why there is none: a plugin in trouble hides no other plugin's panel."""
-        try:
-            self.context.ports(plugin)
-            async with asyncio.timeout(_PANEL_SECONDS):
-                return _html(await render())
-        except PluginUnavailable as why:
-            told = str(why)
-        except (Exception, SystemExit):  # a plugin may raise anything
-            reference = new_reference()
-            logger.exception("a panel of %s failed, reference %s", plugin, reference)
-            told = f"the panel of {plugin} cannot be shown, reference {reference}"
-        return self.pages.part("overview_trouble.html", why=sentence(told))
+        return await contained(self.pages, self.context, plugin, "panel", render)
 
     async def _states(self) -> str:
         """The state of every plugin, and what is wrong; empty while one plugin runs well."""
@@ -104,9 +87,3 @@ class Overview:
             return ""
         plugins = [(status, self.descriptions.get(status.name, "")) for status in found]
         return self.pages.part("overview_plugins.html", plugins=plugins, troubles=troubles)
-
-
-def _html(made: object) -> str:
-    if not isinstance(made, str):
-        raise TypeError(f"a panel must be HTML, and not {type(made).__name__}")
-    return made

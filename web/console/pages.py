@@ -1,11 +1,11 @@
 """Renders the pages of the console: template, security policy, and what the caller may see."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import hdrs, web
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -21,6 +21,9 @@ from web.access.guessing import TOO_MANY_LOOKUPS
 from web.access.reveals import Reveals
 from web.console import numbers
 from web.console.assets import Assets
+
+if TYPE_CHECKING:
+    from web.console.part import TriedStep
 
 #: The content security policy: everything from this host; inline only what carries the nonce.
 _POLICY: Final = (
@@ -40,6 +43,10 @@ class Shell:
     banners: Callable[[Caller], Sequence[str]]
     assets: Assets
     card_guard: bool
+    #: What plugins add to a page: takes the request, the page's name and what it is about.
+    additions: "Callable[[web.Request, str, str], Awaitable[Sequence[str]]]"
+    #: What plugins play in the basket of *Try it*.
+    tried: "Callable[[], Sequence[TriedStep]]"
 
 
 class _CompiledTemplates(BytecodeCache):
@@ -118,9 +125,11 @@ class Pages:
             values: what the template uses.
         """
         caller = caller_of(request)
-        shown = reveals or Reveals(caller, asked=False)
         nonce = secrets.token_urlsafe(16)
-        text = self._templates.get_template(template).render(
+        text = self.addition(
+            request,
+            template,
+            reveals=reveals,
             **values,
             nonce=nonce,
             path=request.path,
@@ -128,14 +137,9 @@ class Pages:
             navigation=self._shell.navigation(caller),
             banners=self._shell.banners(caller),
             caller=caller,
-            may=lambda role: caller.may(Role[role]),
             form_token=form_token_of(request),
             form_token_name=FORM_TOKEN,
-            show=shown.show,
-            show_customer_id=shown.show_customer_id,
-            in_full=shown.in_full,
         )
-        shown.log(f"the page {template.removesuffix('.html')}")
         return web.Response(
             text=text,
             content_type="text/html",
@@ -146,6 +150,38 @@ class Pages:
                 "Referrer-Policy": "same-origin",
             },
         )
+
+    def addition(
+        self, request: web.Request, template: str, *, reveals: Reveals | None = None, **values: Any
+    ) -> Markup:
+        """A part of a page for the caller of a request; the arguments are those of `render`."""
+        caller = caller_of(request)
+        shown = reveals or Reveals(caller, asked=False)
+        text = self._templates.get_template(template).render(
+            **values,
+            may=lambda role: caller.may(Role[role]),
+            show=shown.show,
+            show_customer_id=shown.show_customer_id,
+            in_full=shown.in_full,
+        )
+        shown.log(f"the page {template.removesuffix('.html')}")
+        return Markup(text)  # noqa: S704 - escaped
+
+    async def additions(self, request: web.Request, page: str, about: str = "") -> Sequence[Markup]:
+        """What plugins add to a page: the HTML of each that adds something.
+
+        Args:
+            request: what is answered.
+            page: its name, which plugins know (`PageAddition`).
+            about: what it is about, such as a basket's id.
+        """
+        made = await self._shell.additions(request, page, about)
+        return [Markup(html) for html in made if html]  # noqa: S704 - as `PageAddition` says
+
+    @property
+    def tried(self) -> "Sequence[TriedStep]":
+        """What plugins play in the basket of *Try it*."""
+        return self._shell.tried()
 
     def part(self, template: str, **values: Any) -> Markup:
         """A part of a page, which is the same for everybody: it can show no identifier."""

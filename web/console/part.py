@@ -1,7 +1,8 @@
 """How a plugin declares its pages of the console."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -12,7 +13,7 @@ from web.console.configuration_extra import ConfigurationExtra
 from web.console.live import LivePages
 from web.console.navigation import NavigationEntry
 from web.console.pages import Pages
-from web.graphql.context import GraphQLContext
+from web.graphql.context import GraphQLContext, Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,31 @@ class Panel:
     scrolls: bool = False
 
 
+#: `?done=` of the page of a basket, to which *Try it* leads.
+TRIED: Final = "tried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAddition:
+    """A part of a page that another plugin owns."""
+
+    #: The page, by the name under which its owner asks for additions: `Pages.additions`.
+    page: str
+    #: Makes its HTML, for a request and what the page is about, such as a basket; empty = none.
+    render: Callable[[web.Request, str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedStep:
+    """What a plugin plays in the basket of *Try it*, once its customer was scanned."""
+
+    #: What it does, as a sentence for people.
+    words: str
+    #: Plays it: takes the context of the caller, and `basket_id`, `terminal_id` and `employee_id`.
+    #: Gives why not, if it was refused.
+    play: Callable[[GraphQLContext, Mapping[str, str]], Awaitable[Refused | None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsolePart:
     """What a plugin adds to the console."""
@@ -61,5 +87,8 @@ class ConsolePart:
     banner: Callable[[ConsoleKit], Callable[[Caller], str]] | None = None
     #: Makes what it adds to the page of its live configuration.
     configuration: Callable[[ConsoleKit], ConfigurationExtra] | None = None
+    #: Makes what it adds to pages of other plugins.
+    additions: Callable[[ConsoleKit], Sequence[PageAddition]] | None = None
+    tried: tuple[TriedStep, ...] = ()
     #: Paths that are not for browsers, with what is there: `GET /` lists them for programs.
     paths: tuple[tuple[str, str], ...] = ()

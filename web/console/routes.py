@@ -1,5 +1,6 @@
 """Folds the console: the platform's own pages and those of the plugins."""
 
+import asyncio
 import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,12 +19,13 @@ from web.access.guard import has_caller
 from web.console.assets import Assets
 from web.console.configuration import configuration_routes
 from web.console.configuration_extra import ConfigurationExtra
+from web.console.contained import contained
 from web.console.dead_letters import DeadLetterPages
 from web.console.live import LivePages
 from web.console.navigation import PLATFORM_ENTRIES, NavigationEntry
 from web.console.overview import Overview
 from web.console.pages import Pages, Shell
-from web.console.part import ConsoleKit, ConsolePart, Panel
+from web.console.part import ConsoleKit, ConsolePart, PageAddition, Panel, TriedStep
 from web.folding import Claims, not_made
 from web.graphql.context import GraphQLContext
 from web.http.answers import REFUSALS, error_answer, new_reference
@@ -45,6 +47,9 @@ class Console:
     navigation: list[NavigationEntry] = field(default_factory=lambda: [*PLATFORM_ENTRIES])
     panels: dict[str, Sequence[Panel]] = field(default_factory=dict)
     banners: dict[str, Callable[[Caller], str]] = field(default_factory=dict)
+    #: By page, each with the name of its plugin.
+    additions: dict[str, list[tuple[str, PageAddition]]] = field(default_factory=dict)
+    tried: list[TriedStep] = field(default_factory=list)
     paths: list[tuple[str, str]] = field(default_factory=list)
     configurations: dict[str, ConfigurationExtra] = field(default_factory=dict)
     #: Plugins whose pages cannot be made, each with the reason.
@@ -80,6 +85,16 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     """
     folded = Console()
     assets = Assets()
+
+    async def additions(request: web.Request, page: str, about: str) -> Sequence[str]:
+        making = [
+            (name, functools.partial(it.render, request, about))
+            for name, it in folded.additions.get(page, ())
+        ]
+        return await asyncio.gather(
+            *(contained(pages, context, name, "part", make) for name, make in making)
+        )
+
     shell = Shell(
         navigation=lambda caller: [
             (it.path, it.title) for it in folded.navigation if caller.may(it.role)
@@ -87,6 +102,8 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         banners=lambda caller: _banners(folded.banners, caller),
         assets=assets,
         card_guard=context.card_guard,
+        additions=additions,
+        tried=lambda: folded.tried,
     )
     pages = Pages(shell)
     by_name = {plugin.name: plugin for plugin in plugins}
@@ -131,6 +148,7 @@ def _add(folded: Console, name: str, part: ConsolePart, kit: ConsoleKit, pages: 
     public_routes = part.public_routes(kit) if part.public_routes else ()
     panels = part.panels(kit) if part.panels else ()
     banner = part.banner(kit) if part.banner else None
+    additions = part.additions(kit) if part.additions else ()
     configuration = part.configuration(kit) if part.configuration else None
     folded.claims.take(name, map(_named, [*routes, *public_routes]))
     folded.claims.take(name, (f"the panel {panel.name} of the overview" for panel in panels))
@@ -143,6 +161,9 @@ def _add(folded: Console, name: str, part: ConsolePart, kit: ConsoleKit, pages: 
     folded.navigation += part.navigation
     folded.panels[name] = panels
     folded.paths += part.paths
+    folded.tried += part.tried
+    for it in additions:
+        folded.additions.setdefault(it.page, []).append((name, it))
     if configuration is not None:
         folded.configurations[name] = configuration
     if banner is not None:

@@ -6,7 +6,9 @@ meanwhile shift no page. It is opaque: what is inside may change.
 
 import base64
 import binascii
+import contextlib
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 import graphene
@@ -110,6 +112,26 @@ def read_cursor(listed: str, after: str, *, length: int) -> Sequence[str]:
     ):
         raise bad_cursor(listed)
     return key[1:]
+
+
+def place_cursor(listed: str, at: datetime, key: str) -> str:
+    """The cursor of a place in a list that is ordered by time and key."""
+    return cursor_of(listed, at.isoformat(), key)
+
+
+def read_place(listed: str, cursor: str) -> tuple[datetime, str]:
+    """The time and the key of the place that a cursor names.
+
+    Raises:
+        GraphQLError: BAD_USER_INPUT, as `read_cursor`.
+    """
+    moment, key = read_cursor(listed, cursor, length=2)
+    with contextlib.suppress(ValueError):
+        at = datetime.fromisoformat(moment)
+        # Far from UTC, the first and the last day of the calendar cannot be told in it.
+        if at.utcoffset() == timedelta(0):
+            return at, key
+    raise bad_cursor(listed)
 
 
 def bad_cursor(listed: str) -> Exception:

@@ -1,6 +1,7 @@
 """Types that the GraphQL schemas of all plugins share, and how their fields are resolved."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -75,6 +76,21 @@ class JSONString(graphene.JSONString):  # graphene is untyped
         except (ValueError, RecursionError):
             raise GraphQLError("JSONString holds no JSON") from None
         return document
+
+
+def type_named(name: str) -> Callable[[], Any]:
+    """Finds a type that another plugin brings, for a field: `graphene.Field(type_named(NAME))`.
+
+    It is looked for when the schema is made. Without that plugin the part cannot be made.
+    """
+
+    def found() -> Any:
+        for kind in ContractType.__subclasses__():
+            if kind._meta.name == name:  # noqa: SLF001 - graphene has no other name
+                return kind
+        raise LookupError(f"no plugin brings the type {name}")
+
+    return found
 
 
 def whole(name: str, number: int) -> int:

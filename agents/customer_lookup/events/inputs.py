@@ -23,6 +23,13 @@ MAX_DEADLINE_MS: Final = 300_000
 _Scanned = Annotated[
     str, Meta(description="A phone number, an e-mail address or a card, as scanned.")
 ]
+_Noted = Annotated[
+    Any,
+    Meta(
+        description="Who the basket belongs to, as scanned. It is noted, and not looked up.",
+        examples=["+1234567890"],
+    ),
+]
 _SaidKind = Annotated[
     Any,
     Meta(
@@ -72,6 +79,7 @@ class BasketStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     terminal_id: GuardedIdOrNumber
     event_id: NotRead = None
     occurred_at: Moment = None
+    customer_identifier: _Noted = None
 
 
 class CustomerUpdated(Struct, frozen=True, kw_only=True):

@@ -139,7 +139,14 @@ def identified(
     return _record(topics.CUSTOMER_IDENTIFIED, basket_id, event, now_ms, key=customer_identifier)
 
 
-def basket_started(basket_id: str, employee_id: int, terminal_id: str, now_ms: int) -> Record:
+def basket_started(
+    basket_id: str,
+    employee_id: int,
+    terminal_id: str,
+    now_ms: int,
+    *,
+    customer_identifier: str | None = None,
+) -> Record:
     """A `basket-started` event of our own."""
     event = BasketStarted(
         event_id=str(uuid.uuid4()),
@@ -148,5 +155,6 @@ def basket_started(basket_id: str, employee_id: int, terminal_id: str, now_ms: i
         basket_id=basket_id,
         employee_id=employee_id,
         terminal_id=terminal_id,
+        customer_identifier=customer_identifier,
     )
     return _record(topics.BASKET_STARTED, basket_id, event, now_ms)

@@ -1,7 +1,5 @@
 """The audit of the directory's calls: one entry per HTTP attempt."""
 
-import contextlib
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 import graphene
@@ -13,12 +11,11 @@ from agents.customer_lookup.reasons import AttemptStatus
 from posstream.domain.identifier import Identifier
 from web.graphql.connections import (
     PageInfo,
-    bad_cursor,
     connection_arguments,
-    cursor_of,
     page,
     page_size,
-    read_cursor,
+    place_cursor,
+    read_place,
 )
 from web.graphql.context import MAX_TEXT, GraphQLContext, count_lookup, is_sound, refusal
 from web.graphql.types import ContractType, JSONString
@@ -115,7 +112,7 @@ class LookupLogsQuery(graphene.ObjectType):  # graphene is untyped
         size = page_size(first)
         rows = await lookup_ports(context).read_model.lookup_logs(
             first=size + 1,
-            after=None if after is None else read_position(_LISTED, after),
+            after=None if after is None else Position(*read_place(_LISTED, after)),
             status=None if status is None else AttemptStatus(status.value),
             identifier=_identifier(context, identifier),
             basket_id=_basket_id(basket_id),
@@ -124,28 +121,8 @@ class LookupLogsQuery(graphene.ObjectType):  # graphene is untyped
             rows,
             first=size,
             after=after,
-            cursor=lambda row: position_cursor(_LISTED, row.request_timestamp, row.event_id),
+            cursor=lambda row: place_cursor(_LISTED, row.request_timestamp, row.event_id),
         )
-
-
-def position_cursor(listed: str, at: datetime, event_id: str) -> str:
-    """The cursor of a place in a list that is ordered by time."""
-    return cursor_of(listed, at.isoformat(), event_id)
-
-
-def read_position(listed: str, cursor: str) -> Position:
-    """The place that a cursor names.
-
-    Raises:
-        GraphQLError: if the cursor is none of this list.
-    """
-    moment, event_id = read_cursor(listed, cursor, length=2)
-    with contextlib.suppress(ValueError):
-        at = datetime.fromisoformat(moment)
-        # Far from UTC, the first and the last day of the calendar cannot be told in it.
-        if at.utcoffset() == timedelta(0):
-            return Position(at, event_id)
-    raise bad_cursor(listed)
 
 
 def _identifier(context: GraphQLContext, scanned: str | None) -> str | None:

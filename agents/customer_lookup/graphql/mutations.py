@@ -31,6 +31,9 @@ class StartBasket(graphene.Mutation):  # graphene is untyped
 
         employee_id = graphene.Int(required=True)
         terminal_id = graphene.String(required=True)
+        customer_identifier = graphene.String(
+            description="Noted with the basket; `identifyCustomer` looks it up."
+        )
 
     success = graphene.Boolean(required=True)
     basket_id = graphene.String()
@@ -38,9 +41,15 @@ class StartBasket(graphene.Mutation):  # graphene is untyped
     error = graphene.Field(MutationError)
 
     @staticmethod
-    async def mutate(_root: None, info: Any, employee_id: int, terminal_id: str) -> Outcome:
+    async def mutate(
+        _root: None,
+        info: Any,
+        employee_id: int,
+        terminal_id: str,
+        customer_identifier: str | None = None,
+    ) -> Outcome:
         """Write `basket-started` under a new basket id."""
-        return await start_basket(info.context, employee_id, terminal_id)
+        return await start_basket(info.context, employee_id, terminal_id, customer_identifier)
 
 
 class IdentifyCustomer(graphene.Mutation):  # graphene is untyped

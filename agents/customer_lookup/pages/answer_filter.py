@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 from graphql import GraphQLError
 
-from agents.customer_lookup.graphql.lookup_logs import position_cursor, read_position
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerOutcome,
@@ -21,6 +20,7 @@ from agents.customer_lookup.read_model.records import (
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.domain.identifier import Identifier, InvalidIdentifier
 from posstream.domain.times import parse_utc
+from web.graphql import connections
 from web.graphql.context import MAX_TEXT, is_sound
 
 #: The fields of the form, by their names in the URL.
@@ -71,13 +71,13 @@ def read_filter(query: Mapping[str, str], *, normalise: Normalise) -> AskedFilte
 
 def cursor_at(row: AnswerRow) -> str:
     """The place of a row."""
-    return position_cursor(_LISTED, row.occurred_at, row.event_id)
+    return connections.place_cursor(_LISTED, row.occurred_at, row.event_id)
 
 
 def read_place(cursor: str) -> Position | None:
     """The place that a cursor names; None if it is none of this list's."""
     try:
-        return read_position(_LISTED, cursor)
+        return Position(*connections.read_place(_LISTED, cursor))
     except GraphQLError:
         return None
 

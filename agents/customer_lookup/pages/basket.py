@@ -1,17 +1,13 @@
 """The page of one basket: why its till got this answer."""
 
-from typing import Final
-
 from aiohttp import web
 
 from agents.customer_lookup.pages.basket_view import basket_view
 from agents.customer_lookup.pages.page import Page
 from agents.customer_lookup.pages.wording import age
 from web.console.pages import reveals_of, with_query
+from web.console.part import TRIED
 from web.graphql.context import MAX_TEXT, is_sound
-
-#: `?done=` of the link from *Try it*.
-TRIED: Final = "tried"
 
 
 class Basket(Page):
@@ -37,15 +33,17 @@ class Basket(Page):
         reveals = reveals_of(request)
         read_model = self.ports.read_model
         history = await read_model.basket_history(basket_id) if is_sound(basket_id) else None
+        added = await self.pages.additions(request, "basket", basket_id)
         tried = request.query.get("done") == TRIED
         return self.pages.render(
             request,
             "basket.html",
             reveals=reveals,
             # After *Try it* the answer is on its way.
-            status=200 if history or tried else 404,
+            status=200 if history or added or tried else 404,
             basket_id=basket_id,
             view=None if history is None else basket_view(history, reveals),
+            added=added,
             tried=tried,
             reveal=with_query(request, reveal=None if reveals.in_full else "1"),
             again=with_query(request),

@@ -1,13 +1,11 @@
 """*Try it*: scan a customer as a till would, and watch the answer arrive."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
 
 from agents.customer_lookup.directory.mock import CUSTOMERS
-from agents.customer_lookup.pages.basket import TRIED
 from agents.customer_lookup.pages.page import Page
 from agents.customer_lookup.till import Outcome, identify_customer, start_basket
 from posstream.domain.identifier import Identifier
@@ -15,6 +13,7 @@ from posstream.domain.roles import Role
 from web.access import audit
 from web.access.guard import caller_of
 from web.console.numbers import read_whole
+from web.console.part import TRIED
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound
 from web.http.reading import read_form
 
@@ -60,12 +59,20 @@ class TryIt(Page):
         return web.Response(status=303, headers={"Location": where})
 
     async def _tried(self, context: GraphQLContext, typed: Mapping[str, str]) -> Outcome:
-        """Both events, as a till writes them; the outcome of the second has the first one's id."""
+        """What a till writes, one after the other; the outcome has the id of the basket."""
         started = await start_basket(context, int(typed["employee"]), typed["terminal"])
         if started.basket_id is None:
             return started
         identified = await identify_customer(context, started.basket_id, typed["identifier"])
-        return replace(identified, basket_id=started.basket_id)
+        basket = {
+            "basket_id": started.basket_id,
+            "terminal_id": typed["terminal"],
+            "employee_id": typed["employee"],
+        }
+        error = identified.error
+        for step in self.pages.tried:
+            error = error or await step.play(context, basket)
+        return Outcome(success=error is None, basket_id=started.basket_id, error=error)
 
     def _errors(self, typed: Mapping[str, str]) -> dict[str, str]:
         """By field: why it cannot be sent. All before the first event is written."""
@@ -97,4 +104,5 @@ class TryIt(Page):
             typed=typed,
             errors=errors or {},
             customers=CUSTOMERS,
+            steps=[step.words for step in self.pages.tried],
         )

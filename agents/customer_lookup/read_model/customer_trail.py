@@ -4,8 +4,6 @@ Only reads: the projection deletes the rows when the marks come (`erasure`).
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
@@ -19,9 +17,9 @@ from agents.customer_lookup.read_model.schema import (
     LOOKUP_ANSWERS,
     READ_MODEL,
 )
-from posstream.domain.times import iso_utc
 from posstream.forgetting.marks import Trail
 from posstream.read_model.engine import read_only
+from posstream.read_model.named_rows import as_json
 
 
 class CustomerTrails:
@@ -79,7 +77,7 @@ class CustomerTrails:
         async with self._engine.connect() as connection:
             return {
                 table.name: [
-                    {name: _as_json(value) for name, value in row.items()}
+                    as_json(row)
                     for row in (
                         await connection.execute(
                             select(table)
@@ -90,12 +88,6 @@ class CustomerTrails:
                 ]
                 for table in READ_MODEL
             }
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return iso_utc(value)
-    return str(value) if isinstance(value, Decimal) else value
 
 
 def _conditions(trail: Trail) -> Mapping[str, ColumnElement[bool]]:

@@ -13,7 +13,7 @@ alone. A commit never passes an unfinished event.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from faust.types import TP
@@ -98,6 +98,14 @@ class Answering(Protocol):
 
     def begin(self, event: Event, what: Any) -> None:
         """Begin with an event that was not answered, without waiting; finish the event later."""
+        ...
+
+    async def kept(self) -> None:
+        """Wait until the broker has what the answers changed in tables.
+
+        Raises:
+            KafkaError: if it refused a change.
+        """
         ...
 
 
@@ -279,7 +287,8 @@ class Lanes:
             for span in self._answer(tp, records, outbox)
         ]
         if answered:
-            await self._hand_over(outbox.batches(), answered)
+            answering = {self._app.answering[tp.topic] for tp in lists}
+            await self._hand_over(outbox.batches(), answered, answering)
         return others
 
     def _answer(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Sequence[tuple[int, int]]:
@@ -312,10 +321,11 @@ class Lanes:
         self,
         batches: Sequence[tuple[str, int, Any]],
         answered: Sequence[tuple[_Lane, tuple[int, int]]],
+        answering: Collection[Answering],
     ) -> None:
         """Give the batches to the producer; a cancelled caller leaves none of them behind."""
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        leaving = asyncio.ensure_future(self._finish(batches, answered, given))
+        leaving = asyncio.ensure_future(self._finish(batches, answered, answering, given))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
         await asyncio.wait([given], timeout=HAND_OVER_SECONDS)
@@ -324,6 +334,7 @@ class Lanes:
         self,
         batches: Sequence[tuple[str, int, Any]],
         answered: Sequence[tuple[_Lane, tuple[int, int]]],
+        answering: Collection[Answering],
         given: "asyncio.Future[None]",
     ) -> None:
         try:
@@ -335,6 +346,8 @@ class Lanes:
             async with asyncio.timeout(self._app.tuning.delivery_seconds):
                 for each in written:
                     await each
+                for one in answering:
+                    await one.kept()
         except Exception as why:  # unconfirmed: a restart answers them again
             log.critical("answers could not be sent: %r", why, exc_info=why)
             await self._app.crash(why)

@@ -34,8 +34,6 @@ from posstream.streaming.patches.watermarks import probed
 log = logging.getLogger(__name__)
 
 _FETCH_BYTES: Final = 4 * 1024 * 1024
-#: Events answered in one step. It holds the event loop for some 10 ms.
-_LIST: Final = 1000
 _GROUP_WATCH_SECONDS: Final = 1.0
 #: How long the consumer may take to leave its group.
 _LEAVE_SECONDS: Final = 5
@@ -114,7 +112,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         answering = {tp for tp in active if tp.topic in self.app.answering}
         fetches = _Fetches(self)
         if answering:
-            await fetches.fetch(consumer, answering, 0, _LIST)
+            await fetches.fetch(consumer, answering, 0, self.app.most_at_once)
         if not fetches.records:
             await fetches.fetch(consumer, active_partitions, timeout, max_records)
         elif others := active - answering:

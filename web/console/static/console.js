@@ -66,7 +66,27 @@ function followLive(place) {
   open();
 }
 
-// A basket that waits for its answer: the answer is shown once the read model has it, too.
+// A page that waits for something is shown anew once the read model has some of it.
+const waitsIn = (shown) => shown.querySelectorAll("[data-answer-of], [data-look-again]").length;
+
+async function look() {
+  const answer = await fetch(window.location.href).catch(() => null);
+  if (!answer?.ok) return false;
+  const shown = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const left = waitsIn(shown);
+  if (left >= waitsIn(document)) return false;
+  window.location.replace(left ? window.location.href : window.location.pathname);
+  return true;
+}
+
+// The read model is some hundred milliseconds behind the topics.
+async function lookUntil(tries) {
+  while (tries-- > 0 && !(await look())) {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+if (document.querySelector("[data-look-again]")) lookUntil(120);
 for (const place of document.querySelectorAll("[data-answer-of]")) awaitAnswer(place);
 
 function awaitAnswer(place) {
@@ -82,21 +102,6 @@ function awaitAnswer(place) {
   });
   const source = new EventSource(`/graphql/?${asked}`);
 
-  const look = async () => {
-    const answer = await fetch(window.location.href).catch(() => null);
-    if (!answer?.ok) return false;
-    const shown = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (shown.querySelector("[data-answer-of]")) return false;
-    source.close();
-    window.location.replace(window.location.pathname);
-    return true;
-  };
-  // The read model is some hundred milliseconds behind the topics.
-  const lookUntil = async (tries) => {
-    while (tries-- > 0 && !(await look())) {
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
-  };
   // It may have been answered before the stream stood.
   source.onopen = () => {
     say("watching", "");

@@ -1,0 +1,48 @@
+"""The plugin that keeps the baskets of all tills, and tells when one is paid."""
+
+from typing import Any, Final
+
+from agents.baskets import topics
+from agents.baskets.configuration import CONFIGURATION
+from agents.baskets.events.declared import EVENTS
+from agents.baskets.forgetting import FORGETTING
+from agents.baskets.metrics import METRICS
+from agents.baskets.read_model.part import READ_MODEL
+from posstream.plugin import Built, Kit, Plugin
+
+
+def _build(kit: Kit) -> Built:
+    from agents.baskets.build import build
+
+    return build(kit)
+
+
+def _graphql() -> Any:
+    from agents.baskets.graphql.part import graphql_part
+
+    return graphql_part()
+
+
+def _pages() -> Any:
+    from agents.baskets.pages.part import console_part
+
+    return console_part()
+
+
+PLUGIN: Final = Plugin(
+    name="baskets",
+    description="Keeps the basket at each till, and tells when one is paid.",
+    build=_build,
+    topics=topics.TOPICS,
+    consumes=topics.CONSUMED,
+    dead_letters=topics.DEAD_LETTERS,
+    replayable=(topics.POS_EVENTS,),
+    events=EVENTS,
+    configuration=CONFIGURATION,
+    tables=(topics.BASKETS,),
+    metrics=METRICS,
+    read_model=READ_MODEL,
+    forgetting=FORGETTING,
+    graphql=_graphql,
+    pages=_pages,
+)

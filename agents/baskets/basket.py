@@ -1,0 +1,161 @@
+"""A basket: its items, its payments, and what they sum up to. Pure.
+
+Amounts and quantities are ten-thousandths (`posstream.domain.money`), times are milliseconds since
+1970.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from posstream.domain.money import times
+
+#: Places to which a weighed item's price is rounded, unless the configuration says otherwise.
+DEFAULT_PLACES: Final = 2
+
+
+class Status(StrEnum):
+    """What became of a basket so far."""
+
+    OPEN = "OPEN"
+    FINALIZED = "FINALIZED"
+    PAID = "PAID"
+    VOIDED = "VOIDED"
+
+
+class Item(Struct, frozen=True):
+    """One line of a basket; `Basket.put` and `Basket.take_out` keep the sums."""
+
+    item_id: str
+    product_id: str
+    unit_price: int
+    quantity: int
+    product_name: str | None = None
+    category: str | None = None
+    #: As the till gave it; never more than the line costs is taken off.
+    discount: int = 0
+
+
+class Payment(Struct, frozen=True):
+    """A payment or a refund."""
+
+    id: str
+    amount: int
+    paid_at_ms: int
+    currency: str | None = None
+    method: str | None = None
+    #: Of a refund: the payment that is given back.
+    payment_id: str | None = None
+
+
+class Sums(NamedTuple):
+    """What a basket costs."""
+
+    #: Without any discount.
+    subtotal: int
+    #: What is taken off: never more than there is to pay.
+    discount: int
+
+    @property
+    def total(self) -> int:
+        """What is to be paid; negative if more is returned than bought."""
+        return self.subtotal - self.discount
+
+
+@dataclass(slots=True)
+class Basket:
+    """A basket after some of its events, or all of them.
+
+    Args:
+        places: to which the price of a weighed item is rounded.
+    """
+
+    places: int = DEFAULT_PLACES
+    #: How many different events are known. It grows with each one, and the same events give the
+    #: same number in whatever order they came: of two copies, the higher one knows more.
+    revision: int = 0
+    #: The place of the last event that was counted (`fold.place_of`).
+    last: tuple[int, str] = (-1, "")
+    status: Status = Status.OPEN
+    started_at_ms: int = 0
+    #: When it became paid; None if it is not, or no more.
+    completed_at_ms: int | None = None
+    employee_id: str | None = None
+    terminal_id: str | None = None
+    customer_id: str | None = None
+    customer_identifier: str | None = None
+    tier: str | None = None
+    items: dict[str, Item] = field(default_factory=dict)
+    #: By `payment_id`: a payment that is told twice counts once.
+    payments: dict[str, Payment] = field(default_factory=dict)
+    refunds: dict[str, Payment] = field(default_factory=dict)
+    #: That of the first payment which names one.
+    currency: str | None = None
+    #: Sums that are kept, as they are asked for at each event: of the items without any discount,
+    subtotal: int = 0
+    #: of what is taken off single items,
+    off_items: int = 0
+    #: of what is taken off the basket, as the till gave it,
+    off_basket: int = 0
+    #: and of the payments, by their currency.
+    paid_in: Counter[str | None] = field(default_factory=Counter)
+    is_started: bool = False
+    is_finalized: bool = False
+    is_voided: bool = False
+
+    @property
+    def sums(self) -> Sums:
+        """What the items cost, and what is taken off."""
+        off_basket = min(self.off_basket, max(0, self.subtotal - self.off_items))
+        return Sums(self.subtotal, self.off_items + off_basket)
+
+    @property
+    def paid(self) -> int:
+        """The sum of the payments; one in another currency than the basket's does not count."""
+        return sum(self.paid_in[it] for it in {None, self.currency})
+
+    @property
+    def refunded(self) -> int:
+        """The sum of the refunds."""
+        return sum(it.amount for it in self.refunds.values())
+
+    def put(self, item: Item) -> None:
+        """Put an item in, or in the place of the one with its id."""
+        self._count(self.items.get(item.item_id), -1)
+        self.items[item.item_id] = item
+        self._count(item, 1)
+
+    def take_out(self, item_id: str) -> None:
+        """Take an item out, if it is there."""
+        self._count(self.items.pop(item_id, None), -1)
+
+    def pay(self, payment: Payment) -> None:
+        """Count a payment, or put it in the place of the one with its id."""
+        known = self.payments.get(payment.id)
+        if known is not None:
+            self.paid_in[known.currency] -= known.amount
+        self.payments[payment.id] = payment
+        self.paid_in[payment.currency] += payment.amount
+        if known is None:
+            self.currency = self.currency or payment.currency
+        elif known.currency != payment.currency:
+            named = (it.currency for it in self.payments.values() if it.currency is not None)
+            self.currency = next(named, None)
+
+    def cost_of(self, item: Item) -> int:
+        """What one line costs, its own discount taken off."""
+        cost = self.full_cost_of(item)
+        return cost - min(item.discount, max(0, cost))
+
+    def full_cost_of(self, item: Item) -> int:
+        """What one line costs without any discount."""
+        return times(item.unit_price, item.quantity, self.places)
+
+    def _count(self, item: Item | None, sign: int) -> None:
+        if item is not None:
+            cost = self.full_cost_of(item)
+            self.subtotal += sign * cost
+            self.off_items += sign * min(item.discount, max(0, cost))

@@ -233,6 +233,21 @@ async def test_a_basket_has_its_items_payments_and_events(view: SqlWebView) -> N
     assert '"unit_price": "2.495"' in events[3]["fields"]
 
 
+async def test_a_basket_that_no_lookup_saw_is_found_by_its_id(view: SqlWebView) -> None:
+    await project(view, copy_of("b1", item(1, "1.99")))
+    query = """{{ basket(basketId: "{}") {{
+      basketId status total employeeId terminalId customerId customer {{ tier }}
+      startedAt identifiedAt events {{ eventType }}
+    }} }}"""
+    answer = await view.web.graphql(query.format("b1"))
+    basket = answer["data"]["basket"]
+    assert (basket["basketId"], basket["status"], basket["total"]) == ("b1", "OPEN", "1.99")
+    assert basket["customer"] is None
+    assert basket["identifiedAt"] is None
+    assert [it["eventType"] for it in basket["events"]] == ["ITEM_ADDED"]
+    assert (await view.web.graphql(query.format("b2"))) == {"data": {"basket": None}}
+
+
 async def test_a_basket_of_which_no_till_event_was_seen_has_nulls(view: SqlWebView) -> None:
     await view.project(start_seen("b1"))
     answer = await view.web.graphql('{ basket(basketId: "b1") { status items { itemId } total } }')

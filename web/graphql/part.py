@@ -1,6 +1,6 @@
 """How a plugin declares its part of the GraphQL schema."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,9 @@ class GraphQLPart:
     #: Name of a type, such as `Customer` -> fields that it gains, each with its `resolver`. They
     #: are left out if no plugin brings the type.
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: Field of `Query` that another plugin brings (`basket`) -> a resolver that is asked where the
+    #: field's own has nothing. Left out if no plugin brings the field.
+    fallbacks: Mapping[str, Callable[..., Awaitable[Any]]] = field(default_factory=dict)
     #: Field of the schema that holds personal data -> how its value is shown. See `web.graphql.
     #: masking` for those that are masked everywhere, and for the masks that there are.
     masks: Mapping[str, Mask] = field(default_factory=dict)

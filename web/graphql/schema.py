@@ -1,6 +1,6 @@
 """Folds the GraphQL schema: the platform's own part and those of the plugins."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,6 +61,8 @@ def build_schema(plugins: Mapping[str, GraphQLPart], *, default: str = "") -> Sc
         searches=frozenset[str]().union(*(part.searches for part in parts.values())),
         examples=tuple(example for part in parts.values() for example in part.examples),
     )
+    for part in parts.values():
+        _fall_back(made, part)
     contain_exits(made)
     guard_mutations(made, schema.permissions)
     mask_fields(made, schema.masks)
@@ -91,6 +93,8 @@ def _claims(part: GraphQLPart) -> Iterator[str]:
     for kind, fields in part.fields.items():
         for field in fields:
             yield f"{kind}.{to_camel_case(field)}"
+    for field in part.fallbacks:
+        yield f"the fallback of Query.{to_camel_case(field)}"
     for field, mask in part.masks.items():
         if MASKS.get(field) is not mask:  # a plugin may repeat a mask of the platform
             yield f"the mask of {field}"
@@ -151,6 +155,23 @@ def _with_added_fields(
         for _, kind, fields in added:
             for field in fields:
                 _fields(kind).pop(field, None)
+
+
+def _fall_back(made: GraphQLSchema, part: GraphQLPart) -> None:
+    """Ask a plugin's resolvers where those of another plugin have nothing."""
+    known = made.query_type.fields if made.query_type else {}
+    for name, other in part.fallbacks.items():
+        field = known.get(to_camel_case(name))
+        if field is not None:
+            field.resolve = _first_of(field.resolve, other)
+
+
+def _first_of(own: Any, other: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def resolve(root: Any, info: Any, **arguments: Any) -> Any:
+        found = await own(root, info, **arguments)
+        return await other(root, info, **arguments) if found is None else found
+
+    return resolve
 
 
 def _fields(kind: Any) -> dict[str, Any]:

@@ -114,6 +114,15 @@ class BasketEvent(ContractType):  # graphene is untyped
         return info.context.reveals.show_document(it.fields, names=_NAMING)
 
 
+async def find_basket(_root: None, info: Any, basket_id: str) -> TillBasket | None:
+    """A basket of which no lookup knows, by its id."""
+    context: GraphQLContext = info.context
+    found: TillBasket | None = None
+    if is_sound(basket_id):
+        found = await context.once(BasketLoader).baskets.load(basket_id)
+    return found
+
+
 def _listed(kind: Any) -> Any:
     return graphene.List(graphene.NonNull(kind))
 

@@ -1,6 +1,6 @@
 """What the plugin adds to the GraphQL schema."""
 
-from agents.baskets.graphql.baskets import BasketsQuery, basket_fields
+from agents.baskets.graphql.baskets import BasketsQuery, basket_fields, find_basket
 from agents.baskets.graphql.mutations import MUTATIONS, PERMISSIONS
 from web.graphql.part import GraphQLPart
 
@@ -12,5 +12,6 @@ def graphql_part() -> GraphQLPart:
         mutations=MUTATIONS,
         permissions=PERMISSIONS,
         fields={"Basket": basket_fields()},
+        fallbacks={"basket": find_basket},
         searches=frozenset({"baskets"}),
     )

@@ -31,6 +31,7 @@ def document(plugins: Iterable[Plugin]) -> dict[str, Any]:
     events = events_of(plugins)
     specs = {spec.name: spec for spec in PLATFORM_TOPICS}
     specs |= {spec.name: spec for plugin in plugins for spec in plugin.topics}
+    channels = _channels(events)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -42,26 +43,44 @@ def document(plugins: Iterable[Plugin]) -> dict[str, Any]:
             ),
         },
         "defaultContentType": _JSON,
-        "channels": {event.name: _channel(event, specs[event.topic]) for event in events},
+        "channels": {name: _channel(its, specs[its[0].topic]) for name, its in channels.items()},
         "operations": {
-            f"{action}{event.name}": {
-                "action": action,
-                "channel": {"$ref": f"#/channels/{event.name}"},
-                "messages": [{"$ref": f"#/channels/{event.name}/messages/{event.name}"}],
-            }
-            for event in events
-            for action, is_done in (("receive", event.received), ("send", event.sent))
-            if is_done
+            f"{action}{name}": _operation(action, name, done)
+            for name, its in channels.items()
+            for action, done in (
+                ("receive", [it for it in its if it.received]),
+                ("send", [it for it in its if it.sent]),
+            )
+            if done
         },
         "components": {"messages": {event.name: _message(event, specs) for event in events}},
     }
 
 
-def _channel(event: EventModel, spec: TopicSpec) -> dict[str, Any]:
+def _channels(events: Sequence[EventModel]) -> dict[str, list[EventModel]]:
+    """The events of each topic, by the name of its channel: that of its event, if it has one."""
+    of_topics: dict[str, list[EventModel]] = {}
+    for event in events:
+        of_topics.setdefault(event.topic, []).append(event)
+    return {
+        its[0].name if len(its) == 1 else "".join(map(str.capitalize, topic.split("-"))): its
+        for topic, its in of_topics.items()
+    }
+
+
+def _operation(action: str, channel: str, events: Sequence[EventModel]) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{it.name}"} for it in events],
+    }
+
+
+def _channel(events: Sequence[EventModel], spec: TopicSpec) -> dict[str, Any]:
     return {
         "address": spec.name,
-        "description": event.summary,
-        "messages": {event.name: {"$ref": f"#/components/messages/{event.name}"}},
+        "description": events[0].summary if len(events) == 1 else f"Each message: {spec.value}.",
+        "messages": {it.name: {"$ref": f"#/components/messages/{it.name}"} for it in events},
         "bindings": {
             "kafka": {
                 "topic": spec.name,

@@ -197,3 +197,15 @@ def test_the_keys_of_a_plugins_configuration_are_in_the_document() -> None:
 
 def test_without_plugins_there_is_the_platforms_own_event() -> None:
     assert list(document([])["channels"]) == ["PluginConfiguration"]
+
+
+def test_a_topic_of_several_events_is_one_channel() -> None:
+    channel = DOCUMENT["channels"]["PosEvents"]
+    types = {event.name for event in EVENTS if event.topic == "pos-events"}
+    assert (channel["address"], set(channel["messages"])) == ("pos-events", types)
+    assert {"ItemAdded", "PaymentCompleted"} < types
+    told = DOCUMENT["operations"]["receivePosEvents"]["messages"]
+    assert [it["$ref"] for it in told] == [
+        f"#/channels/PosEvents/messages/{name}" for name in channel["messages"]
+    ]
+    assert "sendPosEvents" not in DOCUMENT["operations"]

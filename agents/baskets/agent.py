@@ -30,7 +30,7 @@ from agents.baskets.held import Held, HeldBaskets
 from agents.baskets.known import MOST_BYTES, Known, changed_by, encode, too_large, with_event
 from agents.baskets.till_events import AnyEvent, OfNoBasket
 from posstream.configuration.current import CurrentConfiguration
-from posstream.domain.errors import StorageFailed
+from posstream.domain.errors import TakesNothingNow
 from posstream.events.envelope import traceparent
 from posstream.kafka.record import Record
 from posstream.metrics import PluginMetrics
@@ -87,7 +87,9 @@ class BasketAgent:
                 yield record, why
 
     def begin(self, event: Event, what: Exception) -> None:
-        """Set aside an event that cannot be counted."""
+        """Set aside an event that cannot be counted, or leave it unfinished for later."""
+        if isinstance(what, TakesNothingNow):
+            return
         task = asyncio.get_running_loop().create_task(self._set_aside(event, what))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -148,7 +150,7 @@ class BasketAgent:
         if max(len(value), *(len(record.value or b"") for record in records)) > MOST_BYTES:
             raise too_large(MOST_BYTES, "bytes")
         if not self._parts[partition].write(basket_id, value):
-            raise StorageFailed(f"partition {partition} of the baskets takes nothing now")
+            raise TakesNothingNow(f"partition {partition} of the baskets takes nothing now")
         return value
 
     def _told_again(

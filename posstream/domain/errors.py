@@ -12,6 +12,7 @@
     ├── WorkerUnreachable    a command finds no worker
     ├── GrowthRefused        topics cannot be given more partitions now
     ├── StorageFailed        a store on disk takes nothing more, or was thrown away
+    │   └── TakesNothingNow  a part of a table is frozen, or moves to another worker
     ├── TooManySubscribers   a worker shows its answers to no more subscribers
     ├── SubscriberTooSlow    a subscriber leaves too many answers waiting
     ├── Stalled              events wait, and the worker stands still
@@ -65,6 +66,10 @@ class DeadLetterReason(StrEnum):
 
 class StorageFailed(PosstreamError):
     """A store on this worker's disk takes nothing more, or was thrown away."""
+
+
+class TakesNothingNow(StorageFailed):
+    """A part of a table is frozen (`topics grow`), or moves: its events wait, or come elsewhere."""
 
 
 class UnreadableEvent(PosstreamError):

@@ -52,8 +52,8 @@ class PluginWatch:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether events wait, and none is finished."""
-        return bool(self._stall.stalled)
+        """Whether events wait, and none is finished; not while a table of theirs is frozen."""
+        return bool(self._stall.stalled) and not any(it.is_frozen for it in self._tables)
 
     @property
     def warnings(self) -> Sequence[str]:

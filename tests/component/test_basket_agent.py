@@ -25,7 +25,7 @@ from agents.baskets.till_events import AnyEvent, Finalized, ItemAdded
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.version import ConfigurationVersion
 from posstream.dead_letters.setting_aside import DeadLetters
-from posstream.domain.errors import StorageFailed, UnreadableEvent
+from posstream.domain.errors import StorageFailed, TakesNothingNow, UnreadableEvent
 from posstream.domain.money import ONE
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics, register
@@ -452,7 +452,7 @@ def test_a_partition_that_takes_nothing_has_nothing_told(lose: Any) -> None:
     till.take()
     lose(till.table)
     refused = till.send(*PURCHASE[3:])
-    assert {type(why) for why in refused} == {StorageFailed}
+    assert {type(why) for why in refused} == {TakesNothingNow}
     assert len(refused) == len(PURCHASE[3:])
     assert (till.take(), till.table.kept) == ([], kept)
 
@@ -550,12 +550,27 @@ async def test_an_event_that_cannot_be_read_is_finished_with_its_dead_letter() -
     assert lists.app.crashed == []
 
 
-async def test_where_nothing_can_be_kept_the_app_ends_and_no_event_is_finished(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.mark.parametrize("lose", [move_away, freeze])
+async def test_while_nothing_can_be_kept_events_wait_unfinished(lose: Any) -> None:
+    """The topics grow, or the partition moves: the events come again, here or elsewhere."""
     lists = Lists()
     lists.flushed.set()
-    freeze(lists.table)
+    lose(lists.table)
+    await lists.take(item(1, "1"))
+    await a_while()
+    assert (lists.position, lists.app.lanes.open) == (0, 1)
+    assert lists.app.crashed == []
+
+
+async def test_where_nothing_can_be_written_the_app_ends_and_no_event_is_finished(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageFailed("the disk is full")
+
+    lists = Lists()
+    lists.flushed.set()
+    monkeypatch.setattr(lists.table, "put_at", full)
     await lists.take(item(1, "1"))
     await soon(lambda: lists.app.crashed)
     assert isinstance(lists.app.crashed[0], StorageFailed)

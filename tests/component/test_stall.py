@@ -104,6 +104,15 @@ async def test_events_that_nobody_takes_end_the_worker(worker: Worker) -> None:
     assert isinstance(worker.crashes[0], Stalled)
 
 
+async def test_events_that_wait_for_a_table_whose_entries_are_moved_end_nobody(
+    worker: Worker,
+) -> None:
+    worker.group.ends[SOURCE] = 6
+    worker.counts[TABLE.changelog.name] = 6
+    assert await worker.after(STALLED_SECONDS + 1)
+    assert not worker.crashes
+
+
 async def test_a_partition_that_was_never_sought_stands_still_too(worker: Worker) -> None:
     worker.group.finished[SOURCE] = None
     assert not await worker.after(STALLED_SECONDS + 1)

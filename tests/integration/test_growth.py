@@ -162,6 +162,8 @@ async def test_a_worker_goes_on_when_a_topic_grows_and_growing_all_moves_the_cac
             worker = worker_of(servers, tmp_path / "worker", NEW)
             worker.start()
             await until_ready(worker, "ok")
+        async with foreign_client(servers) as client:  # one that reads the new partitions, too
+            till = Till(client, "grown")
             assert await till.sources() == ALL_CACHED
             assert await till.sources(partitions=NEW) == ALL_CACHED
     finally:
@@ -216,9 +218,10 @@ async def test_two_workers_share_their_caches_and_are_started_again_one_after_th
         for worker in workers:
             await until_ready(worker, "degraded", RUN_GROW)
         async with foreign_client(servers) as client:
-            till = Till(client, "after")
-            assert await till.sources(partitions=NEW) == ALL_CACHED
-            grow(servers, tmp_path)
+            assert await Till(client, "after").sources(partitions=NEW) == ALL_CACHED
+        grow(servers, tmp_path)
+        async with foreign_client(servers) as client:  # it reads the new partitions, too
+            till = Till(client, "grown")
             for number, worker in enumerate(workers):
                 worker.stop()
                 workers[number] = worker_of(servers, worker.datadir, NEW)

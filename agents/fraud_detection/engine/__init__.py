@@ -1,0 +1,1 @@
+"""Judges observations by rules: exact, and without I/O."""

@@ -1,0 +1,1 @@
+"""Reads and writes the plugin's events. No I/O."""

@@ -1,0 +1,1 @@
+"""What a rule is, how it is checked, and the rules that are shipped. Pure."""

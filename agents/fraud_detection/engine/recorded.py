@@ -1,0 +1,62 @@
+"""Since when the groups of one partition keep what a rule reads. Pure.
+
+A rule that is new, or that was changed, may need types or facts of events, or a longer window,
+than what was kept so far. Its windows are then known whole only from some time on.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+#: Nothing was ever kept: the topic is read from its beginning.
+_EVER: Final = 0
+
+
+class Recorded(Struct, frozen=True, array_like=True):
+    """What the groups of one grouping keep in one partition. Times are ms since 1970."""
+
+    #: How long an observation is kept after the newest message.
+    kept_ms: int
+    #: Nothing before it may be known: it was kept for less long then.
+    floor_ms: int
+    #: Type or fact -> since when it is kept.
+    since: Mapping[str, int]
+
+
+def recorded(
+    before: Recorded | None, needs: Collection[str], kept_ms: int, now_ms: int, *, is_first: bool
+) -> Recorded:
+    """What is kept from now on.
+
+    Args:
+        before: what was kept so far; None if the grouping is new.
+        needs: the types and facts that the rules of the grouping read.
+        kept_ms: how long observations are kept for them.
+        now_ms: when the message came to the broker from which on all of it is kept.
+        is_first: whether the partition has kept nothing at all so far.
+
+    Returns:
+        the same value if nothing changes.
+    """
+    if before is None:
+        since = _EVER if is_first else now_ms
+        return Recorded(kept_ms, since, dict.fromkeys(needs, since))
+    if before.kept_ms == kept_ms and before.since.keys() == set(needs):
+        return before
+    floor_ms = before.floor_ms
+    if kept_ms > before.kept_ms:
+        floor_ms = max(floor_ms, now_ms - before.kept_ms)
+    return replace(
+        before,
+        kept_ms=kept_ms,
+        floor_ms=floor_ms,
+        since={need: before.since.get(need, now_ms) for need in needs},
+    )
+
+
+def complete_from(it: Recorded, needs: Collection[str]) -> int:
+    """Since when everything that one rule reads is known; 0 = ever since."""
+    return max((it.floor_ms, *(it.since[need] for need in needs)))

@@ -1,0 +1,211 @@
+"""The agent: gives each till event to its groups, and judges each group by the rules.
+
+A till event is written once for each grouping that a rule uses, keyed by the group, so that a group
+is judged on one worker, in one order. All of it happens as the events are fetched (see `lanes`). An
+event is finished once the broker has the table's changelog and what was told.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import msgspec
+from faust.types import TP
+
+from agents.fraud_detection import topics
+from agents.fraud_detection.current_rules import CurrentRules
+from agents.fraud_detection.engine.facts import (
+    facts_of,
+    group_in,
+    is_too_late,
+    observation_for,
+)
+from agents.fraud_detection.engine.group_key import group_key, group_of, segment_key
+from agents.fraud_detection.engine.judged import Judged, Raised
+from agents.fraud_detection.engine.judging import Group
+from agents.fraud_detection.engine.observation import Observation
+from agents.fraud_detection.events.inputs import TillEvent
+from agents.fraud_detection.events.writing import alert_of, alert_record, episode_record
+from agents.fraud_detection.held import Held, HeldGroups
+from agents.fraud_detection.recording import Recording
+from agents.fraud_detection.rules.compiled import CompiledRule
+from agents.fraud_detection.rules.plan import GroupingPlan
+from agents.fraud_detection.rules.rule import RuleState
+from posstream.domain.errors import DeadLetterReason, TakesNothingNow, UnreadableEvent
+from posstream.events.envelope import traceparent
+from posstream.kafka.record import Record
+from posstream.metrics import PluginMetrics
+from posstream.resilience.clock import Clock
+from posstream.streaming.lists.lanes import Event
+from posstream.streaming.lists.outbox import Outbox
+from tables.partitioned import PartitionedTable, TablePartition, home
+
+#: An event takes some 100 us.
+_AT_ONCE: Final = 100
+_till_event: Final = msgspec.json.Decoder(TillEvent).decode
+_observation: Final = msgspec.msgpack.Decoder(Observation).decode
+
+
+@dataclass(eq=False, kw_only=True)
+class FraudAgent:
+    """Judges what happens at tills. One per app; see `lanes.Answering`."""
+
+    writes: ClassVar[Sequence[str]] = (topics.GROUPED, topics.FRAUD_ALERT_RAISED, topics.EPISODES)
+
+    app: Any
+    table: PartitionedTable
+    rules: CurrentRules
+    clock: Clock
+    metrics: PluginMetrics
+
+    def __post_init__(self) -> None:
+        self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
+        self._recording = [Recording(it) for it in self._parts]
+        self._held = HeldGroups()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE)
+
+    def answer(
+        self, tp: TP, records: Sequence[Any], outbox: Outbox
+    ) -> Iterator[tuple[Any, Exception]]:
+        """Group or judge events; yield those that cannot be read, with the reason."""
+        for record in records:
+            try:
+                if tp.topic == topics.GROUPED:
+                    self._judge(tp.partition, record, outbox)
+                else:
+                    self._group(record, outbox)
+            except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
+                yield record, why
+
+    def begin(self, event: Event, what: Exception) -> None:
+        """Set aside an event that cannot be judged, or leave it unfinished for later."""
+        if isinstance(what, TakesNothingNow):
+            return
+        task = asyncio.get_running_loop().create_task(self._set_aside(event, what))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def kept(self) -> None:
+        """Wait until the broker has the changes of the table."""
+        await self.table.flush()
+
+    def note_plan(self) -> None:
+        """Note in the partitions at hand what they record from now on."""
+        for part, recording in zip(self._parts, self._recording, strict=True):
+            if part.at_hand:
+                recording.follow(self.rules.plan, self.rules.lateness_ms, self.clock.now_ms())
+
+    async def _set_aside(self, event: Event, why: Exception) -> None:
+        if await self.app.failures.is_set_aside(event, why):
+            event.finish()
+
+    def _group(self, record: Any, outbox: Outbox) -> None:
+        """Write an event once for each of its groups."""
+        try:
+            event = _till_event(record.value or b"")
+        except msgspec.MsgspecError as why:
+            raise UnreadableEvent(
+                DeadLetterReason.INVALID_FIELD, f"not a till event that posstream wrote: {why}"
+            ) from None
+        known = facts_of(event)
+        if is_too_late(known, self.rules.lateness_ms):
+            self.metrics["fraud_events"].labels("too_late").inc()
+            return
+        trace = traceparent(record.headers)
+        headers = [] if trace is None else [("traceparent", trace.encode())]
+        for plan in self.rules.plan.groupings:
+            group = group_in(plan, known)
+            if group is not None:
+                key = group_key(group)
+                outbox.add(
+                    Record(
+                        topics.GROUPED,
+                        key.encode(),
+                        msgspec.msgpack.encode(observation_for(plan, known)),
+                        headers,
+                        partition=home(key, self.table.partitions),
+                    )
+                )
+        self.metrics["fraud_events"].labels("grouped").inc()
+
+    def _judge(self, partition: int, record: Any, outbox: Outbox) -> None:
+        """Judge one observation of a group."""
+        try:
+            key, observation = record.key.decode(), _observation(record.value or b"")
+            group = group_of(key)
+        except (AttributeError, UnicodeDecodeError, msgspec.MsgspecError):
+            raise UnreadableEvent(
+                DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
+            ) from None
+        plan = self.rules.plan.by_grouping.get(tuple(sorted(group)))
+        if plan is None:  # no rule is left that groups so
+            self.metrics["fraud_observations"].labels("unused").inc()
+            return
+        recording = self._recording[partition]
+        recording.follow(self.rules.plan, self.rules.lateness_ms, observation.written_ms)
+        part = self._parts[partition]
+        held = self._held.take_out(partition, key, part)
+        judged = held.group.judge(observation, plan, self.rules.lateness_ms)
+        records = self._told(judged, held.group, key, group, plan, recording, record)
+        value = self._keep(part, key, judged, held)
+        self._held.put_back(partition, key, Held(value, held.group))
+        for it in records:  # nothing is told that is not kept
+            outbox.add(it)
+        self.metrics["fraud_observations"].labels(judged.outcome.lower()).inc()
+
+    def _keep(
+        self, part: TablePartition, key: str, judged: Judged, held: Held
+    ) -> bytes | None:
+        """Write what changed; the head as the table has it then."""
+        value = held.value
+        for put in judged.puts:
+            at = key if put.segment is None else segment_key(key, put.segment)
+            if put.value is None:
+                part.remove(at)
+                continue
+            if not part.write(at, put.value):
+                raise TakesNothingNow("a partition of the observations takes nothing now")
+            if put.segment is None:
+                value = put.value
+        return value
+
+    def _told(  # noqa: PLR0913, PLR0917 - what an alert is made of
+        self,
+        judged: Judged,
+        group: Group,
+        key: str,
+        values: dict[str, str],
+        plan: GroupingPlan,
+        recording: Recording,
+        record: Any,
+    ) -> list[Record]:
+        """What is told of an arrival: new alerts, and those that have more hits."""
+        grown = [group.alert(it.rule.key, it.triggered_by) for it in judged.grown]
+        told: list[Record] = []
+        for raised in (*judged.raised, *(it for it in grown if it is not None)):
+            rule = raised.rule
+            is_raised = any(raised is it for it in judged.raised)
+            alert = alert_of(
+                raised,
+                key,
+                values,
+                complete_from_ms=recording.complete_from(plan, rule),
+                config_version=self.rules.values.version,
+            )
+            is_snoozed = self.rules.is_snoozed(rule.rule.id, values)
+            if is_raised and rule.rule.state is RuleState.ACTIVE and not is_snoozed:
+                told.append(
+                    alert_record(alert, self.clock.now_ms(), traceparent(record.headers))
+                )
+            told.append(episode_record(alert, raised, is_snoozed=is_snoozed))
+            if raised.is_new:
+                self._count(rule, raised, is_snoozed=is_snoozed)
+        return told
+
+    def _count(self, rule: CompiledRule, raised: Raised, *, is_snoozed: bool) -> None:
+        state = rule.rule.state
+        told = "snoozed" if is_snoozed else "raised" if state is RuleState.ACTIVE else "shadow"
+        self.metrics["fraud_alerts"].labels(rule.rule.id, told).inc()
+        self.rules.budgets.note_alert(rule.rule.id, self.rules.values.most_alerts_per_hour)

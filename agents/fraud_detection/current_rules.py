@@ -1,0 +1,77 @@
+"""The rules that this worker judges by, and what their groups record."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from agents.fraud_detection.budget import Budgets
+from agents.fraud_detection.configuration import FraudConfiguration, Snooze
+from agents.fraud_detection.rules.plan import Plan, plan_of
+from agents.fraud_detection.rules.rule import RuleState
+from posstream.configuration.current import CurrentConfiguration
+from posstream.domain.times import parse_utc, to_ms
+from posstream.resilience.clock import Clock
+
+_NOTHING: Final = Plan()
+
+
+class CurrentRules:
+    """Follows the live configuration and the budgets of the rules.
+
+    Args:
+        configuration: the plugin's.
+        clock: time.
+    """
+
+    def __init__(
+        self, configuration: CurrentConfiguration[FraudConfiguration], clock: Clock
+    ) -> None:
+        self._configuration = configuration
+        self._clock = clock
+        self.budgets = Budgets(clock, self._make)
+        self.plan = _NOTHING
+        self._snoozes: Sequence[tuple[Snooze, int]] = ()
+        configuration.watch(self._follow)
+
+    @property
+    def values(self) -> FraudConfiguration:
+        """The configuration in force."""
+        return self._configuration.value
+
+    @property
+    def lateness_ms(self) -> int:
+        """How long after it happened an event is judged."""
+        return self.values.lateness_seconds * 1000
+
+    def is_snoozed(self, rule_id: str, group: dict[str, str]) -> bool:
+        """Whether a rule's alerts of a group are not published now."""
+        now_ms = self._clock.now_ms()
+        return any(
+            it.rule_id == rule_id and until_ms > now_ms and it.group.items() <= group.items()
+            for it, until_ms in self._snoozes
+        )
+
+    def warnings(self) -> Sequence[str]:
+        """A sentence for each rule that is paused by its own budget."""
+        return [
+            f"the rule {rule_id} is paused on this worker: {why}; edit the rules to let it go on"
+            for rule_id, why in self.budgets.held.items()
+        ]
+
+    def _follow(self, values: FraudConfiguration) -> None:
+        self.budgets.begin_anew()
+        untils = ((it, parse_utc(it.until)) for it in values.snoozes)
+        self._snoozes = [(it, to_ms(until)) for it, until in untils if until is not None]
+        self._make()
+
+    def _make(self) -> None:
+        held = self.budgets.held
+        self.plan = (
+            plan_of(
+                replace(it, state=RuleState.PAUSED) if it.id in held else it
+                for it in self.values.rules
+            )
+            if self.values.enabled
+            else _NOTHING
+        )

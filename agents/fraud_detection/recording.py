@@ -1,0 +1,80 @@
+"""Notes in each partition since when it records what the rules read."""
+
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from agents.fraud_detection.engine.recorded import Recorded, complete_from, recorded
+from agents.fraud_detection.rules.checks import fields_read
+from agents.fraud_detection.rules.compiled import CompiledRule
+from agents.fraud_detection.rules.fields import EVENT_TYPE, SESSION_AGE
+from agents.fraud_detection.rules.plan import GroupingPlan, Plan
+from posstream.domain.errors import TakesNothingNow
+from tables.partitioned import TablePartition
+
+#: Before all keys of groups, which begin with `{`.
+PREFIX: Final = "#recorded"
+_decode: Final = msgspec.msgpack.Decoder(dict[str, Recorded]).decode
+
+
+class Recording:
+    """Since when one partition records what.
+
+    Args:
+        part: the partition.
+    """
+
+    def __init__(self, part: TablePartition) -> None:
+        self._part = part
+        self._plan: Plan | None = None
+        self._value: bytes | None = None
+        self._groupings: dict[str, Recorded] = {}
+
+    def follow(self, plan: Plan, lateness_ms: int, now_ms: int) -> None:
+        """Note that the partition records for a plan from now on.
+
+        Args:
+            plan: the plan in force.
+            lateness_ms: how long after it happened an event is judged.
+            now_ms: the broker's time, or the worker's.
+
+        Raises:
+            TakesNothingNow: if the partition moved away, or is frozen.
+        """
+        value = self._part.read(PREFIX)
+        if plan is self._plan and value == self._value:
+            return
+        known = {} if value is None else _decode(value)
+        self._groupings = {
+            name(it): recorded(
+                known.get(name(it)),
+                _needs(it),
+                lateness_ms + it.widest_window_ms,
+                now_ms,
+                is_first=value is None,
+            )
+            for it in plan.groupings
+        }
+        if self._groupings != known or value is None:
+            value = msgspec.msgpack.encode(self._groupings)
+            if not self._part.write(PREFIX, value):
+                raise TakesNothingNow("a partition of the observations takes nothing now")
+        self._plan, self._value = plan, value
+
+    def complete_from(self, grouping: GroupingPlan, rule: CompiledRule) -> int:
+        """Since when everything that a rule reads is known, in ms since 1970; 0 = ever."""
+        needs = {str(it) for it in rule.rule.on} | (fields_read(rule.rule) - _APART)
+        return complete_from(self._groupings[name(grouping)], needs)
+
+
+_APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
+
+
+def name(grouping: GroupingPlan) -> str:
+    """A grouping as it is noted."""
+    return ",".join(grouping.grouping)
+
+
+def _needs(grouping: GroupingPlan) -> Collection[str]:
+    return grouping.types | grouping.facts

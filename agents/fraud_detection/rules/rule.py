@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from agents.fraud_detection.rules.checks import check_condition, check_rule
+
 
 class Severity(StrEnum):
     """How bad it is."""
@@ -94,6 +96,9 @@ class Condition(Struct, frozen=True, forbid_unknown_fields=True):
     operator: Operator
     value: Scalar | list[Scalar]
 
+    def __post_init__(self) -> None:
+        check_condition(self)
+
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule: when an alert is raised."""
@@ -117,3 +122,6 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cooldown_seconds: Annotated[int, Meta(ge=0, le=7 * 24 * 3600)] = 0
     #: With fewer observations in the window, the rule does not hold: a share of one is no share.
     minimum_count: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+    def __post_init__(self) -> None:
+        check_rule(self)

@@ -1,0 +1,73 @@
+"""Works out what is to be recorded for a set of rules, by grouping. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from agents.fraud_detection.engine.observation import LOGGED_IN, LOGGED_OUT
+from agents.fraud_detection.rules.checks import fields_read
+from agents.fraud_detection.rules.compiled import CompiledRule, compiled
+from agents.fraud_detection.rules.fields import EVENT_TYPE, IDS, SESSION_AGE
+from agents.fraud_detection.rules.rule import Rule, RuleState
+
+_OF_SESSION: Final = frozenset({LOGGED_IN, LOGGED_OUT})
+#: Not recorded as facts: an observation has its type, and the session is worked out.
+_APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingPlan:
+    """What the rules of one grouping need, PAUSED ones too."""
+
+    grouping: tuple[str, ...]
+    #: Types of events that are recorded.
+    types: frozenset[str]
+    #: Facts that are recorded; the ids are among them.
+    facts: frozenset[str]
+    widest_window_ms: int
+    #: Whether a rule reads the session of the employee.
+    needs_session: bool
+    #: The rules that are judged: ACTIVE and SHADOW.
+    rules: tuple[CompiledRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be recorded for a set of rules."""
+
+    by_grouping: Mapping[tuple[str, ...], GroupingPlan] = field(default_factory=dict)
+
+    @property
+    def groupings(self) -> Iterable[GroupingPlan]:
+        """Each grouping that any rule uses."""
+        return self.by_grouping.values()
+
+
+def plan_of(rules: Iterable[Rule]) -> Plan:
+    """The plan of a set of rules."""
+    of: dict[tuple[str, ...], list[CompiledRule]] = {}
+    for rule in rules:
+        made = compiled(rule)
+        of.setdefault(made.grouping, []).append(made)
+    return Plan({grouping: _planned(grouping, those) for grouping, those in sorted(of.items())})
+
+
+def _planned(grouping: tuple[str, ...], rules: Iterable[CompiledRule]) -> GroupingPlan:
+    rules = tuple(rules)
+    types = {str(event_type) for it in rules for event_type in it.rule.on}
+    facts = {name for it in rules for name in _fields(it)}
+    needs_session = any(it.reads_session for it in rules)
+    return GroupingPlan(
+        grouping=grouping,
+        types=frozenset(types) | (_OF_SESSION if needs_session else frozenset()),
+        facts=(frozenset(facts) | frozenset(IDS)) - _APART,
+        widest_window_ms=max(it.window_ms for it in rules),
+        needs_session=needs_session,
+        rules=tuple(it for it in rules if it.rule.state is not RuleState.PAUSED),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _fields(it: CompiledRule) -> frozenset[str]:
+    return fields_read(it.rule)

@@ -1,6 +1,7 @@
 """Makes facts of a till event, and observations of facts. Pure."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from agents.fraud_detection.engine.observation import Fact, Observation, types_of
@@ -16,6 +17,8 @@ MOST_AHEAD_MS: Final = 60_000
 #: What a scan of a customer is called, whether somebody was found or not.
 _SCANS: Final[Mapping[str, str]] = {"CUSTOMER_DATA_FETCHED": "CUSTOMER_IDENTIFIED"}
 _MS_FACTOR: Final = ONE // 1000
+#: A sum may have more digits than an amount; what is stored has 64 bits.
+_MOST: Final = 2**63 - 1
 
 
 class TillFacts(NamedTuple):
@@ -80,8 +83,8 @@ def observation_for(plan: GroupingPlan, it: TillFacts) -> Observation:
 def _of_basket(basket: BasketContext, at_ms: int) -> dict[str, Fact]:
     facts: dict[str, Fact | None] = {
         "customer_id": basket.customer_id,
-        "basket.total": _amount("basket.total", basket.total),
-        "basket.paid": _amount("basket.paid", basket.paid),
+        "basket.total": _sum("basket.total", basket.total),
+        "basket.paid": _sum("basket.paid", basket.paid),
         "basket.items": basket.items * ONE,
         "basket.age_seconds": (at_ms - _ms("basket.started_at", basket.started_at)) * _MS_FACTOR,
         "basket.status": basket.status,
@@ -104,3 +107,10 @@ def _amount(name: str, text: str) -> int:
     if amount is None:
         raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, f"{name} must be a decimal")
     return amount
+
+
+def _sum(name: str, text: str) -> int:
+    try:
+        return max(-_MOST, min(int(Decimal(text) * ONE), _MOST))
+    except (ArithmeticError, ValueError):
+        raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, f"{name} must be a decimal") from None

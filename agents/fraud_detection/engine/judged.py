@@ -1,7 +1,7 @@
 """What comes of judging one observation. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from agents.fraud_detection.engine.observation import Observation
@@ -49,7 +49,7 @@ class Raised:
         return self.trigger.at_ms - self.rule.window_ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Grown:
     """An alert that was raised before and has further hits now."""
 
@@ -79,4 +79,4 @@ class Judged:
     puts: Sequence[Put] = ()
     #: New alerts, and those that an earlier delivery of the same event raised.
     raised: Sequence[Raised] = ()
-    grown: Sequence[Grown] = field(default=())
+    grown: Sequence[Grown] = ()

@@ -1,0 +1,153 @@
+"""What a rule's function is over a window, kept while the window moves. Pure.
+
+Observations come in at the new end in their order and leave at the old end; each costs the same,
+however many are in the window. Values are fractions of whole numbers, so that nothing is rounded.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from agents.fraud_detection.rules.compiled import IS_FIRST
+from agents.fraud_detection.rules.rule import Function
+from posstream.domain.money import ONE
+
+#: Numerator, in ten-thousandths, and denominator.
+Value = tuple[int, int]
+
+
+class Aggregate(Protocol):
+    """What is known of the observations in a window."""
+
+    def add(self, worth: Any) -> None:
+        """Count one more, the newest."""
+
+    def remove(self, worth: Any) -> None:
+        """Count the oldest no more."""
+
+    def value(self) -> Value:
+        """The function's value; there is at least one observation, but for SEQUENCE."""
+
+
+class _Count:
+    def __init__(self) -> None:
+        self.number = 0
+
+    def add(self, _: Any) -> None:
+        self.number += 1
+
+    def remove(self, _: Any) -> None:
+        self.number -= 1
+
+    def value(self) -> Value:
+        return self.number * ONE, 1
+
+
+class _Sum:
+    def __init__(self) -> None:
+        self.sum = 0
+
+    def add(self, worth: int) -> None:
+        self.sum += worth
+
+    def remove(self, worth: int) -> None:
+        self.sum -= worth
+
+    def value(self) -> Value:
+        return self.sum, 1
+
+
+class _Average(_Sum):
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def add(self, worth: int) -> None:
+        self.sum += worth
+        self.number += 1
+
+    def remove(self, worth: int) -> None:
+        self.sum -= worth
+        self.number -= 1
+
+    def value(self) -> Value:
+        return self.sum, self.number
+
+
+class _Ratio(_Average):
+    def value(self) -> Value:
+        return self.sum * ONE, self.number
+
+
+class _Most:
+    """The largest: only those are kept that no later one reaches."""
+
+    sign = 1
+
+    def __init__(self) -> None:
+        self.falling: deque[int] = deque()
+
+    def add(self, worth: int) -> None:
+        worth *= self.sign
+        while self.falling and self.falling[-1] < worth:
+            self.falling.pop()
+        self.falling.append(worth)
+
+    def remove(self, worth: int) -> None:
+        if self.falling[0] == worth * self.sign:
+            self.falling.popleft()
+
+    def value(self) -> Value:
+        return self.falling[0] * self.sign, 1
+
+
+class _Least(_Most):
+    sign = -1
+
+
+class _Distinct:
+    def __init__(self) -> None:
+        self.known: Counter[Any] = Counter()
+
+    def add(self, worth: Any) -> None:
+        self.known[worth] += 1
+
+    def remove(self, worth: Any) -> None:
+        self.known[worth] -= 1
+        if not self.known[worth]:
+            del self.known[worth]
+
+    def value(self) -> Value:
+        return len(self.known) * ONE, 1
+
+
+class _Firsts(_Count):
+    def add(self, worth: int) -> None:
+        self.number += worth & IS_FIRST
+
+    def remove(self, worth: int) -> None:
+        self.number -= worth & IS_FIRST
+
+
+_AGGREGATES: Final[Mapping[Function, Callable[[], Aggregate]]] = {
+    Function.COUNT: _Count,
+    Function.SUM: _Sum,
+    Function.AVG: _Average,
+    Function.MIN: _Least,
+    Function.MAX: _Most,
+    Function.COUNT_DISTINCT: _Distinct,
+    Function.RATIO: _Ratio,
+    Function.SEQUENCE: _Firsts,
+}
+
+
+def aggregate(function: Function) -> Aggregate:
+    """An aggregate of no observations."""
+    return _AGGREGATES[function]()
+
+
+def rounded(value: Value) -> int:
+    """A value in ten-thousandths, rounded half up (away from zero)."""
+    number, parts = value
+    whole = (2 * abs(number) + parts) // (2 * parts)
+    return -whole if number < 0 else whole

@@ -1,0 +1,166 @@
+"""Judges the observations of one group by the rules of its grouping: the engine. Pure.
+
+Live, shadow and preview judge with it. What comes of an arrival depends on the group's state and on
+the arrival only; the state that is stored gives the same as the one in memory.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Put, Raised
+from agents.fraud_detection.engine.kept import Kept, Read
+from agents.fraud_detection.engine.observation import Observation, Place
+from agents.fraud_detection.engine.sessions import Sessions
+from agents.fraud_detection.engine.state import SEGMENT, Alerted, Mark, decode_head, encode
+from agents.fraud_detection.engine.watch import Watch
+from agents.fraud_detection.engine.window import EVER
+from agents.fraud_detection.rules.compiled import CompiledRule
+from agents.fraud_detection.rules.plan import GroupingPlan
+
+#: Observations that an alert shows (contract, section 8).
+SHOWN: Final = 50
+
+
+class Group:
+    """A group in memory. If a change of it cannot be written, it is to be read again.
+
+    Args:
+        read: reads what is stored: the head for None, else the segment of a number.
+        segment: observations in a segment.
+    """
+
+    def __init__(self, read: Read = lambda _: None, *, segment: int = SEGMENT) -> None:
+        self._head = decode_head(read(None))
+        self._kept = Kept(self._head, read, segment)
+        self._sessions = Sessions(self._head.session)
+        self._newest: Place = (-1, "")
+        for it in self._kept.live():
+            self._newest = max(self._newest, it.place)
+            if it.is_of_session:
+                self._sessions.put(it)
+        self._watches: dict[str, Watch] = {}
+        self._rules: Sequence[CompiledRule] = ()
+
+    @property
+    def horizon_ms(self) -> int:
+        """Observations up to this time are gone, or never were."""
+        return self._head.horizon_ms
+
+    def judge(self, it: Observation, plan: GroupingPlan, lateness_ms: int) -> Judged:
+        """Judge an arrival.
+
+        Args:
+            it: the arrival.
+            plan: that of the group's grouping.
+            lateness_ms: how long after it happened an event is judged.
+        """
+        written_ms = max(self._head.written_ms, it.written_ms)
+        horizon_ms = max(self._head.horizon_ms, written_ms - lateness_ms - plan.widest_window_ms)
+        if it.at_ms <= horizon_ms:
+            return Judged(outcome=Outcome.TOO_LATE)
+        if plan.rules is not self._rules:
+            self._follow(plan.rules)
+        known = self._kept.get(it.event_id)
+        if known is not None and known.at_ms <= horizon_ms:
+            known = None
+        if known is not None and it.revision <= known.revision:
+            return Judged(outcome=Outcome.REPEATED, raised=self._raised_again(it.event_id))
+        self._head.written_ms, self._head.horizon_ms = written_ms, horizon_ms
+        self._head.session = self._sessions.forget(horizon_ms)
+        for watch in self._watches.values():
+            watch.forget(horizon_ms)
+        before, after = self._kept.put(it)
+        all_anew = self._count_session(known, it)
+        new = [
+            (watch, alert)
+            for watch in self._watches.values()
+            for alert in self._taken(watch, known, it, all_anew=all_anew)
+        ]
+        self._newest = max(self._newest, it.place)
+        self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
+        grown = [
+            Grown(watch.rule, alert.triggered_by, alert.hits, alert.last_hit_ms)
+            for watch in self._watches.values()
+            for alert in watch.episodes.take_grown()
+        ]
+        told = [self._raised(watch, alert, is_new=True) for watch, alert in new]
+        if known is not None:
+            told += self._raised_again(it.event_id, but=[alert for _, alert in new])
+        return Judged(
+            outcome=Outcome.COUNTED if known is None else Outcome.REVISED,
+            puts=(*before, Put(segment=None, value=encode(self._head)), *after),
+            raised=told,
+            grown=grown,
+        )
+
+    def alert(self, rule_key: str, triggered_by: str) -> Raised | None:
+        """An alert that was raised, as it is now.
+
+        Args:
+            rule_key: `CompiledRule.key`.
+            triggered_by: the id of the event.
+
+        Returns:
+            None if its observations are gone.
+        """
+        watch = self._watches.get(rule_key)
+        alert = None if watch is None else watch.episodes.by_id.get(triggered_by)
+        if watch is None or alert is None or self._kept.get(triggered_by) is None:
+            return None
+        return self._raised(watch, alert, is_new=False)
+
+    def _follow(self, rules: Sequence[CompiledRule]) -> None:
+        """Judge by other rules from now on. What is past is not judged by a rule that is new."""
+        live = list(self._kept.live())
+        newest_ms = max((it.at_ms for it in live), default=-EVER)
+        watches = {}
+        for rule in rules:
+            watch = self._watches.get(rule.key)
+            if watch is None:
+                mark = self._head.marks.get(rule.key) or Mark(newest_ms + 1)
+                watch = Watch(rule, mark, self._sessions)
+                watch.fill(live, self._head.horizon_ms)
+            watch.rule = rule  # its name may be another one
+            watches[rule.key] = watch
+        self._rules, self._watches = rules, watches
+
+    def _count_session(self, known: Observation | None, it: Observation) -> bool:
+        """Count a login or logout; tell whether other observations see another session now."""
+        is_old, is_new = known is not None and known.is_of_session, it.is_of_session
+        if known is not None and is_old:
+            self._sessions.take_out(known.place)
+        if is_new:
+            self._sessions.put(it)
+        return is_old or (is_new and it.place < self._newest)
+
+    def _taken(
+        self, watch: Watch, known: Observation | None, it: Observation, *, all_anew: bool
+    ) -> Sequence[Alerted]:
+        if all_anew and watch.rule.reads_session:
+            return watch.take_all(self._kept.live(), it.event_id)
+        return watch.take(None if known is None else known.place, it)
+
+    def _raised_again(self, event_id: str, but: Sequence[Alerted] = ()) -> list[Raised]:
+        """Alerts that an earlier delivery of an event raised: a crash may have lost them."""
+        return [
+            self._raised(watch, alert, is_new=False)
+            for watch in self._watches.values()
+            for alert in watch.episodes.mark.alerts
+            if alert.raised_by == event_id
+            and not any(alert is each for each in but)
+            and self._kept.get(alert.triggered_by) is not None
+        ]
+
+    def _raised(self, watch: Watch, alert: Alerted, *, is_new: bool) -> Raised:
+        trigger = self._kept.by_id[alert.triggered_by]
+        shown = watch.newest_of(trigger.place, SHOWN)
+        return Raised(
+            rule=watch.rule,
+            trigger=trigger,
+            value=int(alert.value),
+            observations=[known for it in shown if (known := self._kept.get(it)) is not None],
+            total=alert.total,
+            hits=alert.hits,
+            last_hit_ms=alert.last_hit_ms,
+            is_new=is_new,
+        )

@@ -1,0 +1,109 @@
+"""How the state of a group is stored: a head, and segments of sealed observations. Pure.
+
+A change writes the head, which has the newest observations. Once these are enough, they are sealed
+in a segment with a key of its own, which only a later revision of one of them writes again. So the
+bytes of a change do not grow with the number of observations.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from agents.fraud_detection.engine.observation import Observation
+
+#: Observations in the head, and in each segment.
+SEGMENT: Final = 64
+_VERSION: Final = 1
+
+
+class Frozen(Struct, array_like=True):
+    """The last episode among the hits that are not judged again."""
+
+    last_hit_ms: int
+    hits: int
+    #: The event that triggered its first alert.
+    triggered_by: str | None = None
+
+
+class Alerted(Struct, array_like=True):
+    """An alert that was raised."""
+
+    triggered_by: str
+    at_ms: int
+    #: The event whose arrival raised it: another one, if that came late.
+    raised_by: str
+    #: In ten-thousandths. Text: a sum may have more than 64 bits.
+    value: str
+    total: int
+    hits: int
+    last_hit_ms: int
+
+
+class Mark(Struct, array_like=True):
+    """What became of one rule in the group."""
+
+    #: The rule is judged from this time on: it was not there before.
+    from_ms: int
+    frozen: Frozen | None = None
+    alerts: list[Alerted] = []
+
+
+class Session(Struct, frozen=True, array_like=True, order=True):
+    """An employee logged in or out."""
+
+    at_ms: int
+    event_id: str
+    is_login: bool
+
+
+class Head(Struct, array_like=True):
+    """The state of a group, but for its sealed observations."""
+
+    version: int = _VERSION
+    #: The newest time at which the message of an observation came to the broker.
+    written_ms: int = 0
+    #: Observations up to this time are gone.
+    horizon_ms: int = -(1 << 62)
+    #: The last login or logout among those that are gone.
+    session: Session | None = None
+    #: By `CompiledRule.key`.
+    marks: dict[str, Mark] = {}
+    #: Numbers of the segments: from this one on,
+    first: int = 0
+    #: and before this one.
+    end: int = 0
+    #: The newest observations, each as `encode_observation` gives it.
+    observations: list[Raw] = []
+
+
+encode: Final = msgspec.msgpack.Encoder().encode
+_head: Final = msgspec.msgpack.Decoder(Head).decode
+_segment: Final = msgspec.msgpack.Decoder(list[Observation]).decode
+_observation: Final = msgspec.msgpack.Decoder(Observation).decode
+
+
+def decode_head(value: bytes | None) -> Head:
+    """A stored head; an empty one if there is none, or another version wrote it."""
+    if value is None:
+        return Head()
+    try:
+        head = _head(value)
+    except msgspec.DecodeError:
+        return Head()
+    return head if head.version == _VERSION else Head()
+
+
+def encode_observation(it: Observation) -> Raw:
+    """An observation as it stands in a head or a segment: it is encoded once."""
+    return Raw(encode(it))
+
+
+def decode_observation(value: Raw) -> Observation:
+    """An observation of a head."""
+    return _observation(value)
+
+
+def decode_segment(value: bytes | None) -> list[Observation]:
+    """A stored segment; an empty one if there is none."""
+    return [] if value is None else _segment(value)

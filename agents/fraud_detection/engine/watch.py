@@ -1,0 +1,90 @@
+"""One rule in one group: its window and its episodes. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from agents.fraud_detection.engine.episodes import Episodes
+from agents.fraud_detection.engine.observation import Observation, Place
+from agents.fraud_detection.engine.sessions import Sessions
+from agents.fraud_detection.engine.state import Alerted, Mark
+from agents.fraud_detection.engine.window import Entry, Window
+from agents.fraud_detection.rules.compiled import CompiledRule
+
+
+class Watch:
+    """A rule in a group.
+
+    Args:
+        rule: the rule.
+        mark: what is stored of its alerts; it is changed in place.
+        sessions: those of the group.
+    """
+
+    def __init__(self, rule: CompiledRule, mark: Mark, sessions: Sessions) -> None:
+        self.rule = rule
+        self.episodes = Episodes(mark, rule.cooldown_ms)
+        self._sessions = sessions
+        self._window = Window(rule)
+
+    def fill(self, observations: Iterable[Observation], horizon_ms: int) -> None:
+        """Take all observations of the group, as at its last change."""
+        self._lift_floor(horizon_ms)
+        self._window.fill(self._entries_of(observations))
+        self.episodes.follow(self._window.hits)
+
+    def forget(self, horizon_ms: int) -> None:
+        """Let all go that is up to a time."""
+        self._lift_floor(horizon_ms)
+        self.episodes.freeze(self._window.hits, self._window.floor_ms)
+        self.episodes.forget(horizon_ms)
+        self._window.forget(horizon_ms)
+
+    def take(self, old: Place | None, it: Observation) -> Sequence[Alerted]:
+        """Judge an arrival.
+
+        Args:
+            old: where the observation was that it replaces.
+            it: the arrival.
+
+        Returns:
+            The alerts that it raises.
+        """
+        entry = self._entry_of(it)
+        if old is None and entry is not None:
+            hits = self._window.append(entry)
+            if hits is not None:
+                return [self._raised(hit, it.event_id) for hit in hits if self.episodes.hit(hit)]
+        if not self._window.replace(old, entry):
+            return ()
+        return self._followed(it.event_id)
+
+    def take_all(self, observations: Iterable[Observation], raised_by: str) -> Sequence[Alerted]:
+        """Judge all observations anew, since an arrival changed what others are worth."""
+        self._window.fill(self._entries_of(observations))
+        return self._followed(raised_by)
+
+    def newest_of(self, place: Place, most: int) -> list[str]:
+        """The ids of the observations in the window of one of them, the newest first."""
+        return self._window.newest_of(place, most)
+
+    def _lift_floor(self, horizon_ms: int) -> None:
+        """Judge no window that begins before the horizon: it is not known whole any more."""
+        self._window.floor_ms = max(self.episodes.mark.from_ms, horizon_ms + self.rule.window_ms)
+
+    def _entries_of(self, observations: Iterable[Observation]) -> Iterable[Entry]:
+        entries = (self._entry_of(it) for it in observations)
+        return (it for it in entries if it is not None)
+
+    def _entry_of(self, it: Observation) -> Entry | None:
+        """What the rule sees of an observation; None if it is none of the rule's."""
+        rule = self.rule
+        age = self._sessions.age_at(it.place) if rule.reads_session else None
+        if not rule.is_on(it, age):
+            return None
+        worth = rule.worth(it, age)
+        return None if worth is None else (it.at_ms, it.event_id, worth)
+
+    def _followed(self, raised_by: str) -> Sequence[Alerted]:
+        return [self._raised(hit, raised_by) for hit in self.episodes.follow(self._window.hits)]
+
+    def _raised(self, hit: Place, raised_by: str) -> Alerted:
+        return self.episodes.alerted(hit, raised_by, *self._window.measure(hit))

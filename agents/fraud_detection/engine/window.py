@@ -1,0 +1,199 @@
+"""The observations of one rule in a group, and at which of them the rule holds (hits). Pure.
+
+An arrival that is the newest costs the same, however many observations are in the window. One that
+comes late, or replaces another, costs a walk over the windows that it is in.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final
+
+from agents.fraud_detection.engine.aggregates import aggregate, rounded
+from agents.fraud_detection.engine.observation import Place
+from agents.fraud_detection.rules.compiled import IS_FIRST, IS_THEN, CompiledRule
+from agents.fraud_detection.rules.rule import Function
+
+#: Time, id of the event, and what it is worth (`CompiledRule.worth`).
+Entry = tuple[int, str, Any]
+#: Before and after all times.
+EVER: Final = 1 << 62
+#: Fewer entries than these are not worth being taken out.
+_FEW: Final = 64
+
+
+class Window:
+    """The observations of a rule, in their order."""
+
+    def __init__(self, rule: CompiledRule) -> None:
+        self._rule = rule
+        self._is_sequence = rule.rule.function is Function.SEQUENCE
+        #: Whether one of several entries of one time can change what those before it are.
+        self._changes_before = self._is_sequence and rule.rule.minimum_count > 1
+        self._entries: list[Entry] = []
+        #: The window of the newest entry: where it starts, and what is in it.
+        self._left = 0
+        self._aggregate = aggregate(rule.rule.function)
+        #: Where the rule holds, from the floor on.
+        self.hits: deque[Place] = deque()
+        #: Nothing before this time is judged: its window is not known whole.
+        self.floor_ms = -EVER
+
+    def fill(self, entries: Iterable[Entry]) -> None:
+        """Begin anew with some entries, in any order."""
+        self._entries = sorted(entries)
+        self._walk(-EVER, EVER)
+
+    def append(self, entry: Entry) -> list[Place] | None:
+        """Take an entry if it is the newest one, and nothing before it changes.
+
+        Returns:
+            The hits that come with it, after all others. None if it was not taken, or if hits
+            must go: then `replace` takes it.
+        """
+        entries, at = self._entries, entry[0]
+        is_tied = False
+        if entries:
+            last = entries[-1]
+            is_tied = last[0] == at
+            if entry[:2] <= last[:2] or (is_tied and self._changes_before):
+                return None
+        start, left = at - self._rule.window_ms, self._left
+        while left < len(entries) and entries[left][0] <= start:
+            self._aggregate.remove(entries[left][2])
+            left += 1
+        self._left = left
+        if self._is_sequence:
+            return self._append_to_sequence(entry)
+        self._aggregate.add(entry[2])
+        holds = self._holds(len(entries) + 1 - left) and at >= self.floor_ms
+        were = is_tied and bool(self.hits) and self.hits[-1][0] == at
+        if were and not holds:
+            return None  # `replace` makes the aggregate anew
+        entries.append(entry)
+        if not holds:
+            return []
+        # Those of one time have one window: if it holds since now, it does for all of them.
+        new = entries[-1:] if were else entries[bisect_left(entries, (at,)) :]
+        return self._hit([it[:2] for it in new])
+
+    def _append_to_sequence(self, entry: Entry) -> list[Place]:
+        number = len(self._entries) + 1 - self._left
+        holds = bool(entry[2] & IS_THEN) and self._holds(number) and entry[0] >= self.floor_ms
+        self._aggregate.add(entry[2])
+        self._entries.append(entry)
+        return self._hit([entry[:2]]) if holds else []
+
+    def _hit(self, places: list[Place]) -> list[Place]:
+        self.hits.extend(places)
+        return places
+
+    def replace(self, old: Place | None, new: Entry | None) -> bool:
+        """Take an entry out, or put one in, or both; tell whether the hits changed."""
+        entries, changed = self._entries, []
+        if old is not None:
+            index = bisect_left(entries, old)
+            if index < len(entries) and entries[index][:2] == old:
+                changed.append(entries.pop(index)[0])
+                self._left -= 1
+        if new is not None:
+            insort(entries, new)
+            self._left += 1
+            changed.append(new[0])
+        return bool(changed) and self._walk(min(changed), max(changed) + self._rule.window_ms)
+
+    def forget(self, horizon_ms: int) -> None:
+        """Let entries go that are not in any window any more: those up to a time."""
+        entries = self._entries
+        if len(entries) < _FEW or entries[len(entries) // 2][0] > horizon_ms:
+            return
+        index = bisect_left(entries, (horizon_ms + 1,))
+        for entry in entries[self._left : index]:
+            self._aggregate.remove(entry[2])
+        self._left = max(0, self._left - index)
+        del entries[:index]
+
+    def measure(self, place: Place) -> tuple[int, int]:
+        """The value at an observation, rounded, and how many observations make it."""
+        if self._entries and place[0] == self._entries[-1][0] and not self._is_sequence:
+            return rounded(self._aggregate.value()), len(self._entries) - self._left
+        seen = self._made_of(place)
+        made = aggregate(self._rule.rule.function)
+        for entry in seen:
+            made.add(entry[2])
+        return rounded(made.value()) if seen else 0, len(seen) + self._is_sequence
+
+    def newest_of(self, place: Place, most: int) -> list[str]:
+        """The ids of the observations that make the value at one of them, the newest first."""
+        if self._is_sequence:
+            return [place[1], *(it[1] for it in self._made_of(place)[:-most:-1])]
+        return [it[1] for it in self._made_of(place, most)[::-1]]
+
+    def _made_of(self, place: Place, most: int = EVER) -> list[Entry]:
+        """The entries that make the value at a place; of SEQUENCE those before it."""
+        entries = self._entries
+        start = bisect_left(entries, (place[0] - self._rule.window_ms + 1,))
+        if self._is_sequence:
+            before = entries[start : bisect_left(entries, place)]
+            return [it for it in before if it[2] & IS_FIRST]
+        end = bisect_left(entries, (place[0] + 1,))
+        return entries[max(start, end - most) : end]
+
+    def _holds(self, number: int) -> bool:
+        if number < self._rule.rule.minimum_count:
+            return False
+        value, parts = self._aggregate.value()
+        return self._rule.compare(value, self._rule.limit * parts)
+
+    def _walk(self, start_ms: int, end_ms: int) -> bool:
+        """Judge all entries from a time on and before another; tell whether the hits changed."""
+        entries = self._entries
+        start_ms = max(start_ms, self.floor_ms)
+        index = bisect_left(entries, (start_ms,))
+        if index == len(entries) and entries:  # the window of the newest is to be known
+            index = bisect_left(entries, (entries[-1][0],))
+        kept = self._aggregate, self._left
+        self._aggregate = aggregate(self._rule.rule.function)
+        self._left = (
+            bisect_left(entries, (entries[index][0] - self._rule.window_ms + 1,)) if entries else 0
+        )
+        for entry in entries[self._left : index]:
+            self._aggregate.add(entry[2])
+        found: list[Place] = []
+        while index < len(entries) and entries[index][0] < end_ms:
+            index = self._walk_tied(index, start_ms, found)
+        if index < len(entries):  # the newest entry's window is as it was
+            self._aggregate, self._left = kept
+        return self._put_hits(start_ms, end_ms, found)
+
+    def _walk_tied(self, index: int, start_ms: int, found: list[Place]) -> int:
+        """Judge the entries of one time; give the index of the next ones."""
+        entries, rule = self._entries, self._rule
+        at = entries[index][0]
+        while entries[self._left][0] <= at - rule.window_ms:
+            self._aggregate.remove(entries[self._left][2])
+            self._left += 1
+        end = index
+        while end < len(entries) and entries[end][0] == at:
+            end += 1
+        number, tied = end - self._left, entries[index:end]
+        if self._is_sequence:
+            for entry in tied:
+                if entry[2] & IS_THEN and self._holds(number) and at >= start_ms:
+                    found.append(entry[:2])
+                self._aggregate.add(entry[2])
+        else:
+            for entry in tied:
+                self._aggregate.add(entry[2])
+            if at >= start_ms and self._holds(number):
+                found.extend(entry[:2] for entry in tied)
+        return end
+
+    def _put_hits(self, start_ms: int, end_ms: int, found: list[Place]) -> bool:
+        hits = list(self.hits)
+        first, last = bisect_left(hits, (start_ms,)), bisect_left(hits, (end_ms,))
+        if hits[first:last] == found:
+            return False
+        hits[first:last] = found
+        self.hits = deque(hits)
+        return True

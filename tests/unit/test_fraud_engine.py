@@ -1,0 +1,115 @@
+"""Judges arrivals like an obvious reference does, in memory and from what is stored."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.fraud_detection.engine.judged import Judged
+from agents.fraud_detection.engine.observation import Observation
+from agents.fraud_detection.rules.compiled import compiled
+from agents.fraud_detection.rules.plan import GroupingPlan, plan_of
+from agents.fraud_detection.rules.rule import Rule
+from tests.fraud_observations import Table, arrivals, rules
+from tests.fraud_reference import Reference
+
+LONG = 10_000_000
+
+
+def only_plan(of: Sequence[Rule]) -> GroupingPlan:
+    (plan,) = plan_of(of).groupings
+    return plan
+
+
+def in_ten_thousandths(value: Fraction) -> int:
+    scaled = abs(value) * 10_000
+    whole = int(scaled + Fraction(1, 2))
+    return -whole if value < 0 else whole
+
+
+def told(judged: Judged) -> set[Any]:
+    return {
+        (it.rule.rule.id, it.trigger.event_id, it.value, it.total, it.is_new)
+        for it in judged.raised
+    }
+
+
+def expected_of(told: set[Any]) -> set[Any]:
+    return {(*it[:2], in_ten_thousandths(it[2]), *it[3:]) for it in told}
+
+
+class Hits:
+    """How many hits each alert has, as it was told."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def take(self, judged: Judged) -> None:
+        for it in judged.raised:
+            self.known[it.rule.rule.id, it.trigger.event_id] = it.hits, it.last_hit_ms
+        for grown in judged.grown:
+            self.known[grown.rule.rule.id, grown.triggered_by] = grown.hits, grown.last_hit_ms
+
+
+def hits_of(reference: Reference) -> dict[tuple[str, str], tuple[int, int]]:
+    return {
+        (rule_id, it["trigger"]): (it["hits"], it["last"])
+        for rule_id, alerts in reference.alerts.items()
+        for it in alerts
+    }
+
+
+def compare(
+    of: Sequence[Rule],
+    those: Sequence[Observation],
+    lateness_ms: int,
+    read_again: Sequence[bool],
+    segment: int,
+) -> None:
+    plan = only_plan(of)
+    reference = Reference(of, plan.widest_window_ms, lateness_ms)
+    table, hits = Table(), Hits()
+    group = table.group(segment)
+    for it, again in zip(those, read_again, strict=False):
+        outcome, expected = reference.arrive(it)
+        judged = group.judge(it, plan, lateness_ms)
+        assert (judged.outcome, told(judged)) == (outcome, expected_of(expected))
+        hits.take(judged)
+        assert hits.known == hits_of(reference)
+        for put in judged.puts:
+            table.write(put)
+        if again:
+            group = table.group(segment)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rules(),
+    arrivals(moves=True),
+    st.lists(st.booleans(), min_size=25, max_size=25),
+    st.integers(1, 4),
+)
+def test_alerts_are_those_of_the_reference(
+    of: list[Rule], those: list[Observation], read_again: list[bool], segment: int
+) -> None:
+    compare(of, those, LONG, read_again, segment)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rules(),
+    arrivals(),
+    st.lists(st.booleans(), min_size=25, max_size=25),
+    st.integers(1, 4),
+    st.sampled_from([0, 1500, 4000]),
+)
+def test_alerts_are_those_of_the_reference_when_old_observations_go(
+    of: list[Rule],
+    those: list[Observation],
+    read_again: list[bool],
+    segment: int,
+    lateness_ms: int,
+) -> None:
+    compare(of, those, lateness_ms, read_again, segment)

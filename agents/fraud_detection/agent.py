@@ -22,7 +22,7 @@ from agents.fraud_detection.engine.facts import (
     observation_for,
 )
 from agents.fraud_detection.engine.group_key import group_key, group_of, segment_key
-from agents.fraud_detection.engine.judged import Judged, Raised
+from agents.fraud_detection.engine.judged import Judged
 from agents.fraud_detection.engine.judging import Group
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.events.inputs import TillEvent
@@ -151,13 +151,12 @@ class FraudAgent:
         records = self._told(judged, held.group, key, group, plan, recording, record)
         value = self._keep(part, key, judged, held)
         self._held.put_back(partition, key, Held(value, held.group))
+        self._note_costs(held.group)
         for it in records:  # nothing is told that is not kept
             outbox.add(it)
         self.metrics["fraud_observations"].labels(judged.outcome.lower()).inc()
 
-    def _keep(
-        self, part: TablePartition, key: str, judged: Judged, held: Held
-    ) -> bytes | None:
+    def _keep(self, part: TablePartition, key: str, judged: Judged, held: Held) -> bytes | None:
         """Write what changed; the head as the table has it then."""
         value = held.value
         for put in judged.puts:
@@ -171,7 +170,7 @@ class FraudAgent:
                 value = put.value
         return value
 
-    def _told(  # noqa: PLR0913, PLR0917 - what an alert is made of
+    def _told(  # noqa: PLR0913 - what an alert is made of
         self,
         judged: Judged,
         group: Group,
@@ -196,16 +195,21 @@ class FraudAgent:
             )
             is_snoozed = self.rules.is_snoozed(rule.rule.id, values)
             if is_raised and rule.rule.state is RuleState.ACTIVE and not is_snoozed:
-                told.append(
-                    alert_record(alert, self.clock.now_ms(), traceparent(record.headers))
-                )
+                told.append(alert_record(alert, self.clock.now_ms(), traceparent(record.headers)))
             told.append(episode_record(alert, raised, is_snoozed=is_snoozed))
             if raised.is_new:
-                self._count(rule, raised, is_snoozed=is_snoozed)
+                self._count(rule, is_snoozed=is_snoozed)
         return told
 
-    def _count(self, rule: CompiledRule, raised: Raised, *, is_snoozed: bool) -> None:
+    def _count(self, rule: CompiledRule, *, is_snoozed: bool) -> None:
         state = rule.rule.state
         told = "snoozed" if is_snoozed else "raised" if state is RuleState.ACTIVE else "shadow"
         self.metrics["fraud_alerts"].labels(rule.rule.id, told).inc()
         self.rules.budgets.note_alert(rule.rule.id, self.rules.values.most_alerts_per_hour)
+
+    def _note_costs(self, group: Group) -> None:
+        most = self.rules.values.most_cpu_percent
+        for rule_id, seconds in group.spent.items():
+            self.metrics["fraud_rule_seconds"].labels(rule_id).inc(seconds)
+            self.rules.budgets.note_cost(rule_id, seconds, most)
+        group.spent.clear()

@@ -9,8 +9,8 @@ from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
 
-_HOUR_SECONDS: Final = 3_600
-_MINUTE_SECONDS: Final = 60
+_HOUR_SECONDS: Final = 3_600.0
+_MINUTE_SECONDS: Final = 60.0
 
 
 class Budgets:
@@ -25,7 +25,8 @@ class Budgets:
         self._clock = clock
         self._told = held
         #: Since when alerts and seconds are counted, in monotonic seconds.
-        self._hour = self._minute = clock.monotonic()
+        self._hour: float = clock.monotonic()
+        self._minute = self._hour
         self._alerts: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
         self._held: dict[str, str] = {}

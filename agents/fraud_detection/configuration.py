@@ -64,6 +64,24 @@ class FraudConfiguration(PluginConfiguration, frozen=True, kw_only=True):
             le=7 * _DAY,
         ),
     ] = _DAY
+    most_alerts_per_hour: Annotated[
+        int,
+        Meta(
+            title="Alerts of a rule",
+            description="A rule that raises more in an hour on one worker is paused there.",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 1_000
+    most_cpu_percent: Annotated[
+        int,
+        Meta(
+            title="Cost of a rule",
+            description="Percent of a minute. A rule that takes more on one worker is paused there.",
+            ge=1,
+            le=100,
+        ),
+    ] = 25
     enabled: Annotated[
         bool,
         Meta(title="Fraud detection", description="Off: nothing is recorded or judged."),

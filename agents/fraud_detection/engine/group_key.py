@@ -22,3 +22,8 @@ def group_of(key: str | bytes) -> dict[str, str]:
 def segment_key(key: str, number: int) -> str:
     """The key of one of a group's segments. It is kept in the partition of the group."""
     return f"{key}#{number}"
+
+
+def head_key(key: str) -> str:
+    """The key of the group to which a key belongs: its own, or one of its segments'."""
+    return key[: key.rindex("}") + 1]

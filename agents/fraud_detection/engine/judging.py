@@ -4,6 +4,8 @@ Live, shadow and preview judge with it. What comes of an arrival depends on the 
 the arrival only; the state that is stored gives the same as the one in memory.
 """
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,6 +42,8 @@ class Group:
                 self._sessions.put(it)
         self._watches: dict[str, Watch] = {}
         self._rules: Sequence[CompiledRule] = ()
+        #: Seconds for which each rule was judged, by its id: for its budget, whoever empties it.
+        self.spent: Counter[str] = Counter()
 
     @property
     def horizon_ms(self) -> int:
@@ -71,11 +75,11 @@ class Group:
             watch.forget(horizon_ms)
         before, after = self._kept.put(it)
         all_anew = self._count_session(known, it)
-        new = [
-            (watch, alert)
-            for watch in self._watches.values()
-            for alert in self._taken(watch, known, it, all_anew=all_anew)
-        ]
+        new: list[tuple[Watch, Alerted]] = []
+        for watch in self._watches.values():
+            began = time.perf_counter()
+            new += [(watch, each) for each in self._taken(watch, known, it, all_anew=all_anew)]
+            self.spent[watch.rule.rule.id] += time.perf_counter() - began
         self._newest = max(self._newest, it.place)
         self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
         grown = [

@@ -7,7 +7,6 @@ than what was kept so far. Its windows are then known whole only from some time 
 from collections.abc import Collection, Mapping
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 

@@ -11,7 +11,7 @@ from agents.fraud_detection.events.outputs import (
     FraudAlertRaised,
     FraudEpisode,
 )
-from agents.fraud_detection.rules.fields import IDS, NUMBERS
+from agents.fraud_detection.rules.fields import NUMBERS
 from agents.fraud_detection.topics import EPISODES, FRAUD_ALERT_RAISED
 from posstream.domain.money import amount_text, quantity_text
 from posstream.domain.times import iso_utc_ms
@@ -50,7 +50,6 @@ def alert_of(
     """
     rule, trigger = raised.rule, raised.trigger
     known_as = alert_id(rule.rule.id, rule.version, key, trigger.event_id)
-    ids = {name: _text_or_none(trigger.facts.get(name)) for name in IDS}
     is_whole = complete_from_ms <= raised.window_start_ms
     return FraudAlertRaised(
         event_id=derived(f"{known_as}/{FRAUD_ALERT_RAISED}"),
@@ -71,7 +70,10 @@ def alert_of(
         triggered_by=trigger.event_id,
         observations=[_shown(it) for it in raised.observations],
         observations_total=raised.total,
-        **ids,
+        basket_id=_id(trigger, "basket_id"),
+        terminal_id=_id(trigger, "terminal_id"),
+        employee_id=_id(trigger, "employee_id"),
+        customer_id=_id(trigger, "customer_id"),
         complete_from=None if is_whole else iso_utc_ms(complete_from_ms),
         config_version=config_version,
     )
@@ -82,9 +84,7 @@ def alert_record(alert: FraudAlertRaised, now_ms: int, trace: str | None) -> Rec
     return event_record(FRAUD_ALERT_RAISED, alert.alert_id, alert, now_ms, trace, source=SOURCE)
 
 
-def episode_record(
-    alert: FraudAlertRaised, raised: Raised, *, is_snoozed: bool
-) -> Record:
+def episode_record(alert: FraudAlertRaised, raised: Raised, *, is_snoozed: bool) -> Record:
     """An alert with its hits, for the read model."""
     episode = FraudEpisode(
         alert=alert,
@@ -121,5 +121,6 @@ def _text(name: str, value: Fact) -> str:
     return str(value)
 
 
-def _text_or_none(value: Fact | None) -> str | None:
+def _id(it: Observation, name: str) -> str | None:
+    value = it.facts.get(name)
     return None if value is None else str(value)

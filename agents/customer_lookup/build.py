@@ -4,8 +4,6 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from agents.customer_lookup.agent import CustomerLookupAgent
-from agents.customer_lookup.answer_feed import AnswerFeed
-from agents.customer_lookup.answer_topics import AnswerReader
 from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
@@ -19,7 +17,13 @@ from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from agents.customer_lookup.topics import CACHE
+from agents.customer_lookup.topics import (
+    CACHE,
+    CUSTOMER_DATA_FETCHED,
+    CUSTOMER_LOOKUP_FAILED,
+)
+from posstream.kafka.event_feed import EventFeed
+from posstream.kafka.feed_reader import FeedReader
 from posstream.plugin import Built, Kit, Lifetime
 from posstream.streaming.stall import LOOK_SECONDS
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
@@ -96,7 +100,7 @@ def build(kit: Kit) -> Built:
         card_guard=settings.payment_card_guard,
         country_code=country_code,
     )
-    answers = AnswerFeed(clock)
+    answers = EventFeed(clock, what="answer topics")
     ports = LookupPorts(
         read_model=SqlReadModel(kit.readers),
         publisher=publisher,
@@ -108,7 +112,13 @@ def build(kit: Kit) -> Built:
         ),
     )
     drill_reader = DrillReader(settings.bootstrap_servers, drills)
-    answer_reader = AnswerReader(settings.bootstrap_servers, answers)
+    answer_reader = FeedReader(
+        settings.bootstrap_servers,
+        answers,
+        CUSTOMER_DATA_FETCHED,
+        CUSTOMER_LOOKUP_FAILED,
+        name="answers",
+    )
 
     def opens_drills() -> Awaitable[None]:
         return drill_reader.open(fetch_wait_ms=app.tuning.background_wait_ms)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from agents.customer_lookup import PLUGIN
-from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.read_model.queries import SqlReadModel
+from posstream.kafka.event_feed import EventFeed
 from posstream.kafka.record import EventPublisher
 from posstream.resilience.breaker import Breaker
 
@@ -24,7 +24,7 @@ class LookupPorts:
 
     read_model: SqlReadModel
     publisher: EventPublisher
-    answers: AnswerFeed
+    answers: EventFeed
     #: The endpoint in force, and this worker's breaker for it.
     breaker: Callable[[], tuple[str, Breaker]]
     drills: OutageDrills

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse
 
-from agents.customer_lookup.answer_feed import MAX_WAITING
+from posstream.kafka.event_feed import MAX_WAITING
 from posstream.settings import Settings
 from tests.component.web_client import BrokenSubscription, WebView, running_web
 from web.http import streams

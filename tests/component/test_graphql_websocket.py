@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from agents.customer_lookup.answer_feed import MAX_SUBSCRIBERS, MAX_WAITING
+from posstream.kafka.event_feed import MAX_SUBSCRIBERS, MAX_WAITING
 from posstream.settings import Settings
 from tests.component.web_client import BrokenSubscription, WebView, running_web
 from web.graphql import websocket

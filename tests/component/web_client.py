@@ -11,13 +11,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
 from agents.customer_lookup import PLUGIN
-from agents.customer_lookup.answer_feed import AnswerFeed
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.configuration.configurations import Configurations
+from posstream.kafka.event_feed import EventFeed
 from posstream.metrics import Metrics
 from posstream.plugin import Built, Plugin
 from posstream.plugins.status import PluginState, PluginStatus
@@ -54,9 +54,9 @@ def schema() -> Schema:
     return lookup_parts().schema
 
 
-def flowing_answers() -> AnswerFeed:
+def flowing_answers() -> EventFeed:
     """A feed whose topics are being read: a test says what is on them by `take`."""
-    feed = AnswerFeed(FixedClock())
+    feed = EventFeed(FixedClock(), what="answer topics")
     feed.begin()
     return feed
 
@@ -85,7 +85,7 @@ class WebView:
     publisher: FakePublisher = field(default_factory=FakePublisher)
     health: FakeHealth = field(default_factory=FakeHealth)
     metrics: Metrics = field(default_factory=lambda: Metrics([PLUGIN]))
-    answers: AnswerFeed = field(default_factory=flowing_answers)
+    answers: EventFeed = field(default_factory=flowing_answers)
     store: FakeStore = field(default_factory=FakeStore)
     topic: FakeTopic = field(default_factory=FakeTopic)
     #: Whether there is another plugin with a configuration, `rules`.

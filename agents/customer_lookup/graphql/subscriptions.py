@@ -4,9 +4,9 @@ from typing import Any
 
 import graphene
 
-from agents.customer_lookup.answer_feed import AnswerEvent, AnswerSubscription
 from agents.customer_lookup.lookup_ports import lookup_ports
 from posstream.domain.errors import BrokerUnreachable, TooManySubscribers
+from posstream.kafka.event_feed import EventSubscription, FeedEvent
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_sound, refusal
 from web.graphql.types import JSONString, whole
 
@@ -71,7 +71,7 @@ class AnswerSubscriptions(graphene.ObjectType):  # graphene is untyped
     @staticmethod
     async def subscribe_customer_answered(
         _root: None, info: Any, basket_id: str | None = None
-    ) -> AnswerSubscription:
+    ) -> EventSubscription:
         """Subscribe; whatever is published from then on will come."""
         context: GraphQLContext = info.context
         if basket_id is not None and not is_sound(basket_id):
@@ -85,6 +85,6 @@ class AnswerSubscriptions(graphene.ObjectType):  # graphene is untyped
             raise refusal("BROKER_UNAVAILABLE", f"{why} now: try again later") from why
 
     @staticmethod
-    def resolve_customer_answered(event: AnswerEvent, _info: Any, **_: Any) -> AnswerEvent:
+    def resolve_customer_answered(event: FeedEvent, _info: Any, **_: Any) -> FeedEvent:
         """The event itself."""
         return event

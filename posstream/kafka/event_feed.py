@@ -1,7 +1,7 @@
-"""Hands published answers to the subscribers on this worker. No I/O.
+"""Hands published events to the subscribers on this worker. No I/O.
 
-One reader (`answer_topics.py`) feeds the answers in, and only while there are subscribers: without
-them a busy worker does not read its own answers.
+One reader (`feed_reader.py`) feeds the events in, and only while there are subscribers: without
+them a busy worker does not read its own events.
 """
 
 import asyncio
@@ -20,71 +20,80 @@ log = logging.getLogger(__name__)
 
 #: Subscribers of one worker.
 MAX_SUBSCRIBERS: Final = 1000
-#: Answers that wait for one subscriber. They are shared among subscribers, not copied.
+#: Events that wait for one subscriber. They are shared among subscribers, not copied.
 MAX_WAITING: Final = 1000
-#: Ids of answers that were handed out. A crash or a rebalance repeats what came last.
+#: Ids of events that were handed out. A crash or a rebalance repeats what came last.
 MAX_REMEMBERED: Final = 50_000
 #: How long a first subscriber waits until the topics are read.
 PATIENCE_SECONDS: Final = 5.0
 #: How long the topics are read after the last subscriber left: tills subscribe for each basket.
 LINGER_SECONDS: Final = 60.0
 
-#: One answer, as the event on its topic.
-AnswerEvent = Mapping[str, Any]
+#: One event, as it is on its topic.
+FeedEvent = Mapping[str, Any]
 
 
-class AnswerSubscription(AsyncIterator[AnswerEvent]):
-    """One subscriber's answers: each one that is published from its start on, once."""
+class EventSubscription(AsyncIterator[FeedEvent]):
+    """One subscriber's events: each one that is published from its start on, once."""
 
-    def __init__(self, feed: "AnswerFeed", key: bytes | None, since: int) -> None:
+    def __init__(self, feed: "EventFeed", key: bytes | None, since: int) -> None:
         self.key = key
-        #: Number of the first answer that this subscriber has not seen.
+        #: Number of the first event that this subscriber has not seen.
         self.since = since
         self._feed = feed
-        self._waiting: asyncio.Queue[AnswerEvent] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[FeedEvent] = asyncio.Queue(MAX_WAITING)
         self._too_slow = False
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> AnswerEvent:
-        """The next answer.
+    async def __anext__(self) -> FeedEvent:
+        """The next event.
 
         Raises:
             SubscriberTooSlow: if more were published than may wait.
         """
         if self._too_slow:
-            raise SubscriberTooSlow(f"more than {MAX_WAITING} answers were waiting")
+            raise SubscriberTooSlow(f"more than {MAX_WAITING} events were waiting")
         return await self._waiting.get()
 
     async def aclose(self) -> None:
         """End it. Idempotent."""
         self._feed.leave(self)
 
-    def offer(self, answer: AnswerEvent) -> None:
-        """Let an answer wait for the subscriber, or end the subscription if too many do."""
+    def offer(self, event: FeedEvent) -> None:
+        """Let an event wait for the subscriber, or end the subscription if too many do."""
         try:
-            self._waiting.put_nowait(answer)
+            self._waiting.put_nowait(event)
         except asyncio.QueueFull:
             self._too_slow = True
             self._feed.leave(self)
 
 
-class AnswerFeed:
-    """Hands out the answers of one worker's reader."""
+class EventFeed:
+    """Hands out the events of one worker's reader.
+
+    Args:
+        clock: time.
+        what: the events are called so in messages.
+        patience_seconds: how long a first subscriber waits until the topics are read.
+        most_remembered: ids of events that were handed out.
+    """
 
     def __init__(
         self,
         clock: Clock,
         *,
+        what: str = "events",
         patience_seconds: float = PATIENCE_SECONDS,
         most_remembered: int = MAX_REMEMBERED,
     ) -> None:
         self._clock = clock
+        self._what = what
         self._patience_seconds = patience_seconds
         self._most_remembered = most_remembered
         #: By the key of the records that they subscribed to; None: all records.
-        self._subscribers: dict[bytes | None, set[AnswerSubscription]] = {}
+        self._subscribers: dict[bytes | None, set[EventSubscription]] = {}
         self._count = 0
         self._left_at = 0.0
         self._wanted = asyncio.Event()
@@ -94,8 +103,8 @@ class AnswerFeed:
 
     # -- for subscribers
 
-    async def subscribe(self, basket_id: str | None = None) -> AnswerSubscription:
-        """Every answer that is published from now on, of one basket or of all.
+    async def subscribe(self, key: str | None = None) -> EventSubscription:
+        """Every event that is published from now on, those of one key or all.
 
         Raises:
             TooManySubscribers: if this worker has enough.
@@ -103,9 +112,9 @@ class AnswerFeed:
         """
         if self._count >= MAX_SUBSCRIBERS:
             raise TooManySubscribers(f"this worker has {MAX_SUBSCRIBERS} subscribers")
-        key = None if basket_id is None else basket_id.encode()
-        subscription = AnswerSubscription(self, key, self._next_number)
-        self._subscribers.setdefault(key, set()).add(subscription)
+        wanted = None if key is None else key.encode()
+        subscription = EventSubscription(self, wanted, self._next_number)
+        self._subscribers.setdefault(wanted, set()).add(subscription)
         self._count += 1
         self._wanted.set()
         try:
@@ -114,11 +123,11 @@ class AnswerFeed:
         except BaseException as why:
             self.leave(subscription)
             if isinstance(why, TimeoutError):
-                raise BrokerUnreachable("the answer topics cannot be read") from why
+                raise BrokerUnreachable(f"the {self._what} cannot be read") from why
             raise
         return subscription
 
-    def leave(self, subscription: AnswerSubscription) -> None:
+    def leave(self, subscription: EventSubscription) -> None:
         """Hand a subscriber nothing more. Idempotent."""
         subscribers = self._subscribers.get(subscription.key, set())
         if subscription not in subscribers:
@@ -156,7 +165,7 @@ class AnswerFeed:
         self._wanted.clear()
 
     def take(self, key: bytes | None, value: bytes | None) -> None:
-        """Hand on a record of an answer topic; answers are keyed by their basket."""
+        """Hand on a record of a topic of the feed."""
         subscribers = [
             subscription
             for wanted in {key, None}
@@ -164,27 +173,27 @@ class AnswerFeed:
         ]
         if not subscribers:
             return
-        answer = _read(value)
-        if answer is None:
-            log.warning("an answer topic has a record that is no answer; it is skipped")
+        event = _read(value)
+        if event is None:
+            log.warning("a topic of %s has a record that is none; it is skipped", self._what)
             return
-        event_id = answer["event_id"]
+        event_id = event["event_id"]
         before = self._numbers.pop(event_id, -1)
         for subscription in subscribers:
             # One that came later has not seen it yet.
             if before < subscription.since:
-                subscription.offer(answer)
+                subscription.offer(event)
         self._numbers[event_id] = self._next_number
         self._next_number += 1
         if len(self._numbers) > self._most_remembered:
             self._numbers.popitem(last=False)
 
 
-def _read(value: bytes | None) -> AnswerEvent | None:
+def _read(value: bytes | None) -> FeedEvent | None:
     try:
-        answer = read_json_exactly(value or b"")
+        event = read_json_exactly(value or b"")
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
-    if not isinstance(answer, dict) or not isinstance(answer.get("event_id"), str):
+    if not isinstance(event, dict) or not isinstance(event.get("event_id"), str):
         return None
-    return answer
+    return event

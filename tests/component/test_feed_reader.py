@@ -8,17 +8,18 @@ import aiokafka
 import orjson
 import pytest
 
-from agents.customer_lookup.answer_feed import LINGER_SECONDS, AnswerFeed, AnswerSubscription
-from agents.customer_lookup.answer_topics import AnswerReader
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED
 from posstream.domain.errors import BrokerUnreachable
 from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.event_feed import LINGER_SECONDS, EventFeed, EventSubscription
+from posstream.kafka.feed_reader import FeedReader
 from posstream.kafka.preflight import prepare_topics
 from posstream.plugins.discovery import find_plugins
 from tests.integration.harness import free_port
 from tests.manual_clock import ManualClock
 
 PARTITIONS = 4
+TOPICS = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def feed(servers: list[str], clock: ManualClock) -> AsyncIterator[AnswerFeed]:
-    feed = AnswerFeed(clock)
-    reader = AnswerReader(servers, feed)
+async def feed(servers: list[str], clock: ManualClock) -> AsyncIterator[EventFeed]:
+    feed = EventFeed(clock)
+    reader = FeedReader(servers, feed, *TOPICS, name="answers")
     await reader.open(fetch_wait_ms=20)
     yield feed
     await reader.close()
@@ -73,13 +74,13 @@ async def publish(producer: aiokafka.AIOKafkaProducer, topic: str, *event_ids: s
     await asyncio.gather(*sent)
 
 
-async def seen(subscription: AnswerSubscription, count: int) -> set[str]:
+async def seen(subscription: EventSubscription, count: int) -> set[str]:
     async with asyncio.timeout(20):
         return {(await anext(subscription))["event_id"] for _ in range(count)}
 
 
 async def test_a_subscriber_sees_the_answers_of_both_topics_and_all_partitions_from_then_on(
-    feed: AnswerFeed, producer: aiokafka.AIOKafkaProducer
+    feed: EventFeed, producer: aiokafka.AIOKafkaProducer
 ) -> None:
     before = [f"old{n}" for n in range(20)]
     await publish(producer, CUSTOMER_DATA_FETCHED, *before)
@@ -91,7 +92,7 @@ async def test_a_subscriber_sees_the_answers_of_both_topics_and_all_partitions_f
 
 
 async def test_after_a_time_without_subscribers_the_next_one_sees_only_what_is_new(
-    feed: AnswerFeed, producer: aiokafka.AIOKafkaProducer, clock: ManualClock
+    feed: EventFeed, producer: aiokafka.AIOKafkaProducer, clock: ManualClock
 ) -> None:
     await (await feed.subscribe()).aclose()
     clock.advance(LINGER_SECONDS)
@@ -108,8 +109,8 @@ async def test_no_answer_is_lost_between_subscribing_and_reading(
     servers: list[str], producer: aiokafka.AIOKafkaProducer
 ) -> None:
     for attempt in range(5):
-        feed = AnswerFeed(ManualClock())
-        reader = AnswerReader(servers, feed)
+        feed = EventFeed(ManualClock())
+        reader = FeedReader(servers, feed, *TOPICS, name="answers")
         await reader.open(fetch_wait_ms=20)
         subscription = await feed.subscribe()
         await publish(producer, CUSTOMER_DATA_FETCHED, *(f"{attempt}-{n}" for n in range(8)))
@@ -118,7 +119,7 @@ async def test_no_answer_is_lost_between_subscribing_and_reading(
 
 
 async def test_subscribers_outlive_a_broker_that_is_away_for_a_moment(
-    feed: AnswerFeed, broker: EmbeddedBroker
+    feed: EventFeed, broker: EmbeddedBroker
 ) -> None:
     subscription = await feed.subscribe()
     broker.stop()
@@ -138,8 +139,8 @@ async def test_without_a_broker_a_subscriber_is_told_and_a_later_one_gets_throug
     broker: EmbeddedBroker,
 ) -> None:
     broker.stop()
-    feed = AnswerFeed(ManualClock(), patience_seconds=3)
-    reader = AnswerReader([broker.address], feed)
+    feed = EventFeed(ManualClock(), patience_seconds=3)
+    reader = FeedReader([broker.address], feed, *TOPICS, name="answers")
     await reader.open(fetch_wait_ms=20)
     with pytest.raises(BrokerUnreachable):
         await feed.subscribe()

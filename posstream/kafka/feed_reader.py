@@ -1,21 +1,28 @@
-"""The two answer topics on Kafka, read for the subscribers of this worker.
+"""Reads topics for the subscribers of this worker.
 
-Without a group: each worker needs every answer, because any till may have subscribed to any worker.
+Without a group: each worker needs every event, because anybody may have subscribed to any worker.
 Without Faust: an agent would read them without subscribers, too, and go on at its last offset.
 """
 
-from agents.customer_lookup.answer_feed import AnswerFeed
-from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED
 from posstream.kafka.connection import Brokers
+from posstream.kafka.event_feed import EventFeed
 from posstream.kafka.reader import GrouplessReader
 
 
-class AnswerReader:
-    """Reads the answer topics while there are subscribers, beginning with the first one."""
+class FeedReader:
+    """Reads topics while there are subscribers, beginning with the first one.
 
-    def __init__(self, servers: Brokers, feed: AnswerFeed) -> None:
-        self._reader = GrouplessReader(servers, CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)
+    Args:
+        servers: host:port of each broker.
+        feed: gets the records.
+        topics: which.
+        name: of its task.
+    """
+
+    def __init__(self, servers: Brokers, feed: EventFeed, *topics: str, name: str) -> None:
+        self._reader = GrouplessReader(servers, *topics)
         self._feed = feed
+        self._name = name
         self._fetch_wait_ms = 0
 
     async def open(self, *, fetch_wait_ms: int) -> None:
@@ -25,7 +32,7 @@ class AnswerReader:
             fetch_wait_ms: how long the broker may hold a fetch back.
         """
         self._fetch_wait_ms = fetch_wait_ms
-        self._reader.follow(self._read, name="answers")
+        self._reader.follow(self._read, name=self._name)
 
     async def close(self) -> None:
         """Read no more. Idempotent."""

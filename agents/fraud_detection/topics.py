@@ -13,6 +13,8 @@ FRAUD_ALERT_RAISED: Final = "fraud-alert-raised"
 GROUPED: Final = f"{APP_ID}-fraud-grouped"
 #: Internal: every alert with how often it was hit, those of shadow rules too.
 EPISODES: Final = f"{APP_ID}-fraud-episodes"
+#: Internal: what people found out about an alert.
+VERDICTS: Final = f"{APP_ID}-fraud-verdicts"
 DEAD_LETTERS: Final = f"{APP_ID}-fraud.dlq"
 
 #: What the agent reads.
@@ -25,5 +27,10 @@ TOPICS: Final = (
     TopicSpec(FRAUD_ALERT_RAISED, "alert_id", "FraudAlertRaised", 7 * DAY_MS),
     TopicSpec(GROUPED, "a grouping and its value", "an observation (internal)", DAY_MS),
     TopicSpec(EPISODES, "alert_id", "FraudEpisode (internal)", 7 * DAY_MS),
+    # As long as the alerts: a verdict says nothing without its alert.
+    TopicSpec(VERDICTS, "alert_id", "FraudVerdict (internal)", 7 * DAY_MS),
     dead_letter_topic(DEAD_LETTERS),
 )
+
+#: Topics that hold events of customers: nobody can remove single events.
+HOLDING_CUSTOMERS: Final = (*TOPICS, OBSERVATIONS.changelog)

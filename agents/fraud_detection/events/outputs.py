@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from agents.fraud_detection.rules.rule import Function, Operator, RuleState, Severity
+from agents.fraud_detection.verdict import Verdict
 from posstream.events.fields import Count, DerivedId, KnownId, SchemaVersion, Time
 
 
@@ -72,3 +73,15 @@ class FraudEpisode(Struct, frozen=True, kw_only=True):
     last_hit_at: Time
     #: Grows with each record of an alert; the highest one counts.
     revision: Count
+
+
+class FraudVerdict(Struct, frozen=True, kw_only=True):
+    """What somebody found out about an alert, for the read model. The newest one counts."""
+
+    verdict_id: KnownId
+    alert_id: DerivedId
+    verdict: Verdict
+    note: str | None
+    #: The name of the key of whoever said so.
+    author: str
+    at: Time

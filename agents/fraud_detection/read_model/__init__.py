@@ -1,0 +1,1 @@
+"""The alerts in SQL: their tables, the projection that writes them, and what reads them."""

@@ -1,0 +1,1 @@
+"""The steps of the plugin's SQL tables, oldest first."""

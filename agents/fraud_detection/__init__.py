@@ -1,0 +1,50 @@
+"""The plugin that raises an alert where the events of tills look like fraud."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agents.fraud_detection import topics
+from agents.fraud_detection.configuration import CONFIGURATION
+from agents.fraud_detection.events.declared import EVENTS
+from agents.fraud_detection.forgetting import FORGETTING
+from agents.fraud_detection.read_model.part import READ_MODEL
+from posstream.plugin import Built, Kit, Plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import click
+
+
+def _build(kit: Kit) -> Built:
+    from agents.fraud_detection.build import build
+
+    return build(kit)
+
+
+def _graphql() -> Any:
+    from agents.fraud_detection.graphql.part import graphql_part
+
+    return graphql_part()
+
+
+def _commands() -> "Sequence[click.Command]":
+    from agents.fraud_detection.commands import commands
+
+    return commands()
+
+
+PLUGIN: Final = Plugin(
+    name="fraud_detection",
+    description="Raises an alert where the events of tills look like fraud.",
+    build=_build,
+    topics=topics.TOPICS,
+    consumes=topics.CONSUMED,
+    dead_letters=topics.DEAD_LETTERS,
+    events=EVENTS,
+    configuration=CONFIGURATION,
+    tables=(topics.OBSERVATIONS,),
+    read_model=READ_MODEL,
+    forgetting=FORGETTING,
+    graphql=_graphql,
+    commands=_commands,
+)

@@ -3,7 +3,7 @@
 import click
 
 from posstream.commands.running import read_settings, run
-from posstream.domain.errors import WorkerUnreachable
+from posstream.commands.worker import ask_worker
 from posstream.settings import Settings
 
 _SHOWN = "breaker { endpoint state held }"
@@ -26,32 +26,10 @@ async def breaker(settings: Settings, action: str | None) -> int:
     Raises:
         WorkerUnreachable: if no worker answers there.
     """
-    import aiohttp
-
     query = f"{{ {_SHOWN} }}"
     if action is not None:
         query = f"mutation {{ controlBreaker(action: {action.upper()}) {{ {_SHOWN} }} }}"
-    key = settings.operator_key
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
-            http.post(
-                f"{settings.web_url}/graphql/", json={"query": query}, headers=headers
-            ) as response,
-        ):
-            answer = await response.json()
-            data = answer.get("data")
-    except (aiohttp.ClientError, TimeoutError, ValueError) as why:
-        raise WorkerUnreachable(
-            f"no worker answers at {settings.web_url} ({type(why).__name__}): "
-            "see POSSTREAM_WEB_HOST and POSSTREAM_WEB_PORT"
-        ) from why
-    if data is None:
-        raise WorkerUnreachable(
-            f"the worker at {settings.web_url} refuses (HTTP {response.status}): "
-            "see POSSTREAM_API_KEY"
-        )
+    data = await ask_worker(settings, query)
     shown = data["breaker"] if action is None else data["controlBreaker"]["breaker"]
     by_hand = " (held by hand)" if shown["held"] else ""
     print(f"{shown['state'].lower().replace('_', ' ')}{by_hand}: {shown['endpoint']}")

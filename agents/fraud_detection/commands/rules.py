@@ -1,0 +1,82 @@
+"""Prints the rules with what their alerts say of them, from the database alone."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from agents.fraud_detection.read_model.records import RuleFigures
+from posstream.commands.running import print_table
+from posstream.domain.errors import StartRefused
+from posstream.domain.printable import printable
+from posstream.domain.times import from_ms
+from posstream.json.writing import write_json
+from posstream.resilience.clock import Clock
+from posstream.settings import Settings
+
+if TYPE_CHECKING:
+    from agents.fraud_detection.configuration import FraudConfiguration
+
+_PLUGIN: Final = "fraud_detection"
+_HEAD: Final = ("RULE", "STATE", "SEVERITY", "WINDOW", "ALERTS IN 24 H", "SHADOW", "PRECISION")
+_DAY: Final = timedelta(hours=24)
+
+
+async def print_rules(settings: Settings, *, as_json: bool) -> int:
+    """Print every rule of the newest configuration.
+
+    Returns:
+        0.
+
+    Raises:
+        DatabaseUnusable: without a database.
+        StartRefused: if the plugin is switched off by POSSTREAM_PLUGINS.
+    """
+    from agents.fraud_detection.read_model.queries import FraudAlerts
+    from posstream.commands.database import opened
+    from posstream.configuration.configurations import Configurations
+
+    async with opened(settings) as engine:
+        live = Configurations.of(settings, engine, Clock()).get(_PLUGIN)
+        if live is None:
+            raise StartRefused(f"the plugin {_PLUGIN} is not among POSSTREAM_PLUGINS")
+        value: FraudConfiguration = live.current.effective(await live.latest())
+        figures = await FraudAlerts(engine).figures(from_ms(Clock().now_ms()) - _DAY)
+    known = [(rule, figures.get(rule.id, RuleFigures())) for rule in value.rules]
+    if as_json:
+        rows = [{"rule": msgspec.to_builtins(rule), **_figures(figure)} for rule, figure in known]
+        print(write_json(rows, indented=True).decode())
+        return 0
+    print_table(
+        _HEAD,
+        [
+            (
+                printable(rule.id),
+                rule.state.value,
+                rule.severity.value,
+                f"{rule.window_seconds} s",
+                str(figure.live),
+                str(figure.shadow),
+                _share(figure),
+            )
+            for rule, figure in known
+        ],
+    )
+    return 0
+
+
+def _figures(figure: RuleFigures) -> dict[str, Any]:
+    return {
+        "alerts_in_day": figure.live,
+        "shadow_alerts_in_day": figure.shadow,
+        "confirmed": figure.confirmed,
+        "false_positives": figure.false_positives,
+        "precision": figure.precision,
+    }
+
+
+def _share(figure: RuleFigures) -> str:
+    if figure.precision is None:
+        return "-"
+    told = figure.confirmed + figure.false_positives
+    return f"{figure.precision:.0%} of {told}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from posstream.domain.errors import WorkerUnreachable
+from posstream.domain.printable import printable
 from posstream.settings import Settings
 
 _SECONDS: Final = 10.0
@@ -36,14 +37,15 @@ async def ask_worker(
         ):
             answer = await response.json()
             data: Mapping[str, Any] | None = answer.get("data")
+            errors = [printable(str(it.get("message"))) for it in answer.get("errors", ())]
     except (aiohttp.ClientError, TimeoutError, ValueError) as why:
         raise WorkerUnreachable(
             f"no worker answers at {settings.web_url} ({type(why).__name__}): "
             "see POSSTREAM_WEB_HOST and POSSTREAM_WEB_PORT"
         ) from why
     if data is None:
+        reason = errors[0] if errors and response.ok else "see POSSTREAM_API_KEY"
         raise WorkerUnreachable(
-            f"the worker at {settings.web_url} refuses (HTTP {response.status}): "
-            "see POSSTREAM_API_KEY"
+            f"the worker at {settings.web_url} refuses (HTTP {response.status}): {reason}"
         )
     return data

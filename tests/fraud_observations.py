@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from agents.fraud_detection.engine.judging import Group
 from agents.fraud_detection.engine.judged import Put
+from agents.fraud_detection.engine.judging import Group
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.rules.rule import Rule
 

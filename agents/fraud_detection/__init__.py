@@ -6,6 +6,7 @@ from agents.fraud_detection import topics
 from agents.fraud_detection.configuration import CONFIGURATION
 from agents.fraud_detection.events.declared import EVENTS
 from agents.fraud_detection.forgetting import FORGETTING
+from agents.fraud_detection.metrics import METRICS
 from agents.fraud_detection.read_model.part import READ_MODEL
 from posstream.plugin import Built, Kit, Plugin
 
@@ -43,6 +44,7 @@ PLUGIN: Final = Plugin(
     events=EVENTS,
     configuration=CONFIGURATION,
     tables=(topics.OBSERVATIONS,),
+    metrics=METRICS,
     read_model=READ_MODEL,
     forgetting=FORGETTING,
     graphql=_graphql,

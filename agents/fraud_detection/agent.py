@@ -91,6 +91,10 @@ class FraudAgent:
         """Wait until the broker has the changes of the table."""
         await self.table.flush()
 
+    def forget_held(self) -> None:
+        """Read groups anew: the table was changed beside the agent."""
+        self._held = HeldGroups()
+
     def note_plan(self) -> None:
         """Note in the partitions at hand what they record from now on."""
         for part, recording in zip(self._parts, self._recording, strict=True):

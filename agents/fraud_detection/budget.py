@@ -1,7 +1,7 @@
 """Pauses rules that cost too much, or alert too often, on this worker."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -28,7 +28,7 @@ class Budgets:
         self._hour: float = clock.monotonic()
         self._minute = self._hour
         self._alerts: Counter[str] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._held: dict[str, str] = {}
 
     @property

@@ -77,7 +77,7 @@ class FraudConfiguration(PluginConfiguration, frozen=True, kw_only=True):
         int,
         Meta(
             title="Cost of a rule",
-            description="Percent of a minute. A rule that takes more on one worker is paused there.",
+            description="Percent of a minute. A rule that takes more is paused on its worker.",
             ge=1,
             le=100,
         ),

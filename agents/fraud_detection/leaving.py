@@ -1,7 +1,7 @@
 """Takes groups out of the table once nothing in them is judged any more."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,8 +9,10 @@ from agents.fraud_detection.agent import FraudAgent
 from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.engine.group_key import head_key
 from agents.fraud_detection.engine.state import decode_head
+from agents.fraud_detection.forgetting_groups import ForgettingGroups
 from agents.fraud_detection.recording import PREFIX
 from posstream.domain.errors import StorageFailed
+from posstream.forgetting.marks import Marks
 from posstream.metrics import PluginMetrics
 from posstream.resilience.clock import Clock
 from tables.partitioned import PartitionedTable, TablePartition
@@ -28,6 +30,9 @@ class LeavingGroups:
 
     table: PartitionedTable
     agent: FraudAgent
+    forgetting: ForgettingGroups
+    #: Who was forgotten: groups that come to this worker may still name them.
+    marks: Callable[[], Marks]
     rules: CurrentRules
     clock: Clock
     metrics: PluginMetrics
@@ -56,11 +61,13 @@ class LeavingGroups:
     def _slice(self, part: TablePartition) -> Sequence[bytes]:
         """The keys of a slice; those whose time is over are gone."""
         entries = part.values(self.start, _SLICE) or ()
+        marks = self.marks()
         over_ms = self.clock.now_ms() - self.rules.lateness_ms - _WEEK_MS
         for key, value in entries:
             text = key.decode()
             if text == PREFIX:
                 continue
+            self.forgetting.clean(part, key, value, marks)
             head = head_key(text)
             if head == text:
                 is_over = decode_head(value).written_ms < over_ms

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from agents.fraud_detection.engine.judged import Judged
 from agents.fraud_detection.engine.observation import Observation
-from agents.fraud_detection.rules.compiled import compiled
 from agents.fraud_detection.rules.plan import GroupingPlan, plan_of
 from agents.fraud_detection.rules.rule import Rule
 from tests.fraud_observations import Table, arrivals, rules

@@ -5,7 +5,7 @@ the arrival only; the state that is stored gives the same as the one in memory.
 """
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -43,7 +43,7 @@ class Group:
         self._watches: dict[str, Watch] = {}
         self._rules: Sequence[CompiledRule] = ()
         #: Seconds for which each rule was judged, by its id: for its budget, whoever empties it.
-        self.spent: Counter[str] = Counter()
+        self.spent: defaultdict[str, float] = defaultdict(float)
 
     @property
     def horizon_ms(self) -> int:

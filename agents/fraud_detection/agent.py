@@ -22,7 +22,7 @@ from agents.fraud_detection.engine.facts import (
     observation_for,
 )
 from agents.fraud_detection.engine.group_key import group_key, group_of, segment_key
-from agents.fraud_detection.engine.judged import Judged
+from agents.fraud_detection.engine.judged import Judged, Outcome
 from agents.fraud_detection.engine.judging import Group
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.events.inputs import TillEvent
@@ -189,7 +189,6 @@ class FraudAgent:
         told: list[Record] = []
         for raised in (*judged.raised, *(it for it in grown if it is not None)):
             rule = raised.rule
-            is_raised = any(raised is it for it in judged.raised)
             alert = alert_of(
                 raised,
                 key,
@@ -198,7 +197,9 @@ class FraudAgent:
                 config_version=self.rules.values.version,
             )
             is_snoozed = self.rules.is_snoozed(rule.rule.id, values)
-            if is_raised and rule.rule.state is RuleState.ACTIVE and not is_snoozed:
+            # A repeated event may have come after a crash, which kept the state and lost the alert.
+            is_told = raised.is_new or judged.outcome is Outcome.REPEATED
+            if is_told and rule.rule.state is RuleState.ACTIVE and not is_snoozed:
                 told.append(alert_record(alert, self.clock.now_ms(), traceparent(record.headers)))
             told.append(episode_record(alert, raised, is_snoozed=is_snoozed))
             if raised.is_new:

@@ -1,0 +1,364 @@
+"""The agent of fraud detection without a broker: what it groups, judges, keeps and tells."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from agents.fraud_detection import topics
+from agents.fraud_detection.engine.group_key import group_key
+from agents.fraud_detection.forgetting_groups import ForgettingGroups
+from agents.fraud_detection.leaving import LeavingGroups
+from agents.fraud_detection.recording import PREFIX
+from posstream.domain.errors import TakesNothingNow, UnreadableEvent
+from posstream.domain.times import from_ms
+from posstream.forgetting.marks import Marks, subject_of_customer, subject_of_identifier
+from tables.partitioned import home
+from tests.component.basket_fakes import PARTITIONS
+from tests.component.fraud_fakes import House, KeptObservations, at, event
+from tests.fraud_observations import rule
+
+SHADOW = {"state": "SHADOW"}
+OF_CUSTOMERS = rule(id="of_customers", group_by=["customer_id"], limit=1)
+DAY = 86_400
+
+
+def keys(table: KeptObservations) -> set[str]:
+    """The keys of groups and segments."""
+    return {it for it in table.kept if it != PREFIX}
+
+
+# -- from the till event to the alert
+
+
+def test_an_event_is_written_once_for_each_grouping_to_the_partition_of_its_group() -> None:
+    house = House(rule(), rule(id="at_tills", group_by=["terminal_id"]), OF_CUSTOMERS)
+    house.give(topics.TILL_EVENTS, 0, event("e1", 1))
+    grouped = house.take(topics.GROUPED)
+    groups = [group_key({"employee_id": "7"}), group_key({"terminal_id": "t1"})]
+    assert [(it.key or b"").decode() for it in grouped] == groups, "it has no customer"
+    assert [it.partition for it in grouped] == [home(it, PARTITIONS) for it in groups]
+
+
+def test_an_event_of_another_type_is_not_grouped() -> None:
+    house = House(rule())
+    house.give(topics.TILL_EVENTS, 0, event("e1", 1, "ITEM_ADDED"))
+    assert house.records == []
+
+
+def test_an_alert_says_what_made_it() -> None:
+    house = House(rule())
+    assert house.happen(event("e1", 1)) == []
+    (alert,) = house.happen(event("e2", 2, basket={"customer_id": "C1"}))
+    assert alert == {
+        "event_id": alert["event_id"],
+        "event_type": "FRAUD_ALERT",
+        "schema_version": 1,
+        "occurred_at": at(2),
+        "alert_id": alert["alert_id"],
+        "rule_id": "many",
+        "rule_version": alert["rule_version"],
+        "rule_name": "Many payments",
+        "severity": "LOW",
+        "group": {"employee_id": "7"},
+        "function": "COUNT",
+        "value": "2",
+        "operator": ">=",
+        "limit": "2",
+        "window_seconds": 10,
+        "window_start": at(-8),
+        "window_end": at(2),
+        "triggered_by": "e2",
+        "observations": [
+            {
+                "event_id": "e2",
+                "event_type": "PAYMENT_COMPLETED",
+                "occurred_at": at(2),
+                "fields": {
+                    "basket_id": "b1",
+                    "terminal_id": "t1",
+                    "employee_id": "7",
+                    "customer_id": "C1",
+                },
+            },
+            {
+                "event_id": "e1",
+                "event_type": "PAYMENT_COMPLETED",
+                "occurred_at": at(1),
+                "fields": {"basket_id": "b1", "terminal_id": "t1", "employee_id": "7"},
+            },
+        ],
+        "observations_total": 2,
+        "basket_id": "b1",
+        "terminal_id": "t1",
+        "employee_id": "7",
+        "customer_id": "C1",
+        "complete_from": None,
+        "config_version": 0,
+    }
+    (episode,) = house.episodes()
+    assert episode == {
+        "alert": alert,
+        "rule_state": "ACTIVE",
+        "snoozed": False,
+        "hits": 1,
+        "last_hit_at": at(2),
+        "revision": 1,
+    }
+
+
+def test_a_burst_is_one_alert_whose_hits_are_told() -> None:
+    house = House(rule(cooldown_seconds=60))
+    alerts = house.happen(*(event(f"e{number}", number) for number in range(5)))
+    assert [it["triggered_by"] for it in alerts] == ["e1"]
+    assert [(it["hits"], it["last_hit_at"]) for it in house.episodes()] == [
+        (1, at(1)),
+        (2, at(2)),
+        (3, at(3)),
+        (4, at(4)),
+    ]
+
+
+def test_a_shadow_rule_is_listed_and_not_published() -> None:
+    house = House(rule(**SHADOW))
+    assert house.happen(event("e1", 1), event("e2", 2)) == []
+    (episode,) = house.episodes()
+    assert (episode["rule_state"], episode["alert"]["triggered_by"]) == ("SHADOW", "e2")
+    assert house.counted("fraud_alerts_total", rule="many", told="shadow") == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "until", "told"),
+    [
+        ({"employee_id": "7"}, 60, 0),
+        ({}, 60, 0),
+        ({"employee_id": "8"}, 60, 1),
+        ({"employee_id": "7"}, -60, 1),
+    ],
+)
+def test_a_snoozed_rule_is_listed_and_not_published(
+    group: dict[str, str], until: int, told: int
+) -> None:
+    house = House()
+    now = from_ms(house.clock.now_ms()).timestamp() - 1_769_846_400
+    snooze = {"rule_id": "many", "group": group, "author": "kim", "until": at(now + until)}
+    house.edit(rule(), snoozes=[snooze])
+    assert len(house.happen(event("e1", 1), event("e2", 2))) == told
+    assert [it["snoozed"] for it in house.episodes()] == [not told]
+
+
+# -- repeats, revisions, crashes
+
+
+def test_a_repeated_event_tells_its_alert_again_and_counts_nothing() -> None:
+    house = House(rule())
+    alerts = house.happen(event("e1", 1), event("e2", 2))
+    kept = house.table.kept
+    after = house.again()
+    assert after.happen(event("e2", 2)) == alerts
+    assert after.happen(event("e1", 1)) == []
+    assert house.table.kept == kept
+
+
+def test_another_revision_is_no_other_alert() -> None:
+    house = House(rule(), lateness_seconds=DAY)
+    house.happen(event("e1", 1), event("e2", 2))
+    house.episodes()
+    later = event("e2", 2, revision=2, basket={"customer_id": "C1"})
+    assert house.happen(later) == []
+    (episode,) = house.episodes()
+    assert (episode["alert"]["customer_id"], episode["hits"]) == ("C1", 1)
+
+
+def test_a_late_event_judges_those_behind_it_anew() -> None:
+    house = House(rule())
+    assert house.happen(event("e2", 2), event("e30", 30)) == []
+    (alert,) = house.happen(event("e1", 1, written=31))
+    assert alert["triggered_by"] == "e2"
+
+
+def test_another_worker_goes_on_where_this_one_ended() -> None:
+    house = House(rule(limit=100, window_seconds=200))
+    house.happen(*(event(f"e{number:03}", number) for number in range(99)))
+    assert len(keys(house.table)) == 2, "the head, and a segment"
+    (alert,) = house.again().happen(event("e099", 99))
+    assert (alert["value"], alert["observations_total"], len(alert["observations"])) == (
+        "100",
+        100,
+        50,
+    )
+
+
+@pytest.mark.parametrize("trouble", ["frozen", "moved"])
+def test_nothing_is_told_that_is_not_kept(trouble: str) -> None:
+    house = House(rule())
+    house.happen(event("e1", 1))
+    house.give(topics.TILL_EVENTS, 0, event("e2", 2))
+    if trouble == "frozen":
+        house.table.co_partitioning.is_frozen = True
+    else:
+        house.table.owned.clear()
+    grouped = house.take(topics.GROUPED)
+    house.judge(grouped)
+    assert [type(why) for why in house.refused] == [TakesNothingNow]
+    assert house.records == []
+    house.table.co_partitioning.is_frozen = False
+    house.table.owned.update(range(PARTITIONS))
+    house.judge(grouped)
+    assert len(house.take(topics.FRAUD_ALERT_RAISED)) == 1
+
+
+@pytest.mark.parametrize(
+    ("topic", "key"),
+    [(topics.TILL_EVENTS, None), (topics.GROUPED, None), (topics.GROUPED, b'{"employee_id":"7"}')],
+)
+def test_what_posstream_did_not_write_is_refused(topic: str, key: bytes | None) -> None:
+    house = House(rule())
+    house.give(topic, 0, b"{}", key)
+    assert [type(why) for why in house.refused] == [UnreadableEvent]
+
+
+# -- clocks
+
+
+def test_an_event_that_comes_too_late_is_counted_and_not_judged() -> None:
+    house = House(rule(limit=1), lateness_seconds=60)
+    assert house.happen(event("e1", 1, written=62)) == []
+    assert house.counted("fraud_events_total", outcome="too_late") == 1
+    assert len(house.happen(event("e2", 2, written=62))) == 1
+
+
+def test_a_time_that_is_too_far_ahead_is_replaced_and_marked() -> None:
+    house = House(rule(limit=1, where=[{"field": "clock", "operator": "=", "value": "replaced"}]))
+    (alert,) = house.happen(event("e1", 62, written=1))
+    assert (alert["occurred_at"], alert["observations"][0]["fields"]["clock"]) == (
+        at(1),
+        "replaced",
+    )
+    assert house.happen(event("e2", 61, written=1)) == []
+
+
+# -- rules that change
+
+
+def test_a_new_rule_on_what_is_recorded_is_exact_from_its_first_event() -> None:
+    house = House(rule())
+    house.happen(event("e1", 1))
+    house.edit(rule(), rule(id="new", limit=3, window_seconds=5))
+    alerts = house.happen(event("e2", 2), event("e3", 3))
+    assert [(it["rule_id"], it["complete_from"]) for it in alerts] == [
+        ("many", None),
+        ("many", None),
+        ("new", None),
+    ]
+
+
+def test_a_new_rule_on_what_was_not_recorded_says_since_when_it_knows_all() -> None:
+    house = House(rule())
+    house.happen(event("e1", 1))
+    refunds = rule(id="refunds", on=["PAYMENT_REFUNDED"], limit=1)
+    house.edit(rule(), refunds)
+    first, second = house.happen(
+        event("r5", 5, "PAYMENT_REFUNDED"), event("r20", 20, "PAYMENT_REFUNDED")
+    )
+    assert (first["complete_from"], second["complete_from"]) == (at(5), None)
+
+
+def test_a_rule_on_a_new_grouping_knows_all_since_it_is_there() -> None:
+    house = House(rule())
+    house.happen(event("e1", 1))
+    house.agent.note_plan()
+    house.edit(rule(), rule(id="at_tills", group_by=["terminal_id"], limit=1))
+    alerts = house.happen(event("e5", 5))
+    assert [(it["rule_id"], it["complete_from"]) for it in alerts] == [
+        ("many", None),
+        ("at_tills", at(5)),
+    ]
+
+
+def test_while_it_is_switched_off_nothing_is_recorded() -> None:
+    house = House(rule())
+    house.edit(rule(), enabled=False)
+    assert house.happen(event("e1", 1)) == []
+    assert keys(house.table) == set()
+
+
+def test_a_rule_that_alerts_too_often_is_paused_until_somebody_edits_it() -> None:
+    often = rule(limit=1)
+    house = House(often, rule(id="calm", limit=4), most_alerts_per_hour=2)
+    alerts = house.happen(*(event(f"e{number}", number) for number in range(5)))
+    assert [it["rule_id"] for it in alerts] == ["many"] * 3 + ["calm", "calm"]
+    (warning,) = house.rules.warnings()
+    assert warning.startswith("the rule many is paused on this worker: it raised more than 2")
+    house.edit(often, most_alerts_per_hour=2)
+    assert house.rules.warnings() == []
+    assert len(house.happen(event("e5", 5))) == 1
+
+
+def test_a_rule_that_costs_too_much_is_paused() -> None:
+    house = House(rule(limit=1), rule(id="cheap", limit=1))
+    house.rules.budgets.note_cost("many", 14.0, 25)
+    assert house.rules.budgets.held == {}
+    house.rules.budgets.note_cost("many", 1.1, 25)
+    assert [it["rule_id"] for it in house.happen(event("e1", 1))] == ["cheap"]
+
+
+# -- what leaves the table
+
+
+def leaving(house: House, marks: Marks | None = None) -> LeavingGroups:
+    table: Any = house.table
+    clock: Any = house.clock
+    return LeavingGroups(
+        table=table,
+        agent=house.agent,
+        forgetting=ForgettingGroups(table=table, changed=house.agent.forget_held),
+        marks=lambda: marks or Marks(),
+        rules=house.rules,
+        clock=clock,
+        metrics=house.metrics,
+    )
+
+
+async def test_a_group_leaves_with_its_segments_once_nothing_in_it_can_be_judged() -> None:
+    house = House(rule(limit=100, window_seconds=200))
+    now = from_ms(house.clock.now_ms()).timestamp() - 1_769_846_400
+    house.happen(*(event(f"e{number:03}", now + number) for number in range(70)))
+    away = leaving(house)
+    house.clock.advance(8 * DAY)
+    for _ in range(PARTITIONS):
+        await away.look()
+    assert len(keys(house.table)) == 2
+    house.clock.advance(100)
+    for _ in range(2 * PARTITIONS):
+        await away.look()
+    assert keys(house.table) == set()
+
+
+NAMES = {"customer_id": "C1", "customer_identifier": "+491"}
+NAMED = rule(
+    limit=2, where=[{"field": "basket.customer_identifier", "operator": "!=", "value": None}]
+)
+
+
+@pytest.mark.parametrize("subject", [subject_of_customer("C1"), subject_of_identifier("+491")])
+@pytest.mark.parametrize("by", ["mark", "circle"])
+def test_a_forgotten_customer_leaves_groups_and_observations(subject: str, by: str) -> None:
+    house = House(NAMED, replace(OF_CUSTOMERS, where=NAMED.where))
+    house.happen(event("e1", 1, basket=NAMES))
+    house.happen(event("e2", 2, basket={"customer_id": "C2", "customer_identifier": "+492"}))
+    marks = Marks({subject: from_ms(1_769_846_400_000 + 5_000)})
+    away = leaving(house, marks)
+    if by == "mark":
+        asyncio.run(away.forgetting.forget(marks))
+    else:
+        for _ in range(PARTITIONS):
+            asyncio.run(away.look())
+    stored = b"".join(house.table.kept.values())
+    assert b"C1" not in stored
+    assert b"+491" not in stored
+    assert b"C2" in stored
+    alerts = house.happen(event("e3", 6, basket=NAMES))
+    assert {it["rule_id"] for it in alerts} == {"many", "of_customers"}
+    assert b"C1" in b"".join(house.table.kept.values()), "a customer who came back"

@@ -165,10 +165,10 @@ def arrivals(draw: st.DrawFn, *, moves: bool = False, most: int = 25) -> list[Ob
         drawn.sort(key=lambda it: (it[1], it[0]))
     first: dict[str, tuple[int, str]] = {}
     made = []
-    for number, at_ms, revision, event_type, amount, method, terminal, late in drawn:
+    for number, drawn_ms, revision, drawn_type, amount, method, terminal, late in drawn:
         event_id = f"ev{number:02}"
-        if not moves:
-            at_ms, event_type = first.setdefault(event_id, (at_ms, event_type))
+        its = drawn_ms, drawn_type
+        at_ms, event_type = its if moves else first.setdefault(event_id, its)
         facts = {"amount": amount, "method": method, "terminal_id": terminal}
         made.append(
             observation(

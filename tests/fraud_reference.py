@@ -32,7 +32,10 @@ class Reference:
         self.alerts: dict[str, list[dict[str, Any]]] = {rule.id: [] for rule in rules}
 
     def arrive(self, it: Observation) -> tuple[str, set[Any]]:
-        """The outcome, and what is told: (rule, trigger, value, total, newest 50, is new)."""
+        """Take an arrival; give the outcome, and the alerts that are told.
+
+        Each one: rule, trigger, value, total, and the newest 50 ids; None if it is told again.
+        """
         written_ms = max(self.written_ms, it.written_ms)
         horizon_ms = max(self.horizon_ms, written_ms - self.lateness_ms - self.widest_ms)
         if it.at_ms <= horizon_ms:
@@ -60,7 +63,7 @@ class Reference:
     def told_again(self, it: Observation) -> set[Any]:
         live = {each.event_id for each in self.known if each.at_ms > self.horizon_ms}
         return {
-            (rule.id, alert["trigger"], alert["value"], alert["total"], False)
+            (rule.id, alert["trigger"], alert["value"], alert["total"], None)
             for rule in self.rules
             for alert in self.alerts[rule.id]
             if alert["raised_by"] == it.event_id and alert["trigger"] in live
@@ -86,11 +89,12 @@ class Reference:
                     "hits": 0,
                 }
                 self.alerts[rule.id].append(alert)
-                told.add((rule.id, trigger, value, len(seen), True))
+                newest = tuple(each.event_id for each in seen[:-51:-1])
+                told.add((rule.id, trigger, value, len(seen), newest))
             else:
                 alert = min(
                     alerts,
-                    key=lambda it: list(map(lambda hit: hit[1], episode)).index(it["trigger"]),
+                    key=lambda it: [hit[1] for hit in episode].index(it["trigger"]),
                 )
             if len(episode) > alert["hits"]:
                 alert["hits"], alert["last"] = len(episode), episode[-1][0]
@@ -136,7 +140,7 @@ class Reference:
             and (rule.field is None or self.fact(rule.field, it) is not None)
         )
 
-    def value(
+    def value(  # noqa: PLR0911 - a case each
         self, rule: Rule, it: Observation, window: list[Observation]
     ) -> tuple[Fraction, list[Observation]]:
         values = [self.fact(rule.field, each) for each in window] if rule.field else []

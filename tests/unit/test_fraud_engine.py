@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.fraud_detection.engine.judged import Judged
+from agents.fraud_detection.engine.judged import Judged, Raised
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.rules.plan import GroupingPlan, plan_of
 from agents.fraud_detection.rules.rule import Rule
@@ -30,9 +30,13 @@ def in_ten_thousandths(value: Fraction) -> int:
 
 def told(judged: Judged) -> set[Any]:
     return {
-        (it.rule.rule.id, it.trigger.event_id, it.value, it.total, it.is_new)
+        (it.rule.rule.id, it.trigger.event_id, it.value, it.total, _newest(it))
         for it in judged.raised
     }
+
+
+def _newest(it: Raised) -> tuple[str, ...] | None:
+    return tuple(each.event_id for each in it.observations) if it.is_new else None
 
 
 def expected_of(told: set[Any]) -> set[Any]:

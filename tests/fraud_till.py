@@ -1,0 +1,101 @@
+"""Plays messages of tills through the baskets and into fraud detection, without a broker."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from agents.baskets.basket import Basket
+from agents.baskets.events import reading
+from agents.baskets.events.writing import Context
+from agents.baskets.events.writing import told as told_record
+from agents.baskets.fold import in_order, take
+from agents.baskets.known import Known, changed_by, with_event
+from agents.baskets.till_events import OfNoBasket
+from agents.fraud_detection.engine.facts import facts_of, group_in, observation_for
+from agents.fraud_detection.engine.group_key import group_key
+from agents.fraud_detection.engine.judged import Raised
+from agents.fraud_detection.engine.judging import Group
+from agents.fraud_detection.events.inputs import TillEvent
+from agents.fraud_detection.rules.plan import plan_of
+from agents.fraud_detection.rules.rule import Rule
+from posstream.domain.times import parse_utc, to_ms
+
+DAY_MS = 86_400_000
+#: As the mock directory knows them.
+CUSTOMERS = {
+    "+1234567890": ("CUST_001", "GOLD"),
+    "+0987654321": ("CUST_002", "PLATINUM"),
+    "CARD_123456": ("CUST_003", "SILVER"),
+    "+5555555555": ("CUST_004", "BRONZE"),
+}
+_told = msgspec.json.Decoder(TillEvent).decode
+
+
+class Tills:
+    """All tills of a shop.
+
+    Args:
+        rules: those that are judged.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._plan = plan_of(rules)
+        self._known: dict[str, Known] = {}
+        self._groups: dict[str, Group] = {}
+        self._offset = 0
+
+    def say(self, message: Mapping[str, Any]) -> list[Raised]:
+        """What a message raises. `CUSTOMER_IDENTIFIED` is answered by the directory."""
+        return [alert for event in self._tell(message) for alert in self._judge(event)]
+
+    def _judge(self, event: TillEvent) -> list[Raised]:
+        facts = facts_of(event)
+        raised: list[Raised] = []
+        for plan in self._plan.groupings:
+            group = group_in(plan, facts)
+            if group is not None:
+                judging = self._groups.setdefault(group_key(group), Group())
+                raised += judging.judge(observation_for(plan, facts), plan, DAY_MS).raised
+        return raised
+
+    def _tell(self, message: Mapping[str, Any]) -> list[TillEvent]:
+        self._offset += 1
+        told = self._read(message)
+        assert told is not None
+        if told.basket_id is None or isinstance(told.event, OfNoBasket):
+            return [_told(told_record(told.event, 0).value or b"")]
+        known = with_event(self._known.get(told.basket_id, Known()), told.event)
+        self._known[told.basket_id] = known
+        basket, changed, events = Basket(), changed_by(known, told.event), []
+        for each in in_order(known.events):
+            take(basket, each)
+            if each.event_id in changed:
+                context = Context(told.basket_id, basket, len(known.events))
+                events.append(_told(told_record(each, 0, context).value or b""))
+        return events
+
+    def _read(self, message: Mapping[str, Any]) -> reading.Told | None:
+        occurred = parse_utc(message.get("occurred_at") or message.get("timestamp"))
+        assert occurred is not None
+        at = reading.Place("pos-events", 0, self._offset, to_ms(occurred))
+        match message["event_type"]:
+            case "BASKET_STARTED":
+                return reading.read_started(json.dumps(message).encode(), at)
+            case "CUSTOMER_IDENTIFIED":
+                return reading.read_answer(json.dumps(self._answer(message)).encode(), at)
+        return reading.read_till_event(json.dumps(message).encode(), at)
+
+    def _answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        identifier = message["customer_identifier"]
+        answer = {
+            "event_id": f"answer-{self._offset}",
+            "basket_id": message["basket_id"],
+            "customer_identifier": identifier,
+            "identified_at": message["occurred_at"],
+        }
+        if identifier not in CUSTOMERS:
+            return answer | {"reason": "NOT_FOUND"}
+        customer_id, tier = CUSTOMERS[identifier]
+        return answer | {"customer": {"customer_id": customer_id, "tier": tier}}

@@ -169,6 +169,8 @@ async def test_a_forgotten_customer_is_gone_everywhere_until_the_next_scan(shop:
         "customer_lookup_logs": 2,
         "lookup_answers": 3,
         "till_baskets": 0,
+        "fraud_alerts": 0,
+        "fraud_verdicts": 0,
     }
     assert await shop.mentions(first, second, customer_id) == []
     assert [name for name in (first, second, customer_id) if name in done.stdout] == []

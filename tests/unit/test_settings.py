@@ -195,8 +195,10 @@ def test_a_bad_value_is_not_echoed(name: str, raw: str) -> None:
 def test_errors_of_plugins_are_reported_with_those_of_the_platform() -> None:
     found = errors(WEB_PORT="x", API_ENDPOINT="ftp://crm/", PLUGINS="carts,customer_lookup")
     assert found == [
-        "POSSTREAM_PLUGINS names carts, which is not found: choose from baskets, customer_lookup, "
-        "fraud_detection",
+        (
+            "POSSTREAM_PLUGINS names carts, which is not found: choose from "
+            "baskets, customer_lookup, fraud_detection"
+        ),
         "POSSTREAM_WEB_PORT must be a whole number from 1 to 65535",
         errors(API_ENDPOINT="ftp://crm/")[0],
     ]

@@ -1,0 +1,229 @@
+"""Says a rule, and an alert's value against its limit, in one plain sentence. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+from agents.fraud_detection.events.outputs import AlertObservation, FraudAlertRaised
+from agents.fraud_detection.rules.rule import Condition, EventType, Function, Operator, Rule
+from posstream.domain.money import amount_text, read_amount
+
+#: By type: one of it, and more than one.
+_NOUNS: Final[Mapping[str, tuple[str, str]]] = {
+    EventType.ITEM_ADDED: ("scanned item", "scanned items"),
+    EventType.ITEM_REMOVED: ("removed item", "removed items"),
+    EventType.ITEM_QUANTITY_CHANGED: ("changed quantity", "changed quantities"),
+    EventType.PRICE_OVERRIDDEN: ("price override", "price overrides"),
+    EventType.DISCOUNT_APPLIED: ("discount", "discounts"),
+    EventType.BASKET_FINALIZED: ("finished basket", "finished baskets"),
+    EventType.BASKET_VOIDED: ("voided basket", "voided baskets"),
+    EventType.PAYMENT_COMPLETED: ("payment", "payments"),
+    EventType.PAYMENT_REFUNDED: ("refund", "refunds"),
+    EventType.DRAWER_OPENED: ("drawer opening", "drawer openings"),
+    EventType.EMPLOYEE_LOGGED_IN: ("login", "logins"),
+    EventType.EMPLOYEE_LOGGED_OUT: ("logout", "logouts"),
+    EventType.CUSTOMER_IDENTIFIED: ("customer scan", "customer scans"),
+    EventType.CUSTOMER_LOOKUP_FAILED: ("failed lookup", "failed lookups"),
+    EventType.BASKET_STARTED: ("started basket", "started baskets"),
+}
+_EVENTS: Final = ("event", "events")
+#: What a group is named by: the word before it, and its noun.
+_GROUPS: Final[Mapping[str, tuple[str, str]]] = {
+    "employee_id": ("of", "employee"),
+    "customer_id": ("of", "customer"),
+    "basket_id": ("of", "basket"),
+    "product_id": ("of", "product"),
+    "method": ("by", "method"),
+    "terminal_id": ("at", "terminal"),
+}
+_COMPARED: Final[Mapping[str, str]] = {
+    Operator.EQUAL: "is",
+    Operator.NOT_EQUAL: "is not",
+    Operator.LESS: "is less than",
+    Operator.AT_MOST: "is at most",
+    Operator.MORE: "is more than",
+    Operator.AT_LEAST: "is at least",
+    Operator.IN: "is one of",
+}
+_REACHED: Final[Mapping[str, str]] = {
+    Operator.EQUAL: "exactly {}",
+    Operator.NOT_EQUAL: "anything but {}",
+    Operator.LESS: "less than {}",
+    Operator.AT_MOST: "{} or less",
+    Operator.MORE: "more than {}",
+    Operator.AT_LEAST: "{} or more",
+}
+_LIMITS: Final[Mapping[str, str]] = {**_REACHED, Operator.AT_LEAST: "{}"}
+_COMPUTED: Final[Mapping[str, str]] = {
+    Function.SUM: "sum of",
+    Function.AVG: "average",
+    Function.MIN: "lowest",
+    Function.MAX: "highest",
+}
+_MONEY: Final = frozenset({"amount", "unit_price", "basket.total", "basket.paid"})
+#: Up to this many seconds, a length is said in seconds, as it stands in the rule.
+_MANY_SECONDS: Final = 600
+_UNITS: Final = ((86_400, "days"), (3_600, "h"), (60, "min"))
+
+
+def sentence(rule: Rule) -> str:
+    """What a rule looks for: `10 or more ITEM_ADDED at one terminal within 60 s`."""
+    on = " or ".join(rule.on)
+    place = _place({name: f"one {_group_noun(name)}" for name in rule.group_by})
+    within = f"within {length(rule.window_seconds)}"
+    where = _where(rule.where)
+    reached = _REACHED[rule.operator].format(_quantity(rule.function, rule.field, rule.limit))
+    if _is_any(rule):
+        return f"any {on}{where}"
+    if rule.function is Function.COUNT:
+        said = f"{reached} {on} {place} {within}{where}"
+    elif rule.function is Function.COUNT_DISTINCT:
+        said = f"{reached} different {_distinct(rule.field)} in {on} {place} {within}{where}"
+    elif rule.function is Function.RATIO:
+        said = f"{reached} of {on} {place} {within}{where} are ones{_where(rule.of, comma=False)}"
+    elif rule.function is Function.SEQUENCE:
+        first, then = (_where(it, comma=False) for it in (rule.first, rule.then))
+        said = f"{reached} {on}{first}, then one{then}, {place} {within}{where}"
+    else:
+        article = "an" if rule.function is Function.AVG else "a"
+        what = f"{article} {_COMPUTED[rule.function]} {rule.field}"
+        said = f"{what} of {reached} over {on} {place} {within}{where}"
+    few = f", from {rule.minimum_count} events on" if rule.minimum_count > 1 else ""
+    return said + few
+
+
+def reason(
+    alert: FraudAlertRaised, rule: Rule | None, show: Callable[[str, str], str] | None = None
+) -> str:
+    """Why an alert was raised: `3 payments of customer C within 300 s; the limit is 3`.
+
+    Args:
+        alert: what was raised.
+        rule: as it was then; None if that is not known any more.
+        show: makes of a field's name and value what the reader may see; by default the value.
+    """
+    shown = show or (lambda _, value: value)
+    group = {
+        name: f"{_group_noun(name)} {shown(name, value)}" for name, value in alert.group.items()
+    }
+    place = _place(group)
+    nouns = _nouns(alert, rule)
+    if rule is not None and _is_any(rule):
+        return _of_one(alert, rule, f"a {nouns[0]} {place}".strip(), shown)
+    field = None if rule is None else rule.field
+    value, limit = (
+        _quantity(alert.function, field, number) for number in (alert.value, alert.limit)
+    )
+    total = f"{alert.observations_total:,} {nouns[alert.observations_total != 1]}"
+    where = f"{place} within {length(alert.window_seconds)}"
+    if alert.function is Function.COUNT:
+        said = f"{value} {nouns[value != '1']} {where}"
+    elif alert.function is Function.COUNT_DISTINCT:
+        said = f"{value} different {_distinct(field)} in {total} {where}"
+    elif alert.function is Function.RATIO:
+        of = "" if rule is None else f" are ones{_where(rule.of, comma=False)}"
+        said = f"{value} of {total} {where}{of}"
+    elif alert.function is Function.SEQUENCE:
+        first, then = (
+            ("", "")
+            if rule is None
+            else (_where(rule.first, comma=False), _where(rule.then, comma=False))
+        )
+        said = f"{value} {nouns[value != '1']}{first} came before one{then}, {where}"
+    else:
+        what = f"{_COMPUTED[alert.function]} {field or 'value'}"
+        said = f"the {what} is {value} over {total} {where}"
+    limit = _LIMITS[alert.operator].format(limit)
+    return f"{said}; the limit is {limit}"
+
+
+def length(seconds: int) -> str:
+    """A length of time: `60 s`, `300 s`, `15 min`, `24 h`, `2 days`."""
+    for unit, name in _UNITS:
+        least = 2 * unit if name == "days" else unit
+        if seconds > _MANY_SECONDS and seconds >= least and seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds:,} s"
+
+
+def condition(it: Condition) -> str:
+    """A condition in words: `amount is at least 1000`."""
+    if it.value is None:
+        return f"{it.field} is {'not ' if it.operator is Operator.EQUAL else ''}known"
+    values = it.value if isinstance(it.value, list) else [it.value]
+    return f"{it.field} {_COMPARED[it.operator]} {', '.join(map(str, values))}"
+
+
+def _is_any(rule: Rule) -> bool:
+    """Whether each event for which `where` holds is a hit, whatever else is in the window."""
+    counts = rule.function is Function.COUNT and rule.operator is Operator.AT_LEAST
+    return counts and Decimal(str(rule.limit)) <= 1 and rule.minimum_count == 1
+
+
+def _of_one(
+    alert: FraudAlertRaised, rule: Rule, what: str, shown: Callable[[str, str], str]
+) -> str:
+    fields = _triggering(alert).fields
+    names = dict.fromkeys(it.field for it in rule.where)
+    seen = [
+        f"{name} {shown(name, fields[name])}"
+        for name in names
+        if name in fields and name not in alert.group
+    ]
+    having = f" with {' and '.join(seen)}" if seen else ""
+    return f"{what}{having}; the rule looks for {sentence(rule)}"
+
+
+def _triggering(alert: FraudAlertRaised) -> AlertObservation:
+    for it in alert.observations:
+        if it.event_id == alert.triggered_by:
+            return it
+    return AlertObservation(
+        event_id=alert.triggered_by, event_type="", occurred_at=alert.occurred_at, fields={}
+    )
+
+
+def _nouns(alert: FraudAlertRaised, rule: Rule | None) -> tuple[str, str]:
+    types = {it.event_type for it in alert.observations} if rule is None else {*rule.on}
+    return _NOUNS.get(next(iter(types)), _EVENTS) if len(types) == 1 else _EVENTS
+
+
+def _group_noun(name: str) -> str:
+    return _GROUPS[name][1]
+
+
+def _place(group: Mapping[str, str]) -> str:
+    """Whose events: `of employee 7 and customer C at terminal t1`."""
+    told = []
+    for preposition in ("of", "by", "at"):
+        its = [words for name, words in group.items() if _GROUPS[name][0] == preposition]
+        if its:
+            told.append(f"{preposition} {' and '.join(its)}")
+    return " ".join(told)
+
+
+def _distinct(field: str | None) -> str:
+    known = _GROUPS.get(field or "")
+    return f"{known[1]}s" if known else f"values of {field}" if field else "values"
+
+
+def _where(conditions: Sequence[Condition] | None, *, comma: bool = True) -> str:
+    if not conditions:
+        return ""
+    return f"{',' if comma else ''} where {' and '.join(map(condition, conditions))}"
+
+
+def _quantity(function: Function, field: str | None, number: float | str) -> str:
+    """A value or a limit as people read it: a share in per cent, money with two places."""
+    exact = Decimal(str(number))
+    if function is Function.RATIO:
+        return f"{_plain(exact * 100)} %"
+    if function in _COMPUTED and field in _MONEY:
+        amount = read_amount(str(number))
+        return _plain(exact) if amount is None else amount_text(amount)
+    return _plain(exact)
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -103,10 +103,7 @@ def reason(
         show: makes of a field's name and value what the reader may see; by default the value.
     """
     shown = show or (lambda _, value: value)
-    group = {
-        name: f"{_group_noun(name)} {shown(name, value)}" for name, value in alert.group.items()
-    }
-    place = _place(group)
+    place = _place({name: who(name, value, show) for name, value in alert.group.items()})
     nouns = _nouns(alert, rule)
     if rule is not None and _is_any(rule):
         return _of_one(alert, rule, f"a {nouns[0]} {place}".strip(), shown)
@@ -135,6 +132,14 @@ def reason(
         said = f"the {what} is {value} over {total} {where}"
     limit = _LIMITS[alert.operator].format(limit)
     return f"{said}; the limit is {limit}"
+
+
+def who(name: str, value: str, show: Callable[[str, str], str] | None = None) -> str:
+    """One name of a group in words: `customer CUST_001`; `show` as in `reason`."""
+    noun = _group_noun(name)
+    if not value:
+        return f"a forgotten {noun}"
+    return f"{noun} {value if show is None else show(name, value)}"
 
 
 def length(seconds: int) -> str:

@@ -114,8 +114,8 @@ def alert(of: Rule, value: str, total: int = 3, **changed: Any) -> FraudAlertRai
                 "minimum_count": 20,
             },
             (
-                "25 % or more of PAYMENT_COMPLETED of one customer within 300 s are ones where method "
-                "is one of CASH, GIFT, from 20 events on"
+                "25 % or more of PAYMENT_COMPLETED of one customer within 300 s are ones where "
+                "method is one of CASH, GIFT, from 20 events on"
             ),
         ),
         (
@@ -126,8 +126,8 @@ def alert(of: Rule, value: str, total: int = 3, **changed: Any) -> FraudAlertRai
                 "limit": 2,
             },
             (
-                "2 or more PAYMENT_COMPLETED where amount is at most 5, then one where amount is at "
-                "least 200, of one customer within 300 s"
+                "2 or more PAYMENT_COMPLETED where amount is at most 5, then one where amount is "
+                "at least 200, of one customer within 300 s"
             ),
         ),
     ],
@@ -188,8 +188,8 @@ def test_a_rule_is_a_sentence(changed: dict[str, Any], said: str) -> None:
             "2",
             3,
             (
-                "2 payments where amount is at most 5 came before one where amount is at least 200, "
-                "of customer c1 within 300 s; the limit is 2"
+                "2 payments where amount is at most 5 came before one where amount is at least "
+                "200, of customer c1 within 300 s; the limit is 2"
             ),
         ),
     ],
@@ -223,6 +223,11 @@ def test_an_alert_shows_a_customer_as_the_reader_may_see_them() -> None:
     raised = alert(of, "3", group={"customer_id": "+1234567890"})
     masked = reason(raised, of, lambda name, value: "+1***" if name == "customer_id" else value)
     assert masked == "3 payments of customer +1*** within 300 s; the limit is 3"
+
+
+def test_an_alert_of_a_forgotten_customer_says_so() -> None:
+    raised = alert(rule(), "3", group={"customer_id": ""})
+    assert reason(raised, rule()).startswith("3 payments of a forgotten customer within 300 s;")
 
 
 def test_every_type_group_and_function_has_words() -> None:

@@ -1,0 +1,1 @@
+"""The plugin's pages of the console."""

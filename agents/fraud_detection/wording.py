@@ -1,10 +1,11 @@
 """Says a rule, and an alert's value against its limit, in one plain sentence. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-from agents.fraud_detection.events.outputs import AlertObservation, FraudAlertRaised
+from agents.fraud_detection.events.outputs import FraudAlertRaised
+from agents.fraud_detection.rules.fields import EVENT_TYPE
 from agents.fraud_detection.rules.rule import Condition, EventType, Function, Operator, Rule
 from posstream.domain.money import amount_text, read_amount
 
@@ -68,78 +69,73 @@ _UNITS: Final = ((86_400, "days"), (3_600, "h"), (60, "min"))
 
 def sentence(rule: Rule) -> str:
     """What a rule looks for: `10 or more ITEM_ADDED at one terminal within 60 s`."""
-    on = " or ".join(rule.on)
-    place = _place({name: f"one {_group_noun(name)}" for name in rule.group_by})
-    within = f"within {length(rule.window_seconds)}"
-    where = _where(rule.where)
+    on = _listed(rule.on)
     reached = _REACHED[rule.operator].format(_quantity(rule.function, rule.field, rule.limit))
+    where = _where(rule.where, ", where ")
     if _is_any(rule):
         return f"any {on}{where}"
+    if _is_of_one(rule):
+        return f"any {on} with {rule.field} of {reached}{where}"
+    place = _place({name: f"one {_group_noun(name)}" for name in rule.group_by})
+    place += f" within {length(rule.window_seconds)}{where}"
     if rule.function is Function.COUNT:
-        said = f"{reached} {on} {place} {within}{where}"
+        said = f"{reached} {on} {place}"
     elif rule.function is Function.COUNT_DISTINCT:
-        said = f"{reached} different {_distinct(rule.field)} in {on} {place} {within}{where}"
+        said = f"{reached} different {_distinct(rule.field)} in {on} {place}"
     elif rule.function is Function.RATIO:
-        said = f"{reached} of {on} {place} {within}{where} are ones{_where(rule.of, comma=False)}"
+        said = f"{reached} of {on} {place} are {_some(rule.of, 'ones')}"
     elif rule.function is Function.SEQUENCE:
-        first, then = (_where(it, comma=False) for it in (rule.first, rule.then))
-        said = f"{reached} {on}{first}, then one{then}, {place} {within}{where}"
+        first, then = _some(rule.first, on), _some(rule.then, "one")
+        said = f"{reached} {first}, then {then}, {place}"
     else:
         article = "an" if rule.function is Function.AVG else "a"
         what = f"{article} {_COMPUTED[rule.function]} {rule.field}"
-        said = f"{what} of {reached} over {on} {place} {within}{where}"
+        said = f"{what} of {reached} over {on} {place}"
     few = f", from {rule.minimum_count} events on" if rule.minimum_count > 1 else ""
     return said + few
 
 
-def reason(
-    alert: FraudAlertRaised, rule: Rule | None, show: Callable[[str, str], str] | None = None
-) -> str:
+def reason(alert: FraudAlertRaised, rule: Rule | None) -> str:
     """Why an alert was raised: `3 payments of customer C within 300 s; the limit is 3`.
 
     Args:
-        alert: what was raised.
+        alert: what was raised, with customers as the reader may see them.
         rule: as it was then; None if that is not known any more.
-        show: makes of a field's name and value what the reader may see; by default the value.
     """
-    shown = show or (lambda _, value: value)
-    place = _place({name: who(name, value, show) for name, value in alert.group.items()})
+    place = _place({name: who(name, value) for name, value in alert.group.items()})
     nouns = _nouns(alert, rule)
     if rule is not None and _is_any(rule):
-        return _of_one(alert, rule, f"a {nouns[0]} {place}".strip(), shown)
+        seen = _triggering(alert, [it.field for it in rule.where])
+        return f"a {nouns[0]} {place}{seen}; the rule looks for {sentence(rule)}"
     field = None if rule is None else rule.field
     value, limit = (
         _quantity(alert.function, field, number) for number in (alert.value, alert.limit)
     )
     total = f"{alert.observations_total:,} {nouns[alert.observations_total != 1]}"
     where = f"{place} within {length(alert.window_seconds)}"
-    if alert.function is Function.COUNT:
+    if _is_of_one(alert):
+        said = f"a {nouns[0]} {place} with {field or 'a value of'} {value}"
+    elif alert.function is Function.COUNT:
         said = f"{value} {nouns[value != '1']} {where}"
     elif alert.function is Function.COUNT_DISTINCT:
         said = f"{value} different {_distinct(field)} in {total} {where}"
     elif alert.function is Function.RATIO:
-        of = "" if rule is None else f" are ones{_where(rule.of, comma=False)}"
+        of = "" if rule is None else f" are {_some(rule.of, 'ones')}"
         said = f"{value} of {total} {where}{of}"
     elif alert.function is Function.SEQUENCE:
-        first, then = (
-            ("", "")
-            if rule is None
-            else (_where(rule.first, comma=False), _where(rule.then, comma=False))
-        )
-        said = f"{value} {nouns[value != '1']}{first} came before one{then}, {where}"
+        first, then = (None, None) if rule is None else (rule.first, rule.then)
+        before = _some(first, nouns[value != "1"])
+        said = f"{value} {before} came before {_some(then, 'one')}, {where}"
     else:
         what = f"{_COMPUTED[alert.function]} {field or 'value'}"
         said = f"the {what} is {value} over {total} {where}"
-    limit = _LIMITS[alert.operator].format(limit)
-    return f"{said}; the limit is {limit}"
+    return f"{said}; the limit is {_LIMITS[alert.operator].format(limit)}"
 
 
-def who(name: str, value: str, show: Callable[[str, str], str] | None = None) -> str:
-    """One name of a group in words: `customer CUST_001`; `show` as in `reason`."""
+def who(name: str, value: str) -> str:
+    """One name of a group in words: `customer CUST_001`; one that is empty was forgotten."""
     noun = _group_noun(name)
-    if not value:
-        return f"a forgotten {noun}"
-    return f"{noun} {value if show is None else show(name, value)}"
+    return f"{noun} {value}" if value else f"a forgotten {noun}"
 
 
 def length(seconds: int) -> str:
@@ -165,27 +161,22 @@ def _is_any(rule: Rule) -> bool:
     return counts and Decimal(str(rule.limit)) <= 1 and rule.minimum_count == 1
 
 
-def _of_one(
-    alert: FraudAlertRaised, rule: Rule, what: str, shown: Callable[[str, str], str]
-) -> str:
-    fields = _triggering(alert).fields
-    names = dict.fromkeys(it.field for it in rule.where)
+def _is_of_one(it: Rule | FraudAlertRaised) -> bool:
+    """Whether the value is that of a single event, as good as always."""
+    highest = it.function is Function.MAX and it.operator in {Operator.AT_LEAST, Operator.MORE}
+    return highest and it.window_seconds == 1
+
+
+def _triggering(alert: FraudAlertRaised, names: Iterable[str]) -> str:
+    """What the event that raised an alert has in some fields: ` with amount 12.50`."""
+    found = [it.fields for it in alert.observations if it.event_id == alert.triggered_by]
+    fields = found[0] if found else {}
     seen = [
-        f"{name} {shown(name, fields[name])}"
-        for name in names
+        f"{name} {fields[name]}"
+        for name in dict.fromkeys(names)
         if name in fields and name not in alert.group
     ]
-    having = f" with {' and '.join(seen)}" if seen else ""
-    return f"{what}{having}; the rule looks for {sentence(rule)}"
-
-
-def _triggering(alert: FraudAlertRaised) -> AlertObservation:
-    for it in alert.observations:
-        if it.event_id == alert.triggered_by:
-            return it
-    return AlertObservation(
-        event_id=alert.triggered_by, event_type="", occurred_at=alert.occurred_at, fields={}
-    )
+    return f" with {' and '.join(seen)}" if seen else ""
 
 
 def _nouns(alert: FraudAlertRaised, rule: Rule | None) -> tuple[str, str]:
@@ -212,10 +203,24 @@ def _distinct(field: str | None) -> str:
     return f"{known[1]}s" if known else f"values of {field}" if field else "values"
 
 
-def _where(conditions: Sequence[Condition] | None, *, comma: bool = True) -> str:
-    if not conditions:
-        return ""
-    return f"{',' if comma else ''} where {' and '.join(map(condition, conditions))}"
+def _listed(words: Sequence[str]) -> str:
+    """`A`, `A or B`, `A, B or C`."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _where(conditions: Sequence[Condition] | None, before: str = " where ") -> str:
+    return before + " and ".join(map(condition, conditions)) if conditions else ""
+
+
+def _some(conditions: Sequence[Condition] | None, else_: str) -> str:
+    """The events for which conditions hold, by their type if a condition names it."""
+    kinds = [it for it in conditions or () if _names_type(it)]
+    rest = [it for it in conditions or () if not _names_type(it)]
+    return f"{kinds[0].value if kinds else else_}{_where(rest)}"
+
+
+def _names_type(it: Condition) -> bool:
+    return it.field == EVENT_TYPE and it.operator is Operator.EQUAL
 
 
 def _quantity(function: Function, field: str | None, number: float | str) -> str:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from agents.fraud_detection.events.outputs import FraudAlertRaised
-from agents.fraud_detection.rules.rule import EventType, Function, GroupField, Rule
+from agents.fraud_detection.rules.rule import EventType, GroupField, Rule
 from agents.fraud_detection.wording import length, reason, sentence
 from posstream.domain.times import iso_utc_ms
 
@@ -120,6 +120,22 @@ def alert(of: Rule, value: str, total: int = 3, **changed: Any) -> FraudAlertRai
         ),
         (
             {
+                "on": ["BASKET_VOIDED", "PAYMENT_REFUNDED", "PAYMENT_COMPLETED"],
+                "function": "RATIO",
+                "of": where("event_type", "=", "BASKET_VOIDED"),
+                "limit": 1,
+            },
+            (
+                "100 % or more of BASKET_VOIDED, PAYMENT_REFUNDED or PAYMENT_COMPLETED of one "
+                "customer within 300 s are BASKET_VOIDED"
+            ),
+        ),
+        (
+            {"function": "MAX", "field": "amount", "operator": ">", "window_seconds": 1},
+            "any PAYMENT_COMPLETED with amount of more than 3.00",
+        ),
+        (
+            {
                 "function": "SEQUENCE",
                 "first": where("amount", "<=", 5),
                 "then": where("amount", ">=", 200),
@@ -218,11 +234,14 @@ def test_an_alert_whose_rule_is_not_known_any_more_is_said_by_what_it_holds() ->
     )
 
 
-def test_an_alert_shows_a_customer_as_the_reader_may_see_them() -> None:
-    of = rule()
-    raised = alert(of, "3", group={"customer_id": "+1234567890"})
-    masked = reason(raised, of, lambda name, value: "+1***" if name == "customer_id" else value)
-    assert masked == "3 payments of customer +1*** within 300 s; the limit is 3"
+def test_an_alert_of_a_single_value_says_it_against_its_limit() -> None:
+    of = rule(function="MAX", field="amount", limit=1000, window_seconds=1)
+    raised = alert(of, "1200", 1)
+    said = "a payment of customer c1 with amount 1200.00; the limit is 1000.00"
+    assert reason(raised, of) == said
+    assert reason(raised, None) == (
+        "a payment of customer c1 with a value of 1200; the limit is 1000"
+    )
 
 
 def test_an_alert_of_a_forgotten_customer_says_so() -> None:
@@ -230,14 +249,12 @@ def test_an_alert_of_a_forgotten_customer_says_so() -> None:
     assert reason(raised, rule()).startswith("3 payments of a forgotten customer within 300 s;")
 
 
-def test_every_type_group_and_function_has_words() -> None:
+def test_every_type_and_group_has_words() -> None:
     for kind in EventType:
         told = reason(alert(rule(on=[kind]), "3"), None)
         assert "3 events" not in told
     for name in GroupField:
         assert " one " in sentence(rule(group_by=[name], limit=2))
-    for function in Function:
-        assert sentence(rule(function=function, field="amount", first=[], then=[], of=[]))
 
 
 @pytest.mark.parametrize(

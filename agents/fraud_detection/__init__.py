@@ -28,6 +28,12 @@ def _graphql() -> Any:
     return graphql_part()
 
 
+def _pages() -> Any:
+    from agents.fraud_detection.pages.part import console_part
+
+    return console_part()
+
+
 def _commands() -> "Sequence[click.Command]":
     from agents.fraud_detection.commands import commands
 
@@ -48,5 +54,6 @@ PLUGIN: Final = Plugin(
     read_model=READ_MODEL,
     forgetting=FORGETTING,
     graphql=_graphql,
+    pages=_pages,
     commands=_commands,
 )

@@ -72,9 +72,10 @@ class FraudWeb:
 
 @asynccontextmanager
 async def running_fraud_web(
-    folder: Path, settings: Settings | None = None
+    folder: Path, settings: Settings | None = None, **options: Any
 ) -> AsyncIterator[FraudWeb]:
-    async with running_sql_web(folder, settings, plugins=[PLUGIN]) as view:
+    """The options are those of `application_of`."""
+    async with running_sql_web(folder, settings, plugins=[PLUGIN], **options) as view:
         assert view.web.failures == {}
         assert await upgrade(view.engine, [PLUGIN]) == {}
         raised = EventFeed(FixedClock(), what="alerts")

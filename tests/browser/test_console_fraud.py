@@ -13,6 +13,7 @@ from tests.browser.axe import violations
 from tests.browser.conftest import Seen
 from tests.component.fraud_alerts import alert, at, judged, observed, raised
 from tests.component.fraud_web import FraudWeb, running_fraud_web
+from tests.component.sql_databases import found
 
 pytestmark = pytest.mark.browser
 
@@ -23,6 +24,7 @@ PAGES = {
     "/fraud/alerts?from=yesterday": "Write a time like",
     "/fraud/alerts/a1": "What made it",
     "/fraud/alerts/a2?done=verdict&judged=9999999999999": "Your verdict is on its way",
+    "/baskets/b1": "All alerts of this basket",
     "/fraud/rules": "16 rules",
     "/fraud/rules/new": "Add a rule",
     "/fraud/rules/edit/small_then_large": "Edit a rule",
@@ -40,6 +42,7 @@ async def test_every_page_fits_and_axe_finds_nothing(
     seen: Seen, tmp_path: Path, theme: str, width: int
 ) -> None:
     async with running_fraud_web(tmp_path) as web:
+        await web.view.project(found("l1", basket="b1"))
         long = observed(10, product_id="4006381333931" * 4, product_name="Very long " * 20)
         await web.project(
             raised("a1", hits=3, snoozed=True, rule_state="SHADOW", complete_from=at(5)),

@@ -16,6 +16,7 @@ from posstream.domain.errors import PublishFailed
 from tests.component.fraud_alerts import MORNING, PHONE, at, judged, observed, raised
 from tests.component.fraud_web import FraudWeb, running_fraud_web
 from tests.component.html_page import HtmlPage
+from tests.component.sql_databases import found
 from tests.component.sql_web import SqlWebView
 from tests.component.test_console_basket import in_order
 from tests.component.test_console_lookups import KEYED, VIEWER, bearer
@@ -372,6 +373,16 @@ async def test_a_viewer_judges_and_snoozes_nothing(
         assert web.view.web.publisher.records == []
         assert web.topic.published == []
         assert [it.getMessage().rpartition(": ")[2] for it in audit.records] == ["FORBIDDEN"] * 2
+
+
+async def test_the_page_of_a_basket_shows_its_alerts(web: FraudWeb, view: SqlWebView) -> None:
+    await view.project(found("l1", basket="b1"), found("l2", basket="b2"))
+    await web.project(raised("a1", rule_state="SHADOW"), judged("CONFIRMED"))
+    page = await view.page("/baskets/b1")
+    assert in_order(page.text, "Alerts", "Many payments", "confirmed", "shadow", SENTENCE)
+    assert page.links["Many payments"] == "/fraud/alerts/a1"
+    assert page.links["All alerts of this basket"] == "/fraud/alerts?basket=b1"
+    assert "All alerts of this basket" not in (await view.page("/baskets/b2")).text
 
 
 async def test_without_the_plugin_its_pages_say_why(view: SqlWebView) -> None:

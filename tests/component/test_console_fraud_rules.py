@@ -1,5 +1,6 @@
 """The page of the fraud rules and their form, as a browser without script uses them."""
 
+import dataclasses
 import re
 from collections.abc import AsyncIterator, Mapping
 from html import unescape
@@ -258,7 +259,7 @@ async def test_a_rule_with_more_conditions_than_the_form_has_rows_is_not_cut(
         ),
         (
             {"id": "Many refunds"},
-            {"id": "This must be text like ^[a-z][a-z0-9_]{0,62}$ of at most 63 characters."},
+            {"id": "Use a to z, digits and _, at most 63, and begin with a letter."},
         ),
         ({"window_seconds": "8 days"}, {"window_seconds": "to 604800."}),
         ({"limit": "many"}, {"limit": "This must be a decimal"}),
@@ -322,3 +323,13 @@ async def test_the_page_says_that_fraud_detection_is_switched_off(web: FraudWeb)
     live = web.view.web.configurations["fraud_detection"]
     assert isinstance(await live.edit({}, enabled=False, note=Note(by="ada")), Changed)
     assert "Fraud detection is switched off" in (await page_of(web)).text
+
+
+async def test_the_page_says_which_rules_are_paused_by_their_budget(web: FraudWeb) -> None:
+    told = "the rule rapid_items is paused on this worker: it raised more than 9 alerts in an hour"
+    statuses = web.view.web.statuses
+    status = statuses["fraud_detection"]
+    assert status.built is not None
+    built = dataclasses.replace(status.built, warnings=lambda: [told])
+    statuses["fraud_detection"] = dataclasses.replace(status, built=built)
+    assert f"T{told[1:]}." in (await page_of(web)).text

@@ -8,13 +8,14 @@ from aiohttp import web
 
 from agents.fraud_detection.pages.alert_list import AlertList
 from agents.fraud_detection.pages.alert_page import AlertPage
+from agents.fraud_detection.pages.basket_part import BasketPart
 from agents.fraud_detection.pages.page import ALERTS, RULES, alert_path, edit_path, rule_path
 from agents.fraud_detection.pages.rule_list import RuleList
 from agents.fraud_detection.pages.rule_page import RulePage
 from agents.fraud_detection.pages.shown import tone_of, worded
 from posstream.domain.roles import Role
 from web.console.navigation import NavigationEntry
-from web.console.part import ConsoleKit, ConsolePart
+from web.console.part import ConsoleKit, ConsolePart, PageAddition
 
 _NAVIGATION: Final = (
     NavigationEntry(path=ALERTS, title="Alerts", role=Role.VIEWER, order=160),
@@ -23,9 +24,14 @@ _NAVIGATION: Final = (
 
 
 def console_part() -> ConsolePart:
-    """The alerts and the rules."""
+    """The alerts, the rules, and the alerts on the page of a basket."""
     return ConsolePart(
-        routes=_routes, templates="agents.fraud_detection.pages", navigation=_NAVIGATION
+        routes=_routes,
+        templates="agents.fraud_detection.pages",
+        navigation=_NAVIGATION,
+        additions=lambda kit: [
+            PageAddition(page="basket", render=BasketPart(kit.pages, kit.context).render)
+        ],
     )
 
 

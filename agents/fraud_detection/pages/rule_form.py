@@ -15,8 +15,8 @@ from posstream.domain.errors import InvalidConfiguration
 LISTS: Final = ("where", "of", "first", "then")
 #: Rows of a list, at most; a form has 200 fields at most.
 MAX_ROWS: Final = 8
-#: Rows for conditions that are not there yet.
-_BLANK_ROWS: Final = 2
+#: Rows of a list, at least; one more than there are conditions.
+_LEAST_ROWS: Final = 2
 _COLUMNS: Final = ("field", "operator", "value")
 _PLAIN: Final = ("id", "name", "severity", "state", "function", "operator", "limit")
 _COUNTS: Final = ("window_seconds", "cooldown_seconds", "minimum_count")
@@ -40,6 +40,7 @@ _MISSING: Final[Mapping[str, str]] = {
     "limit": "Say at which value the rule holds.",
     "window_seconds": "Say how far the rule looks back.",
 }
+_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,15}")
 _LENGTH: Final = re.compile(r"([0-9]{1,9}) *(s|min|h|d|day|days)")
 _UNITS: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "day": 86_400, "days": 86_400}
@@ -74,7 +75,7 @@ class TypedRule:
     def rows(self, listed: str) -> range:
         """The rows that the form shows of a list of conditions."""
         used = [number for number in range(MAX_ROWS) if self._is_used(listed, number)]
-        return range(min((used[-1] + 1 if used else 0) + _BLANK_ROWS, MAX_ROWS))
+        return range(min(max(used[-1] + 2 if used else 0, _LEAST_ROWS), MAX_ROWS))
 
     @property
     def hidden(self) -> Sequence[tuple[str, str]]:
@@ -87,12 +88,15 @@ class TypedRule:
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """What must be said and is not, by field."""
-        return {
+        """What must be said and is not, by field, and an id that is none."""
+        found = {
             name: why
             for name, why in _MISSING.items()
             if not (self._ticked(name) if name in _TICKED else self.text(name))
         }
+        if "id" not in found and not _ID.fullmatch(self.text("id")):
+            found["id"] = "Use a to z, digits and _, at most 63, and begin with a letter."
+        return found
 
     def document(self) -> dict[str, Any]:
         """The rule as JSON, not checked: what cannot be read stays a text, which is refused."""

@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from agents.fraud_detection.configuration import Snooze
+from agents.fraud_detection.fraud_ports import NAME
 from agents.fraud_detection.pages.page import RULES, Page, by
 from agents.fraud_detection.pages.rule_edits import change_rule
 from agents.fraud_detection.read_model.records import RuleFigures
@@ -149,6 +150,7 @@ class RuleList(Page):
             reveals=reveals,
             status=status,
             is_on=value.enabled,
+            warnings=self._warnings(),
             rules=[
                 _ShownRule(
                     rule=rule,
@@ -163,6 +165,12 @@ class RuleList(Page):
             done=_DONE.get(request.query.get("done", ""), ""),
             problem=problem,
         )
+
+    def _warnings(self) -> Sequence[str]:
+        """What is wrong on this worker, such as a rule that is paused by its own budget."""
+        status = self.context.plugins().get(NAME)
+        told = status.built.warnings() if status and status.built else ()
+        return [as_sentence(it) for it in told]
 
     def _snooze(self, it: Snooze, rules: Sequence[Rule], reveals: Reveals) -> _ShownSnooze:
         rule = next((rule for rule in rules if rule.id == it.rule_id), None)

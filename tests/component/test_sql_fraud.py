@@ -215,6 +215,24 @@ async def test_a_forgotten_customer_leaves_alerts_and_notes_and_the_rest_stays(
         ),
         # Of others.
         raised("a4", group={"customer_id": "CUST_002"}, customer_id="CUST_002", observations=[]),
+        # Somebody unknown was scanned into his basket, and the other way round.
+        raised(
+            "a6",
+            group={"terminal_id": "t1"},
+            customer_id=None,
+            observations=[
+                observed(
+                    1,
+                    customer_identifier="nobody@example.com",
+                    **{"basket.customer_identifier": PHONE, "basket.customer_id": "CUST_001"},
+                ),
+                observed(
+                    2,
+                    customer_identifier=PHONE,
+                    **{"basket.customer_identifier": "jane@example.com"},
+                ),
+            ],
+        ),
         # He came back.
         raised("a5", 300, observations=[observed(300, customer_id="CUST_001")]),
     ]
@@ -252,6 +270,8 @@ async def test_a_forgotten_customer_leaves_alerts_and_notes_and_the_rest_stays(
     )
     (scan,) = (await known(engine, "a3")).document["observations"]
     assert scan["fields"] == {"terminal_id": "t1"}
+    scans = (await known(engine, "a6")).document["observations"]
+    assert [it["fields"] for it in scans] == [{"terminal_id": "t1"}] * 2
     other = await known(engine, "a4")
     assert (other.document["customer_id"], other.note) == ("CUST_002", "John said so")
     again = await known(engine, "a5")
@@ -273,8 +293,13 @@ async def test_a_customer_s_alerts_are_counted_and_exported_without_other_custom
     forgetting = PLUGIN.forgetting
     assert forgetting is not None
     of_jane = raised("a2", group={"customer_id": "CUST_002"}, observations=[], customer_id=None)
+    scan = observed(7, customer_identifier="jane@example.com", customer_id="CUST_001")
     await project(
-        engine, raised(), of_jane, judged("CONFIRMED"), judged("UNDECIDED", alert_id="a2")
+        engine,
+        raised(observations=[*OBSERVATIONS, scan]),
+        of_jane,
+        judged("CONFIRMED"),
+        judged("UNDECIDED", alert_id="a2"),
     )
     assert await forgetting.rows(engine, JOHN) == {"fraud_alerts": 1, "fraud_verdicts": 1}
     assert await forgetting.rows(engine, Trail((PHONE,))) == {
@@ -288,7 +313,12 @@ async def test_a_customer_s_alerts_are_counted_and_exported_without_other_custom
     exported = await forgetting.export(engine, JOHN)
     (row,), (verdict,) = exported["fraud_alerts"], exported["fraud_verdicts"]
     assert (row["alert_id"], row["customer_id"]) == ("a1", "CUST_001")
+    assert row["document"]["group"] == {"customer_id": "CUST_001"}
     assert row["document"]["observations"][0] == OBSERVATIONS[0]
+    assert row["document"]["observations"][3]["fields"] == {
+        "terminal_id": "t1",
+        "customer_id": "CUST_001",
+    }
     assert (verdict["verdict"], verdict["at"]) == ("CONFIRMED", "2026-01-31T08:00:50.000Z")
     assert b"jane" not in msgspec.json.encode(exported)
     assert b"CUST_002" not in msgspec.json.encode(exported)

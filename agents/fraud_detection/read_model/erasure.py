@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.fraud_detection.read_model.rows import Kind, kept, name_rows, stored_alert, without
+from agents.fraud_detection.read_model.rows import Kind, kept, name_rows, of_customer, stored_alert
 from agents.fraud_detection.read_model.schema import (
     FRAUD_ALERT_NAMES,
     FRAUD_ALERTS,
@@ -15,7 +15,7 @@ from agents.fraud_detection.read_model.schema import (
 )
 from agents.fraud_detection.read_model.verdicts import forget_notes
 from posstream.forgetting.forgotten import meant_names
-from posstream.forgetting.marks import CUSTOMER_PREFIX, IDENTIFIER_PREFIX, Marks, Trace, Trail
+from posstream.forgetting.marks import CUSTOMER_PREFIX, IDENTIFIER_PREFIX, Marks, Trail
 from posstream.read_model.engine import read_only
 from posstream.read_model.named_rows import as_json, delete_rows, rows_named, update_rows
 
@@ -94,13 +94,7 @@ async def export(engine: AsyncEngine, trail: Trail) -> Mapping[str, Sequence[Map
 
 
 def _of_customer(row: Mapping[str, Any], trail: Trail) -> dict[str, Any]:
-    def is_other(trace: Trace) -> bool:
-        return (
-            trace.identifier not in trail.identifiers
-            and trace.customer_id not in trail.customer_ids
-        )
-
-    alert = without(stored_alert(row["document"]), is_other)
+    alert = of_customer(stored_alert(row["document"]), trail)
     return {**row, "customer_id": alert.customer_id, "document": msgspec.to_builtins(alert)}
 
 

@@ -14,17 +14,18 @@ import msgspec
 from msgspec.structs import replace
 
 from agents.fraud_detection.events.outputs import (
-    AlertObservation,
     FraudAlertRaised,
     FraudEpisode,
     FraudVerdict,
 )
 from agents.fraud_detection.verdict import AlertStatus
 from posstream.domain.times import parse_utc
-from posstream.forgetting.marks import Marks, Trace, subjects_of
+from posstream.forgetting.marks import Marks, Trace, Trail, subjects_of
 from posstream.read_model.stored_time import stored
 
 Row = Mapping[str, Any]
+#: Fields by their names.
+Names = Mapping[str, str]
 
 #: The clock of a till may be fast by this much before its times are replaced: a time may seem to
 #: be later than a mark that came after it.
@@ -51,54 +52,47 @@ class Kept:
 
 
 def traces_of(alert: FraudAlertRaised) -> Iterator[Trace]:
-    """One for each place in an alert that names a customer."""
-    at = _at(alert.occurred_at)
-    names = {alert.customer_id, alert.group.get(Kind.ID)} - {None, ""}
-    yield from (Trace("", name, at) for name in names)
-    yield from (trace for it in alert.observations if (trace := _trace(it)) is not None)
+    """Every customer whom an alert names, each with the time of the place that names them."""
+    for names, at in _places(alert):
+        yield from _traces(names, at)
 
 
 def names_of(alert: FraudAlertRaised) -> frozenset[tuple[Kind, str]]:
     """Every name in an alert."""
-    traces = list(traces_of(alert))
-    ids = {(Kind.ID, trace.customer_id) for trace in traces if trace.customer_id}
     return frozenset(
-        ids | {(Kind.IDENTIFIER, trace.identifier) for trace in traces if trace.identifier}
+        (kind, text)
+        for names, _ in _places(alert)
+        for field, text in names.items()
+        if text and (kind := kind_of(field)) is not None
     )
 
 
 def kept(alert: FraudAlertRaised, marks: Marks) -> Kept:
-    """An alert without the customers that the marks cover."""
+    """An alert without the customers that the marks cover.
+
+    An observation that names one of them loses all of its names: they may mean the same person.
+    """
     covering = [at for trace in traces_of(alert) for at in _covering(trace, marks)]
     if not covering:
         return Kept(alert)
-    return Kept(without(alert, marks.cover), max(covering))
+
+    def left(names: Names, at: datetime) -> Names:
+        return {} if any(map(marks.cover, _traces(names, at))) else names
+
+    return Kept(_with_names(alert, left), max(covering))
 
 
-def without(alert: FraudAlertRaised, is_gone: Callable[[Trace], bool]) -> FraudAlertRaised:
-    """An alert without some of the customers whom it names.
+def of_customer(alert: FraudAlertRaised, trail: Trail) -> FraudAlertRaised:
+    """An alert without the names of all customers but one."""
+    own = {
+        *((Kind.IDENTIFIER, name) for name in trail.identifiers),
+        *((Kind.ID, name) for name in trail.customer_ids),
+    }
 
-    Args:
-        alert: not changed.
-        is_gone: whether the names of a place in the alert are taken out.
-    """
-    at = _at(alert.occurred_at)
+    def left(names: Names, _: datetime) -> Names:
+        return {field: text for field, text in names.items() if (kind_of(field), text) in own}
 
-    def left(customer_id: str | None) -> str | None:
-        return None if customer_id and is_gone(Trace("", customer_id, at)) else customer_id
-
-    return replace(
-        alert,
-        customer_id=left(alert.customer_id),
-        group={
-            name: (left(value) or "") if name == Kind.ID else value
-            for name, value in alert.group.items()
-        },
-        observations=[
-            _nameless(it) if (trace := _trace(it)) and is_gone(trace) else it
-            for it in alert.observations
-        ],
-    )
+    return _with_names(alert, left)
 
 
 def row_of(episode: FraudEpisode, marks: Marks) -> Row:
@@ -150,23 +144,53 @@ def kind_of(field: str) -> Kind | None:
     return _KINDS.get(name)
 
 
-def _trace(observation: AlertObservation) -> Trace | None:
-    names = {
-        kind: text
-        for field, text in observation.fields.items()
-        if text and (kind := kind_of(field)) is not None
-    }
-    if not names:
-        return None
-    at = _at(observation.occurred_at)
-    return Trace(names.get(Kind.IDENTIFIER, ""), names.get(Kind.ID), at)
+def _places(alert: FraudAlertRaised) -> Iterator[tuple[Names, datetime]]:
+    """The names in each place of an alert, and the time from which they are."""
+    at = _at(alert.occurred_at)
+    if alert.customer_id:
+        yield {Kind.ID: alert.customer_id}, at
+    yield _named(alert.group), at
+    for it in alert.observations:
+        yield _named(it.fields), _at(it.occurred_at)
 
 
-def _nameless(observation: AlertObservation) -> AlertObservation:
-    fields = observation.fields.items()
+def _with_names(
+    alert: FraudAlertRaised, left: Callable[[Names, datetime], Names]
+) -> FraudAlertRaised:
+    """An alert with those names that `left` leaves of each place."""
+    at = _at(alert.occurred_at)
+    group = left(_named(alert.group), at)
+    own = {} if alert.customer_id is None else left({Kind.ID: alert.customer_id}, at)
     return replace(
-        observation, fields={name: text for name, text in fields if kind_of(name) is None}
+        alert,
+        customer_id=own.get(Kind.ID),
+        group={
+            name: group.get(name, "") if kind_of(name) else text
+            for name, text in alert.group.items()
+        },
+        observations=[
+            replace(
+                it, fields={**_nameless(it.fields), **left(_named(it.fields), _at(it.occurred_at))}
+            )
+            for it in alert.observations
+        ],
     )
+
+
+def _named(fields: Names) -> Names:
+    return {field: text for field, text in fields.items() if kind_of(field) is not None}
+
+
+def _nameless(fields: Names) -> Names:
+    return {field: text for field, text in fields.items() if kind_of(field) is None}
+
+
+def _traces(names: Names, at: datetime) -> Iterator[Trace]:
+    """One for each name of a place: a scan may name somebody else than its basket's customer."""
+    for field, text in names.items():
+        if text:
+            is_id = kind_of(field) is Kind.ID
+            yield Trace("", text, at) if is_id else Trace(text, None, at)
 
 
 def _covering(trace: Trace, marks: Marks) -> Iterator[datetime]:

@@ -120,8 +120,10 @@ def _rule(draw: st.DrawFn, rule_id: str) -> Rule:
     return rule(
         id=rule_id,
         function=function,
-        on=draw(st.sampled_from([[PAID], [PAID, REFUNDED], [SCANNED, PAID], [UNKNOWN, LOGIN]])),
-        where=draw(st.lists(_conditions, max_size=1)),
+        on=draw(
+            st.sampled_from([[PAID], [PAID], [PAID, REFUNDED], [SCANNED, PAID], [UNKNOWN, LOGIN]])
+        ),
+        where=[draw(_conditions)] if draw(st.integers(0, 3)) == 0 else [],
         operator=draw(st.sampled_from([">=", ">=", ">", "<", "<=", "=", "!="])),
         limit=draw(limits),
         window_seconds=draw(st.sampled_from([1, 3, 8])),
@@ -131,7 +133,9 @@ def _rule(draw: st.DrawFn, rule_id: str) -> Rule:
     )
 
 
-_SECONDS = [0, 500, 999, 1000, 2000, 2001, 3000, 4000, 5000, 7000, 7500, 9000, 12000, 15000, 20000]
+_STEPS = st.sampled_from([0, 0, 1, 500, 999, 1000, 2000, 3000, 8000])
+_TYPES = st.sampled_from([PAID] * 7 + [REFUNDED, SCANNED, UNKNOWN, LOGIN, LOGOUT])
+_AMOUNTS = st.sampled_from([None, -25_000, 0, 24_999, 25_000, 50_000, 100_000])
 
 
 @st.composite
@@ -143,33 +147,35 @@ def arrivals(draw: st.DrawFn, *, moves: bool = False, most: int = 25) -> list[Ob
         moves: whether a revision may be at another time.
         most: arrivals.
     """
-    types = st.sampled_from([PAID, PAID, PAID, REFUNDED, SCANNED, UNKNOWN, LOGIN, LOGOUT])
-    amounts = st.sampled_from([None, -25_000, 0, 24_999, 25_000, 50_000, 100_000])
-    drawn = draw(
+    steps = draw(
         st.lists(
             st.tuples(
-                st.integers(0, 15),
-                st.sampled_from(_SECONDS),
-                st.integers(1, 2),
-                types,
-                amounts,
-                st.sampled_from([None, "CASH", "CARD"]),
-                st.sampled_from(["t1", "t2"]),
-                st.integers(0, 3),
+                st.sampled_from(["next", "next", "next", "late", "again"]),
+                st.sampled_from("aaab"),
+                _STEPS,
+                st.integers(0, most),
+                st.sampled_from([0, 0, 1500, 4000]),
             ),
             min_size=1,
             max_size=most,
         )
     )
-    if draw(st.booleans()):
-        drawn.sort(key=lambda it: (it[1], it[0]))
-    first: dict[str, tuple[int, str]] = {}
-    made = []
-    for number, drawn_ms, revision, drawn_type, amount, method, terminal, late in drawn:
-        event_id = f"ev{number:02}"
-        its = drawn_ms, drawn_type
-        at_ms, event_type = its if moves else first.setdefault(event_id, its)
-        facts = {"amount": amount, "method": method, "terminal_id": terminal}
+    made: list[Observation] = []
+    newest = 0
+    for number, (kind, letter, step, pick, lateness) in enumerate(steps):
+        event_id, revision, event_type = f"{letter}{number:02}", 1, draw(_TYPES)
+        at_ms = newest + step if kind == "next" else max(0, newest - step)
+        if kind == "again" and made:
+            known = made[pick % len(made)]
+            event_id, revision = known.event_id, known.revision + step % 2
+            if not moves:
+                at_ms, event_type = known.at_ms, known.event_type
+        newest = max(newest, at_ms)
+        facts = {
+            "amount": draw(_AMOUNTS),
+            "method": draw(st.sampled_from([None, "CASH", "CARD"])),
+            "terminal_id": draw(st.sampled_from(["t1", "t2"])),
+        }
         made.append(
             observation(
                 event_id,
@@ -177,7 +183,7 @@ def arrivals(draw: st.DrawFn, *, moves: bool = False, most: int = 25) -> list[Ob
                 event_type,
                 {name: value for name, value in facts.items() if value is not None},
                 revision=revision,
-                written_ms=at_ms + late * 1500,
+                written_ms=at_ms + lateness,
             )
         )
     return made

@@ -116,3 +116,25 @@ def test_alerts_are_those_of_the_reference_when_old_observations_go(
     lateness_ms: int,
 ) -> None:
     compare(of, those, lateness_ms, read_again, segment)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rules(), arrivals(), st.lists(st.none() | st.integers(0, 3), min_size=25, max_size=25))
+def test_a_crash_after_any_change_loses_nothing(
+    of: list[Rule], those: list[Observation], crashes: list[int | None]
+) -> None:
+    """What was judged and not told is told once its event comes again."""
+    plan = only_plan(of)
+    reference = Reference(of, plan.widest_window_ms, 1500)
+    table, hits = Table(), Hits()
+    for it, written in zip(those, crashes, strict=False):
+        _, expected = reference.arrive(it)
+        if written is not None:
+            for put in table.group(2).judge(it, plan, 1500).puts[:written]:
+                table.write(put)
+        judged = table.group(2).judge(it, plan, 1500)
+        assert {each[:4] for each in told(judged)} >= {each[:4] for each in expected_of(expected)}
+        hits.take(judged)
+        assert hits.known == hits_of(reference)
+        for put in judged.puts:
+            table.write(put)

@@ -51,7 +51,7 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """An alert that was raised before and has further hits now."""
+    """An alert that was raised before and has further hits now, or had when told before."""
 
     rule: CompiledRule
     #: The id of the event that triggered it; `Group.alert` gives the rest.

@@ -68,7 +68,8 @@ class Group:
         if known is not None and known.at_ms <= horizon_ms:
             known = None
         if known is not None and it.revision <= known.revision:
-            return Judged(outcome=Outcome.REPEATED, raised=self._raised_again(it.event_id))
+            raised = self._raised_again(it.event_id)
+            return Judged(outcome=Outcome.REPEATED, raised=raised, grown=self._touched(it))
         self._head.written_ms, self._head.horizon_ms = written_ms, horizon_ms
         self._head.session = self._sessions.forget(horizon_ms)
         for watch in self._watches.values():
@@ -83,13 +84,14 @@ class Group:
         self._newest = max(self._newest, it.place)
         self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
         grown = [
-            Grown(watch.rule, alert.triggered_by, alert.hits, alert.last_hit_ms)
+            _grown(watch, alert)
             for watch in self._watches.values()
             for alert in watch.episodes.take_grown()
         ]
         told = [self._raised(watch, alert, is_new=True) for watch, alert in new]
         if known is not None:
             told += self._raised_again(it.event_id, but=[alert for _, alert in new])
+            grown += self._touched(it)
         return Judged(
             outcome=Outcome.COUNTED if known is None else Outcome.REVISED,
             puts=(*before, Put(segment=None, value=encode(self._head)), *after),
@@ -155,6 +157,15 @@ class Group:
             and self._kept.get(alert.triggered_by) is not None
         ]
 
+    def _touched(self, it: Observation) -> list[Grown]:
+        """Alerts whose hits an earlier delivery of an event may have made more."""
+        return [
+            _grown(watch, alert)
+            for watch in self._watches.values()
+            for alert in watch.episodes.mark.alerts
+            if alert.at_ms < it.at_ms + watch.rule.window_ms and it.at_ms <= alert.last_hit_ms
+        ]
+
     def _raised(self, watch: Watch, alert: Alerted, *, is_new: bool) -> Raised:
         trigger = self._kept.by_id[alert.triggered_by]
         shown = watch.newest_of(trigger.place, SHOWN)
@@ -168,3 +179,7 @@ class Group:
             last_hit_ms=alert.last_hit_ms,
             is_new=is_new,
         )
+
+
+def _grown(watch: Watch, alert: Alerted) -> Grown:
+    return Grown(watch.rule, alert.triggered_by, alert.hits, alert.last_hit_ms)

@@ -1,0 +1,289 @@
+"""What one arrival gives, case by case; `test_fraud_engine` compares with the reference."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from agents.fraud_detection.engine.judged import Judged, Outcome
+from agents.fraud_detection.engine.judging import Group
+from agents.fraud_detection.engine.observation import Observation
+from agents.fraud_detection.rules.plan import GroupingPlan, plan_of
+from agents.fraud_detection.rules.rule import Rule
+from tests.fraud_observations import (
+    LOGIN,
+    LOGOUT,
+    PAID,
+    REFUNDED,
+    Table,
+    condition,
+    observation,
+    paid,
+    rule,
+)
+
+LATENESS_MS = 100_000
+
+
+def plan_for(*of: Rule) -> GroupingPlan:
+    (plan,) = plan_of(of).groupings
+    return plan
+
+
+class Shop:
+    """One group, written to a table and read again for each arrival."""
+
+    def __init__(self, *of: Rule, lateness_ms: int = LATENESS_MS, segment: int = 64) -> None:
+        self.table = Table()
+        self.segment = segment
+        self.plan, self.lateness_ms = plan_for(*of), lateness_ms
+
+    def follow(self, *of: Rule) -> None:
+        self.plan = plan_for(*of)
+
+    def take(self, it: Observation) -> Judged:
+        judged = self.table.group(self.segment).judge(it, self.plan, self.lateness_ms)
+        for put in judged.puts:
+            self.table.write(put)
+        return judged
+
+    def triggers(self, those: Iterable[Observation]) -> list[list[str]]:
+        """By arrival: the events that trigger alerts."""
+        return [[it.trigger.event_id for it in self.take(each).raised] for each in those]
+
+
+def test_an_alert_says_what_made_it() -> None:
+    shop = Shop(rule(function="SUM", field="amount", limit=30))
+    shop.take(paid("a", 1000, 100_000))
+    shop.take(paid("b", 1500, 100_001))
+    (alert,) = shop.take(paid("c", 9000, 100_001)).raised
+    assert (alert.value, alert.total, alert.hits, alert.is_new) == (300_002, 3, 1, True)
+    assert [it.event_id for it in alert.observations] == ["c", "b", "a"]
+    assert (alert.window_start_ms, alert.window_end_ms) == (-1000, 9000)
+    assert alert.trigger.event_id == "c"
+
+
+def test_an_alert_shows_the_newest_50_of_its_observations() -> None:
+    shop = Shop(rule(limit=60))
+    judged = [shop.take(paid(f"e{number:02}", number)) for number in range(60)]
+    (alert,) = judged[-1].raised
+    assert (alert.total, len(alert.observations)) == (60, 50)
+    assert alert.observations[0].event_id == "e59"
+    assert alert.observations[-1].event_id == "e10"
+
+
+def test_a_sequence_shows_those_before_and_the_one_after() -> None:
+    shop = Shop(
+        rule(
+            function="SEQUENCE",
+            on=[PAID, REFUNDED],
+            first=[condition("amount", "<", 5)],
+            then=[condition("event_type", "=", REFUNDED)],
+        )
+    )
+    arrivals = [paid("a", 1, 0), paid("b", 2), paid("c", 3, 0), observation("d", 4, REFUNDED)]
+    *_, judged = [shop.take(it) for it in arrivals]
+    (alert,) = judged.raised
+    assert [it.event_id for it in alert.observations] == ["d", "c", "a"]
+    assert (alert.value, alert.total) == (20_000, 3)
+
+
+def test_a_repeated_event_tells_its_alert_once_more_and_changes_nothing() -> None:
+    shop = Shop(rule())
+    shop.take(paid("a", 0))
+    first = shop.take(paid("b", 1))
+    again = shop.take(paid("b", 1))
+    assert (again.outcome, list(again.puts)) == (Outcome.REPEATED, [])
+    (one,), (other,) = first.raised, again.raised
+    assert (one.is_new, other.is_new) == (True, False)
+    assert (one.trigger, one.value, one.hits) == (other.trigger, other.value, other.hits)
+
+
+def test_a_late_event_raises_an_alert_at_the_event_behind_it() -> None:
+    shop = Shop(rule(limit=3))
+    arrivals = [paid("a", 1000), paid("c", 3000), paid("b", 2000)]
+    assert shop.triggers(arrivals) == [[], [], ["c"]]
+    (again,) = shop.take(paid("b", 2000)).raised  # told again by the arrival that raised it
+    assert again.trigger.event_id == "c"
+
+
+def test_events_of_one_time_are_in_one_another_s_window() -> None:
+    shop = Shop(rule(cooldown_seconds=1))
+    assert shop.triggers([paid("b", 1000), paid("a", 1000)]) == [[], ["a"]]
+    every = Shop(rule(cooldown_seconds=0))
+    assert every.triggers([paid("a", 1000), paid("b", 1000)]) == [[], ["a", "b"]]
+
+
+def test_a_tie_that_ends_a_hit_ends_it_for_all_of_its_time() -> None:
+    """One payment alone holds; two do not: the alert stays, and the next one begins anew."""
+    shop = Shop(rule(operator="=", limit=1, cooldown_seconds=60))
+    arrivals = [paid("a", 1000), paid("b", 1000), paid("c", 20_000)]
+    assert shop.triggers(arrivals) == [["a"], [], ["c"]]
+
+
+def test_a_tie_counts_for_the_least_number_of_those_before_it() -> None:
+    shop = Shop(
+        rule(
+            function="SEQUENCE",
+            first=[condition("amount", "=", 0)],
+            then=[condition("amount", ">", 0)],
+            limit=1,
+            minimum_count=3,
+        )
+    )
+    arrivals = [paid("a", 0, 0), paid("b", 1000), paid("c", 1000, 0)]
+    assert shop.triggers(arrivals) == [[], [], ["b"]]
+
+
+def test_the_window_ends_with_its_last_millisecond() -> None:
+    shop = Shop(rule())
+    assert shop.triggers([paid("a", 0), paid("b", 10_000)]) == [[], []]
+    assert shop.triggers([paid("c", 19_999)]) == [["c"]]
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "triggers", "hits"),
+    [(0, [[], ["b"], ["c"], ["d"]], [1, 1, 1]), (2, [[], ["b"], [], ["d"]], [2, 1])],
+)
+def test_hits_within_the_cooldown_are_one_episode(
+    cooldown: int, triggers: list[Any], hits: list[int]
+) -> None:
+    rule_of_it = rule(cooldown_seconds=cooldown)
+    shop = Shop(rule_of_it)
+    arrivals = [paid("a", 0), paid("b", 1000), paid("c", 2999), paid("d", 4999)]
+    assert shop.triggers(arrivals) == triggers
+    group = shop.table.group(64)
+    group.judge(paid("d", 4999), shop.plan, LATENESS_MS)
+    (key,) = (it.key for it in shop.plan.rules)
+    known = [group.alert(key, event_id) for event_id in ("b", "c", "d")]
+    assert [it.hits for it in known if it is not None] == hits
+
+
+def test_an_episode_goes_on_when_its_first_hits_are_gone() -> None:
+    shop = Shop(rule(limit=1, window_seconds=1, cooldown_seconds=10), lateness_ms=5000)
+    told = [shop.take(paid(f"e{number}", number * 5000)) for number in range(8)]
+    assert [len(it.raised) for it in told] == [1, *[0] * 7]
+    assert [(it.triggered_by, it.hits) for each in told for it in each.grown] == [
+        ("e0", number) for number in range(2, 9)
+    ]
+
+
+def test_an_amount_is_exact() -> None:
+    shop = Shop(rule(function="SUM", field="amount", operator="=", limit=1))
+    arrivals = [paid(f"e{number}", number, 1000) for number in range(12)]
+    assert shop.triggers(arrivals) == [*[[]] * 9, ["e9"], [], []]
+
+
+def test_an_average_is_compared_as_a_fraction_and_shown_rounded() -> None:
+    shop = Shop(rule(function="AVG", field="amount", operator=">", limit="0.3333"))
+    arrivals = [paid("a", 0, 3333), paid("b", 1, 3333), paid("c", 2, 3334)]
+    *_, judged = [shop.take(it) for it in arrivals]
+    (alert,) = judged.raised  # 0.33333…
+    assert alert.value == 3333
+
+
+def test_a_sum_may_have_more_than_64_bits() -> None:
+    most = 10**16 - 1
+    plan = plan_for(rule(function="SUM", field="amount", limit="999999999999", minimum_count=1000))
+    table = Table()
+    group = table.group(64)
+    for number in range(1_000):
+        judged = group.judge(paid(f"e{number:04}", number, most), plan, LATENESS_MS)
+        for put in judged.puts:
+            table.write(put)
+    assert [it.value for it in judged.raised] == [1_000 * most]
+    again = table.group(64).judge(paid("e0999", 999, most), plan, LATENESS_MS)
+    assert [it.value for it in again.raised] == [1_000 * most]
+
+
+def test_a_session_begins_with_the_login_and_ends_with_the_logout() -> None:
+    shop = Shop(
+        rule(limit=1, window_seconds=1, where=[condition("employee.session_age_seconds", "<=", 5)])
+    )
+    arrivals = [
+        paid("a", 0),
+        observation("b", 1000, LOGIN),
+        paid("c", 6000),
+        paid("d", 6001),
+        observation("e", 7000, LOGIN),
+        observation("f", 8000, LOGOUT),
+        paid("g", 9000),
+        observation("h", 8500, LOGIN),  # late
+    ]
+    assert shop.triggers(arrivals) == [[], [], ["c"], [], [], [], [], ["g"]]
+
+
+def test_a_session_outlives_the_observations() -> None:
+    age = condition("employee.session_age_seconds", ">=", 1000)
+    shop = Shop(rule(limit=1, where=[age]), lateness_ms=0)
+    arrivals = [observation("a", 0, LOGIN), paid("b", 500_000), paid("c", 1_000_000)]
+    assert shop.triggers(arrivals) == [[], [], ["c"]]
+
+
+def test_what_is_older_than_what_is_kept_is_too_late() -> None:
+    shop = Shop(rule(), lateness_ms=5000)
+    shop.take(paid("a", 100_000))
+    assert shop.take(paid("b", 85_000)).outcome is Outcome.TOO_LATE
+    assert shop.take(paid("c", 85_001)).outcome is Outcome.COUNTED
+
+
+def test_a_new_rule_does_not_judge_the_past() -> None:
+    old, new = rule(limit=100), rule(id="new", limit=2)
+    shop = Shop(old)
+    shop.triggers([paid("a", 0), paid("b", 1)])
+    shop.follow(old, new)
+    # It counts what was recorded before it was there.
+    assert shop.triggers([paid("c", 2), paid("d", 1)]) == [["c"], []]
+
+
+def test_a_paused_rule_does_not_judge_its_pause_and_is_exact_after_it() -> None:
+    other = rule(id="other", limit=100)
+    shop = Shop(rule(), other)
+    shop.follow(rule(state="PAUSED"), other)
+    shop.triggers([paid("a", 0), paid("b", 1)])
+    shop.follow(rule(), other)
+    assert shop.triggers([paid("c", 2)]) == [["c"]]
+
+
+def test_a_renamed_rule_is_the_same_one() -> None:
+    shop = Shop(rule(cooldown_seconds=60))
+    shop.triggers([paid("a", 0), paid("b", 1)])
+    shop.follow(rule(cooldown_seconds=60, name="Another name"))
+    judged = shop.take(paid("c", 2))
+    assert (list(judged.raised), [it.hits for it in judged.grown]) == ([], [2])
+    assert judged.grown[0].rule.rule.name == "Another name"
+
+
+def test_a_change_does_not_grow_with_the_observations() -> None:
+    plan, table = plan_for(rule(limit=10**6, window_seconds=3600)), Table()
+    group = table.group(64)
+    sizes = []
+    for number in range(3_000):
+        judged = group.judge(paid(f"e{number:05}", number), plan, LATENESS_MS)
+        for put in judged.puts:
+            table.write(put)
+        assert len(judged.puts) == (2 if number and number % 64 == 0 else 1)
+        sizes.append(sum(len(it.value or b"") for it in judged.puts))
+    assert max(sizes[1_500:]) <= max(sizes[:1_500]) + 64
+    assert len(table.values) == 1 + (3_000 - 1) // 64
+
+
+def test_segments_that_are_out_of_the_horizon_are_removed() -> None:
+    plan, table = plan_for(rule(limit=10**6)), Table()
+    group = table.group(4)
+    for number in range(100):
+        for put in group.judge(paid(f"e{number:03}", number * 1000), plan, 10_000).puts:
+            table.write(put)
+    # 20 s are kept: 16 observations in segments, and 4 in the head.
+    assert sorted(it for it in table.values if it is not None) == [20, 21, 22, 23]
+    assert Group(table.read, segment=4).horizon_ms == 79_000
+
+
+def test_a_revision_of_a_sealed_observation_writes_its_segment_again() -> None:
+    shop = Shop(rule(function="SUM", field="amount", limit=50), segment=2)
+    shop.triggers([paid("a", 0, 0), paid("b", 1, 0), paid("c", 2, 0)])
+    judged = shop.take(paid("a", 0, 500_000, revision=2))
+    assert judged.outcome is Outcome.REVISED
+    assert [it.segment for it in judged.puts] == [None, 0]
+    assert {it.trigger.event_id for it in judged.raised} == {"a", "b", "c"}
+    assert shop.take(paid("a", 0, 0, revision=1)).outcome is Outcome.REPEATED

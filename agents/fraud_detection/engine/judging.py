@@ -163,7 +163,7 @@ class Group:
             _grown(watch, alert)
             for watch in self._watches.values()
             for alert in watch.episodes.mark.alerts
-            if alert.at_ms < it.at_ms + watch.rule.window_ms and it.at_ms <= alert.last_hit_ms
+            if it.at_ms <= alert.last_hit_ms  # a late hit joins what is behind it
         ]
 
     def _raised(self, watch: Watch, alert: Alerted, *, is_new: bool) -> Raised:

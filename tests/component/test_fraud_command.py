@@ -32,6 +32,7 @@ from tests.component.fraud_web import running_fraud_web
 
 MAIL = "jane@example.com"
 RULE = msgspec.to_builtins(next(it for it in SHIPPED if it.id == "payment_velocity"))
+LOOKS_FOR = "3 or more PAYMENT_COMPLETED of one customer within 300 s"
 
 
 @pytest.fixture
@@ -97,10 +98,11 @@ def test_each_rule_of_the_configuration_is_a_line_with_its_figures(url: str) -> 
         "ALERTS IN 24 H",
         "SHADOW",
         "PRECISION",
+        "LOOKS FOR",
     ]
     assert [[it.strip() for it in line if it.strip()] for line in lines] == [
-        ["payment_velocity", "ACTIVE", RULE["severity"], "300 s", "1", "1", "67% of 3"],
-        ["odd", "PAUSED", "LOW", "300 s", "0", "0", "-"],
+        ["payment_velocity", "ACTIVE", RULE["severity"], "300 s", "1", "1", "67% of 3", LOOKS_FOR],
+        ["odd", "PAUSED", "LOW", "300 s", "0", "0", "-", LOOKS_FOR],
     ]
 
 

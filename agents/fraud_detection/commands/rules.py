@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from agents.fraud_detection.read_model.records import RuleFigures
+from agents.fraud_detection.wording import length, sentence
 from posstream.commands.running import print_table
 from posstream.domain.errors import StartRefused
 from posstream.domain.printable import printable
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
     from agents.fraud_detection.configuration import FraudConfiguration
 
 _PLUGIN: Final = "fraud_detection"
-_HEAD: Final = ("RULE", "STATE", "SEVERITY", "WINDOW", "ALERTS IN 24 H", "SHADOW", "PRECISION")
+_HEAD: Final = (
+    "RULE",
+    "STATE",
+    "SEVERITY",
+    "WINDOW",
+    "ALERTS IN 24 H",
+    "SHADOW",
+    "PRECISION",
+    "LOOKS FOR",
+)
 _DAY: Final = timedelta(hours=24)
 
 
@@ -54,10 +64,11 @@ async def print_rules(settings: Settings, *, as_json: bool) -> int:
                 printable(rule.id),
                 rule.state.value,
                 rule.severity.value,
-                f"{rule.window_seconds} s",
+                length(rule.window_seconds),
                 str(figure.live),
                 str(figure.shadow),
                 _share(figure),
+                printable(sentence(rule)),
             )
             for rule, figure in known
         ],

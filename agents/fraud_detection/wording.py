@@ -76,7 +76,7 @@ def sentence(rule: Rule) -> str:
         return f"any {on}{where}"
     if _is_of_one(rule):
         return f"any {on} with {rule.field} of {reached}{where}"
-    place = _place({name: f"one {_group_noun(name)}" for name in rule.group_by})
+    place = _place({name: f"one {_grouped(name)[1]}" for name in rule.group_by})
     place += f" within {length(rule.window_seconds)}{where}"
     if rule.function is Function.COUNT:
         said = f"{reached} {on} {place}"
@@ -134,7 +134,7 @@ def reason(alert: FraudAlertRaised, rule: Rule | None) -> str:
 
 def who(name: str, value: str) -> str:
     """One name of a group in words: `customer CUST_001`; one that is empty was forgotten."""
-    noun = _group_noun(name)
+    noun = _grouped(name)[1]
     return f"{noun} {value}" if value else f"a forgotten {noun}"
 
 
@@ -184,23 +184,25 @@ def _nouns(alert: FraudAlertRaised, rule: Rule | None) -> tuple[str, str]:
     return _NOUNS.get(next(iter(types)), _EVENTS) if len(types) == 1 else _EVENTS
 
 
-def _group_noun(name: str) -> str:
-    return _GROUPS[name][1]
+def _grouped(name: str) -> tuple[str, str]:
+    """Of a name that another release groups by, itself."""
+    return _GROUPS.get(name, ("of", name))
 
 
 def _place(group: Mapping[str, str]) -> str:
     """Whose events: `of employee 7 and customer C at terminal t1`."""
     told = []
     for preposition in ("of", "by", "at"):
-        its = [words for name, words in group.items() if _GROUPS[name][0] == preposition]
+        its = [words for name, words in group.items() if _grouped(name)[0] == preposition]
         if its:
             told.append(f"{preposition} {' and '.join(its)}")
     return " ".join(told)
 
 
 def _distinct(field: str | None) -> str:
-    known = _GROUPS.get(field or "")
-    return f"{known[1]}s" if known else f"values of {field}" if field else "values"
+    if field in _GROUPS:
+        return f"{_GROUPS[field][1]}s"
+    return f"values of {field}" if field else "values"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -249,6 +249,11 @@ def test_an_alert_of_a_forgotten_customer_says_so() -> None:
     assert reason(raised, rule()).startswith("3 payments of a forgotten customer within 300 s;")
 
 
+def test_an_alert_of_another_release_is_said_by_the_name_of_its_group() -> None:
+    raised = alert(rule(), "3", group={"shift": "late"})
+    assert reason(raised, None).startswith("3 payments of shift late within 300 s;")
+
+
 def test_every_type_and_group_has_words() -> None:
     for kind in EventType:
         told = reason(alert(rule(on=[kind]), "3"), None)

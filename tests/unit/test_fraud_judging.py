@@ -287,3 +287,22 @@ def test_a_revision_of_a_sealed_observation_writes_its_segment_again() -> None:
     assert [it.segment for it in judged.puts] == [None, 0]
     assert {it.trigger.event_id for it in judged.raised} == {"a", "b", "c"}
     assert shop.take(paid("a", 0, 0, revision=1)).outcome is Outcome.REPEATED
+
+
+def test_a_rule_that_alerts_at_each_event_makes_no_head_that_grows() -> None:
+    plan, table = plan_for(rule(limit=1, window_seconds=1)), Table()
+    group, raised, sizes = table.group(16), [], []
+    for number in range(1_000):
+        if number % 100 == 0:  # what is stored gives the same
+            group = table.group(16)
+        judged = group.judge(paid(f"e{number:04}", number * 10), plan, LATENESS_MS)
+        for put in judged.puts:
+            table.write(put)
+        raised += [it.trigger.event_id for it in judged.raised]
+        sizes.append(len(table.values[None]))
+    assert raised == [f"e{number:04}" for number in range(1_000)]
+    assert max(sizes[500:]) <= max(sizes[:500]) + 64
+    late = group.judge(paid("late", 9_985), plan, LATENESS_MS)
+    assert [it.trigger.event_id for it in late.raised] == ["late"]
+    too_early = group.judge(paid("long ago", 5), plan, LATENESS_MS)
+    assert list(too_early.raised) == []

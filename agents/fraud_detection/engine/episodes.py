@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from agents.fraud_detection.engine.observation import Place
-from agents.fraud_detection.engine.state import Alerted, Frozen, Mark
+from agents.fraud_detection.engine.state import MOST_ALERTS, Alerted, Frozen, Mark
 
 
 class Episodes:
@@ -82,6 +82,12 @@ class Episodes:
             self._alert = alert
         return alert
 
+    def bound(self) -> None:
+        """Judge only the time of the newer half of the alerts again, once there are too many."""
+        if len(self.mark.alerts) > MOST_ALERTS:
+            times = sorted(it.at_ms for it in self.mark.alerts)
+            self.mark.from_ms = max(self.mark.from_ms, times[-MOST_ALERTS // 2] + 1)
+
     def freeze(self, hits: deque[Place], floor_ms: int) -> None:
         """Let the hits before a time go: they are not judged again."""
         while hits and hits[0][0] < floor_ms:
@@ -96,8 +102,8 @@ class Episodes:
                 frozen.triggered_by = event_id
 
     def forget(self, horizon_ms: int) -> None:
-        """Let the alerts go whose observations are gone, but for that of a frozen episode."""
-        alerts = self.mark.alerts
+        """Let the alerts go that are not needed again, but for that of a frozen episode."""
+        alerts, horizon_ms = self.mark.alerts, max(horizon_ms, self.mark.from_ms - 1)
         if not alerts or min(it.at_ms for it in alerts) > horizon_ms:
             return
         frozen = self.mark.frozen

@@ -12,8 +12,12 @@ from msgspec import Raw, Struct
 
 from agents.fraud_detection.engine.observation import Observation
 
-#: Observations in the head, and in each segment.
-SEGMENT: Final = 64
+#: Observations in the head, and in each segment. A change writes half as many on average: 1.7 kB
+#: for 16, 5.8 kB for 64; the time that it takes is the same.
+SEGMENT: Final = 16
+#: Alerts of one rule that are kept in a head. A rule that alerts at each event of a busy group must
+#: not make the head larger than a broker takes.
+MOST_ALERTS: Final = 256
 _VERSION: Final = 1
 
 

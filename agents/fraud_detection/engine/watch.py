@@ -33,6 +33,7 @@ class Watch:
 
     def forget(self, horizon_ms: int) -> None:
         """Let all go that is up to a time."""
+        self.episodes.bound()
         self._lift_floor(horizon_ms)
         self.episodes.freeze(self._window.hits, self._window.floor_ms)
         self.episodes.forget(horizon_ms)

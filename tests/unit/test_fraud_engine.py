@@ -87,7 +87,7 @@ def compare(
             group = table.group(segment)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     rules(),
     arrivals(moves=True),
@@ -100,7 +100,7 @@ def test_alerts_are_those_of_the_reference(
     compare(of, those, LONG, read_again, segment)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     rules(),
     arrivals(),
@@ -118,7 +118,7 @@ def test_alerts_are_those_of_the_reference_when_old_observations_go(
     compare(of, those, lateness_ms, read_again, segment)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(rules(), arrivals(), st.lists(st.none() | st.integers(0, 3), min_size=25, max_size=25))
 def test_a_crash_after_any_change_loses_nothing(
     of: list[Rule], those: list[Observation], crashes: list[int | None]

@@ -121,6 +121,12 @@ def test_a_tie_that_ends_a_hit_ends_it_for_all_of_its_time() -> None:
     assert shop.triggers(arrivals) == [["a"], [], ["c"]]
 
 
+def test_a_tie_that_makes_hits_of_those_before_it_again_alerts_only_the_new_ones() -> None:
+    shop = Shop(rule(function="RATIO", of=[condition("amount", "=", 0)], limit="0.5"))
+    arrivals = [paid("a", 0, 0), paid("b", 0), paid("c", 0), paid("d", 0, 0)]
+    assert shop.triggers(arrivals) == [["a"], ["b"], [], ["c", "d"]]
+
+
 def test_a_tie_counts_for_the_least_number_of_those_before_it() -> None:
     shop = Shop(
         rule(

@@ -52,8 +52,10 @@ class Watch:
         entry = self._entry_of(it)
         if old is None and entry is not None:
             hits = self._window.append(entry)
-            if hits is not None:
+            if hits is not None and len(hits) <= 1:
                 return [self._raised(hit, it.event_id) for hit in hits if self.episodes.hit(hit)]
+            if hits is not None:  # those before it hold again: they may have alerts
+                return self._followed(it.event_id)
         if not self._window.replace(old, entry):
             return ()
         return self._followed(it.event_id)

@@ -200,7 +200,7 @@ def _place(group: Mapping[str, str]) -> str:
 
 
 def _distinct(field: str | None) -> str:
-    if field in _GROUPS:
+    if field is not None and field in _GROUPS:
         return f"{_GROUPS[field][1]}s"
     return f"values of {field}" if field else "values"
 

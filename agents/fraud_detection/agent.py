@@ -185,9 +185,14 @@ class FraudAgent:
         record: Any,
     ) -> list[Record]:
         """What is told of an arrival: new alerts, and those that have more hits."""
-        grown = [group.alert(it.rule.key, it.triggered_by) for it in judged.grown]
+        known = {(it.rule.key, it.trigger.event_id) for it in judged.raised}
+        grown = [
+            group.alert(it.rule.key, it.triggered_by)
+            for it in judged.grown
+            if (it.rule.key, it.triggered_by) not in known
+        ]
         told: list[Record] = []
-        for raised in (*judged.raised, *(it for it in grown if it is not None)):
+        for number, raised in enumerate((*judged.raised, *filter(None, grown))):
             rule = raised.rule
             alert = alert_of(
                 raised,
@@ -198,7 +203,9 @@ class FraudAgent:
             )
             is_snoozed = self.rules.is_snoozed(rule.rule.id, values)
             # A repeated event may have come after a crash, which kept the state and lost the alert.
-            is_told = raised.is_new or judged.outcome is Outcome.REPEATED
+            is_told = raised.is_new or (
+                judged.outcome is Outcome.REPEATED and number < len(judged.raised)
+            )
             if is_told and rule.rule.state is RuleState.ACTIVE and not is_snoozed:
                 told.append(alert_record(alert, self.clock.now_ms(), traceparent(record.headers)))
             told.append(episode_record(alert, raised, is_snoozed=is_snoozed))

@@ -181,7 +181,7 @@ def test_a_late_event_judges_those_behind_it_anew() -> None:
 def test_another_worker_goes_on_where_this_one_ended() -> None:
     house = House(rule(limit=100, window_seconds=200))
     house.happen(*(event(f"e{number:03}", number) for number in range(99)))
-    assert len(keys(house.table)) == 2, "the head, and a segment"
+    assert len(keys(house.table)) > 2, "the head, and its segments"
     (alert,) = house.again().happen(event("e099", 99))
     assert (alert["value"], alert["observations_total"], len(alert["observations"])) == (
         "100",
@@ -327,9 +327,10 @@ async def test_a_group_leaves_with_its_segments_once_nothing_in_it_can_be_judged
     house.happen(*(event(f"e{number:03}", now + number) for number in range(70)))
     away = leaving(house)
     house.clock.advance(8 * DAY)
+    entries = len(keys(house.table))
     for _ in range(PARTITIONS):
         await away.look()
-    assert len(keys(house.table)) == 2
+    assert len(keys(house.table)) == entries > 2
     house.clock.advance(100)
     for _ in range(2 * PARTITIONS):
         await away.look()

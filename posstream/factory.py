@@ -1,12 +1,12 @@
 """The only wiring: settings in, the app of a worker out. It knows no plugin by name."""
 
+import functools
 import logging
-from typing import Any
+from collections.abc import Sequence
 
 from posstream.configuration.configurations import Configurations
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.box import DeadLetterBox
-from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
@@ -14,21 +14,19 @@ from posstream.kafka.counts import group_lag
 from posstream.kafka.topics import APP_ID
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
-from posstream.plugin import Kit, Lifetime, Plugin
-from posstream.plugins.event_failures import EventFailures
-from posstream.plugins.running import PluginWatch, RunningPlugin
+from posstream.plugin import Lifetime
+from posstream.plugins.beside import Beside
+from posstream.plugins.found import Plugins
+from posstream.plugins.running import RunningPlugin
 from posstream.plugins.supervisor import Supervisor
+from posstream.plugins.workshop import Workshop
 from posstream.read_model.engine import create_engine
 from posstream.read_model.reading import create_reading_engine
 from posstream.resilience.clock import Clock
 from posstream.runtime import Runtime
 from posstream.settings import Settings, in_url
-from posstream.streaming.app import StreamingApp
 from posstream.streaming.host import HostApp
-from posstream.streaming.lifetimes import OPEN_SECONDS, LifetimeService
-from posstream.streaming.precedence import Precedence
-from posstream.streaming.publisher import FaustPublisher
-from posstream.streaming.stall import LOOK_SECONDS
+from posstream.streaming.lifetimes import LifetimeService
 from web.graphql.graphiql import GraphiQL
 from web.plugin_parts import plugin_parts
 from web.server import create_web
@@ -36,16 +34,16 @@ from web.server import create_web
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any) -> HostApp:
+def create_app(settings: Settings, *, clock: Clock | None = None) -> HostApp:
     """Wire one worker.
 
     Args:
         settings: the worker's settings.
-        clock: time, if not the machine's.
-        options: more options for the plugins' `faust.App`.
+        clock: time in this process, if not the machine's.
     """
     clock = clock or Clock()
-    metrics = Metrics(settings.plugins)
+    here, beside = settings.plugins.here, settings.plugins.beside
+    metrics = Metrics(here, beside=beside)
     host = HostApp(
         APP_ID,
         broker=settings.faust_broker,
@@ -63,71 +61,40 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
     )
     dead_letter_writer = DeadLetterWriter(settings.bootstrap_servers)
     writer = TopicWriter(settings.bootstrap_servers)
-
-    precedence = Precedence()
-
-    def make(plugin: Plugin) -> RunningPlugin:
-        app = StreamingApp(
-            plugin.consumer_group,
-            broker=settings.faust_broker,
-            datadir=settings.datadir.absolute(),
-            partitions=settings.topic_partitions,
-            topic_replication_factor=settings.topic_replication,
-            membership=host.membership,
-            **options,
-        )
-        app.precedence, app.goes_first = precedence, plugin.is_default
-        dead_letters = DeadLetters(
-            topic=plugin.dead_letters or "",  # without one it consumes nothing
-            publish=dead_letter_writer.write,
-            clock=clock,
+    workshop = Workshop(
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        configurations=configurations,
+        engine=engine,
+        readers=readers,
+        dead_letter_writer=dead_letter_writer,
+        membership=host.membership,
+    )
+    running_beside = (
+        Beside(
+            beside,
+            ports=lambda plugin: workshop.ports(plugin, writer),
+            setup=lambda plugins: runtime.setup_beside(plugins),  # noqa: PLW0108 - it is made below
             metrics=metrics,
-            per_minute=settings.dead_letters_per_minute,
         )
-        app.failures = EventFailures(app, dead_letters, clock)
-        built = plugin.build(
-            Kit(
-                plugin=plugin,
-                app=app,
-                settings=settings,
-                own_settings=settings.own(plugin),
-                datadir=settings.datadir,
-                clock=clock,
-                metrics=metrics.of(plugin),
-                publisher=FaustPublisher(app),
-                dead_letters=dead_letters,
-                configuration=configurations.current(plugin.name),
-                engine=engine,
-                readers=readers,
-            )
-        )
-        if undeclared := app.consumed.difference(plugin.consumes):
-            raise ValueError(f"it reads {', '.join(sorted(undeclared))}, not in its `consumes`")
-        app.lifetimes = [
-            LifetimeService(
-                it, open_seconds=OPEN_SECONDS, close_seconds=lambda: app.tuning.drain_seconds
-            )
-            for it in built.lifetimes
-        ]
-        watch = PluginWatch(
-            app, plugin, dead_letters, clock=clock, partitions=settings.topic_partitions
-        )
-        app.timer(LOOK_SECONDS, name="plugin watch")(watch.look)
-        return RunningPlugin(app, built, watch)
-
+        if beside
+        else None
+    )
     supervisor = Supervisor(
-        settings.plugins,
-        make=make,
+        here,
+        make=workshop.make,
         prepare=lambda app: runtime.prepare(app),  # noqa: PLW0108 - it is made below
         metrics=metrics,
+        beside=running_beside,
         lag=lambda plugin: group_lag(
             settings.bootstrap_servers, plugin.consumer_group, plugin.consumes
         ),
     )
     metrics.held_by_transactions.set_function(
-        lambda: sum(it.watch.held_back for it in supervisor.running.values())
+        lambda: sum(it.held_back for it in supervisor.reports().values())
     )
-    host.host(supervisor)
+    host.host(supervisor, functools.cache(lambda: _made(workshop, beside)))
     web = create_web(
         settings=settings,
         plugins=settings.plugins.loaded,
@@ -155,6 +122,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         writers=(writer, dead_letter_writer),
         metrics=metrics,
         refuse=supervisor.refuse,
+        beside=running_beside,
     )
     host.lifetimes = (
         LifetimeService(Lifetime(name="Runtime", open=runtime.open, close=runtime.close)),
@@ -162,3 +130,14 @@ def create_app(settings: Settings, *, clock: Clock | None = None, **options: Any
         supervisor,
     )
     return host
+
+
+def _made(workshop: Workshop, plugins: Plugins) -> Sequence[RunningPlugin]:
+    """The plugins of the other process, built here to be shown by `faust agents`, and not run."""
+    made = []
+    for plugin in plugins:
+        try:
+            made.append(workshop.make(plugin))
+        except (Exception, SystemExit):  # a plugin may raise anything
+            log.exception("plugin %s cannot be built", plugin.name)
+    return made

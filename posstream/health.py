@@ -1,17 +1,14 @@
 """Tells whether this worker is alive and ready, folded from its plugins."""
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from posstream.plugins.running import RunningPlugin
+from posstream.plugins.report import PluginReport
 from posstream.plugins.status import PluginState
 from posstream.plugins.supervisor import Supervisor
 from posstream.streaming.stall import STALLED
 from web.programs import HealthReport
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -30,42 +27,44 @@ class WorkerHealth:
         reasons = []
         if self.host.crashed:
             reasons.append("the worker crashed")
-        running = self.supervisor.running
-        if running and all(it.watch.is_stalled for it in running.values()):
+        up = _up(self.supervisor.reports())
+        if up and all(report.is_stalled for report in up.values()):
             reasons.append(STALLED)
         return HealthReport(not reasons, tuple(reasons), {})
 
     def ready(self) -> HealthReport:
         """Ready once a plugin runs, and none recovers its tables; failed plugins are named."""
-        running = self.supervisor.running
+        reports = self.supervisor.reports()
+        up = _up(reports)
         stops = self.host.crashed or self.host.should_stop
         reasons = ["the worker is stopping"] if stops else []
-        restarting = self.supervisor.restarting
-        for name, it in running.items():
-            if name not in restarting:
-                reasons += [self._named(name, why) for why in _not_ready(it)]
-        statuses = self.supervisor.statuses()
-        failed = [
-            f"the plugin {status.name} has failed: {status.told}"
-            for status in statuses.values()
-            if status.state is PluginState.FAILED
+        reasons += [
+            self._named(name, why)
+            for name, report in up.items()
+            if not report.restarting
+            for why in report.not_ready
         ]
         warnings = [
-            *(f"the plugin {name} is started again" for name in sorted(restarting)),
-            *failed,
+            *(f"the plugin {name} is started again" for name in sorted(up) if up[name].restarting),
+            *(
+                f"the plugin {status.name} has failed: {status.told}"
+                for status in self.supervisor.statuses().values()
+                if status.state is PluginState.FAILED
+            ),
             *self.warnings(),
+            *(
+                self._named(name, warning)
+                for name, report in up.items()
+                for warning in report.warnings
+            ),
         ]
-        warnings += [
-            self._named(name, warning)
-            for name, it in running.items()
-            for warning in (*it.watch.warnings, *_own_warnings(name, it))
-        ]
+        runs = any(not report.restarting for report in up.values())
         return HealthReport(
-            len(running) > len(restarting) and not reasons,
+            runs and not reasons,
             (*reasons, *warnings),
             {
-                "rebalances": sum(it.app.rebalancing_count for it in running.values()),
-                "plugins": {name: status.state for name, status in statuses.items()},
+                "rebalances": sum(report.rebalances for report in up.values()),
+                "plugins": {name: report.state for name, report in reports.items()},
             },
         )
 
@@ -75,20 +74,6 @@ class WorkerHealth:
         return sentence if alone else f"{plugin}: {sentence}"
 
 
-def _own_warnings(name: str, running: RunningPlugin) -> Sequence[str]:
-    """The warnings of the plugin's own code; an error in them leaves other plugins healthy."""
-    try:
-        return [str(warning) for warning in running.built.warnings()]
-    except Exception as why:
-        log.exception("plugin %s cannot say its warnings", name)
-        return [f"its warnings cannot be asked ({type(why).__name__})"]
-
-
-def _not_ready(running: RunningPlugin) -> Iterator[str]:
-    app = running.app
-    if not app.has_consumer:
-        return
-    if app.rebalancing:
-        yield "the consumer group is rebalancing"
-    elif not app.tables.actives_ready:
-        yield "the tables are being recovered"
+def _up(reports: Mapping[str, PluginReport]) -> Mapping[str, PluginReport]:
+    """Those of the plugins that have not failed."""
+    return {name: it for name, it in reports.items() if it.state is not PluginState.FAILED}

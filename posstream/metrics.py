@@ -9,11 +9,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from posstream.domain.errors import StartRefused
+from posstream.metrics_relay import Relayed
 
 if TYPE_CHECKING:
     from posstream.plugin import Plugin
@@ -41,6 +42,8 @@ class Metric:
             if _NAME.fullmatch(name) is None:
                 raise ValueError(f"the name {name!r} in a metric must be lower case, digits and _")
 
+
+_Made = TypeVar("_Made")
 
 #: The metrics of one plugin by their declared name.
 PluginMetrics = Mapping[str, Any]
@@ -73,10 +76,13 @@ class Metrics:
     """The platform's metrics, in one registry with those of the plugins.
 
     Args:
-        plugins: those that run; their metrics live as long as the process.
+        plugins: those that run here; their metrics live as long as the process.
+        beside: those that run in another process, which tells what it counted.
     """
 
-    def __init__(self, plugins: "Iterable[Plugin]" = ()) -> None:
+    def __init__(
+        self, plugins: "Iterable[Plugin]" = (), *, beside: "Iterable[Plugin]" = ()
+    ) -> None:
         self.registry = registry = CollectorRegistry()
 
         def counter(name: str, meaning: str, *labels: str) -> Counter:
@@ -129,16 +135,25 @@ class Metrics:
             "configuration_refused", "Records of the configuration topic that were not usable."
         )
 
-        self._of_plugins = {it.name: _registered(it, registry) for it in plugins}
+        self._of_plugins = {
+            it.name: _registered(it, partial(register, it.metrics, registry)) for it in plugins
+        }
+        #: What is told of the plugins beside, by their name.
+        self.relayed: dict[str, Relayed] = {}
+        for it in beside:
+            apart = CollectorRegistry()
+            self._of_plugins[it.name] = _registered(it, partial(register, it.metrics, apart))
+            self.relayed[it.name] = Relayed(apart)
+            _registered(it, partial(registry.register, self.relayed[it.name]))
 
     def of(self, plugin: "Plugin") -> PluginMetrics:
         """The metrics that a plugin declares."""
         return self._of_plugins.get(plugin.name, {})
 
 
-def _registered(plugin: "Plugin", registry: CollectorRegistry) -> PluginMetrics:
+def _registered(plugin: "Plugin", made: Callable[[], _Made]) -> _Made:
     try:
-        return register(plugin.metrics, registry)
+        return made()
     except ValueError as why:  # DuplicateTimeseries
         raise StartRefused(
             f"a metric is claimed by posstream itself and by {plugin.name} ({why}): "

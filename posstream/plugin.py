@@ -54,6 +54,9 @@ class Plugin:
     description: str
     #: Builds its agents on the kit's app; called once for each start of that app.
     build: "Callable[[Kit], Built]"
+    #: Makes what its GraphQL and pages ask, without its agents; then `build` makes no ports. A
+    #: plugin that has this runs in a process beside the default one's: tills never wait for it.
+    ports: "Callable[[PortsKit], Any] | None" = None
     #: Whether a command or query that names no plugin means this one; of several, the first.
     is_default: bool = False
     #: Kafka consumer group, and the Faust app's id; by default `posstream-NAME`.
@@ -118,26 +121,32 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kit:
-    """What the platform hands to a plugin's `build`."""
+class PortsKit:
+    """What the platform hands to a plugin's `ports`."""
 
     plugin: Plugin
-    #: The Faust app of this plugin alone: its consumer group, its producer, its tables.
-    app: "StreamingApp"
     settings: "Settings"
     #: What the plugin's own `SettingsPart` read.
     own_settings: Any
-    datadir: "Path"
     clock: "Clock"
-    #: Its declared metrics by their name without `posstream_`.
-    metrics: "PluginMetrics"
     publisher: "EventPublisher"
-    dead_letters: "DeadLetters"
     #: The version in force; None if the plugin has no live configuration.
     configuration: "CurrentConfiguration[Any] | None"
     #: The read model, for changes and for reading.
     engine: "AsyncEngine"
     readers: "AsyncEngine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit(PortsKit):
+    """What the platform hands to a plugin's `build`."""
+
+    #: The Faust app of this plugin alone: its consumer group, its producer, its tables.
+    app: "StreamingApp"
+    datadir: "Path"
+    #: Its declared metrics by their name without `posstream_`.
+    metrics: "PluginMetrics"
+    dead_letters: "DeadLetters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

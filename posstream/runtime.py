@@ -17,6 +17,8 @@ from posstream.kafka.topics import EMBEDDED_CLUSTER
 from posstream.kafka.tuning import Tuning, tuning_for
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
+from posstream.plugin import Plugin
+from posstream.plugins.beside import Beside, BesideSetup
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.opening import DatabaseOpening
 from posstream.read_model.projecting import Setup
@@ -49,6 +51,8 @@ class Runtime:
     writers: Sequence[TopicWriter | DeadLetterWriter]
     metrics: Metrics
     refuse: Callable[[str, str], None]
+    #: The plugins in a process of their own, if there are any.
+    beside: Beside | None = None
 
     def __post_init__(self) -> None:
         self._web_server: WebServer | None = None
@@ -70,6 +74,8 @@ class Runtime:
     async def _open(self) -> None:
         settings = self.settings
         raise_open_files()
+        if self.beside is not None:  # it takes as long to be imported as the rest takes here
+            await self.beside.open()
         conf: Any = self.app.conf
         await check_start(
             Start(
@@ -124,6 +130,10 @@ class Runtime:
             plugins=[plugin.name for plugin in settings.plugins],
         )
 
+    def setup_beside(self, plugins: Sequence[Plugin]) -> BesideSetup:
+        """What the process of some plugins is told at its start."""
+        return BesideSetup.of(self.settings, plugins, member=self._member, tuning=self._tuning)
+
     async def _open_database(self) -> None:
         plugins = self.settings.plugins
         failures = await upgrade(self.engine, plugins)
@@ -147,6 +157,8 @@ class Runtime:
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
         await stop_task(self._loop_delay)
+        if self.beside is not None:
+            await self.beside.close()
         for writer in self.writers:
             await writer.close()
         await self._projections.close()

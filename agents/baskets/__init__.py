@@ -8,13 +8,20 @@ from agents.baskets.events.declared import EVENTS
 from agents.baskets.forgetting import FORGETTING
 from agents.baskets.metrics import METRICS
 from agents.baskets.read_model.part import READ_MODEL
-from posstream.plugin import Built, Kit, Plugin
+from posstream.plugin import Built, Kit, Plugin, PortsKit
 
 
 def _build(kit: Kit) -> Built:
     from agents.baskets.build import build
 
     return build(kit)
+
+
+def _ports(kit: PortsKit) -> Any:
+    from agents.baskets.basket_ports import BasketPorts
+    from agents.baskets.read_model.queries import TillBaskets
+
+    return BasketPorts(baskets=TillBaskets(kit.readers), publisher=kit.publisher)
 
 
 def _graphql() -> Any:
@@ -33,6 +40,7 @@ PLUGIN: Final = Plugin(
     name="baskets",
     description="Keeps the basket at each till, and tells when one is paid.",
     build=_build,
+    ports=_ports,
     topics=topics.TOPICS,
     consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,

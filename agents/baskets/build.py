@@ -3,9 +3,7 @@
 from typing import TYPE_CHECKING
 
 from agents.baskets.agent import BasketAgent
-from agents.baskets.basket_ports import BasketPorts
 from agents.baskets.leaving import INTERVAL_SECONDS, LeavingBaskets
-from agents.baskets.read_model.queries import TillBaskets
 from agents.baskets.topics import BASKETS
 from posstream.plugin import Built, Kit
 from tables.partitioned import PartitionedTable
@@ -38,5 +36,4 @@ def build(kit: Kit) -> Built:
         table=table, configuration=configuration, clock=kit.clock, metrics=kit.metrics
     )
     kit.app.timer(INTERVAL_SECONDS, name="baskets that leave")(leaving.look)
-    ports = BasketPorts(baskets=TillBaskets(kit.readers), publisher=kit.publisher)
-    return Built(ports=ports)
+    return Built()

@@ -69,13 +69,23 @@ class Configurations(dict[str, LiveConfiguration[Any]]):
         live = self.get(plugin)
         return None if live is None else live.current
 
-    def followers(self, metrics: Metrics) -> Mapping[str, ConfigurationFollower]:
-        """The follower of each plugin's records; metrics show the versions in force from now on."""
-        for name, live in self.items():
+    def followers(
+        self, metrics: Metrics, *, stores: bool = True
+    ) -> Mapping[str, ConfigurationFollower]:
+        """The follower of each plugin's records; metrics show the versions in force from now on.
+
+        Args:
+            metrics: of this process.
+            stores: whether to tell of the versions and to keep them in the database: one process
+                of a worker does.
+        """
+        for name, live in self.items() if stores else ():
             live.current.watch(partial(_tell, name, metrics))
             if name == self.default:
                 live.current.watch(lambda value: metrics.configuration_version.set(value.version))
-        return {name: ConfigurationFollower(live, metrics) for name, live in self.items()}
+        return {
+            name: ConfigurationFollower(live, metrics, stores=stores) for name, live in self.items()
+        }
 
 
 def _tell(plugin: str, metrics: Metrics, value: PluginConfiguration) -> None:

@@ -21,10 +21,19 @@ _LONGEST_REASON: Final = 200
 
 
 class ConfigurationFollower:
-    """Follows one plugin's records: `take` the records at the start, `settle`, then `follow`."""
+    """Follows one plugin's records: `take` the records at the start, `settle`, then `follow`.
 
-    def __init__(self, live: LiveConfiguration[Any], metrics: Metrics) -> None:
+    Args:
+        live: what the records change.
+        metrics: counts those that are refused.
+        stores: whether to keep what is in force in the store, too.
+    """
+
+    def __init__(
+        self, live: LiveConfiguration[Any], metrics: Metrics, *, stores: bool = True
+    ) -> None:
         self._live = live
+        self._stores = stores
         self._current = live.current
         self._metrics = metrics
         self._reset = False
@@ -75,7 +84,7 @@ class ConfigurationFollower:
     async def follow(self, value: bytes | None) -> None:
         """Put a new record in force and keep it in the store."""
         before = self._current.in_force
-        if not self.take(value):
+        if not self.take(value) or not self._stores:
             return
         version = self._current.in_force
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable
 from typing import Any, Final, NamedTuple, Self
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
@@ -69,6 +70,17 @@ class TopicWriter:
                 f"the Kafka broker at {', '.join(self._brokers)} did not acknowledge it "
                 f"({type(why).__name__}): see POSSTREAM_BROKER"
             ) from why
+
+    async def send(self, record: Record) -> Awaitable[None]:
+        """Hand a record over; see `EventPublisher.send`."""
+        return asyncio.ensure_future(self.publish(record))
+
+    async def publish(self, record: Record) -> None:
+        """Hand a record over and wait for the acknowledgement; see `EventPublisher.publish`."""
+        try:
+            await self.write(record)
+        except BrokerUnreachable as why:
+            raise PublishFailed(str(why)) from why
 
     async def close(self) -> None:
         """Close the connection. Idempotent."""

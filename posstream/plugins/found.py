@@ -51,6 +51,24 @@ class Plugins(Sequence[Plugin]):
         return next((plugin for plugin in self if plugin.name == name), None)
 
     @property
+    def beside(self) -> "Plugins":
+        """Those that run in a process beside the default plugin's: tills never wait for them."""
+        default = self.default
+        return Plugins(
+            tuple(
+                it
+                for it in self
+                if default is not None and it is not default and it.ports is not None
+            )
+        )
+
+    @property
+    def here(self) -> "Plugins":
+        """Those that run in the worker's own process, and those that could not be loaded."""
+        beside = self.beside
+        return Plugins(tuple(it for it in self if it not in beside), self.failed)
+
+    @property
     def topics(self) -> tuple[TopicSpec, ...]:
         """Every topic that is created: of the plugins, of their tables, and of the platform."""
         owned = [topic for plugin in self for topic in plugin.topics]

@@ -13,7 +13,9 @@ from mode import Service
 from posstream.domain.errors import PluginFailed, PosstreamError
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
+from posstream.plugins.beside import Beside, BesideSeat
 from posstream.plugins.found import Plugins
+from posstream.plugins.report import PluginReport, report_of
 from posstream.plugins.running import RunningPlugin
 from posstream.plugins.status import PluginState, PluginStatus
 from posstream.resilience.retry import growing_pauses
@@ -54,6 +56,13 @@ class _Seat:
             built=None if failed or self.running is None else self.running.built,
         )
 
+    @property
+    def report(self) -> PluginReport:
+        """What health and metrics are told of the plugin."""
+        if self.running is None or self.state is PluginState.FAILED:
+            return PluginReport(state=self.state, reason=self.reason)
+        return report_of(self.plugin.name, self.running, self.state, was_started=self.was_started)
+
 
 class Supervisor(Service):
     """Runs each plugin's app, and starts a crashed one again while another plugin runs.
@@ -61,11 +70,13 @@ class Supervisor(Service):
     If no plugin runs any more the worker crashes: the supervisor of its process starts it again.
 
     Args:
-        plugins: those that were found.
+        plugins: those that run in this process.
         make: builds a plugin on a new app.
         prepare: fits an app to the broker before its start.
         metrics: `plugin_up`, `plugin_restarts`, `plugin_lag`.
+        beside: the worker's plugins in another process; they are started and stopped with these.
         lag: asks how many events wait for a plugin; may raise PosstreamError.
+        ends_alone: whether to crash when no plugin runs.
         pauses: makes the seconds to wait before each restart in turn.
     """
 
@@ -76,16 +87,21 @@ class Supervisor(Service):
         make: Callable[[Plugin], RunningPlugin],
         prepare: Callable[[Any], None],
         metrics: Metrics,
+        beside: Beside | None = None,
         lag: Callable[[Plugin], Awaitable[int]] | None = None,
+        ends_alone: bool = True,
         pauses: Callable[[], Iterator[float]] = lambda: growing_pauses(
             _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS
         ),
     ) -> None:
         super().__init__()
+        self.plugins = plugins
         self._make = make
         self._prepare = prepare
         self._metrics = metrics
+        self._beside = beside
         self._lag = lag
+        self._ends_alone = ends_alone
         self._pauses = pauses
         self._not_loaded = {
             name: PluginStatus(
@@ -111,21 +127,22 @@ class Supervisor(Service):
             if seat.running is not None and seat.state is not PluginState.FAILED
         }
 
-    @property
-    def restarting(self) -> frozenset[str]:
-        """The plugins that ran or failed before, and start again."""
-        return frozenset(
-            name
-            for name, seat in self._seats.items()
-            if seat.was_started and seat.state is PluginState.STARTING
-        )
-
     def statuses(self) -> Mapping[str, PluginStatus]:
         """Every plugin that was found, by its name."""
-        return self._not_loaded | {name: seat.status for name, seat in self._seats.items()}
+        return self._not_loaded | {name: seat.status for name, seat in self._all.items()}
+
+    def reports(self) -> Mapping[str, PluginReport]:
+        """The same, with what health and metrics need to know."""
+        return {
+            name: PluginReport(state=it.state, reason=it.reason)
+            for name, it in self._not_loaded.items()
+        } | {name: seat.report for name, seat in self._all.items()}
 
     def refuse(self, name: str, reason: str) -> None:
         """Let a plugin fail because a part of it cannot be made; stop it if it runs."""
+        if self._beside is not None and name in self._beside.seats:
+            self._beside.refuse(name, reason)
+            return
         seat = self._seats[name]
         if seat.running is not None and seat.running.app.started:
             self.add_future(seat.running.app.crash(PluginFailed(reason)))
@@ -137,13 +154,20 @@ class Supervisor(Service):
         """Wait until each plugin runs or has failed."""
         async with self._changed:
             await self._changed.wait_for(
-                lambda: all(it.state is not PluginState.STARTING for it in self._seats.values())
+                lambda: all(it.state is not PluginState.STARTING for it in self._all.values())
             )
+
+    @property
+    def _all(self) -> Mapping[str, _Seat | BesideSeat]:
+        return self._seats if self._beside is None else {**self._seats, **self._beside.seats}
 
     async def on_start(self) -> None:
         """Start all plugins, side by side."""
         for name, reason, why in self._untold:
             log.error("plugin %s has failed: %s", name, reason, exc_info=why)
+        if self._beside is not None:
+            self._beside.changed = lambda: self.add_future(self._look_beside())
+            self._beside.begin()
         for seat in self._seats.values():
             self.add_future(self._keep(seat))
         if self._lag is not None:
@@ -151,7 +175,9 @@ class Supervisor(Service):
 
     async def on_stop(self) -> None:
         """Stop all plugins, side by side."""
-        stops = (self._stop(it) for it in self._seats.values())
+        stops = [self._stop(it) for it in self._seats.values()]
+        if self._beside is not None:
+            stops.append(self._beside.close())
         for why in await asyncio.gather(*stops, return_exceptions=True):
             if why is not None:
                 log.error("a plugin's app did not stop in order: %r", why, exc_info=why)
@@ -159,7 +185,7 @@ class Supervisor(Service):
     async def _count_waiting(self, lag: Callable[[Plugin], Awaitable[int]]) -> None:
         """Ask again and again how many events wait for each plugin that has failed."""
         while not self.should_stop:
-            for name, seat in self._seats.items():
+            for name, seat in self._all.items():
                 if seat.state is PluginState.FAILED and seat.plugin.consumes:
                     with contextlib.suppress(PosstreamError, TimeoutError):
                         async with asyncio.timeout(_LAG_SECONDS):
@@ -236,7 +262,9 @@ class Supervisor(Service):
 
     async def _end_if_alone(self, seat: _Seat, why: BaseException) -> bool:
         """Crash the worker if no other plugin runs; first wait for plugins that are starting."""
-        others = [it for it in self._seats.values() if it is not seat]
+        if not self._ends_alone:
+            return False
+        others = [it for it in self._all.values() if it is not seat]
         async with self._changed:
             await self._changed.wait_for(
                 lambda: all(it.state is not PluginState.STARTING for it in others)
@@ -245,6 +273,12 @@ class Supervisor(Service):
             return False
         await self.crash(why)
         return True
+
+    async def _look_beside(self) -> None:
+        """A plugin beside has another state: crash the worker if no plugin runs any more."""
+        await self._notify()
+        if all(it.state is PluginState.FAILED for it in self._all.values()):
+            await self.crash(StartupFailed("no plugin runs"))
 
     async def _notify(self) -> None:
         async with self._changed:

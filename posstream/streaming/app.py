@@ -27,7 +27,6 @@ from posstream.streaming.patches.driver import Transport
 from posstream.streaming.patches.flow_control import FlowControl
 from posstream.streaming.patches.recovery import Tables
 from posstream.streaming.patches.table import Table
-from posstream.streaming.precedence import Precedence
 from posstream.streaming.pulse import Pulse
 
 if TYPE_CHECKING:
@@ -139,9 +138,6 @@ class StreamingApp(WorkerApp):
         self.lifetimes: Sequence[Service] = ()
         #: What becomes of events that the plugin cannot handle; set by the host.
         self.failures: EventFailures
-        #: Shared by the apps of a worker; set by the host, as is whether this one goes first.
-        self.precedence = Precedence()
-        self.goes_first = True
         self._deadline_seconds: float | None = None
         super().__init__(
             app_id,

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faust.app.base import BootStrategy
 from mode import Service
 
+from posstream.plugins.running import RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.startup.membership import Membership
 from posstream.streaming.app import LONGEST_DRAIN, WorkerApp
@@ -42,17 +43,37 @@ class HostApp(WorkerApp):
         #: Runtime, web view, plugins.
         self.lifetimes: tuple[Service, Service, Service] | None = None
         self._supervisor: Supervisor
+        self._beside: Callable[[], Sequence[RunningPlugin]]
         super().__init__(app_id, broker=broker, datadir=datadir, **options)
 
-    def host(self, supervisor: Supervisor) -> None:
-        """Show the agents and tables of the plugins to `faust agents`, `tables` and `reset`."""
+    def host(
+        self, supervisor: Supervisor, beside: Callable[[], Sequence[RunningPlugin]] = tuple
+    ) -> None:
+        """Show the agents and tables of the plugins to `faust agents`, `tables` and `reset`.
+
+        Args:
+            supervisor: of the plugins in this process.
+            beside: builds those that run in another one, to be shown.
+        """
         self._supervisor = supervisor
-        self.agents = ChainMap(*(it.app.agents for it in supervisor.running.values()))
+        self._beside = beside
+
+    @property
+    def agents(self) -> Mapping[str, Any]:
+        """The agents of all plugins by their name."""
+        return ChainMap(*(it.app.agents for it in self._plugins()))
+
+    @agents.setter
+    def agents(self, _: Any) -> None:
+        """Faust gives each app agents of its own; the host has none."""
 
     @property
     def tables(self) -> Mapping[str, Any]:
         """The tables of all plugins by their name."""
-        return ChainMap(*(it.app.tables for it in self._supervisor.running.values()))
+        return ChainMap(*(it.app.tables for it in self._plugins()))
+
+    def _plugins(self) -> Sequence[RunningPlugin]:
+        return [*self._supervisor.running.values(), *self._beside()]
 
     async def on_first_start(self) -> None:
         """Make the data directory, if it can be made."""
@@ -77,5 +98,5 @@ class HostApp(WorkerApp):
 
     @property
     def _drain_seconds(self) -> float:
-        drains = [it.app.tuning.drain_seconds for it in self._supervisor.running.values()]
-        return max(drains, default=LONGEST_DRAIN)
+        drains = [it.drain_seconds for it in self._supervisor.reports().values()]
+        return max(drains, default=0) or LONGEST_DRAIN

@@ -140,11 +140,7 @@ class Consumer(faust_driver.Consumer):
         timeout: float,  # noqa: ASYNC109 - upstream's
     ) -> tuple[Mapping[TP, Sequence[Any]] | None, set[TP] | None]:
         """Fetch; answer what can be answered at once, and hand the rest to the agents."""
-        if not self.app.goes_first and self.app.tables.actives_ready:
-            await self.app.precedence.give_way()
         fetched, active = await super()._wait_next_records(timeout)
-        if self.app.goes_first and fetched and self._is_full(fetched):
-            self.app.precedence.note_full()
         # Not the generation in which the wait began: the wait may have lasted for a whole
         # rebalance. Records that the thread fetched before a seek get here before the seek ends.
         generation = self._sought_in
@@ -152,11 +148,6 @@ class Consumer(faust_driver.Consumer):
         if fetched is not None and not self.should_stop:
             fetched = await self._lanes.take(fetched, generation)
         return fetched, active
-
-    def _is_full(self, fetched: Mapping[TP, Sequence[Any]]) -> bool:
-        """Whether a fetch brought as many events as one may, so that more of them wait."""
-        answered = (len(found) for tp, found in fetched.items() if tp.topic in self.app.answering)
-        return sum(answered) >= int(self.app.most_at_once)
 
     async def _getmany(
         self,

@@ -1,0 +1,55 @@
+"""The child process of a worker that runs the plugins beside the lookups: `python -m` this module.
+
+Its arguments are the names of the plugins. Reads its `BesideSetup` as a pickle from stdin, and
+then lines: to refuse a plugin, and to stop in order. Writes how the plugins are, what they count,
+and what it logs, as lines of JSON to stdout. Ends with stdin, at once: that is when the worker
+ends, also by kill -9, and the next worker needs the files of the tables.
+"""
+
+import gc
+import logging
+import pickle
+import signal
+import sys
+from typing import Final
+
+from posstream.processes.worker import Worker, give_way
+from posstream.startup.process import own_process
+
+#: Tills come first: for a core that both want, the worker gets three quarters of it. Not as low as
+#: the projections: a consumer that gets no CPU loses its place in its group.
+_NICE: Final = 5
+
+
+def main() -> None:
+    """Run until the worker says stop, or ends."""
+    gc.disable()  # as in `posstream.app`
+    own_process()
+    worker = Worker()
+    give_way(_NICE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends us
+    logging.basicConfig(level=logging.INFO, handlers=[worker], format="%(message)s")
+    # Imported here, after `own_process`, and while the worker prepares the topics.
+    from posstream.domain.errors import PosstreamError
+    from posstream.plugins.beside_running import run
+    from posstream.plugins.discovery import find_plugins
+    from posstream.streaming import patches
+    from posstream.streaming.app import install_event_loop
+
+    install_event_loop()
+    patches.install()
+    try:
+        plugins = find_plugins(",".join(sys.argv[1:]))
+        gc.freeze()
+        gc.enable()
+        setup = pickle.load(sys.stdin.buffer)  # noqa: S301 - the worker wrote it
+        logging.getLogger().setLevel(setup.log_level)
+        run(setup, plugins, worker)
+    except EOFError:  # the worker has ended
+        sys.exit(1)
+    except PosstreamError as why:
+        sys.exit(f"error: the plugins beside the lookups cannot run ({why})")
+
+
+if __name__ == "__main__":
+    main()

@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 def _app() -> "HostApp":
     # Imported here, after `own_process`.
     from posstream.domain.errors import PosstreamError
-    from posstream.factory import create_app
+    from posstream.plugins.beside_child import spawn_beside
     from posstream.settings import Settings, unknown_settings
-    from posstream.streaming import patches
-    from posstream.streaming.app import install_event_loop
 
-    install_event_loop()
-    patches.install()
     for warning in unknown_settings():
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
     try:
         settings = dataclasses.replace(Settings.from_environment(), **_options())
-        return create_app(settings)
+        spawned = spawn_beside(settings.plugins) if "worker" in sys.argv else None
+        from posstream.factory import create_app
+        from posstream.streaming import patches
+        from posstream.streaming.app import install_event_loop
+
+        install_event_loop()
+        patches.install()
+        return create_app(settings, spawned=spawned)
     except PosstreamError as refused:
         sys.exit("\n".join(f"error: {line}" for line in str(refused).splitlines()))
 

@@ -20,6 +20,7 @@ from posstream.plugins.found import Plugins
 from posstream.plugins.running import RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.plugins.workshop import Workshop
+from posstream.processes.child import Spawned
 from posstream.read_model.engine import create_engine
 from posstream.read_model.reading import create_reading_engine
 from posstream.resilience.clock import Clock
@@ -34,12 +35,15 @@ from web.server import create_web
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None) -> HostApp:
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, spawned: Spawned | None = None
+) -> HostApp:
     """Wire one worker.
 
     Args:
         settings: the worker's settings.
         clock: time in this process, if not the machine's.
+        spawned: the process of the plugins beside the lookups, if it was started before.
     """
     clock = clock or Clock()
     here, beside = settings.plugins.here, settings.plugins.beside
@@ -77,6 +81,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> HostApp:
             ports=lambda plugin: workshop.ports(plugin, writer),
             setup=lambda plugins: runtime.setup_beside(plugins),  # noqa: PLW0108 - it is made below
             metrics=metrics,
+            spawned=spawned,
         )
         if beside
         else None

@@ -12,6 +12,7 @@ import click
 from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.plugin import Plugin
+from posstream.plugins.beside_child import spawn_beside
 from posstream.settings import Settings, unknown_settings
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def command(loglevel: str) -> None:
     for warning in unknown_settings():
         print(f"warning: {warning}", file=sys.stderr)
     settings = read_settings()
+    spawned = spawn_beside(settings.plugins)
     gc.disable()  # as in `posstream.app`
     from posstream.factory import create_app
     from posstream.streaming import patches
@@ -43,7 +45,7 @@ def command(loglevel: str) -> None:
     with errors_told():
         install_event_loop()
         patches.install()
-        app = create_app(settings)
+        app = create_app(settings, spawned=spawned)
         app.membership.claim()  # before its tables are deleted
         with _broker(settings) as where:
             app.task(lambda: _announce(settings, where))

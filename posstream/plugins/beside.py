@@ -7,7 +7,6 @@ the plugins are is told by the child (docs/decisions/0022-plugins-beside-the-loo
 import asyncio
 import logging
 import pickle
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,16 +18,16 @@ from posstream.kafka.tuning import Tuning
 from posstream.metrics import Metrics
 from posstream.metrics_relay import Counted, Summed
 from posstream.plugin import Built, Plugin
+from posstream.plugins.beside_child import command
 from posstream.plugins.found import Plugins
 from posstream.plugins.report import PluginReport
 from posstream.plugins.status import PluginState, PluginStatus
-from posstream.processes.child import ChildProcess
+from posstream.processes.child import ChildProcess, Spawned
 from posstream.settings import Settings
 from posstream.streaming.app import LONGEST_DRAIN, StreamingApp
 
 log = logging.getLogger(__name__)
 
-_COMMAND: Final = (sys.executable, "-m", "posstream.plugins.beside_child")
 _NAME: Final = "the process of the plugins beside the lookups"
 #: What a stop may take beyond the drain: the last commit, and the tables.
 _LAST_SECONDS: Final = 10.0
@@ -119,6 +118,7 @@ class Beside:
         ports: makes what the GraphQL and the pages of a plugin ask.
         setup: makes what the child is told, at each start, for the plugins that may run.
         metrics: `plugin_up`, `plugin_restarts`, the dead letters, and the plugins' own.
+        spawned: the child, if it was started before.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class Beside:
         ports: Callable[[Plugin], Any],
         setup: Callable[[Sequence[Plugin]], BesideSetup],
         metrics: Metrics,
+        spawned: Spawned | None = None,
     ) -> None:
         self._setup = setup
         self._metrics = metrics
@@ -138,7 +139,8 @@ class Beside:
         }
         self._begun = asyncio.Event()
         self._child = ChildProcess(
-            (*_COMMAND, *(plugin.name for plugin in plugins)),
+            command(plugins),
+            spawned=spawned,
             name=_NAME,
             setup=self._told,
             hear=self._hear,

@@ -11,14 +11,30 @@ import logging
 import pickle
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Final
 
+from posstream.plugins.found import Plugins
+from posstream.processes.child import Spawned, spawn
 from posstream.processes.worker import Worker, give_way
 from posstream.startup.process import own_process
 
 #: Tills come first: for a core that both want, the worker gets three quarters of it. Not as low as
 #: the projections: a consumer that gets no CPU loses its place in its group.
 _NICE: Final = 5
+
+
+def spawn_beside(plugins: Plugins) -> Spawned | None:
+    """Start the child of a worker with these plugins; None if it needs none.
+
+    A worker calls this as early as it can: both import for some seconds.
+    """
+    return spawn(command(plugins.beside)) if plugins.beside else None
+
+
+def command(plugins: Plugins) -> Sequence[str]:
+    """The program, and the names of the plugins that run there."""
+    return (sys.executable, "-m", "posstream.plugins.beside_child", *(it.name for it in plugins))
 
 
 def main() -> None:

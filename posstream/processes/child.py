@@ -7,6 +7,8 @@ log lines, which are logged here under their own names, and what its user unders
 import asyncio
 import contextlib
 import logging
+import subprocess
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -21,8 +23,24 @@ log = logging.getLogger(__name__)
 #: A child that ran for this long is started anew at once.
 _RAN_WELL_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
-#: The longest line that a child may write.
-_LINE_BYTES: Final = 1024 * 1024
+
+
+#: A child's process.
+Spawned = subprocess.Popen[bytes]
+
+
+def spawn(command: Sequence[str]) -> Spawned:
+    """Start a child's process, which waits for its setup.
+
+    Not by asyncio: a child may be started before there is an event loop, so that it imports what it
+    needs while its worker does so, too.
+    """
+    return subprocess.Popen(  # noqa: S603 - our own program
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the worker, which ends the child
+    )
 
 
 class ChildProcess:
@@ -30,6 +48,7 @@ class ChildProcess:
 
     Args:
         command: the program and its arguments.
+        spawned: the first process of this command, if it was started before.
         name: what the child is, in sentences: "the process of the projections".
         setup: makes what the child is told, at each start; the child may be kept waiting for it.
         hear: takes what the child says.
@@ -43,6 +62,7 @@ class ChildProcess:
         self,
         command: Sequence[str],
         *,
+        spawned: Spawned | None = None,
         name: str,
         setup: Callable[[], Awaitable[bytes]],
         hear: Callable[[Mapping[str, Any]], None],
@@ -52,6 +72,7 @@ class ChildProcess:
         silence_seconds: float | None = None,
     ) -> None:
         self._command = command
+        self._spawned = spawned
         self._name = name
         self._setup = setup
         self._hear = hear
@@ -60,8 +81,8 @@ class ChildProcess:
         self._stop_seconds = stop_seconds
         self._silence_seconds = silence_seconds
         self._task: asyncio.Task[None] | None = None
-        #: The stdin of a child that was told its setup.
-        self._stdin: asyncio.StreamWriter | None = None
+        #: A child that was told its setup.
+        self._told: Spawned | None = None
 
     async def open(self) -> None:
         """Start the child."""
@@ -74,8 +95,8 @@ class ChildProcess:
 
     def say(self, line: bytes) -> None:
         """Tell the child a line, if it was told its setup; its next setup should say the same."""
-        if self._stdin is not None:
-            self._stdin.write(line)
+        if self._told is not None:
+            _write(self._told, line)
 
     async def _watch(self) -> None:
         while True:
@@ -85,8 +106,9 @@ class ChildProcess:
                     why = f"exit code {await self._run()}"
                 except TimeoutError:
                     why = f"it said nothing for {self._silence_seconds:g} s"
-                except (OSError, ValueError) as error:  # a child that died may leave half a line
-                    why = str(error)
+                except Exception as error:  # half a line of a child that died, or any other
+                    log.debug("%s", self._name, exc_info=True)
+                    why = f"{type(error).__name__}: {error}"
                 log.error("%s ended (%s); again in %g s", self._name, why, pause)
                 self._ended(why)
                 await asyncio.sleep(pause)
@@ -94,31 +116,24 @@ class ChildProcess:
                     break
 
     async def _run(self) -> int:
-        child = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_LINE_BYTES,
-            start_new_session=True,  # Ctrl-C is for the worker, which ends the child
-        )
-        if child.stdin is None or child.stdout is None:
-            raise AssertionError
+        child, self._spawned = self._spawned or spawn(self._command), None
+        lines = _lines(child)
         try:
-            child.stdin.write(await self._setup())
-            self._stdin = child.stdin
-            await self._hear_all(child.stdout, self._silence_seconds)
-            return await child.wait()
+            _write(child, await self._setup())
+            self._told = child
+            await self._hear_all(lines, self._silence_seconds)
+            return await asyncio.to_thread(child.wait)
         except TimeoutError:
             child.kill()
             raise
         finally:
-            was_told, self._stdin = self._stdin is not None, None
-            await asyncio.shield(self._end(child, was_told=was_told))
+            was_told, self._told = self._told is not None, None
+            await asyncio.shield(self._end(child, lines, was_told=was_told))
 
-    async def _hear_all(self, stdout: asyncio.StreamReader, silence_seconds: float | None) -> None:
+    async def _hear_all(self, lines: "asyncio.Queue[bytes]", silence_seconds: float | None) -> None:
         while True:
             async with asyncio.timeout(silence_seconds):
-                line = await stdout.readline()
+                line = await lines.get()
             if not line:
                 return
             said = orjson.loads(line)
@@ -128,22 +143,47 @@ class ChildProcess:
             else:
                 self._hear(said)
 
-    async def _end(self, child: asyncio.subprocess.Process, *, was_told: bool) -> None:
-        if child.stdin is None or child.stdout is None:
-            raise AssertionError
+    async def _end(self, child: Spawned, lines: "asyncio.Queue[bytes]", *, was_told: bool) -> None:
         try:
-            async with asyncio.timeout(self._stop_seconds() if was_told else 0):
+            if child.poll() is None and was_told:
                 if self._goodbye:
-                    child.stdin.write(self._goodbye)
+                    _write(child, self._goodbye)
                 else:
-                    child.stdin.close()
-                # A pipe that nobody reads would block the child.
-                with contextlib.suppress(OSError, ValueError):
-                    await self._hear_all(child.stdout, None)
-                await child.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+                    _close(child)
+                with contextlib.suppress(TimeoutError, ValueError):
+                    async with asyncio.timeout(self._stop_seconds()):
+                        await self._hear_all(lines, None)
         finally:
+            child.kill()  # or it has ended
+            await asyncio.to_thread(child.wait)
+            _close(child)
+
+
+def _lines(child: Spawned) -> "asyncio.Queue[bytes]":
+    """What a child writes, and an empty line at its end."""
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[bytes]()
+
+    def read() -> None:
+        if child.stdout is None:
+            raise AssertionError
+        with child.stdout, contextlib.suppress(RuntimeError):  # the worker's loop has ended
+            for line in child.stdout:
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            loop.call_soon_threadsafe(lines.put_nowait, b"")
+
+    threading.Thread(target=read, name=f"lines of {child.pid}", daemon=True).start()
+    return lines
+
+
+def _write(child: Spawned, line: bytes) -> None:
+    if child.stdin is None:
+        raise AssertionError
+    with contextlib.suppress(OSError):  # it has ended, which its stdout tells
+        child.stdin.write(line)
+        child.stdin.flush()
+
+
+def _close(child: Spawned) -> None:
+    if child.stdin is not None:
+        with contextlib.suppress(OSError):
             child.stdin.close()

@@ -5,9 +5,9 @@ from itertools import chain
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 _TOTAL: Final = "_total"
 
@@ -35,12 +35,14 @@ class Relayed:
         """The newest numbers."""
         if not self._text:
             return self._declared.collect()
-        return text_string_to_metric_families(self._text)
+        families: Iterable[Metric] = text_string_to_metric_families(self._text)  # type: ignore[no-untyped-call]
+        return families
 
 
 def shown(metrics: Mapping[str, Any]) -> str:
     """What `Relayed.take` takes: the declared metrics of a plugin, by their names."""
-    return generate_latest(_Collected(metrics)).decode()
+    text: bytes = generate_latest(_Collected(metrics))  # type: ignore[no-untyped-call]
+    return text.decode()
 
 
 class _Collected:

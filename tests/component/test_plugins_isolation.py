@@ -11,10 +11,12 @@ from posstream.commands import check
 from posstream.configuration.part import ConfigurationPart
 from posstream.domain.errors import StartRefused
 from posstream.health import WorkerHealth
+from posstream.kafka.tuning import Tuning
 from posstream.metrics import Metric, Metrics
 from posstream.plugin import Built, Lifetime, Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
+from posstream.plugins.report import report_of
 from posstream.plugins.status import PluginState, PluginStatus
 from posstream.settings import Settings
 from posstream.streaming.app import StreamingApp
@@ -182,20 +184,20 @@ def raises() -> Any:
 
 @pytest.mark.parametrize("warnings", [raises, lambda: 5])
 def test_health_is_told_though_a_plugin_cannot_say_its_warnings(warnings: Any) -> None:
-    running = SimpleNamespace(
-        app=SimpleNamespace(has_consumer=False, rebalancing_count=0),
-        watch=SimpleNamespace(warnings=(), is_stalled=False),
+    running: Any = SimpleNamespace(
+        app=SimpleNamespace(has_consumer=False, rebalancing_count=0, tuning=Tuning()),
+        watch=SimpleNamespace(warnings=(), is_stalled=False, held_back=0),
         built=Built(warnings=warnings),
     )
+    report = report_of("bad", running, PluginState.RUNNING, was_started=True)
     supervisor: Any = SimpleNamespace(
-        running={"bad": running},
-        restarting=frozenset(),
+        reports=lambda: {"bad": report},
         statuses=lambda: {"bad": PluginStatus(name="bad", state=PluginState.RUNNING)},
     )
     host = SimpleNamespace(crashed=False, should_stop=False)
-    report = WorkerHealth(host, supervisor).ready()
-    assert report.ok
-    (told,) = report.reasons
+    ready = WorkerHealth(host, supervisor).ready()
+    assert ready.ok
+    (told,) = ready.reasons
     assert "its warnings cannot be asked" in told
 
 

@@ -9,7 +9,9 @@ from faust.types import TP
 from posstream.domain.errors import Stalled
 from posstream.health import WorkerHealth
 from posstream.kafka.topics import TopicSpec
+from posstream.kafka.tuning import Tuning
 from posstream.plugin import Built, Plugin
+from posstream.plugins.report import PluginReport, report_of
 from posstream.plugins.running import PluginWatch, RunningPlugin
 from posstream.plugins.status import PluginState, PluginStatus
 from posstream.streaming.stall import STALLED_SECONDS
@@ -60,6 +62,7 @@ class Worker:
             rebalancing=False,
             rebalancing_count=1,
             tables=SimpleNamespace(actives_ready=True),
+            tuning=Tuning(),
             lanes=SimpleNamespace(commit_age_seconds=lambda: 0.0),
         )
         plugin = Plugin(
@@ -73,9 +76,13 @@ class Worker:
         )
         letters: Any = SimpleNamespace(alarm=None, report=lambda: None)
         self.watch = PluginWatch(app, plugin, letters, clock=self.clock, partitions=4)
+        running = RunningPlugin(app, Built(), self.watch)
+
+        def reports() -> dict[str, PluginReport]:
+            return {"toy": report_of("toy", running, PluginState.RUNNING, was_started=True)}
+
         supervisor: Any = SimpleNamespace(
-            running={"toy": RunningPlugin(app, Built(), self.watch)},
-            restarting=frozenset(),
+            reports=reports,
             statuses=lambda: {"toy": PluginStatus(name="toy", state=PluginState.RUNNING)},
         )
         self.health = WorkerHealth(app, supervisor)

@@ -119,6 +119,16 @@ class Worker:
         self._process.kill()
         self._process.wait()
 
+    def kill_beside(self) -> None:
+        """Kill the process of its plugins beside the lookups."""
+        assert self._process is not None
+        ours = f"/proc/{self._process.pid}/task/{self._process.pid}/children"
+        for child in map(int, Path(ours).read_text().split()):
+            if b"beside_child" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(child, signal.SIGKILL)
+                return
+        raise AssertionError("it has no such process")
+
     def wait(self, seconds: float = 30) -> int:
         """The exit code, when it has ended by itself."""
         assert self._process is not None

@@ -1,21 +1,33 @@
 """A worker that is killed, and one that is told to stop: nothing is lost."""
 
+import asyncio
 import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from agents.baskets.topics import BASKET_COMPLETED, TILL_EVENTS
 from agents.customer_lookup import topics
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from tests import till_reference
-from tests.integration.harness import Seen, Worker, foreign_client, free_port, mixed_scans, produce
+from tests.integration.harness import (
+    Seen,
+    Tally,
+    Worker,
+    foreign_client,
+    free_port,
+    mixed_scans,
+    produce,
+    until,
+)
 from tests.till_day import TillDay
 
 ANSWERS = (topics.CUSTOMER_DATA_FETCHED, topics.CUSTOMER_LOOKUP_FAILED)
@@ -88,20 +100,51 @@ async def test_sigterm_in_the_middle_loses_nothing_and_repeats_nothing(tmp_path:
     assert dict.fromkeys(wanted, 1) == dict(counts)
 
 
-async def test_after_kill_9_in_the_middle_every_basket_is_right_to_the_cent(
-    tmp_path: Path,
+def killed(worker: Worker) -> None:
+    worker.kill()
+    worker.start()
+
+
+def stopped(worker: Worker) -> None:
+    assert worker.stop() == 0
+    worker.start()
+
+
+@pytest.mark.parametrize("interrupt", [killed, stopped, Worker.kill_beside])
+async def test_after_an_end_in_the_middle_every_basket_is_right_to_the_cent(
+    tmp_path: Path, interrupt: Callable[[Worker], None]
 ) -> None:
     with broker_without_a_worker(tmp_path) as servers:
         worker = Worker(servers, tmp_path / "worker", projection="alone")
         worker.start()
         try:
             await worker.ready()
-            await _purchases(worker, servers)
+            await _purchases(worker, servers, interrupt)
         finally:
             worker.stop()
 
 
-async def _purchases(worker: Worker, servers: str) -> None:
+async def test_lookups_go_on_while_the_process_beside_them_is_killed(tmp_path: Path) -> None:
+    with broker_without_a_worker(tmp_path) as servers:
+        worker = Worker(servers, tmp_path / "worker", api_query="?generate=1", projection="alone")
+        worker.start()
+        try:
+            await worker.ready()
+            worker.kill_beside()
+            async with foreign_client(servers) as client:
+                scans = mixed_scans(200, 50, f"{os.getpid() % 10_000:04}b")
+                await produce(client, scans)
+                await Tally(client).all_of(scans)
+            await until(partial(worker.metric, "posstream_plugin_up", plugin="baskets"), 1.0)
+            restarts = partial(worker.metric, "posstream_plugin_restarts_total")
+            assert await restarts(plugin="baskets") == 1
+            assert await restarts(plugin="customer_lookup") == 0
+            assert worker.starts == 1
+        finally:
+            assert worker.stop() == 0
+
+
+async def _purchases(worker: Worker, servers: str, interrupt: Callable[[Worker], None]) -> None:
     two_hours_ago_ms = int(time.time() * 1000) - 2 * 3_600_000
     day = TillDay(os.getpid(), 25, two_hours_ago_ms, name=f"day{os.getpid()}")
     messages = day.messages()
@@ -127,8 +170,7 @@ async def _purchases(worker: Worker, servers: str) -> None:
             )
             if number == len(messages) // 2:
                 await client.read_until(lambda seen: len(seen.of(TILL_EVENTS)) > 30)
-                worker.kill()
-                worker.start()
+                await asyncio.to_thread(interrupt, worker)
         await client.producer.flush()
         right = {
             name: {key: basket[key] for key in ("revision", "status", "total", "paid", "refunded")}

@@ -156,8 +156,7 @@ class Beside:
             metrics.plugin_up.labels(name).set(0)
             try:
                 seat.ports = ports(seat.plugin)
-            except (Exception, SystemExit) as why:  # a plugin may raise anything
-                log.exception("the ports of the plugin %s cannot be made", name)
+            except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin may raise anything
                 self.refuse(name, f"{type(why).__name__}: {why}")
 
     @property
@@ -178,6 +177,9 @@ class Beside:
     def begin(self) -> None:
         """Let the plugins start: topics and tables are prepared."""
         self._begun.set()
+        for name, seat in self.seats.items():
+            if seat.refused:  # there was no log yet
+                _log_failed(name, seat.report.reason)
 
     async def close(self) -> None:
         """Stop the plugins in order and end the child. Idempotent."""
@@ -187,6 +189,8 @@ class Beside:
         """Let a plugin fail because a part of it cannot be made; stop it if it runs."""
         seat = self.seats[name]
         seat.refused = True
+        if self._begun.is_set():
+            _log_failed(name, reason)
         self._child.say(orjson.dumps({"refuse": [name, reason]}) + b"\n")
         self._put(seat, PluginReport(state=PluginState.FAILED, reason=reason))
 
@@ -227,3 +231,7 @@ class Beside:
         self._metrics.plugin_up.labels(seat.plugin.name).set(up)
         if report.state is not before:
             self.changed()
+
+
+def _log_failed(name: str, reason: str) -> None:
+    log.error("plugin %s has failed: %s", name, reason)

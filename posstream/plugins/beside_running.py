@@ -80,7 +80,7 @@ async def _run(setup: BesideSetup, plugins: Plugins, worker: Worker) -> None:
     await supervisor.start()
     telling = asyncio.create_task(_tell(worker, supervisor, metrics))
     crash = asyncio.ensure_future(supervisor.wait_until_stopped())
-    await asyncio.wait({stop, crash}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({stop, crash, telling}, return_when=asyncio.FIRST_COMPLETED)
     await supervisor.stop()
     await stop_task(telling)
     await dead_letter_writer.close()

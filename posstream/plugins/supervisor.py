@@ -159,7 +159,8 @@ class Supervisor(Service):
 
     @property
     def _all(self) -> Mapping[str, _Seat | BesideSeat]:
-        return self._seats if self._beside is None else {**self._seats, **self._beside.seats}
+        beside = {} if self._beside is None else self._beside.seats
+        return dict(sorted((self._seats | beside).items()))
 
     async def on_start(self) -> None:
         """Start all plugins, side by side."""
@@ -277,7 +278,9 @@ class Supervisor(Service):
     async def _look_beside(self) -> None:
         """A plugin beside has another state: crash the worker if no plugin runs any more."""
         await self._notify()
-        if all(it.state is PluginState.FAILED for it in self._all.values()):
+        if not self.should_stop and all(
+            it.state is PluginState.FAILED for it in self._all.values()
+        ):
             await self.crash(StartupFailed("no plugin runs"))
 
     async def _notify(self) -> None:

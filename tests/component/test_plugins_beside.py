@@ -21,10 +21,13 @@ from agents.baskets.topics import POS_EVENTS
 from agents.customer_lookup import PLUGIN as LOOKUP
 from posstream.configuration.record import write_record
 from posstream.configuration.version import ConfigurationVersion
+from posstream.domain.errors import PublishFailed
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.kafka.tuning import Tuning
+from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins import beside
@@ -278,6 +281,15 @@ async def test_ports_that_cannot_be_made_fail_their_plugin_alone_and_start_no_ch
     assert (status.state, status.reason) == (FAILED, "SystemExit: no")
     assert children(os.getpid()) == []
     await process.close()
+
+
+async def test_what_the_pages_publish_is_refused_while_the_broker_is_away() -> None:
+    async with TopicWriter(["127.0.0.1:1"], within_seconds=0.1) as writer:
+        with pytest.raises(PublishFailed, match=r"127\.0\.0\.1:1 did not acknowledge"):
+            await writer.publish(Record(POS_EVENTS, None, b"{}"))
+        sent = await writer.send(Record(POS_EVENTS, None, b"{}"))
+        with pytest.raises(PublishFailed):
+            await sent
 
 
 def test_the_child_is_told_the_settings_of_its_own_plugins_alone(tmp_path: Path) -> None:

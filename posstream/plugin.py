@@ -54,9 +54,10 @@ class Plugin:
     description: str
     #: Builds its agents on the kit's app; called once for each start of that app.
     build: "Callable[[Kit], Built]"
-    #: Makes what its GraphQL and pages ask, without its agents; then `build` makes no ports. A
-    #: plugin that has this runs in a process beside the default one's: tills never wait for it.
-    ports: "Callable[[PortsKit], Any] | None" = None
+    #: Makes what its GraphQL and pages ask (`Built.ports`, and the lifetimes that they need),
+    #: without its agents; then `build` makes no ports. A plugin that has this runs in a process
+    #: beside the default one's: tills never wait for it.
+    ports: "Callable[[PortsKit], Built] | None" = None
     #: Whether a command or query that names no plugin means this one; of several, the first.
     is_default: bool = False
     #: Kafka consumer group, and the Faust app's id; by default `posstream-NAME`.

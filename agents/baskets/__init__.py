@@ -17,11 +17,11 @@ def _build(kit: Kit) -> Built:
     return build(kit)
 
 
-def _ports(kit: PortsKit) -> Any:
+def _ports(kit: PortsKit) -> Built:
     from agents.baskets.basket_ports import BasketPorts
     from agents.baskets.read_model.queries import TillBaskets
 
-    return BasketPorts(baskets=TillBaskets(kit.readers), publisher=kit.publisher)
+    return Built(ports=BasketPorts(baskets=TillBaskets(kit.readers), publisher=kit.publisher))
 
 
 def _graphql() -> Any:

@@ -8,7 +8,7 @@ from agents.fraud_detection.events.declared import EVENTS
 from agents.fraud_detection.forgetting import FORGETTING
 from agents.fraud_detection.metrics import METRICS
 from agents.fraud_detection.read_model.part import READ_MODEL
-from posstream.plugin import Built, Kit, Plugin
+from posstream.plugin import Built, Kit, Plugin, PortsKit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,12 @@ def _build(kit: Kit) -> Built:
     from agents.fraud_detection.build import build
 
     return build(kit)
+
+
+def _ports(kit: PortsKit) -> Built:
+    from agents.fraud_detection.build_ports import build_ports
+
+    return build_ports(kit)
 
 
 def _graphql() -> Any:
@@ -44,6 +50,7 @@ PLUGIN: Final = Plugin(
     name="fraud_detection",
     description="Raises an alert where the events of tills look like fraud.",
     build=_build,
+    ports=_ports,
     topics=topics.TOPICS,
     consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,

@@ -5,10 +5,11 @@ the plugins are is told by the child (docs/decisions/0022-plugins-beside-the-loo
 """
 
 import asyncio
+import contextlib
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ from posstream.plugins.status import PluginState, PluginStatus
 from posstream.processes.child import ChildProcess, Spawned
 from posstream.settings import Settings
 from posstream.streaming.app import LONGEST_DRAIN, StreamingApp
+from posstream.streaming.lifetimes import OPEN_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +86,8 @@ class BesideSeat:
 
     plugin: Plugin
     report: PluginReport = _STARTS
-    ports: Any = None
+    #: What its GraphQL and pages ask, and what that needs.
+    asked: Built = field(default_factory=Built)
     #: Whether a part of it cannot be made: it runs no more.
     refused: bool = False
     #: Whether it once ran or failed.
@@ -106,7 +109,7 @@ class BesideSeat:
             state=self.state,
             reason=self.report.reason,
             lag=self.lag if failed else None,
-            built=None if failed else Built(ports=self.ports),
+            built=None if failed else self.asked,
         )
 
 
@@ -125,7 +128,7 @@ class Beside:
         self,
         plugins: Plugins,
         *,
-        ports: Callable[[Plugin], Any],
+        ports: Callable[[Plugin], Built],
         setup: Callable[[Sequence[Plugin]], BesideSetup],
         metrics: Metrics,
         spawned: Spawned | None = None,
@@ -155,7 +158,7 @@ class Beside:
         for name, seat in self.seats.items():
             metrics.plugin_up.labels(name).set(0)
             try:
-                seat.ports = ports(seat.plugin)
+                seat.asked = ports(seat.plugin)
             except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin may raise anything
                 self.refuse(name, f"{type(why).__name__}: {why}")
 
@@ -174,8 +177,15 @@ class Beside:
         if not all(seat.refused for seat in self.seats.values()):
             await self._child.open()
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """Let the plugins start: topics and tables are prepared."""
+        for name, seat in self.seats.items():
+            try:
+                for lifetime in seat.asked.lifetimes:
+                    async with asyncio.timeout(OPEN_SECONDS):
+                        await lifetime.open()
+            except Exception as why:  # noqa: BLE001 - a plugin may raise anything
+                self.refuse(name, f"{type(why).__name__}: {why}")
         self._begun.set()
         for name, seat in self.seats.items():
             if seat.refused:  # there was no log yet
@@ -184,6 +194,10 @@ class Beside:
     async def close(self) -> None:
         """Stop the plugins in order and end the child. Idempotent."""
         await self._child.close()
+        for seat in self.seats.values():
+            for lifetime in reversed(seat.asked.lifetimes):
+                with contextlib.suppress(Exception):  # a plugin may raise anything
+                    await lifetime.close()
 
     def refuse(self, name: str, reason: str) -> None:
         """Let a plugin fail because a part of it cannot be made; stop it if it runs."""

@@ -168,7 +168,7 @@ class Supervisor(Service):
             log.error("plugin %s has failed: %s", name, reason, exc_info=why)
         if self._beside is not None:
             self._beside.changed = lambda: self.add_future(self._look_beside())
-            self._beside.begin()
+            await self._beside.begin()
         for seat in self._seats.values():
             self.add_future(self._keep(seat))
         if self._lag is not None:

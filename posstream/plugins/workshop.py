@@ -10,7 +10,7 @@ from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.kafka.record import EventPublisher
 from posstream.metrics import Metrics
-from posstream.plugin import Kit, Plugin, PortsKit
+from posstream.plugin import Built, Kit, Plugin, PortsKit
 from posstream.plugins.event_failures import EventFailures
 from posstream.plugins.running import PluginWatch, RunningPlugin
 from posstream.resilience.clock import Clock
@@ -68,7 +68,9 @@ class Workshop:
         )
         built = plugin.build(kit)
         if plugin.ports is not None:
-            built = replace(built, ports=plugin.ports(kit))
+            asked = plugin.ports(kit)
+            lifetimes = (*asked.lifetimes, *built.lifetimes)
+            built = replace(built, ports=asked.ports, lifetimes=lifetimes)
         if undeclared := app.consumed.difference(plugin.consumes):
             raise ValueError(f"it reads {', '.join(sorted(undeclared))}, not in its `consumes`")
         app.lifetimes = [
@@ -83,14 +85,14 @@ class Workshop:
         app.timer(LOOK_SECONDS, name="plugin watch")(watch.look)
         return RunningPlugin(app, built, watch)
 
-    def ports(self, plugin: Plugin, publisher: EventPublisher) -> Any:
+    def ports(self, plugin: Plugin, publisher: EventPublisher) -> Built:
         """What the GraphQL and the pages of a plugin ask that runs in another process.
 
         Raises:
             Exception: whatever the plugin's code raises.
         """
         kit = PortsKit(**self._shared(plugin, publisher))
-        return None if plugin.ports is None else plugin.ports(kit)
+        return Built() if plugin.ports is None else plugin.ports(kit)
 
     def _shared(self, plugin: Plugin, publisher: EventPublisher) -> dict[str, Any]:
         """What is in both kits."""

@@ -29,7 +29,7 @@ from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.kafka.tuning import Tuning
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
-from posstream.plugin import Plugin
+from posstream.plugin import Built, Lifetime, Plugin
 from posstream.plugins import beside
 from posstream.plugins.beside import Beside, BesideSetup
 from posstream.plugins.beside_child import command
@@ -57,7 +57,10 @@ class Shop:
 
     def beside(self) -> Beside:
         return Beside(
-            PLUGINS.beside, ports=lambda it: it.name, setup=self.setup, metrics=self.metrics
+            PLUGINS.beside,
+            ports=lambda it: Built(ports=it.name),
+            setup=self.setup,
+            metrics=self.metrics,
         )
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -120,7 +123,7 @@ async def test_a_child_that_is_killed_is_told_as_failed_and_goes_on(shop: Shop) 
         return [it.state for it in changes]
 
     await process.open()
-    process.begin()
+    await process.begin()
     await until(lambda: states() == [RUNNING])
     await shop.sell(1, product_id="p", unit_price="1")
     await shop.sell(2)  # no product
@@ -148,7 +151,7 @@ async def test_a_child_that_is_killed_is_told_as_failed_and_goes_on(shop: Shop) 
 async def test_a_plugin_that_is_refused_stops_and_stays_stopped(shop: Shop) -> None:
     process = shop.beside()
     await process.open()
-    process.begin()
+    await process.begin()
     await until(lambda: process.seats["baskets"].state is RUNNING)
     process.refuse("baskets", "its migrations cannot be run")
     lock = shop.settings.datadir / "tables"
@@ -169,7 +172,7 @@ async def test_an_edit_of_the_configuration_is_in_force_there(
 ) -> None:
     process = shop.beside()
     await process.open()
-    process.begin()
+    await process.begin()
     await until(lambda: process.seats["baskets"].state is RUNNING)
     edit = ConfigurationVersion(version=1, enabled=True, config={"decimal_places": 0})
     await shop.producer.send_and_wait(
@@ -207,7 +210,7 @@ async def test_what_the_child_logs_is_in_the_worker_log_under_its_own_name(
     caplog.set_level(logging.INFO)
     process = shop.beside()
     await process.open()
-    process.begin()
+    await process.begin()
     await until(lambda: "plugin baskets runs" in caplog.text)
     await process.close()
     lines = [it for it in caplog.records if "plugin baskets runs" in it.getMessage()]
@@ -248,7 +251,7 @@ async def test_a_child_that_cannot_start_is_tried_again_with_growing_pauses(
     monkeypatch.setattr(beside, "command", lambda _: (sys.executable, "-c", "exit(3)"))
     process = Shop(Settings(datadir=tmp_path, plugins=PLUGINS), producer=None).beside()
     await process.open()
-    process.begin()
+    await process.begin()
     await until(lambda: "exit code 3); again in 0.4 s" in caplog.text)
     await process.close()
     status = process.seats["baskets"].status
@@ -263,7 +266,7 @@ async def test_a_child_that_hangs_is_ended(
     monkeypatch.setattr(beside, "command", lambda _: hang)
     process = Shop(Settings(datadir=tmp_path, plugins=PLUGINS), producer=None).beside()
     await process.open()
-    process.begin()
+    await process.begin()
     await until(lambda: "ended (it said nothing for 0.1 s)" in caplog.text)
     await process.close()
 
@@ -271,7 +274,7 @@ async def test_a_child_that_hangs_is_ended(
 async def test_ports_that_cannot_be_made_fail_their_plugin_alone_and_start_no_child(
     tmp_path: Path,
 ) -> None:
-    def ports(_: Plugin) -> Any:
+    def ports(_: Plugin) -> Built:
         raise SystemExit("no")
 
     shop = Shop(Settings(datadir=tmp_path, plugins=PLUGINS), producer=None)
@@ -281,6 +284,39 @@ async def test_ports_that_cannot_be_made_fail_their_plugin_alone_and_start_no_ch
     assert (status.state, status.reason) == (FAILED, "SystemExit: no")
     assert children(os.getpid()) == []
     await process.close()
+
+
+async def test_what_the_pages_need_is_opened_and_closed_and_fails_its_plugin_alone(
+    tmp_path: Path,
+) -> None:
+    noted: list[str] = []
+
+    async def opens() -> None:
+        noted.append("opened")
+
+    async def closes() -> None:
+        noted.append("closed")
+
+    async def fails() -> None:
+        raise OSError("no")
+
+    lifetimes = [Lifetime(name="one", open=opens, close=closes)]
+    shop = Shop(Settings(datadir=tmp_path, plugins=PLUGINS), producer=None)
+    process = Beside(
+        PLUGINS.beside,
+        ports=lambda _: Built(lifetimes=tuple(lifetimes)),
+        setup=shop.setup,
+        metrics=shop.metrics,
+    )
+    await process.begin()
+    await process.close()
+    assert noted == ["opened", "closed"]
+    process.seats["baskets"].asked = Built(
+        lifetimes=(Lifetime(name="two", open=fails, close=closes),)
+    )
+    await process.begin()
+    status = process.seats["baskets"].status
+    assert (status.state, status.reason) == (FAILED, "OSError: no")
 
 
 async def test_what_the_pages_publish_is_refused_while_the_broker_is_away() -> None:

@@ -29,6 +29,8 @@ class Served:
 
     rate: float
     p99_ms: float
+    #: All its answers, those before the measured seconds too.
+    count: int
 
 
 def ask(url: str, body: bytes | None = None) -> Served:
@@ -83,7 +85,11 @@ async def _main(url: str, body: bytes) -> None:
 
     await asyncio.gather(*(connection() for _ in range(_CONNECTIONS)))
     seconds = sorted(took for began, took in taken if began >= begin)
-    served = {"rate": len(seconds) / _SECONDS, "p99_ms": percentile(seconds, 0.99) * 1000}
+    served = {
+        "rate": len(seconds) / _SECONDS,
+        "p99_ms": percentile(seconds, 0.99) * 1000,
+        "count": len(taken),
+    }
     print(orjson.dumps(served).decode())
 
 

@@ -18,6 +18,12 @@ _PEERS: Final = (
     "uvloop",
     "psycopg",
     "psycopg2-binary",
+    "asyncpg",
+    "aiohttp",
+    "graphql-core",
+    "strawberry-graphql",
+    "fastapi",
+    "uvicorn",
 )
 
 

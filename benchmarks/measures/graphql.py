@@ -1,36 +1,38 @@
-"""GraphQL over HTTP: requests a second, beside the least that the same server can answer."""
+"""GraphQL over HTTP: requests a second, beside another framework, the limit, and an idle answer."""
 
 import asyncio
-from dataclasses import asdict
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import orjson
 
-from benchmarks.customer_search import fill
+from benchmarks import processes
 from benchmarks.figures import Bar, bars, figure, ratios, table
-from benchmarks.http_load import Served, ask
-from benchmarks.posstream_worker import Posstream
+from benchmarks.graphql_queries import PATH, QUERIES
+from benchmarks.graphql_rows import fill
+from benchmarks.http_load import ask
+from benchmarks.posstream_worker import POSSTREAM, Posstream, watched
 from benchmarks.progress import say
+from benchmarks.runs import Process, Watched
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage
-from posstream.plugins.discovery import find_plugins
-from posstream.read_model.engine import create_engine
-from posstream.read_model.migrate import upgrade
+from benchmarks.verdict import WrongAnswers
+from posstream.kafka.embedded_broker import free_port
 from posstream.settings import Settings
 from tests.servers import postgres
 
 CUSTOMERS: Final = 10_000
 FLOOR: Final = "GET /health/live"
-QUERIES: Final = {
-    "customer by id": '{ customer(customerId: "CUST_0000042") '
-    "{ firstName lastName tier loyaltyPoints } }",
-    "customer by identifier": '{ customerByIdentifier(identifier: "+49550000042") '
-    "{ customerId firstName lastName tier loyaltyPoints } }",
-    "20 customers of a tier": '{ customers(first: 20, tier: "GOLD") '
-    "{ edges { node { customerId firstName lastName tier } } pageInfo { hasNextPage } } }",
-    "20 customers with identifiers": "{ customers(first: 20) "
-    "{ edges { node { customerId identifiers } } } }",
-    "figures of the last hour": "{ lookupStats { __typename } }",
+#: Modules of contestants, and what they are called in tables.
+_CONTESTANTS: Final = {
+    POSSTREAM: "posstream",
+    "strawberry_fastapi": "Strawberry on FastAPI",
+    "aiohttp_sql": "SQL by hand on aiohttp",
 }
 #: Requests a second of eight connections, and the latency of the slowest query.
 _BARS: Final = {
@@ -39,88 +41,183 @@ _BARS: Final = {
     "20 customers of a tier": 1_000,
 }
 _P99_MS: Final = 30
+_READY_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """A contestant that answers."""
+
+    url: str
+    who: Watched
+
+    def answer(self, title: str) -> Any:
+        """What it answers to one query.
+
+        Raises:
+            OSError: if it does not answer, or not with 200.
+        """
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}{PATH}", QUERIES[title].body, headers)  # noqa: S310 - our own
+        with urllib.request.urlopen(request) as response:  # noqa: S310 - our own
+            return orjson.loads(response.read())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a server did under one kind of request."""
+
+    rate: float
+    p99_ms: float
+    #: Microseconds of its CPU for a request; without the database's.
+    cpu_us: float
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Each query and the floor, in turns, on a worker that has nothing else to do.
+    """Each query to each contestant in turns; all have the same database and nothing else to do.
 
     Returns:
-        The customers in each database, and what the server did by database and query; databases
-        that this machine lacks are left out.
+        The customers in each database, and what the servers did by database, contestant and query;
+        databases that this machine lacks are left out.
+
+    Raises:
+        WrongAnswers: if a contestant does not answer as posstream does.
     """
     with stage(setting.folder / "graphql", embedded=setting.embedded) as on:
-        served = {"SQLite": _served(on, setting, None)}
+        served = {"SQLite": _served(on, setting, "SQLite", None)}
         if (lacking := postgres.lacking()) is None:
             with postgres.running() as url:
-                served["PostgreSQL"] = _served(on, setting, url)
+                served["PostgreSQL"] = _served(on, setting, "PostgreSQL", url)
         else:
             say(f"no PostgreSQL: {lacking}")
         broker = on.broker
     return {"broker": broker, "customers": CUSTOMERS, "served": served}
 
 
-def _served(on: Stage, setting: Setting, url: str | None) -> dict[str, list[dict[str, Any]]]:
-    served: dict[str, list[Served]] = {title: [] for title in (FLOOR, *QUERIES)}
-    posstream = Posstream(on, database_url=url)
-    asyncio.run(_fill(url or Settings(datadir=posstream.worker().datadir).database_url))
-    with posstream.started() as (worker,):
+def _served(on: Stage, setting: Setting, database: str, url: str | None) -> dict[str, Any]:
+    served: dict[str, dict[str, list[Asked]]] = {
+        name: {title: [] for title in ((FLOOR, *QUERIES) if name == POSSTREAM else QUERIES)}
+        for name in _CONTESTANTS
+        if name == POSSTREAM or name in (setting.contestants or _CONTESTANTS)
+    }
+    with ExitStack() as afterwards:
+        servers = afterwards.enter_context(_servers(on, list(served), url))
+        _check(servers)
         for number in range(1, setting.rounds + 1):
-            for title, made in served.items():
-                if title == FLOOR:
-                    made.append(ask(f"{worker.url}/health/live"))
-                else:
-                    body = orjson.dumps({"query": QUERIES[title]})
-                    made.append(ask(f"{worker.url}/graphql/", body))
-                say(
-                    f"round {number} of {setting.rounds}: {'PostgreSQL' if url else 'SQLite':10} "
-                    f"{title:32} {made[-1].rate:7,.0f}/s p99 {made[-1].p99_ms:6.1f} ms"
-                )
-    return {title: [asdict(it) for it in made] for title, made in served.items()}
+            for title in (FLOOR, *QUERIES):
+                for name, by_title in served.items():
+                    if title in by_title:
+                        by_title[title].append(it := _asked(servers[name], title))
+                        say(
+                            f"round {number} of {setting.rounds}: {database:10} {title:30} "
+                            f"{_CONTESTANTS[name]:22} {it.rate:7,.0f}/s p99 {it.p99_ms:6.1f} ms "
+                            f"{it.cpu_us:6.0f} us"
+                        )
+    return {
+        name: {title: [asdict(it) for it in made] for title, made in by_title.items()}
+        for name, by_title in served.items()
+    }
 
 
-async def _fill(url: str) -> None:
-    engine = create_engine(url)
-    await upgrade(engine, find_plugins())
-    await fill(engine, CUSTOMERS)
-    await engine.dispose()
+@contextmanager
+def _servers(on: Stage, names: Sequence[str], url: str | None) -> Iterator[Mapping[str, _Server]]:
+    """The contestants on one database, which is filled."""
+    posstream = Posstream(on, database_url=url)
+    url = url or Settings(datadir=posstream.worker().datadir).database_url
+    asyncio.run(fill(url, CUSTOMERS))
+    with ExitStack() as afterwards:
+        workers = afterwards.enter_context(posstream.started())
+        servers = {POSSTREAM: _Server(workers[0].url, watched(workers))}
+        for name in names:
+            if name != POSSTREAM:
+                port = str(free_port())
+                command = [sys.executable, "-m", f"benchmarks.contestants.{name}", port, url]
+                process = Process(name, command, on.new_folder(name))
+                afterwards.enter_context(process.started())
+                servers[name] = _Server(f"http://127.0.0.1:{port}", process.watched)
+                _wait(servers[name])
+        yield servers
+
+
+def _wait(server: _Server) -> None:
+    give_up_at = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            server.answer(next(iter(QUERIES)))
+        except OSError as why:
+            if not server.who.running() or time.monotonic() > give_up_at:
+                message = f"{server.who.title} does not answer: {server.who.log()[-3000:]}"
+                raise RuntimeError(message) from why
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _check(servers: Mapping[str, _Server]) -> None:
+    for title in QUERIES:
+        expected = servers[POSSTREAM].answer(title)
+        if "errors" in expected:
+            raise WrongAnswers(f"{title}: {expected}")
+        for name, server in servers.items():
+            if (answer := server.answer(title)) != expected:
+                raise WrongAnswers(f"{_CONTESTANTS[name]}, {title}: {answer}, not {expected}")
+
+
+def _asked(server: _Server, title: str) -> Asked:
+    pids = processes.trees(server.who.pids())
+    before = processes.cpu_seconds(pids)
+    if title == FLOOR:
+        made = ask(f"{server.url}/health/live")
+    else:
+        made = ask(f"{server.url}{PATH}", QUERIES[title].body)
+    cpu_seconds = processes.cpu_seconds(pids) - before
+    return Asked(made.rate, made.p99_ms, cpu_seconds / made.count * 1e6)
 
 
 def section(found: dict[str, Any]) -> str:
-    """Requests a second by database and query, and their share of the floor."""
+    """Requests a second by database and query, beside the others, and the bars."""
     return "\n\n".join(
-        _table(database, served) + bars(_bars(database, served))
+        _table(database, served) + bars(_bars(database, served[POSSTREAM]))
         for database, served in found["served"].items()
     )
 
 
-def _bars(database: str, served: dict[str, Any]) -> list[Bar]:
-    def of(title: str, what: str) -> list[float]:
-        return [it[what] for it in served[title]]
-
+def _bars(database: str, ours: Mapping[str, Any]) -> list[Bar]:
     return [
         *(
-            Bar(f"{title} on {database}, requests/s", asked, of(title, "rate"))
+            Bar(f"{title} on {database}, requests/s", asked, _of(ours[title], "rate"))
             for title, asked in _BARS.items()
         ),
         Bar(
             f"the slowest p99 on {database}",
             _P99_MS,
-            [max(each) for each in zip(*(of(it, "p99_ms") for it in QUERIES), strict=True)],
+            [max(each) for each in zip(*(_of(ours[it], "p99_ms") for it in QUERIES), strict=True)],
             at_most=True,
             unit=" ms",
         ),
     ]
 
 
-def _table(database: str, served: dict[str, Any]) -> str:
-    floor = [it["rate"] for it in served[FLOOR]]
+def _table(database: str, served: Mapping[str, Mapping[str, Any]]) -> str:
+    ours = served[POSSTREAM]
     rows = [
         [
             title,
-            figure([it["rate"] for it in made]),
-            figure([it["p99_ms"] for it in made], 1),
-            figure(ratios([it["rate"] for it in made], floor), 3),
+            _CONTESTANTS[name],
+            figure(_of(by_title[title], "rate")),
+            ""
+            if name == POSSTREAM
+            else figure(ratios(_of(ours[title], "rate"), _of(by_title[title], "rate")), 2),
+            figure(_of(by_title[title], "p99_ms"), 1),
+            figure(_of(by_title[title], "cpu_us")),
         ]
-        for title, made in served.items()
+        for title in (FLOOR, *QUERIES)
+        for name, by_title in served.items()
+        if title in by_title
     ]
-    return table([database, "requests/s", "p99, ms", "of the floor"], rows)
+    head = ["", "requests/s", "posstream / this", "p99, ms", "CPU, us a request"]
+    return table([database, *head], rows)
+
+
+def _of(made: Sequence[Mapping[str, float]], what: str) -> list[float]:
+    return [it[what] for it in made]

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -111,12 +112,52 @@ async def test_a_read_that_took_too_long_is_not_tried_again_for_a_while(
     rest_seconds: float,
     expected: object,
 ) -> None:
+    monkeypatch.setattr(loop_reading, "_FIRST_REST_SECONDS", rest_seconds)
     monkeypatch.setattr(loop_reading, "_REST_SECONDS", rest_seconds)
     reader = LoopReader(str(readers.url.database), readers.dialect, seconds=-1)
     assert reader.rows(COUNTED, {}) is None
     monkeypatch.setattr(reader, "_seconds", 60)
     assert reader.rows(COUNTED, {}) == expected
     assert reader.rows(ONE, {}) == [(1,)], "another query is read"
+    reader.close()
+
+
+async def test_a_read_rests_longer_each_time_in_a_row_that_it_takes_too_long(
+    readers: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the past, so that it is tried again at once.
+    monkeypatch.setattr(loop_reading, "_FIRST_REST_SECONDS", -1)
+    reader = LoopReader(str(readers.url.database), readers.dialect)
+    rests = []
+    for seconds in (-1, -1, -1, 60, -1):
+        monkeypatch.setattr(reader, "_seconds", seconds)
+        reader.rows(COUNTED, {})
+        rests.append(reader._too_slow[COUNTED].seconds if COUNTED in reader._too_slow else None)
+    reader.close()
+    assert rests == [-1, -2, -4, None, -1]
+
+
+@pytest.mark.parametrize(("cpu_seconds", "expected"), [(0.0, [(1_000_000,)]), (9.0, None)])
+async def test_what_other_processes_take_of_the_core_is_not_counted(
+    readers: AsyncEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    cpu_seconds: float,
+    expected: object,
+) -> None:
+    # Each look at the CPU time finds so much more.
+    taken = count(step=cpu_seconds)
+    monkeypatch.setattr(loop_reading.time, "thread_time", lambda: next(taken))
+    reader = LoopReader(str(readers.url.database), readers.dialect, seconds=6)
+    assert reader.rows(COUNTED, {}) == expected
+    reader.close()
+
+
+async def test_a_read_that_waits_for_long_is_left_to_the_ordinary_way(
+    readers: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_reading, "_WAITING", -1)
+    reader = LoopReader(str(readers.url.database), readers.dialect, seconds=60)
+    assert reader.rows(COUNTED, {}) is None
     reader.close()
 
 

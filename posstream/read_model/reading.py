@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import StaticPool, event
 from sqlalchemy.exc import DBAPIError
@@ -31,6 +32,9 @@ _WAIT_SECONDS: Final = 3.0
 #: Steps of SQLite's virtual machine from one look at the time to the next: about a millisecond.
 _STEPS: Final = 10_000
 _ENDS_AT: Final = "posstream_ends_at"
+#: How long after its last use a connection to PostgreSQL is taken without asking whether the server
+#: is still there. That question costs as much as a short read.
+_JUST_USED_SECONDS: Final = 1.0
 #: The option of an engine that holds its `LoopReader`.
 _LOOP_READER: Final = "posstream_loop_reader"
 #: Whether short reads go to PostgreSQL in one message.
@@ -62,6 +66,7 @@ def create_reading_engine(
         event.listen(engine.sync_engine, "engine_disposed", lambda _: loop_reader.close())
     else:
         engine.update_execution_options(**{_IN_ONE_MESSAGE: True})
+        _ping_rarely(engine)
     return engine
 
 
@@ -124,3 +129,27 @@ def _limit_sqlite(engine: AsyncEngine, seconds: float) -> None:
 
     event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "before_cursor_execute", begin)
+
+
+def _ping_rarely(engine: AsyncEngine) -> None:
+    """Do without SQLAlchemy's ping (`pool_pre_ping`) where a connection answered just now.
+
+    If the server went away meanwhile, one more read fails than those that were under way.
+    """
+    dialect: Any = engine.dialect
+    ping = dialect.do_ping
+    used_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    def do_ping(connection: Any) -> bool:
+        last = used_at.get(connection.driver_connection, -math.inf)
+        return time.monotonic() - last < _JUST_USED_SECONDS or ping(connection)
+
+    def note_use(connection: Any, _record: object) -> None:
+        driver = None if connection is None else connection.driver_connection
+        if driver is None or driver.closed:
+            used_at.clear()  # the others may be lost, too
+        else:
+            used_at[driver] = time.monotonic()
+
+    dialect.do_ping = do_ping
+    event.listen(engine.sync_engine, "checkin", note_use)

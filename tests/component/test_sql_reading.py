@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
-from posstream.domain.errors import ReadModelBusy
+from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.read_model import reading as module
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.prepared import Prepared
@@ -101,3 +101,34 @@ async def test_a_page_and_a_query_beyond_all_readers_are_told_to_come_back(
             assert [error["extensions"] for error in answer["errors"]] == [{"code": "BUSY"}]
             await view.project(found("e1"))
         await view.page("/lookups")
+
+
+@pytest.mark.skipif("postgresql" not in DATABASES, reason="needs POSSTREAM_TEST_DATABASE_URL")
+@pytest.mark.parametrize("seconds", [-1, 60])
+async def test_a_server_that_ends_its_sessions_fails_at_most_one_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """One connection is lost: with 60 it counts as just used, so nobody looks at it before."""
+    monkeypatch.setattr(module, "_JUST_USED_SECONDS", seconds)
+    query = Prepared(select(func.current_database()))
+    async with database("postgresql", tmp_path) as url:
+        engine = create_engine(url)
+        readers = create_reading_engine(engine)
+        async with AsyncExitStack() as stack:
+            await all_turns(stack, readers)
+        async with engine.begin() as connection:
+            await connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        failed = 0
+        for _ in range(2 * READERS):
+            try:
+                assert len(await read(readers, query, {})) == 1
+            except DatabaseAway:
+                failed += 1
+        assert failed == (seconds > 0)
+        await readers.dispose()
+        await engine.dispose()

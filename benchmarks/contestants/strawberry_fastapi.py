@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.fastapi import GraphQLRouter
 
+from agents.customer_lookup.graphql.customers import may_ask_for_identifiers
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from benchmarks.graphql_queries import PATH
 from posstream.domain.times import from_ms
@@ -87,8 +88,12 @@ def query(read_model: Any) -> type[object]:
             return found
 
         @strawberry.field
-        async def customers(self, first: int = 20, tier: str | None = None) -> CustomerConnection:
-            rows = await read_model.next_customers(first=first + 1, tier=tier)
+        async def customers(
+            self, info: strawberry.Info, first: int = 20, tier: str | None = None
+        ) -> CustomerConnection:
+            rows = await read_model.next_customers(
+                first=first + 1, tier=tier, identifiers=may_ask_for_identifiers(info)
+            )
             return CustomerConnection(
                 edges=[CustomerEdge(node=row) for row in rows[:first]],
                 page_info=PageInfo(has_next_page=len(rows) > first),

@@ -132,9 +132,12 @@ class FakeReadModel:
         tier: str | None = None,
         search: str | None = None,
         names_only: bool = False,
+        identifiers: bool = True,
     ) -> Sequence[CustomerRow]:
         self._ask(first=first, after=after, tier=tier, search=search, names_only=names_only)
         wanted = [row for row in self.customers.values() if tier in {None, row.tier}]
+        if not identifiers:
+            wanted = [replace(row, identifiers=()) for row in wanted]
         rows = sorted(wanted, key=lambda row: row.customer_id)
         return [row for row in rows if after is None or row.customer_id > after][:first]
 

@@ -492,3 +492,34 @@ async def test_a_timeline_takes_at_most_five_statements(
 
 def test_the_test_day_begins_where_the_clock_of_the_view_stands() -> None:
     assert datetime.fromisoformat(at(0)) == datetime(2026, 1, 31, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ allCustomers { identifiers } }",
+        "{ allCustomers { ...known } } fragment known on Customer { identifiers }",
+        "query($with: Boolean = true) { allCustomers { identifiers @include(if: $with) } }",
+    ],
+)
+async def test_customers_have_their_identifiers_wherever_the_document_asks_for_them(
+    web: WebView, engine: AsyncEngine, query: str
+) -> None:
+    await SqlProjection(engine).apply([found("e1")])
+    answer = await web.graphql(query)
+    assert answer == {"data": {"allCustomers": [{"identifiers": ["+1234567890"]}]}}
+
+
+async def test_identifiers_that_nobody_asked_for_are_not_read(
+    web: WebView, engine: AsyncEngine
+) -> None:
+    await SqlProjection(engine).apply([found("e1")])
+    statements: list[str] = []
+    event.listen(
+        engine.sync_engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: statements.append(statement),
+    )
+    await web.graphql("{ customers { edges { node { customerId } } } }")
+    assert [it for it in statements if "FROM customers" in it]
+    assert not [it for it in statements if "customer_identifiers" in it]

@@ -1,5 +1,6 @@
 """Attempts, counts and the history of a basket are read back as they were projected."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,6 +167,17 @@ async def test_the_next_customers_begin_after_the_last_one(
     assert seen == ["C2", "C3"]
     assert [row.customer_id for row in await model.next_customers(first=9, after="C4")] == []
     assert await model.next_customers(first=9, after="\0") == []
+
+
+async def test_the_next_customers_are_the_same_without_their_identifiers(
+    engine: AsyncEngine, model: SqlReadModel
+) -> None:
+    await project(engine, found("e1"), found("e2", identifier="CARD_2"))
+    (whole,) = await model.next_customers(first=9)
+    assert whole.identifiers == ("+1234567890", "CARD_2")
+    assert await model.next_customers(first=9, identifiers=False) == [
+        dataclasses.replace(whole, identifiers=())
+    ]
 
 
 # -- counts

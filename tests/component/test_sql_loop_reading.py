@@ -81,6 +81,7 @@ async def test_both_ways_read_the_same(engine: AsyncEngine, readers: AsyncEngine
             lambda model: model.next_customers(first=1),
             lambda model: model.next_customers(first=9, after="C9", tier="GOLD"),
             lambda model: model.next_customers(first=9, tier="X"),
+            lambda model: model.next_customers(first=9, after="C9", identifiers=False),
             lambda model: model.lookup_logs(first=2),
             lambda model: model.lookup_logs(first=9, status=AttemptStatus.TIMEOUT, after=place),
             lambda model: model.lookup_logs(first=9, identifier="+1234567890", basket_id="b1"),

@@ -122,6 +122,7 @@ class CustomerQuery(graphene.ObjectType):  # graphene is untyped
             tier=_filter("tier", tier),
             search=_search(context, search),
             names_only=not context.reveals.in_full,
+            identifiers=may_ask_for_identifiers(info),
         )
 
     @staticmethod
@@ -148,6 +149,7 @@ class CustomerQuery(graphene.ObjectType):  # graphene is untyped
             tier=_filter("tier", tier),
             search=_search(context, search),
             names_only=not context.reveals.in_full,
+            identifiers=may_ask_for_identifiers(info),
         )
         return page(
             rows,
@@ -155,6 +157,12 @@ class CustomerQuery(graphene.ObjectType):  # graphene is untyped
             after=after,
             cursor=lambda row: cursor_of(_LISTED, context.references.of_customer(row.customer_id)),
         )
+
+
+def may_ask_for_identifiers(info: Any) -> bool:
+    """Whether the document has the name of the field: one that has not cannot ask for it."""
+    place = info.operation.loc
+    return place is None or "identifiers" in place.source.body
 
 
 def _search(context: GraphQLContext, search: str | None) -> str | None:

@@ -121,12 +121,24 @@ class Router(GraphQLRouter[Any, Any]):
         return orjson.dumps(data)
 
 
+async def _nothing() -> None:
+    """The context and the root value. FastAPI would ask Strawberry's own functions in a thread."""
+
+
 def application(url: str) -> FastAPI:
     """The server of one database."""
     read_model = SqlReadModel(create_reading_engine(create_engine(url)))
     schema = strawberry.Schema(query(read_model), extensions=[ParserCache, ValidationCache])
     made = FastAPI()
-    made.include_router(Router(schema, path=PATH, graphql_ide=None))
+    made.include_router(
+        Router(
+            schema,
+            path=PATH,
+            graphql_ide=None,
+            context_getter=_nothing,
+            root_value_getter=_nothing,
+        )
+    )
     return made
 
 

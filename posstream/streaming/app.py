@@ -264,8 +264,8 @@ class StreamingApp(WorkerApp):
         Args:
             topics: of those that the plugin consumes.
             answering: answers them.
-            at_once: how many events one step of the event loop may answer. All plugins wait
-                meanwhile: it should be done in 10 ms.
+            at_once: how many events one step of the event loop may answer. All plugins of its
+                process wait meanwhile: it should be done in 10 ms.
         """
         self.consumed.update(topics)
         self.most_at_once = min(at_once, self.most_at_once)

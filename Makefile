@@ -62,7 +62,7 @@ lint: $(VENV)/.lint ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.lint ## mypy, strict
+types: $(VENV)/.lint $(VENV)/.bench ## mypy, strict
 	$(BIN)/mypy
 
 floors: $(VENV)/.lint ## import-linter: lower layers only

@@ -23,7 +23,7 @@ class Snooze(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For a time, a rule's alerts are listed, and not published."""
 
     rule_id: Annotated[str, Meta(min_length=1, max_length=63)]
-    #: Of which group, by the names of `group_by`; empty: of all.
+    #: Of which group, by the names of `group_by`, a customer by a hash; empty: of all.
     group: dict[GroupField, Annotated[str, Meta(min_length=1, max_length=256)]] = {}
     author: Annotated[str, Meta(max_length=128)]
     reason: Annotated[str, Meta(max_length=512)] = ""

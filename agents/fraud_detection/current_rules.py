@@ -9,6 +9,7 @@ from agents.fraud_detection.budget import Budgets
 from agents.fraud_detection.configuration import FraudConfiguration, Snooze
 from agents.fraud_detection.rules.plan import Plan, plan_of
 from agents.fraud_detection.rules.rule import RuleState
+from agents.fraud_detection.snoozed_groups import covers
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.times import parse_utc, to_ms
 from posstream.resilience.clock import Clock
@@ -48,8 +49,7 @@ class CurrentRules:
         """Whether a rule's alerts of a group are not published now."""
         now_ms = self._clock.now_ms()
         return any(
-            it.rule_id == rule_id and until_ms > now_ms and it.group.items() <= group.items()
-            for it, until_ms in self._snoozes
+            until_ms > now_ms and covers(it, rule_id, group) for it, until_ms in self._snoozes
         )
 
     def warnings(self) -> Sequence[str]:

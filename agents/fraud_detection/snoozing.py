@@ -13,6 +13,7 @@ import msgspec
 from agents.fraud_detection.configuration import FraudConfiguration, Snooze
 from agents.fraud_detection.fraud_ports import live_configuration
 from agents.fraud_detection.rules.rule import GroupField
+from agents.fraud_detection.snoozed_groups import hashed
 from posstream.configuration.editing import Changed, Note, RefusalCode
 from posstream.domain.times import from_ms, iso_utc, parse_utc
 from web.graphql.context import GraphQLContext, Refused, is_sound
@@ -109,7 +110,9 @@ async def _tried(context: GraphQLContext, wish: _Wish, now: datetime) -> Snoozed
     group = _group(context, value, wish)
     if isinstance(group, Refused):
         return Snoozed(success=False, version=latest.version, error=group)
-    others = [it for it in in_force(value, now) if (it.rule_id, it.group) != (wish.rule_id, group)]
+    others = [
+        it for it in in_force(value, now) if (it.rule_id, hashed(it.group)) != (wish.rule_id, group)
+    ]
     new = [] if wish.until is None else [wish.snooze(group, wish.until)]
     what = "snooze" if new else "end the snooze of"
     outcome = await live.edit(
@@ -139,7 +142,8 @@ def _group(
     given: Mapping[str, Any] = group
     if not all(isinstance(text, str) and is_sound(text) for text in given.values()):
         return Refused("INVALID_GROUP", "each value of group must be 1 to 256 characters of text")
-    return {name: context.references.read(given[name]) for name in names if name in given}
+    read = {name: context.references.read(given[name]) for name in names if name in given}
+    return {GroupField(name): value for name, value in hashed(read).items()}
 
 
 def _refused(code: str, message: str) -> Snoozed:

@@ -11,6 +11,7 @@ import pytest
 
 from agents.fraud_detection.rules.compiled import version_of
 from agents.fraud_detection.rules.shipped import SHIPPED
+from agents.fraud_detection.snoozed_groups import hashed
 from posstream.configuration.editing import Changed, Note
 from posstream.domain.errors import PublishFailed
 from tests.component.fraud_alerts import MORNING, PHONE, at, judged, observed, raised
@@ -317,9 +318,13 @@ async def test_a_verdict_that_is_not_taken_is_said_and_keeps_the_note(
     await post(web, "/fraud/alerts/gone/verdict", 404, verdict="CONFIRMED")
 
 
+#: As a snooze names CUST_001.
+WINNER = hashed({"customer_id": "CUST_001"})
+
+
 @pytest.mark.parametrize(
     ("scope", "group", "whom"),
-    [("group", {"customer_id": "CUST_001"}, "customer CUST_001"), ("all", {}, "everybody")],
+    [("group", WINNER, f"customer {WINNER['customer_id'][:8]}…"), ("all", {}, "everybody")],
 )
 async def test_the_rule_of_an_alert_is_snoozed_for_a_time_with_a_reason(
     web: FraudWeb, view: SqlWebView, scope: str, group: dict[str, str], whom: str

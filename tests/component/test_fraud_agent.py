@@ -11,6 +11,7 @@ from agents.fraud_detection.engine.group_key import group_key
 from agents.fraud_detection.forgetting_groups import ForgettingGroups
 from agents.fraud_detection.leaving import LeavingGroups
 from agents.fraud_detection.recording import PREFIX
+from agents.fraud_detection.snoozed_groups import hashed
 from posstream.domain.errors import TakesNothingNow, UnreadableEvent
 from posstream.domain.times import from_ms
 from posstream.forgetting.marks import Marks, subject_of_customer, subject_of_identifier
@@ -146,6 +147,18 @@ def test_a_snoozed_rule_is_listed_and_not_published(
     house.edit(rule(), snoozes=[snooze])
     assert len(house.happen(event("e1", 1), event("e2", 2))) == told
     assert [it["snoozed"] for it in house.episodes()] == [not told]
+
+
+def test_a_snooze_of_a_customer_names_nobody() -> None:
+    house = House()
+    until = at(from_ms(house.clock.now_ms()).timestamp() - 1_769_846_400 + 60)
+    group = hashed({"customer_id": "C1"})
+    assert "C1" not in group["customer_id"]
+    assert hashed(group) == group
+    snooze = {"rule_id": "of_customers", "group": group, "author": "kim", "until": until}
+    house.edit(OF_CUSTOMERS, snoozes=[snooze])
+    known = [event(f"e{it}", it, basket={"customer_id": f"C{it}"}) for it in (1, 2)]
+    assert [it["customer_id"] for it in house.happen(*known)] == ["C2"]
 
 
 # -- repeats, revisions, crashes

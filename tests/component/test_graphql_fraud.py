@@ -12,6 +12,7 @@ import pytest
 from agents.fraud_detection.events.outputs import FraudAlertRaised
 from agents.fraud_detection.preview import Previewed, PreviewRefused
 from agents.fraud_detection.rules.shipped import SHIPPED
+from agents.fraud_detection.snoozed_groups import hashed
 from agents.fraud_detection.topics import VERDICTS
 from posstream.domain.access_key import read_access_keys
 from posstream.settings import Settings
@@ -335,7 +336,7 @@ async def test_a_snooze_is_in_the_configuration_of_every_worker_until_it_ends(
     }
     written = {
         "rule_id": "payment_velocity",
-        "group": group,
+        "group": hashed(group),
         "author": "graphql",
         "reason": "a fair",
         "until": at(3600),
@@ -346,7 +347,7 @@ async def test_a_snooze_is_in_the_configuration_of_every_worker_until_it_ends(
     assert (await snooze(web, 10))["success"]
     snoozes = web.topic.published[-1].config["snoozes"]
     assert [(it["group"], it["until"], it["reason"]) for it in snoozes] == [
-        (group, at(1800), "a small fair"),
+        (hashed(group), at(1800), "a small fair"),
         ({}, at(600), "a fair"),
     ]
     data = await web.ask("{ fraudRules { ruleId snoozes { group author reason until } } }")

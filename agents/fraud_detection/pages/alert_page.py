@@ -13,6 +13,7 @@ from agents.fraud_detection.pages.shown import shown_alert
 from agents.fraud_detection.read_model.records import FraudAlert
 from agents.fraud_detection.read_model.rows import stored_alert
 from agents.fraud_detection.resolving import resolve_alert
+from agents.fraud_detection.snoozed_groups import covers
 from agents.fraud_detection.snoozing import MAX_MINUTES, in_force, snooze_rule
 from agents.fraud_detection.verdict import MAX_NOTE, Verdict
 from agents.fraud_detection.wording import sentence
@@ -154,7 +155,7 @@ class AlertPage(Page):
             snoozes=[
                 it
                 for it in in_force(live.current.value, from_ms(self.context.clock.now_ms()))
-                if it.rule_id == raised.rule_id and it.group in ({}, raised.group)
+                if covers(it, raised.rule_id, raised.group)
             ],
             waits=done == "verdict" and _is_behind(row, request.query.get("judged", "")),
             again=with_query(request),

@@ -15,6 +15,7 @@ from agents.fraud_detection.pages.rule_edits import change_rule
 from agents.fraud_detection.read_model.records import RuleFigures
 from agents.fraud_detection.rules.rule import Rule, RuleState
 from agents.fraud_detection.shown_names import shown_fields
+from agents.fraud_detection.snoozed_groups import is_hash
 from agents.fraud_detection.snoozing import in_force, snooze_rule
 from agents.fraud_detection.wording import length, sentence, who
 from posstream.configuration.editing import Changed, RefusalCode
@@ -181,6 +182,8 @@ class RuleList(Page):
             for name, value in group.items()
         }
         shown = shown_fields(reveals, group)
+        if is_hash(group.get("customer_id", "")):
+            shown["customer_id"] = f"{group['customer_id'][:8]}…"
         return _ShownSnooze(
             snooze=it,
             name=it.rule_id if rule is None else rule.name,

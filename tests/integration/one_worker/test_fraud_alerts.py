@@ -1,6 +1,10 @@
 """An alert on a real worker: streamed, listed, judged, and its rule snoozed."""
 
+import asyncio
+import re
+import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -9,7 +13,9 @@ import pytest
 
 from agents.fraud_detection.topics import EPISODES, FRAUD_ALERT_RAISED
 from tests.component.fraud_alerts import alert, raised
-from tests.integration.harness import ForeignClient, Worker, until
+from tests.integration.harness import ForeignClient, Seen, Worker, foreign_client, until
+
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "find-fraud.md"
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -72,4 +78,31 @@ async def test_an_alert_is_streamed_listed_and_judged_and_its_rule_snoozed(
     end = 'mutation { snoozeFraudRule(ruleId: "payment_velocity", minutes: 0) { success } }'
     assert (await worker.graphql(end))["data"]["snoozeFraudRule"]["success"]
     assert await snoozed() == []
+    assert worker.running
+
+
+async def test_the_program_of_the_documentation_gets_the_alert_that_the_page_shows(
+    servers: str, worker: Worker
+) -> None:
+    blocks = re.findall(r"^```\w+\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    program, printed, shown = blocks[:3]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program.replace("127.0.0.1:9092", servers.replace(";", ",")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert (output.decode(), process.returncode) == (printed, 0)
+    expected = orjson.loads(shown)
+    async with foreign_client(servers, FRAUD_ALERT_RAISED) as client:
+
+        def is_there(seen: Seen) -> bool:
+            return any(
+                {name: it[name] for name in expected} == expected
+                for it in seen.of(FRAUD_ALERT_RAISED)
+                if expected.keys() <= it.keys()
+            )
+
+        await client.read_until(is_there, seconds=10)
     assert worker.running

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from fractions import Fraction
 from typing import Any
 
@@ -19,10 +19,11 @@ from agents.fraud_detection.rules.rule import RuleState
 from posstream.domain.times import iso_utc_ms
 from posstream.kafka.counts import group_lag
 from posstream.kafka.reader import topic_reader
-from tests.chaos.checks import Publish, restarted
+from tests.chaos.checks import Publish, restarted, stopped
 from tests.chaos.stage import SETTLE_SECONDS, Stage, Till
 from tests.chaos.test_baskets import count, send
 from tests.fraud_reference import Reference
+from tests.integration.harness import Worker
 from tests.till_day import Message, TillDay
 
 BASKETS = 120
@@ -110,15 +111,36 @@ def same(one: Any, other: Any) -> bool:
     return one[1] == other[1] and abs(one[0] - other[0]) <= Fraction(1, 10_000)
 
 
-async def play(stage: Stage, publish: Publish, messages: Sequence[Message]) -> None:
-    """Send messages while workers die, and compare the alerts with those of the reference."""
+#: What happens while messages are sent; ends early once they are.
+Trouble = Callable[[Stage, Worker, "asyncio.Future[None]"], Awaitable[None]]
+
+
+async def kills(stage: Stage, worker: Worker, sending: "asyncio.Future[None]") -> None:
+    while not sending.done():
+        await asyncio.sleep(stage.chance.uniform(0, 4))
+        worker.kill()
+        await restarted(worker)
+
+
+async def come_and_go(stage: Stage, worker: Worker, _: "asyncio.Future[None]") -> None:
+    (second,) = await stage.started()  # it takes half of the groups
+    worker.kill_beside()
+    await asyncio.sleep(stage.chance.uniform(2, 6))
+    await stopped(worker)  # the second one takes all of them
+    await restarted(worker)
+    second.kill()
+    await restarted(second)
+
+
+async def play(stage: Stage, publish: Publish, trouble: Trouble) -> None:
+    """Send messages amid trouble, and compare the alerts with those of the reference."""
+    start_ms = int(time.time() * 1000) - 2 * 3_600_000
+    day = TillDay(stage.seed, BASKETS, start_ms, tills=5, name="fraud")
+    messages = sorted([*day.messages(), *planted(start_ms)], key=lambda it: it.leaves_at_ms)
     (worker,) = await stage.started()
     async with stage.till(topics.FRAUD_ALERT_RAISED) as till:
         sending = asyncio.ensure_future(send(till, messages, stage.chance, seconds=20))
-        while not sending.done():
-            await asyncio.sleep(stage.chance.uniform(0, 4))
-            worker.kill()
-            await restarted(worker)
+        await trouble(stage, worker, sending)
         await sending
         await until_judged(stage, till)
         wanted, found = await expected(stage), raised(till)
@@ -127,7 +149,8 @@ async def play(stage: Stage, publish: Publish, messages: Sequence[Message]) -> N
         rules = len({rule_id for rule_id, _, _ in wanted})
         publish(
             count(messages, len(wanted), len(missing), len(wrong)),
-            f"{len(wanted)} alerts of {rules} rules, {worker.starts} starts",
+            f"{len(wanted)} alerts of {rules} rules, "
+            f"{sum(it.starts for it in stage.workers)} starts",
         )
     assert (missing, wrong) == ([], [])
     assert {"drawer_openings", "price_overrides", "anonymous_payment"} <= {it[0] for it in wanted}
@@ -136,7 +159,9 @@ async def play(stage: Stage, publish: Publish, messages: Sequence[Message]) -> N
 @pytest.mark.short
 async def test_kills_while_fraud_is_judged(stage: Stage, publish: Publish) -> None:
     """`kill -9` again and again while 120 baskets and three frauds are judged."""
-    start_ms = int(time.time() * 1000) - 2 * 3_600_000
-    day = TillDay(stage.seed, BASKETS, start_ms, tills=5, name="fraud")
-    messages = sorted([*day.messages(), *planted(start_ms)], key=lambda it: it.leaves_at_ms)
-    await play(stage, publish, messages)
+    await play(stage, publish, kills)
+
+
+async def test_workers_come_and_go_while_fraud_is_judged(stage: Stage, publish: Publish) -> None:
+    """A worker joins, a process beside the lookups dies, a worker stops, and one is killed."""
+    await play(stage, publish, come_and_go)

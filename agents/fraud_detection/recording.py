@@ -1,6 +1,6 @@
 """Notes in each partition since when it records what the rules read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -45,7 +45,7 @@ class Recording:
         value = self._part.read(PREFIX)
         if plan is self._plan and value == self._value:
             return
-        known = {} if value is None else _decode(value)
+        known = _read(value)
         self._groupings = {
             name(it): recorded(
                 known.get(name(it)),
@@ -69,6 +69,14 @@ class Recording:
 
 
 _APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
+
+
+def _read(value: bytes | None) -> Mapping[str, Recorded]:
+    """What was noted; nothing if another version noted it: all is then recorded from now on."""
+    try:
+        return {} if value is None else _decode(value)
+    except msgspec.DecodeError:
+        return {}
 
 
 def name(grouping: GroupingPlan) -> str:

@@ -317,6 +317,32 @@ def test_a_rule_that_costs_too_much_is_paused() -> None:
     assert [it["rule_id"] for it in house.happen(event("e1", 1))] == ["cheap"]
 
 
+# -- records that another version wrote
+
+
+def test_a_note_of_another_version_means_that_nothing_is_known_to_be_recorded() -> None:
+    house = House(rule(limit=1))
+    for part in house.table.stores:
+        part[PREFIX.encode()] = b"\x93\x01\x02\x03"
+    (alert,) = house.happen(event("e1", 1))
+    assert house.refused == []
+    assert alert["complete_from"] == at(1)
+
+
+@pytest.mark.parametrize("value", [b"\x91\x01", b"\xc1", b"{}"])
+async def test_segments_of_another_version_are_no_observations(value: bytes) -> None:
+    house = House(rule(limit=100, window_seconds=200))
+    house.happen(*(event(f"e{number:03}", number) for number in range(40)))
+    for part in house.table.stores:
+        part.update({key: value for key in part if b"#" in key[1:]})
+    house = house.again()
+    assert house.happen(event("e040", 40)) == []
+    away = leaving(house, Marks({subject_of_customer("C1"): from_ms(1_769_846_400_000)}))
+    for _ in range(PARTITIONS):
+        await away.look()
+    assert house.refused == []
+
+
 # -- what leaves the table
 
 

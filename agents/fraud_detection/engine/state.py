@@ -109,5 +109,10 @@ def decode_observation(value: Raw) -> Observation:
 
 
 def decode_segment(value: bytes | None) -> list[Observation]:
-    """A stored segment; an empty one if there is none."""
-    return [] if value is None else _segment(value)
+    """A stored segment; an empty one if there is none, or another version wrote it."""
+    if value is None:
+        return []
+    try:
+        return _segment(value)
+    except msgspec.DecodeError:
+        return []

@@ -312,3 +312,39 @@ def test_a_rule_that_alerts_at_each_event_makes_no_head_that_grows() -> None:
     assert [it.trigger.event_id for it in late.raised] == ["late"]
     too_early = group.judge(paid("long ago", 5), plan, LATENESS_MS)
     assert list(too_early.raised) == []
+
+
+#: The longest ids that a till can give, of four bytes a character.
+LONG = "\U0001f6d2" * 250
+#: A broker refuses a message of 1 MiB.
+MOST_BYTES = 700_000
+
+
+def test_rules_that_alert_at_each_event_make_no_head_that_a_broker_refuses() -> None:
+    rules = (rule(id=f"r{number}", limit=1, window_seconds=1) for number in range(12))
+    plan, group, sizes = plan_for(*rules), Group(), []
+    for number in range(400):
+        it = paid(f"{LONG}{number:06}", number * 10)
+        judged = group.judge(it, plan, LATENESS_MS)
+        assert [each.trigger.event_id for each in judged.raised] == [it.event_id] * 12
+        sizes.append(max(len(put.value or b"") for put in judged.puts))
+    assert max(sizes) < MOST_BYTES
+
+
+def test_a_late_event_that_makes_hits_of_all_behind_it_alerts_the_newest_ones_only() -> None:
+    plan = plan_for(rule(function="MAX", field="amount", limit=50, window_seconds=90))
+    table = Table()
+    group = table.group(16)
+    for number in range(2_000):
+        it = paid(f"{LONG}{number:06}", 1_000 + number)
+        for put in group.judge(it, plan, LATENESS_MS).puts:
+            table.write(put)
+    judged = group.judge(paid("late", 500, 1_000_000), plan, LATENESS_MS)
+    newest = [f"{LONG}{number:06}" for number in range(2_000 - len(judged.raised), 2_000)]
+    assert [it.trigger.event_id for it in judged.raised] == newest
+    assert 0 < len(newest) <= 256
+    assert max(len(put.value or b"") for put in judged.puts) < MOST_BYTES
+    for put in judged.puts:
+        table.write(put)
+    again = table.group(16).judge(paid("next", 4_000), plan, LATENESS_MS)
+    assert [it.trigger.event_id for it in again.raised] == ["next"], "the others are over"

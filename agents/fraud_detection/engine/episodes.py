@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from agents.fraud_detection.engine.observation import Place
-from agents.fraud_detection.engine.state import MOST_ALERTS, Alerted, Frozen, Mark
+from agents.fraud_detection.engine.state import Alerted, Frozen, Mark
 
 
 class Episodes:
@@ -82,11 +82,11 @@ class Episodes:
             self._alert = alert
         return alert
 
-    def bound(self) -> None:
-        """Judge only the time of the newer half of the alerts again, once there are too many."""
-        if len(self.mark.alerts) > MOST_ALERTS:
-            times = sorted(it.at_ms for it in self.mark.alerts)
-            self.mark.from_ms = max(self.mark.from_ms, times[-MOST_ALERTS // 2] + 1)
+    def bound(self, most: int) -> None:
+        """Judge only the time of the newest alerts again, once there are more than so many."""
+        if len(self.mark.alerts) > most:
+            newest_first = sorted((it.at_ms for it in self.mark.alerts), reverse=True)
+            self.mark.from_ms = max(self.mark.from_ms, newest_first[(most + 1) // 2] + 1)
 
     def freeze(self, hits: deque[Place], floor_ms: int) -> None:
         """Let the hits before a time go: they are not judged again."""

@@ -13,7 +13,14 @@ from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Put, Ra
 from agents.fraud_detection.engine.kept import Kept, Read
 from agents.fraud_detection.engine.observation import Observation, Place
 from agents.fraud_detection.engine.sessions import Sessions
-from agents.fraud_detection.engine.state import SEGMENT, Alerted, Mark, decode_head, encode
+from agents.fraud_detection.engine.state import (
+    MOST_ALERTS,
+    SEGMENT,
+    Alerted,
+    Mark,
+    decode_head,
+    encode,
+)
 from agents.fraud_detection.engine.watch import Watch
 from agents.fraud_detection.engine.window import EVER
 from agents.fraud_detection.rules.compiled import CompiledRule
@@ -82,6 +89,7 @@ class Group:
             new += [(watch, each) for each in self._taken(watch, known, it, all_anew=all_anew)]
             self.spent[watch.rule.rule.id] += time.perf_counter() - began
         self._newest = max(self._newest, it.place)
+        self._bound()
         self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
         grown = [
             _grown(watch, alert)
@@ -129,6 +137,15 @@ class Group:
             watch.rule = rule  # its name may be another one
             watches[rule.key] = watch
         self._rules, self._watches = rules, watches
+
+    def _bound(self) -> None:
+        """Keep fewer alerts of the rules that have most, once there are too many in all."""
+        watches = self._watches.values()
+        if sum(len(it.episodes.mark.alerts) for it in watches) <= MOST_ALERTS:
+            return
+        for watch in watches:
+            watch.episodes.bound(MOST_ALERTS // len(watches))
+            watch.forget(self._head.horizon_ms)
 
     def _count_session(self, known: Observation | None, it: Observation) -> bool:
         """Count a login or logout; tell whether other observations see another session now."""

@@ -15,8 +15,8 @@ from agents.fraud_detection.engine.observation import Observation
 #: Observations in the head, and in each segment. A change writes half as many on average: 1.7 kB
 #: for 16, 5.8 kB for 64; the time that it takes is the same.
 SEGMENT: Final = 16
-#: Alerts of one rule that are kept in a head. A rule that alerts at each event of a busy group must
-#: not make the head larger than a broker takes.
+#: Alerts of all rules that are kept in a head. Rules that alert at each event of a busy group must
+#: not make the head larger than a broker takes, whose ids are as long as they can be.
 MOST_ALERTS: Final = 256
 _VERSION: Final = 1
 

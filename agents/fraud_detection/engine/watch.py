@@ -1,13 +1,17 @@
 """One rule in one group: its window and its episodes. Pure."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from agents.fraud_detection.engine.episodes import Episodes
 from agents.fraud_detection.engine.observation import Observation, Place
 from agents.fraud_detection.engine.sessions import Sessions
-from agents.fraud_detection.engine.state import Alerted, Mark
+from agents.fraud_detection.engine.state import MOST_ALERTS, Alerted, Mark
 from agents.fraud_detection.engine.window import Entry, Window
 from agents.fraud_detection.rules.compiled import CompiledRule
+
+#: Alerts that one arrival raises, the newest ones. A late event can make hits of all behind it.
+MOST_AT_ONCE: Final = MOST_ALERTS // 2
 
 
 class Watch:
@@ -33,7 +37,6 @@ class Watch:
 
     def forget(self, horizon_ms: int) -> None:
         """Let all go that is up to a time."""
-        self.episodes.bound()
         self._lift_floor(horizon_ms)
         self.episodes.freeze(self._window.hits, self._window.floor_ms)
         self.episodes.forget(horizon_ms)
@@ -87,7 +90,11 @@ class Watch:
         return None if worth is None else (it.at_ms, it.event_id, worth)
 
     def _followed(self, raised_by: str) -> Sequence[Alerted]:
-        return [self._raised(hit, raised_by) for hit in self.episodes.follow(self._window.hits)]
+        found = self.episodes.follow(self._window.hits)
+        if len(found) > MOST_AT_ONCE:
+            found = found[-MOST_AT_ONCE:]
+            self.episodes.mark.from_ms = found[0][0]
+        return [self._raised(hit, raised_by) for hit in found]
 
     def _raised(self, hit: Place, raised_by: str) -> Alerted:
         return self.episodes.alerted(hit, raised_by, *self._window.measure(hit))

@@ -8,6 +8,8 @@ from tables.partitioned import TablePartition
 
 #: More groups than the tills of one worker have busy.
 _MOST: Final = 5_000
+#: Observations in all of them: some 1 kB each, with what the windows of a few rules keep.
+_MOST_OBSERVATIONS: Final = 250_000
 
 
 class Held(NamedTuple):
@@ -19,15 +21,24 @@ class Held(NamedTuple):
 
 
 class HeldGroups:
-    """The groups in memory; the least recently judged one goes first."""
+    """The groups in memory; the least recently judged one goes first.
 
-    def __init__(self) -> None:
+    Args:
+        most_observations: in all groups. The one that was judged last stays, whatever its size.
+    """
+
+    def __init__(self, most_observations: int = _MOST_OBSERVATIONS) -> None:
+        self._most_observations = most_observations
         self._held: dict[tuple[int, str], Held] = {}
+        #: Observations of each group, as it was put back, and of all.
+        self._sizes: dict[tuple[int, str], int] = {}
+        self._observations = 0
 
     def take_out(self, number: int, key: str, part: TablePartition) -> Held:
         """A group to judge in; it is in memory again after `put_back`."""
         value = part.read(key)
         held = self._held.pop((number, key), None)
+        self._observations -= self._sizes.pop((number, key), 0)
         if held is not None and held.value == value:
             return held
 
@@ -39,5 +50,11 @@ class HeldGroups:
     def put_back(self, number: int, key: str, held: Held) -> None:
         """Keep a group."""
         self._held[number, key] = held
-        if len(self._held) > _MOST:
-            del self._held[next(iter(self._held))]
+        self._sizes[number, key] = held.group.size
+        self._observations += held.group.size
+        while len(self._held) > 1 and (
+            len(self._held) > _MOST or self._observations > self._most_observations
+        ):
+            oldest = next(iter(self._held))
+            del self._held[oldest]
+            self._observations -= self._sizes.pop(oldest)

@@ -57,6 +57,11 @@ class Group:
         """Observations up to this time are gone, or never were."""
         return self._head.horizon_ms
 
+    @property
+    def size(self) -> int:
+        """How many observations are in memory."""
+        return len(self._kept.by_id)
+
     def judge(self, it: Observation, plan: GroupingPlan, lateness_ms: int) -> Judged:
         """Judge an arrival.
 

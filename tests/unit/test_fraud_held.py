@@ -1,0 +1,55 @@
+"""Groups in memory: those that were judged last, as long as they are not too large."""
+
+from typing import Any
+
+from agents.fraud_detection.engine.judging import Group
+from agents.fraud_detection.held import Held, HeldGroups
+from agents.fraud_detection.rules.plan import plan_of
+from tests.fraud_observations import paid, rule
+
+(PLAN,) = plan_of([rule(limit=1_000_000, window_seconds=1_000)]).groupings
+
+
+class Part:
+    """A partition that has no entries."""
+
+    def read(self, _: str) -> bytes | None:
+        return None
+
+
+def group_of_size(size: int) -> Group:
+    group = Group()
+    for number in range(size):
+        group.judge(paid(f"e{number}", number), PLAN, 0)
+    return group
+
+
+def kept(held: HeldGroups, groups: dict[str, Group]) -> list[str]:
+    part: Any = Part()
+    return [key for key, group in groups.items() if held.take_out(0, key, part).group is group]
+
+
+def test_large_groups_are_let_go_before_they_fill_the_memory() -> None:
+    held, size = HeldGroups(most_observations=100), 40
+    groups = {name: group_of_size(size) for name in "abc"}
+    for name, group in groups.items():
+        held.put_back(0, name, Held(None, group))
+    assert kept(held, groups) == ["b", "c"]
+
+
+def test_the_group_that_was_judged_last_stays_however_large_it_is() -> None:
+    held = HeldGroups(most_observations=10)
+    groups = {name: group_of_size(20) for name in "ab"}
+    for name, group in groups.items():
+        held.put_back(0, name, Held(None, group))
+    assert kept(held, groups) == ["b"]
+
+
+def test_a_group_counts_with_the_size_that_it_has() -> None:
+    held, part = HeldGroups(most_observations=100), Part()
+    grown, other = group_of_size(10), group_of_size(50)
+    held.put_back(0, "grown", Held(None, grown))
+    for _ in range(20):
+        held.put_back(0, "grown", held.take_out(0, "grown", part))  # type: ignore[arg-type]
+    held.put_back(0, "other", Held(None, other))
+    assert kept(held, {"grown": grown, "other": other}) == ["grown", "other"]

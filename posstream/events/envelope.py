@@ -29,9 +29,13 @@ def first_written_ms(headers: Headers) -> int | None:
 
 
 def written_ms(timestamp_ms: int, headers: Headers) -> int:
-    """When a message was written, in ms since 1970; a replayed one, when it was first written."""
+    """When a message was written, in ms since 1970; a replayed one, when it was first written.
+
+    Anybody can write a header. One that says a later time than the broker's would make all that
+    comes after its message seem to be old.
+    """
     first = first_written_ms(headers)
-    return timestamp_ms if first is None else first
+    return timestamp_ms if first is None else min(first, timestamp_ms)
 
 
 def traceparent(headers: Headers) -> str | None:

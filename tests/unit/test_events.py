@@ -28,7 +28,7 @@ from posstream.dead_letters.record import MAX_DEAD_KEY, MAX_DEAD_VALUE, dead_let
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.identifier import IdentifierKind
 from posstream.domain.payment_card import mask_payment_cards_in_bytes
-from posstream.events.envelope import FIRST_WRITTEN, Headers, first_written_ms
+from posstream.events.envelope import FIRST_WRITTEN, Headers, first_written_ms, written_ms
 from posstream.events.ids import derived, derived_bytes, input_id
 from posstream.events.reading import MAX_EVENT_BYTES
 from posstream.kafka.record import Record
@@ -759,6 +759,14 @@ def test_only_a_replay_says_when_it_was_first_written(
     headers: list[tuple[str, bytes]], found: int | None
 ) -> None:
     assert first_written_ms(headers) == found
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [(b"1700000000000", 1_700_000_000_000), (b"253402300799999", 1_800_000_000_000)],
+)
+def test_no_message_was_written_after_the_broker_had_it(header: bytes, found: int) -> None:
+    assert written_ms(1_800_000_000_000, [(FIRST_WRITTEN, header)]) == found
 
 
 # -- ids

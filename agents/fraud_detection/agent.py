@@ -22,14 +22,13 @@ from agents.fraud_detection.engine.facts import (
     observation_for,
 )
 from agents.fraud_detection.engine.group_key import group_key, group_of, segment_key
-from agents.fraud_detection.engine.judged import Judged, Outcome
+from agents.fraud_detection.engine.judged import Judged, Outcome, Raised
 from agents.fraud_detection.engine.judging import Group
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.events.inputs import TillEvent
 from agents.fraud_detection.events.writing import alert_of, alert_record, episode_record
 from agents.fraud_detection.held import Held, HeldGroups
 from agents.fraud_detection.recording import Recording
-from agents.fraud_detection.rules.compiled import CompiledRule
 from agents.fraud_detection.rules.plan import GroupingPlan
 from agents.fraud_detection.rules.rule import RuleState
 from posstream.domain.errors import DeadLetterReason, TakesNothingNow, UnreadableEvent
@@ -151,7 +150,12 @@ class FraudAgent:
         recording.follow(self.rules.plan, self.rules.lateness_ms, observation.written_ms)
         part = self._parts[partition]
         held = self._held.take_out(partition, key, part)
-        judged = held.group.judge(observation, plan, self.rules.lateness_ms)
+        judged = held.group.judge(
+            observation,
+            plan,
+            self.rules.lateness_ms,
+            is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
+        )
         records = self._told(judged, held.group, key, group, plan, recording, record)
         value = self._keep(part, key, judged, held)
         self._held.put_back(partition, key, Held(value, held.group))
@@ -201,23 +205,22 @@ class FraudAgent:
                 complete_from_ms=recording.complete_from(plan, rule),
                 config_version=self.rules.values.version,
             )
-            is_snoozed = self.rules.is_snoozed(rule.rule.id, values)
             # A repeated event may have come after a crash, which kept the state and lost the alert.
             is_told = raised.is_new or (
                 judged.outcome is Outcome.REPEATED and number < len(judged.raised)
             )
-            if is_told and rule.rule.state is RuleState.ACTIVE and not is_snoozed:
+            if is_told and raised.state is RuleState.ACTIVE and not raised.is_snoozed:
                 told.append(alert_record(alert, self.clock.now_ms(), traceparent(record.headers)))
-            told.append(episode_record(alert, raised, is_snoozed=is_snoozed))
+            told.append(episode_record(alert, raised))
             if raised.is_new:
-                self._count(rule, is_snoozed=is_snoozed)
+                self._count(raised)
         return told
 
-    def _count(self, rule: CompiledRule, *, is_snoozed: bool) -> None:
-        state = rule.rule.state
-        told = "snoozed" if is_snoozed else "raised" if state is RuleState.ACTIVE else "shadow"
-        self.metrics["fraud_alerts"].labels(rule.rule.id, told).inc()
-        self.rules.budgets.note_alert(rule.rule.id, self.rules.values.most_alerts_per_hour)
+    def _count(self, raised: Raised) -> None:
+        rule_id, is_active = raised.rule.rule.id, raised.state is RuleState.ACTIVE
+        told = "snoozed" if raised.is_snoozed else "raised" if is_active else "shadow"
+        self.metrics["fraud_alerts"].labels(rule_id, told).inc()
+        self.rules.budgets.note_alert(rule_id, self.rules.values.most_alerts_per_hour)
 
     def _note_costs(self, group: Group) -> None:
         most = self.rules.values.most_cpu_percent

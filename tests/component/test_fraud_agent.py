@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from agents.fraud_detection import topics
+from agents.fraud_detection.configuration import Snooze
 from agents.fraud_detection.engine.group_key import group_key
 from agents.fraud_detection.forgetting_groups import ForgettingGroups
 from agents.fraud_detection.leaving import LeavingGroups
@@ -315,6 +317,41 @@ def test_a_rule_that_costs_too_much_is_paused() -> None:
     assert house.rules.budgets.held == {}
     house.rules.budgets.note_cost("many", 1.1, 25)
     assert [it["rule_id"] for it in house.happen(event("e1", 1))] == ["cheap"]
+
+
+# -- an alert is told as it was raised
+
+EPISODE = {"cooldown_seconds": 60}
+NOW_ON = [{"rule_id": "many", "author": "a", "until": "2999-01-01T00:00:00Z"}]
+
+
+def test_an_alert_of_a_shadow_rule_stays_one_when_the_rule_is_active() -> None:
+    house = House(rule(**SHADOW, **EPISODE))
+    house.happen(event("e1", 1), event("e2", 2))
+    house.edit(rule(**EPISODE))
+    house.episodes()
+    assert house.happen(event("e2", 2)) == [], "it was not published, and comes again"
+    assert house.happen(event("e3", 3)) == []
+    assert [it["rule_state"] for it in house.episodes()] == ["SHADOW", "SHADOW"]
+
+
+def test_an_alert_that_was_published_stays_so_when_its_rule_is_snoozed() -> None:
+    house = House(rule(**EPISODE))
+    assert len(house.happen(event("e1", 1), event("e2", 2))) == 1
+    house.edit(rule(**EPISODE), snoozes=NOW_ON)
+    house.episodes()
+    assert len(house.happen(event("e2", 2))) == 1, "a crash may have lost it"
+    assert house.happen(event("e3", 3)) == []
+    assert [it["snoozed"] for it in house.episodes()] == [False, False]
+
+
+def test_an_alert_of_a_snoozed_rule_is_not_published_later() -> None:
+    house = House(rule(**EPISODE), snoozes=msgspec.convert(NOW_ON, list[Snooze]))
+    assert house.happen(event("e1", 1), event("e2", 2)) == []
+    house.edit(rule(**EPISODE), snoozes=[])
+    house.episodes()
+    assert house.happen(event("e2", 2), event("e3", 3)) == []
+    assert [it["snoozed"] for it in house.episodes()] == [True, True]
 
 
 # -- records that another version wrote

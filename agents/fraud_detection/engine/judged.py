@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.rules.compiled import CompiledRule
+from agents.fraud_detection.rules.rule import RuleState
 
 
 class Outcome(StrEnum):
@@ -35,6 +36,10 @@ class Raised:
     total: int
     hits: int
     last_hit_ms: int
+    #: Of the rule, when the alert was raised,
+    state: RuleState
+    #: and whether the rule was snoozed for the group.
+    is_snoozed: bool
     #: Whether this arrival raised it; else an earlier delivery of the arrival did.
     is_new: bool
 

@@ -6,7 +6,7 @@ the arrival only; the state that is stored gives the same as the one in memory.
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Put, Raised
@@ -62,13 +62,21 @@ class Group:
         """How many observations are in memory."""
         return len(self._kept.by_id)
 
-    def judge(self, it: Observation, plan: GroupingPlan, lateness_ms: int) -> Judged:
+    def judge(
+        self,
+        it: Observation,
+        plan: GroupingPlan,
+        lateness_ms: int,
+        *,
+        is_snoozed: Callable[[str], bool] = lambda _: False,
+    ) -> Judged:
         """Judge an arrival.
 
         Args:
             it: the arrival.
             plan: that of the group's grouping.
             lateness_ms: how long after it happened an event is judged.
+            is_snoozed: whether a rule, by its id, is snoozed for the group.
         """
         written_ms = max(self._head.written_ms, it.written_ms)
         horizon_ms = max(self._head.horizon_ms, written_ms - lateness_ms - plan.widest_window_ms)
@@ -93,6 +101,9 @@ class Group:
             began = time.perf_counter()
             new += [(watch, each) for each in self._taken(watch, known, it, all_anew=all_anew)]
             self.spent[watch.rule.rule.id] += time.perf_counter() - began
+        for watch, alert in new:
+            alert.state = watch.rule.rule.state
+            alert.is_snoozed = is_snoozed(watch.rule.rule.id)
         self._newest = max(self._newest, it.place)
         self._bound()
         self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
@@ -199,6 +210,8 @@ class Group:
             total=alert.total,
             hits=alert.hits,
             last_hit_ms=alert.last_hit_ms,
+            state=alert.state,
+            is_snoozed=alert.is_snoozed,
             is_new=is_new,
         )
 

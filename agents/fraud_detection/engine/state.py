@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from agents.fraud_detection.engine.observation import Observation
+from agents.fraud_detection.rules.rule import RuleState
 
 #: Observations in the head, and in each segment. A change writes half as many on average: 1.7 kB
 #: for 16, 5.8 kB for 64; the time that it takes is the same.
@@ -42,6 +43,10 @@ class Alerted(Struct, array_like=True):
     total: int
     hits: int
     last_hit_ms: int
+    #: Of the rule, when the alert was raised,
+    state: RuleState = RuleState.ACTIVE
+    #: and whether the rule was snoozed for the group.
+    is_snoozed: bool = False
 
 
 class Mark(Struct, array_like=True):

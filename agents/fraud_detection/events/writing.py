@@ -84,12 +84,12 @@ def alert_record(alert: FraudAlertRaised, now_ms: int, trace: str | None) -> Rec
     return event_record(FRAUD_ALERT_RAISED, alert.alert_id, alert, now_ms, trace, source=SOURCE)
 
 
-def episode_record(alert: FraudAlertRaised, raised: Raised, *, is_snoozed: bool) -> Record:
+def episode_record(alert: FraudAlertRaised, raised: Raised) -> Record:
     """An alert with its hits, for the read model."""
     episode = FraudEpisode(
         alert=alert,
-        rule_state=raised.rule.rule.state,
-        snoozed=is_snoozed,
+        rule_state=raised.state,
+        snoozed=raised.is_snoozed,
         hits=raised.hits,
         last_hit_at=iso_utc_ms(raised.last_hit_ms),
         revision=raised.hits,

@@ -5,8 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from agents.fraud_detection.engine.group_key import group_of, head_key
-from agents.fraud_detection.engine.without_customers import head_without, segment_without
+from agents.fraud_detection.engine.group_key import group_of, head_key, segment_key
+from agents.fraud_detection.engine.state import Head, decode_head
+from agents.fraud_detection.engine.without_customers import (
+    head_without,
+    is_empty,
+    segment_without,
+)
 from agents.fraud_detection.recording import PREFIX
 from posstream.forgetting.marks import Marks
 from tables.partitioned import PartitionedTable, TablePartition
@@ -34,12 +39,31 @@ class ForgettingGroups:
         await self.table.flush()
 
     def clean(self, part: TablePartition, key: bytes, value: bytes, marks: Marks) -> None:
-        """Remove it in one entry."""
+        """Remove it in one entry; in that of a head of which nothing is left, with its segments."""
         text = key.decode()
         if text == PREFIX or not marks:
             return
-        head = head_key(text)
-        without = head_without if text == head else segment_without
-        left = without(value, group_of(head), marks)
-        if left is not None and part.write(text, left):
+        key_of_head = head_key(text)
+        group = group_of(key_of_head)
+        if text != key_of_head:
+            left = segment_without(value, group, marks)
+            is_gone = part.read(key_of_head) is None  # a moment ago, with its group
+            if left is not None and not is_gone and part.write(text, left):
+                self.changed()
+            return
+        left = head_without(value, group, marks)
+        if left is None:
+            return
+        segments = segments_of(text, decode_head(left))
+        if is_empty(left, map(part.read, segments), group, marks):
+            # The head goes last: after a crash it is looked at again.
+            for each in (*segments, text):
+                part.remove(each)
             self.changed()
+        elif part.write(text, left):
+            self.changed()
+
+
+def segments_of(key: str, head: Head) -> list[str]:
+    """The keys of a group's segments."""
+    return [segment_key(key, number) for number in range(head.first, head.end)]

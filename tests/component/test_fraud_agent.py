@@ -439,3 +439,33 @@ def test_a_forgotten_customer_leaves_groups_and_observations(subject: str, by: s
     alerts = house.happen(event("e3", 6, basket=NAMES))
     assert {it["rule_id"] for it in alerts} == {"many", "of_customers"}
     assert b"C1" in b"".join(house.table.kept.values()), "a customer who came back"
+
+
+@pytest.mark.parametrize("by", ["mark", "circle"])
+def test_a_group_of_a_forgotten_customer_goes_with_its_key(by: str) -> None:
+    house = House(replace(OF_CUSTOMERS, limit=100, window_seconds=200))
+    for customer_id in ("C1", "C2"):
+        basket = {"customer_id": customer_id}
+        house.happen(*(event(f"{customer_id}{n:03}", n, basket=basket) for n in range(40)))
+    house.happen(event("C1100", 100, basket={"customer_id": "C2"}))
+    marks = Marks({subject_of_customer("C1"): from_ms(1_769_846_400_000 + 150_000)})
+    away = leaving(house, marks)
+    for _ in range(3 * PARTITIONS):
+        asyncio.run(away.forgetting.forget(marks) if by == "mark" else away.look())
+    left = keys(house.table)
+    assert {key for key in left if "C1" in key} == set()
+    assert len({key for key in left if "C2" in key}) > 2
+
+
+def test_a_group_of_a_customer_who_came_back_stays() -> None:
+    house = House(replace(OF_CUSTOMERS, limit=100, window_seconds=200))
+    basket = {"customer_id": "C1"}
+    house.happen(*(event(f"e{n:03}", n, basket=basket) for n in range(40)))
+    marks = Marks({subject_of_customer("C1"): from_ms(1_769_846_400_000 - 30_000)})
+    before = dict(house.table.kept)
+    asyncio.run(leaving(house, marks).forgetting.forget(marks))
+    # Their clock may be so far ahead: what is of the minute after the mark goes, too.
+    after = house.table.kept
+    assert keys(house.table) == {key for key in before if key != PREFIX}
+    assert b"e000" not in b"".join(after.values())
+    assert b"e039" in b"".join(after.values())

@@ -48,6 +48,22 @@ def segment_without(value: bytes, group: Mapping[str, str], marks: Marks) -> byt
     return None if left == seen else encode(left)
 
 
+def is_empty(
+    head: bytes, segments: Iterable[bytes | None], group: Mapping[str, str], marks: Marks
+) -> bool:
+    """Whether nothing is left of a group: its key names the customer, and has to go, too.
+
+    Args:
+        head: without its customers.
+        segments: as they are stored.
+        group: whose they are.
+        marks: who was forgotten, and when.
+    """
+    if decode_head(head).observations:
+        return False
+    return not any(True for it in segments for _ in _without(decode_segment(it), group, marks))
+
+
 def _without(
     seen: Iterable[Observation], group: Mapping[str, str], marks: Marks
 ) -> Iterator[Observation]:

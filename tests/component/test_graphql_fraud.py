@@ -324,6 +324,27 @@ async def test_only_an_operator_judges_snoozes_and_previews(tmp_path: Path) -> N
 # -- snoozes
 
 
+async def test_the_configuration_shows_a_viewer_no_customer_of_a_snooze(tmp_path: Path) -> None:
+    group, query = {"customer_id": PHONE}, '{ fraud: pluginConfiguration(name: "%s") { %s } }'
+    async with running_fraud_web(tmp_path, KEYED) as web:
+        variables = {"rule": "payment_velocity", "minutes": 60, "reason": "a fair"}
+        answer = await web.view.web.client.post(
+            "/graphql/",
+            json={
+                "query": SNOOZE,
+                "variables": {**variables, "group": orjson.dumps(group).decode()},
+            },
+            **bearer(OPERATOR),
+        )
+        assert (await answer.json())["data"]["snoozeFraudRule"]["success"]
+        for key, is_shown in ((VIEWER, False), (OPERATOR, True)):
+            asked = {"query": query % ("fraud_detection", "config overrides")}
+            answer = await web.view.web.client.post("/graphql/", json=asked, **bearer(key))
+            text = await answer.text()
+            assert "payment_velocity" in text
+            assert (PHONE in text) is is_shown, text
+
+
 async def test_a_snooze_is_in_the_configuration_of_every_worker_until_it_ends(
     web: FraudWeb,
 ) -> None:

@@ -52,7 +52,7 @@ class Reveals:
         """
         if not self.in_full:
             return _masked(value, names)
-        self._count += bool(value)
+        self._count += _masked(value, names) != value  # else there was nothing to hide
         return value
 
     def log(self, where: str) -> None:

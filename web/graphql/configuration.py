@@ -6,11 +6,14 @@ import graphene
 
 from posstream.configuration.editing import Changed, LiveConfiguration, Note
 from posstream.configuration.model import values_of
+from web.access.reveals import Reveals
 from web.graphql.context import GraphQLContext, Refused, refusal
 from web.graphql.types import ContractType, JSONString, MutationError
 
 #: The name of an editor in the history if there are no keys.
 EDITOR: Final = "graphql"
+#: Keys at any depth whose values name a customer, beside ids that do.
+_NAMING: Final = frozenset({"customer_identifier"})
 
 
 class PluginConfiguration(ContractType):  # graphene is untyped
@@ -75,7 +78,10 @@ class UpdatePluginConfiguration(graphene.Mutation):  # graphene is untyped
         else:
             version, error = outcome.version, Refused(outcome.code, outcome.message)
         return UpdatePluginConfiguration(
-            success=error is None, version=version, plugin_configuration=_shown(live), error=error
+            success=error is None,
+            version=version,
+            plugin_configuration=_shown(live, context.reveals),
+            error=error,
         )
 
 
@@ -98,20 +104,23 @@ def configuration_query(default: str) -> type[graphene.ObjectType]:
             live = context.configurations.get(default if name is None else name)
             if live is None:
                 raise refusal("UNKNOWN_PLUGIN", _unknown(context))
-            return _shown(live)
+            return _shown(live, context.reveals)
 
     return ConfigurationQuery
 
 
-def _shown(live: LiveConfiguration[Any]) -> dict[str, object]:
-    """The fields of `PluginConfiguration`: what is in force on this worker."""
+def _shown(live: LiveConfiguration[Any], reveals: Reveals) -> dict[str, object]:
+    """The fields of `PluginConfiguration`: what is in force on this worker.
+
+    A plugin's keys may name customers.
+    """
     value, version = live.current.value, live.current.in_force
     return {
         "name": live.plugin,
         "enabled": value.enabled,
         "version": value.version,
-        "config": values_of(value),
-        "overrides": dict(version.config),
+        "config": reveals.show_document(values_of(value), names=_NAMING),
+        "overrides": reveals.show_document(dict(version.config), names=_NAMING),
         "description": version.description,
         "updated_at": version.updated_at,
         "updated_by": version.updated_by,

@@ -33,6 +33,7 @@ from agents.fraud_detection.rules.plan import GroupingPlan
 from agents.fraud_detection.rules.rule import RuleState
 from posstream.domain.errors import DeadLetterReason, TakesNothingNow, UnreadableEvent
 from posstream.events.envelope import traceparent
+from posstream.json.undecodable import UNDECODABLE
 from posstream.kafka.record import Record
 from posstream.metrics import PluginMetrics
 from posstream.resilience.clock import Clock
@@ -108,7 +109,7 @@ class FraudAgent:
         """Write an event once for each of its groups."""
         try:
             event = _till_event(record.value or b"")
-        except msgspec.MsgspecError as why:
+        except UNDECODABLE as why:
             raise UnreadableEvent(
                 DeadLetterReason.INVALID_FIELD, f"not a till event that posstream wrote: {why}"
             ) from None
@@ -138,7 +139,7 @@ class FraudAgent:
         try:
             key, observation = record.key.decode(), _observation(record.value or b"")
             group = group_of(key)
-        except (AttributeError, UnicodeDecodeError, msgspec.MsgspecError):
+        except (AttributeError, *UNDECODABLE):
             raise UnreadableEvent(
                 DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
             ) from None

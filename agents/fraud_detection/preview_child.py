@@ -23,6 +23,7 @@ from agents.fraud_detection.preview import SHOWN
 from agents.fraud_detection.rules.rule import Rule
 from agents.fraud_detection.topics import TILL_EVENTS
 from posstream.domain.errors import BrokerUnreachable, UnreadableEvent
+from posstream.json.undecodable import UNDECODABLE
 from posstream.kafka.reader import topic_reader
 from posstream.startup.process import own_process
 from posstream.streaming import patches
@@ -62,7 +63,7 @@ async def preview(asked: Asked) -> Answer:
     try:
         async with topic_reader(asked.servers, TILL_EVENTS) as reader:
             async for record in reader.records(TILL_EVENTS, last=_MOST):
-                with contextlib.suppress(msgspec.MsgspecError, UnreadableEvent):
+                with contextlib.suppress(UnreadableEvent, *UNDECODABLE):
                     known = facts_of(decode(record.value or b""))
                     if known.at_ms > from_ms:
                         events.append(known)

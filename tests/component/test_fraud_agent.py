@@ -224,13 +224,26 @@ def test_nothing_is_told_that_is_not_kept(trouble: str) -> None:
     assert len(house.take(topics.FRAUD_ALERT_RAISED)) == 1
 
 
+GROUP = b'{"employee_id":"7"}'
+
+
 @pytest.mark.parametrize(
-    ("topic", "key"),
-    [(topics.TILL_EVENTS, None), (topics.GROUPED, None), (topics.GROUPED, b'{"employee_id":"7"}')],
+    ("topic", "key", "value"),
+    [
+        (topics.TILL_EVENTS, None, b"{}"),
+        (topics.TILL_EVENTS, None, b'{"event_id":"\xff"}'),
+        (topics.TILL_EVENTS, None, b'{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"),
+        (topics.GROUPED, None, b"{}"),
+        (topics.GROUPED, GROUP, b"{}"),
+        (topics.GROUPED, GROUP, b"\x96\xa1\xff"),
+        (topics.GROUPED, b'{"x":' + b"[" * 5_000, b"{}"),
+    ],
 )
-def test_what_posstream_did_not_write_is_refused(topic: str, key: bytes | None) -> None:
+def test_what_posstream_did_not_write_is_refused(
+    topic: str, key: bytes | None, value: bytes
+) -> None:
     house = House(rule())
-    house.give(topic, 0, b"{}", key)
+    house.give(topic, 0, value, key)
     assert [type(why) for why in house.refused] == [UnreadableEvent]
 
 

@@ -472,3 +472,17 @@ def test_the_models_say_which_fields_are_required() -> None:
         name: set(fields) - ({"item_id"} if name == "ITEM_REMOVED" else set())
         for name, (fields, _, _) in LEAST.items()
     }
+
+
+@pytest.mark.parametrize(
+    "value", [b'{"event_id":"\xff"}', b'{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"]
+)
+def test_an_answer_that_no_reader_can_decode_is_unreadable(value: bytes) -> None:
+    with pytest.raises(UnreadableEvent):
+        read_answer(value, HERE)
+
+
+@pytest.mark.parametrize("value", [b"\x92\x99\xa7started\x01\xa1\xff", b"\x92\xa1\xff"])
+def test_a_rekeyed_event_that_is_no_text_is_unreadable(value: bytes) -> None:
+    with pytest.raises(UnreadableEvent):
+        read_rekeyed(value)

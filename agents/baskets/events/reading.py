@@ -32,6 +32,7 @@ from posstream.events.reading import (
     read_object,
 )
 from posstream.json.reading import read_json_exactly
+from posstream.json.undecodable import UNDECODABLE
 from posstream.kafka.record import Record
 
 #: Other spellings of a type.
@@ -159,7 +160,7 @@ def read_answer(value: bytes | None, at: Place, *, card_guard: bool = True) -> T
     """
     try:
         read = _answer(value or b"")  # as posstream writes one
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         read = read_event(inputs.LookupAnswer, value, card_guard=card_guard)
     happened = moment_ms(read.identified_at)
     shared = (at.written_ms if happened is None else happened, read.event_id, at.written_ms)
@@ -189,7 +190,7 @@ def read_rekeyed(value: bytes | None) -> Told:
     """
     try:
         return _told(value or b"")
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNDECODABLE:
         raise UnreadableEvent(
             DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
         ) from None

@@ -11,6 +11,7 @@ from agents.baskets.basket import DEFAULT_PLACES
 from agents.baskets.fold import is_repeat
 from agents.baskets.till_events import AnyEvent
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
+from posstream.json.undecodable import UNDECODABLE
 
 #: A basket has some fifty events. A till that never begins a new one must not make each of its
 #: events slower than the one before.
@@ -75,7 +76,7 @@ def decode(value: bytes | None) -> Known:
         return Known()
     try:
         return _decode(value)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return Known()
 
 

@@ -11,6 +11,7 @@ from agents.fraud_detection.rules.compiled import CompiledRule
 from agents.fraud_detection.rules.fields import EVENT_TYPE, SESSION_AGE
 from agents.fraud_detection.rules.plan import GroupingPlan, Plan
 from posstream.domain.errors import TakesNothingNow
+from posstream.json.undecodable import UNDECODABLE
 from tables.partitioned import TablePartition
 
 #: Before all keys of groups, which begin with `{`.
@@ -75,7 +76,7 @@ def _read(value: bytes | None) -> Mapping[str, Recorded]:
     """What was noted; nothing if another version noted it: all is then recorded from now on."""
     try:
         return {} if value is None else _decode(value)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return {}
 
 

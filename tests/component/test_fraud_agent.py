@@ -379,7 +379,7 @@ def test_a_note_of_another_version_means_that_nothing_is_known_to_be_recorded() 
     assert alert["complete_from"] == at(1)
 
 
-@pytest.mark.parametrize("value", [b"\x91\x01", b"\xc1", b"{}"])
+@pytest.mark.parametrize("value", [b"\x91\x01", b"\xc1", b"{}", b"\x91\x96\xa1\xff"])
 async def test_segments_of_another_version_are_no_observations(value: bytes) -> None:
     house = House(rule(limit=100, window_seconds=200))
     house.happen(*(event(f"e{number:03}", number) for number in range(40)))

@@ -177,7 +177,17 @@ async def test_an_alert_and_its_verdict_that_come_at_once_find_each_other(
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"no json", b"[]", b"{}", b'{"alert": null}', b"\xff", b"null"]
+    "value",
+    [
+        b"",
+        b"no json",
+        b"[]",
+        b"{}",
+        b'{"alert": null}',
+        b"\xff",
+        b"null",
+        b'{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    ],
 )
 async def test_a_record_that_cannot_be_read_holds_up_no_other(
     engine: AsyncEngine, value: bytes, caplog: pytest.LogCaptureFixture

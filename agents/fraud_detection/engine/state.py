@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.rules.rule import RuleState
+from posstream.json.undecodable import UNDECODABLE
 
 #: Observations in the head, and in each segment. A change writes half as many on average: 1.7 kB
 #: for 16, 5.8 kB for 64; the time that it takes is the same.
@@ -98,7 +99,7 @@ def decode_head(value: bytes | None) -> Head:
         return Head()
     try:
         head = _head(value)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return Head()
     return head if head.version == _VERSION else Head()
 
@@ -119,5 +120,5 @@ def decode_segment(value: bytes | None) -> list[Observation]:
         return []
     try:
         return _segment(value)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return []

@@ -20,6 +20,7 @@ from agents.fraud_detection.topics import EPISODES, VERDICTS
 from posstream.domain.times import parse_utc
 from posstream.forgetting.forgotten import ForgottenSubjects
 from posstream.forgetting.marks import Marks
+from posstream.json.undecodable import UNDECODABLE
 from posstream.read_model.engine import Insert
 from posstream.read_model.projection import BatchProjection, ProjectedEvent, log_skipped
 from posstream.read_model.rows_writer import RowsWriter, written_columns
@@ -94,7 +95,7 @@ def _read(event: ProjectedEvent, topic: str, model: type[_Read]) -> _Read | None
         return None
     try:
         read = msgspec.json.decode(event.value, type=model)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         read = None
     if read is None or None in map(parse_utc, _times(read)):
         log_skipped(event, "it is none that this version can read")

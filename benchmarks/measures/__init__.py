@@ -4,7 +4,9 @@ from types import ModuleType
 from typing import Final
 
 from benchmarks.measures import (
+    baskets,
     burst,
+    fraud,
     graphql,
     growth,
     hits,
@@ -28,6 +30,8 @@ MEASURES: Final[dict[str, ModuleType]] = {
     "burst": burst,
     "graphql": graphql,
     "rows": rows,
+    "baskets": baskets,
+    "fraud": fraud,
     "recovery": recovery,
     "growth": growth,
 }

@@ -135,7 +135,7 @@ async def come_and_go(stage: Stage, worker: Worker, _: "asyncio.Future[None]") -
 async def play(stage: Stage, publish: Publish, trouble: Trouble) -> None:
     """Send messages amid trouble, and compare the alerts with those of the reference."""
     start_ms = int(time.time() * 1000) - 2 * 3_600_000
-    day = TillDay(stage.seed, BASKETS, start_ms, tills=5, name="fraud")
+    day = TillDay(stage.seed, BASKETS, start_ms, name="fraud")
     messages = sorted([*day.messages(), *planted(start_ms)], key=lambda it: it.leaves_at_ms)
     (worker,) = await stage.started()
     async with stage.till(topics.FRAUD_ALERT_RAISED) as till:
@@ -143,15 +143,16 @@ async def play(stage: Stage, publish: Publish, trouble: Trouble) -> None:
         await trouble(stage, worker, sending)
         await sending
         await until_judged(stage, till)
-        wanted, found = await expected(stage), raised(till)
-        missing = [it for it in wanted if it not in found]
-        wrong = [it for it in found if it not in wanted or not same(found[it], wanted[it])]
-        rules = len({rule_id for rule_id, _, _ in wanted})
-        publish(
-            count(messages, len(wanted), len(missing), len(wrong)),
-            f"{len(wanted)} alerts of {rules} rules, "
-            f"{sum(it.starts for it in stage.workers)} starts",
-        )
+        found = raised(till)
+    # The reference takes its time: no client may wait for it.
+    wanted = await expected(stage)
+    missing = [it for it in wanted if it not in found]
+    wrong = [it for it in found if it not in wanted or not same(found[it], wanted[it])]
+    rules = len({rule_id for rule_id, _, _ in wanted})
+    publish(
+        count(messages, len(wanted), len(missing), len(wrong)),
+        f"{len(wanted)} alerts of {rules} rules, {sum(it.starts for it in stage.workers)} starts",
+    )
     assert (missing, wrong) == ([], [])
     assert {"drawer_openings", "price_overrides", "anonymous_payment"} <= {it[0] for it in wanted}
 

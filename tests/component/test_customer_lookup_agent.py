@@ -341,7 +341,8 @@ async def test_a_replay_without_occurred_at_happened_when_it_was_first_written()
     headers = [("posstream.dlq.timestamp", b"1700000000000")]
     for number, identifier in enumerate(["1", "2"]):
         bench.keep("2")
-        await bench.take(SOURCE, [Fetched(number, scan(identifier), headers=headers)])
+        record = Fetched(number, scan(identifier), headers=headers, timestamp=1_800_000_000_000)
+        await bench.take(SOURCE, [record])
     await bench.until(lambda: len(bench.answers()) == 2)
     times = {answer["identified_at"] for answer in bench.answers()}
     assert times == {"2023-11-14T22:13:20.000Z"}

@@ -324,22 +324,31 @@ async def test_only_an_operator_judges_snoozes_and_previews(tmp_path: Path) -> N
 # -- snoozes
 
 
-async def test_the_configuration_shows_a_viewer_no_customer_of_a_snooze(tmp_path: Path) -> None:
-    group, query = {"customer_id": PHONE}, '{ fraud: pluginConfiguration(name: "%s") { %s } }'
-    async with running_fraud_web(tmp_path, KEYED) as web:
-        variables = {"rule": "payment_velocity", "minutes": 60, "reason": "a fair"}
-        answer = await web.view.web.client.post(
-            "/graphql/",
-            json={
-                "query": SNOOZE,
-                "variables": {**variables, "group": orjson.dumps(group).decode()},
-            },
-            **bearer(OPERATOR),
+@pytest.mark.parametrize(("by_hand", "seen_by_operators"), [(False, False), (True, True)])
+async def test_the_configuration_shows_a_viewer_no_customer_of_a_snooze(
+    tmp_path: Path, *, by_hand: bool, seen_by_operators: bool
+) -> None:
+    group = {"customer_id": PHONE}
+    rule = {"rule": "payment_velocity", "reason": "a fair"}
+    written = {"rule_id": rule["rule"], "group": group, "author": "o", "until": at(3600)}
+    if by_hand:
+        mutation = (
+            "mutation ($config: JSONString) { updatePluginConfiguration("
+            'name: "fraud_detection", config: $config) { success } }'
         )
-        assert (await answer.json())["data"]["snoozeFraudRule"]["success"]
-        for key, is_shown in ((VIEWER, False), (OPERATOR, True)):
-            asked = {"query": query % ("fraud_detection", "config overrides")}
-            answer = await web.view.web.client.post("/graphql/", json=asked, **bearer(key))
+        variables: dict[str, Any] = {"config": orjson.dumps({"snoozes": [written]}).decode()}
+    else:
+        mutation = SNOOZE
+        variables = {**rule, "minutes": 60, "group": orjson.dumps(group).decode()}
+    query = '{ fraud: pluginConfiguration(name: "fraud_detection") { config overrides } }'
+    async with running_fraud_web(tmp_path, KEYED) as web:
+        client = web.view.web.client
+        asked = {"query": mutation, "variables": variables}
+        answer = await client.post("/graphql/", json=asked, **bearer(OPERATOR))
+        (outcome,) = (await answer.json())["data"].values()
+        assert outcome["success"]
+        for key, is_shown in ((VIEWER, False), (OPERATOR, seen_by_operators)):
+            answer = await client.post("/graphql/", json={"query": query}, **bearer(key))
             text = await answer.text()
             assert "payment_velocity" in text
             assert (PHONE in text) is is_shown, text

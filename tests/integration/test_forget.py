@@ -140,11 +140,15 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
         broker.stop()
 
 
+#: The tables of the lookups.
+LOOKUPS = {"customers", "customer_identifiers", "baskets", "customer_lookup_logs", "lookup_answers"}
+
+
 def table_of(result: Result) -> dict[str, int]:
     """Rows removed, as printed."""
     lines = result.stdout.splitlines()
     (head,) = [at for at, line in enumerate(lines) if line.startswith("TABLE ")]
-    cells = [line.split() for line in lines[head + 1 : head + 7]]
+    cells = [line.split() for line in lines[head + 1 : head + 9]]
     return {name: int(count) for name, count in cells}
 
 
@@ -229,6 +233,7 @@ async def test_the_mutation_reports_what_was_removed(shop: Shop) -> None:
         "error": None,
         "report": {"forgottenIdentifiers": 1, "cacheEntries": 1},
     }
-    assert set(rows.values()) == {1}
+    # The rows of the baskets come when they come; nothing raised an alert.
+    assert {count for table, count in rows.items() if table in LOOKUPS} == {1}
     assert await shop.mentions(identifier) == []
     assert identifier not in shop.worker.log

@@ -18,7 +18,7 @@ KEY = "a-key-of-some-length"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 #: None of them can carry an identifier.
-LABELS = {"source", "reason", "status", "outcome", "why", "field", "plugin", "type"}
+LABELS = {"source", "reason", "status", "outcome", "why", "field", "plugin", "rule", "told", "type"}
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ test-browser: $(VENV)/.browser ## the pages in a browser (chromium)
 
 test-bench: $(VENV)/.bench ## a minute of the benchmarks: whether they still run (Java 17, Maven)
 	@mkdir -p .data
+	$(BIN)/pytest tests/unit/benchmarks
 	$(BIN)/python -m benchmarks hits --rounds 1 --events 20000 --customers 1000 --contestants posstream,batch_aiokafka --results .data/bench-test.json
 
 test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos test-bench lint types floors compose ## everything that there is

@@ -162,12 +162,16 @@ class Worker:
 
     async def configure(self, **config: object) -> int:
         """Change the live configuration; returns the version that is in force now."""
-        answer = await self.graphql(
+        mutation = (
             "mutation ($config: JSONString) { updatePluginConfiguration("
-            'name: "customer_lookup", config: $config) { success version error { message } } }',
-            config=orjson.dumps(config).decode(),
+            'name: "customer_lookup", config: $config) { success version error { message } } }'
         )
-        result = answer["data"]["updatePluginConfiguration"]
+        async with asyncio.timeout(60):
+            while True:
+                answer = await self.graphql(mutation, config=orjson.dumps(config).decode())
+                result = (answer["data"] or {}).get("updatePluginConfiguration")
+                if result is not None:  # else a busy machine let the time for a mutation run out
+                    break
         assert result["success"], result
         return int(result["version"])
 

@@ -1,6 +1,9 @@
 from collections import Counter
 
 import orjson
+import pytest
+
+pytest.importorskip("confluent_kafka", reason="the extra bench is not installed: make test-bench")
 
 from benchmarks.cache_entries import identifier
 from benchmarks.till_load import SCANS, by_till, messages

@@ -6,6 +6,7 @@ event is finished once the broker has the table's changelog and what was told.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -63,6 +64,8 @@ class FraudAgent:
         self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
         self._recording = [Recording(it) for it in self._parts]
         self._held = HeldGroups()
+        #: Seconds for which each rule was judged, since they were noted last.
+        self._spent: defaultdict[str, float] = defaultdict(float)
         self._tasks: set[asyncio.Task[None]] = set()
         self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE)
 
@@ -100,6 +103,13 @@ class FraudAgent:
         for part, recording in zip(self._parts, self._recording, strict=True):
             if part.at_hand:
                 recording.follow(self.rules.plan, self.rules.lateness_ms, self.clock.now_ms())
+
+    def note_costs(self) -> None:
+        """Count what the rules have cost since the last time, and hold those that cost too much."""
+        spent, self._spent = self._spent, defaultdict(float)
+        for rule_id, seconds in spent.items():
+            self.metrics["fraud_rule_seconds"].labels(rule_id).inc(seconds)
+            self.rules.budgets.note_cost(rule_id, seconds, self.rules.values.most_cpu_percent)
 
     async def _set_aside(self, event: Event, why: Exception) -> None:
         if await self.app.failures.is_set_aside(event, why):
@@ -157,10 +167,12 @@ class FraudAgent:
             self.rules.lateness_ms,
             is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
         )
-        records = self._told(judged, held.group, key, group, plan, recording, record)
         value = self._keep(part, key, judged, held)
+        records = self._told(judged, held.group, key, group, plan, recording, record)
         self._held.put_back(partition, key, Held(value, held.group))
-        self._note_costs(held.group)
+        for rule_id, seconds in held.group.spent.items():
+            self._spent[rule_id] += seconds
+        held.group.spent.clear()
         for it in records:  # nothing is told that is not kept
             outbox.add(it)
         self.metrics["fraud_observations"].labels(judged.outcome.lower()).inc()
@@ -190,6 +202,8 @@ class FraudAgent:
         record: Any,
     ) -> list[Record]:
         """What is told of an arrival: new alerts, and those that have more hits."""
+        if not judged.raised and not judged.grown:  # most of the time
+            return []
         known = {(it.rule.key, it.trigger.event_id) for it in judged.raised}
         grown = [
             group.alert(it.rule.key, it.triggered_by)
@@ -222,10 +236,3 @@ class FraudAgent:
         told = "snoozed" if raised.is_snoozed else "raised" if is_active else "shadow"
         self.metrics["fraud_alerts"].labels(rule_id, told).inc()
         self.rules.budgets.note_alert(rule_id, self.rules.values.most_alerts_per_hour)
-
-    def _note_costs(self, group: Group) -> None:
-        most = self.rules.values.most_cpu_percent
-        for rule_id, seconds in group.spent.items():
-            self.metrics["fraud_rule_seconds"].labels(rule_id).inc(seconds)
-            self.rules.budgets.note_cost(rule_id, seconds, most)
-        group.spent.clear()

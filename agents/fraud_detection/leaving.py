@@ -46,6 +46,7 @@ class LeavingGroups:
         self.metrics["fraud_groups_kept"].set(sum(part.estimated() for part in parts))
         self.metrics["fraud_rules_held"].set(len(self.rules.budgets.held))
         try:
+            self.agent.note_costs()
             self.agent.note_plan()
             seen = self._slice(parts[self.partition])
         except StorageFailed:

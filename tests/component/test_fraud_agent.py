@@ -482,3 +482,15 @@ def test_a_group_of_a_customer_who_came_back_stays() -> None:
     assert keys(house.table) == {key for key in before if key != PREFIX}
     assert b"e000" not in b"".join(after.values())
     assert b"e039" in b"".join(after.values())
+
+
+async def test_what_rules_cost_is_counted_and_held_against_them_each_second() -> None:
+    house = House(rule(limit=1), rule(id="cheap", limit=9), most_cpu_percent=1)
+    house.happen(event("e1", 1))
+    assert house.counted("fraud_rule_seconds_total", rule="many") == 0
+    await leaving(house).look()
+    assert house.counted("fraud_rule_seconds_total", rule="many") > 0
+    assert house.rules.budgets.held == {}
+    house.agent._spent["many"] = 0.7
+    await leaving(house).look()
+    assert list(house.rules.budgets.held) == ["many"]

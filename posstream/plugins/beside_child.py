@@ -16,7 +16,7 @@ from typing import Final
 
 from posstream.plugins.found import Plugins
 from posstream.processes.child import Spawned, spawn
-from posstream.processes.worker import Worker, give_way
+from posstream.processes.worker import Worker, give_way, leave
 from posstream.startup.process import own_process
 
 #: Tills come first: for a core that both want, the worker gets three quarters of it. Not as low as
@@ -68,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    leave(main)

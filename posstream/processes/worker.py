@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -47,6 +47,26 @@ class Worker(logging.Handler):
             ended()
 
         threading.Thread(target=read, name="worker watch", daemon=True).start()
+
+
+def leave(run: Callable[[], object]) -> NoReturn:
+    """Run, and end the process with its exit code; no exit function is called.
+
+    The thread of `Worker.listen` waits for stdin with its lock held, and an interpreter that shuts
+    down wants the lock: it would abort.
+    """
+    code: object = 0
+    try:
+        run()
+    except SystemExit as end:
+        code = end.code
+        if isinstance(code, str):
+            print(code, file=sys.stderr)  # noqa: T201 - as the interpreter does
+    except BaseException:
+        logging.getLogger(__name__).exception("the process ends")
+        code = 1
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def give_way(nice: int) -> None:

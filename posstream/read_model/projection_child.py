@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from posstream.domain.errors import PosstreamError
-from posstream.processes.worker import Worker, give_way
+from posstream.processes.worker import Worker, give_way, leave
 from posstream.read_model.projecting import Setup, Standings, run
 from posstream.startup.process import own_process
 
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    leave(main)

@@ -114,7 +114,9 @@ def test_only_beside_a_default_plugin_and_only_with_ports_does_one_run_there() -
     assert names(LOOKUP, other_plugin()) == (["customer_lookup", "baskets"], [])
 
 
-async def test_a_child_that_is_killed_is_told_as_failed_and_goes_on(shop: Shop) -> None:
+async def test_a_child_that_is_killed_is_told_as_failed_and_goes_on(
+    shop: Shop, capfd: pytest.CaptureFixture[str]
+) -> None:
     process = shop.beside()
     changes: list[PluginStatus] = []
     process.changed = lambda: changes.append(process.seats["baskets"].status)
@@ -146,6 +148,7 @@ async def test_a_child_that_is_killed_is_told_as_failed_and_goes_on(shop: Shop) 
     await process.close()
     await process.close()
     assert not is_running(child)
+    assert "Fatal" not in capfd.readouterr().err, "it ends in order"
 
 
 async def test_a_plugin_that_is_refused_stops_and_stays_stopped(shop: Shop) -> None:

@@ -74,6 +74,7 @@ def test_make_run_says_where_everything_is_and_ends_cleanly(
     ):
         assert address in output
     assert "Traceback" not in output
+    assert "Fatal" not in output
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", broker)) != 0, "the broker outlived its worker"
     if how is signal.SIGTERM:
@@ -131,6 +132,7 @@ def test_a_port_in_use_is_named_with_the_setting_that_changes_it(
     assert f"port {port} on 127.0.0.1 is in use" in output
     assert setting in output
     assert "Traceback" not in output
+    assert "Fatal" not in output
 
 
 @pytest.mark.parametrize(

@@ -21,4 +21,12 @@ def fraud_observations_spec(*co_partitioned: str) -> TableSpec:
     Args:
         co_partitioned: the topics whose records are its observations.
     """
-    return TableSpec(OBSERVATION_TABLE, _CHANGELOG, co_partitioned)
+    return TableSpec(OBSERVATION_TABLE, _CHANGELOG, co_partitioned, placed_by=group_of_entry)
+
+
+def group_of_entry(key: bytes) -> bytes | None:
+    """The group to which a key belongs: a segment's key has a number behind its group's.
+
+    None for what a partition notes of itself. A group is a JSON object.
+    """
+    return key[: key.rindex(b"}") + 1] if key.startswith(b"{") else None

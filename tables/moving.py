@@ -31,18 +31,24 @@ class _Misplaced:
     partitions: frozenset[int]
 
 
+#: The part of a key that decides the partition; None: the entry stays where it is.
+PlacedBy = Callable[[bytes], bytes | None]
+
+
 async def misplaced(
-    read: Callable[[], AsyncIterator[Any]], partitions: int
+    read: Callable[[], AsyncIterator[Any]], partitions: int, placed_by: PlacedBy
 ) -> dict[bytes, _Misplaced]:
     """The entries that are not in the partition of their key.
 
     Args:
         read: the changelog's records as aiokafka has them, each partition in its order.
         partitions: how many the changelog has.
+        placed_by: see `TableSpec`.
     """
     found: dict[bytes, dict[int, tuple[int, bytes]]] = {}
     async for record in read():
-        if partition_of(record.key, partitions) == record.partition:
+        decides = placed_by(record.key)
+        if decides is None or partition_of(decides, partitions) == record.partition:
             continue
         if record.value is None:
             found.get(record.key, {}).pop(record.partition, None)
@@ -60,6 +66,7 @@ async def move(
     read: Callable[[], AsyncIterator[Any]],
     write: Callable[[list[Change]], Awaitable[None]],
     partitions: int,
+    placed_by: PlacedBy,
 ) -> int:
     """Move the misplaced entries.
 
@@ -69,19 +76,21 @@ async def move(
         read: see `misplaced`.
         write: writes changes, and returns when the broker has them all.
         partitions: how many the changelog has.
+        placed_by: see `TableSpec`.
 
     Returns:
         how many entries were moved.
     """
-    found = await misplaced(read, partitions)
+    found = await misplaced(read, partitions, placed_by)
     if not found:
         return 0
+    homes = {key: partition_of(placed_by(key) or b"", partitions) for key in found}
     at_home_ms: dict[bytes, int] = {}
     async for record in read():
-        if record.key in found and partition_of(record.key, partitions) == record.partition:
+        if record.key in found and homes[record.key] == record.partition:
             at_home_ms[record.key] = record.timestamp
     copies = [
-        Change(partition_of(key, partitions), key, it.value)
+        Change(homes[key], key, it.value)
         for key, it in found.items()
         if at_home_ms.get(key, -1) < it.written_at_ms
     ]

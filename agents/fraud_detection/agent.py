@@ -153,6 +153,11 @@ class FraudAgent:
             raise UnreadableEvent(
                 DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
             ) from None
+        at_home = home(key, self.table.partitions)
+        if at_home != partition:  # the topic was given partitions meanwhile
+            value, headers = record.value, list(record.headers)
+            outbox.add(Record(topics.GROUPED, record.key, value, headers, partition=at_home))
+            return
         plan = self.rules.plan.by_grouping.get(tuple(sorted(group)))
         if plan is None:  # no rule is left that groups so
             self.metrics["fraud_observations"].labels("unused").inc()

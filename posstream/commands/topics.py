@@ -19,7 +19,7 @@ from posstream.plugin import Plugin
 from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from posstream.streaming.co_partitioning import METADATA_SECONDS
-from tables.moving import Change, misplaced, move
+from tables.moving import Change, PlacedBy, misplaced, move
 
 
 @click.group("topics")
@@ -75,6 +75,7 @@ async def _grow(admin: Any, brokers: Brokers, plugins: Sequence[Plugin], partiti
     }
     running = sorted(set(groups.values()))
     tables = [table for plugin in plugins for table in plugin.tables]
+    placed = {table.changelog.name: table.placed_by for table in tables}
     topics = list(dict.fromkeys(topic for table in tables for topic in table.topics))
     counts = await partition_counts(admin, topics)
     _refuse_misfits(topics, counts, partitions)
@@ -88,7 +89,7 @@ async def _grow(admin: Any, brokers: Brokers, plugins: Sequence[Plugin], partiti
             "tables while their entries are moved"
         )
     if partitions in workers:
-        await _refuse_to_move_beneath(brokers, list(groups), partitions)
+        await _refuse_to_move_beneath(brokers, {it: placed[it] for it in groups}, partitions)
         print(
             f"{', '.join(topics)} have {partitions} partitions, and a worker runs with them: all "
             "is done"
@@ -103,7 +104,7 @@ async def _grow(admin: Any, brokers: Brokers, plugins: Sequence[Plugin], partiti
         # Workers that did not lead the rebalance see it when they next fetch the metadata.
         await asyncio.sleep(METADATA_SECONDS + 2)
     for changelog in groups:
-        moved = await _move(brokers, changelog, partitions)
+        moved = await _move(brokers, changelog, partitions, placed[changelog])
         print(f"moved {moved} entries of {changelog} to the partitions of their keys", flush=True)
     for topic in topics:
         if topic not in groups:
@@ -125,12 +126,13 @@ def _refuse_misfits(topics: Sequence[str], counts: Mapping[str, int], partitions
 
 
 async def _refuse_to_move_beneath(
-    brokers: Brokers, changelogs: Sequence[str], partitions: int
+    brokers: Brokers, placed: Mapping[str, PlacedBy], partitions: int
 ) -> None:
     left = 0
-    for changelog in changelogs:
+    for changelog, placed_by in placed.items():
         async with topic_reader(brokers, changelog) as reader:
-            left += len(await misplaced(partial(reader.records, changelog), partitions))
+            read = partial(reader.records, changelog)
+            left += len(await misplaced(read, partitions, placed_by))
     if left:
         raise GrowthRefused(
             f"a worker runs with {partitions} partitions, and {left} entries of the tables are "
@@ -144,7 +146,7 @@ async def _give(admin: Any, counts: Mapping[str, int], topic: str, partitions: i
     print(f"{topic} has {partitions} partitions, before {counts[topic]}", flush=True)
 
 
-async def _move(brokers: Brokers, changelog: str, partitions: int) -> int:
+async def _move(brokers: Brokers, changelog: str, partitions: int, placed_by: PlacedBy) -> int:
     async with topic_reader(brokers, changelog) as reader, TopicWriter(brokers) as writer:
 
         async def write(changes: list[Change]) -> None:
@@ -154,4 +156,4 @@ async def _move(brokers: Brokers, changelog: str, partitions: int) -> int:
             ]
             await asyncio.gather(*written)
 
-        return await move(lambda: reader.records(changelog), write, partitions)
+        return await move(lambda: reader.records(changelog), write, partitions, placed_by)

@@ -1,5 +1,6 @@
 """How a plugin declares a Faust table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from posstream.kafka.topics import TopicSpec
@@ -14,6 +15,9 @@ class TableSpec:
     changelog: TopicSpec
     #: Topics that bring its entries' events: an event's partition is its entry's partition.
     co_partitioned: tuple[str, ...] = ()
+    #: The part of an entry's key that decides its partition; None for an entry that each partition
+    #: has of its own.
+    placed_by: Callable[[bytes], bytes | None] = lambda key: key
 
     @property
     def topics(self) -> tuple[str, ...]:

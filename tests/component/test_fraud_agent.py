@@ -44,6 +44,18 @@ def test_an_event_is_written_once_for_each_grouping_to_the_partition_of_its_grou
     assert [it.partition for it in grouped] == [home(it, PARTITIONS) for it in groups]
 
 
+def test_an_observation_in_another_partition_than_its_group_is_written_there() -> None:
+    house = House(rule(limit=1))
+    house.give(topics.TILL_EVENTS, 0, event("e1", 1))
+    (grouped,) = house.take(topics.GROUPED)
+    elsewhere = ((grouped.partition or 0) + 1) % PARTITIONS
+    house.give(topics.GROUPED, elsewhere, grouped.value or b"", grouped.key)
+    assert (house.take(topics.GROUPED), house.records) == ([grouped], [])
+    assert keys(house.table) == set()
+    house.judge([grouped])
+    assert len(house.take(topics.FRAUD_ALERT_RAISED)) == 1
+
+
 def test_an_event_of_another_type_is_not_grouped() -> None:
     house = House(rule())
     house.give(topics.TILL_EVENTS, 0, event("e1", 1, "ITEM_ADDED"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from posstream.kafka.partitioner import partition_of
+from tables.fraud_observations import fraud_observations_spec
 from tables.moving import Change, move
 
 OLD, NEW = 4, 6
@@ -49,7 +50,7 @@ class Changelog:
             yield record
 
     async def move(self) -> int:
-        return await move(self.read, self.write, NEW)
+        return await move(self.read, self.write, NEW, lambda key: key)
 
     @property
     def entries(self) -> dict[tuple[int, bytes], bytes]:
@@ -123,3 +124,24 @@ async def test_of_two_old_partitions_the_later_entry_wins() -> None:
     changelog.add(first, key, b"later")
     await changelog.move()
     assert changelog.entries == {(home, key): b"later"}
+
+
+async def test_the_segments_of_a_group_move_with_it_and_what_a_partition_notes_stays() -> None:
+    changelog = Changelog()
+    groups = [b'{"employee_id":"%d"}' % number for number in range(40)]
+    for group in groups:
+        for key in (group, group + b"#0"):
+            changelog.add(partition_of(group, OLD), key, b"of " + group)
+    for number in range(OLD):
+        changelog.add(number, b"#recorded", b"of %d" % number)
+    moving = sum(partition_of(it, OLD) != partition_of(it, NEW) for it in groups)
+    placed_by = fraud_observations_spec().placed_by
+    assert await move(changelog.read, changelog.write, NEW, placed_by) == 2 * moving > 0
+    assert changelog.entries == {
+        **{
+            (partition_of(group, NEW), key): b"of " + group
+            for group in groups
+            for key in (group, group + b"#0")
+        },
+        **{(number, b"#recorded"): b"of %d" % number for number in range(OLD)},
+    }

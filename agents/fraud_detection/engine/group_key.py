@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tables.fraud_observations import group_of_entry
+
 
 def group_key(group: Mapping[str, str]) -> str:
     """The canonical text of a group: `{"employee_id":"7","terminal_id":"t1"}`.
@@ -26,4 +28,4 @@ def segment_key(key: str, number: int) -> str:
 
 def head_key(key: str) -> str:
     """The key of the group to which a key belongs: its own, or one of its segments'."""
-    return key[: key.rindex("}") + 1]
+    return (group_of_entry(key.encode()) or b"").decode()

@@ -125,6 +125,8 @@ async def test_a_viewer_sees_identifiers_masked_and_nothing_that_changes_anythin
             "Overview",
             "Lookups",
             "Baskets",
+            "Alerts",
+            "Rules",
             "Customers",
             "Configuration",
             "Dead letters",

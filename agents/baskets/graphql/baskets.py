@@ -1,7 +1,6 @@
 """What happened in a basket: fields of the shared type `Basket`, and the list of baskets."""
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from agents.baskets import basket
 from agents.baskets.basket_ports import basket_ports
 from agents.baskets.read_model.records import BasketFilter, Position, TillBasket
 from agents.baskets.timeline import Happened, happened, money
-from posstream.domain.times import iso_utc, parse_utc
+from posstream.domain.times import iso_utc
 from web.graphql.connections import (
     PageInfo,
     connection_arguments,
@@ -21,14 +20,8 @@ from web.graphql.connections import (
     place_cursor,
     read_place,
 )
-from web.graphql.context import (
-    MAX_TEXT,
-    GraphQLContext,
-    is_customer_id,
-    is_sound,
-    read_customer_id,
-    refusal,
-)
+from web.graphql.context import GraphQLContext, is_sound
+from web.graphql.filters import given_texts, read_customer, read_id, read_moment
 from web.graphql.types import ContractType, JSONString, type_named
 
 LISTED: Final = "baskets"
@@ -204,14 +197,14 @@ class BasketsQuery(graphene.ObjectType):  # graphene is untyped
         """A page of baskets; a blank filter filters nothing."""
         context: GraphQLContext = info.context
         size = page_size(first)
-        given = {name: text for name, text in texts.items() if text and text.strip(" ")}
+        given = given_texts(texts)
         wanted = BasketFilter(
             status=None if status is None else basket.Status(status.value),
-            terminal_id=_id(given, "terminal_id", "terminalId"),
-            employee_id=_id(given, "employee_id", "employeeId"),
-            customer_id=_customer_id(context, given.get("customer_id")),
-            since=_moment(given, "from"),
-            until=_moment(given, "to"),
+            terminal_id=read_id(given, "terminal_id", "terminalId"),
+            employee_id=read_id(given, "employee_id", "employeeId"),
+            customer_id=read_customer(context, given, LISTED),
+            since=read_moment(given, "from"),
+            until=read_moment(given, "to"),
         )
         rows = await basket_ports(context).baskets.listed(
             wanted,
@@ -224,27 +217,3 @@ class BasketsQuery(graphene.ObjectType):  # graphene is untyped
             after=after,
             cursor=lambda row: place_cursor(LISTED, row.started_at, row.basket_id),
         )
-
-
-def _id(given: dict[str, str], name: str, argument: str) -> str | None:
-    text = given.get(name)
-    if text is not None and not is_sound(text):
-        raise refusal("BAD_USER_INPUT", f"{argument} must be 1 to {MAX_TEXT} printable characters")
-    return text
-
-
-def _customer_id(context: GraphQLContext, reference: str | None) -> str | None:
-    if reference is None:
-        return None
-    known = read_customer_id(context, reference, LISTED)
-    if not is_customer_id(known):
-        raise refusal("BAD_USER_INPUT", f"customerId must be 1 to {MAX_TEXT} characters")
-    return known
-
-
-def _moment(given: dict[str, str], name: str) -> datetime | None:
-    text = given.get(name)
-    moment = None if text is None else parse_utc(text)
-    if text is not None and moment is None:
-        raise refusal("BAD_USER_INPUT", f"{name} must be a time like 2026-01-31T08:15:00Z")
-    return moment

@@ -1,8 +1,6 @@
 """The list of baskets, newest first; its URL says what is shown."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -12,11 +10,11 @@ from agents.baskets.basket import Status
 from agents.baskets.basket_ports import basket_ports
 from agents.baskets.read_model.records import BasketFilter, Position, TillBasket
 from posstream.domain.masking import is_personal
-from posstream.domain.times import parse_utc
 from web.access.guard import caller_of
 from web.console.pages import Pages, reveals_of, with_query
+from web.console.typed_fields import TypedFields
 from web.graphql import connections
-from web.graphql.context import MAX_TEXT, GraphQLContext, is_customer_id, is_sound
+from web.graphql.context import GraphQLContext
 
 PATH: Final = "/till-baskets"
 #: Rows of a page.
@@ -69,54 +67,20 @@ class BasketList:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A filter as it was typed; a value that cannot be used is kept, with a message beside it."""
-
-    typed: Mapping[str, str]
-    errors: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether everything is asked for."""
-        return not any(self.typed.values())
+class _Asked(TypedFields):
+    """The filter of the baskets."""
 
     def read(self, context: GraphQLContext) -> BasketFilter:
-        """What the fields mean."""
-        customer = self.typed["customer"] and context.references.read(self.typed["customer"])
-        if customer and not is_customer_id(customer):
-            self.errors["customer"] = f"1 to {MAX_TEXT} characters."
-        wanted = BasketFilter(
-            status=self._status(),
-            terminal_id=self._id("terminal"),
-            employee_id=self._id("employee"),
-            customer_id=customer or None,
-            since=self._moment("from"),
-            until=self._moment("to"),
+        """What the fields mean; what is wrong with them is in `errors` then."""
+        since, until = self.span()
+        return BasketFilter(
+            status=self.word("status", Status),
+            terminal_id=self.id("terminal"),
+            employee_id=self.id("employee"),
+            customer_id=self.customer("customer", context),
+            since=since,
+            until=until,
         )
-        if wanted.since and wanted.until and wanted.since >= wanted.until:
-            self.errors["to"] = "This is not after the start."
-        return wanted
-
-    def _status(self) -> Status | None:
-        text = self.typed["status"]
-        if text and text not in set(Status):
-            self.errors["status"] = "Choose one of the list."
-            return None
-        return Status(text) if text else None
-
-    def _id(self, name: str) -> str | None:
-        text = self.typed[name]
-        if text and not is_sound(text):
-            self.errors[name] = f"1 to {MAX_TEXT} printable characters."
-        return text or None
-
-    def _moment(self, name: str) -> datetime | None:
-        text = self.typed[name]
-        moment = parse_utc(text) if text else None
-        if text and moment is None:
-            self.errors[name] = "Write a time like 2026-01-31 08:15, in UTC."
-        return moment
 
 
 def _cursor(row: TillBasket) -> str:

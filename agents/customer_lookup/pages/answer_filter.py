@@ -1,13 +1,11 @@
 """The filter of the list of lookups, and a place in the list, as both stand in a URL.
 
-A field of the filter that makes no sense is kept as it was typed, with a message beside it.
+If the text of a field makes no sense, the form shows that text again, with a message beside it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 from graphql import GraphQLError
 
@@ -19,15 +17,13 @@ from agents.customer_lookup.read_model.records import (
 )
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.domain.identifier import Identifier, InvalidIdentifier
-from posstream.domain.times import parse_utc
+from web.console.typed_fields import TypedFields
 from web.graphql import connections
-from web.graphql.context import MAX_TEXT, is_sound
 
 #: The fields of the form, by their names in the URL.
 FIELDS: Final = ("outcome", "source", "reason", "identifier", "basket", "from", "to")
 _LISTED: Final = "lookupAnswers"
 Normalise = Callable[[str], Identifier | InvalidIdentifier]
-Word = TypeVar("Word", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +51,16 @@ def read_filter(query: Mapping[str, str], *, normalise: Normalise) -> AskedFilte
         normalise: reads an identifier, as the lookup does.
     """
     fields = _Fields({name: query.get(name, "").strip() for name in FIELDS})
+    since, until = fields.span()
     wanted = AnswerFilter(
         outcome=fields.word("outcome", AnswerOutcome),
         source=fields.word("source", Source),
         reason=fields.word("reason", Reason),
         identifier=fields.identifier("identifier", normalise),
-        basket_id=fields.basket("basket"),
-        since=fields.moment("from"),
-        until=fields.moment("to"),
+        basket_id=fields.id("basket", "A basket's id is "),
+        since=since,
+        until=until,
     )
-    if wanted.since and wanted.until and wanted.since >= wanted.until:
-        fields.errors["to"] = "This is not after the start."
     return AskedFilter(fields.typed, fields.errors, wanted)
 
 
@@ -82,23 +77,7 @@ def read_place(cursor: str) -> Position | None:
         return None
 
 
-class _Fields:
-    """The typed fields, read one by one; the errors gather."""
-
-    def __init__(self, typed: Mapping[str, str]) -> None:
-        self.typed = typed
-        self.errors: dict[str, str] = {}
-
-    def word(self, name: str, words: type[Word]) -> Word | None:
-        text = self.typed[name]
-        if not text:
-            return None
-        try:
-            return words(text)
-        except ValueError:
-            self.errors[name] = "Choose one of the list."
-            return None
-
+class _Fields(TypedFields):
     def identifier(self, name: str, normalise: Normalise) -> str | None:
         if not self.typed[name]:
             return None
@@ -107,17 +86,3 @@ class _Fields:
             return found.value
         self.errors[name] = f"No lookup has this identifier: {found.why}."
         return None
-
-    def basket(self, name: str) -> str | None:
-        text = self.typed[name]
-        if text and not is_sound(text):
-            self.errors[name] = f"A basket's id is 1 to {MAX_TEXT} printable characters."
-        return text or None
-
-    def moment(self, name: str) -> datetime | None:
-        """A time in UTC; the pickers of browsers write no offset."""
-        text = self.typed[name]
-        moment = parse_utc(text) if text else None
-        if text and moment is None:
-            self.errors[name] = "Write a time like 2026-01-31 08:15, in UTC."
-        return moment

@@ -1,7 +1,6 @@
 """The list of alerts, and one alert."""
 
-from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import graphene
 
@@ -16,7 +15,6 @@ from agents.fraud_detection.graphql.types import (
 from agents.fraud_detection.read_model.records import AlertFilter, Position
 from agents.fraud_detection.rules import rule
 from agents.fraud_detection.verdict import AlertStatus
-from posstream.domain.times import parse_utc
 from web.graphql.connections import (
     connection_arguments,
     page,
@@ -24,14 +22,10 @@ from web.graphql.connections import (
     place_cursor,
     read_place,
 )
-from web.graphql.context import (
-    MAX_TEXT,
-    GraphQLContext,
-    is_customer_id,
-    is_sound,
-    read_customer_id,
-    refusal,
-)
+from web.graphql.filters import given_texts, read_customer, read_id, read_moment
+
+if TYPE_CHECKING:
+    from web.graphql.context import GraphQLContext
 
 LISTED: Final = "fraudAlerts"
 
@@ -76,17 +70,17 @@ class FraudAlertsQuery(graphene.ObjectType):  # graphene is untyped
         """A page of alerts; a blank filter filters nothing."""
         context: GraphQLContext = info.context
         size = page_size(first)
-        given = {name: text for name, text in texts.items() if text and text.strip(" ")}
+        given = given_texts(texts)
         wanted = AlertFilter(
-            rule_id=_id(given, "rule_id", "ruleId"),
+            rule_id=read_id(given, "rule_id", "ruleId"),
             severity=None if severity is None else rule.Severity(severity.value),
             status=None if status is None else AlertStatus(status.value),
-            employee_id=_id(given, "employee_id", "employeeId"),
-            terminal_id=_id(given, "terminal_id", "terminalId"),
-            basket_id=_id(given, "basket_id", "basketId"),
-            customer_id=_customer_id(context, given.get("customer_id")),
-            since=_moment(given, "from"),
-            until=_moment(given, "to"),
+            employee_id=read_id(given, "employee_id", "employeeId"),
+            terminal_id=read_id(given, "terminal_id", "terminalId"),
+            basket_id=read_id(given, "basket_id", "basketId"),
+            customer_id=read_customer(context, given, LISTED),
+            since=read_moment(given, "from"),
+            until=read_moment(given, "to"),
         )
         rows = await fraud_ports(context).alerts.listed(
             wanted,
@@ -106,27 +100,3 @@ class FraudAlertsQuery(graphene.ObjectType):  # graphene is untyped
         context: GraphQLContext = info.context
         found = await fraud_ports(context).alerts.by_id(alert_id)
         return None if found is None else alert_fields(found)
-
-
-def _id(given: dict[str, str], name: str, argument: str) -> str | None:
-    text = given.get(name)
-    if text is not None and not is_sound(text):
-        raise refusal("BAD_USER_INPUT", f"{argument} must be 1 to {MAX_TEXT} printable characters")
-    return text
-
-
-def _customer_id(context: GraphQLContext, reference: str | None) -> str | None:
-    if reference is None:
-        return None
-    known = read_customer_id(context, reference, LISTED)
-    if not is_customer_id(known):
-        raise refusal("BAD_USER_INPUT", f"customerId must be 1 to {MAX_TEXT} characters")
-    return known
-
-
-def _moment(given: dict[str, str], name: str) -> datetime | None:
-    text = given.get(name)
-    moment = None if text is None else parse_utc(text)
-    if text is not None and moment is None:
-        raise refusal("BAD_USER_INPUT", f"{name} must be a time like 2026-01-31T08:15:00Z")
-    return moment

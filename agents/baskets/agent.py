@@ -4,7 +4,6 @@ All of it happens as the events are fetched (see `lanes`). An event is finished 
 the table's changelog and what was told.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -37,6 +36,7 @@ from posstream.metrics import PluginMetrics
 from posstream.resilience.clock import Clock
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.lists.outbox import Outbox
+from posstream.streaming.lists.refused import RefusedEvents
 from tables.partitioned import PartitionedTable, TablePartition, home
 
 #: An event takes some 100 us.
@@ -69,7 +69,7 @@ class BasketAgent:
     def __post_init__(self) -> None:
         self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
         self._held = HeldBaskets()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._refused = RefusedEvents(self.app)
         self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE)
 
     def answer(
@@ -88,19 +88,11 @@ class BasketAgent:
 
     def begin(self, event: Event, what: Exception) -> None:
         """Set aside an event that cannot be counted, or leave it unfinished for later."""
-        if isinstance(what, TakesNothingNow):
-            return
-        task = asyncio.get_running_loop().create_task(self._set_aside(event, what))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._refused.begin(event, what)
 
     async def kept(self) -> None:
         """Wait until the broker has the changes of the table."""
         await self.table.flush()
-
-    async def _set_aside(self, event: Event, why: Exception) -> None:
-        if await self.app.failures.is_set_aside(event, why):
-            event.finish()
 
     def _read(self, tp: TP, record: Any) -> Told | None:
         if tp.topic == topics.REKEYED:

@@ -5,7 +5,6 @@ is judged on one worker, in one order. All of it happens as the events are fetch
 event is finished once the broker has the table's changelog and what was told.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from posstream.metrics import PluginMetrics
 from posstream.resilience.clock import Clock
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.lists.outbox import Outbox
+from posstream.streaming.lists.refused import RefusedEvents
 from tables.partitioned import PartitionedTable, TablePartition, home
 
 #: An event takes some 100 us.
@@ -66,7 +66,7 @@ class FraudAgent:
         self._held = HeldGroups()
         #: Seconds for which each rule was judged, since they were noted last.
         self._spent: defaultdict[str, float] = defaultdict(float)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._refused = RefusedEvents(self.app)
         self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE)
 
     def answer(
@@ -84,11 +84,7 @@ class FraudAgent:
 
     def begin(self, event: Event, what: Exception) -> None:
         """Set aside an event that cannot be judged, or leave it unfinished for later."""
-        if isinstance(what, TakesNothingNow):
-            return
-        task = asyncio.get_running_loop().create_task(self._set_aside(event, what))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._refused.begin(event, what)
 
     async def kept(self) -> None:
         """Wait until the broker has the changes of the table."""
@@ -110,10 +106,6 @@ class FraudAgent:
         for rule_id, seconds in spent.items():
             self.metrics["fraud_rule_seconds"].labels(rule_id).inc(seconds)
             self.rules.budgets.note_cost(rule_id, seconds, self.rules.values.most_cpu_percent)
-
-    async def _set_aside(self, event: Event, why: Exception) -> None:
-        if await self.app.failures.is_set_aside(event, why):
-            event.finish()
 
     def _group(self, record: Any, outbox: Outbox) -> None:
         """Write an event once for each of its groups."""

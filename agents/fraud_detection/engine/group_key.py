@@ -1,4 +1,4 @@
-"""Writes a group as text, the same for the same group: the key of its records. Pure."""
+"""Writes a group as text, which is the key of its records. One group has one text. Pure."""
 
 from collections.abc import Mapping
 

@@ -28,7 +28,7 @@ class Raised:
     rule: CompiledRule
     #: The first observation of its episode.
     trigger: Observation
-    #: In ten-thousandths, rounded; as it was when the alert was raised.
+    #: The value when the alert was raised, in ten-thousandths, rounded.
     value: int
     #: Observations in the window, the newest first: at most the newest 50,
     observations: Sequence[Observation]

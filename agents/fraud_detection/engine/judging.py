@@ -49,7 +49,7 @@ class Group:
                 self._sessions.put(it)
         self._watches: dict[str, Watch] = {}
         self._rules: Sequence[CompiledRule] = ()
-        #: Seconds for which each rule was judged, by its id: for its budget, whoever empties it.
+        #: Id of each rule -> seconds for which it was judged. The agent reads and empties this.
         self.spent: defaultdict[str, float] = defaultdict(float)
 
     @property

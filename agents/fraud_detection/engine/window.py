@@ -162,7 +162,7 @@ class Window:
         found: list[Place] = []
         while index < len(entries) and entries[index][0] < end_ms:
             index = self._walk_tied(index, start_ms, found)
-        if index < len(entries):  # the newest entry's window is as it was
+        if index < len(entries):  # nothing in the newest entry's window changed
             self._aggregate, self._left = kept
         return self._put_hits(start_ms, end_ms, found)
 

@@ -82,6 +82,6 @@ class FraudVerdict(Struct, frozen=True, kw_only=True):
     alert_id: DerivedId
     verdict: Verdict
     note: str | None
-    #: The name of the key of whoever said so.
+    #: The name of the API key with which somebody gave the verdict.
     author: str
     at: Time

@@ -29,7 +29,7 @@ from posstream.startup.process import own_process
 from posstream.streaming import patches
 
 #: Added to this process's niceness.
-_NICE: Final = 19
+_NICE: Final = 10
 #: Events of each partition that are read: what is older is not looked at.
 _MOST: Final = 100_000
 _HOUR_MS: Final = 3_600_000

@@ -18,8 +18,8 @@ from posstream.processes.worker import Worker, give_way, leave
 from posstream.read_model.projecting import Setup, Standings, run
 from posstream.startup.process import own_process
 
-#: The lowest priority: rows may be late, tills and the plugins' events may not.
-_NICE: Final = 19
+#: Rows may be late; tills and the plugins may not. Not 19: a busy machine gives that no CPU at all.
+_NICE: Final = 10
 #: How long a stop may take before the process is ended.
 _LAST_SECONDS: Final = 5.0
 

@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from tests import examples
+from tests.temporary_files import keep_in_memory
+
+keep_in_memory()
 
 # Machines are shared and noisy: how long it takes to draw an example is no failure.
 settings.register_profile(

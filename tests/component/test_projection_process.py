@@ -106,11 +106,11 @@ def children(pid: int) -> list[int]:
     return [int(line) for line in found.stdout.split()]
 
 
-def comes_last(pid: int) -> bool:
-    """Whether a process has the lowest priority, among all sessions where Linux groups by them."""
+def gives_way(pid: int) -> bool:
+    """Whether a process gives way, among all sessions where Linux groups by them."""
     groups = Path(f"/proc/{pid}/autogroup")
-    return os.getpriority(os.PRIO_PROCESS, pid) == 19 and (
-        not groups.exists() or groups.read_text().endswith(" nice 19\n")
+    return os.getpriority(os.PRIO_PROCESS, pid) == 10 and (
+        not groups.exists() or groups.read_text().endswith(" nice 10\n")
     )
 
 
@@ -128,7 +128,7 @@ async def test_a_child_that_is_killed_is_started_again_and_goes_on(
     await process.open()
     await until(lambda: written() == 2)
     (child,) = children(os.getpid())[-1:]
-    assert comes_last(child)
+    assert gives_way(child)
     os.kill(child, signal.SIGKILL)
     await until(process.warnings)
     assert process.warnings() == ["the process of the projections ended (exit code -9)"]

@@ -15,11 +15,13 @@ from contextlib import AbstractContextManager
 from types import ModuleType
 
 from tests.servers import kafka, postgres
+from tests.temporary_files import keep_in_memory
 
 SERVERS: dict[str, ModuleType] = {"kafka": kafka, "postgres": postgres}
 
 
 def main(arguments: Sequence[str], command: Sequence[str]) -> int:
+    keep_in_memory()
     options = vars(_parser().parse_args(arguments))
     name = options.pop("server")
     server = SERVERS[name]

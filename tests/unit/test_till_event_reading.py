@@ -360,6 +360,32 @@ def test_the_number_of_a_product_is_kept_though_it_looks_like_a_cards(product_id
     assert named.event.product_name == "400638***0093"
 
 
+ANSWER = {"event_id": "a1", "basket_id": "b1", "customer_identifier": "+1234567890"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event_id": CARD},
+        {"customer_identifier": CARD},
+        {"customer": {"customer_id": CARD, "tier": "GOLD"}},
+        {"customer": {"customer_id": "C1", "tier": CARD}},
+        {"reason": CARD},
+    ],
+)
+def test_a_card_in_an_answer_is_masked(changes: dict[str, Any]) -> None:
+    value = orjson.dumps(ANSWER | changes)
+    assert not holds_payment_card(repr(read_answer(value, HERE)))
+    assert holds_payment_card(repr(read_answer(value, HERE, card_guard=False)))
+
+
+def test_a_card_in_the_basket_id_of_an_answer_refuses_it() -> None:
+    value = orjson.dumps(ANSWER | {"basket_id": CARD})
+    with pytest.raises(UnreadableEvent, match="basket_id holds a payment-card number"):
+        read_answer(value, HERE)
+    assert read_answer(value, HERE, card_guard=False).basket_id == CARD
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

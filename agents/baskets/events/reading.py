@@ -17,7 +17,7 @@ from agents.baskets.events.gtin import is_gtin
 from agents.baskets.till_events import AnyEvent, OfNoBasket
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.money import read_amount
-from posstream.domain.payment_card import mask_payment_cards
+from posstream.domain.payment_card import holds_payment_card, mask_payment_cards
 from posstream.domain.printable import is_id
 from posstream.domain.times import clamp_ms
 from posstream.events.envelope import Headers, written_ms
@@ -153,7 +153,7 @@ def read_started(value: bytes | None, at: Place, *, card_guard: bool = True) -> 
 
 
 def read_answer(value: bytes | None, at: Place, *, card_guard: bool = True) -> Told:
-    """Read one terminal answer of a lookup.
+    """Read one terminal answer of a lookup. Anybody may have written it: it is guarded, too.
 
     Raises:
         UnreadableEvent: if it is none; the message names the field.
@@ -162,16 +162,19 @@ def read_answer(value: bytes | None, at: Place, *, card_guard: bool = True) -> T
         read = _answer(value or b"")  # as posstream writes one
     except UNDECODABLE:
         read = read_event(inputs.LookupAnswer, value, card_guard=card_guard)
+    if card_guard and holds_payment_card(read.basket_id):
+        raise invalid("basket_id", "holds a payment-card number")
+    kept = mask_payment_cards if card_guard else str
     happened = moment_ms(read.identified_at)
-    shared = (at.written_ms if happened is None else happened, read.event_id, at.written_ms)
+    shared = (at.written_ms if happened is None else happened, kept(read.event_id), at.written_ms)
+    identifier = kept(read.customer_identifier)
     event: AnyEvent
     if read.customer is not None:
         customer = read.customer
-        event = till_events.Identified(
-            *shared, read.customer_identifier, customer.customer_id, customer.tier
-        )
+        tier = None if customer.tier is None else kept(customer.tier)
+        event = till_events.Identified(*shared, identifier, kept(customer.customer_id), tier)
     else:
-        event = till_events.NotIdentified(*shared, read.customer_identifier, read.reason or "")
+        event = till_events.NotIdentified(*shared, identifier, kept(read.reason or ""))
     return Told(event, read.basket_id)
 
 

@@ -3,14 +3,27 @@
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents.fraud_detection.configuration import FraudConfiguration
 from posstream.resilience.clock import Clock
+
+if TYPE_CHECKING:
+    from agents.fraud_detection.rules.rule import Rule
 
 log = logging.getLogger(__name__)
 
 _HOUR_SECONDS: Final = 3_600.0
 _MINUTE_SECONDS: Final = 60.0
+
+
+class _Held(NamedTuple):
+    """Why a rule is held."""
+
+    why: str
+    #: The key of the configuration that set its budget, and what that was.
+    key: str
+    most: int
 
 
 class Budgets:
@@ -29,32 +42,39 @@ class Budgets:
         self._minute = self._hour
         self._alerts: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._held: dict[str, str] = {}
+        self._held: dict[str, _Held] = {}
+        self._rules: Mapping[str, Rule] = {}
 
     @property
     def held(self) -> Mapping[str, str]:
         """Id of each rule that is held -> why."""
-        return self._held
+        return {rule_id: it.why for rule_id, it in self._held.items()}
 
-    def begin_anew(self) -> None:
-        """Hold no rule any more: somebody has edited them."""
-        self._held.clear()
-        self._alerts.clear()
-        self._seconds.clear()
+    def follow(self, values: FraudConfiguration) -> None:
+        """Let those rules go on that somebody edited, and those whose budget was raised."""
+        rules = {it.id: it for it in values.rules}
+        edited = {it for it, rule in self._rules.items() if rules.get(it) != rule}
+        raised = {it for it, held in self._held.items() if getattr(values, held.key) > held.most}
+        for rule_id in edited | raised:
+            for spent in (self._held, self._alerts, self._seconds):
+                spent.pop(rule_id, None)
+        self._rules = rules
 
     def note_alert(self, rule_id: str, most_an_hour: int) -> None:
         """Count an alert."""
         self._turn()
         self._alerts[rule_id] += 1
         if self._alerts[rule_id] > most_an_hour:
-            self._hold(rule_id, f"it raised more than {most_an_hour:,} alerts in an hour")
+            why = f"it raised more than {most_an_hour:,} alerts in an hour"
+            self._hold(rule_id, _Held(why, "most_alerts_per_hour", most_an_hour))
 
     def note_cost(self, rule_id: str, seconds: float, most_percent: int) -> None:
         """Count the time for which a rule was judged."""
         self._turn()
         self._seconds[rule_id] += seconds
         if self._seconds[rule_id] > _MINUTE_SECONDS * most_percent / 100:
-            self._hold(rule_id, f"it took more than {most_percent} % of a minute")
+            why = f"it took more than {most_percent} % of a minute"
+            self._hold(rule_id, _Held(why, "most_cpu_percent", most_percent))
 
     def _turn(self) -> None:
         now = self._clock.monotonic()
@@ -65,8 +85,8 @@ class Budgets:
             self._minute = now
             self._seconds.clear()
 
-    def _hold(self, rule_id: str, why: str) -> None:
+    def _hold(self, rule_id: str, it: _Held) -> None:
         if rule_id not in self._held:
-            self._held[rule_id] = why
-            log.error("the rule %s is paused on this worker: %s", rule_id, why)
+            self._held[rule_id] = it
+            log.error("the rule %s is paused on this worker: %s", rule_id, it.why)
             self._told()

@@ -55,12 +55,13 @@ class CurrentRules:
     def warnings(self) -> Sequence[str]:
         """A sentence for each rule that is paused by its own budget."""
         return [
-            f"the rule {rule_id} is paused on this worker: {why}; edit the rules to let it go on"
+            f"the rule {rule_id} is paused on this worker: {why}; edit the rule, or allow it more, "
+            "to let it go on"
             for rule_id, why in self.budgets.held.items()
         ]
 
     def _follow(self, values: FraudConfiguration) -> None:
-        self.budgets.begin_anew()
+        self.budgets.follow(values)
         untils = ((it, parse_utc(it.until)) for it in values.snoozes)
         self._snoozes = [(it, to_ms(until)) for it, until in untils if until is not None]
         self._make()

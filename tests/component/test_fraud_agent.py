@@ -324,16 +324,33 @@ def test_while_it_is_switched_off_nothing_is_recorded() -> None:
     assert keys(house.table) == set()
 
 
-def test_a_rule_that_alerts_too_often_is_paused_until_somebody_edits_it() -> None:
+def test_a_rule_that_alerts_too_often_is_paused_until_somebody_edits_this_rule() -> None:
     often = rule(limit=1)
     house = House(often, rule(id="calm", limit=4), most_alerts_per_hour=2)
     alerts = house.happen(*(event(f"e{number}", number) for number in range(5)))
     assert [it["rule_id"] for it in alerts] == ["many"] * 3 + ["calm", "calm"]
     (warning,) = house.rules.warnings()
     assert warning.startswith("the rule many is paused on this worker: it raised more than 2")
-    house.edit(often, most_alerts_per_hour=2)
+    house.edit(often, rule(id="calm", limit=9), most_alerts_per_hour=2, lateness_seconds=60)
+    assert house.rules.warnings() == [warning], "nobody has edited this rule"
+    house.edit(replace(often, name="Seldom"), most_alerts_per_hour=2)
     assert house.rules.warnings() == []
     assert len(house.happen(event("e5", 5))) == 1
+
+
+@pytest.mark.parametrize("key", ["most_alerts_per_hour", "most_cpu_percent"])
+def test_a_paused_rule_goes_on_once_it_may_spend_more(key: str) -> None:
+    house = House(rule(limit=1), most_alerts_per_hour=2, most_cpu_percent=2)
+    if key == "most_alerts_per_hour":
+        house.happen(*(event(f"e{number}", number) for number in range(3)))
+    else:
+        house.rules.budgets.note_cost("many", 2.0, 2)
+    assert len(house.rules.warnings()) == 1
+    limits = {"most_alerts_per_hour": 9, "most_cpu_percent": 9}
+    house.edit(rule(limit=1), **limits | {key: 2})
+    assert len(house.rules.warnings()) == 1, "another limit was raised"
+    house.edit(rule(limit=1), **limits)
+    assert house.rules.warnings() == []
 
 
 def test_a_rule_that_costs_too_much_is_paused() -> None:

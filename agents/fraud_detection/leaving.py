@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agents.fraud_detection.agent import FraudAgent
+from agents.fraud_detection.configuration import FraudConfiguration
 from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.engine.group_key import head_key
 from agents.fraud_detection.engine.state import decode_head
 from agents.fraud_detection.forgetting_groups import ForgettingGroups
+from agents.fraud_detection.metrics import forget_rules
 from agents.fraud_detection.recording import PREFIX
 from posstream.domain.errors import StorageFailed
 from posstream.forgetting.marks import Marks
@@ -39,6 +41,8 @@ class LeavingGroups:
     #: Where the next slice starts.
     partition: int = field(default=0, init=False)
     start: bytes = field(default=b"", init=False)
+    #: Whose rules the metrics tell of.
+    values: FraudConfiguration | None = field(default=None, init=False)
 
     async def look(self) -> None:
         """Note what is recorded from now on, and take out what is over in the next slice."""
@@ -47,6 +51,7 @@ class LeavingGroups:
         self.metrics["fraud_rules_held"].set(len(self.rules.budgets.held))
         try:
             self.agent.note_costs()
+            self._forget_rules()
             self.agent.note_plan()
             seen = self._slice(parts[self.partition])
         except StorageFailed:
@@ -58,6 +63,11 @@ class LeavingGroups:
             self.start = seen[-1] + b"\0"
         with contextlib.suppress(RuntimeError):  # the producer is gone: the worker stops
             await self.table.flush()  # a bounded number of tombstones under way
+
+    def _forget_rules(self) -> None:
+        if self.values is not self.rules.values:
+            self.values = self.rules.values
+            forget_rules(self.metrics, {it.id for it in self.values.rules})
 
     def _slice(self, part: TablePartition) -> Sequence[bytes]:
         """The keys of a slice; those whose time is over are gone."""

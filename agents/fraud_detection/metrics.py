@@ -1,8 +1,10 @@
 """What fraud detection counts. `docs/reference/metrics.md` says what each one means."""
 
+from collections.abc import Collection
 from typing import Final
 
-from posstream.metrics import Metric
+from posstream.metrics import Metric, PluginMetrics
+from posstream.metrics_relay import counted
 
 METRICS: Final = (
     Metric("counter", "fraud_events", "Till events that were read.", ("outcome",)),
@@ -12,3 +14,19 @@ METRICS: Final = (
     Metric("gauge", "fraud_rules_held", "Rules that are paused by their own budget."),
     Metric("gauge", "fraud_groups_kept", "Entries in the table of observations, estimated."),
 )
+
+#: Those of single rules: `rule` is the first of their labels.
+_OF_RULES: Final = ("fraud_alerts", "fraud_rule_seconds")
+
+
+def forget_rules(metrics: PluginMetrics, left: Collection[str]) -> None:
+    """Count no more what rules did that are gone; else each edit would leave its series behind.
+
+    Args:
+        metrics: the plugin's.
+        left: the ids of the rules that there are.
+    """
+    for name in _OF_RULES:
+        for labels, _ in counted(metrics[name]):
+            if labels[0] not in left:
+                metrics[name].remove(*labels)

@@ -523,3 +523,16 @@ async def test_what_rules_cost_is_counted_and_held_against_them_each_second() ->
     house.agent._spent["many"] = 0.7
     await leaving(house).look()
     assert list(house.rules.budgets.held) == ["many"]
+
+
+async def test_the_figures_of_a_rule_go_with_the_rule() -> None:
+    house = House(rule(limit=1), rule(id="kept", limit=1))
+    away = leaving(house)
+    house.happen(event("e1", 1))
+    await away.look()
+    house.happen(event("e2", 2))  # its costs are not counted yet
+    house.edit(rule(id="kept", limit=1))
+    await away.look()
+    samples = [it for family in house.registry.collect() for it in family.samples]
+    assert {it.labels["rule"] for it in samples if "rule" in it.labels} == {"kept"}
+    assert house.counted("fraud_alerts_total", rule="kept", told="raised") == 2

@@ -215,7 +215,6 @@ class FraudAgent:
                 key,
                 values,
                 complete_from_ms=recording.complete_from(plan, rule),
-                config_version=self.rules.values.version,
             )
             # A repeated event may have come after a crash, which kept the state and lost the alert.
             is_told = raised.is_new or (

@@ -70,8 +70,11 @@ class CurrentRules:
         held = self.budgets.held
         self.plan = (
             plan_of(
-                replace(it, state=RuleState.PAUSED) if it.id in held else it
-                for it in self.values.rules
+                (
+                    replace(it, state=RuleState.PAUSED) if it.id in held else it
+                    for it in self.values.rules
+                ),
+                self.values.version,
             )
             if self.values.enabled
             else _NOTHING

@@ -71,8 +71,7 @@ async def preview(asked: Asked) -> Answer:
         return Answer(error=str(why))
     alerts = alerts_of(asked.rule, events, since_ms)
     shown = [
-        alert_of(it, key, group, complete_from_ms=0, config_version=0)
-        for it, key, group in alerts[: -SHOWN - 1 : -1]
+        alert_of(it, key, group, complete_from_ms=0) for it, key, group in alerts[: -SHOWN - 1 : -1]
     ]
     return Answer(len(alerts), shown)
 

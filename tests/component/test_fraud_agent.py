@@ -396,6 +396,22 @@ def test_an_alert_of_a_snoozed_rule_is_not_published_later() -> None:
     assert [it["snoozed"] for it in house.episodes()] == [True, True]
 
 
+def test_an_alert_keeps_the_name_and_severity_that_its_rule_had() -> None:
+    house = House(rule(**EPISODE))
+    raised = house.happen(event("e1", 1), event("e2", 2))
+    house.episodes()
+    house.edit(rule(**EPISODE, name="Renamed", severity="HIGH"))
+    assert house.again().happen(event("e2", 2)) == raised, "a crash may have lost it"
+    revised = event("e2", 2, revision=2, basket={"customer_id": "C1"})
+    assert house.happen(revised, event("e3", 3)) == []
+    told = [it["alert"] for it in house.episodes()]
+    assert {(it["rule_name"], it["severity"], it["config_version"]) for it in told} == {
+        ("Many payments", "LOW", 0)
+    }
+    (new,) = house.happen(event("e99", 99), event("e100", 100))
+    assert (new["rule_name"], new["severity"], new["config_version"]) == ("Renamed", "HIGH", 1)
+
+
 # -- records that another version wrote
 
 

@@ -112,6 +112,9 @@ class Episodes:
             it for it in alerts if it.at_ms > horizon_ms or it.triggered_by == kept_id
         ]
         self.by_id = {it.triggered_by: it for it in self.mark.alerts}
+        if self.mark.called:
+            told = {it.config_version for it in self.mark.alerts}
+            self.mark.called = {it: each for it, each in self.mark.called.items() if it in told}
 
     def take_grown(self) -> Iterable[Alerted]:
         """Alerts that have more hits than when this was last asked for."""

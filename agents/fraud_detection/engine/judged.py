@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agents.fraud_detection.engine.observation import Observation
+from agents.fraud_detection.engine.state import Called
 from agents.fraud_detection.rules.compiled import CompiledRule
 from agents.fraud_detection.rules.rule import RuleState
 
@@ -37,6 +38,8 @@ class Raised:
     hits: int
     last_hit_ms: int
     #: Of the rule, when the alert was raised,
+    called: Called
+    config_version: int
     state: RuleState
     #: and whether the rule was snoozed for the group.
     is_snoozed: bool

@@ -17,6 +17,7 @@ from agents.fraud_detection.engine.state import (
     MOST_ALERTS,
     SEGMENT,
     Alerted,
+    Called,
     Mark,
     decode_head,
     encode,
@@ -49,6 +50,7 @@ class Group:
                 self._sessions.put(it)
         self._watches: dict[str, Watch] = {}
         self._rules: Sequence[CompiledRule] = ()
+        self._config_version = 0
         #: Id of each rule -> seconds for which it was judged. The agent reads and empties this.
         self.spent: defaultdict[str, float] = defaultdict(float)
 
@@ -84,6 +86,7 @@ class Group:
             return Judged(outcome=Outcome.TOO_LATE)
         if plan.rules is not self._rules:
             self._follow(plan.rules)
+        self._config_version = plan.config_version
         known = self._kept.get(it.event_id)
         if known is not None and known.at_ms <= horizon_ms:
             known = None
@@ -104,6 +107,8 @@ class Group:
         for watch, alert in new:
             alert.state = watch.rule.rule.state
             alert.is_snoozed = is_snoozed(watch.rule.rule.id)
+            alert.config_version = plan.config_version
+            watch.episodes.mark.called[plan.config_version] = _called(watch.rule)
         self._newest = max(self._newest, it.place)
         self._bound()
         self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
@@ -202,6 +207,8 @@ class Group:
     def _raised(self, watch: Watch, alert: Alerted, *, is_new: bool) -> Raised:
         trigger = self._kept.by_id[alert.triggered_by]
         shown = watch.newest_of(trigger.place, SHOWN)
+        version = alert.config_version
+        called = None if version is None else watch.episodes.mark.called.get(version)
         return Raised(
             rule=watch.rule,
             trigger=trigger,
@@ -210,10 +217,16 @@ class Group:
             total=alert.total,
             hits=alert.hits,
             last_hit_ms=alert.last_hit_ms,
+            called=called or _called(watch.rule),
+            config_version=self._config_version if version is None else version,
             state=alert.state,
             is_snoozed=alert.is_snoozed,
             is_new=is_new,
         )
+
+
+def _called(it: CompiledRule) -> Called:
+    return Called(it.rule.name, it.rule.severity)
 
 
 def _grown(watch: Watch, alert: Alerted) -> Grown:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from agents.fraud_detection.engine.observation import Observation
-from agents.fraud_detection.rules.rule import RuleState
+from agents.fraud_detection.rules.rule import RuleState, Severity
 from posstream.json.undecodable import UNDECODABLE
 
 #: Observations in the head, and in each segment. A change writes half as many on average: 1.7 kB
@@ -48,6 +48,15 @@ class Alerted(Struct, array_like=True):
     state: RuleState = RuleState.ACTIVE
     #: and whether the rule was snoozed for the group.
     is_snoozed: bool = False
+    #: The version of the configuration that was in force; None: not noted.
+    config_version: int | None = None
+
+
+class Called(Struct, frozen=True, array_like=True):
+    """What may change of a rule that computes the same."""
+
+    name: str
+    severity: Severity
 
 
 class Mark(Struct, array_like=True):
@@ -57,6 +66,8 @@ class Mark(Struct, array_like=True):
     from_ms: int
     frozen: Frozen | None = None
     alerts: list[Alerted] = []
+    #: By the version of the configuration that was in force at an alert.
+    called: dict[int, Called] = {}
 
 
 class Session(Struct, frozen=True, array_like=True, order=True):

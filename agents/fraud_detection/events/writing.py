@@ -37,7 +37,7 @@ def alert_id(rule_id: str, rule_version: str, group: str, triggered_by: str) -> 
 
 
 def alert_of(
-    raised: Raised, key: str, group: dict[str, str], *, complete_from_ms: int, config_version: int
+    raised: Raised, key: str, group: dict[str, str], *, complete_from_ms: int
 ) -> FraudAlertRaised:
     """An alert as it is told.
 
@@ -46,7 +46,6 @@ def alert_of(
         key: of its group, as `group_key` writes it.
         group: its group.
         complete_from_ms: since when what the rule reads is known in this partition; 0 = ever.
-        config_version: in force when it was raised.
     """
     rule, trigger = raised.rule, raised.trigger
     known_as = alert_id(rule.rule.id, rule.version, key, trigger.event_id)
@@ -57,8 +56,8 @@ def alert_of(
         alert_id=known_as,
         rule_id=rule.rule.id,
         rule_version=rule.version,
-        rule_name=rule.rule.name,
-        severity=rule.rule.severity,
+        rule_name=raised.called.name,
+        severity=raised.called.severity,
         group=group,
         function=rule.rule.function,
         value=decimal_text(raised.value),
@@ -75,7 +74,7 @@ def alert_of(
         employee_id=_id(trigger, "employee_id"),
         customer_id=_id(trigger, "customer_id"),
         complete_from=None if is_whole else iso_utc_ms(complete_from_ms),
-        config_version=config_version,
+        config_version=raised.config_version,
     )
 
 

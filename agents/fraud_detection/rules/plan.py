@@ -1,6 +1,6 @@
 """Works out what is to be recorded for a set of rules, by grouping. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -30,6 +30,8 @@ class GroupingPlan:
     needs_session: bool
     #: The rules that are judged: ACTIVE and SHADOW.
     rules: tuple[CompiledRule, ...]
+    #: Of the configuration that has these rules.
+    config_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,20 @@ class Plan:
         return self.by_grouping.values()
 
 
-def plan_of(rules: Iterable[Rule]) -> Plan:
-    """The plan of a set of rules."""
+def plan_of(rules: Iterable[Rule], config_version: int = 0) -> Plan:
+    """The plan of the rules in one version of the configuration."""
     of: dict[tuple[str, ...], list[CompiledRule]] = {}
     for rule in rules:
         made = compiled(rule)
         of.setdefault(made.grouping, []).append(made)
-    return Plan({grouping: _planned(grouping, those) for grouping, those in sorted(of.items())})
+    return Plan(
+        {it: _planned(it, tuple(those), config_version) for it, those in sorted(of.items())}
+    )
 
 
-def _planned(grouping: tuple[str, ...], rules: Iterable[CompiledRule]) -> GroupingPlan:
-    rules = tuple(rules)
+def _planned(
+    grouping: tuple[str, ...], rules: Sequence[CompiledRule], config_version: int
+) -> GroupingPlan:
     types = {str(event_type) for it in rules for event_type in it.rule.on}
     facts = {name for it in rules for name in _fields(it)}
     needs_session = any(it.reads_session for it in rules)
@@ -65,6 +70,7 @@ def _planned(grouping: tuple[str, ...], rules: Iterable[CompiledRule]) -> Groupi
         widest_window_ms=max(it.window_ms for it in rules),
         needs_session=needs_session,
         rules=tuple(it for it in rules if it.rule.state is not RuleState.PAUSED),
+        config_version=config_version,
     )
 
 

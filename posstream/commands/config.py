@@ -6,16 +6,17 @@ Works without a worker: on the database and the topic, as a worker's web view do
 import getpass
 import json
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import click
 
 from posstream.commands.running import print_table, read_settings, runs
+from posstream.configuration.differences import differences, switch
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, Refused
-from posstream.configuration.model import PluginConfiguration, keys_of, values_of
-from posstream.configuration.version import ConfigurationChange, ConfigurationVersion
+from posstream.configuration.model import PluginConfiguration, values_of
+from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import StartRefused
 from posstream.domain.times import iso_utc
 from posstream.json.schema import schema_of
@@ -70,7 +71,7 @@ async def show(plugin: str | None) -> int:
             for key, default in values_of(live.current.defaults).items()
         ],
     )
-    print(f"\n{live.plugin} is {_switch(version.enabled)}; {_signed(version)}")
+    print(f"\n{live.plugin} is {switch(version.enabled)}; {_signed(version)}")
     return 0
 
 
@@ -120,7 +121,7 @@ async def history(plugin: str | None, limit: int) -> int:
     if not changes:
         print("never edited: everything is at its default")
         return 0
-    keys = keys_of(type(live.current.defaults))
+    defaults = values_of(live.current.defaults)
     print_table(
         ("VERSION", "WHEN", "WHO", "WHAT", "WHY"),
         [
@@ -128,7 +129,7 @@ async def history(plugin: str | None, limit: int) -> int:
                 str(change.version.version),
                 iso_utc(change.version.updated_at) or "-",
                 change.version.updated_by or "-",
-                ", ".join(_changed(change, keys)) or "-",
+                ", ".join(differences(change, defaults)) or "-",
                 change.version.description,
             )
             for change in changes
@@ -256,20 +257,3 @@ def _signed(version: ConfigurationVersion) -> str:
     why = f" ({version.description})" if version.description else ""
     when = iso_utc(version.updated_at) or "at an unknown time"
     return f"version {version.version}, {when}, by {version.updated_by or 'unknown'}{why}"
-
-
-def _changed(change: ConfigurationChange, keys: Sequence[str]) -> Iterable[str]:
-    old, new = change.old_config, change.version.config
-    if change.old_enabled != change.version.enabled:
-        yield f"{_switch(change.old_enabled)} -> {_switch(change.version.enabled)}"
-    for key in keys:
-        if old.get(key) != new.get(key):
-            yield f"{key}: {_value(old, key)} -> {_value(new, key)}"
-
-
-def _value(config: Mapping[str, Any], key: str) -> str:
-    return json.dumps(config[key]) if key in config else "default"
-
-
-def _switch(enabled: bool) -> str:  # noqa: FBT001 - it is what is named
-    return "enabled" if enabled else "disabled"

@@ -156,6 +156,7 @@ class FraudAgent:
             return
         recording = self._recording[partition]
         recording.follow(self.rules.plan, self.rules.lateness_ms, observation.written_ms)
+        recording.take(observation, plan)
         part = self._parts[partition]
         held = self._held.take_out(partition, key, part)
         judged = held.group.judge(

@@ -5,10 +5,11 @@ from typing import Final
 
 import msgspec
 
-from agents.fraud_detection.engine.recorded import Recorded, complete_from, recorded
+from agents.fraud_detection.engine.observation import Observation
+from agents.fraud_detection.engine.recorded import Recorded, complete_from, lacking, recorded
 from agents.fraud_detection.rules.checks import fields_read
 from agents.fraud_detection.rules.compiled import CompiledRule
-from agents.fraud_detection.rules.fields import EVENT_TYPE, SESSION_AGE
+from agents.fraud_detection.rules.fields import APART, bits_of
 from agents.fraud_detection.rules.plan import GroupingPlan, Plan
 from posstream.domain.errors import TakesNothingNow
 from posstream.json.undecodable import UNDECODABLE
@@ -58,18 +59,34 @@ class Recording:
             for it in plan.groupings
         }
         if self._groupings != known or value is None:
-            value = msgspec.msgpack.encode(self._groupings)
-            if not self._part.write(PREFIX, value):
-                raise TakesNothingNow("a partition of the observations takes nothing now")
+            value = self._write()
         self._plan, self._value = plan, value
+
+    def take(self, it: Observation, grouping: GroupingPlan) -> None:
+        """Note which facts an observation lacks: whoever grouped it did not have the plan yet.
+
+        Raises:
+            TakesNothingNow: as `follow`, which was called before.
+        """
+        missing = grouping.recorded & ~it.recorded
+        if not missing:  # most of the time
+            return
+        known, facts = name(grouping), [it for it in grouping.facts if bits_of([it]) & missing]
+        noted = lacking(self._groupings[known], facts, it.written_ms)
+        if noted is not self._groupings[known]:
+            self._groupings[known] = noted
+            self._value = self._write()
+
+    def _write(self) -> bytes:
+        value = msgspec.msgpack.encode(self._groupings)
+        if not self._part.write(PREFIX, value):
+            raise TakesNothingNow("a partition of the observations takes nothing now")
+        return value
 
     def complete_from(self, grouping: GroupingPlan, rule: CompiledRule) -> int:
         """Since when everything that a rule reads is known, in ms since 1970; 0 = ever."""
-        needs = {str(it) for it in rule.rule.on} | (fields_read(rule.rule) - _APART)
+        needs = {str(it) for it in rule.rule.on} | (fields_read(rule.rule) - APART)
         return complete_from(self._groupings[name(grouping)], needs)
-
-
-_APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
 
 
 def _read(value: bytes | None) -> Mapping[str, Recorded]:

@@ -305,6 +305,39 @@ def test_a_new_rule_on_what_was_not_recorded_says_since_when_it_knows_all() -> N
     assert (first["complete_from"], second["complete_from"]) == (at(5), None)
 
 
+NOT_CASH = rule(
+    id="not_cash", limit=2, where=[{"field": "method", "operator": "!=", "value": "CASH"}]
+)
+
+
+def test_an_event_that_was_grouped_before_a_rule_was_there_is_none_of_the_rule_s() -> None:
+    house = House(rule(limit=9))
+    house.happen(event("e1", 1, method="CASH"))
+    house.give(topics.TILL_EVENTS, 0, event("e2", 2, method="CASH"))
+    grouped = house.take(topics.GROUPED)  # by a worker that does not know of the edit yet
+    house.edit(rule(limit=9), NOT_CASH)
+    house.agent.note_plan()
+    house.judge(grouped)
+    assert house.happen(event("e3", 3, method="CARD")) == []
+    (alert,) = house.happen(event("e4", 4, method="CARD"))
+    assert [it["event_id"] for it in alert["observations"]] == ["e4", "e3"]
+    assert alert["complete_from"] == at(2.001)
+    (later,) = house.happen(event("e12", 12.002, method="CARD"), event("e13", 12.003))[-1:]
+    assert later["complete_from"] is None
+
+
+def test_an_event_that_comes_again_with_what_a_new_rule_reads_is_one_of_the_rule_s() -> None:
+    house = House(rule(limit=9))
+    house.happen(event("e1", 1, method="CARD"), event("e2", 2, method="CASH"))
+    house.edit(rule(limit=9), NOT_CASH)
+    assert house.happen(event("e1", 1, method="CARD"), event("e2", 2, method="CASH")) == []
+    assert house.counted("fraud_observations_total", outcome="revised") == 2
+    (alert,) = house.happen(event("e3", 3, method="CARD"))
+    assert [it["event_id"] for it in alert["observations"]] == ["e3", "e1"]
+    house.happen(event("e1", 1, method="CARD"))
+    assert house.counted("fraud_observations_total", outcome="repeated") == 1
+
+
 def test_a_rule_on_a_new_grouping_knows_all_since_it_is_there() -> None:
     house = House(rule())
     house.happen(event("e1", 1))

@@ -8,6 +8,7 @@ import pytest
 from agents.fraud_detection.configuration import FraudConfiguration
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.rules.compiled import compiled, version_of
+from agents.fraud_detection.rules.fields import APART, FIELDS, bits_of
 from agents.fraud_detection.rules.plan import plan_of
 from posstream.configuration.model import edited, json_schema
 from posstream.domain.errors import InvalidConfiguration
@@ -193,3 +194,8 @@ def test_a_grouping_records_what_its_rules_need_paused_ones_too() -> None:
     assert [it.rule.id for it in one.rules] == ["a"]
     assert (two.grouping, two.types) == (("employee_id", "terminal_id"), {UNKNOWN, PAID})
     assert not two.needs_session
+
+
+def test_each_fact_has_a_bit_of_its_own() -> None:
+    bits = [bits_of([name]) for name in FIELDS - APART]
+    assert sum(bits) == bits_of(FIELDS - APART) == (1 << len(bits)) - 1

@@ -77,7 +77,9 @@ def group_in(plan: GroupingPlan, it: TillFacts) -> Mapping[str, str] | None:
 def observation_for(plan: GroupingPlan, it: TillFacts) -> Observation:
     """An event as one grouping records it."""
     facts = {name: value for name, value in it.facts.items() if name in plan.facts}
-    return Observation(it.event_id, it.revision, it.at_ms, it.written_ms, it.event_type, facts)
+    return Observation(
+        it.event_id, it.revision, it.at_ms, it.written_ms, it.event_type, facts, plan.recorded
+    )
 
 
 def _of_basket(basket: BasketContext, at_ms: int) -> dict[str, Fact]:

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Put, Raised
 from agents.fraud_detection.engine.kept import Kept, Read
 from agents.fraud_detection.engine.observation import Observation, Place
@@ -90,7 +92,9 @@ class Group:
         known = self._kept.get(it.event_id)
         if known is not None and known.at_ms <= horizon_ms:
             known = None
-        if known is not None and it.revision <= known.revision:
+        if known is not None:
+            it = _with_known(it, known)
+        if known is not None and it is known:
             raised = self._raised_again(it.event_id)
             return Judged(outcome=Outcome.REPEATED, raised=raised, grown=self._touched(it))
         self._head.written_ms, self._head.horizon_ms = written_ms, horizon_ms
@@ -223,6 +227,19 @@ class Group:
             is_snoozed=alert.is_snoozed,
             is_new=is_new,
         )
+
+
+def _with_known(it: Observation, known: Observation) -> Observation:
+    """An arrival whose event is known; the known observation itself if nothing in it is new.
+
+    The same revision may come once more with facts that were not asked for the first time.
+    """
+    if it.revision != known.revision:
+        return it if it.revision > known.revision else known
+    if not it.recorded & ~known.recorded:
+        return known
+    facts, recorded = {**it.facts, **known.facts}, it.recorded | known.recorded
+    return replace(known, facts=facts, recorded=recorded)
 
 
 def _called(it: CompiledRule) -> Called:

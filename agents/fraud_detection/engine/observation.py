@@ -33,6 +33,9 @@ class Observation(Struct, frozen=True, array_like=True, gc=False):
     event_type: str
     #: Those that a rule of the grouping reads, and the ids; what is absent is left out.
     facts: dict[str, Fact]
+    #: The facts that were asked for at the event (`fields.bits_of`): one that was not may be absent
+    #: here, and is not known to be. -1: all.
+    recorded: int = -1
 
     @property
     def place(self) -> Place:

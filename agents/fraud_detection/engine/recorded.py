@@ -56,6 +56,21 @@ def recorded(
     )
 
 
+def lacking(it: Recorded, facts: Collection[str], written_ms: int) -> Recorded:
+    """What is kept once an event came that another worker, by an older plan, grouped without facts.
+
+    Args:
+        it: what was kept so far.
+        facts: those that the event lacks.
+        written_ms: when the event's message came to the broker.
+
+    Returns:
+        the same value if nothing changes.
+    """
+    since = {name: written_ms + 1 for name in facts if it.since[name] <= written_ms}
+    return replace(it, since={**it.since, **since}) if since else it
+
+
 def complete_from(it: Recorded, needs: Collection[str]) -> int:
     """Since when everything that one rule reads is known; 0 = ever since."""
     return max((it.floor_ms, *(it.since[need] for need in needs)))

@@ -11,7 +11,7 @@ import msgspec
 
 from agents.fraud_detection.engine.observation import Fact, Observation, types_of
 from agents.fraud_detection.rules.checks import fields_read
-from agents.fraud_detection.rules.fields import EVENT_TYPE, NUMBERS, SESSION_AGE
+from agents.fraud_detection.rules.fields import APART, EVENT_TYPE, NUMBERS, SESSION_AGE, bits_of
 from agents.fraud_detection.rules.rule import Condition, Function, Operator, Rule
 from posstream.domain.money import ONE, read_amount
 
@@ -177,6 +177,9 @@ def _canonical(conditions: Sequence[Condition] | None) -> list[list[Any]] | None
 
 def _is_on(rule: Rule) -> Predicate:
     on, where = frozenset(rule.on), predicate(rule.where)
+    # Of an event from before the rule, what it reads may not have been asked for: such an
+    # observation is left out of windows, and `complete_from` says so.
+    needs = bits_of(fields_read(rule) - APART)
     # `types_of` answers from the type alone: it is asked once for each type.
     known: dict[str, bool] = {}
 
@@ -184,7 +187,7 @@ def _is_on(rule: Rule) -> Predicate:
         listed = known.get(it.event_type)
         if listed is None:
             listed = known[it.event_type] = not on.isdisjoint(types_of(it.event_type))
-        return listed and where(it, session_age)
+        return listed and it.recorded & needs == needs and where(it, session_age)
 
     return is_on
 

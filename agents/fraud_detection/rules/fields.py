@@ -1,5 +1,6 @@
 """The fields that rules can read, and whether they are numbers or text. Pure."""
 
+from collections.abc import Collection
 from typing import Final
 
 #: Seconds since the employee logged in; worked out where observations of the employee are judged.
@@ -47,3 +48,42 @@ TEXTS: Final = frozenset(
     }
 )
 FIELDS: Final = NUMBERS | TEXTS
+
+#: Worked out where an observation is judged: never a fact.
+APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
+#: The bit of each fact in `Observation.recorded`, by its place here: new facts go to the end.
+_BITS: Final = (
+    "basket_id",
+    "terminal_id",
+    "employee_id",
+    "customer_id",
+    "amount",
+    "unit_price",
+    "quantity",
+    "basket.total",
+    "basket.paid",
+    "basket.items",
+    "basket.age_seconds",
+    "item_id",
+    "product_id",
+    "product_name",
+    "category",
+    "code",
+    "reason",
+    "payment_id",
+    "refund_id",
+    "method",
+    "currency",
+    "customer_identifier",
+    "basket.status",
+    "basket.customer_id",
+    "basket.customer_identifier",
+    "basket.tier",
+    "clock",
+)
+_BIT_OF: Final = {name: 1 << place for place, name in enumerate(_BITS)}
+
+
+def bits_of(facts: Collection[str]) -> int:
+    """Facts as `Observation.recorded` has them."""
+    return sum(_BIT_OF[name] for name in facts)

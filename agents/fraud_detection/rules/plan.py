@@ -8,12 +8,10 @@ from typing import Final
 from agents.fraud_detection.engine.observation import LOGGED_IN, LOGGED_OUT
 from agents.fraud_detection.rules.checks import fields_read
 from agents.fraud_detection.rules.compiled import CompiledRule, compiled
-from agents.fraud_detection.rules.fields import EVENT_TYPE, IDS, SESSION_AGE
+from agents.fraud_detection.rules.fields import APART, IDS, bits_of
 from agents.fraud_detection.rules.rule import Rule, RuleState
 
 _OF_SESSION: Final = frozenset({LOGGED_IN, LOGGED_OUT})
-#: Not recorded as facts: an observation has its type, and the session is worked out.
-_APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +23,8 @@ class GroupingPlan:
     types: frozenset[str]
     #: Facts that are recorded; the ids are among them.
     facts: frozenset[str]
+    #: These facts as `Observation.recorded` has them.
+    recorded: int
     widest_window_ms: int
     #: Whether a rule reads the session of the employee.
     needs_session: bool
@@ -61,12 +61,13 @@ def _planned(
     grouping: tuple[str, ...], rules: Sequence[CompiledRule], config_version: int
 ) -> GroupingPlan:
     types = {str(event_type) for it in rules for event_type in it.rule.on}
-    facts = {name for it in rules for name in _fields(it)}
+    facts = (frozenset(IDS).union(*map(_fields, rules))) - APART
     needs_session = any(it.reads_session for it in rules)
     return GroupingPlan(
         grouping=grouping,
         types=frozenset(types) | (_OF_SESSION if needs_session else frozenset()),
-        facts=(frozenset(facts) | frozenset(IDS)) - _APART,
+        facts=facts,
+        recorded=bits_of(facts),
         widest_window_ms=max(it.window_ms for it in rules),
         needs_session=needs_session,
         rules=tuple(it for it in rules if it.rule.state is not RuleState.PAUSED),

@@ -1,5 +1,6 @@
 """The rules that this worker judges by, and what their groups record."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -7,7 +8,7 @@ from msgspec.structs import replace
 
 from agents.fraud_detection.budget import Budgets
 from agents.fraud_detection.configuration import FraudConfiguration, Snooze
-from agents.fraud_detection.rules.plan import Plan, plan_of
+from agents.fraud_detection.rules.plan import Need, Plan, plan_of
 from agents.fraud_detection.rules.rule import RuleState
 from agents.fraud_detection.snoozed_groups import covers
 from posstream.configuration.current import CurrentConfiguration
@@ -32,6 +33,10 @@ class CurrentRules:
         self._clock = clock
         self.budgets = Budgets(clock, self._make)
         self.plan = _NOTHING
+        #: What was recorded once and is not now, and since when that is recorded again which
+        #: was not. A partition may see none of it: the rules can change twice within a second.
+        self._gone: set[Need] = set()
+        self._again_since: dict[Need, int] = {}
         self._snoozes: Sequence[tuple[Snooze, int]] = ()
         configuration.watch(self._follow)
 
@@ -68,7 +73,7 @@ class CurrentRules:
 
     def _make(self) -> None:
         held = self.budgets.held
-        self.plan = (
+        plan = (
             plan_of(
                 (
                     replace(it, state=RuleState.PAUSED) if it.id in held else it
@@ -79,3 +84,7 @@ class CurrentRules:
             if self.values.enabled
             else _NOTHING
         )
+        before, now = self.plan.needs, plan.needs
+        self._again_since |= dict.fromkeys(now & self._gone, self._clock.now_ms())
+        self._gone = (self._gone | before) - now
+        self.plan = dataclasses.replace(plan, again_since=dict(self._again_since))

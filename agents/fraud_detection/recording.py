@@ -1,6 +1,6 @@
 """Notes in each partition since when it records what the rules read."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -51,7 +51,7 @@ class Recording:
         self._groupings = {
             name(it): recorded(
                 known.get(name(it)),
-                _needs(it),
+                {need: plan.again_since.get((it.grouping, need), 0) for need in it.needs},
                 lateness_ms + it.widest_window_ms,
                 now_ms,
                 is_first=value is None,
@@ -100,7 +100,3 @@ def _read(value: bytes | None) -> Mapping[str, Recorded]:
 def name(grouping: GroupingPlan) -> str:
     """A grouping as it is noted."""
     return ",".join(grouping.grouping)
-
-
-def _needs(grouping: GroupingPlan) -> Collection[str]:
-    return grouping.types | grouping.facts

@@ -350,6 +350,20 @@ def test_a_rule_on_a_new_grouping_knows_all_since_it_is_there() -> None:
     ]
 
 
+def test_a_rule_that_goes_and_comes_back_within_a_second_misses_what_came_between() -> None:
+    refunds = rule(id="refunds", on=["PAYMENT_REFUNDED"], limit=1)
+    house = House(rule(), refunds)
+    house.happen(event("e1", 1))
+    now = from_ms(house.clock.now_ms()).timestamp() - 1_769_846_400
+    house.edit(rule())
+    assert house.happen(event("r1", now, "PAYMENT_REFUNDED")) == []
+    house.edit(rule(), refunds)
+    (alert,) = house.happen(event("r2", now + 5, "PAYMENT_REFUNDED"))
+    assert alert["complete_from"] == at(now)
+    (later,) = house.happen(event("r3", now + 11, "PAYMENT_REFUNDED"))
+    assert later["complete_from"] is None
+
+
 def test_while_it_is_switched_off_nothing_is_recorded() -> None:
     house = House(rule())
     house.edit(rule(), enabled=False)

@@ -26,13 +26,19 @@ class Recorded(Struct, frozen=True, array_like=True):
 
 
 def recorded(
-    before: Recorded | None, needs: Collection[str], kept_ms: int, now_ms: int, *, is_first: bool
+    before: Recorded | None,
+    needs: Mapping[str, int],
+    kept_ms: int,
+    now_ms: int,
+    *,
+    is_first: bool,
 ) -> Recorded:
     """What is kept from now on.
 
     Args:
         before: what was kept so far; None if the grouping is new.
-        needs: the types and facts that the rules of the grouping read.
+        needs: the types and facts that the rules of the grouping read, each with the time before
+            which it was not recorded for a while; mostly 0.
         kept_ms: how long observations are kept for them.
         now_ms: when the message came to the broker from which on all of it is kept.
         is_first: whether the partition has kept nothing at all so far.
@@ -41,19 +47,15 @@ def recorded(
         the same value if nothing changes.
     """
     if before is None:
-        since = _EVER if is_first else now_ms
-        return Recorded(kept_ms, since, dict.fromkeys(needs, since))
-    if before.kept_ms == kept_ms and before.since.keys() == set(needs):
+        start = _EVER if is_first else now_ms
+        return Recorded(kept_ms, start, {it: max(start, again) for it, again in needs.items()})
+    since = {it: max(before.since.get(it, now_ms), again) for it, again in needs.items()}
+    if before.kept_ms == kept_ms and before.since == since:
         return before
     floor_ms = before.floor_ms
     if kept_ms > before.kept_ms:
         floor_ms = max(floor_ms, now_ms - before.kept_ms)
-    return replace(
-        before,
-        kept_ms=kept_ms,
-        floor_ms=floor_ms,
-        since={need: before.since.get(need, now_ms) for need in needs},
-    )
+    return replace(before, kept_ms=kept_ms, floor_ms=floor_ms, since=since)
 
 
 def lacking(it: Recorded, facts: Collection[str], written_ms: int) -> Recorded:

@@ -33,17 +33,33 @@ class GroupingPlan:
     #: Of the configuration that has these rules.
     config_version: int = 0
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """The types and facts that are recorded."""
+        return self.types | self.facts
+
+
+#: A grouping, and a type or fact that its rules need.
+Need = tuple[tuple[str, ...], str]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be recorded for a set of rules."""
 
     by_grouping: Mapping[tuple[str, ...], GroupingPlan] = field(default_factory=dict)
+    #: Since when those needs are recorded again that were not for a while, in ms since 1970.
+    again_since: Mapping[Need, int] = field(default_factory=dict)
 
     @property
     def groupings(self) -> Iterable[GroupingPlan]:
         """Each grouping that any rule uses."""
         return self.by_grouping.values()
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """All that is recorded."""
+        return frozenset((it.grouping, need) for it in self.groupings for need in it.needs)
 
 
 def plan_of(rules: Iterable[Rule], config_version: int = 0) -> Plan:

@@ -24,7 +24,7 @@ from agents.baskets.events.reading import (
     rekeyed,
 )
 from agents.baskets.events.writing import NAMES, Context, completed, told
-from agents.baskets.fold import in_order, place_of, take
+from agents.baskets.fold import ids_at, in_order, is_repeat, place_of, take
 from agents.baskets.held import Held, HeldBaskets
 from agents.baskets.known import MOST_BYTES, Known, changed_by, encode, too_large, with_event
 from agents.baskets.till_events import AnyEvent, OfNoBasket
@@ -157,12 +157,15 @@ class BasketAgent:
         """
         changed = changed_by(known, event)
         start = min(place_of(it) for it in known.events if it.event_id == event.event_id)
+        before = ids_at(it for it in known.events if not is_repeat(event, it))
         basket = Basket(places=self.configuration.value.decimal_places)
         records = []
         for each in in_order(known.events):
             take(basket, each)
             if place_of(each) >= start and each.event_id in changed:
-                context = Context(basket_id, basket, revision=len(known.events))
+                were = before.get(each.event_id, {}).items()
+                moved_from = {name: it for name, it in were if basket.ids.get(name) != it}
+                context = Context(basket_id, basket, len(known.events), moved_from)
                 records.append(told(each, self.clock.now_ms(), context, trace))
         basket.revision = len(known.events)
         return basket, records

@@ -107,6 +107,16 @@ class Basket:
     is_voided: bool = False
 
     @property
+    def ids(self) -> dict[str, str]:
+        """Whose basket it is, and where: what is known of it."""
+        said = {
+            "customer_id": self.customer_id,
+            "employee_id": self.employee_id,
+            "terminal_id": self.terminal_id,
+        }
+        return {name: it for name, it in said.items() if it is not None}
+
+    @property
     def sums(self) -> Sums:
         """What the items cost, and what is taken off."""
         off_basket = min(self.off_basket, max(0, self.subtotal - self.off_items))

@@ -72,6 +72,15 @@ def in_order(events: Iterable[AnyEvent]) -> Sequence[AnyEvent]:
     return sorted(counting.values(), key=place_of)
 
 
+def ids_at(events: Iterable[AnyEvent]) -> Mapping[str, dict[str, str]]:
+    """The ids of a basket (`Basket.ids`) at each of its events, by the id of the event."""
+    basket, found = Basket(), {}
+    for event in in_order(events):
+        take(basket, event)
+        found[event.event_id] = basket.ids
+    return found
+
+
 def _content(event: AnyEvent) -> bytes:
     return msgspec.msgpack.encode(replace(event, written_at_ms=0))
 

@@ -6,7 +6,7 @@ event is finished once the broker has the table's changelog and what was told.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -18,8 +18,10 @@ from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.engine.facts import (
     facts_of,
     group_in,
+    group_left,
     is_too_late,
     observation_for,
+    withdrawal_of,
 )
 from agents.fraud_detection.engine.group_key import group_key, group_of, segment_key
 from agents.fraud_detection.engine.judged import Judged, Outcome, Raised
@@ -122,19 +124,21 @@ class FraudAgent:
         trace = traceparent(record.headers)
         headers = [] if trace is None else [("traceparent", trace.encode())]
         for plan in self.rules.plan.groupings:
+            left = group_left(plan, known)
+            if left is not None:
+                outbox.add(self._grouped(left, withdrawal_of(known), headers))
             group = group_in(plan, known)
             if group is not None:
-                key = group_key(group)
-                outbox.add(
-                    Record(
-                        topics.GROUPED,
-                        key.encode(),
-                        msgspec.msgpack.encode(observation_for(plan, known)),
-                        headers,
-                        partition=home(key, self.table.partitions),
-                    )
-                )
+                outbox.add(self._grouped(group, observation_for(plan, known), headers))
         self.metrics["fraud_events"].labels("grouped").inc()
+
+    def _grouped(
+        self, group: Mapping[str, str], it: Observation, headers: list[tuple[str, bytes]]
+    ) -> Record:
+        """An observation for its group."""
+        key = group_key(group)
+        value, partition = msgspec.msgpack.encode(it), home(key, self.table.partitions)
+        return Record(topics.GROUPED, key.encode(), value, headers, partition=partition)
 
     def _judge(self, partition: int, record: Any, outbox: Outbox) -> None:
         """Judge one observation of a group."""

@@ -282,6 +282,20 @@ def test_a_late_event_tells_those_behind_it_again_and_no_others() -> None:
     assert [it["items"] for it in contexts] == [1, 2, 2, 2]
 
 
+def test_a_late_customer_moves_the_events_behind_from_the_one_of_before() -> None:
+    till = Till()
+    till.send(*PURCHASE[:5])
+    till.take()
+    other = FOUND.replace(b"e2", b"e2b").replace(b"C1", b"C2").replace(b":02.", b":03.")
+    till.send((topics.CUSTOMER_DATA_FETCHED, other))
+    told = of_topic(till.take(), topics.TILL_EVENTS)
+    assert [(it["event_id"], it.get("moved_from")) for it in told] == [
+        ("e2b", None),
+        ("e3", {"customer_id": "C1"}),
+        ("e4", {"customer_id": "C1"}),
+    ]
+
+
 def test_a_redelivered_list_tells_the_same_again_and_nothing_else() -> None:
     till = Till()
     till.send(*PURCHASE)
@@ -337,6 +351,13 @@ def test_of_what_is_told_the_highest_revisions_say_what_the_fold_says(data: st.D
         if it["revision"] >= other["revision"]:
             newest[it["event_id"]] = it
     assert _said(newest.values()) == _said(_expected(came, clock))
+    for name in ("customer_id", "employee_id", "terminal_id"):
+        held = dict[str, set[str]]()  # by whom each event is held who moves it as it is told
+        for it in of_topic(records, topics.TILL_EVENTS):
+            holders = held.setdefault(it["event_id"], set())
+            holders.discard(it.get("moved_from", {}).get(name))
+            holders |= {it["basket"][name]} - {None}
+        assert held == {key: {it["basket"][name]} - {None} for key, it in newest.items()}
     whole = fold(came)
     baskets = of_topic(records, topics.BASKET_COMPLETED)
     of_all = [it for it in baskets if it["revision"] == whole.revision]

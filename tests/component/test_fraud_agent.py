@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import orjson
 import pytest
 from msgspec.structs import replace
 
@@ -257,6 +258,55 @@ def test_what_posstream_did_not_write_is_refused(
     house = House(rule())
     house.give(topic, 0, value, key)
     assert [type(why) for why in house.refused] == [UnreadableEvent]
+
+
+def moved(event_id: str, second: float, customer_id: str, revision: int) -> bytes:
+    """A payment of C1, as it is told once another scan is known."""
+    told = orjson.loads(
+        event(event_id, second, revision=revision, basket={"customer_id": customer_id})
+    )
+    return orjson.dumps(told | {"moved_from": {"customer_id": "C1"}})
+
+
+OF_TWO = replace(OF_CUSTOMERS, limit=2, cooldown_seconds=60)
+OF_C1 = {"customer_id": "C1"}
+
+
+def test_an_event_whose_customer_changes_leaves_the_first_one_s_group() -> None:
+    house = House(OF_TWO, rule(limit=4))
+    house.happen(event("e1", 1, basket=OF_C1))
+    house.happen(moved("e1", 1, "C2", 5))
+    assert house.happen(event("e2", 2, basket=OF_C1)) == [], "C1 has paid once"
+    assert house.happen(event("e1", 1, basket=OF_C1)) == [], "a repetition of what is over"
+    (alert,) = house.happen(event("e3", 3, basket={"customer_id": "C2"}))
+    assert [it["event_id"] for it in alert["observations"]] == ["e3", "e1"]
+    (all_paid,) = house.happen(event("e4", 4))
+    assert all_paid["observations_total"] == 4, "the other groups have it once, as before"
+
+
+def test_an_event_that_comes_back_to_its_customer_counts_there_again() -> None:
+    house = House(OF_TWO)
+    house.happen(event("e1", 1, basket=OF_C1), moved("e1", 1, "C2", 5))
+    back = orjson.loads(event("e1", 1, revision=6, basket=OF_C1))
+    house.happen(orjson.dumps(back | {"moved_from": {"customer_id": "C2"}}))
+    assert house.happen(event("e2", 2, basket={"customer_id": "C2"})) == []
+    assert len(house.happen(event("e3", 3, basket=OF_C1))) == 1
+
+
+def test_an_alert_whose_event_left_the_group_stays_as_it_was() -> None:
+    house = House(OF_TWO)
+    raised = house.happen(event("e1", 1, basket=OF_C1), event("e2", 2, basket=OF_C1))
+    house.episodes()
+    assert house.happen(moved("e2", 2, "C2", 5)) == []
+    (told,) = [it["alert"] for it in house.episodes()]
+    names = ("alert_id", "value", "customer_id", "basket_id", "employee_id")
+    assert [told[name] for name in names] == [raised[0][name] for name in names]
+
+
+def test_nothing_is_withdrawn_from_a_group_that_never_had_it() -> None:
+    house = House(OF_TWO)
+    house.happen(moved("e1", 1, "C2", 5))
+    assert keys(house.table) == {group_key({"customer_id": "C2"})}
 
 
 # -- clocks

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from agents.baskets.basket import Status
-from posstream.events.fields import Count, DerivedId, KnownId, SchemaVersion, Time
+from posstream.events.fields import Count, DerivedId, KnownId, MayBeAbsent, SchemaVersion, Time
 
 _Amount = Annotated[
     str,
@@ -107,3 +107,12 @@ class ToldTillEvent(Struct, frozen=True, kw_only=True):
         Meta(description="Those of the contract, by name; amounts and quantities as decimals."),
     ]
     basket: BasketContext | None = None
+    moved_from: MayBeAbsent[
+        Annotated[
+            dict[str, str],
+            Meta(
+                description="Those ids of the basket that a late event made others: the event was "
+                "told with these."
+            ),
+        ]
+    ] = UNSET

@@ -2,6 +2,8 @@
 
 from typing import Any, Final, NamedTuple
 
+from msgspec import UNSET
+
 from agents.baskets import till_events
 from agents.baskets.basket import Basket, Item, Payment
 from agents.baskets.events.outputs import (
@@ -105,6 +107,8 @@ class Context(NamedTuple):
     basket: Basket
     #: That of the whole basket.
     revision: int
+    #: The ids of the basket that were others when the event was told before.
+    moved_from: dict[str, str] | None = None
 
 
 def told(
@@ -128,6 +132,7 @@ def told(
         revision=0 if context is None else context.revision,
         fields=fields_of(event),
         basket=None if context is None else _of(context.basket),
+        moved_from=UNSET if context is None else context.moved_from or UNSET,
     )
     subject = basket_id or again.fields.get("terminal_id") or event.event_id
     return event_record(TILL_EVENTS, subject, again, now_ms, trace, source=SOURCE)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from agents.fraud_detection.engine.observation import Fact, Observation, types_of
+from agents.fraud_detection.engine.observation import WITHDRAWN, Fact, Observation, types_of
 from agents.fraud_detection.events.inputs import BasketContext, TillEvent
 from agents.fraud_detection.rules.fields import NUMBERS
 from agents.fraud_detection.rules.plan import GroupingPlan
@@ -32,6 +32,8 @@ class TillFacts(NamedTuple):
     event_type: str
     #: What is absent is left out.
     facts: Mapping[str, Fact]
+    #: Facts that were others when the event was told before.
+    moved_from: Mapping[str, Fact] = {}
 
 
 def facts_of(event: TillEvent) -> TillFacts:
@@ -58,7 +60,12 @@ def facts_of(event: TillEvent) -> TillFacts:
                 facts[name] = value
     if replaced:
         facts["clock"] = "replaced"
-    return TillFacts(event.event_id, event.revision, at_ms, written, event_type, facts)
+    moved_from: Mapping[str, Fact] = {
+        name: it
+        for name, it in event.moved_from.items()
+        if name == "customer_id" or name not in event.fields
+    }
+    return TillFacts(event.event_id, event.revision, at_ms, written, event_type, facts, moved_from)
 
 
 def is_too_late(it: TillFacts, lateness_ms: int) -> bool:
@@ -70,8 +77,15 @@ def group_in(plan: GroupingPlan, it: TillFacts) -> Mapping[str, str] | None:
     """The group of an event; None if the grouping has no use for the event."""
     if plan.types.isdisjoint(types_of(it.event_type)):
         return None
-    group = {name: str(it.facts[name]) for name in plan.grouping if name in it.facts}
-    return group if len(group) == len(plan.grouping) else None
+    return _group(plan, it.facts)
+
+
+def group_left(plan: GroupingPlan, it: TillFacts) -> Mapping[str, str] | None:
+    """The group of an event when it was told before, if it is in another one now."""
+    if not it.moved_from or plan.types.isdisjoint(types_of(it.event_type)):  # most of the time
+        return None
+    left = _group(plan, {**it.facts, **it.moved_from})
+    return None if left == _group(plan, it.facts) else left
 
 
 def observation_for(plan: GroupingPlan, it: TillFacts) -> Observation:
@@ -80,6 +94,16 @@ def observation_for(plan: GroupingPlan, it: TillFacts) -> Observation:
     return Observation(
         it.event_id, it.revision, it.at_ms, it.written_ms, it.event_type, facts, plan.recorded
     )
+
+
+def withdrawal_of(it: TillFacts) -> Observation:
+    """What tells a group that an event is another group's by now."""
+    return Observation(it.event_id, it.revision, it.at_ms, it.written_ms, WITHDRAWN, {})
+
+
+def _group(plan: GroupingPlan, facts: Mapping[str, Fact]) -> Mapping[str, str] | None:
+    group = {name: str(facts[name]) for name in plan.grouping if name in facts}
+    return group if len(group) == len(plan.grouping) else None
 
 
 def _of_basket(basket: BasketContext, at_ms: int) -> dict[str, Fact]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Put, Raised
 from agents.fraud_detection.engine.kept import Kept, Read
-from agents.fraud_detection.engine.observation import Observation, Place
+from agents.fraud_detection.engine.observation import WITHDRAWN, Observation, Place
 from agents.fraud_detection.engine.sessions import Sessions
 from agents.fraud_detection.engine.state import (
     MOST_ALERTS,
@@ -92,11 +92,11 @@ class Group:
         known = self._kept.get(it.event_id)
         if known is not None and known.at_ms <= horizon_ms:
             known = None
-        if known is not None:
-            it = _with_known(it, known)
-        if known is not None and it is known:
+        news = _news(it, known)
+        if news is None:
             raised = self._raised_again(it.event_id)
             return Judged(outcome=Outcome.REPEATED, raised=raised, grown=self._touched(it))
+        it = news
         self._head.written_ms, self._head.horizon_ms = written_ms, horizon_ms
         self._head.session = self._sessions.forget(horizon_ms)
         for watch in self._watches.values():
@@ -229,15 +229,19 @@ class Group:
         )
 
 
-def _with_known(it: Observation, known: Observation) -> Observation:
-    """An arrival whose event is known; the known observation itself if nothing in it is new.
+def _news(it: Observation, known: Observation | None) -> Observation | None:
+    """An arrival as it is kept; None if nothing in it is new.
 
     The same revision may come once more with facts that were not asked for the first time.
     """
-    if it.revision != known.revision:
-        return it if it.revision > known.revision else known
-    if not it.recorded & ~known.recorded:
-        return known
+    is_withdrawn = it.event_type == WITHDRAWN
+    if known is None:
+        return None if is_withdrawn else it
+    if it.revision > known.revision:
+        # An alert that it triggered stays, and is still told with its facts.
+        return replace(it, facts=known.facts) if is_withdrawn else it
+    if it.revision < known.revision or not it.recorded & ~known.recorded:
+        return None
     facts, recorded = {**it.facts, **known.facts}, it.recorded | known.recorded
     return replace(known, facts=facts, recorded=recorded)
 

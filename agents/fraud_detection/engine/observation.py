@@ -12,6 +12,8 @@ Place = tuple[int, str]
 
 LOGGED_IN: Final = "EMPLOYEE_LOGGED_IN"
 LOGGED_OUT: Final = "EMPLOYEE_LOGGED_OUT"
+#: The type of an event that is another group's by now: no rule is on it.
+WITHDRAWN: Final = "WITHDRAWN"
 #: Types that an observation has besides its own.
 _FURTHER: Final[Mapping[str, frozenset[str]]] = {
     "CUSTOMER_LOOKUP_FAILED": frozenset({"CUSTOMER_LOOKUP_FAILED", "CUSTOMER_IDENTIFIED"}),

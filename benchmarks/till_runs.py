@@ -45,7 +45,11 @@ _LEFT_BEHIND: Final = (
     fraud.FRAUD_ALERT_RAISED,
 )
 #: No rule is to be paused by its budget: what is measured would not be done any more.
-_UNBOUND: Final = {"most_alerts_per_hour": 1_000_000, "most_cpu_percent": 100}
+_UNBOUND: Final = {
+    "most_alerts_per_hour": 1_000_000,
+    "most_cpu_percent": 100,
+    "most_observations_per_group": 1_000_000,
+}
 _HELD: Final = "posstream_fraud_rules_held"
 _LOOK_SECONDS: Final = 0.2
 _STALL_SECONDS: Final = 90

@@ -169,6 +169,9 @@ class FraudAgent:
             self.rules.lateness_ms,
             is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
         )
+        for rule in judged.too_large:
+            most = plan.most_observations
+            self.rules.budgets.note_size(rule.rule.id, most)
         value = self._keep(part, key, judged, held)
         records = self._told(judged, held.group, key, group, plan, recording, record)
         self._held.put_back(partition, key, Held(value, held.group))

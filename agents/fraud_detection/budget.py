@@ -76,6 +76,11 @@ class Budgets:
             why = f"it took more than {most_percent} % of a minute"
             self._hold(rule_id, _Held(why, "most_cpu_percent", most_percent))
 
+    def note_size(self, rule_id: str, most: int) -> None:
+        """Hold a rule that has more observations in a window than a group keeps."""
+        why = f"a group has more than {most:,} events in its window"
+        self._hold(rule_id, _Held(why, "most_observations_per_group", most))
+
     def _turn(self) -> None:
         now = self._clock.monotonic()
         if now - self._hour >= _HOUR_SECONDS:

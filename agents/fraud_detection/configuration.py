@@ -82,6 +82,16 @@ class FraudConfiguration(PluginConfiguration, frozen=True, kw_only=True):
             le=100,
         ),
     ] = 25
+    most_observations_per_group: Annotated[
+        int,
+        Meta(
+            title="Events of a group",
+            description="A group keeps no more. A rule whose window has more is paused on its "
+            "worker.",
+            ge=1_000,
+            le=1_000_000,
+        ),
+    ] = 100_000
     enabled: Annotated[
         bool,
         Meta(title="Fraud detection", description="Off: nothing is recorded or judged."),

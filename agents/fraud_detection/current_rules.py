@@ -79,7 +79,8 @@ class CurrentRules:
                     replace(it, state=RuleState.PAUSED) if it.id in held else it
                     for it in self.values.rules
                 ),
-                self.values.version,
+                most_observations=self.values.most_observations_per_group,
+                config_version=self.values.version,
             )
             if self.values.enabled
             else _NOTHING

@@ -458,6 +458,19 @@ def test_a_rule_that_costs_too_much_is_paused() -> None:
     assert [it["rule_id"] for it in house.happen(event("e1", 1))] == ["cheap"]
 
 
+def test_a_rule_with_more_events_in_a_window_than_a_group_keeps_is_paused() -> None:
+    large = rule(limit=1_500, window_seconds=3_000)
+    calm = rule(id="calm", limit=2, cooldown_seconds=60)
+    house = House(large, calm, most_observations_per_group=1_000)
+    house.happen(*(event(f"e{it:04}", it) for it in range(1_000)))
+    assert house.rules.warnings() == []
+    house.happen(event("e1000", 1_000))
+    (warning,) = house.rules.warnings()
+    assert "many is paused on this worker: a group has more than 1,000 events in" in warning
+    alerts = house.happen(*(event(f"e{it}", 2_000 + it) for it in range(2)))
+    assert [it["rule_id"] for it in alerts] == ["calm"]
+
+
 # -- an alert is told as it was raised
 
 EPISODE = {"cooldown_seconds": 60}

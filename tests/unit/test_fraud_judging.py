@@ -314,6 +314,36 @@ def test_a_rule_that_alerts_at_each_event_makes_no_head_that_grows() -> None:
     assert list(too_early.raised) == []
 
 
+def test_a_group_keeps_so_many_observations_and_names_the_rules_that_have_more() -> None:
+    long, short = rule(id="long", limit=1, window_seconds=900), rule(id="short", limit=3)
+    (plan,) = plan_of([long, short], most_observations=160).groupings
+    table, sizes, hits, too_large = Table(), [], 0, set()
+    group = table.group(16)
+    for number in range(1_000):
+        if number % 100 == 0:  # what is stored gives the same
+            group = table.group(16)
+        judged = group.judge(paid(f"e{number:04}", number * 1_000), plan, LATENESS_MS)
+        for put in judged.puts:
+            table.write(put)
+        sizes.append(group.size)
+        hits += sum(it.rule.rule.id == "short" for it in judged.raised)
+        too_large |= {(number >= 160, it.rule.id) for it in judged.too_large}
+    assert max(sizes) <= 160 + 16, "a segment goes as a whole"
+    assert min(sizes[160:]) > 120, "not all of them go at once"
+    assert len(table.values) <= 12
+    assert too_large == {(True, "long")}
+    assert hits == 998, "the windows of the other rule are whole"
+    late = group.judge(paid("late", 500_000, written_ms=999_000), plan, LATENESS_MS)
+    assert late.outcome is Outcome.TOO_LATE
+
+
+def test_a_group_may_have_as_many_observations_as_there_are_until_a_limit_is_set() -> None:
+    group = Group()
+    judged = [group.judge(paid(f"e{it}", it), plan_for(rule()), LATENESS_MS) for it in range(300)]
+    assert not any(it.too_large for it in judged)
+    assert group.size == 300
+
+
 #: The longest ids that a till can give, of four bytes a character.
 LONG = "\U0001f6d2" * 250
 #: A broker refuses a message of 1 MiB.

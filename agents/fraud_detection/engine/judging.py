@@ -31,6 +31,8 @@ from agents.fraud_detection.rules.plan import GroupingPlan
 
 #: Observations that an alert shows (contract, section 8).
 SHOWN: Final = 50
+#: A group with too many observations loses one part of so many at once.
+_PARTS: Final = 16
 
 
 class Group:
@@ -53,6 +55,8 @@ class Group:
         self._watches: dict[str, Watch] = {}
         self._rules: Sequence[CompiledRule] = ()
         self._config_version = 0
+        #: With so many observations, it is looked whether there are too many.
+        self._look_at = 0
         #: Id of each rule -> seconds for which it was judged. The agent reads and empties this.
         self.spent: defaultdict[str, float] = defaultdict(float)
 
@@ -83,7 +87,8 @@ class Group:
             is_snoozed: whether a rule, by its id, is snoozed for the group.
         """
         written_ms = max(self._head.written_ms, it.written_ms)
-        horizon_ms = max(self._head.horizon_ms, written_ms - lateness_ms - plan.widest_window_ms)
+        wanted_ms = written_ms - lateness_ms - plan.widest_window_ms
+        horizon_ms = max(self._head.horizon_ms, wanted_ms, self._bounded_ms(plan))
         if it.at_ms <= horizon_ms:
             return Judged(outcome=Outcome.TOO_LATE)
         if plan.rules is not self._rules:
@@ -130,6 +135,11 @@ class Group:
             puts=(*before, Put(segment=None, value=encode(self._head)), *after),
             raised=told,
             grown=grown,
+            too_large=[
+                rule
+                for rule in plan.rules
+                if horizon_ms > wanted_ms and horizon_ms + rule.window_ms > self._newest[0]
+            ],
         )
 
     def alert(self, rule_key: str, triggered_by: str) -> Raised | None:
@@ -162,6 +172,18 @@ class Group:
             watch.rule = rule  # its name may be another one
             watches[rule.key] = watch
         self._rules, self._watches = rules, watches
+
+    def _bounded_ms(self, plan: GroupingPlan) -> int:
+        """Up to when observations go because there are too many of them."""
+        if self.size < plan.most_observations:
+            self._look_at = 0
+        if self.size < max(plan.most_observations, self._look_at):
+            return -EVER
+        times = sorted(it.at_ms for it in self._kept.live())
+        some = plan.most_observations // _PARTS  # not one at each arrival
+        self._look_at = self.size + some
+        gone = len(times) - plan.most_observations + some
+        return times[gone - 1] if gone > 0 else -EVER
 
     def _bound(self) -> None:
         """Keep fewer alerts of the rules that have most, once there are too many in all."""

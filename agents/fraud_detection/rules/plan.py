@@ -1,7 +1,7 @@
 """Works out what is to be recorded for a set of rules, by grouping. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
@@ -12,6 +12,7 @@ from agents.fraud_detection.rules.fields import APART, IDS, bits_of
 from agents.fraud_detection.rules.rule import Rule, RuleState
 
 _OF_SESSION: Final = frozenset({LOGGED_IN, LOGGED_OUT})
+ANY_NUMBER: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class GroupingPlan:
     needs_session: bool
     #: The rules that are judged: ACTIVE and SHADOW.
     rules: tuple[CompiledRule, ...]
+    #: That a group keeps.
+    most_observations: int = ANY_NUMBER
     #: Of the configuration that has these rules.
     config_version: int = 0
 
@@ -62,20 +65,27 @@ class Plan:
         return frozenset((it.grouping, need) for it in self.groupings for need in it.needs)
 
 
-def plan_of(rules: Iterable[Rule], config_version: int = 0) -> Plan:
+def plan_of(
+    rules: Iterable[Rule], *, most_observations: int = ANY_NUMBER, config_version: int = 0
+) -> Plan:
     """The plan of the rules in one version of the configuration."""
     of: dict[tuple[str, ...], list[CompiledRule]] = {}
     for rule in rules:
         made = compiled(rule)
         of.setdefault(made.grouping, []).append(made)
     return Plan(
-        {it: _planned(it, tuple(those), config_version) for it, those in sorted(of.items())}
+        {
+            grouping: replace(
+                _planned(grouping, those),
+                most_observations=most_observations,
+                config_version=config_version,
+            )
+            for grouping, those in sorted(of.items())
+        }
     )
 
 
-def _planned(
-    grouping: tuple[str, ...], rules: Sequence[CompiledRule], config_version: int
-) -> GroupingPlan:
+def _planned(grouping: tuple[str, ...], rules: Sequence[CompiledRule]) -> GroupingPlan:
     types = {str(event_type) for it in rules for event_type in it.rule.on}
     facts = (frozenset(IDS).union(*map(_fields, rules))) - APART
     needs_session = any(it.reads_session for it in rules)
@@ -87,7 +97,6 @@ def _planned(
         widest_window_ms=max(it.window_ms for it in rules),
         needs_session=needs_session,
         rules=tuple(it for it in rules if it.rule.state is not RuleState.PAUSED),
-        config_version=config_version,
     )
 
 

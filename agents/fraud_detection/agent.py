@@ -24,11 +24,16 @@ from agents.fraud_detection.engine.facts import (
     withdrawal_of,
 )
 from agents.fraud_detection.engine.group_key import group_key, group_of, segment_key
-from agents.fraud_detection.engine.judged import Judged, Outcome, Raised
+from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Raised
 from agents.fraud_detection.engine.judging import Group
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.events.inputs import TillEvent
-from agents.fraud_detection.events.writing import alert_of, alert_record, episode_record
+from agents.fraud_detection.events.writing import (
+    alert_of,
+    alert_record,
+    episode_record,
+    hits_record,
+)
 from agents.fraud_detection.held import Held, HeldGroups
 from agents.fraud_detection.recording import Recording
 from agents.fraud_detection.rules.plan import GroupingPlan
@@ -48,6 +53,10 @@ from tables.partitioned import PartitionedTable, TablePartition, home
 _AT_ONCE: Final = 100
 _till_event: Final = msgspec.json.Decoder(TillEvent).decode
 _observation: Final = msgspec.msgpack.Decoder(Observation).decode
+
+
+#: By the key of a group, that of a rule, and the event that triggered an alert.
+_AllGrown = dict[tuple[str, str, str], Grown]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -75,14 +84,17 @@ class FraudAgent:
         self, tp: TP, records: Sequence[Any], outbox: Outbox
     ) -> Iterator[tuple[Any, Exception]]:
         """Group or judge events; yield those that cannot be read, with the reason."""
+        grown: _AllGrown = {}
         for record in records:
             try:
                 if tp.topic == topics.GROUPED:
-                    self._judge(tp.partition, record, outbox)
+                    self._judge(tp.partition, record, outbox, grown)
                 else:
                     self._group(record, outbox)
             except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
                 yield record, why
+        for (key, *_), hits in grown.items():
+            outbox.add(hits_record(hits, key))
 
     def begin(self, event: Event, what: Exception) -> None:
         """Set aside an event that cannot be judged, or leave it unfinished for later."""
@@ -140,7 +152,7 @@ class FraudAgent:
         value, partition = msgspec.msgpack.encode(it), home(key, self.table.partitions)
         return Record(topics.GROUPED, key.encode(), value, headers, partition=partition)
 
-    def _judge(self, partition: int, record: Any, outbox: Outbox) -> None:
+    def _judge(self, partition: int, record: Any, outbox: Outbox, grown: _AllGrown) -> None:
         """Judge one observation of a group."""
         try:
             key, observation = record.key.decode(), _observation(record.value or b"")
@@ -173,13 +185,16 @@ class FraudAgent:
             most = plan.most_observations
             self.rules.budgets.note_size(rule.rule.id, most)
         value = self._keep(part, key, judged, held)
-        records = self._told(judged, held.group, key, group, plan, recording, record)
+        raised, more = _told_whole(judged, held.group, observation.event_id)
+        records = self._told(raised, judged.outcome, key, group, plan, recording, record)
         self._held.put_back(partition, key, Held(value, held.group))
         for rule_id, seconds in held.group.spent.items():
             self._spent[rule_id] += seconds
         held.group.spent.clear()
         for it in records:  # nothing is told that is not kept
             outbox.add(it)
+        for one in more:  # an alert of a busy group grows many times in a list: it is told once
+            grown[key, one.rule.key, one.triggered_by] = one
         self.metrics["fraud_observations"].labels(judged.outcome.lower()).inc()
 
     def _keep(self, part: TablePartition, key: str, judged: Judged, held: Held) -> bytes | None:
@@ -198,25 +213,17 @@ class FraudAgent:
 
     def _told(  # noqa: PLR0913 - what an alert is made of
         self,
-        judged: Judged,
-        group: Group,
+        alerts: Sequence[Raised],
+        outcome: Outcome,
         key: str,
         values: dict[str, str],
         plan: GroupingPlan,
         recording: Recording,
         record: Any,
     ) -> list[Record]:
-        """What is told of an arrival: new alerts, and those that have more hits."""
-        if not judged.raised and not judged.grown:  # most of the time
-            return []
-        known = {(it.rule.key, it.trigger.event_id) for it in judged.raised}
-        grown = [
-            group.alert(it.rule.key, it.triggered_by)
-            for it in judged.grown
-            if (it.rule.key, it.triggered_by) not in known
-        ]
+        """The records of alerts."""
         told: list[Record] = []
-        for number, raised in enumerate((*judged.raised, *filter(None, grown))):
+        for raised in alerts:
             rule = raised.rule
             alert = alert_of(
                 raised,
@@ -225,9 +232,7 @@ class FraudAgent:
                 complete_from_ms=recording.complete_from(plan, rule),
             )
             # A repeated event may have come after a crash, which kept the state and lost the alert.
-            is_told = raised.is_new or (
-                judged.outcome is Outcome.REPEATED and number < len(judged.raised)
-            )
+            is_told = raised.is_new or outcome is Outcome.REPEATED
             if is_told and raised.state is RuleState.ACTIVE and not raised.is_snoozed:
                 told.append(alert_record(alert, self.clock.now_ms(), traceparent(record.headers)))
             told.append(episode_record(alert, raised))
@@ -240,3 +245,27 @@ class FraudAgent:
         told = "snoozed" if raised.is_snoozed else "raised" if is_active else "shadow"
         self.metrics["fraud_alerts"].labels(rule_id, told).inc()
         self.rules.budgets.note_alert(rule_id, self.rules.values.most_alerts_per_hour)
+
+
+def _told_whole(
+    judged: Judged, group: Group, event_id: str
+) -> tuple[Sequence[Raised], Sequence[Grown]]:
+    """The alerts that an arrival makes to be told whole, and those that only have further hits.
+
+    An alert shows its trigger, so it is told whole once its trigger has another revision.
+    """
+    if not judged.grown:  # most of the time
+        return judged.raised, ()
+    raised = list(judged.raised)
+    known = {(it.rule.key, it.trigger.event_id) for it in raised}
+    more = []
+    for it in judged.grown:
+        if (it.rule.key, it.triggered_by) in known:
+            continue
+        is_trigger = judged.outcome is Outcome.REVISED and it.triggered_by == event_id
+        alert = group.alert(it.rule.key, it.triggered_by) if is_trigger else None
+        if alert is None:
+            more.append(it)
+        else:
+            raised.append(alert)
+    return raised, more

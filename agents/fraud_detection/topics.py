@@ -26,7 +26,7 @@ OBSERVATIONS: Final = fraud_observations_spec(GROUPED)
 TOPICS: Final = (
     TopicSpec(FRAUD_ALERT_RAISED, "alert_id", "FraudAlertRaised", 7 * DAY_MS),
     TopicSpec(GROUPED, "a grouping and its value", "an observation (internal)", DAY_MS),
-    TopicSpec(EPISODES, "alert_id", "FraudEpisode (internal)", 7 * DAY_MS),
+    TopicSpec(EPISODES, "alert_id", "FraudEpisode or FraudHits (internal)", 7 * DAY_MS),
     # As long as the alerts: a verdict says nothing without its alert.
     TopicSpec(VERDICTS, "alert_id", "FraudVerdict (internal)", 7 * DAY_MS),
     dead_letter_topic(DEAD_LETTERS),

@@ -99,6 +99,12 @@ def raised(
     return ProjectedEvent(EPISODES, orjson.dumps(episode), 0, 1, alert_id.encode())
 
 
+def grown(alert_id: str = "a1", second: int = 10, *, hits: int) -> ProjectedEvent:
+    """A record of further hits of the alert."""
+    value = {"alert_id": alert_id, "hits": hits, "last_hit_at": at(second + hits - 1)}
+    return ProjectedEvent(EPISODES, orjson.dumps(value), 0, 1, alert_id.encode())
+
+
 def judged(
     verdict: str,
     second: int = 50,

@@ -65,6 +65,17 @@ class House:
         refused = self.agent.answer(TP(topic, partition), [record], self)  # type: ignore[arg-type]
         self.refused += [why for _, why in refused]
 
+    def give_list(self, grouped: Sequence[Record]) -> None:
+        """Let the agent read what it grouped, of one partition, in one list."""
+        (partition,) = {it.partition for it in grouped}
+        records = [
+            Fetched(self._offset + number, it.value or b"", key=it.key)
+            for number, it in enumerate(grouped)
+        ]
+        self._offset += len(records)
+        tp = TP(topics.GROUPED, partition)
+        self.refused += [why for _, why in self.agent.answer(tp, records, self)]  # type: ignore[arg-type]
+
     def happen(self, *events: bytes) -> list[dict[str, Any]]:
         """Let till events happen; the alerts that are published."""
         for event in events:

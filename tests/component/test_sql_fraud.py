@@ -38,6 +38,7 @@ from tests.component.fraud_alerts import (
     OBSERVATIONS,
     PHONE,
     alert,
+    grown,
     judged,
     observed,
     raised,
@@ -134,6 +135,21 @@ async def test_the_highest_revision_stays_whatever_comes_again_in_any_order(
         await project(engine, *chance.sample(records, 3))
     assert await everything(engine) == whole
     assert (await known(engine)).hits == 6
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+async def test_further_hits_are_counted_in_the_row_of_their_alert(
+    engine: AsyncEngine, size: int
+) -> None:
+    records = [raised(), grown(hits=2), grown(hits=4), grown(hits=3)]
+    for start in range(0, len(records), size):
+        await project(engine, *records[start : start + size])
+    counted = await everything(engine)
+    row = await known(engine)
+    assert (row.hits, row.last_hit_at, row.document) == (4, from_ms(MORNING + 13_000), alert())
+    await project(engine, *records)
+    await project(engine, grown("nobody", hits=2))
+    assert await everything(engine) == counted
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))

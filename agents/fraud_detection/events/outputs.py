@@ -61,7 +61,10 @@ class FraudAlertRaised(Struct, frozen=True, kw_only=True):
 
 
 class FraudEpisode(Struct, frozen=True, kw_only=True):
-    """An alert with what became of it, for the read model. The last one of an alert counts."""
+    """An alert with what became of it, for the read model. The last one of an alert counts.
+
+    Further hits come as `FraudHits`.
+    """
 
     alert: FraudAlertRaised
     #: Of the rule, when the alert was raised: an alert of a SHADOW rule was not published.
@@ -73,6 +76,15 @@ class FraudEpisode(Struct, frozen=True, kw_only=True):
     last_hit_at: Time
     #: Grows with each record of an alert; the highest one counts.
     revision: Count
+
+
+class FraudHits(Struct, frozen=True, kw_only=True):
+    """Further hits of an alert whose `FraudEpisode` came before. The most hits count."""
+
+    alert_id: DerivedId
+    #: In all.
+    hits: Count
+    last_hit_at: Time
 
 
 class FraudVerdict(Struct, frozen=True, kw_only=True):

@@ -4,12 +4,13 @@ from typing import Final
 
 import msgspec
 
-from agents.fraud_detection.engine.judged import Raised
+from agents.fraud_detection.engine.judged import Grown, Raised
 from agents.fraud_detection.engine.observation import Fact, Observation
 from agents.fraud_detection.events.outputs import (
     AlertObservation,
     FraudAlertRaised,
     FraudEpisode,
+    FraudHits,
 )
 from agents.fraud_detection.rules.fields import NUMBERS
 from agents.fraud_detection.topics import EPISODES, FRAUD_ALERT_RAISED
@@ -94,6 +95,19 @@ def episode_record(alert: FraudAlertRaised, raised: Raised) -> Record:
         revision=raised.hits,
     )
     return Record(EPISODES, alert.alert_id.encode(), msgspec.json.encode(episode), [])
+
+
+def hits_record(grown: Grown, key: str) -> Record:
+    """How many hits an alert has by now, for the read model.
+
+    Args:
+        grown: the engine's.
+        key: of its group, as `group_key` writes it.
+    """
+    rule = grown.rule
+    known_as = alert_id(rule.rule.id, rule.version, key, grown.triggered_by)
+    hits = FraudHits(alert_id=known_as, hits=grown.hits, last_hit_at=iso_utc_ms(grown.last_hit_ms))
+    return Record(EPISODES, known_as.encode(), msgspec.json.encode(hits), [])
 
 
 def decimal_text(number: int) -> str:

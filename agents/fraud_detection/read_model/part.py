@@ -36,7 +36,7 @@ def _row_keys(events: "Iterable[ProjectedEvent]") -> "Mapping[Table, Collection[
     )
 
     some = list(events)
-    alerts = newest(some).keys()
+    alerts = newest(some)[0].keys()
     return {
         FRAUD_ALERTS: alerts,
         FRAUD_ALERT_NAMES: alerts,

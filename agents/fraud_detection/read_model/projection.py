@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
+from sqlalchemy import bindparam, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.fraud_detection.events.outputs import FraudEpisode, FraudVerdict
+from agents.fraud_detection.events.outputs import FraudEpisode, FraudHits, FraudVerdict
 from agents.fraud_detection.read_model.rows import name_rows, row_of, stored_alert, traces_of
 from agents.fraud_detection.read_model.rows import verdict_row as row_of_verdict
 from agents.fraud_detection.read_model.schema import (
@@ -26,6 +28,7 @@ from posstream.read_model.projection import BatchProjection, ProjectedEvent, log
 from posstream.read_model.rows_writer import RowsWriter, written_columns
 
 _Read = TypeVar("_Read", FraudEpisode, FraudVerdict)
+_decode_hits: Final = msgspec.json.Decoder(FraudHits).decode
 #: What only verdicts change.
 _OF_VERDICTS: Final = frozenset({"status", "verdict_id"})
 
@@ -44,7 +47,8 @@ class FraudProjection(BatchProjection):
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write what is new, without the names of customers who were forgotten since."""
-        episodes, verdicts = newest(events), told(events)
+        episodes, hits = newest(events)
+        verdicts = told(events)
         # An alert and its verdict may come to two workers at once. Each must see what the other
         # has written, so a verdict (they are rare) waits for the alerts, and the other way round.
         await self._forgotten.lock(connection, to_forget=bool(verdicts))
@@ -53,6 +57,8 @@ class FraudProjection(BatchProjection):
         rows = [row_of(episode, marks) for _, episode in sorted(episodes.items())]
         if rows:
             await self._alerts.write(connection, rows)
+        if hits:
+            await connection.execute(_GROWN, [_hits_row(it) for _, it in sorted(hits.items())])
         names = [one for row in rows for one in name_rows(stored_alert(row["document"]))]
         if names:
             await self._names.write(connection, names)
@@ -71,23 +77,44 @@ class FraudProjection(BatchProjection):
         return await self._forgotten.marks(connection, traces)
 
 
-def newest(events: Iterable[ProjectedEvent]) -> Mapping[str, FraudEpisode]:
-    """The record with the highest revision of each alert, by alert_id."""
-    found: dict[str, FraudEpisode] = {}
+def newest(
+    events: Iterable[ProjectedEvent],
+) -> tuple[Mapping[str, FraudEpisode], Mapping[str, FraudHits]]:
+    """The last word of each alert, by alert_id: whole, or else only the hits of one told before."""
+    whole: dict[str, FraudEpisode] = {}
+    hits: dict[str, FraudHits] = {}
     for event in events:
-        episode = _read(event, EPISODES, FraudEpisode)
-        if episode is None:
+        if event.topic != EPISODES:
             continue
-        known = found.get(episode.alert.alert_id)
-        if known is None or episode.revision >= known.revision:
-            found[episode.alert.alert_id] = episode
-    return found
+        more = _read_hits(event)
+        if more is not None:
+            if more.alert_id not in hits or more.hits >= hits[more.alert_id].hits:
+                hits[more.alert_id] = more
+        elif (episode := _read(event, EPISODES, FraudEpisode)) is not None:
+            known = whole.get(episode.alert.alert_id)
+            if known is None or episode.revision >= known.revision:
+                whole[episode.alert.alert_id] = episode
+    for alert_id in whole.keys() & hits.keys():
+        more, episode = hits.pop(alert_id), whole[alert_id]
+        if more.hits > episode.hits:
+            whole[alert_id] = replace(
+                episode, hits=more.hits, last_hit_at=more.last_hit_at, revision=more.hits
+            )
+    return whole, hits
 
 
 def told(events: Iterable[ProjectedEvent]) -> Mapping[str, FraudVerdict]:
     """The verdicts, by verdict_id."""
     read = (_read(event, VERDICTS, FraudVerdict) for event in events)
     return {verdict.verdict_id: verdict for verdict in read if verdict is not None}
+
+
+def _read_hits(event: ProjectedEvent) -> FraudHits | None:
+    try:
+        read = _decode_hits(event.value)
+    except UNDECODABLE:
+        return None  # it is an alert, or nothing: most are hits
+    return None if parse_utc(read.last_hit_at) is None else read
 
 
 def _read(event: ProjectedEvent, topic: str, model: type[_Read]) -> _Read | None:
@@ -119,6 +146,26 @@ def _upsert(insert: Insert) -> Insert:
         set_={name: new[name] for name in sorted(changed)},
         where=new.revision >= old.revision,
     )
+
+
+def _hits_row(it: FraudHits) -> Mapping[str, Any]:
+    last = parse_utc(it.last_hit_at)
+    return {"of": it.alert_id, "new_hits": it.hits, "new_last": last, "new_revision": it.hits}
+
+
+#: Hits follow their alert on its partition. An alert that was told whole again may have more.
+_GROWN: Final = (
+    update(FRAUD_ALERTS)
+    .where(
+        FRAUD_ALERTS.c.alert_id == bindparam("of"),
+        FRAUD_ALERTS.c.revision < bindparam("new_revision"),
+    )
+    .values(
+        hits=bindparam("new_hits"),
+        last_hit_at=bindparam("new_last"),
+        revision=bindparam("new_revision"),
+    )
+)
 
 
 def _insert_once(insert: Insert) -> Insert:

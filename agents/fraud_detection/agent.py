@@ -78,7 +78,8 @@ class FraudAgent:
         #: Seconds for which each rule was judged, since they were noted last.
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._refused = RefusedEvents(self.app)
-        self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE)
+        # What is grouped is judged before more is grouped: alerts do not wait for a backlog.
+        self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE, first=(topics.GROUPED,))
 
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox

@@ -125,6 +125,8 @@ class StreamingApp(WorkerApp):
         self.pulse = Pulse()
         #: By topic, what answers its events as they are fetched (see `lanes`).
         self.answering: dict[str, Answering] = {}
+        #: Those of them that are fetched before the others.
+        self.answered_first: set[str] = set()
         #: What may be committed, and the one account of the events in flight.
         self.progress = Progress()
         self.lanes = Lanes(self, self.progress)
@@ -257,7 +259,12 @@ class StreamingApp(WorkerApp):
         self.agent(self.raw_topic(topic), name=f"agents.{topic}")(agent)
 
     def answer_lists(
-        self, topics: Sequence[str], answering: "Answering", *, at_once: int = MOST_AT_ONCE
+        self,
+        topics: Sequence[str],
+        answering: "Answering",
+        *,
+        at_once: int = MOST_AT_ONCE,
+        first: Sequence[str] = (),
     ) -> None:
         """Have events answered in the lists in which they are fetched; see `lanes`.
 
@@ -266,10 +273,12 @@ class StreamingApp(WorkerApp):
             answering: answers them.
             at_once: how many events one step of the event loop may answer. All plugins of its
                 process wait meanwhile: it should be done in 10 ms.
+            first: those of the topics whose events are taken before the others'.
         """
         self.consumed.update(topics)
         self.most_at_once = min(at_once, self.most_at_once)
         self.answering |= dict.fromkeys(topics, answering)
+        self.answered_first.update(first)
         self.topics.add(self.raw_topic(*topics))
 
     def _new_transport(self) -> Transport:

@@ -109,9 +109,17 @@ class ListApp:
         """Wait so long for a confirmation."""
         self.tuning = dataclasses.replace(self.tuning, delivery_seconds=seconds)
 
-    def answer_lists(self, topics: Sequence[str], answering: Any, *, at_once: int = 1000) -> None:
+    def answer_lists(
+        self,
+        topics: Sequence[str],
+        answering: Any,
+        *,
+        at_once: int = 1000,
+        first: Sequence[str] = (),
+    ) -> None:
         self.answering |= dict.fromkeys(topics, answering)
         self.most_at_once = at_once
+        self.answered_first = set(first)
 
     async def crash(self, why: BaseException) -> None:
         self.crashed.append(why)

@@ -39,7 +39,7 @@ from posstream.streaming.lists.lanes import Event
 from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.patches.consumer import Consumer
 from posstream.streaming.patches.consumer_thread import ConsumerThread
-from tests.component.list_fakes import FakeProducer, Fetched, a_while
+from tests.component.list_fakes import FakeProducer, Fetched, a_while, soon
 from tests.integration.harness import free_port
 
 SOURCE = TP("t", 0)
@@ -445,6 +445,41 @@ async def test_one_step_of_the_event_loop_answers_at_most_a_thousand_events(
             counts.append(sum(map(len, fetched.values())))
             assert counts[-1], "the rest does not come"
         assert max(counts) == 1000
+    finally:
+        for client in (consumer, producer):
+            if client is not None:
+                await client.stop()
+        broker.stop()
+
+
+async def test_topics_that_a_plugin_wants_first_are_taken_first(tmp_path: Any) -> None:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    consumer = producer = None
+    try:
+        await prepare_topics([broker.address], find_plugins().topics, partitions=1, replication=1)
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
+        await producer.start()
+        many, few = TP("pos-events", 0), TP("basket-started", 0)
+        for tp, count in ((many, 1500), (few, 30)):
+            batch = producer.create_batch()
+            for _ in range(count):
+                batch.append(key=None, value=b"{}", timestamp=None)
+            await (await producer.send_batch(batch, tp.topic, partition=tp.partition))
+        app = app_for(tmp_path, f"kafka://{broker.address}")
+        app.answer_lists([many.topic, few.topic], Any, at_once=100, first=[few.topic])
+        thread = thread_of(app)
+        thread.consumer.flow_active = True
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=broker.address, auto_offset_reset="earliest"
+        )
+        thread._ensure_consumer = lambda: consumer
+        await consumer.start()
+        consumer.assign([aiokafka.TopicPartition(*tp) for tp in (many, few)])
+        fetcher = consumer._fetcher
+        await soon(lambda: len(fetcher._records) == 2)
+        fetched = await thread._fetch_records(consumer, {many, few}, 5.0, MAX_POLL_RECORDS)
+        assert [(tp, len(records)) for tp, records in fetched.items()] == [(few, 30), (many, 70)]
     finally:
         for client in (consumer, producer):
             if client is not None:

@@ -44,6 +44,14 @@ class Observation(Struct, frozen=True, array_like=True, gc=False):
         """Its place in the order of the group."""
         return self.at_ms, self.event_id
 
+    def says_the_same(self, other: "Observation") -> bool:
+        """Whether two revisions of an event differ in nothing that rules read."""
+        return (
+            self.place == other.place
+            and self.event_type == other.event_type
+            and self.facts == other.facts
+        )
+
     @property
     def is_of_session(self) -> bool:
         """Whether an employee logged in or out."""

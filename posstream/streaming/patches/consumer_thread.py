@@ -4,7 +4,8 @@
    long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms. See also `pace`.
 2. Read committed: unless Faust writes transactions itself, upstream also reads records of
    transactions that are still open, or were aborted.
-3. Tills first: what is answered in lists is fetched first, up to 1,000 records a partition.
+3. Tills first: what is answered in lists is fetched first, up to 1,000 records; before the others,
+   topics that a plugin wants first.
 4. Holes: offsets that the log does not have are noted here, in the thread that also seeks.
 5. Starts: aiokafka leaves a partition without a commit at its present place; here it is sought to
    its start, also if its commit lies beyond its end.
@@ -111,8 +112,11 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         active = set(active_partitions or ())
         answering = {tp for tp in active if tp.topic in self.app.answering}
         fetches = _Fetches(self)
-        if answering:
-            await fetches.fetch(consumer, answering, 0, self.app.most_at_once)
+        first = {tp for tp in answering if tp.topic in self.app.answered_first}
+        room = self.app.most_at_once
+        for some in filter(None, (first, answering - first)):
+            if fetches.count < room:
+                await fetches.fetch(consumer, some, 0, room - fetches.count)
         if not fetches.records:
             await fetches.fetch(consumer, active_partitions, timeout, max_records)
         elif others := active - answering:
@@ -120,7 +124,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         self._note_ends(consumer)
         self._pace.set(
             consumer,
-            brought=sum(map(len, fetches.records.values())),
+            brought=fetches.count,
             wait_ms=self.app.tuning.fetch_wait_ms,
             quiet_wait_ms=self.app.tuning.quiet_fetch_wait_ms,
             gathers=self.app.tuning.gathers,
@@ -256,6 +260,11 @@ class _Fetches:
         self._thread = thread
         self._seeks = thread.seeks
         self.records: dict[TopicPartition, list[Any]] = {}
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return sum(map(len, self.records.values()))
 
     async def fetch(self, *args: Any) -> None:
         """Fetch once more."""

@@ -534,7 +534,7 @@ def test_an_alert_keeps_the_name_and_severity_that_its_rule_had() -> None:
     assert house.again().happen(event("e2", 2)) == raised, "a crash may have lost it"
     revised = event("e2", 2, revision=2, basket={"customer_id": "C1"})
     assert house.happen(revised, event("e3", 3)) == []
-    told = [it["alert"] for it in house.episodes()]
+    told = [it["alert"] for it in house.episodes() if "alert" in it]
     assert {(it["rule_name"], it["severity"], it["config_version"]) for it in told} == {
         ("Many payments", "LOW", 0)
     }

@@ -22,6 +22,7 @@ from agents.customer_lookup.answers import Attempt, AttemptOutcome, AttemptReque
 from agents.customer_lookup.directory.answer_text import UnreadableText, utf8_of
 from agents.customer_lookup.directory.credentials import Credentials, OAuthClient
 from agents.customer_lookup.directory.oauth_tokens import NoToken, OAuthTokens
+from agents.customer_lookup.directory.ordinary_customer import ordinary_customer
 from agents.customer_lookup.directory.response_mapping import ResponseMapping
 from agents.customer_lookup.directory.session import (
     DirectorySession,
@@ -49,6 +50,7 @@ from posstream.resilience.retry import RETRYABLE_STATUSES, retry_after_seconds
 
 #: Largest body that is read; a customer is under 2 KB.
 MAX_BODY_BYTES: Final = 64 * 1024
+_OK: Final = int(HTTPStatus.OK)  # finding a member of an enumeration takes longer
 _FIRST_ERROR: Final = 400
 _FIRST_SERVER_ERROR: Final = 500
 
@@ -211,7 +213,20 @@ class HttpDirectory:
     def _judge(self, seen: "_Seen", made: Callable[..., Attempt]) -> AttemptOutcome:
         text, document, unreadable = _decode(seen.body, seen.charset)
         clean = document
-        if not needs_no_scrub(text) or (seen.auth is not None and seen.auth.may_be_in(text)):
+        if needs_no_scrub(text) and (seen.auth is None or not seen.auth.may_be_in(text)):
+            ordinary = None
+            if (
+                seen.http_status == _OK
+                and not self.mapping.paths
+                and len(text) <= MAX_RESPONSE_DATA
+            ):
+                ordinary = ordinary_customer(document)
+            if ordinary is not None:
+                seen.customer_id = ordinary.customer_id
+                return AttemptOutcome(
+                    made(AttemptStatus.SUCCESS, None, document), customer=ordinary
+                )
+        else:
             if seen.auth is not None:
                 document = seen.auth.redacted(document)
             clean = scrub(document, card_guard=self.card_guard)

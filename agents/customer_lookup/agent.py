@@ -13,8 +13,9 @@ from typing import Any
 from agents.customer_lookup.answers import Identification, LookupAnswer
 from agents.customer_lookup.at_once import AtOnce, reason
 from agents.customer_lookup.events.writing import answered
+from agents.customer_lookup.lookup import Boarded
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED, REKEYED
-from posstream.domain.errors import Stalled
+from posstream.domain.errors import Stalled, StorageFailed
 from posstream.kafka.record import EventPublisher, Record
 from posstream.resilience.turns import Turn
 from posstream.streaming.lists.lanes import Event
@@ -48,7 +49,13 @@ class CustomerLookupAgent(AtOnce):
             # The turn is taken now, so that no later event is answered before this one.
             turn = self.turns.take(what.identifier)
             consumed_at = self.lookup.consumed_at(what, event.arrived_at)
-            self._spawn(event, self._miss(event, what, turn, consumed_at))
+            boarded = None
+            if turn.has_come:
+                # `_outcome` just looked at the configuration and the cache: no second look.
+                with contextlib.suppress(StorageFailed):  # `_miss` meets it again
+                    cache = self.cache.holder(what.identifier)
+                    boarded = self.lookup.board(what, cache, consumed_at)
+            self._spawn(event, self._miss(event, what, turn, consumed_at, boarded))
 
     def _answered(self, answer: LookupAnswer, event: Event) -> Record:
         seconds = self.clock.monotonic() - event.arrived_at
@@ -56,7 +63,12 @@ class CustomerLookupAgent(AtOnce):
         return answered(answer, self.clock.now_ms())
 
     async def _miss(
-        self, event: Event, asked: Identification, turn: Turn, consumed_at: float
+        self,
+        event: Event,
+        asked: Identification,
+        turn: Turn,
+        consumed_at: float,
+        boarded: Boarded | None,
     ) -> None:
         """Answer one miss.
 
@@ -65,7 +77,7 @@ class CustomerLookupAgent(AtOnce):
         """
         try:
             cache = self.cache.holder(asked.identifier)
-            found = await self.lookup.lookup(asked, cache, consumed_at=consumed_at)
+            found = await self.lookup.lookup(asked, cache, consumed_at=consumed_at, boarded=boarded)
             if not turn.has_come:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self.lookup.left(asked, consumed_at)):

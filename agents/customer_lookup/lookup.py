@@ -23,6 +23,9 @@ from posstream.resilience.single_flight import Flight
 from tables.customer_cache import CachePartition
 from tables.freshness import CacheEntry, Freshness, age_ms, fresh_until_ms, judge
 
+#: The call of an identifier, and whether the event leads it.
+Boarded = tuple[Flight[Fetched], bool]
+
 
 @dataclass(slots=True)  # not frozen: see `answers.Identification`
 class Answered:
@@ -78,8 +81,21 @@ class CustomerLookup(Fetching):
         endpoint = self.configuration.value.api_endpoint
         return endpoint, self.call.breaker(endpoint)
 
+    def board(self, asked: Identification, cache: CachePartition, consumed_at: float) -> Boarded:
+        """Join or start the call for an event without waiting; see `lookup` and `join`."""
+        flight, leads = self.join(asked, cache)
+        flight.demand.add(consumed_at + self._deadline_seconds(asked))
+        if not leads:
+            self.metrics.coalesced.inc()
+        return flight, leads
+
     async def lookup(
-        self, asked: Identification, cache: CachePartition, *, consumed_at: float
+        self,
+        asked: Identification,
+        cache: CachePartition,
+        *,
+        consumed_at: float,
+        boarded: Boarded | None = None,
     ) -> Answered:
         """The answer, at latest at the event's deadline.
 
@@ -87,20 +103,18 @@ class CustomerLookup(Fetching):
             asked: a readable identification.
             cache: the part of the cache that owns its identifier.
             consumed_at: monotonic seconds at which the event was taken.
+            boarded: what `board` gave; None: look at configuration and cache first.
         """
-        at_once = self.refuse(asked) or self.at_once(asked, cache)
-        if at_once is not None:
-            return Answered(at_once)
-        deadline_seconds = self._deadline_seconds(asked)
-        left = self.left(asked, consumed_at)
-        flight, leads = self.join(asked, cache)
-        flight.demand.add(consumed_at + deadline_seconds)
-        if not leads:
-            self.metrics.coalesced.inc()
+        if boarded is None:
+            at_once = self.refuse(asked) or self.at_once(asked, cache)
+            if at_once is not None:
+                return Answered(at_once)
+            boarded = self.board(asked, cache, consumed_at)
+        flight, leads = boarded
         try:
-            fetched = await flight.result(left)
+            fetched = await flight.result(self.left(asked, consumed_at))
         except TimeoutError:
-            fetched = Fetched(self._late(flight, deadline_seconds))
+            fetched = Fetched(self._late(flight, self._deadline_seconds(asked)))
         answer = self._answer(asked, cache, fetched, consumed_at)
         return Answered(answer, fetched.audited if leads else ())
 

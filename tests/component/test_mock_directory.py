@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
-from agents.customer_lookup.directory.http import customer_url
+from agents.customer_lookup.directory.http import customer_target
 from agents.customer_lookup.directory.mock import (
     CUSTOMERS,
     MAX_DELAYED,
@@ -320,7 +321,8 @@ async def test_a_setting_decides_whatever_is_configured(*, setting: bool, status
 async def test_every_normalised_identifier_comes_whole_through_the_url(
     mock: Mock, identifier: str
 ) -> None:
-    url = customer_url(str(mock.client.make_url(MOCK_PATH)) + "?generate=1", identifier)
-    response = await mock.client.session.get(url)
+    endpoint = str(mock.client.make_url(MOCK_PATH)) + "?generate=1"
+    base, target = customer_target(endpoint, identifier)
+    response = await mock.client.session.get(URL(f"{base.origin()}{target}", encoded=True))
     assert response.status == 200
     assert (await response.json()) == made_up_customer(known(identifier))

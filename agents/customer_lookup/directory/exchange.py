@@ -18,8 +18,8 @@ from yarl import URL
 #: Called with the status and the headers of an answer.
 Heard = Callable[[int, Mapping[str, str]], None]
 
-#: More origins than a worker ever calls: the endpoint in force, and earlier ones.
-_MOST_ORIGINS: Final = 16
+#: More endpoints than a worker ever calls: the one in force, and earlier ones.
+_MOST_BASES: Final = 16
 
 
 class Exchange:
@@ -44,22 +44,25 @@ class Exchange:
         self._headers = headers
         self._timeout = timeout
         self._parsing = parsing
-        #: For each origin and TLS context, a request that all calls have in common.
-        self._requests: dict[tuple[URL, Any], aiohttp.ClientRequest] = {}
+        #: For each base and TLS context, a request that all calls have in common, and its headers
+        #: as they are sent.
+        self._requests: dict[tuple[URL, Any], tuple[aiohttp.ClientRequest, bytes]] = {}
 
-    async def get(
+    async def get(  # noqa: PLR0913 - what a call is made of
         self,
-        url: URL,
+        base: URL,
+        target: str,
         *,
         headers: Mapping[str, str],
         ssl: SSLContext | None,
         heard: Heard,
         limit: int,
     ) -> bytes | None:
-        """Call a URL, once more if a kept connection turns out to be closed.
+        """Get a target, once more if a kept connection turns out to be closed.
 
         Args:
-            url: without user and password.
+            base: a URL of the origin, without user and password; its path does not matter.
+            target: path and query, encoded.
             headers: of this call.
             ssl: the TLS context; None: aiohttp's own.
             heard: told of the status and the headers before the body is read.
@@ -72,10 +75,12 @@ class Exchange:
             aiohttp.ClientError, OSError: no connection, or it broke off.
             HttpProcessingError: the answer is not HTTP.
         """
-        request = self._request_for(url.origin(), ssl)
-        all_headers = request.headers.copy()
-        all_headers.update(headers)
-        head = _serialize_headers(f"GET {url.raw_path_qs} HTTP/1.1", all_headers)
+        request, head = self._request_for(base, ssl)
+        if headers:
+            all_headers = request.headers.copy()
+            all_headers.update(headers)
+            head = _serialize_headers("", all_headers)
+        head = b"GET %b HTTP/1.1%b" % (target.encode("ascii"), head)
         try:
             return await self._exchange(request, head, heard, limit)
         except aiohttp.ClientConnectorError:
@@ -84,15 +89,18 @@ class Exchange:
             # RFC 9112, 9.3.1: the server may have closed the connection just before we wrote.
             return await self._exchange(request, head, heard, limit)
 
-    def _request_for(self, origin: URL, ssl: SSLContext | None) -> aiohttp.ClientRequest:
-        request = self._requests.get((origin, ssl))
-        if request is None:
-            if len(self._requests) >= _MOST_ORIGINS:
+    def _request_for(
+        self, base: URL, ssl: SSLContext | None
+    ) -> tuple[aiohttp.ClientRequest, bytes]:
+        found = self._requests.get((base, ssl))
+        if found is None:
+            if len(self._requests) >= _MOST_BASES:
                 self._requests.clear()
-            request = self._requests[origin, ssl] = aiohttp.ClientRequest(
-                "GET", origin, headers=self._headers, ssl=True if ssl is None else ssl
+            request = aiohttp.ClientRequest(
+                "GET", base.origin(), headers=self._headers, ssl=True if ssl is None else ssl
             )
-        return request
+            found = self._requests[base, ssl] = request, _serialize_headers("", request.headers)
+        return found
 
     async def _exchange(
         self, request: aiohttp.ClientRequest, head: bytes, heard: Heard, limit: int

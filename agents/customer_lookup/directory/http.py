@@ -189,12 +189,14 @@ class HttpDirectory:
             await self._ask(asked, seen, with_auth=True)
 
     async def _ask(self, asked: AttemptRequest, seen: "_Seen", *, with_auth: bool) -> None:
-        url = customer_url(asked.endpoint, asked.identifier)
+        base, target = customer_target(asked.endpoint, asked.identifier)
         headers = {} if asked.traceparent is None else {"traceparent": asked.traceparent}
         if with_auth:
             seen.auth = await self._credentials(seen)
             headers["Authorization"] = seen.auth.authorization
-        body = await self._session.get(url, headers=headers, heard=seen.hear, limit=MAX_BODY_BYTES)
+        body = await self._session.get(
+            base, target, headers=headers, heard=seen.hear, limit=MAX_BODY_BYTES
+        )
         if body is None:
             seen.failure = _TOO_LONG
         else:
@@ -317,8 +319,10 @@ class _Seen:
         self.http_status, self.body, self.failure = None, b"", None
 
 
-def customer_url(endpoint: str, identifier: str) -> URL:
-    """The URL of one customer: the quoted identifier and `/` appended to the endpoint's path.
+def customer_target(endpoint: str, identifier: str) -> tuple[URL, str]:
+    """The endpoint, and the path and query that ask it for one customer.
+
+    The quoted identifier and `/` are appended to the endpoint's path.
 
     Raises:
         ValueError: for an identifier that was not normalised; `.` and `..` would climb out of
@@ -326,14 +330,16 @@ def customer_url(endpoint: str, identifier: str) -> URL:
     """
     if not is_normal(identifier):
         raise ValueError("not a normalised identifier")
-    base = _base_url(endpoint)
-    path = f"{base.raw_path.rstrip('/')}/{quote(identifier, safe='')}/"
-    return base.with_path(path, encoded=True, keep_query=True)
+    base, path, query = _base(endpoint)
+    return base, f"{path}/{quote(identifier, safe='')}/{query}"
 
 
 @lru_cache(maxsize=16)  # each call asks
-def _base_url(endpoint: str) -> URL:
-    return wire_url(endpoint)
+def _base(endpoint: str) -> tuple[URL, str, str]:
+    """An endpoint as a URL, its path without a `/` at the end, and its query with the `?`."""
+    url = wire_url(endpoint)
+    query = f"?{url.raw_query_string}" if url.raw_query_string else ""
+    return url, url.raw_path.rstrip("/"), query
 
 
 def _charset(content_type: str | None) -> str | None:

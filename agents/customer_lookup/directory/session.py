@@ -92,7 +92,7 @@ class DirectorySession:
         return self._session.request(method, url, allow_redirects=False, **options)
 
     async def get(
-        self, url: URL, *, headers: Mapping[str, str], heard: Heard, limit: int
+        self, base: URL, target: str, *, headers: Mapping[str, str], heard: Heard, limit: int
     ) -> bytes | None:
         """Get a body, as `Exchange.get` does; by a proxy, too.
 
@@ -101,10 +101,12 @@ class DirectorySession:
         """
         if self._exchange is None:
             raise RuntimeError("the directory is not open")
-        way = self._way(url)
+        way = self._way(base)
         if "proxy" not in way:
-            ssl = way.get("ssl")
-            return await self._exchange.get(url, headers=headers, ssl=ssl, heard=heard, limit=limit)
+            return await self._exchange.get(
+                base, target, headers=headers, ssl=way.get("ssl"), heard=heard, limit=limit
+            )
+        url = URL(f"{base.origin()}{target}", encoded=True)
         async with self.request("GET", url, headers=headers) as response:
             heard(response.status, response.headers)
             body = await read_at_most(response.content, limit)

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 def _app() -> "HostApp":
     # Imported here, after `own_process`.
     from posstream.domain.errors import PosstreamError
+    from posstream.logs.setup import JSON, refusal, set_up, tell_warning
     from posstream.plugins.beside_child import spawn_beside
     from posstream.settings import Settings, unknown_settings
 
-    for warning in unknown_settings():
-        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
     try:
         settings = dataclasses.replace(Settings.from_environment(), **_options())
+        if settings.log_format == JSON:  # until Faust's worker sets up the log
+            set_up(JSON)
+        for warning in unknown_settings():
+            tell_warning(warning)
         spawned = spawn_beside(settings.plugins) if "worker" in sys.argv else None
         from posstream.factory import create_app
         from posstream.streaming import patches
@@ -35,7 +38,7 @@ def _app() -> "HostApp":
         patches.install()
         return create_app(settings, spawned=spawned)
     except PosstreamError as refused:
-        sys.exit("\n".join(f"error: {line}" for line in str(refused).splitlines()))
+        sys.exit(refusal(str(refused)))
 
 
 def _options() -> dict[str, Any]:

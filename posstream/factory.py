@@ -52,6 +52,7 @@ def create_app(
         APP_ID,
         broker=settings.faust_broker,
         datadir=settings.datadir.absolute(),
+        log_format=settings.log_format,
         # Faust puts the host into URLs, also for `--web-port`.
         web_host=in_url(settings.web_host),
         web_bind=settings.web_host,

@@ -12,6 +12,7 @@ from typing import Any, Final
 from posstream.domain.access_key import MIN_LENGTH, AccessKey, clash, read_access_keys
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
+from posstream.logs.setup import JSON, TEXT
 from posstream.plugin import Plugin
 from posstream.plugins.discovery import SETTING as PLUGINS
 from posstream.plugins.discovery import find_plugins
@@ -75,6 +76,8 @@ class Settings:
     dead_letters_per_minute: int = 60
     #: Where the projections run: in a child process of each worker, or as `posstream project`.
     projection: str = WORKER
+    #: How the log is written: text for people, or JSON.
+    log_format: str = TEXT
     #: How long the broker waits for a silent worker before it gives its partitions to another;
     #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
     session_timeout_seconds: int | None = None
@@ -342,5 +345,6 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "POSSTREAM_GRAPHQL_INTROSPECTION": ("graphql_introspection", switch),
     "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", number(1, 1_000_000)),
     "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", number(6, 300)),
+    "POSSTREAM_LOG_FORMAT": ("log_format", one_of(TEXT, JSON)),
     "POSSTREAM_PROJECTION": ("projection", one_of(WORKER, ALONE)),
 }

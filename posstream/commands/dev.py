@@ -4,13 +4,13 @@ import contextlib
 import gc
 import logging
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 
 import click
 
 from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.logs.setup import tell_warning
 from posstream.plugin import Plugin
 from posstream.plugins.beside_child import spawn_beside
 from posstream.settings import Settings, unknown_settings
@@ -33,9 +33,9 @@ def command(loglevel: str) -> None:
     the web view, and prints their addresses. Made for first steps and tests, not for production:
     topics are forgotten at the end; the read model in POSSTREAM_DATADIR stays.
     """
-    for warning in unknown_settings():
-        print(f"warning: {warning}", file=sys.stderr)
     settings = read_settings()
+    for warning in unknown_settings():
+        tell_warning(warning)
     spawned = spawn_beside(settings.plugins)
     gc.disable()  # as in `posstream.app`
     from posstream.factory import create_app
@@ -53,8 +53,6 @@ def command(loglevel: str) -> None:
             gc.freeze()
             gc.enable()
             worker = app.Worker(loglevel=loglevel, redirect_stdouts=False)
-            worker.spinner = None
-            logging.captureWarnings(capture=True)
             worker.execute_from_commandline()
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-import sys
+import socket
 
 import click
 
 from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.preflight import cluster_id
 from posstream.kafka.tuning import tuning_for
+from posstream.logs.setup import set_up
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projecting import Setup, Standings, Tell, run
 from posstream.read_model.projector import GroupSettings, Standing
@@ -26,11 +27,7 @@ def command() -> None:
     one. Exits with 1 without a broker, or if the database refuses it.
     """
     settings = read_settings()
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    for name in ("aiokafka", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    set_up(settings.log_format, level=logging.INFO, worker=socket.gethostname())
     with errors_told():
         _project(settings)
 

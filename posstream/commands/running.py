@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 from posstream.domain.errors import InvalidSettings, PosstreamError
+from posstream.logs.setup import JSON, refusal, set_up
 from posstream.settings import Settings
 from posstream.streaming import patches
 
@@ -18,7 +19,7 @@ P = ParamSpec("P")
 def read_settings() -> Settings:
     """The settings from the environment; ends the command with one line per error."""
     try:
-        return Settings.from_environment()
+        settings = Settings.from_environment()
     except InvalidSettings as why:
         for line in why.errors:
             print(f"error: {line}", file=sys.stderr)
@@ -26,6 +27,9 @@ def read_settings() -> Settings:
     except PosstreamError as why:  # plugins that claim the same thing, or none that can be loaded
         print(f"error: {why}", file=sys.stderr)
         sys.exit(1)
+    if settings.log_format == JSON:  # people read a command's warnings as they are
+        set_up(JSON)
+    return settings
 
 
 def run(work: Coroutine[Any, Any, int]) -> None:
@@ -53,8 +57,7 @@ def errors_told() -> Iterator[None]:
     try:
         yield
     except PosstreamError as why:
-        print(f"error: {why}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(refusal(str(why)))
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from posstream.logs.setup import handle_by
 from posstream.plugins.found import Plugins
 from posstream.processes.child import Spawned, spawn
 from posstream.processes.worker import Worker, give_way, leave
@@ -44,7 +45,7 @@ def main() -> None:
     worker = Worker()
     give_way(_NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends us
-    logging.basicConfig(level=logging.INFO, handlers=[worker], format="%(message)s")
+    handle_by(worker, logging.INFO)
     # Imported here, after `own_process`, and while the worker prepares the topics.
     from posstream.domain.errors import PosstreamError
     from posstream.plugins.beside_running import run
@@ -59,7 +60,7 @@ def main() -> None:
         gc.freeze()
         gc.enable()
         setup = pickle.load(sys.stdin.buffer)  # noqa: S301 - the worker wrote it
-        logging.getLogger().setLevel(setup.log_level)
+        handle_by(worker, setup.log_level)
         run(setup, plugins, worker)
     except EOFError:  # the worker has ended
         sys.exit(1)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from posstream.logs import relay
 from posstream.resilience.retry import growing_pauses
 from posstream.resilience.tasks import stop_task
 
@@ -138,8 +139,7 @@ class ChildProcess:
                 return
             said = orjson.loads(line)
             if "log" in said:
-                name, level, message = said["log"]
-                logging.getLogger(name).log(level, "%s", message)
+                relay.write(said["log"])
             else:
                 self._hear(said)
 

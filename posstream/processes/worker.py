@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from posstream.logs.relay import carried
+
 
 class Worker(logging.Handler):
     """Talks to the worker over stdin and stdout; also a handler that sends log lines there."""
@@ -25,7 +27,10 @@ class Worker(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have the worker log a line under its own name."""
-        self.say(log=[record.name, record.levelno, self.format(record)])
+        try:
+            self.say(log=carried(record))
+        except Exception:  # noqa: BLE001 - a wrong call must not end its caller
+            self.handleError(record)
 
     def say(self, **line: Any) -> None:
         """Tell the worker something."""

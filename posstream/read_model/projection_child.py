@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from posstream.domain.errors import PosstreamError
+from posstream.logs.setup import handle_by
 from posstream.processes.worker import Worker, give_way, leave
 from posstream.read_model.projecting import Setup, Standings, run
 from posstream.startup.process import own_process
@@ -29,9 +30,7 @@ def main() -> None:
     own_process()
     worker = Worker()
     give_way(_NICE)
-    logging.basicConfig(level=logging.INFO, handlers=[worker], format="%(message)s")
-    for name in ("aiokafka", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    handle_by(worker, logging.INFO)
 
     def tell(standings: Standings) -> None:
         worker.say(standings=standings)

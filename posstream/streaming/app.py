@@ -286,12 +286,9 @@ class StreamingApp(WorkerApp):
 
 
 def install_event_loop() -> None:
-    """Make uvloop the event loop, aiokafka quiet and the garbage collector rare, before Faust."""
+    """Make uvloop the event loop and the garbage collector rare, before Faust."""
     if sys.platform != "win32":
         import uvloop
 
         uvloop.install()
     collect_garbage_rarely()
-    # aiokafka's debug lines take a tenth of all CPU; those of the other libraries name customers.
-    for name in ("aiokafka", "aiosqlite", "psycopg", "faust.topics", "faust.transport"):
-        logging.getLogger(name).setLevel(logging.INFO)

@@ -9,11 +9,13 @@ from typing import Any
 from faust.app.base import BootStrategy
 from mode import Service
 
+from posstream.logs.setup import TEXT
 from posstream.plugins.running import RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.startup.membership import Membership
 from posstream.streaming.app import LONGEST_DRAIN, WorkerApp
 from posstream.streaming.lifetimes import ends_if_refused
+from posstream.streaming.patches.worker import Worker, leave_out_banner
 
 
 class _HostBoot(BootStrategy):
@@ -34,17 +36,23 @@ class HostApp(WorkerApp):
         app_id: its name in Faust's banner.
         broker: as Faust wants it.
         datadir: the worker's own; the tables of all plugins are in its folder `tables`.
+        log_format: of `posstream.logs`.
     """
 
     BootStrategy = _HostBoot
 
-    def __init__(self, app_id: str, *, broker: str, datadir: Path, **options: Any) -> None:
+    def __init__(
+        self, app_id: str, *, broker: str, datadir: Path, log_format: str = TEXT, **options: Any
+    ) -> None:
+        leave_out_banner()
+        #: How `Worker` writes the log.
+        self.log_format = log_format
         self.membership = Membership(datadir)
         #: Runtime, web view, plugins.
         self.lifetimes: tuple[Service, Service, Service] | None = None
         self._supervisor: Supervisor
         self._beside: Callable[[], Sequence[RunningPlugin]]
-        super().__init__(app_id, broker=broker, datadir=datadir, **options)
+        super().__init__(app_id, broker=broker, datadir=datadir, Worker=Worker, **options)
 
     def host(
         self, supervisor: Supervisor, beside: Callable[[], Sequence[RunningPlugin]] = tuple

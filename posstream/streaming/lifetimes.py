@@ -12,6 +12,7 @@ from typing import Final
 from mode import Service
 
 from posstream.domain.errors import PosstreamError, StartRefused
+from posstream.logs.setup import refusal
 from posstream.plugin import Lifetime
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def ends_if_refused() -> Iterator[None]:
     try:
         yield
     except StartRefused as why:
-        sys.exit(f"error: {why}")
+        sys.exit(refusal(str(why)))
 
 
 class LifetimeService(Service):

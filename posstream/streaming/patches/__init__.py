@@ -2,8 +2,8 @@
 
 Each module says in its docstring why, with the upstream issue where one is known. Most patches are
 subclasses that `streaming.app` uses. Two change aiokafka for the whole process, because aiokafka
-makes those objects itself: `install` does that, once, when a process starts. One changes Faust for
-the whole process: each app does that before its first agent.
+makes those objects itself: `install` does that, once, when a process starts. Two change Faust for
+the whole process: each app does `discovery` before its first agent, and a worker's host `worker`.
 
     module            what it changes                                        its test
     ----------------  -----------------------------------------------------  ----------------
@@ -30,6 +30,7 @@ the whole process: each app does that before its first agent.
                       (#158)
     table             Faust: writes outside of streams, acknowledged changes test_store
     watermarks        the embedded broker: true ends of partitions           test_driver
+    worker            Faust: our log, no banner and no spinner               test_logs
 
 **When an upgrade breaks one.** Versions are pinned in `setup.cfg`, and `test_pins` names them: an
 upgrade is a change of its own. Raise the pins and run `tests/component/test_pins.py`: it shows

@@ -1,0 +1,33 @@
+"""Masks what no line of a log may hold: payment cards, phones, e-mail addresses, passwords.
+
+Our own lines name no customer. The texts of foreign exceptions may, so every line is searched.
+"""
+
+import re
+from typing import Final
+
+from posstream.domain.masking import mask_identifier
+from posstream.domain.payment_card import mask_payment_cards
+
+#: The password in a URL.
+_PASSWORD: Final = re.compile(r"(?<=://)[^\s/@]+(?=@)")
+_EMAIL: Final = re.compile(
+    r"[A-Za-z0-9.!#$&*+^_`|~'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.IGNORECASE
+)
+#: A phone in international form, also as URLs have it. Digits alone are offsets and times.
+_PHONE: Final = re.compile(
+    r"(?<![\w.+-])(?:(?:\+|%2B)[0-9](?:[ ().-]{0,2}[0-9]){6,14}|00[1-9][0-9]{6,14})(?![\w-])",
+    re.IGNORECASE,
+)
+
+
+def masked(text: str) -> str:
+    """`text` without full payment-card numbers, international phones, e-mails and passwords."""
+    if "@" in text or "%40" in text:
+        text = _PASSWORD.sub("******", text)
+        text = _EMAIL.sub(_mask, text)
+    return mask_payment_cards(_PHONE.sub(_mask, text))
+
+
+def _mask(found: re.Match[str]) -> str:
+    return mask_identifier(found[0])

@@ -1,0 +1,76 @@
+"""Leaves out what libraries say too often: their progress, and the same warning again and again.
+
+With the level DEBUG nothing is left out.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+#: Libraries whose progress nobody reads: a start of a worker was 300 lines of it.
+_LIBRARIES: Final = (
+    *("aiokafka", "aiosqlite", "alembic", "asyncio", "faust", "kafka", "mode", "psycopg"),
+    *("aiohttp", "sqlalchemy"),
+)
+#: What people and plugins print; mode makes lines of it.
+_PRINTED: Final = "mode.redirect"
+#: The start and stop of Faust's services, also under our loggers: `[^--Runtime]: Starting...`
+#: What Faust's store says under our logger, where a rebalance is one line of ours.
+_PROGRESS: Final = re.compile(r"\[\^-*.+?\]: |opening partition |generation id |Closing rocksdb")
+#: Kinds that are remembered: a message may have its values in it.
+_MOST_KINDS: Final = 1000
+_PER_SECONDS: Final = 60.0
+#: Marks a record that a child process said: its own filter let it pass.
+RELAYED: Final = "relayed"
+
+
+def quieten(level: int) -> None:
+    """Let libraries say only what is wrong, and with the level DEBUG what they do.
+
+    Never their debug lines: those of aiokafka take a tenth of all CPU, and others name customers.
+    """
+    for name in _LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING if level > logging.DEBUG else logging.INFO)
+    logging.getLogger(_PRINTED).setLevel(logging.INFO)
+
+
+class Noise(logging.Filter):
+    """Drops progress of services; of equal warnings of a library lets one a minute pass.
+
+    The next one that passes says how many were left out.
+
+    Args:
+        now: seconds that only grow.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._lock = threading.Lock()
+        #: (logger, message without its values) -> when it passed, and how many did not since.
+        self._passed: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record passes; it then says how many were left out before it."""
+        if hasattr(record, RELAYED):
+            return True
+        if record.levelno < logging.WARNING:
+            return _PROGRESS.match(str(record.msg)) is None
+        if record.name.partition(".")[0] not in _LIBRARIES or record.name == _PRINTED:
+            return True
+        kind, now = (record.name, str(record.msg)), self._now()
+        with self._lock:
+            since, count = self._passed.get(kind, (None, 0))
+            if since is not None and now - since < _PER_SECONDS:
+                self._passed[kind] = since, count + 1
+                return False
+            self._passed[kind] = now, 0
+            if len(self._passed) > _MOST_KINDS:
+                self._passed.clear()
+        if count:
+            record.msg = f"{record.getMessage()} ({count} more like this were left out)"
+            record.args = ()
+        return True

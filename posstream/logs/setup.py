@@ -1,0 +1,69 @@
+"""Sets up the log of a process: its format, its level, and where it goes."""
+
+import logging
+import sys
+from typing import IO, Final
+
+from posstream.logs.lines import JsonLines, TextLines
+from posstream.logs.noise import Noise, quieten
+
+log = logging.getLogger(__name__)
+
+#: POSSTREAM_LOG_FORMAT.
+TEXT: Final = "text"
+JSON: Final = "json"
+
+
+def set_up(
+    log_format: str,
+    *,
+    level: int = logging.WARNING,
+    worker: str = "",
+    to: str | IO[str] | None = None,
+) -> None:
+    """Let this process write its log, instead of whatever it wrote before.
+
+    Args:
+        log_format: `TEXT` or `JSON`.
+        level: lines below it are left out.
+        worker: the worker's name, for each line of JSON.
+        to: a file's path or a stream; None = stderr.
+    """
+    handler: logging.Handler
+    if isinstance(to, str):
+        handler = logging.FileHandler(to, encoding="utf-8")
+    else:
+        handler = logging.StreamHandler(sys.stderr if to is None else to)
+    handler.setFormatter(JsonLines(worker) if log_format == JSON else TextLines())
+    handle_by(handler, level)
+    logging.captureWarnings(capture=True)
+
+
+def handle_by(handler: logging.Handler, level: int) -> None:
+    """Give every line of this process to one handler, without the noise of libraries."""
+    if level > logging.DEBUG:
+        handler.addFilter(Noise())
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(level)
+    quieten(level)
+
+
+def tell_warning(text: str) -> None:
+    """Say something about the settings: to people as it is, to a log store as a line."""
+    if _is_json():
+        log.warning("%s", text)
+    else:
+        print(f"warning: {text}", file=sys.stderr)  # noqa: T201 - for who starts it
+
+
+def refusal(why: str) -> str | int:
+    """What to end the process with so that stderr says why: `sys.exit(refusal(why))`."""
+    if not _is_json():
+        return "\n".join(f"error: {line}" for line in why.splitlines())
+    for line in why.splitlines():
+        log.critical("%s", line)
+    return 1
+
+
+def _is_json() -> bool:
+    return any(isinstance(it.formatter, JsonLines) for it in logging.root.handlers)

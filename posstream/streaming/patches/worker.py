@@ -1,0 +1,42 @@
+"""Faust's worker with our log: no banner, no spinner and no tables between its lines."""
+
+import logging
+import socket
+import sys
+from typing import Any
+
+from faust.cli.worker import worker as faust_command
+from faust.worker import Worker as FaustWorker
+from mode.utils.logging import level_number
+
+from posstream.logs.setup import set_up
+
+log = logging.getLogger(__name__)
+
+
+class Worker(FaustWorker):
+    """The worker that `faust worker` and `posstream dev` run; its log is `posstream.logs`."""
+
+    def __init__(self, app: Any, *services: Any, **options: Any) -> None:
+        super().__init__(app, *services, **options)
+        self.spinner = None
+
+    def carp(self, msg: str) -> None:
+        """Log what upstream prints at a signal."""
+        log.info("%s", msg)
+
+    def _setup_logging(self) -> None:
+        conf: Any = self.app.conf
+        set_up(
+            self.app.log_format,
+            level=level_number(self.loglevel or logging.WARNING),
+            worker=f"{socket.gethostname()}:{conf.web_port}",
+            to=self.logfile or sys.stderr,
+        )
+        if self.redirect_stdouts:
+            self._redirect_stdouts()
+
+
+def leave_out_banner() -> None:
+    """Have `faust worker` print no table of many lines; the log says the same. Idempotent."""
+    faust_command.on_worker_created = lambda *_: None

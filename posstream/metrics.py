@@ -107,6 +107,7 @@ class Metrics:
         self.projection_up = gauge(
             "projection_up", "1 while the projection of a plugin can write, 0 else.", "plugin"
         )
+        self.brokers = gauge("brokers", "Brokers of the cluster that are there; 0 = none answers.")
         self.event_loop_delay = Histogram(
             "posstream_event_loop_delay_seconds",
             "How late the event loop woke a sleeping task.",

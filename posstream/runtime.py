@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any
 
 from aiohttp.web import Application
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, DatabaseUnusable, StartRefused
+from posstream.kafka.broker_watch import BrokerWatch
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 from posstream.kafka.tuning import Tuning, tuning_for
@@ -24,6 +26,7 @@ from posstream.read_model.opening import DatabaseOpening
 from posstream.read_model.projecting import Setup
 from posstream.read_model.projection_process import ProjectionProcess
 from posstream.read_model.projector import GroupSettings
+from posstream.resilience.clock import Clock
 from posstream.resilience.tasks import stop_task
 from posstream.settings import WORKER, Settings, without_brackets
 from posstream.startup.open_files import raise_open_files
@@ -58,13 +61,15 @@ class Runtime:
         self._web_server: WebServer | None = None
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
+        self._brokers = BrokerWatch(self.settings.bootstrap_servers, Clock())
+        self.metrics.brokers.set_function(lambda: self._brokers.count)
         self._projections = ProjectionProcess(self._projection_setup, metrics=self.metrics)
         self._loop_delay: asyncio.Task[None] | None = None
 
     @property
     def warnings(self) -> Sequence[str]:
         """A sentence for each thing that is wrong while the worker runs."""
-        return self._projections.warnings()
+        return [*self._brokers.warnings, *self._projections.warnings()]
 
     async def open(self) -> None:
         """Open everything but the web view; end the process with one line if it must not start."""
@@ -73,6 +78,11 @@ class Runtime:
 
     async def _open(self) -> None:
         settings = self.settings
+        log.info(
+            "posstream %s starts, with the plugins %s",
+            version("posstream"),
+            ", ".join(plugin.name for plugin in settings.plugins),
+        )
         raise_open_files()
         if self.beside is not None:  # it takes as long to be imported as the rest takes here
             await self.beside.open()
@@ -115,6 +125,7 @@ class Runtime:
             raise
         except Exception as why:
             raise StartRefused(unusable(why)) from why
+        await self._brokers.open()
         if settings.projection == WORKER:
             await self._projections.open()
         observe = self.metrics.event_loop_delay.observe
@@ -157,6 +168,7 @@ class Runtime:
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
         await stop_task(self._loop_delay)
+        await self._brokers.close()
         if self.beside is not None:
             await self.beside.close()
         for writer in self.writers:

@@ -38,6 +38,7 @@ class CustomerLookupAgent(AtOnce):
 
     async def watch_commits(self) -> None:
         """Crash the app if events wait for longer than any may take, and nothing is committed."""
+        self.answer_log.report()
         if self.app.lanes.commit_age_seconds() > STALLED_SECONDS:
             await self.app.crash(Stalled(f"nothing was committed for {STALLED_SECONDS} s"))
 
@@ -60,6 +61,7 @@ class CustomerLookupAgent(AtOnce):
     def _answered(self, answer: LookupAnswer, event: Event) -> Record:
         seconds = self.clock.monotonic() - event.arrived_at
         self.metrics.answered(answer.source, reason(answer), seconds)
+        self.answer_log.answered(answer)
         return answered(answer, self.clock.now_ms())
 
     async def _miss(

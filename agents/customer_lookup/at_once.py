@@ -3,10 +3,12 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from faust.types import TP
 
+from agents.customer_lookup.answer_log import AnswerLog
 from agents.customer_lookup.answers import Identification, LookupAnswer, LookupFailed
 from agents.customer_lookup.events.reading import read_identification
 from agents.customer_lookup.events.rekeyed import read_rekeyed, rekeyed
@@ -46,6 +48,7 @@ class AtOnce:
     turns: Turns = dataclasses.field(default_factory=Turns)
 
     def __post_init__(self) -> None:
+        self.answer_log = AnswerLog(self.clock)
         self._fresh_hits = FreshHits(self.lookup, partitions=self.partitions, turns=self.turns)
 
     def answer(
@@ -61,7 +64,10 @@ class AtOnce:
         began = self.clock.monotonic()
         counts: Counter[tuple[str | None, str]] = Counter()
         fresh_hits = len(records)
-        for record in self._without_fresh_hits(tp, records, outbox):
+        left = self._without_fresh_hits(tp, records, outbox)
+        if each := self.answer_log.says_each:
+            left = self.answer_log.hits(records, left, partial(self._read, tp))
+        for record in left:
             fresh_hits -= 1
             try:
                 asked = self._read(tp, record)
@@ -76,11 +82,14 @@ class AtOnce:
             else:
                 outbox.add(answered(outcome, self.clock.now_ms()))
                 counts[outcome.source, reason(outcome)] += 1
+                if each:
+                    self.answer_log.each(outcome)
         if fresh_hits:
             counts[Source.CACHE, "NONE"] += fresh_hits
         seconds = self.clock.monotonic() - began
         for (source, why_not), count in counts.items():
             self.metrics.answered(source, why_not, seconds, count)
+            self.answer_log.counted(source, why_not, count)
 
     async def kept(self) -> None:
         """Wait for nothing: no answer at once changes the cache; see `lanes.Answering`."""

@@ -83,7 +83,12 @@ def build(kit: Kit) -> Built:
         partitions=settings.topic_partitions,
         card_guard=settings.payment_card_guard,
     )
-    app.timer(LOOK_SECONDS, name="commit watch")(agent.watch_commits)
+
+    async def watch() -> None:
+        drills.look()
+        await agent.watch_commits()
+
+    app.timer(LOOK_SECONDS, name="commit watch")(watch)
     CacheMaintenanceAgent(
         app=app, cache=cache, lookup=lookup, publisher=publisher, clock=clock, metrics=metrics
     )

@@ -12,6 +12,7 @@ from posstream.configuration.editing import LiveConfiguration
 from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.model import PluginConfiguration
 from posstream.configuration.store import SqlConfigurationStore
+from posstream.configuration.told import told
 from posstream.configuration.topic import KafkaConfigurationTopic
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
@@ -80,7 +81,8 @@ class Configurations(dict[str, LiveConfiguration[Any]]):
                 of a worker does.
         """
         for name, live in self.items() if stores else ():
-            live.current.watch(partial(_tell, name, metrics))
+            live.current.watch(partial(_count, name, metrics))
+            live.current.watch(told(name, live.current))
             if name == self.default:
                 live.current.watch(lambda value: metrics.configuration_version.set(value.version))
         return {
@@ -88,6 +90,5 @@ class Configurations(dict[str, LiveConfiguration[Any]]):
         }
 
 
-def _tell(plugin: str, metrics: Metrics, value: PluginConfiguration) -> None:
-    log.info("configuration version %d of %s is in force", value.version, plugin)
+def _count(plugin: str, metrics: Metrics, value: PluginConfiguration) -> None:
     metrics.plugin_configuration_version.labels(plugin).set(value.version)

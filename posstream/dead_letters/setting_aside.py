@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from posstream.dead_letters.record import dead_letter
 from posstream.domain.errors import PublishFailed, UnreadableEvent
-from posstream.events.envelope import written_ms
+from posstream.events.envelope import trace_id, traceparent, written_ms
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
@@ -36,6 +36,8 @@ _ALARM_SECONDS: Final = 60
 class DeadLetters:
     """Writes the dead letters of all agents of one plugin."""
 
+    #: The name of the plugin, for the log.
+    plugin: str = ""
     #: The plugin's dead-letter topic.
     topic: str
     #: Writes a dead letter and waits for the broker's acknowledgement; raises PublishFailed if the
@@ -71,7 +73,9 @@ class DeadLetters:
     def report(self) -> None:
         """Log how many more dead letters of each kind came, once a minute; call this often."""
         for kind, count in self._repeats.due():
-            log.warning("dead letters: %d more in a minute: %s", count, kind)
+            log.warning(
+                "dead letters: %d more in a minute: %s", count, kind, extra={"plugin": self.plugin}
+            )
 
     async def set_aside(self, message: Any, why: UnreadableEvent) -> None:
         """Write a dead letter and wait until the broker has it, or will never take it.
@@ -92,6 +96,7 @@ class DeadLetters:
                         "its topic, and who may write there",
                         place(message),
                         refusal,
+                        extra={"plugin": self.plugin},
                     )
 
     def _note(self, message: Any, why: UnreadableEvent) -> None:
@@ -99,7 +104,8 @@ class DeadLetters:
         self._newest.append(self.clock.monotonic())
         self._source = message.topic
         if self._repeats.is_first(f"{message.topic}: {why.reason}"):
-            log.warning("dead letter: %s: %s: %s", place(message), why.reason, why)
+            about = {"plugin": self.plugin, "trace_id": trace_id(traceparent(headers(message)))}
+            log.warning("dead letter: %s: %s: %s", place(message), why.reason, why, extra=about)
 
     async def _letter(self, message: Any, why: UnreadableEvent) -> Record:
         make = partial(

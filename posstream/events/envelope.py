@@ -47,6 +47,11 @@ def traceparent(headers: Headers) -> str | None:
     return None
 
 
+def trace_id(traceparent: str | None) -> str | None:
+    """The trace id in a W3C trace context."""
+    return None if traceparent is None else traceparent.split("-")[1]
+
+
 def event_record(  # noqa: PLR0913 - one place that knows how CloudEvents ride on Kafka headers
     topic: str,
     subject: str,

@@ -14,6 +14,7 @@ import orjson
 
 from posstream.domain.errors import BrokerUnreachable, SubscriberTooSlow, TooManySubscribers
 from posstream.json.reading import read_json_exactly
+from posstream.logs.noise import ONCE_A_MINUTE
 from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,8 @@ class EventFeed:
             return
         event = _read(value)
         if event is None:
-            log.warning("a topic of %s has a record that is none; it is skipped", self._what)
+            said = "a topic of %s has a record that is none; it is skipped"
+            log.warning(said, self._what, extra=ONCE_A_MINUTE)
             return
         event_id = event["event_id"]
         before = self._numbers.pop(event_id, -1)

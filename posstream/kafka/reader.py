@@ -306,6 +306,8 @@ class GrouplessReader:
         while True:
             try:
                 await step()
+                if troubled:
+                    log.warning("%s can be read again", ", ".join(self._topics))
                 troubled = False
             except Exception as why:  # noqa: BLE001 - nothing watches this task but us
                 if not troubled:

@@ -23,6 +23,9 @@ _PROGRESS: Final = re.compile(r"\[\^-*.+?\]: |opening partition |generation id |
 #: Kinds that are remembered: a message may have its values in it.
 _MOST_KINDS: Final = 1000
 _PER_SECONDS: Final = 60.0
+_MARK: Final = "once_a_minute"
+#: `extra` for a line of ours that may come a hundred times a second.
+ONCE_A_MINUTE: Final = {_MARK: True}
 #: Marks a record that a child process said: its own filter let it pass.
 RELAYED: Final = "relayed"
 
@@ -38,7 +41,9 @@ def quieten(level: int) -> None:
 
 
 class Noise(logging.Filter):
-    """Drops progress of services; of equal warnings of a library lets one a minute pass.
+    """Drops progress of services; lets one a minute pass of equal warnings of a library.
+
+    Those of ours only with `ONCE_A_MINUTE`.
 
     The next one that passes says how many were left out.
 
@@ -59,7 +64,9 @@ class Noise(logging.Filter):
             return True
         if record.levelno < logging.WARNING:
             return _PROGRESS.match(str(record.msg)) is None
-        if record.name.partition(".")[0] not in _LIBRARIES or record.name == _PRINTED:
+        if not hasattr(record, _MARK) and (
+            record.name.partition(".")[0] not in _LIBRARIES or record.name == _PRINTED
+        ):
             return True
         kind, now = (record.name, str(record.msg)), self._now()
         with self._lock:

@@ -213,7 +213,8 @@ class Beside:
         seats = [seat for seat in self.seats.values() if not seat.refused]
         for seat in seats:
             if seat.was_started:
-                log.warning("plugin %s is started again", seat.plugin.name)
+                name = seat.plugin.name
+                log.warning("plugin %s is started again", name, extra={"plugin": name})
                 self._metrics.plugin_restarts.labels(seat.plugin.name).inc()
                 self._put(seat, _STARTS)
         return pickle.dumps(self._setup([seat.plugin for seat in seats]))
@@ -248,4 +249,4 @@ class Beside:
 
 
 def _log_failed(name: str, reason: str) -> None:
-    log.error("plugin %s has failed: %s", name, reason)
+    log.error("plugin %s has failed: %s", name, reason, extra={"plugin": name})

@@ -62,13 +62,16 @@ class EventFailures:
                 await self._dead_letters.set_aside(message, why)
                 return True
             if not isinstance(why, _MACHINERY) and self._may_go_on():
-                log.error("%s: the plugin's code failed: %r", place(message), why, exc_info=why)
+                about = {"plugin": self._dead_letters.plugin}
+                said = "%s: the plugin's code failed: %r"
+                log.error(said, place(message), why, exc_info=why, extra=about)
                 told = UnreadableEvent(DeadLetterReason.PLUGIN_FAILED, type(why).__name__)
                 await self._dead_letters.set_aside(message, told)
                 return True
         except Exception as unforeseen:  # noqa: BLE001 - whether it was written is unknown
             why = unforeseen
-        log.critical("cannot go on at %s: %r", place(message), why, exc_info=why)
+        about = {"plugin": self._dead_letters.plugin}
+        log.critical("cannot go on at %s: %r", place(message), why, exc_info=why, extra=about)
         await self._app.crash(why if isinstance(why, _MACHINERY) else _failed(message, why))
         return False
 

@@ -72,7 +72,7 @@ class PluginWatch:
         before, self._told = self._told, self._wrong()
         for wrong in self._told:
             if wrong not in before:
-                log.error("%s", wrong)
+                log.error("%s", wrong, extra={"plugin": self._dead_letters.plugin})
         if self.is_stalled:
             await self._app.crash(Stalled(STALLED))
 

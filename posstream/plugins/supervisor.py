@@ -165,7 +165,7 @@ class Supervisor(Service):
     async def on_start(self) -> None:
         """Start all plugins, side by side."""
         for name, reason, why in self._untold:
-            log.error("plugin %s has failed: %s", name, reason, exc_info=why)
+            _log_failed(name, reason, why)
         if self._beside is not None:
             self._beside.changed = lambda: self.add_future(self._look_beside())
             await self._beside.begin()
@@ -232,7 +232,7 @@ class Supervisor(Service):
             await self.sleep(next(seat.pauses))
             if self.should_stop or not self._build(seat):
                 return
-            log.warning("plugin %s is started again", name)
+            log.warning("plugin %s is started again", name, extra={"plugin": name})
             self._metrics.plugin_restarts.labels(name).inc()
 
     async def _run(self, seat: _Seat, running: RunningPlugin) -> BaseException:
@@ -246,7 +246,7 @@ class Supervisor(Service):
             end.cancel()
             return failed
         if not app.should_stop:
-            log.info("plugin %s runs", seat.plugin.name)
+            log.info("plugin %s runs", seat.plugin.name, extra={"plugin": seat.plugin.name})
             seat.state, seat.was_started = PluginState.RUNNING, True
             self._metrics.plugin_up.labels(seat.plugin.name).set(1)
             await self._notify()
@@ -294,9 +294,14 @@ class Supervisor(Service):
     def _tell_failed(self, name: str, reason: str, why: BaseException | None) -> None:
         self._metrics.plugin_up.labels(name).set(0)
         if self.started:
-            log.error("plugin %s has failed: %s", name, reason, exc_info=why)
+            _log_failed(name, reason, why)
         else:
             self._untold.append((name, reason, why))
+
+
+def _log_failed(name: str, reason: str, why: BaseException | None) -> None:
+    about = {"plugin": name}
+    log.error("plugin %s has failed: %s", name, reason, exc_info=why, extra=about)
 
 
 class StartupFailed(PosstreamError):

@@ -52,12 +52,14 @@ class Workshop:
             membership=self.membership,
         )
         dead_letters = DeadLetters(
+            plugin=plugin.name,
             topic=plugin.dead_letters or "",  # without one it consumes nothing
             publish=self.dead_letter_writer.write,
             clock=self.clock,
             metrics=self.metrics,
             per_minute=settings.dead_letters_per_minute,
         )
+        app.plugin = plugin.name
         app.failures = EventFailures(app, dead_letters, self.clock)
         kit = Kit(
             **self._shared(plugin, FaustPublisher(app)),

@@ -44,21 +44,22 @@ class DatabaseOpening:
         if away is None or not away.passes:
             raise why
         log.warning("the database is away (%s): tills are answered, rows will follow", away)
-        self._task = asyncio.create_task(self._go_on(first), name="database")
+        self._task = asyncio.create_task(self._go_on(first, str(away)), name="database")
 
     async def close(self) -> None:
         """Stop trying. Idempotent."""
         task, self._task = self._task, None
         await stop_task(task)
 
-    async def _go_on(self, steps: "asyncio.Future[None]") -> None:
+    async def _go_on(self, steps: "asyncio.Future[None]", told: str) -> None:
         for pause in growing_pauses():
             try:
                 await steps
             except Exception as why:  # noqa: BLE001 - nothing watches this task but us
-                log.warning("the database is not open yet (%s)", absence(why) or kind(why))
+                if told != (told := str(absence(why) or kind(why))):
+                    log.warning("the database is not open yet (%s)", told)
             else:
-                log.info("the database is open")
+                log.warning("the database is open")
                 return
             await asyncio.sleep(pause)
             steps = asyncio.ensure_future(self._steps())

@@ -127,18 +127,24 @@ async def _open_database(
     url: str, plugins: Sequence[Plugin], standings: Standings
 ) -> Mapping[str, str]:
     """Migrate; wait for a database that is away. Returns why each failed plugin failed."""
-    pauses = growing_pauses()
+    pauses, told = growing_pauses(), ""
     while True:
         engine = create_engine(url)
         try:
-            return await upgrade(engine, plugins)
+            failures = await upgrade(engine, plugins)
         except Exception as why:
             away = absence(why)
             if away is None or not away.passes:
                 raise
-            log.warning("the database is away (%s): the read model waits", away)
+            if told != str(away):
+                log.warning("the database is away (%s): the read model waits", away)
+            told = str(away)
             for standing in standings.values():
                 standing.trouble = str(away)
+        else:
+            if told:
+                log.warning("the database is back: the read model goes on")
+            return failures
         finally:
             await engine.dispose()
         await asyncio.sleep(next(pauses))

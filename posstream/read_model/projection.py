@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from posstream.logs.noise import ONCE_A_MINUTE
 from posstream.read_model.refusals import RowsRefused, refusals_told
 
 log = logging.getLogger(__name__)
@@ -105,4 +106,4 @@ class BatchProjection(Projection):
 
 def log_skipped(event: ProjectedEvent, why: str) -> None:
     """Log that an event leaves no row, without its content."""
-    log.warning("skipped an event of %s: %s", event.place, why)
+    log.warning("skipped an event of %s: %s", event.place, why, extra=ONCE_A_MINUTE)

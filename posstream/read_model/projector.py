@@ -24,9 +24,11 @@ from posstream.domain.errors import DatabaseUnusable
 from posstream.json.reading import read_json_exactly
 from posstream.kafka.connection import admin_of, consumer_of
 from posstream.kafka.tuning import MAX_BATCH, Tuning
+from posstream.logs.noise import ONCE_A_MINUTE
 from posstream.read_model.projection import Decoders, ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
+from posstream.read_model.trouble_log import TroubleLog
 from posstream.resilience.retry import growing_pauses
 from posstream.streaming.patches import client
 from posstream.streaming.patches.pace import FetchPace
@@ -204,23 +206,18 @@ class Projector(ConsumerRebalanceListener):
         decoders = self.projection.decoders
         made = (projected(record, decoders) for record in records)
         events = [event for event in made if event is not None]
+        trouble = TroubleLog(self.grouped.name)
         for pause in growing_pauses():
             self.standing.applies_since = time.monotonic()
             try:
                 await self._apply(events)
-            except (Exception, SystemExit) as why:
+            except (Exception, SystemExit) as why:  # noqa: BLE001 - whatever a plugin raises
                 self.standing.trouble = _told(why)
-                log.warning(
-                    "the read model did not take %d events of %s (%s); again in %g s",
-                    len(events),
-                    self.grouped.name,
-                    type(why).__name__,
-                    pause,
-                    exc_info=log.isEnabledFor(logging.DEBUG),
-                )
+                trouble.failed(why, len(events))
                 await asyncio.sleep(pause)
             else:
                 self.standing.trouble = None
+                trouble.ended()
                 return
 
     async def _apply(self, events: Sequence[ProjectedEvent]) -> None:
@@ -304,13 +301,14 @@ def projected(record: Any, decoders: Decoders) -> ProjectedEvent | None:
         return ProjectedEvent(topic, found, record.partition, record.offset, record.key)
     event = ProjectedEvent(topic, None, record.partition, record.offset, record.key)
     if len(text) > _MOST_BYTES:  # compressed, it was small; decoded, it takes ten times this memory
-        log.warning("not projected: %s is longer than %d bytes", event.place, _MOST_BYTES)
+        said = "not projected: %s is longer than %d bytes"
+        log.warning(said, event.place, _MOST_BYTES, extra=ONCE_A_MINUTE)
         return None
     try:
         value = read_json_exactly(text)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         value = None
     if not isinstance(value, dict):
-        log.warning("not projected: %s is no JSON object", event.place)
+        log.warning("not projected: %s is no JSON object", event.place, extra=ONCE_A_MINUTE)
         return None
     return msgspec.structs.replace(event, value=value)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from posstream.resilience.clock import Clock
 
@@ -37,6 +38,9 @@ class Rules:
     probes: int = 3
 
 
+_BY_HAND: Final = "by hand"
+
+
 class Permit:
     """Permission for one call. Settle each permit once: an unsettled one keeps a probe's place."""
 
@@ -52,14 +56,20 @@ class Permit:
 
 
 class Breaker:
-    """One breaker. For one event loop."""
+    """One breaker. For one event loop.
+
+    Args:
+        clock: time.
+        rules: when it opens and closes.
+        changed: called after each change of state, with the reason.
+    """
 
     def __init__(
         self,
         clock: Clock,
         *,
         rules: Rules | None = None,
-        changed: Callable[[State], None] = lambda _: None,
+        changed: Callable[[State, str], None] = lambda _state, _why: None,
     ) -> None:
         self._clock = clock
         self._rules = rules or Rules()
@@ -81,7 +91,7 @@ class Breaker:
         if self._state is State.OPEN and not self._held:
             waited = self._clock.monotonic() - self._opened_at
             if waited >= self._rules.open_seconds:
-                self._change_to(State.HALF_OPEN)
+                self._change_to(State.HALF_OPEN, f"{waited:.0f} s have passed")
         return self._state
 
     @property
@@ -108,17 +118,17 @@ class Breaker:
     def open(self) -> None:
         """Refuse every call until `close` or `reset`."""
         self._held = True
-        self._change_to(State.OPEN)
+        self._change_to(State.OPEN, _BY_HAND)
 
     def close(self) -> None:
         """Admit every call, however many fail, until `open` or `reset`."""
         self._held = True
-        self._change_to(State.CLOSED)
+        self._change_to(State.CLOSED, _BY_HAND)
 
     def reset(self) -> None:
         """Close the breaker, drop all outcomes, and follow the rules again."""
         self._held = False
-        self._change_to(State.CLOSED)
+        self._change_to(State.CLOSED, _BY_HAND)
 
     def _settled(self, era: int, failed: bool | None) -> None:  # noqa: FBT001
         if era != self._era:
@@ -126,7 +136,10 @@ class Breaker:
         if self._state is State.HALF_OPEN:
             self._probes -= 1
             if failed is not None:
-                self._change_to(State.OPEN if failed else State.CLOSED)
+                if failed:
+                    self._change_to(State.OPEN, "a probe failed")
+                else:
+                    self._change_to(State.CLOSED, "a probe succeeded")
         elif failed is not None and not self._held:
             self._count(failed=failed)
 
@@ -139,9 +152,9 @@ class Breaker:
             self._failures -= outcomes.popleft()[1]
         calls = len(outcomes)
         if calls >= rules.calls and self._failures >= calls * rules.failure_ratio:
-            self._change_to(State.OPEN)
+            self._change_to(State.OPEN, f"{self._failures} of the last {calls} calls failed")
 
-    def _change_to(self, state: State) -> None:
+    def _change_to(self, state: State, why: str) -> None:
         self._state = state
         self._era += 1
         self._probes = 0
@@ -149,4 +162,4 @@ class Breaker:
         self._failures = 0
         if state is State.OPEN:
             self._opened_at = self._clock.monotonic()
-        self._changed(state)
+        self._changed(state, why)

@@ -19,13 +19,13 @@ class Repeats(Generic[Kind]):
         #: By kind: when it was logged last, and how often it happened since.
         self._kinds: dict[Kind, tuple[float, int]] = {}
 
-    def is_first(self, kind: Kind) -> bool:
-        """Count one event; True if it is to be logged in full."""
+    def is_first(self, kind: Kind, times: int = 1) -> bool:
+        """Count an event, or some; True if one is to be logged in full."""
         since, count = self._kinds.get(kind, (None, 0))
         if since is None:
-            self._kinds[kind] = self._clock.monotonic(), 0
+            self._kinds[kind] = self._clock.monotonic(), times - 1
             return True
-        self._kinds[kind] = since, count + 1
+        self._kinds[kind] = since, count + times
         return False
 
     def due(self) -> Iterator[tuple[Kind, int]]:

@@ -138,6 +138,8 @@ class StreamingApp(WorkerApp):
         self.not_waited_for: frozenset[str] = frozenset()
         #: Opened before events flow, closed after them.
         self.lifetimes: Sequence[Service] = ()
+        #: The name of its plugin, for the log; set by the host.
+        self.plugin = ""
         #: What becomes of events that the plugin cannot handle; set by the host.
         self.failures: EventFailures
         self._deadline_seconds: float | None = None

@@ -46,6 +46,7 @@ class Worker:
         application: the module with the app.
         cwd: another checkout to run; its packages go before the installed ones.
         environ: more names of the environment.
+        log_level: lines below it are left out.
         settings: as the environment has them, without the prefix.
     """
 
@@ -58,6 +59,7 @@ class Worker:
         application: str = "posstream.app",
         cwd: Path | None = None,
         environ: Mapping[str, str] | None = None,
+        log_level: str = "info",
         **settings: object,
     ) -> None:
         self.datadir = datadir
@@ -67,6 +69,7 @@ class Worker:
         self.log_file = datadir / "worker.log"
         self._application = application
         self._cwd = cwd
+        self._log_level = log_level
         datadir.mkdir(parents=True, exist_ok=True)
         datadir.chmod(0o755)  # as most people's umask makes it; a command that ran here sets ours
         self._environment = environment(
@@ -87,7 +90,16 @@ class Worker:
         self.starts += 1
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", self._application, "worker", "-l", "info"],
+                [
+                    sys.executable,
+                    "-m",
+                    "faust",
+                    "-A",
+                    self._application,
+                    "worker",
+                    "-l",
+                    self._log_level,
+                ],
                 env=self._environment,
                 cwd=self._cwd,
                 stdout=log,

@@ -16,7 +16,12 @@ class Bench:
     def __init__(self, rules: Rules = RULES) -> None:
         self.clock = ManualClock()
         self.changes: list[State] = []
-        self.breaker = Breaker(self.clock, rules=rules, changed=self.changes.append)
+        self.reasons: list[str] = []
+        self.breaker = Breaker(self.clock, rules=rules, changed=self.change)
+
+    def change(self, state: State, why: str) -> None:
+        self.changes.append(state)
+        self.reasons.append(why)
 
     def settle(self, *, ok: int = 0, failed: int = 0, cancelled: int = 0) -> None:
         """Let calls through and settle each at once: the good ones first."""
@@ -311,7 +316,7 @@ class AnyLife(RuleBasedStateMachine):
         self.permits: list[Permit] = []
         self.probing: list[Permit] = []
 
-    def changed(self, _: State) -> None:
+    def changed(self, _state: State, _why: str) -> None:
         self.probing = []  # whoever still probes belongs to an older era
 
     @rule(times=st.integers(1, 20))

@@ -10,7 +10,7 @@ import pytest
 from posstream.logs import relay
 from posstream.logs.lines import JsonLines, TextLines
 from posstream.logs.masking import masked
-from posstream.logs.noise import Noise
+from posstream.logs.noise import ONCE_A_MINUTE, Noise
 
 
 def record(message: str, *args: object, name: str = "posstream.x", **fields: Any) -> Any:
@@ -114,9 +114,11 @@ def test_a_wrong_line_of_a_library_is_said_once_a_minute_with_the_count() -> Non
     assert said(5) == "no connection to node 5"
 
 
-def test_our_own_warnings_are_all_said() -> None:
+def test_our_own_warnings_are_all_said_unless_they_ask_for_less() -> None:
     noise = Noise(lambda: 0.0)
     assert [noise.filter(record("breaker opened")) for _ in range(3)] == [True] * 3
+    away = [noise.filter(record("away at %d", n, **ONCE_A_MINUTE)) for n in range(3)]
+    assert away == [True, False, False]
 
 
 @pytest.mark.parametrize(

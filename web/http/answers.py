@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from posstream.domain.errors import DatabaseAway, ReadModelBusy
+from posstream.logs.noise import ONCE_A_MINUTE
 from posstream.plugins.status import PluginUnavailable
 from web.http.reading import is_https, route_of
 
@@ -122,7 +123,7 @@ def unavailable(where: str, why: BaseException | None) -> tuple[str, str] | None
     if isinstance(why, PluginUnavailable):
         return why.code, str(why)
     if isinstance(why, DatabaseAway):
-        logger.warning("%s: the database is away: %s", where, why)
+        logger.warning("%s: the database is away: %s", where, why, extra=ONCE_A_MINUTE)
         return "DATABASE_AWAY", AWAY
     return None
 

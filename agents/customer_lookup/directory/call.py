@@ -19,6 +19,7 @@ from agents.customer_lookup.answers import (
     DirectoryAnswer,
 )
 from agents.customer_lookup.configuration import LookupConfiguration
+from agents.customer_lookup.directory.breaker_log import BreakerLog
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.reasons import Reason
 from posstream.resilience.breaker import Breaker, State
@@ -59,6 +60,7 @@ class DirectoryCall:
         self._bulkhead = Bulkhead(clock)
         self._said = {why: RateLimit(clock, 1, per_seconds=_SILENT_SECONDS) for why in _NoRetry}
         self._breaker: tuple[str, Breaker] | None = None
+        self._breaker_log = BreakerLog(clock)
         metrics.api_calls_in_flight.set_function(lambda: self._bulkhead.inside)
         metrics.api_calls_queued.set_function(lambda: self._bulkhead.queued)
         metrics.breaker_state.set_function(self._state)
@@ -176,10 +178,13 @@ class DirectoryCall:
         said = f"{last.attempt.error_message or 'no answer'}; not tried again: {why}"
         return replace(last, attempt=replace(last.attempt, error_message=said))
 
-    def _changed(self, endpoint: str, state: State) -> None:
+    def _changed(self, endpoint: str, state: State, why: str) -> None:
         # A dropped breaker still gets the outcomes of its last calls.
-        if state is State.OPEN and self._breaker is not None and self._breaker[0] == endpoint:
+        if self._breaker is None or self._breaker[0] != endpoint:
+            return
+        if state is State.OPEN:
             self.metrics.breaker_opened.inc()
+        self._breaker_log.changed(state, why)
 
     def _state(self) -> int:
         return State.CLOSED.value if self._breaker is None else self._breaker[1].state.value

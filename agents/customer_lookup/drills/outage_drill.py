@@ -31,6 +31,8 @@ class OutageDrills:
         self._clock = clock
         #: The newest drill, over or not; None if there never was one.
         self.newest: Drill | None = None
+        #: The one that runs as far as the log says.
+        self._told: Drill | None = None
         metrics.drill_active.set_function(lambda: float(self.running is not None))
 
     @property
@@ -44,8 +46,17 @@ class OutageDrills:
         self.newest = None if value is None else read_drill(value)
         if value is not None and self.newest is None:
             log.warning("a record of the outage drills is not usable: no drill runs")
-        elif self.running is not None:
-            log.warning("an outage drill runs: %s", _described(self.running))
+        self.look()
+
+    def look(self) -> None:
+        """Tell the begin and the end of a drill in the log; call this often."""
+        before, now = self._told, self.running
+        if now is not None and before is None:
+            log.warning("an outage drill runs: %s", _described(now))
+        elif before is not None and now is None:
+            by = None if self.newest is None else self.newest.stopped_by
+            log.warning("the outage drill is over%s", f", stopped by {by}" if by else "")
+        self._told = now
 
     async def start(self, drill: Drill) -> bool:
         """Begin a drill on every worker; False if one runs already.

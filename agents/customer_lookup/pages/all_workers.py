@@ -10,6 +10,7 @@ from typing import Final
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
+from posstream.logs.noise import ONCE_A_MINUTE
 from posstream.resilience.clock import Clock
 from web.graphql.execution import in_time
 
@@ -72,10 +73,12 @@ class AllWorkers:
         try:
             answer = await in_time(self._read(), PATIENCE_SECONDS)
         except Exception as why:  # noqa: BLE001 - the database's own, whichever it is
-            logger.warning("the console cannot read the read model (%s)", type(why).__name__)
+            said = "the console cannot read the read model (%s)"
+            logger.warning(said, type(why).__name__, extra=ONCE_A_MINUTE)
             return None
         if answer is None:
-            logger.warning("the read model did not answer the console in %g s", PATIENCE_SECONDS)
+            said = "the read model did not answer the console in %g s"
+            logger.warning(said, PATIENCE_SECONDS, extra=ONCE_A_MINUTE)
         return answer
 
     async def _read(self) -> Overall:

@@ -24,6 +24,7 @@ from faust.types import TP
 
 from posstream.streaming.patches import records
 from posstream.streaming.patches.consumer_thread import ConsumerThread
+from posstream.streaming.rebalance_log import RebalanceLog
 
 if TYPE_CHECKING:
     from posstream.streaming.lists.lanes import Lanes
@@ -61,6 +62,7 @@ class Consumer(faust_driver.Consumer):
         self._written: dict[TP, int] = {}
         #: The generation in which partitions were sought; None before that.
         self._sought_in: int | None = None
+        self._rebalances = RebalanceLog()
         super().__init__(*args, **kwargs)
         self._progress: Progress = self.app.progress
         self._lanes: Lanes = self.app.lanes
@@ -93,6 +95,7 @@ class Consumer(faust_driver.Consumer):
         self._written.clear()
         self._sought_in = None
         self._lanes.clear()
+        self._rebalances.assigned(assigned, self.app)
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def offsets_since(self, since_ms: int, tps: Iterable[TP]) -> Mapping[TP, int | None]:

@@ -16,6 +16,7 @@ from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.plugin import Lifetime
 from posstream.plugins.beside import Beside
+from posstream.plugins.figures_collector import FiguresCollector
 from posstream.plugins.found import Plugins
 from posstream.plugins.running import RunningPlugin
 from posstream.plugins.supervisor import Supervisor
@@ -100,6 +101,12 @@ def create_app(
     metrics.held_by_transactions.set_function(
         lambda: sum(it.held_back for it in supervisor.reports().values())
     )
+
+    def is_on(plugin: str) -> bool:
+        current = configurations.current(plugin)
+        return current is None or current.value.enabled
+
+    metrics.registry.register(FiguresCollector(supervisor.reports, supervisor.figures, is_on))
     host.host(supervisor, functools.cache(lambda: _made(workshop, beside)))
     web = create_web(
         settings=settings,
@@ -107,7 +114,7 @@ def create_app(
         parts=plugin_parts(settings.plugins.loaded),
         statuses=supervisor.statuses,
         clock=clock,
-        health=WorkerHealth(host, supervisor, warnings=lambda: runtime.warnings),
+        health=WorkerHealth(host, supervisor, shared=lambda: runtime.degraded, is_on=is_on),
         metrics=metrics,
         configurations=configurations,
         forgetting=CustomerForgetting(

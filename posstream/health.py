@@ -19,8 +19,10 @@ class WorkerHealth:
     host: Any
     #: Of the plugins.
     supervisor: Supervisor
-    #: A sentence for each thing that is wrong with what all plugins share.
-    warnings: Callable[[], Sequence[str]] = tuple
+    #: By the part that is in trouble, what is wrong with what all plugins share: sentences.
+    shared: Callable[[], Mapping[str, Sequence[str]]] = dict
+    #: Whether a plugin is switched on by its live configuration.
+    is_on: Callable[[str], bool] = lambda _: True
 
     def live(self) -> HealthReport:
         """Alive until it crashed or stalled: then a supervisor should start it again."""
@@ -44,6 +46,8 @@ class WorkerHealth:
             if not report.restarting
             for why in report.not_ready
         ]
+        shared = self.shared()
+        off = [name for name in sorted(up) if not self.is_on(name)]
         warnings = [
             *(f"the plugin {name} is started again" for name in sorted(up) if up[name].restarting),
             *(
@@ -51,7 +55,8 @@ class WorkerHealth:
                 for status in self.supervisor.statuses().values()
                 if status.state is PluginState.FAILED
             ),
-            *self.warnings(),
+            *(f"the plugin {name} is switched off" for name in off),
+            *(sentence for sentences in shared.values() for sentence in sentences),
             *(
                 self._named(name, warning)
                 for name, report in up.items()
@@ -65,6 +70,13 @@ class WorkerHealth:
             {
                 "rebalances": sum(report.rebalances for report in up.values()),
                 "plugins": {name: report.state for name, report in reports.items()},
+                "degraded": sorted(
+                    {
+                        *off,
+                        *(name for name, sentences in shared.items() if sentences),
+                        *(name for name, it in reports.items() if _is_degraded(it)),
+                    }
+                ),
             },
         )
 
@@ -72,6 +84,11 @@ class WorkerHealth:
         """A sentence with its plugin's name, where there are several."""
         alone = len(self.supervisor.statuses()) == 1
         return sentence if alone else f"{plugin}: {sentence}"
+
+
+def _is_degraded(report: PluginReport) -> bool:
+    failed = report.state is PluginState.FAILED
+    return failed or bool(report.restarting or report.not_ready or report.warnings)
 
 
 def _up(reports: Mapping[str, PluginReport]) -> Mapping[str, PluginReport]:

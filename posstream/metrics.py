@@ -4,11 +4,13 @@ No identifier is ever a label: a label is kept for the life of the process and s
 may scrape.
 """
 
+import platform
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -108,6 +110,7 @@ class Metrics:
             "projection_up", "1 while the projection of a plugin can write, 0 else.", "plugin"
         )
         self.brokers = gauge("brokers", "Brokers of the cluster that are there; 0 = none answers.")
+        self.database_up = gauge("database_up", "1 while the database answers, 0 else.")
         self.event_loop_delay = Histogram(
             "posstream_event_loop_delay_seconds",
             "How late the event loop woke a sleeping task.",
@@ -136,6 +139,8 @@ class Metrics:
             "configuration_refused", "Records of the configuration topic that were not usable."
         )
 
+        self.build_info = gauge("build_info", "1, with the versions as labels.", *_versions())
+        self.build_info.labels(**_versions()).set(1)
         self._of_plugins = {
             it.name: _registered(it, partial(register, it.metrics, registry)) for it in plugins
         }
@@ -150,6 +155,11 @@ class Metrics:
     def of(self, plugin: "Plugin") -> PluginMetrics:
         """The metrics that a plugin declares."""
         return self._of_plugins.get(plugin.name, {})
+
+
+def _versions() -> dict[str, str]:
+    ours = {"version": version("posstream"), "python": platform.python_version()}
+    return ours | {"faust": version("faust-streaming"), "aiokafka": version("aiokafka")}
 
 
 def _registered(plugin: "Plugin", made: Callable[[], _Made]) -> _Made:

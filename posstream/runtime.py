@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -21,6 +21,8 @@ from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.beside import Beside, BesideSetup
+from posstream.processes.metrics import ProcessFigures
+from posstream.read_model.database_watch import DatabaseWatch
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.opening import DatabaseOpening
 from posstream.read_model.projecting import Setup
@@ -62,14 +64,24 @@ class Runtime:
         self._database = DatabaseOpening(self._open_database)
         self._tuning = Tuning()
         self._brokers = BrokerWatch(self.settings.bootstrap_servers, Clock())
+        self._watch = DatabaseWatch(self.readers, Clock())
         self.metrics.brokers.set_function(lambda: self._brokers.count)
+        self.metrics.database_up.set_function(lambda: self._watch.is_there)
+        pids: dict[str, Callable[[], int | None]] = {"projections": lambda: self._projections.pid}
+        if (beside := self.beside) is not None:
+            pids["plugins"] = lambda: beside.pid
+        self.metrics.registry.register(ProcessFigures(pids))
         self._projections = ProjectionProcess(self._projection_setup, metrics=self.metrics)
         self._loop_delay: asyncio.Task[None] | None = None
 
     @property
-    def warnings(self) -> Sequence[str]:
-        """A sentence for each thing that is wrong while the worker runs."""
-        return [*self._brokers.warnings, *self._projections.warnings()]
+    def degraded(self) -> Mapping[str, Sequence[str]]:
+        """A sentence for each thing that is wrong while the worker runs, by the part in trouble."""
+        return {
+            "broker": self._brokers.warnings,
+            "database": self._watch.warnings,
+            "projections": self._projections.warnings(),
+        }
 
     async def open(self) -> None:
         """Open everything but the web view; end the process with one line if it must not start."""
@@ -126,6 +138,7 @@ class Runtime:
         except Exception as why:
             raise StartRefused(unusable(why)) from why
         await self._brokers.open()
+        await self._watch.open()
         if settings.projection == WORKER:
             await self._projections.open()
         observe = self.metrics.event_loop_delay.observe
@@ -168,6 +181,7 @@ class Runtime:
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
         await stop_task(self._loop_delay)
+        await self._watch.close()
         await self._brokers.close()
         if self.beside is not None:
             await self.beside.close()

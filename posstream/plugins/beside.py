@@ -20,6 +20,7 @@ from posstream.metrics import Metrics
 from posstream.metrics_relay import Counted, Summed
 from posstream.plugin import Built, Plugin
 from posstream.plugins.beside_child import command
+from posstream.plugins.figures import NONE, PluginFigures
 from posstream.plugins.found import Plugins
 from posstream.plugins.report import PluginReport
 from posstream.plugins.status import PluginState, PluginStatus
@@ -86,6 +87,7 @@ class BesideSeat:
 
     plugin: Plugin
     report: PluginReport = _STARTS
+    figures: PluginFigures = NONE
     #: What its GraphQL and pages ask, and what that needs.
     asked: Built = field(default_factory=Built)
     #: Whether a part of it cannot be made: it runs no more.
@@ -168,6 +170,17 @@ class Beside:
         return {name: seat.report for name, seat in self.seats.items()}
 
     @property
+    def figures(self) -> Mapping[str, PluginFigures]:
+        """What each plugin that has not failed has still to do, by its name."""
+        seats = self.seats.items()
+        return {name: it.figures for name, it in seats if it.state is not PluginState.FAILED}
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the child's process; None if it does not run."""
+        return self._child.pid
+
+    @property
     def drain_seconds(self) -> float:
         """How long a stop may wait for events in flight."""
         return max((it.drain_seconds for it in self.reports.values()), default=0) or LONGEST_DRAIN
@@ -223,6 +236,8 @@ class Beside:
         for name, report in msgspec.convert(said["plugins"], dict[str, PluginReport]).items():
             if not self.seats[name].refused:
                 self._put(self.seats[name], report)
+        for name, told in msgspec.convert(said["figures"], dict[str, PluginFigures]).items():
+            self.seats[name].figures = told
         for name, text in said["metrics"].items():
             self._metrics.relayed[name].take(text)
         for name, counted in msgspec.convert(said["counted"], dict[str, Counted]).items():

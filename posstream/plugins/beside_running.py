@@ -127,6 +127,7 @@ async def _tell(worker: Worker, supervisor: Supervisor, metrics: Metrics) -> Non
             before, told_at = reports, time.monotonic()
             worker.say(
                 plugins=reports,
+                figures=supervisor.figures(),
                 metrics={it.name: shown(metrics.of(it)) for it in supervisor.plugins},
                 counted={name: counted(counter) for name, counter in summed.items()},
             )

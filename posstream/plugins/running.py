@@ -36,6 +36,7 @@ class PluginWatch:
         partitions: int,
     ) -> None:
         self._app = app
+        self._plugin = plugin.name
         self._dead_letters = dead_letters
         # Topics that are answered in lists must move on, or the app is stopped. Agents of other
         # topics may wait for a database: a stop would not help, so there is only a warning.
@@ -72,7 +73,7 @@ class PluginWatch:
         before, self._told = self._told, self._wrong()
         for wrong in self._told:
             if wrong not in before:
-                log.error("%s", wrong, extra={"plugin": self._dead_letters.plugin})
+                log.error("%s", wrong, extra={"plugin": self._plugin})
         if self.is_stalled:
             await self._app.crash(Stalled(STALLED))
 

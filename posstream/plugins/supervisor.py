@@ -14,6 +14,7 @@ from posstream.domain.errors import PluginFailed, PosstreamError
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.beside import Beside, BesideSeat
+from posstream.plugins.figures import PluginFigures, figures_of
 from posstream.plugins.found import Plugins
 from posstream.plugins.report import PluginReport, report_of
 from posstream.plugins.running import RunningPlugin
@@ -137,6 +138,11 @@ class Supervisor(Service):
             name: PluginReport(state=it.state, reason=it.reason)
             for name, it in self._not_loaded.items()
         } | {name: seat.report for name, seat in self._all.items()}
+
+    def figures(self) -> Mapping[str, PluginFigures]:
+        """What each plugin has still to do."""
+        beside = {} if self._beside is None else self._beside.figures
+        return {**beside, **{name: figures_of(it) for name, it in self.running.items()}}
 
     def refuse(self, name: str, reason: str) -> None:
         """Let a plugin fail because a part of it cannot be made; stop it if it runs."""

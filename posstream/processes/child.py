@@ -99,6 +99,11 @@ class ChildProcess:
         if self._told is not None:
             _write(self._told, line)
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the child's process; None if it was not told its setup, or has ended."""
+        return None if self._told is None else self._told.pid
+
     async def _watch(self) -> None:
         while True:
             for pause in growing_pauses(longest_seconds=_LONGEST_PAUSE_SECONDS):

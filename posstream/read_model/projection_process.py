@@ -52,6 +52,11 @@ class ProjectionProcess:
         """End the child. Idempotent."""
         await self._child.close()
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the child's process; None if it does not run."""
+        return self._child.pid
+
     def warnings(self) -> Sequence[str]:
         """What is wrong with the read model: a sentence each."""
         if self._trouble is not None:

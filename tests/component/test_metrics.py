@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import parser
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics import parser as openmetrics
 
 from posstream.metrics import Metrics
 from posstream.plugins.discovery import find_plugins
+from posstream.plugins.figures_collector import FiguresCollector
+from posstream.processes.metrics import ProcessFigures
 from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web
 
@@ -18,7 +21,10 @@ KEY = "a-key-of-some-length"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 #: None of them can carry an identifier.
-LABELS = {"source", "reason", "status", "outcome", "why", "field", "plugin", "rule", "told", "type"}
+LABELS = {
+    *("source", "reason", "status", "outcome", "why", "field", "plugin", "rule", "told", "type"),
+    *("topic", "partition", "state", "process", "version", "python", "faust", "aiokafka"),
+}
 
 
 @pytest.fixture
@@ -95,6 +101,12 @@ def declared() -> dict[str, tuple[str, set[str]]]:
             total = "_total" if kind == "counter" else ""
             found[name + total] = (kind, set(metric._labelnames))
     assert len(found) == len(kinds)
+    for family in FiguresCollector(dict, dict, bool).describe():
+        assert isinstance(family, GaugeMetricFamily)
+        found[family.name] = (family.type, set(family._labelnames))
+    for family in ProcessFigures({}).collect():
+        (sample,) = family.samples
+        found[sample.name] = (family.type, set(sample.labels))
     return found
 
 

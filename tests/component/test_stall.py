@@ -155,7 +155,7 @@ async def test_an_agent_that_waits_for_too_long_is_told_once_and_ends_nobody(
 async def test_a_topic_that_was_given_partitions_is_told_once_and_ends_nobody(
     worker: Worker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    details = {"rebalances": 1, "plugins": {"toy": "RUNNING"}}
+    details = {"rebalances": 1, "plugins": {"toy": "RUNNING"}, "degraded": []}
     assert worker.health.ready() == HealthReport(ok=True, details=details)
     worker.counts["t"] = 6
     said = "topic t has 6 partitions, but POSSTREAM_TOPIC_PARTITIONS is 4"

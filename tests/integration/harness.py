@@ -189,7 +189,12 @@ class Worker:
 
     async def metric(self, name: str, **labels: str) -> float:
         """The value of one metric now; 0 if it was never counted."""
-        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as response:
+        key = self._environment.get("POSSTREAM_API_KEY", "")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        async with (
+            aiohttp.ClientSession(headers=headers) as http,
+            http.get(f"{self.url}/metrics") as response,
+        ):
             text = await response.text()
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

@@ -207,6 +207,14 @@ class Lanes:
         arrived_at = min(event.arrived_at for event in oldest)
         return time.monotonic() - max(arrived_at, float(self._app.committed_at))
 
+    @property
+    def oldest_at(self) -> float | None:
+        """When the oldest event was written that was fetched and is not finished; None if none."""
+        lanes = self._lanes.values()
+        begun = [next(iter(lane.open.values())).timestamp for lane in lanes if lane.open]
+        parked = [lane.parked[0].timestamp / 1000 for lane in lanes if lane.parked]
+        return min([*begun, *parked], default=None)
+
     # -- what the fetch loop asks
 
     async def is_late(self) -> bool:

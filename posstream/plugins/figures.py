@@ -1,0 +1,54 @@
+"""The figures of one plugin at one moment, for metrics: lag, oldest event, recovery."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from faust.exceptions import ConsumerNotStarted
+from faust.types import TP
+from msgspec import Struct
+
+from posstream.plugins.running import RunningPlugin
+
+
+class PluginFigures(Struct, frozen=True, kw_only=True):
+    """What a plugin has still to do; also what the process of plugins tells the worker, as JSON."""
+
+    #: Topic, partition, and how many of its events are not finished; of the partitions it has.
+    lag: tuple[tuple[str, int, int], ...] = ()
+    #: When the oldest event was written that is fetched and not finished, in seconds since 1970.
+    oldest_at: float | None = None
+    #: Records of changelogs that its tables have still to read before it answers.
+    recovering: int = 0
+
+
+#: Those of a plugin that does not run.
+NONE = PluginFigures()
+
+
+def figures_of(running: RunningPlugin) -> PluginFigures:
+    """The figures of a plugin that was built and has not failed."""
+    app = running.app
+    if not app.has_consumer or not app.started:
+        return NONE
+    try:
+        return PluginFigures(
+            lag=tuple(_lag(app)),
+            oldest_at=app.lanes.oldest_at,
+            recovering=0 if app.tables.actives_ready else _recovering(app),
+        )
+    except ConsumerNotStarted:
+        return NONE
+
+
+def _lag(app: Any) -> Iterator[tuple[str, int, int]]:
+    consumer = app.consumer
+    for tp in sorted(TP(*tp) for tp in consumer.assignment() if tp.topic in app.consumed):
+        # As the last fetch told it: to ask the broker would hold up the fetches.
+        end, at = consumer.highwater(tp), consumer.finished_to(tp)
+        if end is not None and at is not None:
+            yield tp.topic, tp.partition, max(0, end - at)
+
+
+def _recovering(app: Any) -> int:
+    remaining: int = app.tables.recovery.active_remaining_total()
+    return max(0, remaining)

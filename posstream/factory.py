@@ -26,7 +26,8 @@ from posstream.read_model.engine import create_engine
 from posstream.read_model.reading import create_reading_engine
 from posstream.resilience.clock import Clock
 from posstream.runtime import Runtime
-from posstream.settings import Settings, in_url
+from posstream.settings import Settings
+from posstream.startup.hosts import in_url
 from posstream.streaming.host import HostApp
 from posstream.streaming.lifetimes import LifetimeService
 from web.graphql.graphiql import GraphiQL

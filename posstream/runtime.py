@@ -30,7 +30,8 @@ from posstream.read_model.projection_process import ProjectionProcess
 from posstream.read_model.projector import GroupSettings
 from posstream.resilience.clock import Clock
 from posstream.resilience.tasks import stop_task
-from posstream.settings import WORKER, Settings, without_brackets
+from posstream.settings import WORKER, Settings
+from posstream.startup.hosts import without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.preflight import Start, check_start, unusable
 from posstream.startup.private_files import keep_private

@@ -18,6 +18,13 @@ from posstream.plugins.discovery import SETTING as PLUGINS
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
 from posstream.read_model.address import read_address, sqlite_url
+from posstream.startup.hosts import (
+    address_of,
+    in_url,
+    is_loopback,
+    is_unspecified,
+    without_brackets,
+)
 from posstream.startup.setting_readers import number, one_of, secret, switch
 from posstream.startup.settings_part import GivenSettings, Reader
 
@@ -263,7 +270,7 @@ def _broker(raw: str) -> str:
         if (
             found is None
             or (found[2] and not 1 <= int(found[2]) <= 65_535)  # noqa: PLR2004
-            or (found[1].startswith("[") and _address(found[1]) is None)
+            or (found[1].startswith("[") and address_of(found[1]) is None)
         ):
             raise ValueError("must look like kafka://host:9092 or kafka://one:9092;two:9092")
     return "kafka://" + servers.replace("kafka://", "")
@@ -291,39 +298,6 @@ def _secret(raw: str) -> str:
     if len(raw) < MIN_LENGTH:
         raise ValueError(f"must have at least {MIN_LENGTH} characters")
     return raw
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on this host."""
-    if host.lower().removesuffix(".") == "localhost":
-        return True
-    address = _address(host)
-    return address is not None and address.is_loopback
-
-
-def is_unspecified(host: str) -> bool:
-    """Whether this stands for all addresses of the machine."""
-    address = _address(host)
-    return not host or (address is not None and address.is_unspecified)
-
-
-def in_url(host: str) -> str:
-    """A host as URLs have it: an address of IPv6 in brackets."""
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def without_brackets(host: str) -> str:
-    """A host as sockets want it."""
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address that a host is, None for a name; an IPv4-mapped one becomes IPv4."""
-    try:
-        address = ipaddress.ip_address(without_brackets(host))
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 #: name -> (field, how to read it). Also the list of names that exist.

@@ -14,7 +14,8 @@ from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginStatus
 from posstream.resilience.clock import Clock
-from posstream.settings import Settings, is_loopback, without_brackets
+from posstream.settings import Settings
+from posstream.startup.hosts import is_loopback, without_brackets
 from posstream.startup.open_files import raise_open_files
 from posstream.startup.port_in_use import no_port
 from web.access.guard import access_required, known_host_required, same_origin_only

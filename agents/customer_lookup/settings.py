@@ -14,10 +14,11 @@ from agents.customer_lookup.directory.credentials import (
 )
 from agents.customer_lookup.directory.endpoint import check_endpoint, wire_endpoint
 from agents.customer_lookup.directory.response_mapping import ResponseMapping
-from agents.customer_lookup.directory.tls_files import TlsFiles
-from posstream.settings import Settings, is_loopback
+from posstream.settings import Settings
+from posstream.startup.hosts import is_loopback
 from posstream.startup.setting_readers import number, switch, text
 from posstream.startup.settings_part import GivenSettings, Reader, SettingsPart
+from posstream.startup.tls_files import TlsFiles
 
 #: Where each worker serves its mock of a directory.
 MOCK_PATH: Final = "/api/mock-customer-lookup/"

@@ -20,8 +20,8 @@ from agents.customer_lookup.answers import AttemptOutcome, AttemptRequest
 from agents.customer_lookup.directory.credentials import Credentials, OAuthClient
 from agents.customer_lookup.directory.http import HttpDirectory
 from agents.customer_lookup.directory.oauth_tokens import OAuthTokens
-from agents.customer_lookup.directory.tls_files import TlsFiles
 from agents.customer_lookup.reasons import AttemptStatus, Reason
+from posstream.startup.tls_files import TlsFiles
 from tests.component.directory_server import serving
 from tests.component.proxy_server import proxy
 from tests.manual_clock import ManualClock

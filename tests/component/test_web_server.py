@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web as aiohttp_web
 
 from posstream.domain.errors import StartRefused
-from posstream.settings import Settings, in_url
+from posstream.settings import Settings
+from posstream.startup.hosts import in_url
 from tests.component.web_client import WebView, application_of, running_web
 from tests.servers import ipv6
 from tests.servers.needed import need

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from agents.customer_lookup.directory.credentials import OAuthClient
-from agents.customer_lookup.directory.tls_files import TlsFiles
 from agents.customer_lookup.settings import _READERS as LOOKUP_READERS
 from agents.customer_lookup.settings import SETTINGS, LookupSettings
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
 from posstream.settings import _READERS, _SECRETS, Settings, unknown_settings
+from posstream.startup.tls_files import TlsFiles
 
 KEY = "0123456789abcdef"
 

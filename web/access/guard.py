@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from posstream.domain.roles import LOCAL, Caller
-from posstream.settings import is_loopback
+from posstream.startup.hosts import is_loopback
 from web.access.guessing import Doorkeeper, TooManyGuesses
 from web.access.session import Session, Sessions
 from web.http.answers import error_answer

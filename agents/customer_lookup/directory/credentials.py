@@ -10,8 +10,6 @@ from typing import Any, Final
 #: The beginning of the error of an attempt that got no access token.
 UNAUTHORISED: Final = "no access token"
 _MAX_LENGTH: Final = 4096
-#: Longest access token: those that list a user's groups are long.
-_MAX_TOKEN: Final = 16 * 1024
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 #: A shorter secret is not looked for in answers: it would be found in ordinary words.
 _MIN_SECRET: Final = 8
@@ -43,11 +41,6 @@ class OAuthClient:
     scope: str | None
     #: Tokens are sent to the origin of this endpoint only.
     endpoint: str
-
-
-def is_token(raw: object) -> bool:
-    """Whether a value can be sent as a bearer token."""
-    return isinstance(raw, str) and len(raw) <= _MAX_TOKEN and bool(_TOKEN.fullmatch(raw))
 
 
 def read_authorization(raw: str) -> str:

@@ -30,7 +30,6 @@ from agents.customer_lookup.directory.session import (
     same_origin,
     wire_url,
 )
-from agents.customer_lookup.directory.tls_files import TlsFiles
 from agents.customer_lookup.events.outputs import MAX_RESPONSE_DATA
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from agents.customer_lookup.settings import LookupSettings
@@ -47,6 +46,7 @@ from posstream.json.reading import read_json_exactly
 from posstream.json.writing import write_json
 from posstream.resilience.clock import Clock
 from posstream.resilience.retry import RETRYABLE_STATUSES, retry_after_seconds
+from posstream.startup.tls_files import TlsFiles
 
 #: Largest body that is read; a customer is under 2 KB.
 MAX_BODY_BYTES: Final = 64 * 1024

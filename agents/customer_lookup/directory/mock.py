@@ -20,7 +20,8 @@ from aiohttp import hdrs, web
 from agents.customer_lookup.settings import MOCK_PATH, LookupSettings
 from posstream.domain.customer import CUSTOMER_FIELDS, TIERS
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
-from posstream.settings import Settings, is_loopback
+from posstream.settings import Settings
+from posstream.startup.hosts import is_loopback
 from web.http.answers import error_answer, json_answer
 from web.http.reading import DEFAULT_PORTS
 

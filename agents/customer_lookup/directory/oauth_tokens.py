@@ -4,43 +4,15 @@ No log line and no message holds a token, or what the token endpoint wrote.
 """
 
 import asyncio
-from typing import Any, Final
-from urllib.parse import quote_plus
 
 import aiohttp
-import orjson
 
-from agents.customer_lookup.directory.credentials import (
-    UNAUTHORISED,
-    Credentials,
-    OAuthClient,
-    is_token,
-)
+from agents.customer_lookup.directory.credentials import UNAUTHORISED, Credentials, OAuthClient
 from agents.customer_lookup.directory.exchange import read_at_most
 from agents.customer_lookup.directory.session import DirectorySession, wire_url
+from posstream.domain import oauth
 from posstream.resilience.clock import Clock
 from posstream.resilience.single_flight import SingleFlight
-
-#: How long the token endpoint may take; an attempt may give up before.
-_TIMEOUT_SECONDS: Final = 10
-_MAX_BODY_BYTES: Final = 64 * 1024
-#: A token is renewed this long before it expires, or after half of its lifetime if that is later.
-_RENEW_BEFORE_SECONDS: Final = 30.0
-#: Lifetime of a token whose answer has no `expires_in` (optional in RFC 6749, 5.1).
-_DEFAULT_SECONDS: Final = 300.0
-_MAX_SECONDS: Final = 86_400.0
-#: The error codes of RFC 6749, 5.2. Nothing else that the endpoint wrote is repeated.
-_ERRORS: Final = frozenset(
-    {
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-    }
-)
-_OK: Final = 200
 
 
 class NoToken(Exception):
@@ -91,56 +63,32 @@ class OAuthTokens:
     async def _fetch(self) -> Credentials:
         asked_at = self._clock.monotonic()
         try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
-                status, body = await self._ask()
-        except TimeoutError:
-            raise NoToken(f"the token endpoint took more than {_TIMEOUT_SECONDS} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as why:
-            raise NoToken(f"cannot reach the token endpoint ({type(why).__name__})") from None
-        answer = _read(body)
-        if status != _OK:
-            error = answer.get("error")
-            said = f", {error}" if isinstance(error, str) and error in _ERRORS else ""
-            raise NoToken(f"the token endpoint answered with HTTP status {status}{said}")
-        token, kind = answer.get("access_token"), answer.get("token_type", "Bearer")
-        if not is_token(token) or str(kind).lower() != "bearer":
-            raise NoToken("the token endpoint answered without a bearer token")
-        credentials = Credentials(f"Bearer {token}", self._client.endpoint)
-        seconds = _seconds(answer.get("expires_in"))
+            token = await self._ask()
+        except oauth.NoToken as why:
+            raise NoToken(str(why)) from None
+        credentials = Credentials(f"Bearer {token.value}", self._client.endpoint)
         self._token = credentials
-        self._renew_at = asked_at + seconds - min(_RENEW_BEFORE_SECONDS, seconds / 2)
+        self._renew_at = asked_at + token.renew_after_seconds
         return credentials
 
-    async def _ask(self) -> tuple[int, bytes | None]:
+    async def _ask(self) -> oauth.AccessToken:
         client = self._client
-        form = {"grant_type": "client_credentials"}
-        if client.scope is not None:
-            form["scope"] = client.scope
-        # RFC 6749, 2.3.1: id and secret are form-encoded first.
-        basic = aiohttp.encode_basic_auth(
-            quote_plus(client.client_id), quote_plus(client.client_secret)
-        )
-        async with self._session.request(
-            "POST",
-            wire_url(client.token_url),
-            data=form,
-            headers={"Authorization": basic},
-        ) as response:
-            return response.status, await read_at_most(response.content, _MAX_BODY_BYTES)
-
-
-def _read(body: bytes | None) -> dict[str, Any]:
-    try:
-        answer = orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _seconds(raw: object) -> float:
-    """How long a token is valid; some endpoints write the number as text."""
-    try:
-        seconds = float(raw) if isinstance(raw, int | float | str) else _DEFAULT_SECONDS
-    except ValueError:
-        return _DEFAULT_SECONDS
-    return min(seconds, _MAX_SECONDS) if seconds > 0 else _DEFAULT_SECONDS
+        try:
+            # An attempt may give up before.
+            async with (
+                asyncio.timeout(oauth.TIMEOUT_SECONDS),
+                self._session.request(
+                    "POST",
+                    wire_url(client.token_url),
+                    data=oauth.asked(client.scope),
+                    headers={
+                        "Authorization": oauth.authorization(client.client_id, client.client_secret)
+                    },
+                ) as response,
+            ):
+                body = await read_at_most(response.content, oauth.MAX_BODY_BYTES)
+                return oauth.read_token(response.status, body)
+        except TimeoutError:
+            raise oauth.too_slow() from None
+        except (aiohttp.ClientError, OSError, ValueError) as why:
+            raise oauth.unreachable(why) from None

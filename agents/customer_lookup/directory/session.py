@@ -13,8 +13,8 @@ from yarl import URL
 from agents.customer_lookup.directory.addresses import is_refused
 from agents.customer_lookup.directory.endpoint import wire_endpoint
 from agents.customer_lookup.directory.exchange import Exchange, Heard, read_at_most
-from agents.customer_lookup.directory.tls_files import TlsFiles
-from posstream.settings import is_loopback
+from posstream.startup.hosts import is_loopback
+from posstream.startup.tls_files import TlsFiles
 
 log = logging.getLogger(__name__)
 

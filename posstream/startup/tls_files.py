@@ -1,4 +1,4 @@
-"""The files for TLS to the directory: authorities to trust, and our own certificate and key."""
+"""The files for TLS to a server: authorities to trust, and our own certificate and key."""
 
 import ssl
 from dataclasses import dataclass

@@ -28,6 +28,7 @@ from posstream.resilience.clock import Clock
 from posstream.runtime import Runtime
 from posstream.settings import Settings
 from posstream.startup.hosts import in_url
+from posstream.streaming.credentials import credentials
 from posstream.streaming.host import HostApp
 from posstream.streaming.lifetimes import LifetimeService
 from web.graphql.graphiql import GraphiQL
@@ -53,6 +54,7 @@ def create_app(
     host = HostApp(
         APP_ID,
         broker=settings.faust_broker,
+        broker_credentials=credentials(settings.bootstrap_servers),
         datadir=settings.datadir.absolute(),
         log_format=settings.log_format,
         # Faust puts the host into URLs, also for `--web-port`.

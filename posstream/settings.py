@@ -12,12 +12,14 @@ from typing import Any, Final
 from posstream.domain.access_key import MIN_LENGTH, AccessKey, clash, read_access_keys
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
+from posstream.kafka.security import Brokers, BrokerSecurity, SecuredBrokers
 from posstream.logs.setup import JSON, TEXT
 from posstream.plugin import Plugin
 from posstream.plugins.discovery import SETTING as PLUGINS
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import Plugins
 from posstream.read_model.address import read_address, sqlite_url
+from posstream.startup import broker_settings
 from posstream.startup.hosts import (
     address_of,
     in_url,
@@ -53,6 +55,8 @@ class Settings:
 
     #: `kafka://host:port;host:port`; None = the embedded broker of `posstream dev`.
     broker: str | None = None
+    #: How connections to the broker are secured; None = they are not.
+    security: BrokerSecurity | None = None
     #: Where tables and the SQLite file live. Each worker needs its own.
     datadir: Path = Path(".data")
     #: Explicit URL of the read model; None = SQLite under `datadir`.
@@ -129,12 +133,13 @@ class Settings:
         return _EMBEDDED_PARTITIONS if self.broker is None else PARTITIONS
 
     @property
-    def bootstrap_servers(self) -> list[str]:
-        """`host:port` of each broker, for aiokafka."""
+    def bootstrap_servers(self) -> Brokers:
+        """`host:port` of each broker, and how to connect to it."""
         if self.broker is None:
             return [f"127.0.0.1:{self.dev_broker_port}"]
         servers = self.broker.removeprefix("kafka://").split(";")
-        return [s if _SERVER.fullmatch(s)[2] else f"{s}:9092" for s in servers]  # type: ignore[index]
+        found = [s if _SERVER.fullmatch(s)[2] else f"{s}:9092" for s in servers]  # type: ignore[index]
+        return found if self.security is None else SecuredBrokers(tuple(found), self.security)
 
     @property
     def faust_broker(self) -> str:
@@ -161,6 +166,14 @@ class Settings:
         read = {name: reader for name, (_, reader) in _READERS.items()}
         ours = _given(environ, read, _SECRETS, errors)
         values = {_READERS[name][0]: value for name, value in ours.values.items()}
+        readers = {name: reader for name, (_, reader) in broker_settings.READERS.items()}
+        secured = _given(environ, readers, broker_settings.SECRETS, errors)
+        values["security"] = broker_settings.read(secured, errors)
+        if values["security"] is not None and ours.is_missing("POSSTREAM_BROKER"):
+            errors.append(
+                f"{broker_settings.SECURITY} needs POSSTREAM_BROKER as well: the embedded broker "
+                "has no security"
+            )
         host = values.get("web_host", "127.0.0.1")
         has_no_key = ours.is_missing("POSSTREAM_API_KEY") and ours.is_missing("POSSTREAM_API_KEYS")
         if not is_loopback(host) and has_no_key:
@@ -191,9 +204,10 @@ def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
     """One warning for each `POSSTREAM_*` name that means nothing to us, and one for proxies."""
     environ = os.environ if environ is None else environ
     parts = [it.settings for it in _plugins(environ, []) if it.settings is not None]
-    secrets = _SECRETS.union(*(part.secrets for part in parts))
+    secrets = _SECRETS.union(broker_settings.SECRETS, *(part.secrets for part in parts))
     known = [
         *_READERS,
+        *broker_settings.READERS,
         PLUGINS,
         *(name for part in parts for name in part.readers),
         *(name + _FILE for name in sorted(secrets)),

@@ -15,8 +15,8 @@ from posstream.domain.times import from_ms
 from posstream.forgetting.marks import Marks
 from posstream.forgetting.record import read_mark
 from posstream.json.reading import read_json
-from posstream.kafka.connection import Brokers
 from posstream.kafka.reader import GrouplessReader
+from posstream.kafka.security import Brokers
 from posstream.kafka.topics import CUSTOMER_FORGOTTEN
 from posstream.resilience.clock import Clock
 

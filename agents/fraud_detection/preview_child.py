@@ -25,6 +25,7 @@ from agents.fraud_detection.topics import TILL_EVENTS
 from posstream.domain.errors import BrokerUnreachable, UnreadableEvent
 from posstream.json.undecodable import UNDECODABLE
 from posstream.kafka.reader import topic_reader
+from posstream.kafka.security import SecuredBrokers
 from posstream.startup.process import own_process
 from posstream.streaming import patches
 
@@ -38,7 +39,7 @@ _HOUR_MS: Final = 3_600_000
 class Asked(Struct, frozen=True):
     """What is asked."""
 
-    servers: Sequence[str]
+    servers: SecuredBrokers | Sequence[str]
     rule: Rule
     hours: int
     now_ms: int

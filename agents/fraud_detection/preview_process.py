@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from agents.fraud_detection.preview import Preview, Previewed, PreviewRefused
 from agents.fraud_detection.preview_child import Answer, Asked
 from agents.fraud_detection.rules.rule import Rule
+from posstream.kafka.security import Brokers
 from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ _COMMAND: Final = (sys.executable, "-m", "agents.fraud_detection.preview_child")
 _SECONDS: Final = 25.0
 
 
-def previewing(servers: Sequence[str], clock: Clock) -> Preview:
+def previewing(servers: Brokers, clock: Clock) -> Preview:
     """What makes previews of the events on these brokers."""
     one_at_a_time = asyncio.Semaphore()
 

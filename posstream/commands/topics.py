@@ -9,11 +9,12 @@ import click
 
 from posstream.commands.running import read_settings, run
 from posstream.domain.errors import GrowthRefused
-from posstream.kafka.connection import Brokers, administering
+from posstream.kafka.connection import administering
 from posstream.kafka.counts import partition_counts
 from posstream.kafka.growth import add_partitions, counted_by_workers, until_shared
 from posstream.kafka.reader import topic_reader
 from posstream.kafka.record import Record
+from posstream.kafka.security import Brokers
 from posstream.kafka.writer import TopicWriter
 from posstream.plugin import Plugin
 from posstream.plugins.discovery import find_plugins

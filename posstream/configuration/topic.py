@@ -11,9 +11,9 @@ from posstream.configuration.follower import ConfigurationFollower
 from posstream.configuration.record import write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
-from posstream.kafka.connection import Brokers
 from posstream.kafka.reader import GrouplessReader
 from posstream.kafka.record import Record
+from posstream.kafka.security import Brokers
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.kafka.writer import TopicWriter
 

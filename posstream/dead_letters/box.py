@@ -31,9 +31,9 @@ from posstream.dead_letters.record import (
 )
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
 from posstream.events.envelope import FIRST_WRITTEN, first_written_ms
-from posstream.kafka.connection import Brokers
 from posstream.kafka.reader import GrouplessReader, topic_reader
 from posstream.kafka.record import Record
+from posstream.kafka.security import Brokers
 from posstream.kafka.writer import TopicWriter
 from posstream.plugin import Plugin
 

@@ -7,8 +7,8 @@ restart. Other systems choose what a dead letter holds: a refused one must not r
 
 from posstream.dead_letters.record import cut_short
 from posstream.domain.errors import PublishFailed
-from posstream.kafka.connection import Brokers
 from posstream.kafka.record import Record
+from posstream.kafka.security import Brokers
 from posstream.kafka.writer import TopicWriter
 
 

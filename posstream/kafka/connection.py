@@ -1,18 +1,19 @@
 """Makes every aiokafka client but those of Faust."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiokafka
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from posstream.domain.errors import BrokerUnreachable
+from posstream.kafka.client_options import security_options
+from posstream.kafka.refusals import sentence_of
+from posstream.kafka.security import Brokers
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
-
-#: Where the brokers are: host:port of each.
-Brokers = Sequence[str]
 
 #: How long it may take to see partitions that were added to a topic.
 _METADATA_MS: Final = 10_000
@@ -34,13 +35,13 @@ def consumer_of(brokers: Brokers, **options: Any) -> Any:
         "max_partition_fetch_bytes": 2 * DEAD_LETTER_MAX_BYTES,
         **options,
     }
-    return aiokafka.AIOKafkaConsumer(bootstrap_servers=list(brokers), **chosen)
+    return aiokafka.AIOKafkaConsumer(**_connecting(brokers), **chosen)
 
 
 def producer_of(brokers: Brokers, *, request_ms: int) -> Any:
     """An `AIOKafkaProducer` with acks=all; not started."""
     return aiokafka.AIOKafkaProducer(
-        bootstrap_servers=list(brokers),
+        **_connecting(brokers),
         acks="all",
         linger_ms=_LINGER_MS,
         max_batch_size=_BATCH_BYTES,
@@ -51,7 +52,22 @@ def producer_of(brokers: Brokers, *, request_ms: int) -> Any:
 
 def admin_of(brokers: Brokers) -> Any:
     """An `AIOKafkaAdminClient`; not started."""
-    return AIOKafkaAdminClient(bootstrap_servers=list(brokers))
+    return AIOKafkaAdminClient(**_connecting(brokers))
+
+
+@asynccontextmanager
+async def asking(brokers: Brokers) -> AsyncIterator[Any]:
+    """A connected `AIOKafkaClient`, for requests that the others do not send."""
+    client = AIOKafkaClient(**_connecting(brokers))
+    try:
+        await client.bootstrap()
+        yield client
+    finally:
+        await client.close()
+
+
+def _connecting(brokers: Brokers) -> dict[str, Any]:
+    return {"bootstrap_servers": list(brokers), **security_options(brokers)}
 
 
 @asynccontextmanager
@@ -63,15 +79,15 @@ async def administering(brokers: Brokers) -> AsyncIterator[Any]:
     """
     admin = admin_of(brokers)
     try:
-        with answering(brokers):
+        async with answering(brokers):
             await admin.start()
             yield admin
     finally:
         await admin.close()
 
 
-@contextmanager
-def answering(brokers: Brokers) -> Iterator[None]:
+@asynccontextmanager
+async def answering(brokers: Brokers) -> AsyncIterator[None]:
     """Turn any error of the network or of Kafka in the block into one sentence.
 
     Raises:
@@ -80,7 +96,4 @@ def answering(brokers: Brokers) -> Iterator[None]:
     try:
         yield
     except (KafkaError, OSError) as why:
-        raise BrokerUnreachable(
-            f"the Kafka broker at {', '.join(brokers)} does not answer ({type(why).__name__}): "
-            "see POSSTREAM_BROKER"
-        ) from why
+        raise BrokerUnreachable(await sentence_of(brokers, why)) from why

@@ -5,8 +5,9 @@ from typing import Any
 
 from aiokafka.errors import for_code
 
-from posstream.kafka.connection import Brokers, administering
+from posstream.kafka.connection import administering
 from posstream.kafka.reader import topic_reader
+from posstream.kafka.security import Brokers
 
 
 async def partitions_of(brokers: Brokers, topics: Iterable[str]) -> dict[str, int]:

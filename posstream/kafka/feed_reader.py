@@ -4,9 +4,9 @@ Without a group: each worker needs every event, because anybody may have subscri
 Without Faust: an agent would read them without subscribers, too, and go on at its last offset.
 """
 
-from posstream.kafka.connection import Brokers
 from posstream.kafka.event_feed import EventFeed
 from posstream.kafka.reader import GrouplessReader
+from posstream.kafka.security import Brokers
 
 
 class FeedReader:

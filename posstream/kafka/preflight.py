@@ -16,8 +16,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from posstream.domain.errors import StartRefused
-from posstream.kafka.connection import Brokers, admin_of
+from posstream.kafka.connection import admin_of, asking
 from posstream.kafka.counts import partition_counts
+from posstream.kafka.refusals import RIGHTS, reason, refusal_of
+from posstream.kafka.rights import missing_rights
+from posstream.kafka.security import Brokers, SecuredBrokers
 from posstream.kafka.topics import EMBEDDED_CLUSTER, TopicSpec
 from posstream.streaming.co_partitioning import misfit
 from posstream.streaming.table_spec import TableSpec
@@ -39,6 +42,7 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
     partitions: int,
     replication: int,
     patience_seconds: float = PATIENCE_SECONDS,
+    groups: Iterable[str] = (),
     only_ask: bool = False,
 ) -> tuple[str, Sequence[str]]:
     """Create the missing topics and check the existing ones.
@@ -50,18 +54,22 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
         partitions: of a new topic whose spec says nothing else.
         replication: of a new topic.
         patience_seconds: how long a broker may take to come up.
+        groups: consumer groups that must be open to us, if the broker is secured.
         only_ask: ask the broker whether it would succeed; no topic is created.
 
     Returns:
         the cluster's id, and the names of the topics that were missing.
 
     Raises:
-        StartRefused: if no broker answers, a topic cannot be created or seen, the source topics
-            and a table's changelog differ in partitions, or a topic would lose events.
+        StartRefused: if no broker answers, or it lets us not in; a right is missing; a topic cannot
+            be created or seen, the source topics and a table's changelog differ in partitions, or
+            a topic would lose events.
     """
+    specs = list(specs)
     async with _connected(servers, patience_seconds) as admin:
         cluster = await _cluster_id(admin)
-        missing = await _compared(admin, cluster, list(specs), tables, partitions)
+        await _refuse_without_rights(servers, [spec.name for spec in specs], groups)
+        missing = await _compared(admin, cluster, specs, tables, partitions)
         # The embedded broker would create the topics, for it ignores validate_only; it refuses
         # none.
         if missing and not (only_ask and cluster == EMBEDDED_CLUSTER):
@@ -69,11 +77,11 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
         return cluster, [spec.name for spec in missing]
 
 
-async def cluster_id(servers: Sequence[str]) -> str:
+async def cluster_id(servers: Brokers) -> str:
     """The cluster's id.
 
     Raises:
-        StartRefused: if no broker answers.
+        StartRefused: if no broker answers, or it lets us not in.
     """
     async with _connected(servers, PATIENCE_SECONDS) as admin:
         return await _cluster_id(admin)
@@ -81,6 +89,29 @@ async def cluster_id(servers: Sequence[str]) -> str:
 
 async def _cluster_id(admin: Any) -> str:
     return str((await admin.describe_cluster()).get("cluster_id"))
+
+
+async def _refuse_without_rights(
+    servers: Brokers, topics: Sequence[str], groups: Iterable[str]
+) -> None:
+    """Refuse a start if a secured broker's ACLs forbid what a worker does."""
+    if not isinstance(servers, SecuredBrokers):
+        return
+    async with asking(servers) as client:
+        missing = await missing_rights(client, topics, groups)
+    if missing:
+        said = "; ".join(f"{right} {', '.join(names)}" for right, names in missing.items())
+        raise StartRefused(
+            f"the broker at {', '.join(servers)} does not grant {_principal(servers)} "
+            f"{said}: add an ACL ({RIGHTS})"
+        )
+
+
+def _principal(servers: SecuredBrokers) -> str:
+    by_name = servers.security.username
+    if by_name is None:
+        return "the owner of POSSTREAM_BROKER_CERT_FILE"
+    return f"POSSTREAM_BROKER_USERNAME {by_name}"
 
 
 async def _compared(
@@ -146,9 +177,13 @@ async def _connected(servers: Brokers, patience_seconds: float) -> AsyncIterator
             await admin.start()
         except (KafkaError, OSError) as why:
             await admin.close()
-            if time.monotonic() >= give_up_at:
+            refusal = await refusal_of(servers)
+            over = time.monotonic() >= give_up_at
+            if refusal is not None and (refusal.lasts or over):
+                raise StartRefused(refusal.sentence) from why
+            if over:
                 raise StartRefused(
-                    f"no Kafka broker answers at {', '.join(servers)} ({_reason(why)}): "
+                    f"no Kafka broker answers at {', '.join(servers)} ({reason(why)}): "
                     "start one (`posstream dev` brings its own) or set POSSTREAM_BROKER"
                 ) from why
             log.info("waiting for a broker at %s", ", ".join(servers))
@@ -158,16 +193,9 @@ async def _connected(servers: Brokers, patience_seconds: float) -> AsyncIterator
     try:
         yield admin
     except (KafkaError, OSError) as why:
-        raise StartRefused(f"the broker at {', '.join(servers)} refuses: {_reason(why)}") from why
+        raise StartRefused(f"the broker at {', '.join(servers)} refuses: {reason(why)}") from why
     finally:
         await admin.close()
-
-
-def _reason(why: BaseException) -> str:
-    """Kafka's name of an error, and its message."""
-    words = str(why).removeprefix(f"[Error {getattr(why, 'errno', '')}] ")
-    words = words.removeprefix(type(why).__name__).strip(": ")
-    return f"{type(why).__name__}: {words}" if words else type(why).__name__
 
 
 async def _create(

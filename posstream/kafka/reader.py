@@ -10,7 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from posstream.domain.errors import BrokerUnreachable
-from posstream.kafka.connection import Brokers, administering, answering, consumer_of
+from posstream.kafka.connection import administering, answering, consumer_of
+from posstream.kafka.security import Brokers
 from posstream.resilience.tasks import stop_task
 
 log = logging.getLogger(__name__)
@@ -328,7 +329,7 @@ async def topic_reader(
     """
     reader = GrouplessReader(brokers, *topics, most_at_once=most_at_once)
     try:
-        with answering(brokers):
+        async with answering(brokers):
             await reader.connect(needs_all=False)
             yield reader
     finally:

@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple, Self
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from posstream.domain.errors import BrokerUnreachable, PublishFailed
-from posstream.kafka.connection import Brokers, producer_of
+from posstream.kafka.connection import producer_of
 from posstream.kafka.partitioner import partitioner
 from posstream.kafka.record import Record
+from posstream.kafka.security import Brokers
 from posstream.resilience.retry import growing_pauses
 
 log = logging.getLogger(__name__)

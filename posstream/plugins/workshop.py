@@ -17,6 +17,7 @@ from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
 from posstream.streaming.app import StreamingApp
+from posstream.streaming.credentials import credentials
 from posstream.streaming.lifetimes import OPEN_SECONDS, LifetimeService
 from posstream.streaming.publisher import FaustPublisher
 from posstream.streaming.stall import LOOK_SECONDS
@@ -46,6 +47,7 @@ class Workshop:
         app = StreamingApp(
             plugin.consumer_group,
             broker=settings.faust_broker,
+            broker_credentials=credentials(settings.bootstrap_servers),
             datadir=settings.datadir.absolute(),
             partitions=settings.topic_partitions,
             topic_replication_factor=settings.topic_replication,

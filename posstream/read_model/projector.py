@@ -23,6 +23,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from posstream.domain.errors import DatabaseUnusable
 from posstream.json.reading import read_json_exactly
 from posstream.kafka.connection import admin_of, consumer_of
+from posstream.kafka.security import SecuredBrokers
 from posstream.kafka.tuning import MAX_BATCH, Tuning
 from posstream.logs.noise import ONCE_A_MINUTE
 from posstream.read_model.projection import Decoders, ProjectedEvent, Projection
@@ -59,7 +60,7 @@ _BETWEEN_POLLS_MS: Final = 2**31 - 1
 class GroupSettings:
     """How consumers of projections reach their broker."""
 
-    servers: Sequence[str]
+    servers: SecuredBrokers | Sequence[str]
     #: The worker's name: one that starts again gets its partitions at once (KIP-345).
     member: str | None
     tuning: Tuning

@@ -14,8 +14,9 @@ from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.kafka.preflight import prepare_topics
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
+from posstream.read_model.projections import projections
 from posstream.read_model.refusals import absence, kind
-from posstream.settings import Settings
+from posstream.settings import WORKER, Settings
 from posstream.startup.membership import Membership
 from posstream.startup.port_in_use import no_port
 
@@ -124,12 +125,22 @@ async def _broker(start: Start) -> Outcome:
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
             patience_seconds=start.patience_seconds,
+            groups=_consumer_groups(settings),
             only_ask=True,
         )
     except StartRefused as why:
         return Refusal(str(why))
     where = ", ".join(settings.bootstrap_servers)
     return Passed(f"broker at {where}; {len(missing)} topics to be created at the first start")
+
+
+def _consumer_groups(settings: Settings) -> Sequence[str]:
+    """The groups that a worker joins, and those whose offsets its projections go on at."""
+    groups = [it.consumer_group for it in settings.plugins if it.consumes]
+    if settings.projection == WORKER:
+        for it in projections(settings.plugins):
+            groups += [it.group, *filter(None, [it.former_group])]
+    return list(dict.fromkeys(groups))
 
 
 async def _read_model(start: Start) -> Outcome:

@@ -34,11 +34,12 @@ def switch(raw: str) -> bool:
 
 def one_of(*words: str) -> Reader:
     """A reader of one of some words, in any case."""
+    known = {word.lower(): word for word in words}
 
     def read(raw: str) -> str:
-        if raw.lower() not in words:
+        if raw.lower() not in known:
             raise ValueError(f"must be {' or '.join(words)}")
-        return raw.lower()
+        return known[raw.lower()]
 
     return read
 

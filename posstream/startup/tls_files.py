@@ -1,5 +1,6 @@
 """The files for TLS to a server: authorities to trust, and our own certificate and key."""
 
+import contextlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,11 @@ class TlsFiles:
     certificate: Path | None = None
     #: Without a passphrase; None = the key is in the certificate's file.
     key: Path | None = None
+
+    @property
+    def own(self) -> "TlsFiles":
+        """Our certificate and key alone."""
+        return TlsFiles(None, self.certificate, self.key)
 
     def context(self, *, with_certificate: bool) -> ssl.SSLContext:
         """A new context for connections to a server.
@@ -40,6 +46,30 @@ class TlsFiles:
                     "file or in that of the key, without a passphrase"
                 ) from why
         return context
+
+    def out_of_date(self) -> str | None:
+        """Why our certificate is not valid today, in the words of OpenSSL; None if it is."""
+        if self.certificate is None:
+            return None
+        ours, theirs = (
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        )
+        ours.load_cert_chain(self.certificate, self.key, password="")
+        theirs.check_hostname = False
+        theirs.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        theirs.load_verify_locations(self.certificate)
+        # Python reads no certificate from a file, but judges one that a server shows.
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = theirs.wrap_bio(back, there)
+        server = ours.wrap_bio(there, back, server_side=True)
+        try:
+            for side in (client, server, client):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+        except ssl.SSLCertVerificationError as why:
+            return why.verify_message
+        return None
 
     def stamp(self) -> tuple[tuple[int, int] | None, ...]:
         """A value that changes when one of the files changes."""

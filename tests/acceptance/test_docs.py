@@ -24,6 +24,7 @@ from posstream import settings
 from posstream.configuration.model import json_schema
 from posstream.plugins.discovery import SETTING as PLUGINS_SETTING
 from posstream.plugins.discovery import find_plugins
+from posstream.startup import broker_settings
 from tests.chaos.guarantees import PAGE, scenarios
 
 ROOT = Path(__file__).parents[2]
@@ -231,7 +232,8 @@ def table_rows(page: Path) -> dict[str, list[str]]:
 
 def test_the_reference_has_every_setting_and_no_other() -> None:
     described = {name for name in table_rows(REFERENCE / "settings.md") if name.isupper()}
-    assert {*settings._READERS, PLUGINS_SETTING, *lookup_settings._READERS} == described
+    platform = {*settings._READERS, *broker_settings.READERS, PLUGINS_SETTING}
+    assert {*platform, *lookup_settings._READERS} == described
 
 
 def test_the_reference_has_the_default_of_every_setting() -> None:
@@ -249,6 +251,8 @@ def test_the_reference_has_the_default_of_every_setting() -> None:
         for name, default in defaults.items()
     }
     expected["POSSTREAM_TOPIC_PARTITIONS"] = f"`{settings.PARTITIONS}`"
+    expected |= dict.fromkeys(broker_settings.READERS, "none")
+    expected[broker_settings.SECURITY] = "`plaintext`"
     assert expected == {name: rows[name][0] for name in expected}
 
 

@@ -15,6 +15,7 @@ from aiokafka.errors import (
 
 from posstream.kafka import topic_identity as module
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
+from posstream.kafka.metadata import NO_ID
 from posstream.kafka.topic_identity import topic_identity
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 
@@ -76,14 +77,14 @@ def told(topic_id: Any, *, cluster: str | None = "c", error: int = 0) -> Any:
 
 
 @pytest.mark.parametrize(
-    "older", [IncompatibleBrokerVersion("3"), NotImplementedError(), told(module._NO_ID)]
+    "older", [IncompatibleBrokerVersion("3"), NotImplementedError(), told(NO_ID)]
 )
 async def test_a_broker_without_ids_of_topics_has_no_identity(older: Any) -> None:
     assert await topic_identity(Client(older), "t") is None
 
 
 async def test_a_broker_that_is_away_or_has_not_heard_of_the_topic_is_asked_again() -> None:
-    client = Client(NodeNotReadyError(), told(module._NO_ID, error=3), told("id"))
+    client = Client(NodeNotReadyError(), told(NO_ID, error=3), told("id"))
     assert await topic_identity(client, "t") == "c/id"
 
 

@@ -8,8 +8,9 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,19 @@ def lacking() -> str | None:
     """What this machine has not, if anything."""
     missing = [command for command in ("java", "mvn") if shutil.which(command) is None]
     return f"{' and '.join(missing)} not found" if missing else None
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What one node has beside its plain listener."""
+
+    #: Name -> port. `properties` says how they are secured.
+    listeners: Mapping[str, int] = field(default_factory=dict)
+    properties: Mapping[str, object] = field(default_factory=dict)
+    #: Arguments of the tool that formats the storage.
+    format: Sequence[str] = ()
+    #: Arguments of Java.
+    java: Sequence[str] = ()
 
 
 class Node(ServerProcess):
@@ -140,11 +154,19 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(nodes: int = 1) -> Iterator[Cluster]:
+def cluster(nodes: int = 1, extras: Extras = Extras()) -> Iterator[Cluster]:
     """A cluster that is started; `ready` waits for it. All of it is gone afterwards."""
     _fetch_jars()
-    with _started(nodes, java=(*_JAVA, f"-XX:SharedArchiveFile={_CLASSES}")) as made:
+    java = (*_JAVA, f"-XX:SharedArchiveFile={_CLASSES}")
+    with _started(nodes, java=java, extras=extras) as made:
         yield made
+
+
+def acls_tool(*arguments: str) -> None:
+    """Run `kafka-acls.sh`."""
+    java = [*_JAVA, f"-XX:SharedArchiveFile={_CLASSES}", "-cp", f"{_JARS}/*"]
+    tool = [*java, "org.apache.kafka.tools.AclCommand", *arguments]
+    subprocess.run(tool, check=True, capture_output=True)
 
 
 @contextlib.contextmanager
@@ -206,17 +228,17 @@ def _archive_classes() -> None:
 
 
 @contextlib.contextmanager
-def _started(count: int, *, java: Sequence[str]) -> Iterator[Cluster]:
+def _started(count: int, *, java: Sequence[str], extras: Extras = Extras()) -> Iterator[Cluster]:
     with contextlib.ExitStack() as afterwards:
         name = afterwards.enter_context(tempfile.TemporaryDirectory(prefix="posstream-kafka-"))
-        made = Cluster(_formatted(Path(name), count, java))
+        made = Cluster(_formatted(Path(name), count, (*java, *extras.java), extras))
         for node in made.nodes:
             afterwards.callback(node.kill)
             node.start()
         yield made
 
 
-def _formatted(folder: Path, count: int, java: Sequence[str]) -> list[Node]:
+def _formatted(folder: Path, count: int, java: Sequence[str], extras: Extras) -> list[Node]:
     """Nodes with folders of their own, one quorum, and empty storage."""
     ports = lasting_ports(2 * count)
     brokers = dict(enumerate(ports[:count], start=1))
@@ -227,32 +249,38 @@ def _formatted(folder: Path, count: int, java: Sequence[str]) -> list[Node]:
     for number, port in brokers.items():
         node = Node(number, folder / str(number), port, java)
         node.folder.mkdir()
+        advertised = [
+            f"PLAINTEXT://{node.server}",
+            *(f"{name}://127.0.0.1:{at}" for name, at in extras.listeners.items()),
+        ]
         properties = _COMMON | {
             "node.id": number,
             "controller.quorum.voters": ",".join(
                 f"{voter}@127.0.0.1:{at}" for voter, at in controllers.items()
             ),
-            "listeners": f"PLAINTEXT://{node.server},CONTROLLER://127.0.0.1:{controllers[number]}",
-            "advertised.listeners": f"PLAINTEXT://{node.server}",
+            "listeners": ",".join([*advertised, f"CONTROLLER://127.0.0.1:{controllers[number]}"]),
+            "advertised.listeners": ",".join(advertised),
             "log.dirs": node.folder / "data",
             "default.replication.factor": copies,
             "min.insync.replicas": in_sync,
             "offsets.topic.replication.factor": copies,
             "transaction.state.log.replication.factor": copies,
             "transaction.state.log.min.isr": in_sync,
+            **extras.properties,
         }
         lines = (f"{name}={value}\n" for name, value in properties.items())
         node.properties.write_text("".join(lines))
         nodes.append(node)
-    _format(nodes, java)
+    _format(nodes, java, extras.format)
     return nodes
 
 
-def _format(nodes: Sequence[Node], java: Sequence[str]) -> None:
+def _format(nodes: Sequence[Node], java: Sequence[str], more: Sequence[str]) -> None:
     # What `StorageTool random-uuid` prints, without a second of Java. A dash in front would make
     # it an option.
     cluster_id = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     for node in nodes:
         tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id]
         with node.log_file.open("wb") as log:
-            subprocess.run([*tool, "-c", str(node.properties)], check=True, stdout=log, stderr=log)
+            command = [*tool, "-c", str(node.properties), *more]
+            subprocess.run(command, check=True, stdout=log, stderr=log)

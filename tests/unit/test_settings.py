@@ -15,6 +15,7 @@ from agents.customer_lookup.settings import SETTINGS, LookupSettings
 from posstream.domain.errors import InvalidSettings
 from posstream.domain.roles import Caller, Role
 from posstream.settings import _READERS, _SECRETS, Settings, unknown_settings
+from posstream.startup import broker_settings
 from posstream.startup.tls_files import TlsFiles
 
 KEY = "0123456789abcdef"
@@ -454,7 +455,7 @@ def test_every_setting_that_is_not_shown_can_come_from_a_file() -> None:
 
     assert of(Settings, _READERS) == _SECRETS
     assert of(LookupSettings, LOOKUP_READERS) == SETTINGS.secrets
-    secrets = _SECRETS | SETTINGS.secrets
+    secrets = _SECRETS | SETTINGS.secrets | broker_settings.SECRETS
     assert unknown_settings({f"{name}_FILE": "x" for name in secrets}) == []
 
 

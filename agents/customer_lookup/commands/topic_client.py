@@ -15,10 +15,10 @@ from agents.customer_lookup.topics import (
 )
 from posstream.domain.errors import BrokerUnreachable
 from posstream.json.reading import read_json_exactly
-from posstream.kafka.connection import Brokers
 from posstream.kafka.counts import partitions_of
 from posstream.kafka.reader import GrouplessReader, topic_reader
 from posstream.kafka.record import Record
+from posstream.kafka.security import Brokers
 from posstream.kafka.writer import TopicWriter
 
 ANSWERS: Final = (CUSTOMER_DATA_FETCHED, CUSTOMER_LOOKUP_FAILED)

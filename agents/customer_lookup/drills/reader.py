@@ -1,16 +1,15 @@
 """Reads the topic of outage drills: to its end at the start, then for as long as events flow."""
 
-from collections.abc import Sequence
-
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.topics import OUTAGE_DRILLS
 from posstream.kafka.reader import GrouplessReader
+from posstream.kafka.security import Brokers
 
 
 class DrillReader:
     """Reads the drills for one worker, so a worker that starts during a drill takes part, too."""
 
-    def __init__(self, servers: Sequence[str], drills: OutageDrills) -> None:
+    def __init__(self, servers: Brokers, drills: OutageDrills) -> None:
         self._reader = GrouplessReader(servers, OUTAGE_DRILLS)
         self._drills = drills
 

@@ -1,7 +1,7 @@
 """The one room that touches private names of Faust, mode, aiokafka and rocksdict.
 
 Each module says in its docstring why, with the upstream issue where one is known. Most patches are
-subclasses that `streaming.app` uses. Two change aiokafka for the whole process, because aiokafka
+subclasses that `streaming.app` uses. Three change aiokafka for the whole process, because aiokafka
 makes those objects itself: `install` does that, once, when a process starts. Two change Faust for
 the whole process: each app does `discovery` before its first agent, and a worker's host `worker`.
 
@@ -19,6 +19,8 @@ the whole process: each app does `discovery` before its first agent, and a worke
     driver            Faust: the transport with our consumer and producer    test_pins
     flow_control      mode: a resumed flow keeps what the buffers hold       test_driver
     hot               rocksdict: what is read most stays in memory           test_hot
+    oauth             aiokafka, whole process: a token that is refused is    test_bearer_tokens
+                      an error
     pace              aiokafka: longer waits of fetches while nothing comes  test_pins
     producer          Faust, aiokafka: waits for brokers, writes once        test_producer
     records           aiokafka, whole process: any header name, no object    test_records
@@ -42,8 +44,9 @@ the module and its line here. If not, adapt the module. At the end `make chaos` 
 
 
 def install() -> None:
-    """Change aiokafka for this process: its consumers use `client.Client` and `records`."""
-    from posstream.streaming.patches import client, records
+    """Change aiokafka for this process: see `client`, `oauth` and `records`."""
+    from posstream.streaming.patches import client, oauth, records
 
     client.install()
+    oauth.install()
     records.install()

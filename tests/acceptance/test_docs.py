@@ -24,6 +24,7 @@ from posstream import settings
 from posstream.configuration.model import json_schema
 from posstream.plugins.discovery import SETTING as PLUGINS_SETTING
 from posstream.plugins.discovery import find_plugins
+from posstream.read_model.projections import projections
 from posstream.startup import broker_settings
 from tests.chaos.guarantees import PAGE, scenarios
 
@@ -271,6 +272,16 @@ def test_the_reference_has_every_live_key_with_its_default_and_bounds() -> None:
         if "minimum" in known
     }
     assert bounds == {key: rows[key][1] for key in bounds}
+
+
+def test_the_rights_on_the_page_are_for_every_topic_and_group() -> None:
+    page = (ROOT / "docs/how-to/secure-the-broker.md").read_text()
+    plugins = find_plugins()
+    named = [spec.name for spec in plugins.topics if not spec.name.startswith("posstream-")]
+    assert sorted([*named, "posstream-"]) == sorted(re.findall(r"--topic (\S+)", page))
+    groups = [it.consumer_group for it in plugins] + [it.group for it in projections(plugins)]
+    assert [name for name in groups if not name.startswith("posstream")] == []
+    assert re.findall(r"--group (\S+)", page) == ["posstream"]
 
 
 def test_the_reference_has_every_topic_as_it_is_created() -> None:

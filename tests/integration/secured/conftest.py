@@ -7,7 +7,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from posstream.streaming import patches
-from tests.integration.secured.users import FORBIDDEN, FORBIDDEN_USERS, POSSTREAM
+from tests.integration.secured.users import FORBIDDEN, FORBIDDEN_USERS, POSSTREAM, documented
 from tests.servers import kafka, secured
 from tests.servers.needed import need
 
@@ -25,6 +25,17 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[secured.Secure
     with secured.running(folder, POSSTREAM, *FORBIDDEN_USERS) as made:
         asyncio.run(_prepared(made))
         yield made
+
+
+@pytest.fixture(scope="package")
+def granted(started: secured.SecuredKafka) -> None:
+    """The rights of the page, granted word for word."""
+    for arguments in documented():
+        own = list(arguments)
+        own[own.index("--bootstrap-server") + 1] = started.cluster.servers[0]
+        at = own.index("--command-config")
+        del own[at : at + 2]
+        kafka.acls_tool(*own)
 
 
 async def _prepared(made: secured.SecuredKafka) -> None:

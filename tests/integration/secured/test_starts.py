@@ -11,9 +11,9 @@ from posstream.settings import Settings
 from posstream.startup.membership import Membership
 from posstream.startup.preflight import Start, check_start
 from tests.integration.secured import ways
-from tests.integration.secured.users import MISSING, POSSTREAM, documented
+from tests.integration.secured.users import MISSING, POSSTREAM
 from tests.integration.secured.ways import WAYS, TokenEndpoint
-from tests.servers import kafka, secured
+from tests.servers import secured
 from tests.servers.certificates import Authority
 from tests.servers.tokens import Signer
 
@@ -26,17 +26,6 @@ WRONG = "not-the-password"
 async def tokens(started: secured.SecuredKafka) -> AsyncIterator[TokenEndpoint]:
     async with ways.token_endpoint(started) as endpoint:
         yield endpoint
-
-
-@pytest.fixture(scope="module")
-def granted(started: secured.SecuredKafka) -> None:
-    """The rights of the page, granted word for word."""
-    for arguments in documented():
-        own = list(arguments)
-        own[own.index("--bootstrap-server") + 1] = started.cluster.servers[0]
-        at = own.index("--command-config")
-        del own[at : at + 2]
-        kafka.acls_tool(*own)
 
 
 async def started_with(environ: dict[str, str], datadir: Path, patience_seconds: float = 0) -> None:

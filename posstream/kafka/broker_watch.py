@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from posstream.domain.errors import BrokerUnreachable
-from posstream.kafka.connection import Brokers, administering
+from posstream.kafka.connection import administering
+from posstream.kafka.security import Brokers
 from posstream.resilience.clock import Clock
 from posstream.resilience.tasks import stop_task
 

@@ -1,6 +1,7 @@
 """What the plugin forgets and exports of a customer.
 
-Rows: `read_model.erasure`. The table of observations on each worker: `forgotten_customers`.
+Rows: `read_model.erasure`. The table of observations on each worker: `forgotten_customers`, and
+`exporting_groups`.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from posstream.forgetting.part import ForgettingPart
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from posstream.kafka.security import Brokers
 
 
 async def _trail(_: "AsyncEngine", identifier: str) -> Trail:
@@ -35,10 +38,17 @@ async def _export(engine: "AsyncEngine", trail: Trail) -> Mapping[str, Any]:
     return await export(engine, trail)
 
 
+async def _kept(brokers: "Brokers", trail: Trail) -> Mapping[str, Any]:
+    from agents.fraud_detection.exporting_groups import export_observations
+
+    return await export_observations(brokers, trail)
+
+
 FORGETTING: Final = ForgettingPart(
     trail=_trail,
     trail_of_customer=_trail_of_customer,
     rows=_rows,
     export=_export,
+    kept=_kept,
     holding=HOLDING_CUSTOMERS,
 )

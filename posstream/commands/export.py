@@ -23,9 +23,9 @@ from posstream.settings import Settings
 def command(identifier: str) -> None:
     """Print what is known of the customer behind IDENTIFIER (phone, e-mail or card), as JSON.
 
-    One document with a part for each plugin. Reads the database alone; what lies on the topics is
-    what its rows were made of. Exits with 1 if nobody is known by IDENTIFIER, if a plugin fails,
-    or without a database.
+    One document with a part for each plugin. Reads the database, and from the broker the
+    changelogs of tables that know more than it. Exits with 1 if nobody is known by IDENTIFIER, if
+    a part is missing, or without a database.
     """
     settings = read_settings()
     run(export(settings, given_identifier(settings, identifier), find_plugins()))
@@ -46,20 +46,23 @@ async def export(settings: Settings, identifier: Identifier, plugins: Iterable[P
     async with opened(settings) as engine:
         asked = AskedPlugins(plugins, engine)
         trail = await asked.trail(identifier.value)
-        known = any((await asked.rows(trail)).values())
+        counted = await asked.rows(trail)
         parts = await asked.export(trail)
+    kept = await asked.kept(settings.bootstrap_servers, trail)
+    known = any(counted.values()) or any(any(it.values()) for it in kept.values())
     if known:
         document = {
             "exported_at": iso_utc_ms(Clock().now_ms()),
             "identifiers": trail.identifiers,
             "customer_ids": trail.customer_ids,
-            "plugins": parts,
+            "plugins": {name: {**it, **kept.get(name, {})} for name, it in parts.items()},
         }
         print(write_json(_masked(document), indented=True).decode())
     elif not asked.failed:
         print(f"error: nothing is known of {identifier.masked}", file=sys.stderr)
     for name, why in asked.failed.items():
-        print(f"error: the plugin {name} failed ({why}); its part is missing", file=sys.stderr)
+        lacks = "not whole" if name in parts else "missing"
+        print(f"error: the plugin {name} failed ({why}); its part is {lacks}", file=sys.stderr)
     return 0 if known and not asked.failed else 1
 
 

@@ -1,7 +1,7 @@
 """Asks the forgetting part of every plugin; one that fails does not hide what the others say."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -10,6 +10,9 @@ from posstream.forgetting.part import ForgettingPart
 from posstream.kafka.record import Record
 from posstream.kafka.topics import TopicSpec
 from posstream.plugin import Plugin
+
+if TYPE_CHECKING:
+    from posstream.kafka.security import Brokers
 
 _T = TypeVar("_T")
 
@@ -51,6 +54,14 @@ class AskedPlugins:
     async def export(self, trail: Trail) -> Mapping[str, Mapping[str, Any]]:
         """Plugin -> everything that the plugin knows of the customer."""
         return await self._each(lambda part: part.export(self._engine, trail))
+
+    async def kept(self, brokers: "Brokers", trail: Trail) -> Mapping[str, Mapping[str, Any]]:
+        """Plugin -> what only its tables on the workers know of the customer."""
+
+        async def asked(part: ForgettingPart) -> Mapping[str, Any]:
+            return {} if part.kept is None else await part.kept(brokers, trail)
+
+        return await self._each(asked)
 
     async def commands(self, trail: Trail, after_ms: int) -> Sequence[Record] | None:
         """The commands of all plugins; None if no plugin has commands, so no owner writes marks."""

@@ -11,13 +11,15 @@ from posstream.kafka.topics import TopicSpec
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from posstream.kafka.security import Brokers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgettingPart:
     """What a plugin does to forget a customer, and to export what it knows of a customer.
 
-    Its functions only read the database: rows go when the marks of the customer come to the read
-    model.
+    Its functions, but for `kept`, only read the database: rows go when the marks of the customer
+    come to the read model.
     """
 
     #: Finds a customer by a normalised identifier: the trail that the plugin knows.
@@ -28,6 +30,8 @@ class ForgettingPart:
     rows: "Callable[[AsyncEngine, Trail], Awaitable[Mapping[str, int]]]"
     #: Everything that the plugin knows of a customer, as values for JSON.
     export: "Callable[[AsyncEngine, Trail], Awaitable[Mapping[str, Any]]]"
+    #: What only a table on the workers knows of a customer, read from its changelog; as `export`.
+    kept: "Callable[[Brokers, Trail], Awaitable[Mapping[str, Any]]] | None" = None
     #: Commands to the owners of what only they may remove; the owners write the marks of the
     #: trail, later than the given milliseconds since 1970. None = the platform writes the marks.
     commands: Callable[[Trail, int], Sequence[Record]] | None = None

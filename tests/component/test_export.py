@@ -42,7 +42,10 @@ async def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, identifier: str) -> Result:
-    environment = {"POSSTREAM_DATABASE_URL": url_of(folder)}
+    environment = {
+        "POSSTREAM_DATABASE_URL": url_of(folder),
+        "POSSTREAM_PLUGINS": "customer_lookup",
+    }
     return CliRunner(env=environment).invoke(main, ["export", identifier])
 
 
@@ -92,9 +95,11 @@ async def fails(_: Any, trail: Trail) -> dict[str, Any]:
     raise ValueError(trail.identifiers[0])
 
 
-def plugin_with(said: Any) -> Plugin:
+def plugin_with(said: Any, kept: Any = None) -> Plugin:
     return other_plugin(
-        forgetting=ForgettingPart(trail=trail, trail_of_customer=trail, rows=rows, export=said)
+        forgetting=ForgettingPart(
+            trail=trail, trail_of_customer=trail, rows=rows, export=said, kept=kept
+        )
     )
 
 
@@ -128,3 +133,27 @@ async def test_a_plugin_that_fails_is_named_and_hides_no_other_part(
     assert code == 1
     assert list(document["plugins"]) == ["customer_lookup"]
     assert errors == "error: the plugin baskets failed (ValueError); its part is missing\n"
+
+
+async def seen(brokers: Any, trail: Trail) -> dict[str, Any]:
+    return {"seen": [list(brokers), *trail.customer_ids]}
+
+
+async def test_what_only_a_table_knows_is_in_the_part_of_its_plugin(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, document, errors = await exported(folder, capsys, PLUGIN, plugin_with(purchases, seen))
+    assert (code, errors) == (0, "")
+    part = document["plugins"]["baskets"]
+    assert part["of"] == ["CUST_001"]
+    assert part["seen"] == [Settings().bootstrap_servers, "CUST_001"]
+
+
+async def test_a_table_that_cannot_be_read_is_told_and_hides_no_rows(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugins = PLUGIN, plugin_with(purchases, fails)
+    code, document, errors = await exported(folder, capsys, *plugins)
+    assert code == 1
+    assert document["plugins"]["baskets"]["of"] == ["CUST_001"]
+    assert errors == "error: the plugin baskets failed (ValueError); its part is not whole\n"

@@ -68,7 +68,7 @@ def alert_of(
         window_start=iso_utc_ms(raised.window_start_ms),
         window_end=iso_utc_ms(raised.window_end_ms),
         triggered_by=trigger.event_id,
-        observations=[_shown(it) for it in raised.observations],
+        observations=[shown(it) for it in raised.observations],
         observations_total=raised.total,
         basket_id=_id(trigger, "basket_id"),
         terminal_id=_id(trigger, "terminal_id"),
@@ -115,7 +115,8 @@ def decimal_text(number: int) -> str:
     return f"{'-' if number < 0 else ''}{quantity_text(abs(number))}"
 
 
-def _shown(it: Observation) -> AlertObservation:
+def shown(it: Observation) -> AlertObservation:
+    """An observation as it is told."""
     return AlertObservation(
         event_id=it.event_id,
         event_type=it.event_type,

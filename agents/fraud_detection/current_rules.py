@@ -16,6 +16,8 @@ from posstream.domain.times import parse_utc, to_ms
 from posstream.resilience.clock import Clock
 
 _NOTHING: Final = Plan()
+#: By then every worker follows an edit (contract, section 4).
+_FOLLOWED_MS: Final = 2_000
 
 
 class CurrentRules:
@@ -86,6 +88,8 @@ class CurrentRules:
             else _NOTHING
         )
         before, now = self.plan.needs, plan.needs
-        self._again_since |= dict.fromkeys(now & self._gone, self._clock.now_ms())
+        since_ms = self._clock.now_ms() + _FOLLOWED_MS
+        self._again_since |= dict.fromkeys(now & self._gone, since_ms)
         self._gone = (self._gone | before) - now
-        self.plan = dataclasses.replace(plan, again_since=dict(self._again_since))
+        again_since = dict(self._again_since)
+        self.plan = dataclasses.replace(plan, since_ms=since_ms, again_since=again_since)

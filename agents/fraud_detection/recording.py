@@ -47,7 +47,8 @@ class Recording:
         value = self._part.read(PREFIX)
         if plan is self._plan and value == self._value:
             return
-        known = _read(value)
+        # Events from before the edit may be judged after it, and be late by hours.
+        now_ms, known = max(now_ms, plan.since_ms), _read(value)
         self._groupings = {
             name(it): recorded(
                 known.get(name(it)),

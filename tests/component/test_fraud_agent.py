@@ -420,6 +420,19 @@ def test_a_rule_on_a_new_grouping_knows_all_since_it_is_there() -> None:
     ]
 
 
+def test_an_event_that_waited_while_a_rule_came_does_not_say_that_the_rule_was_there() -> None:
+    house = House(rule())
+    house.happen(event("e1", 1))
+    house.clock.advance(100)
+    refunds = rule(id="refunds", on=["PAYMENT_REFUNDED"], limit=1)
+    house.edit(rule(), refunds)
+    house.happen(event("e5", 5))
+    first, second = house.happen(
+        event("r100", 100, "PAYMENT_REFUNDED"), event("r112", 112, "PAYMENT_REFUNDED")
+    )
+    assert (first["complete_from"], second["complete_from"]) == (at(102), None)
+
+
 def test_a_rule_that_goes_and_comes_back_within_a_second_misses_what_came_between() -> None:
     refunds = rule(id="refunds", on=["PAYMENT_REFUNDED"], limit=1)
     house = House(rule(), refunds)
@@ -429,8 +442,8 @@ def test_a_rule_that_goes_and_comes_back_within_a_second_misses_what_came_betwee
     assert house.happen(event("r1", now, "PAYMENT_REFUNDED")) == []
     house.edit(rule(), refunds)
     (alert,) = house.happen(event("r2", now + 5, "PAYMENT_REFUNDED"))
-    assert alert["complete_from"] == at(now)
-    (later,) = house.happen(event("r3", now + 11, "PAYMENT_REFUNDED"))
+    assert alert["complete_from"] == at(now + 2), "then every worker knows of the edit"
+    (later,) = house.happen(event("r3", now + 12, "PAYMENT_REFUNDED"))
     assert later["complete_from"] is None
 
 
@@ -549,9 +562,9 @@ def test_a_note_of_another_version_means_that_nothing_is_known_to_be_recorded() 
     house = House(rule(limit=1))
     for part in house.table.stores:
         part[PREFIX.encode()] = b"\x93\x01\x02\x03"
-    (alert,) = house.happen(event("e1", 1))
+    (alert,) = house.happen(event("e5", 5))
     assert house.refused == []
-    assert alert["complete_from"] == at(1)
+    assert alert["complete_from"] == at(5)
 
 
 @pytest.mark.parametrize("value", [b"\x91\x01", b"\xc1", b"{}", b"\x91\x96\xa1\xff"])

@@ -51,6 +51,8 @@ class Plan:
     """What is to be recorded for a set of rules."""
 
     by_grouping: Mapping[tuple[str, ...], GroupingPlan] = field(default_factory=dict)
+    #: From when on every worker writes what is needed, in ms since 1970.
+    since_ms: int = 0
     #: Since when those needs are recorded again that were not for a while, in ms since 1970.
     again_since: Mapping[Need, int] = field(default_factory=dict)
 

@@ -408,6 +408,16 @@ def test_an_event_that_comes_again_with_what_a_new_rule_reads_is_one_of_the_rule
     assert house.counted("fraud_observations_total", outcome="repeated") == 1
 
 
+def test_an_event_that_comes_again_without_what_a_new_rule_asks_for_is_known_to_lack_it() -> None:
+    house = House(rule(limit=9))
+    house.happen(event("e1", 1))
+    house.edit(rule(limit=9), NOT_CASH)
+    house.happen(event("e2", 2, method="CASH"))
+    house.happen(event("e1", 1))
+    (alert,) = house.happen(event("e3", 3, method="CARD"))
+    assert [it["event_id"] for it in alert["observations"]] == ["e3", "e1"]
+
+
 def test_a_rule_on_a_new_grouping_knows_all_since_it_is_there() -> None:
     house = House(rule())
     house.happen(event("e1", 1))

@@ -50,6 +50,7 @@ class Observation(Struct, frozen=True, array_like=True, gc=False):
             self.place == other.place
             and self.event_type == other.event_type
             and self.facts == other.facts
+            and self.recorded == other.recorded
         )
 
     @property

@@ -137,11 +137,7 @@ class Group:
             puts=(*before, Put(segment=None, value=encode(self._head)), *after),
             raised=told,
             grown=grown,
-            too_large=[
-                rule
-                for rule in plan.rules
-                if horizon_ms > wanted_ms and horizon_ms + rule.window_ms > self._newest[0]
-            ],
+            too_large=self._too_large(plan) if horizon_ms > wanted_ms else (),
         )
 
     def alert(self, rule_key: str, triggered_by: str) -> Raised | None:
@@ -186,6 +182,11 @@ class Group:
         self._look_at = self.size + some
         gone = len(times) - plan.most_observations + some
         return times[gone - 1] if gone > 0 else -EVER
+
+    def _too_large(self, plan: GroupingPlan) -> Sequence[CompiledRule]:
+        """The rules whose window reaches back to what is gone."""
+        kept_ms = self._newest[0] - self._head.horizon_ms
+        return [rule for rule in plan.rules if rule.window_ms > kept_ms]
 
     def _bound(self) -> None:
         """Keep fewer alerts of the rules that have most, once there are too many in all."""

@@ -17,6 +17,7 @@ from agents.fraud_detection.engine.facts import facts_of, group_in, observation_
 from agents.fraud_detection.engine.group_key import group_key
 from agents.fraud_detection.engine.judged import Raised
 from agents.fraud_detection.engine.judging import Group
+from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.events.inputs import TillEvent
 from agents.fraud_detection.rules.plan import plan_of
 from agents.fraud_detection.rules.rule import Rule
@@ -48,19 +49,23 @@ class Tills:
 
     def say(self, message: Mapping[str, Any]) -> list[Raised]:
         """What a message raises. `CUSTOMER_IDENTIFIED` is answered by the directory."""
-        return [alert for event in self._tell(message) for alert in self._judge(event)]
+        return [alert for event in self.tell(message) for alert in self.judge(event)]
 
-    def _judge(self, event: TillEvent) -> list[Raised]:
+    def judge(self, event: TillEvent) -> list[Raised]:
+        """What a till event raises that the baskets told."""
         facts = facts_of(event)
         raised: list[Raised] = []
         for plan in self._plan.groupings:
             group = group_in(plan, facts)
             if group is not None:
-                judging = self._groups.setdefault(group_key(group), Group())
-                raised += judging.judge(observation_for(plan, facts), plan, DAY_MS).raised
+                key, observation = group_key(group), observation_for(plan, facts)
+                self.arrived(key, observation)
+                judging = self._groups.setdefault(key, Group())
+                raised += judging.judge(observation, plan, DAY_MS).raised
         return raised
 
-    def _tell(self, message: Mapping[str, Any]) -> list[TillEvent]:
+    def tell(self, message: Mapping[str, Any]) -> list[TillEvent]:
+        """What the baskets tell of a message."""
         self._offset += 1
         told = self._read(message)
         assert told is not None
@@ -76,6 +81,9 @@ class Tills:
                 events.append(_told(told_record(each, 0, context).value or b""))
         return events
 
+    def arrived(self, key: str, it: Observation) -> None:
+        """Called with each observation before it is judged."""
+
     def _read(self, message: Mapping[str, Any]) -> reading.Told | None:
         occurred = parse_utc(message.get("occurred_at") or message.get("timestamp"))
         assert occurred is not None
@@ -84,13 +92,14 @@ class Tills:
             case "BASKET_STARTED":
                 return reading.read_started(json.dumps(message).encode(), at)
             case "CUSTOMER_IDENTIFIED":
-                return reading.read_answer(json.dumps(self._answer(message)).encode(), at)
+                return reading.read_answer(json.dumps(self.answer(message)).encode(), at)
         return reading.read_till_event(json.dumps(message).encode(), at)
 
-    def _answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """What the directory answers."""
         identifier = message["customer_identifier"]
         answer = {
-            "event_id": f"answer-{self._offset}",
+            "event_id": f"answer-{message.get('event_id', self._offset)}",
             "basket_id": message["basket_id"],
             "customer_identifier": identifier,
             "identified_at": message["occurred_at"],

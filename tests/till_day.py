@@ -36,6 +36,9 @@ class TillDay:
         lasts_ms: within this time, all begin.
         tills: how many there are.
         identified: the share of the baskets whose customer is scanned.
+        customers: how many there are; by default as many as baskets.
+        roaming: whether a cashier can be at any till.
+        pace_ms: the least and the most time between two messages of a basket.
         name: goes before every id, so that days do not mix.
     """
 
@@ -45,6 +48,9 @@ class TillDay:
     lasts_ms: int = MOST_LATE_MS
     tills: int = 20
     identified: float = 0.5
+    customers: int | None = None
+    roaming: bool = True
+    pace_ms: tuple[int, int] = (200, 6_000)
     name: str = "day"
     _chance: random.Random = field(init=False)
 
@@ -66,15 +72,16 @@ class TillDay:
     def _purchase(self, number: int) -> Iterator[Message]:  # noqa: C901, PLR0915 - from start to end
         chance = self._chance
         basket_id = f"{self.name}-{number:06x}"
-        till = f"till-{chance.randrange(self.tills)}"
-        cashier = f"cashier-{chance.randrange(self.tills * 2)}"
+        at = chance.randrange(self.tills)
+        who = chance.randrange(self.tills * 2) if self.roaming else at
+        till, cashier = f"till-{at}", f"cashier-{who}"
         now = self.starts_at_ms + chance.randrange(self.lasts_ms)
         shared = {"basket_id": basket_id, "terminal_id": till, "employee_id": cashier}
         count = 0
 
         def says(event_type: str, topic: str = "pos-events", **fields: Any) -> Message:
             nonlocal now, count
-            now += chance.randrange(200, 6_000)
+            now += chance.randrange(*self.pace_ms)
             count += 1
             value = {
                 "event_type": event_type,
@@ -87,8 +94,8 @@ class TillDay:
 
         yield says("BASKET_STARTED", "basket-started")
         if chance.random() < self.identified:
-            who = f"+4930{chance.randrange(self.baskets):06}"
-            yield says("CUSTOMER_IDENTIFIED", "customer-identified", customer_identifier=who)
+            scanned = f"+4930{chance.randrange(self.customers or self.baskets):06}"
+            yield says("CUSTOMER_IDENTIFIED", "customer-identified", customer_identifier=scanned)
         bought: list[tuple[str, int, int]] = []  # item, cents, quantity
         for line in range(chance.randrange(1, 25)):
             item, cents = f"{basket_id}-item-{line}", chance.randrange(19, 5_000)

@@ -9,15 +9,17 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from posstream.domain.errors import PosstreamError
 from posstream.logs.setup import handle_by
 from posstream.processes.worker import Worker, give_way, leave
-from posstream.read_model.projecting import Setup, Standings, run
 from posstream.startup.process import own_process
+
+if TYPE_CHECKING:
+    from posstream.read_model.projecting import Standings
 
 #: Rows may be late; tills and the plugins may not. Not 19: a busy machine gives that no CPU at all.
 _NICE: Final = 10
@@ -31,8 +33,10 @@ def main() -> None:
     worker = Worker()
     give_way(_NICE)
     handle_by(worker, logging.INFO)
+    # Imported here, after `own_process`.
+    from posstream.read_model.projecting import Setup, run
 
-    def tell(standings: Standings) -> None:
+    def tell(standings: "Standings") -> None:
         worker.say(standings=standings)
 
     def watch(stop: Callable[[], object]) -> None:

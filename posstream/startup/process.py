@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from posstream.startup.lean_sqlalchemy import leave_out_orm
+
 #: What our libraries read from the environment: Faust and mode when they are imported, the
 #: compiled parts of aiokafka and aiohttp, the drivers of PostgreSQL, prometheus_client, Django's
 #: hook in Faust and the embedded broker's package. Faust's 80 settings are not here: its app gets
@@ -45,6 +47,7 @@ def own_process() -> None:
     # The process ends with all that it holds: to look for cycles in that takes 0.4 s.
     atexit.register(gc.freeze)
     _own_environment()
+    leave_out_orm()
     wrong = foreign_package(_PACKAGES)
     if wrong is not None:
         sys.exit(f"error: {wrong}")

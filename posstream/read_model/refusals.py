@@ -108,6 +108,25 @@ def tell_absences(engine: AsyncEngine) -> None:
     event.listen(engine.sync_engine, "handle_error", tell)
 
 
+@contextmanager
+def raised_by_sqlalchemy() -> Iterator[None]:
+    """Use psycopg itself, with the errors that SQLAlchemy and `tell_absences` would raise.
+
+    Raises:
+        DatabaseAway: if the database cannot be used.
+        DBAPIError: for any other error of the driver.
+    """
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as why:
+        error = absence(why) or DBAPIError.instance(
+            None, None, why, psycopg.Error, hide_parameters=True
+        )
+        raise error from why
+
+
 def absence(why: BaseException) -> DatabaseAway | None:
     """The `DatabaseAway` for an error, if the database cannot be used; None for any other error."""
     if isinstance(why, DatabaseAway):

@@ -11,9 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.read_model.columns import Money, UtcDateTime
 from posstream.read_model.engine import Insert, insert_into
+from posstream.read_model.staging import Staging
 
 #: The name of the parameter that holds a list of rows.
 _ROWS: Final = "rows_to_insert"
+#: PostgreSQL gets a list of at least so many rows by COPY. In lists of 4,000 a row took 56 us of
+#: the server's CPU instead of 85, in lists of 500 it took 96 instead of 112.
+LONG: Final = 500
 
 Row = Mapping[str, Any]
 
@@ -22,8 +26,8 @@ class RowsWriter:
     """Inserts rows into one table; each row has every written column, and times as `stored` text.
 
     SQLite gets the statement and the rows as they are: SQLAlchemy's parameters took two thirds of
-    the time of a written row. PostgreSQL gets all rows in one JSON document: one statement to plan
-    and one message (see docs/decisions/0014-psycopg-for-postgresql.md).
+    the time of a written row. PostgreSQL gets a short list in one JSON document, as one statement
+    and one message, and a long list by COPY (docs/decisions/0014-psycopg-for-postgresql.md).
 
     Args:
         engine: from `engine.create_engine`.
@@ -42,6 +46,7 @@ class RowsWriter:
             ).table_valued(*names, name="rows")
             insert = insert.from_select(names, select(*(document.c[name] for name in names)))
             self._statement: Any = on_conflict(insert)
+            self._staging = Staging(table, names, on_conflict)
             self._values: Callable[[Row], Any] | None = None
             self._convert = _json_converters(table)
         else:
@@ -55,6 +60,8 @@ class RowsWriter:
         if self._convert:
             rows = [{**row, **self._converted(row)} for row in rows]
         if self._values is None:
+            if len(rows) >= LONG and await self._staging.write(connection, rows):
+                return
             await connection.execute(self._statement, {_ROWS: rows})
         else:
             await connection.exec_driver_sql(self._statement, list(map(self._values, rows)))

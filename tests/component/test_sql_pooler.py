@@ -15,8 +15,9 @@ from posstream.domain.errors import DatabaseAway, ReadModelBusy
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.reading import READERS, create_reading_engine, reading
+from posstream.read_model.rows_writer import LONG
 from posstream.read_model.tables import ReadModelTables
-from tests.component.sql_databases import JOHN, SERVER, found, make_tables
+from tests.component.sql_databases import JOHN, SERVER, failed, found, make_tables
 from tests.servers import pgbouncer, postgres
 from tests.servers.needed import need
 
@@ -59,6 +60,24 @@ async def test_readers_and_writers_in_any_number_share_a_few_sessions(
     assert counts["customers"] == counts["lookup_answers"] == 60
     for engine in (*engines, readers):
         await engine.dispose()
+
+
+async def test_long_lists_leave_nothing_in_the_sessions_that_they_share(
+    pooler: pgbouncer.Pooler,
+) -> None:
+    engine = create_engine(pooler.url("postgres"))
+    await make_tables(engine)
+    projections = [SqlProjection(engine) for _ in range(2 * pgbouncer.SESSIONS)]
+    lists = [
+        [failed(f"e{number}-{each}", basket=f"b{each}") for each in range(LONG)]
+        for number in range(len(projections))
+    ]
+    async with asyncio.timeout(60):
+        for _ in range(2):
+            await asyncio.gather(*map(SqlProjection.apply, projections, lists))
+    counts = await ReadModelTables(engine, [READ_MODEL]).counts()
+    assert counts["lookup_answers"] == len(projections) * LONG
+    await engine.dispose()
 
 
 async def test_a_statement_is_limited_and_the_next_transaction_is_not(

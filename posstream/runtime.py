@@ -153,6 +153,7 @@ class Runtime:
             ),
             database_url=settings.database_url,
             plugins=[plugin.name for plugin in settings.plugins],
+            keep_rows_days=settings.keep_rows_days,
         )
 
     def setup_beside(self, plugins: Sequence[Plugin]) -> BesideSetup:

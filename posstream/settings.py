@@ -89,6 +89,8 @@ class Settings:
     projection: str = WORKER
     #: How the log is written: text for people, or JSON.
     log_format: str = TEXT
+    #: Days that lookups, attempts and baskets stay in SQL; None = for ever.
+    keep_rows_days: int | None = None
     #: How long the broker waits for a silent worker before it gives its partitions to another;
     #: None = as the broker at hand needs it (30, and 6 on the embedded broker).
     session_timeout_seconds: int | None = None
@@ -335,4 +337,6 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", number(6, 300)),
     "POSSTREAM_LOG_FORMAT": ("log_format", one_of(TEXT, JSON)),
     "POSSTREAM_PROJECTION": ("projection", one_of(WORKER, ALONE)),
+    # `lookupStats` counts up to 7 days back.
+    "POSSTREAM_KEEP_ROWS_DAYS": ("keep_rows_days", number(8, 36_500)),
 }

@@ -40,6 +40,7 @@ def _project(settings: Settings) -> None:
         group=GroupSettings(servers=settings.bootstrap_servers, member=None, tuning=tuning),
         database_url=settings.database_url,
         plugins=[plugin.name for plugin in find_plugins()],
+        keep_rows_days=settings.keep_rows_days,
     )
     log.info("projecting into %s", settings.database_url.partition("://")[0])
     run(setup, tell=_changes_told())

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from posstream.forgetting.forgotten import Erase
     from posstream.read_model.projection import ProjectedEvent, Projection
+    from posstream.read_model.retention import Aging
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class ReadModelPart:
     row_keys: "Callable[[Iterable[ProjectedEvent]], Mapping[Table, Collection[str]]]"
     #: Deletes its rows from before a customer was forgotten; None = no row is about a customer.
     erase: "Erase | None" = None
+    #: The tables whose old rows are deleted, where rows are kept for some days only.
+    aging: "Callable[[], Aging] | None" = None
     #: The consumer group that read these topics before the projection got one of its own: the
     #: first start goes on at that group's offsets.
     former_group: str | None = None

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +28,7 @@ from posstream.read_model.migrate import chains, upgrade
 from posstream.read_model.projections import GroupedProjection, projections
 from posstream.read_model.projector import GroupSettings, Projector, Standing
 from posstream.read_model.refusals import absence, kind
+from posstream.read_model.retention import Retention
 from posstream.resilience.retry import growing_pauses
 from posstream.resilience.tasks import stop_task
 from posstream.startup.process import collect_garbage_rarely
@@ -56,6 +58,8 @@ class Setup:
     database_url: str
     #: The names of the plugins whose projections run.
     plugins: Sequence[str]
+    #: Days that rows are kept; None = for ever.
+    keep_rows_days: int | None = None
 
 
 def run(setup: Setup, *, tell: Tell, watch: Watch | None = None) -> None:
@@ -114,6 +118,10 @@ async def project(setup: Setup, tell: Tell) -> None:
                 standings[one.name].trouble = failures[one.name]
                 continue
             running.append(asyncio.create_task(_run_apart(one, setup, standings[one.name])))
+        if setup.keep_rows_days is not None:
+            migrated = [it for it in plugins if it.name not in failures]
+            keep = timedelta(days=setup.keep_rows_days)
+            running.append(asyncio.create_task(_retain(setup.database_url, migrated, keep)))
         await asyncio.Event().wait()
     finally:
         for task in running:
@@ -163,6 +171,18 @@ def _unmigrated(plugin: Plugin) -> Plugin:
 
     part = plugin.read_model
     return replace(plugin, read_model=part and replace(part, erase=erase))
+
+
+async def _retain(url: str, plugins: Sequence[Plugin], keep: timedelta) -> None:
+    parts = [it.read_model for it in plugins if it.read_model is not None]
+    aging = {
+        table: times for it in parts if it.aging is not None for table, times in it.aging().items()
+    }
+    engine = create_engine(url)
+    try:
+        await Retention(engine, aging, keep).run()
+    finally:
+        await engine.dispose()
 
 
 async def _run_apart(grouped: GroupedProjection, setup: Setup, standing: Standing) -> None:

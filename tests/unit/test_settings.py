@@ -170,6 +170,8 @@ BAD = [
     ("REFRESH_AHEAD", "maybe"),
     ("CACHE_MEMORY_MIB", "-1"),
     ("CACHE_MEMORY_MIB", "65537"),
+    ("KEEP_ROWS_DAYS", "7"),
+    ("KEEP_ROWS_DAYS", "36501"),
     ("SESSION_TIMEOUT_SECONDS", "5"),
     ("SESSION_TIMEOUT_SECONDS", "301"),
     ("SESSION_TIMEOUT_SECONDS", "7.5"),

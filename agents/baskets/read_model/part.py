@@ -13,12 +13,19 @@ if TYPE_CHECKING:
 
     from posstream.forgetting.marks import Marks
     from posstream.read_model.projection import ProjectedEvent, Projection
+    from posstream.read_model.retention import Aging
 
 
 def _tables() -> "Sequence[Table]":
     from agents.baskets.read_model.schema import TILL_BASKETS
 
     return [TILL_BASKETS]
+
+
+def _aging() -> "Aging":
+    from agents.baskets.read_model.schema import TILL_BASKETS
+
+    return {TILL_BASKETS: (TILL_BASKETS.c.started_at, TILL_BASKETS.c.completed_at)}
 
 
 def _projection(engine: "AsyncEngine") -> "Projection":
@@ -47,4 +54,5 @@ READ_MODEL: Final = ReadModelPart(
     projection=_projection,
     row_keys=_row_keys,
     erase=_erase,
+    aging=_aging,
 )

@@ -14,6 +14,7 @@ READ_MODEL: Final = ReadModelPart(
     projection=deferred("read_model.projection:SqlProjection"),
     row_keys=deferred("read_model.rows:row_keys"),
     erase=deferred("read_model.erasure:erase_rows"),
+    aging=deferred("read_model.schema:aging"),
     former_group=APP_ID,
     former_version_table="alembic_version",
 )

@@ -13,6 +13,7 @@ from posstream.read_model.columns import (
     UtcDateTime,
     new_metadata,
 )
+from posstream.read_model.retention import Aging
 
 METADATA: Final = new_metadata()
 
@@ -153,3 +154,12 @@ READ_MODEL: Final = (
 def read_model_tables() -> tuple[Table, ...]:
     """`READ_MODEL`, for the declaration of the plugin."""
     return READ_MODEL
+
+
+def aging() -> Aging:
+    """The tables of single lookups; customers and their identifiers stay."""
+    return {
+        BASKETS: (BASKETS.c.started_at, BASKETS.c.identified_at),
+        CUSTOMER_LOOKUP_LOGS: (CUSTOMER_LOOKUP_LOGS.c.request_timestamp,),
+        LOOKUP_ANSWERS: (LOOKUP_ANSWERS.c.occurred_at,),
+    }

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from posstream.domain.errors import DatabaseUnusable
 from posstream.read_model.refusals import absence
 from posstream.resilience.clock import Clock
 from posstream.resilience.tasks import stop_task
@@ -74,6 +75,8 @@ class DatabaseWatch:
                 await connection.exec_driver_sql(question)
         except TimeoutError:
             return f"no answer for {_PATIENCE_SECONDS:g} s"
+        except DatabaseUnusable as why:
+            return str(why)
         except Exception as why:  # noqa: BLE001 - the driver's, whichever it is
             away = absence(why)
             return None if away is None else str(away)

@@ -5,6 +5,7 @@ them; where it has not, nothing is read or written.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from faust.types import TP
@@ -18,6 +19,9 @@ from posstream.streaming.table_spec import TableSpec
 _REPLAY_BUFFER: Final = 4
 
 
+# The hash lets go of the interpreter's lock, and waits for it where other threads work. The same
+# baskets and groups are asked for again and again.
+@lru_cache(maxsize=16_384)
 def home(key: str, partitions: int) -> int:
     """The partition of a key's entry: where Kafka's clients put it."""
     return partition_of(key.encode(), partitions)

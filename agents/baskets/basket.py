@@ -125,7 +125,8 @@ class Basket:
     @property
     def paid(self) -> int:
         """The sum of the payments; one in another currency than the basket's does not count."""
-        return sum(self.paid_in[it] for it in {None, self.currency})
+        unnamed = self.paid_in[None]
+        return unnamed if self.currency is None else unnamed + self.paid_in[self.currency]
 
     @property
     def refunded(self) -> int:

@@ -136,7 +136,7 @@ class FraudAgent:
             return
         trace = traceparent(record.headers)
         headers = [] if trace is None else [("traceparent", trace.encode())]
-        for plan in self.rules.plan.groupings:
+        for plan in self.rules.plan.using(known.event_type):
             left = group_left(plan, known)
             if left is not None:
                 outbox.add(self._grouped(left, withdrawal_of(known), headers))

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 #: Places after the point that an amount may have (contract, section 7).
@@ -11,6 +12,8 @@ ONE: Final = 10**PLACES
 #: At most 12 digits before the point; zeros at the end say nothing.
 _AMOUNT: Final = re.compile(r"-?0*[0-9]{1,12}(\.[0-9]{1,4}0*)?")
 _MOST_SIGNS: Final = 40
+#: Amounts that are read or written again and again: prices, quantities, sums that are told again.
+_REMEMBERED: Final = 4096
 
 
 def read_amount(raw: object) -> int | None:
@@ -25,11 +28,15 @@ def read_amount(raw: object) -> int | None:
     text = str(raw).strip()
     if "e" in text.lower() and not isinstance(raw, str):
         text = f"{Decimal(text):f}" if abs(Decimal(text).adjusted()) < _MOST_SIGNS else ""
-    if len(text) > _MOST_SIGNS or _AMOUNT.fullmatch(text) is None:
-        return None
-    return int(Decimal(text) * ONE)
+    return None if len(text) > _MOST_SIGNS else _read_text(text)
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _read_text(text: str) -> int | None:
+    return int(Decimal(text) * ONE) if _AMOUNT.fullmatch(text) else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def amount_text(amount: int) -> str:
     """An amount as the contract writes it: at least two places, and at most four: `12.50`."""
     whole, rest = divmod(abs(amount), ONE)
@@ -38,6 +45,7 @@ def amount_text(amount: int) -> str:
     return f"{'-' if amount < 0 else ''}{whole}.{kept}"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def quantity_text(quantity: int) -> str:
     """A quantity in ten-thousandths, without zeros that say nothing: `3`, `0.532`."""
     whole, rest = divmod(quantity, ONE)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from agents.fraud_detection.engine.observation import WITHDRAWN, Fact, Observation, types_of
@@ -122,10 +123,16 @@ def _of_basket(basket: BasketContext, at_ms: int) -> dict[str, Fact]:
 
 
 def _ms(name: str, text: str) -> int:
-    moment = parse_utc(text)
-    if moment is None:
+    at_ms = _read_ms(text)
+    if at_ms is None:
         raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, f"{name} must be a time")
-    return to_ms(moment)
+    return at_ms
+
+
+@lru_cache(maxsize=4096)  # a basket's start comes with each of its events
+def _read_ms(text: str) -> int | None:
+    moment = parse_utc(text)
+    return None if moment is None else to_ms(moment)
 
 
 def _amount(name: str, text: str) -> int:
@@ -136,6 +143,9 @@ def _amount(name: str, text: str) -> int:
 
 
 def _sum(name: str, text: str) -> int:
+    amount = read_amount(text)
+    if amount is not None:  # most sums are no larger than an amount
+        return amount
     try:
         return max(-_MOST, min(int(Decimal(text) * ONE), _MOST))
     except (ArithmeticError, ValueError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
-from agents.fraud_detection.engine.observation import LOGGED_IN, LOGGED_OUT
+from agents.fraud_detection.engine.observation import LOGGED_IN, LOGGED_OUT, types_of
 from agents.fraud_detection.rules.checks import fields_read
 from agents.fraud_detection.rules.compiled import CompiledRule, compiled
 from agents.fraud_detection.rules.fields import APART, IDS, bits_of
@@ -55,6 +55,8 @@ class Plan:
     since_ms: int = 0
     #: Since when those needs are recorded again that were not for a while, in ms since 1970.
     again_since: Mapping[Need, int] = field(default_factory=dict)
+    #: By type of event; filled as types are asked for, of which the baskets tell some fifteen.
+    _using: dict[str, tuple[GroupingPlan, ...]] = field(default_factory=dict, compare=False)
 
     @property
     def groupings(self) -> Iterable[GroupingPlan]:
@@ -65,6 +67,15 @@ class Plan:
     def needs(self) -> frozenset[Need]:
         """All that is recorded."""
         return frozenset((it.grouping, need) for it in self.groupings for need in it.needs)
+
+    def using(self, event_type: str) -> Iterable[GroupingPlan]:
+        """The groupings that have a use for events of a type."""
+        known = self._using.get(event_type)
+        if known is None:
+            types = types_of(event_type)
+            known = tuple(it for it in self.groupings if not it.types.isdisjoint(types))
+            self._using[event_type] = known
+        return known
 
 
 def plan_of(

@@ -4,6 +4,7 @@ All of it happens as the events are fetched (see `lanes`). An event is finished 
 the table's changelog and what was told.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -76,6 +77,8 @@ class BasketAgent:
     def __post_init__(self) -> None:
         self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
         self._held = HeldBaskets()
+        #: By type and outcome, the events that the list at hand has counted so far.
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._refused = RefusedEvents(self.app)
         self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE, first=_FIRST)
 
@@ -92,6 +95,9 @@ class BasketAgent:
                     self._count(tp.partition, event, traceparent(record.headers), outbox)
             except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
                 yield record, why
+        for labels, count in self._counts.items():
+            self.metrics["till_events"].labels(*labels).inc(count)
+        self._counts.clear()
 
     def begin(self, event: Event, what: Exception) -> None:
         """Set aside an event that cannot be counted, or leave it unfinished for later."""
@@ -139,8 +145,9 @@ class BasketAgent:
         for record in records:  # nothing is told that is not kept
             outbox.add(record)
         outcome = "repeated" if len(known.events) == len(held.known.events) else "counted"
-        self.metrics["till_events"].labels(NAMES[type(it.event)], outcome).inc()
-        self.metrics["baskets_told"].inc(known.was_paid)
+        self._counts[NAMES[type(it.event)], outcome] += 1
+        if known.was_paid:
+            self.metrics["baskets_told"].inc()
 
     def _keep(
         self, partition: int, basket_id: str, known: Known, records: Sequence[Record]

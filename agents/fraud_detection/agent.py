@@ -5,7 +5,7 @@ is judged on one worker, in one order. All of it happens as the events are fetch
 event is finished once the broker has the table's changelog and what was told.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -77,6 +77,8 @@ class FraudAgent:
         self._held = HeldGroups()
         #: Seconds for which each rule was judged, since they were noted last.
         self._spent: defaultdict[str, float] = defaultdict(float)
+        #: By metric and label, what the list at hand has counted so far.
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._refused = RefusedEvents(self.app)
         # What is grouped is judged before more is grouped: alerts do not wait for a backlog.
         self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE, first=(topics.GROUPED,))
@@ -96,6 +98,9 @@ class FraudAgent:
                 yield record, why
         for (key, *_), hits in grown.items():
             outbox.add(hits_record(hits, key))
+        for (metric, label), count in self._counts.items():
+            self.metrics[metric].labels(label).inc(count)
+        self._counts.clear()
 
     def begin(self, event: Event, what: Exception) -> None:
         """Set aside an event that cannot be judged, or leave it unfinished for later."""
@@ -132,7 +137,7 @@ class FraudAgent:
             ) from None
         known = facts_of(event)
         if is_too_late(known, self.rules.lateness_ms):
-            self.metrics["fraud_events"].labels("too_late").inc()
+            self._counts["fraud_events", "too_late"] += 1
             return
         trace = traceparent(record.headers)
         headers = [] if trace is None else [("traceparent", trace.encode())]
@@ -143,7 +148,7 @@ class FraudAgent:
             group = group_in(plan, known)
             if group is not None:
                 outbox.add(self._grouped(group, observation_for(plan, known), headers))
-        self.metrics["fraud_events"].labels("grouped").inc()
+        self._counts["fraud_events", "grouped"] += 1
 
     def _grouped(
         self, group: Mapping[str, str], it: Observation, headers: list[tuple[str, bytes]]
@@ -169,7 +174,7 @@ class FraudAgent:
             return
         plan = self.rules.plan.by_grouping.get(tuple(sorted(group)))
         if plan is None:  # no rule is left that groups so
-            self.metrics["fraud_observations"].labels("unused").inc()
+            self._counts["fraud_observations", "unused"] += 1
             return
         recording = self._recording[partition]
         recording.follow(self.rules.plan, self.rules.lateness_ms, observation.written_ms)
@@ -196,7 +201,7 @@ class FraudAgent:
             outbox.add(it)
         for one in more:  # an alert of a busy group grows many times in a list: it is told once
             grown[key, one.rule.key, one.triggered_by] = one
-        self.metrics["fraud_observations"].labels(judged.outcome.lower()).inc()
+        self._counts["fraud_observations", judged.outcome.lower()] += 1
 
     def _keep(self, part: TablePartition, key: str, judged: Judged, held: Held) -> bytes | None:
         """Write what changed; the head as the table has it then."""

@@ -1,6 +1,7 @@
 """Builds the customer lookup on one worker: the directory, the cache, the agents, the answers."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agents.customer_lookup.agent import CustomerLookupAgent
@@ -139,9 +140,19 @@ def build(kit: Kit) -> Built:
 
     return Built(
         ports=ports,
+        warnings=partial(_warnings, call, drills),
         lifetimes=(
             Lifetime(name="Drills", open=opens_drills, close=drill_reader.close),
             Lifetime(name="Directory", open=directory.open, close=drain),
             Lifetime(name="Answers", open=opens_answers, close=answer_reader.close),
         ),
     )
+
+
+def _warnings(call: DirectoryCall, drills: OutageDrills) -> Sequence[str]:
+    told = []
+    if call.is_open:
+        told.append("the circuit breaker is open: the directory is not called")
+    if drills.running is not None:
+        told.append(f"an outage drill runs, by {drills.running.started_by}")
+    return told

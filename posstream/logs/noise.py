@@ -15,6 +15,12 @@ _LIBRARIES: Final = (
     *("aiokafka", "aiosqlite", "alembic", "asyncio", "faust", "kafka", "mode", "psycopg"),
     *("aiohttp", "sqlalchemy"),
 )
+#: Warnings that mean nothing here, by their logger: timers that a busy machine wakes late, and
+#: settings of Faust that we change before their use.
+_HARMLESS: Final = {
+    "mode.timers": re.compile("Timer "),
+    "py.warnings": re.compile(".*AlreadyConfiguredWarning", re.DOTALL),
+}
 #: What people and plugins print; mode makes lines of it.
 _PRINTED: Final = "mode.redirect"
 #: The start and stop of Faust's services, also under our loggers: `[^--Runtime]: Starting...`
@@ -64,6 +70,9 @@ class Noise(logging.Filter):
             return True
         if record.levelno < logging.WARNING:
             return _PROGRESS.match(str(record.msg)) is None
+        harmless = _HARMLESS.get(record.name)
+        if harmless is not None and harmless.match(record.getMessage()):
+            return False
         if not hasattr(record, _MARK) and (
             record.name.partition(".")[0] not in _LIBRARIES or record.name == _PRINTED
         ):

@@ -87,6 +87,7 @@ class ListApp:
     """An app in its first generation, whose events flow."""
 
     producer: FakeProducer = field(default_factory=FakeProducer)
+    plugin: str = "toy"
     consumer_generation_id: int = 1
     answering: dict[str, Any] = field(default_factory=dict)
     committed_at: float = 0.0

@@ -21,6 +21,7 @@ from posstream.configuration.version import ConfigurationVersion
 from posstream.kafka.broker_watch import BrokerWatch
 from posstream.read_model.trouble_log import TroubleLog
 from posstream.resilience.breaker import Breaker, Rules
+from posstream.streaming.lists import event_log
 from posstream.streaming.rebalance_log import RebalanceLog
 from tests.manual_clock import ManualClock
 
@@ -165,6 +166,18 @@ def test_at_debug_each_answer_has_a_line_with_a_masked_identifier(
         "CA******000: CACHE",
         "CA******000: CACHE",
     ]
+
+
+def test_at_debug_each_event_that_is_taken_has_a_line(said: pytest.LogCaptureFixture) -> None:
+    trace = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    records = [SimpleNamespace(offset=n, headers=(trace,)) for n in (7, 8)]
+    event_log.tell("baskets", TP("events", 3), records, {8})
+    assert said.messages == []
+    said.set_level(logging.DEBUG)
+    event_log.tell("baskets", TP("events", 3), records, {8})
+    assert said.messages == ["events/3/7: done at once", "events/3/8: begun"]
+    line: Any = said.records[0]
+    assert (line.plugin, line.trace_id) == ("baskets", "0af7651916cd43dd8448eb211c80319c")
 
 
 def test_brokers_that_go_and_come_back_are_told_once(

@@ -130,6 +130,22 @@ def test_progress_of_services_is_left_out(message: str, passes: bool) -> None:  
     assert Noise().filter(line) is passes
 
 
+@pytest.mark.parametrize(
+    ("logger", "message", "passes"),
+    [
+        ("mode.timers", "Timer commit is overlapping (interval=0.2)", False),
+        ("py.warnings", "app.py:212: AlreadyConfiguredWarning: Setting new value", False),
+        ("py.warnings", "app.py:212: DeprecationWarning: gone soon", True),
+    ],
+)
+def test_known_noise_is_left_out_by_its_name(
+    logger: str,
+    message: str,
+    passes: bool,  # noqa: FBT001
+) -> None:
+    assert Noise().filter(record(message, name=logger)) is passes
+
+
 @pytest.fixture
 def child() -> Iterator[logging.Logger]:
     logger = logging.getLogger("agents.baskets.of_a_child")

@@ -72,6 +72,11 @@ class DirectoryCall:
             self._breaker = (endpoint, breaker)
         return self._breaker[1]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker of the endpoint in force refuses calls."""
+        return self._state() == State.OPEN.value
+
     def idle(self, plan: LookupConfiguration) -> bool:
         """Whether there is room for a call that no event waits for."""
         return self.breaker(plan.api_endpoint).state is State.CLOSED and self._bulkhead.idle(

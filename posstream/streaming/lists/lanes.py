@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 from faust.types import TP
 
+from posstream.streaming.lists import event_log
 from posstream.streaming.lists.offsets import Offsets
 from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.lists.progress import Progress
@@ -315,6 +316,7 @@ class Lanes:
         for record, what in answering.answer(tp, records, outbox):
             begun.add(record.offset)
             answering.begin(Event(tp, record, arrived_at, lane), what)
+        event_log.tell(self._app.plugin, tp, records, begun)
         lane.end = max(lane.end or 0, records[-1].offset + 1)
         lane.answered.forget_below(self._progress.position(tp) or 0)
         spans = _spans(records, begun)

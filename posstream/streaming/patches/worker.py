@@ -22,8 +22,11 @@ class Worker(FaustWorker):
         self.spinner = None
 
     def carp(self, msg: str) -> None:
-        """Log what upstream prints at a signal."""
-        log.info("%s", msg)
+        """Print nothing: `-INT- -INT- -INT-` is no line of a log."""
+
+    def _schedule_shutdown(self, signal: Any) -> None:
+        log.info("the worker stops: %s came", signal.name)
+        super()._schedule_shutdown(signal)
 
     def _setup_logging(self) -> None:
         conf: Any = self.app.conf

@@ -61,8 +61,8 @@ class Noise(logging.Filter):
         super().__init__()
         self._now = now
         self._lock = threading.Lock()
-        #: (logger, message without its values) -> when it passed, and how many did not since.
-        self._passed: dict[tuple[str, str], tuple[float, int]] = {}
+        #: (logger, message without its values, plugin) -> when it passed; how many did not since.
+        self._passed: dict[tuple[str, str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record passes; it then says how many were left out before it."""
@@ -77,7 +77,8 @@ class Noise(logging.Filter):
             record.name.partition(".")[0] not in _LIBRARIES or record.name == _PRINTED
         ):
             return True
-        kind, now = (record.name, str(record.msg)), self._now()
+        kind = record.name, str(record.msg), str(getattr(record, "plugin", ""))
+        now = self._now()
         with self._lock:
             since, count = self._passed.get(kind, (None, 0))
             if since is not None and now - since < _PER_SECONDS:

@@ -119,6 +119,7 @@ class Projector(ConsumerRebalanceListener):
                         self.grouped.name,
                         why,
                         pause,
+                        extra={"plugin": self.grouped.name, **ONCE_A_MINUTE},
                     )
                     await asyncio.sleep(pause)
                 if self.standing.written > done_before:

@@ -119,6 +119,7 @@ def test_our_own_warnings_are_all_said_unless_they_ask_for_less() -> None:
     assert [noise.filter(record("breaker opened")) for _ in range(3)] == [True] * 3
     away = [noise.filter(record("away at %d", n, **ONCE_A_MINUTE)) for n in range(3)]
     assert away == [True, False, False]
+    assert noise.filter(record("away at %d", 4, plugin="other", **ONCE_A_MINUTE))
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ def _app() -> "HostApp":
     from posstream.domain.errors import PosstreamError
     from posstream.logs.setup import JSON, refusal, set_up, tell_warning
     from posstream.plugins.beside_child import spawn_beside
-    from posstream.settings import Settings, unknown_settings
+    from posstream.settings import Settings, asked_log_format, unknown_settings
 
+    if asked_log_format() == JSON:  # until Faust's worker sets up the log
+        set_up(JSON)
+    for warning in unknown_settings():
+        tell_warning(warning)
     try:
         settings = dataclasses.replace(Settings.from_environment(), **_options())
-        if settings.log_format == JSON:  # until Faust's worker sets up the log
-            set_up(JSON)
-        for warning in unknown_settings():
-            tell_warning(warning)
         spawned = spawn_beside(settings.plugins) if "worker" in sys.argv else None
         from posstream.factory import create_app
         from posstream.streaming import patches

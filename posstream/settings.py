@@ -31,6 +31,7 @@ from posstream.startup.setting_readers import number, one_of, secret, switch
 from posstream.startup.settings_part import GivenSettings, Reader
 
 _PREFIX: Final = "POSSTREAM_"
+_LOG_FORMAT: Final = "POSSTREAM_LOG_FORMAT"
 #: The name in the log of a caller with the key of POSSTREAM_API_KEY.
 _API_KEY_NAME: Final = "api-key"
 #: Read by the test suite and by make, not by a worker; no warning for them.
@@ -202,6 +203,12 @@ class Settings:
         return cls(**values, plugins=plugins, plugin_values=own)
 
 
+def asked_log_format(environ: Mapping[str, str] | None = None) -> str:
+    """The log's format, for what is said before all settings are read, or as they are refused."""
+    environ = os.environ if environ is None else environ
+    return JSON if environ.get(_LOG_FORMAT, "").lower() == JSON else TEXT
+
+
 def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
     """One warning for each `POSSTREAM_*` name that means nothing to us, and one for proxies."""
     environ = os.environ if environ is None else environ
@@ -335,7 +342,7 @@ _READERS: Final[Mapping[str, tuple[str, Reader]]] = {
     "POSSTREAM_GRAPHQL_INTROSPECTION": ("graphql_introspection", switch),
     "POSSTREAM_DEAD_LETTERS_PER_MINUTE": ("dead_letters_per_minute", number(1, 1_000_000)),
     "POSSTREAM_SESSION_TIMEOUT_SECONDS": ("session_timeout_seconds", number(6, 300)),
-    "POSSTREAM_LOG_FORMAT": ("log_format", one_of(TEXT, JSON)),
+    _LOG_FORMAT: ("log_format", one_of(TEXT, JSON)),
     "POSSTREAM_PROJECTION": ("projection", one_of(WORKER, ALONE)),
     # `lookupStats` counts up to 7 days back.
     "POSSTREAM_KEEP_ROWS_DAYS": ("keep_rows_days", number(8, 36_500)),

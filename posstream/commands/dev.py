@@ -10,10 +10,10 @@ import click
 
 from posstream.commands.running import errors_told, read_settings
 from posstream.kafka.embedded_broker import EmbeddedBroker
-from posstream.logs.setup import tell_warning
+from posstream.logs.setup import JSON, set_up, tell_warning
 from posstream.plugin import Plugin
 from posstream.plugins.beside_child import spawn_beside
-from posstream.settings import Settings, unknown_settings
+from posstream.settings import Settings, asked_log_format, unknown_settings
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +33,11 @@ def command(loglevel: str) -> None:
     the web view, and prints their addresses. Made for first steps and tests, not for production:
     topics are forgotten at the end; the read model in POSSTREAM_DATADIR stays.
     """
-    settings = read_settings()
+    if asked_log_format() == JSON:
+        set_up(JSON)
     for warning in unknown_settings():
         tell_warning(warning)
+    settings = read_settings()
     spawned = spawn_beside(settings.plugins)
     gc.disable()  # as in `posstream.app`
     from posstream.factory import create_app

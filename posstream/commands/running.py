@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 from posstream.domain.errors import InvalidSettings, PosstreamError
 from posstream.logs.setup import JSON, refusal, set_up
-from posstream.settings import Settings
+from posstream.settings import Settings, asked_log_format
 from posstream.streaming import patches
 
 P = ParamSpec("P")
@@ -18,18 +18,17 @@ P = ParamSpec("P")
 
 def read_settings() -> Settings:
     """The settings from the environment; ends the command with one line per error."""
+    if asked_log_format() == JSON:  # people read a command's warnings as they are
+        set_up(JSON)
     try:
-        settings = Settings.from_environment()
+        return Settings.from_environment()
     except InvalidSettings as why:
-        for line in why.errors:
-            print(f"error: {line}", file=sys.stderr)
+        told = refusal("\n".join(why.errors))
+        if isinstance(told, str):
+            print(told, file=sys.stderr)
         sys.exit(2)
     except PosstreamError as why:  # plugins that claim the same thing, or none that can be loaded
-        print(f"error: {why}", file=sys.stderr)
-        sys.exit(1)
-    if settings.log_format == JSON:  # people read a command's warnings as they are
-        set_up(JSON)
-    return settings
+        sys.exit(refusal(str(why)))
 
 
 def run(work: Coroutine[Any, Any, int]) -> None:

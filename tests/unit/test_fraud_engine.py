@@ -11,6 +11,7 @@ from agents.fraud_detection.engine.judged import Judged, Raised
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.rules.plan import GroupingPlan, plan_of
 from agents.fraud_detection.rules.rule import Rule
+from tests.examples import most
 from tests.fraud_observations import Table, arrivals, rules
 from tests.fraud_reference import Reference
 
@@ -87,7 +88,7 @@ def compare(
             group = table.group(segment)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=most(200), deadline=None)
 @given(
     rules(),
     arrivals(moves=True),
@@ -100,7 +101,7 @@ def test_alerts_are_those_of_the_reference(
     compare(of, those, LONG, read_again, segment)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=most(200), deadline=None)
 @given(
     rules(),
     arrivals(),
@@ -118,7 +119,7 @@ def test_alerts_are_those_of_the_reference_when_old_observations_go(
     compare(of, those, lateness_ms, read_again, segment)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=most(200), deadline=None)
 @given(rules(), arrivals(), st.lists(st.none() | st.integers(0, 3), min_size=25, max_size=25))
 def test_a_crash_after_any_change_loses_nothing(
     of: list[Rule], those: list[Observation], crashes: list[int | None]

@@ -81,9 +81,9 @@ test-kafka: $(VENV)/.test ## the integration suite on Apache Kafka: yours at POS
 test-chaos: $(VENV)/.test ## the short version of the fault suite (Java 17, Maven, PostgreSQL)
 	$(BIN)/pytest -m "chaos and short" tests/chaos
 
-chaos: $(VENV)/.test ## the whole fault suite; writes docs/explanation/guarantees.md; ONLY=name SEED=number
+chaos: $(VENV)/.test ## the whole fault suite; writes docs/explanation/guarantees.md; ONLY=name SEED=number EVENTS=number
 	@mkdir -p .data
-	POSSTREAM_CHAOS_REPORT=.data/chaos.jsonl $(BIN)/pytest -m chaos tests/chaos $(if $(ONLY),-k $(ONLY)) $(if $(SEED),--seed $(SEED))
+	POSSTREAM_CHAOS_REPORT=.data/chaos.jsonl $(BIN)/pytest -m chaos tests/chaos $(if $(ONLY),-k $(ONLY)) $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
 	$(BIN)/python -m tests.chaos.guarantees .data/chaos.jsonl
 
 test-postgres: $(VENV)/.test ## the SQL suite on PostgreSQL: yours at POSSTREAM_TEST_DATABASE_URL, or one of its own

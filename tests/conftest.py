@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"Apache Kafka for the integration suite; the same as {BROKER}",
     )
     parser.addoption("--seed", type=int, help="the moments of a chaos scenario, again")
+    parser.addoption("--events", type=int, default=2_000, help="how many fraud_million sends")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -8,6 +8,7 @@ import operator
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from agents.fraud_detection.engine.observation import Observation
@@ -175,7 +176,7 @@ class Watched:
     def episodes(self) -> Iterator[Sequence[Place]]:
         """The hits of each episode."""
         bounds = [bisect_left(self.hits, it) for it in self.starts]
-        for first, end in zip(bounds, [*bounds[1:], len(self.hits)], strict=True):
+        for first, end in pairwise([*bounds, len(self.hits)]):
             yield self.hits[first:end]
 
     def windows(self, start_ms: int, end_ms: int) -> Iterator[tuple[Place, range]]:

@@ -64,7 +64,8 @@ async def stage(
                 yield made
             finally:
                 for worker in made.workers:
-                    worker.kill()
+                    if worker.starts:
+                        worker.kill()
 
 
 @pytest.fixture

@@ -133,12 +133,22 @@ class Worker:
 
     def kill_beside(self) -> None:
         """Kill the process of its plugins beside the lookups."""
+        os.kill(self._beside(), signal.SIGKILL)
+
+    def freeze_beside(self) -> None:
+        """SIGSTOP for the process of its plugins beside the lookups."""
+        os.kill(self._beside(), signal.SIGSTOP)
+
+    def thaw_beside(self) -> None:
+        """SIGCONT."""
+        os.kill(self._beside(), signal.SIGCONT)
+
+    def _beside(self) -> int:
         assert self._process is not None
         ours = f"/proc/{self._process.pid}/task/{self._process.pid}/children"
         for child in map(int, Path(ours).read_text().split()):
             if b"beside_child" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(child, signal.SIGKILL)
-                return
+                return child
         raise AssertionError("it has no such process")
 
     def wait(self, seconds: float = 30) -> int:

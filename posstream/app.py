@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def _app() -> "HostApp":
     # Imported here, after `own_process`.
     from posstream.domain.errors import PosstreamError
-    from posstream.logs.setup import JSON, refusal, set_up, tell_warning
+    from posstream.logs.setup import JSON, refuse, set_up, tell_warning
     from posstream.plugins.beside_child import spawn_beside
     from posstream.settings import Settings, asked_log_format, unknown_settings
 
@@ -38,7 +38,7 @@ def _app() -> "HostApp":
         patches.install()
         return create_app(settings, spawned=spawned)
     except PosstreamError as refused:
-        sys.exit(refusal(str(refused)))
+        refuse(str(refused))
 
 
 def _options() -> dict[str, Any]:

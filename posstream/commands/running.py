@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 from posstream.domain.errors import InvalidSettings, PosstreamError
-from posstream.logs.setup import JSON, refusal, set_up
+from posstream.logs.setup import JSON, refuse, set_up
 from posstream.settings import Settings, asked_log_format
 from posstream.streaming import patches
 
@@ -23,12 +23,9 @@ def read_settings() -> Settings:
     try:
         return Settings.from_environment()
     except InvalidSettings as why:
-        told = refusal("\n".join(why.errors))
-        if isinstance(told, str):
-            print(told, file=sys.stderr)
-        sys.exit(2)
+        refuse("\n".join(why.errors), code=2)
     except PosstreamError as why:  # plugins that claim the same thing, or none that can be loaded
-        sys.exit(refusal(str(why)))
+        refuse(str(why))
 
 
 def run(work: Coroutine[Any, Any, int]) -> None:
@@ -56,7 +53,7 @@ def errors_told() -> Iterator[None]:
     try:
         yield
     except PosstreamError as why:
-        sys.exit(refusal(str(why)))
+        refuse(str(why))
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 from posstream.logs.lines import JsonLines, TextLines
 from posstream.logs.noise import Noise, quieten
@@ -56,13 +56,19 @@ def tell_warning(text: str) -> None:
         print(f"warning: {text}", file=sys.stderr)  # noqa: T201 - for who starts it
 
 
-def refusal(why: str) -> str | int:
-    """What to end the process with so that stderr says why: `sys.exit(refusal(why))`."""
-    if not _is_json():
-        return "\n".join(f"error: {line}" for line in why.splitlines())
+def refuse(why: str, *, code: int = 1) -> NoReturn:
+    """End the process after its log, or stderr where the log is for people, said why.
+
+    Args:
+        why: a line for each reason.
+        code: the exit code.
+    """
     for line in why.splitlines():
-        log.critical("%s", line)
-    return 1
+        if _is_json():
+            log.critical("%s", line)
+        else:
+            print(f"error: {line}", file=sys.stderr)  # noqa: T201 - for people
+    sys.exit(code)
 
 
 def _is_json() -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Final
 from mode import Service
 
 from posstream.domain.errors import PosstreamError, StartRefused
-from posstream.logs.setup import refusal
+from posstream.logs.setup import refuse
 from posstream.plugin import Lifetime
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ def ends_if_refused() -> Iterator[None]:
     try:
         yield
     except StartRefused as why:
-        sys.exit(refusal(str(why)))
+        refuse(str(why))
 
 
 class LifetimeService(Service):

@@ -32,7 +32,7 @@ the whole process: each app does `discovery` before its first agent, and a worke
                       (#158)
     table             Faust: writes outside of streams, acknowledged changes test_store
     watermarks        the embedded broker: true ends of partitions           test_driver
-    worker            Faust: our log, no banner and no spinner               test_logs
+    worker            Faust: our log, no banner and no spinner               test_worker_log
 
 **When an upgrade breaks one.** Versions are pinned in `setup.cfg`, and `test_pins` names them: an
 upgrade is a change of its own. Raise the pins and run `tests/component/test_pins.py`: it shows

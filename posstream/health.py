@@ -19,7 +19,7 @@ class WorkerHealth:
     host: Any
     #: Of the plugins.
     supervisor: Supervisor
-    #: By the part that is in trouble, what is wrong with what all plugins share: sentences.
+    #: The parts that all plugins share -> sentences about what is wrong with each.
     shared: Callable[[], Mapping[str, Sequence[str]]] = dict
     #: Whether a plugin is switched on by its live configuration.
     is_on: Callable[[str], bool] = lambda _: True

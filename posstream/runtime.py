@@ -77,7 +77,7 @@ class Runtime:
 
     @property
     def degraded(self) -> Mapping[str, Sequence[str]]:
-        """A sentence for each thing that is wrong while the worker runs, by the part in trouble."""
+        """The parts that all plugins share -> a sentence for each thing that is wrong with it."""
         return {
             "broker": self._brokers.warnings,
             "database": self._watch.warnings,

@@ -204,7 +204,7 @@ class Settings:
 
 
 def asked_log_format(environ: Mapping[str, str] | None = None) -> str:
-    """The log's format, for what is said before all settings are read, or as they are refused."""
+    """The log's format, for lines from before the settings are read, or about refused ones."""
     environ = os.environ if environ is None else environ
     return JSON if environ.get(_LOG_FORMAT, "").lower() == JSON else TEXT
 

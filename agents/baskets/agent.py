@@ -42,8 +42,8 @@ from tables.partitioned import PartitionedTable, TablePartition, home
 
 #: An event takes some 100 us.
 _AT_ONCE: Final = 100
-#: What comes first in a basket, and is little. After a stop, when all topics have a backlog, events
-#: of a till that were counted before them would all be told again.
+#: The few events that come first in a basket. After a stop all topics have a backlog. Events of a
+#: till that were counted before these ones would all be told again.
 _FIRST: Final = (
     topics.BASKET_STARTED,
     topics.CUSTOMER_DATA_FETCHED,

@@ -108,7 +108,7 @@ class Basket:
 
     @property
     def ids(self) -> dict[str, str]:
-        """Whose basket it is, and where: what is known of it."""
+        """The ids that are known: of the customer, the employee and the terminal."""
         said = {
             "customer_id": self.customer_id,
             "employee_id": self.employee_id,

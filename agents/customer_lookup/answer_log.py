@@ -18,7 +18,7 @@ _FINE: Final[frozenset[str]] = frozenset({"NONE", Reason.NOT_FOUND})
 
 
 class AnswerLog:
-    """The first failure of a kind in full, then their number each minute. For one event loop."""
+    """Logs the first failure of a kind in full, then a number each minute. For one event loop."""
 
     def __init__(self, clock: Clock) -> None:
         self._repeats: Repeats[str] = Repeats(clock)
@@ -58,11 +58,11 @@ class AnswerLog:
         others: Iterable[Any],
         read: Callable[[Any], Identification],
     ) -> Iterator[Any]:
-        """Hand on `others`, which no cache entry answered, and tell all others of `records`.
+        """Yield `others` unchanged, and tell every other one of `records` as a hit of the cache.
 
         Args:
             records: a fetched list.
-            others: those of them that were not answered, as they are found.
+            others: those of `records` that no cache entry answered, in the same order.
             read: reads a record.
         """
         left = iter(records)

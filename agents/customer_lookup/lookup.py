@@ -103,7 +103,7 @@ class CustomerLookup(Fetching):
             asked: a readable identification.
             cache: the part of the cache that owns its identifier.
             consumed_at: monotonic seconds at which the event was taken.
-            boarded: what `board` gave; None: look at configuration and cache first.
+            boarded: the result of `board`; None = look at configuration and cache first.
         """
         if boarded is None:
             at_once = self.refuse(asked) or self.at_once(asked, cache)

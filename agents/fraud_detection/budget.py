@@ -21,13 +21,13 @@ class _Held(NamedTuple):
     """Why a rule is held."""
 
     why: str
-    #: The key of the configuration that set its budget, and what that was.
+    #: The key of the configuration with the limit, and the limit at that time.
     key: str
     most: int
 
 
 class Budgets:
-    """What each rule has spent.
+    """Counts what each rule has spent, and holds a rule that spends too much.
 
     Args:
         clock: time.
@@ -51,7 +51,7 @@ class Budgets:
         return {rule_id: it.why for rule_id, it in self._held.items()}
 
     def follow(self, values: FraudConfiguration) -> None:
-        """Let those rules go on that somebody edited, and those whose budget was raised."""
+        """Let a rule go on if somebody edited it, or raised the limit that held it."""
         rules = {it.id: it for it in values.rules}
         edited = {it for it, rule in self._rules.items() if rules.get(it) != rule}
         raised = {it for it, held in self._held.items() if getattr(values, held.key) > held.most}

@@ -16,7 +16,7 @@ from posstream.domain.times import parse_utc, to_ms
 from posstream.resilience.clock import Clock
 
 _NOTHING: Final = Plan()
-#: By then every worker follows an edit (contract, section 4).
+#: Within this time every worker follows an edit (contract, section 4).
 _FOLLOWED_MS: Final = 2_000
 
 
@@ -35,9 +35,10 @@ class CurrentRules:
         self._clock = clock
         self.budgets = Budgets(clock, self._make)
         self.plan = _NOTHING
-        #: What was recorded once and is not now, and since when that is recorded again which
-        #: was not. A partition may see none of it: the rules can change twice within a second.
+        #: Needs that were recorded once and are not now. A partition may not see that they were
+        #: gone: the rules can change twice within a second.
         self._gone: set[Need] = set()
+        #: A need that was gone -> since when it is recorded again, in ms since 1970.
         self._again_since: dict[Need, int] = {}
         self._snoozes: Sequence[tuple[Snooze, int]] = ()
         configuration.watch(self._follow)
@@ -62,8 +63,8 @@ class CurrentRules:
     def warnings(self) -> Sequence[str]:
         """A sentence for each rule that is paused by its own budget."""
         return [
-            f"the rule {rule_id} is paused on this worker: {why}; edit the rule, or allow it more, "
-            "to let it go on"
+            f"the rule {rule_id} is paused on this worker: {why}; it goes on once the rule is "
+            "edited or the limit is raised"
             for rule_id, why in self.budgets.held.items()
         ]
 

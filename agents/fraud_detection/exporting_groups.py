@@ -43,7 +43,7 @@ class FoundObservations:
     def __init__(self, trail: Trail) -> None:
         self._names = {"customer_id": trail.customer_ids, "customer_identifier": trail.identifiers}
         names = [name for names in self._names.values() for name in names]
-        #: As a value has them, and as a key does.
+        #: The names as they are in a value, and as they are in a key.
         self._bytes = [it.encode() for it in names] + [
             msgspec.json.encode(it)[1:-1] for it in names
         ]
@@ -92,7 +92,7 @@ class FoundObservations:
 
 
 def _kind(name: str) -> str:
-    """What a field names: `basket.customer_id` a `customer_id`."""
+    """The kind of id that a field holds: `basket.customer_id` holds a `customer_id`."""
     return name.rpartition(".")[2]
 
 

@@ -41,7 +41,7 @@ class LeavingGroups:
     #: Where the next slice starts.
     partition: int = field(default=0, init=False)
     start: bytes = field(default=b"", init=False)
-    #: Whose rules the metrics tell of.
+    #: The configuration whose rules have series in the metrics.
     values: FraudConfiguration | None = field(default=None, init=False)
 
     async def look(self) -> None:

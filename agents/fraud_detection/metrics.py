@@ -15,16 +15,16 @@ METRICS: Final = (
     Metric("gauge", "fraud_groups_kept", "Entries in the table of observations, estimated."),
 )
 
-#: Those of single rules: `rule` is the first of their labels.
+#: The metrics with a series for each rule: `rule` is the first of their labels.
 _OF_RULES: Final = ("fraud_alerts", "fraud_rule_seconds")
 
 
 def forget_rules(metrics: PluginMetrics, left: Collection[str]) -> None:
-    """Count no more what rules did that are gone; else each edit would leave its series behind.
+    """Drop the series of rules that no longer exist; otherwise they would pile up with each edit.
 
     Args:
         metrics: the plugin's.
-        left: the ids of the rules that there are.
+        left: the ids of the rules that still exist.
     """
     for name in _OF_RULES:
         for labels, _ in counted(metrics[name]):

@@ -64,7 +64,7 @@ class Recording:
         self._plan, self._value = plan, value
 
     def take(self, it: Observation, grouping: GroupingPlan) -> None:
-        """Note which facts an observation lacks: whoever grouped it did not have the plan yet.
+        """Note which facts an observation lacks: the worker that grouped it had an older plan.
 
         Raises:
             TakesNothingNow: as `follow`, which was called before.

@@ -24,8 +24,8 @@ def command(identifier: str) -> None:
     """Print what is known of the customer behind IDENTIFIER (phone, e-mail or card), as JSON.
 
     One document with a part for each plugin. Reads the database, and from the broker the
-    changelogs of tables that know more than it. Exits with 1 if nobody is known by IDENTIFIER, if
-    a part is missing, or without a database.
+    changelogs of tables that know more. Exits with 1 if nobody is known by IDENTIFIER, if a part
+    is missing, or without a database.
     """
     settings = read_settings()
     run(export(settings, given_identifier(settings, identifier), find_plugins()))

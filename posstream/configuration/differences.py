@@ -8,11 +8,11 @@ from posstream.configuration.version import ConfigurationChange
 
 
 def differences(change: ConfigurationChange, defaults: Mapping[str, Any]) -> Iterator[str]:
-    """What was changed, key by key; of a list of objects, only those that changed, by their `id`.
+    """What was changed, key by key; for a list of objects, only the changed ones, by their `id`.
 
     Args:
         change: the edit.
-        defaults: of every key, in the order in which they are told.
+        defaults: the default of each key, in the order in which keys are told.
     """
     old, new = change.old_config, change.version.config
     if change.old_enabled != change.version.enabled:
@@ -22,7 +22,7 @@ def differences(change: ConfigurationChange, defaults: Mapping[str, Any]) -> Ite
             continue
         before, after = old.get(key, default), new.get(key, default)
         if _are_objects(before) and _are_objects(after):
-            told = ", ".join(_of_objects(before, after)) or "another order, or the same"
+            told = ", ".join(_of_objects(before, after)) or "same content, maybe in another order"
             yield f"{key}: {told}"
         else:
             yield f"{key}: {_value(old, key)} -> {_value(new, key)}"

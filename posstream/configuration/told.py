@@ -13,7 +13,7 @@ from posstream.configuration.model import PluginConfiguration, values_of
 
 log = logging.getLogger(__name__)
 
-#: A value may be a list of hundreds of rules.
+#: The longest value that is shown whole: one may be a list of hundreds of rules.
 _MOST_CHARACTERS: Final = 100
 _MOST_NAMED: Final = 10
 #: Keys whose values nobody may read in a log.

@@ -30,7 +30,7 @@ class ForgettingPart:
     rows: "Callable[[AsyncEngine, Trail], Awaitable[Mapping[str, int]]]"
     #: Everything that the plugin knows of a customer, as values for JSON.
     export: "Callable[[AsyncEngine, Trail], Awaitable[Mapping[str, Any]]]"
-    #: What only a table on the workers knows of a customer, read from its changelog; as `export`.
+    #: As `export`: what only a table on the workers knows of a customer, from its changelog.
     kept: "Callable[[Brokers, Trail], Awaitable[Mapping[str, Any]]] | None" = None
     #: Commands to the owners of what only they may remove; the owners write the marks of the
     #: trail, later than the given milliseconds since 1970. None = the platform writes the marks.

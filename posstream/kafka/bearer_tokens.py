@@ -1,7 +1,7 @@
 """Gets and caches the access token that OAUTHBEARER shows to brokers (client credentials).
 
 Clients of one process have several event loops: Faust's consumers are in threads. So the token is
-asked for in a thread, and all of them share it.
+asked for in a thread, and all clients share it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class NoBrokerToken(KafkaConnectionError):
-    """There is no token for the broker. aiokafka tries on, as if the broker were away."""
+    """There is no token for the broker. aiokafka keeps trying, as if the broker were away."""
 
 
 class BearerTokens(AbstractTokenProvider):
@@ -34,7 +34,7 @@ class BearerTokens(AbstractTokenProvider):
         self._renew_at = 0.0
 
     async def token(self) -> str:
-        """The token; clients that need a new one share a call.
+        """The token; clients that need a new one share one request.
 
         Raises:
             NoBrokerToken: if the token endpoint gives none.

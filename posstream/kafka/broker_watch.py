@@ -15,17 +15,17 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 1.0
-#: How long no broker may answer before the cluster counts as away. Asked is any broker, so a
-#: broker of several that just died may be the one.
+#: How long no broker may answer before the cluster counts as away. Each question goes to any
+#: broker, so it may go to one that has just died while the others are there.
 _AWAY_SECONDS: Final = 10.0
-#: A broker that was away for this long was taken out of the cluster.
+#: A broker that was away for this long counts as taken out of the cluster.
 _FORGOTTEN_SECONDS: Final = 3600.0
 
 
 class BrokerWatch:
     """Asks the cluster every few seconds which brokers it has.
 
-    Tells in the log when the cluster or one of its brokers goes, and when it is back.
+    Logs when the cluster or one of its brokers goes away, and when it is back.
 
     Args:
         servers: host:port of the brokers.
@@ -69,7 +69,7 @@ class BrokerWatch:
         if self._is_away:
             log.warning("the brokers are back after %.0f s", now - self._answered_at)
         for name in sorted(before - self._there):
-            log.warning("the broker %s is away; there are %d", name, len(self._there))
+            log.warning("the broker %s is away; %d left", name, len(self._there))
         for name in sorted(self._there - before):
             if name in self._seen:
                 log.warning("the broker %s is back after %.0f s", name, now - self._seen[name])

@@ -61,9 +61,9 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
         the cluster's id, and the names of the topics that were missing.
 
     Raises:
-        StartRefused: if no broker answers, or it lets us not in; a right is missing; a topic cannot
-            be created or seen, the source topics and a table's changelog differ in partitions, or
-            a topic would lose events.
+        StartRefused: if no broker answers, or none lets us in; if a right is missing; if a topic
+            cannot be created or seen; if the source topics and a table's changelog differ in
+            partitions; or if a topic would lose events.
     """
     specs = list(specs)
     async with _connected(servers, patience_seconds) as admin:
@@ -81,7 +81,7 @@ async def cluster_id(servers: Brokers) -> str:
     """The cluster's id.
 
     Raises:
-        StartRefused: if no broker answers, or it lets us not in.
+        StartRefused: if no broker answers, or none lets us in.
     """
     async with _connected(servers, PATIENCE_SECONDS) as admin:
         return await _cluster_id(admin)
@@ -168,7 +168,7 @@ async def _connected(servers: Brokers, patience_seconds: float) -> AsyncIterator
     """An admin client.
 
     Raises:
-        StartRefused: if no broker answers, or one refuses to answer with its reason.
+        StartRefused: if no broker answers, or one refuses us; with the reason.
     """
     give_up_at = time.monotonic() + patience_seconds
     while True:

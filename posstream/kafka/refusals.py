@@ -1,7 +1,7 @@
 """Finds out why brokers refuse a client, and says it in one sentence that names the setting.
 
-aiokafka logs why it could not connect to an address, and raises that it could connect to none. So
-this module connects once more to each.
+aiokafka logs why it could not connect to each address, but its error says only that it reached
+none. So this module connects once more to each address.
 """
 
 import ssl
@@ -43,10 +43,10 @@ _HOST: Final = (62, 64)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a broker that is there lets us not in."""
+    """Why a broker that answers does not let us in."""
 
     sentence: str
-    #: Waiting changes nothing. Otherwise the broker may just be starting.
+    #: True: waiting changes nothing. False: the broker may just be starting.
     lasts: bool = True
 
 
@@ -91,7 +91,7 @@ async def _connect(server: str, brokers: Brokers) -> None:
         host, port, request_timeout_ms=_ANSWER_MS, **security_options(brokers)
     )
     try:
-        # No SASL where it is wanted is told at the first request.
+        # A broker that wants SASL refuses a client without it at the first request only.
         await connection.send(MetadataRequest([]))
     finally:
         connection.close()
@@ -165,19 +165,22 @@ def _not_by_tls(broker: str, why: ssl.SSLError, security: BrokerSecurity | None)
             return Refusal(
                 f"{broker} wants a certificate of ours ({words}): set POSSTREAM_BROKER_CERT_FILE"
             )
-        # Java tells no reason.
+        # A broker's Java does not tell that our certificate has expired.
         words = security.tls_files.out_of_date() or words
         return Refusal(f"{broker} refuses the certificate of POSSTREAM_BROKER_CERT_FILE ({words})")
     return Refusal(f"TLS to {broker} fails ({said}): {_SECURITY}", lasts=False)
 
 
 def _closed(broker: str, why: BaseException) -> Refusal | None:
-    """It took a connection and closed it: so it does with those that speak otherwise than it."""
+    """The refusal of a broker that took the connection and closed it; None for other errors.
+
+    A broker does so if the client uses another security protocol, or while the broker starts.
+    """
     if isinstance(why, ConnectionRefusedError) or not (
         isinstance(why, ConnectionError) or "closed" in str(why)
     ):
         return None
     return Refusal(
-        f"{broker} closes the connection, maybe as it is secured otherwise: {_SECURITY}",
+        f"{broker} closes the connection, maybe because it wants another security: {_SECURITY}",
         lasts=False,
     )

@@ -1,4 +1,4 @@
-"""Asks a broker what its ACLs allow a client, and says what a worker misses (KIP-430)."""
+"""Asks a broker what its ACLs allow a client, and says which rights a worker lacks (KIP-430)."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,17 +14,17 @@ from aiokafka.errors import (
 
 from posstream.kafka.metadata import GroupRequest, MetadataRequest
 
-#: How often a new cluster is asked for the coordinator of a group: it makes a topic for that.
+#: How often a cluster is asked for the coordinator of a group: a new one first makes a topic.
 _TRIES: Final = 40
 _PAUSE_SECONDS: Final = 0.25
-#: The operations of a broker that does not tell them.
+#: The operations in the answer of a broker that does not tell them.
 _NOT_TOLD: Final = -(2**31)
 _UNAUTHORISED: Final = frozenset({29, 30})
 _UNKNOWN_TOPIC: Final = 3
 
 
 class Right(IntEnum):
-    """What a client may do; the bits in which brokers tell it."""
+    """A right of a client; its value is the number of its bit in a broker's answer."""
 
     Read = 3
     Write = 4
@@ -32,7 +32,7 @@ class Right(IntEnum):
     DescribeConfigs = 10
 
     def is_in(self, operations: int) -> bool:
-        """Whether a broker's bits have it; they do if it does not tell."""
+        """Whether a broker's bits grant it; True also if the broker does not tell."""
         return operations == _NOT_TOLD or bool(operations & 1 << self)
 
 
@@ -43,7 +43,7 @@ OF_TOPICS: Final = (Right.Read, Right.Write, Right.DescribeConfigs)
 async def missing_rights(
     client: Any, topics: Sequence[str], groups: Iterable[str]
 ) -> Mapping[str, Sequence[str]]:
-    """What the client misses, as `Read on topic`, and on which topics or groups.
+    """The rights that the client lacks, such as `Read on topic` -> the names of the topics.
 
     Args:
         client: an `AIOKafkaClient` that is connected.

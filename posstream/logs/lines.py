@@ -14,7 +14,7 @@ from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc_ms
 from posstream.logs.masking import masked
 
-#: What a line may be about, in the order in which it is written.
+#: The fields that say what a line is about, in the order in which they are written.
 FIELDS: Final = ("plugin", "lookup_id", "basket_id", "worker", "trace_id")
 _OF_PLUGIN: Final = re.compile(r"agents\.([a-z][a-z0-9_]*)(?:\.|$)")
 
@@ -76,7 +76,7 @@ class JsonLines(Lines):
         }
         if trace := self.trace(record):
             line["traceback"] = trace
-        # A lone surrogate is no UTF-8; `printable` left none.
+        # orjson refuses lone surrogates, which are no UTF-8; `printable` has removed them.
         return orjson.dumps(line).decode()
 
 

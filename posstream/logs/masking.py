@@ -1,6 +1,7 @@
 """Masks what no line of a log may hold: payment cards, phones, e-mail addresses, passwords.
 
-Our own lines name no customer. The texts of foreign exceptions may, so every line is searched.
+Our own lines mask what they know to be an identifier. The texts of foreign exceptions may hold
+others, so every line is searched.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Final
 from posstream.domain.masking import mask_identifier
 from posstream.domain.payment_card import mask_payment_cards
 
-#: The password in a URL.
+#: User and password in a URL.
 _PASSWORD: Final = re.compile(r"(?<=://)[^\s/@]+(?=@)")
 _EMAIL: Final = re.compile(
     r"[A-Za-z0-9.!#$&*+^_`|~'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.IGNORECASE

@@ -1,6 +1,6 @@
 """Leaves out what libraries say too often: their progress, and the same warning again and again.
 
-With the level DEBUG nothing is left out.
+With the level DEBUG both are written. Debug lines of libraries never are.
 """
 
 import logging
@@ -21,25 +21,27 @@ _HARMLESS: Final = {
     "mode.timers": re.compile("Timer "),
     "py.warnings": re.compile(".*AlreadyConfiguredWarning", re.DOTALL),
 }
-#: What people and plugins print; mode makes lines of it.
+#: The logger of what a program prints: mode makes lines of it.
 _PRINTED: Final = "mode.redirect"
-#: The start and stop of Faust's services, also under our loggers: `[^--Runtime]: Starting...`
-#: What Faust's store says under our logger, where a rebalance is one line of ours.
+#: The start and stop of Faust's services, such as `[^--Runtime]: Starting...`, and what Faust's
+#: store says at a rebalance. Both come under our loggers too.
 _PROGRESS: Final = re.compile(r"\[\^-*.+?\]: |opening partition |generation id |Closing rocksdb")
-#: Kinds that are remembered: a message may have its values in it.
+#: How many kinds of warnings are remembered: a message with its values in it is always a new kind.
 _MOST_KINDS: Final = 1000
+#: Seconds between two warnings of one kind.
 _PER_SECONDS: Final = 60.0
 _MARK: Final = "once_a_minute"
 #: `extra` for a line of ours that may come a hundred times a second.
 ONCE_A_MINUTE: Final = {_MARK: True}
-#: Marks a record that a child process said: its own filter let it pass.
+#: Marks a record of a child process: the filter of the child has let it pass.
 RELAYED: Final = "relayed"
 
 
 def quieten(level: int) -> None:
-    """Let libraries say only what is wrong, and with the level DEBUG what they do.
+    """Let libraries write warnings only, and with the level DEBUG their progress too.
 
-    Never their debug lines: those of aiokafka take a tenth of all CPU, and others name customers.
+    Their debug lines are never written: those of aiokafka take a tenth of all CPU, and others name
+    customers.
     """
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING if level > logging.DEBUG else logging.INFO)
@@ -47,11 +49,10 @@ def quieten(level: int) -> None:
 
 
 class Noise(logging.Filter):
-    """Drops progress of services; lets one a minute pass of equal warnings of a library.
+    """Drops the progress of services; lets one of equal warnings of a library pass each minute.
 
-    Those of ours only with `ONCE_A_MINUTE`.
-
-    The next one that passes says how many were left out.
+    The next one that passes says how many were left out. Our own warnings are treated so only if
+    they carry `ONCE_A_MINUTE`.
 
     Args:
         now: seconds that only grow.
@@ -65,7 +66,7 @@ class Noise(logging.Filter):
         self._passed: dict[tuple[str, str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record passes; it then says how many were left out before it."""
+        """Whether a record passes. One that passes says how many were left out before it."""
         if hasattr(record, RELAYED):
             return True
         if record.levelno < logging.WARNING:

@@ -11,7 +11,7 @@ _PLAIN: Final = logging.Formatter()
 
 
 def carried(record: logging.LogRecord) -> dict[str, Any]:
-    """A record as JSON can hold it."""
+    """The fields of a record as values for JSON."""
     trace = record.exc_text or ""
     if record.exc_info and record.exc_info[0] is not None:
         trace = _PLAIN.formatException(record.exc_info)

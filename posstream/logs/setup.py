@@ -21,12 +21,12 @@ def set_up(
     worker: str = "",
     to: str | IO[str] | None = None,
 ) -> None:
-    """Let this process write its log, instead of whatever it wrote before.
+    """Let this process write its log; this replaces an earlier setup.
 
     Args:
         log_format: `TEXT` or `JSON`.
         level: lines below it are left out.
-        worker: the worker's name, for each line of JSON.
+        worker: the worker's name; each JSON line has it.
         to: a file's path or a stream; None = stderr.
     """
     handler: logging.Handler
@@ -49,11 +49,11 @@ def handle_by(handler: logging.Handler, level: int) -> None:
 
 
 def tell_warning(text: str) -> None:
-    """Say something about the settings: to people as it is, to a log store as a line."""
+    """Write a warning about the settings: plain text to stderr, or a line if the log is JSON."""
     if _is_json():
         log.warning("%s", text)
     else:
-        print(f"warning: {text}", file=sys.stderr)  # noqa: T201 - for who starts it
+        print(f"warning: {text}", file=sys.stderr)  # noqa: T201 - for the person who starts it
 
 
 def refuse(why: str, *, code: int = 1) -> NoReturn:

@@ -171,7 +171,7 @@ class Beside:
 
     @property
     def figures(self) -> Mapping[str, PluginFigures]:
-        """What each plugin that has not failed has still to do, by its name."""
+        """What each plugin that has not failed still has to do, by its name."""
         seats = self.seats.items()
         return {name: it.figures for name, it in seats if it.state is not PluginState.FAILED}
 

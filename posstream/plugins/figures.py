@@ -11,13 +11,13 @@ from posstream.plugins.running import RunningPlugin
 
 
 class PluginFigures(Struct, frozen=True, kw_only=True):
-    """What a plugin has still to do; also what the process of plugins tells the worker, as JSON."""
+    """What a plugin still has to do. The child process tells the worker, as JSON."""
 
-    #: Topic, partition, and how many of its events are not finished; of the partitions it has.
+    #: Topic, partition and number of unfinished events, for each partition that the plugin has.
     lag: tuple[tuple[str, int, int], ...] = ()
-    #: When the oldest event was written that is fetched and not finished, in seconds since 1970.
+    #: When the oldest fetched and unfinished event was written, in seconds since 1970.
     oldest_at: float | None = None
-    #: Records of changelogs that its tables have still to read before it answers.
+    #: Records of changelogs that its tables still have to read before it answers.
     recovering: int = 0
 
 
@@ -43,7 +43,7 @@ def figures_of(running: RunningPlugin) -> PluginFigures:
 def _lag(app: Any) -> Iterator[tuple[str, int, int]]:
     consumer = app.consumer
     for tp in sorted(TP(*tp) for tp in consumer.assignment() if tp.topic in app.consumed):
-        # As the last fetch told it: to ask the broker would hold up the fetches.
+        # The end is that of the last fetch: asking the broker would hold up the fetches.
         end, at = consumer.highwater(tp), consumer.finished_to(tp)
         if end is not None and at is not None:
             yield tp.topic, tp.partition, max(0, end - at)

@@ -1,6 +1,6 @@
 """Shows each plugin's state and figures as metrics; asked at each scrape.
 
-A gauge would go on to show a partition that another worker has by now.
+A gauge would still show a partition that has moved to another worker.
 """
 
 import time
@@ -14,7 +14,7 @@ from posstream.plugins.figures import PluginFigures
 from posstream.plugins.report import PluginReport
 from posstream.plugins.status import PluginState
 
-#: A plugin that runs is one of these.
+#: What is shown instead of RUNNING for a plugin that runs, and recovers or is switched off.
 _RECOVERING: Final = "RECOVERING"
 _OFF: Final = "OFF"
 STATES: Final = (*PluginState, _RECOVERING, _OFF)
@@ -25,7 +25,7 @@ class FiguresCollector:
 
     Args:
         reports: how each plugin is.
-        figures: what each plugin has still to do.
+        figures: what each plugin still has to do.
         is_on: whether a plugin is switched on by its live configuration.
         now: seconds since 1970.
     """
@@ -44,7 +44,7 @@ class FiguresCollector:
         self._now = now
 
     def describe(self) -> Iterable[Metric]:
-        """The metrics by their names: another one's name is refused."""
+        """The metrics' names, so that the registry refuses a second metric with one of them."""
         return _families()
 
     def collect(self) -> Iterable[Metric]:
@@ -88,7 +88,7 @@ def _families() -> tuple[GaugeMetricFamily, ...]:
         ),
         GaugeMetricFamily(
             "posstream_recovery_remaining",
-            "Records of changelogs that tables have still to read.",
+            "Records of changelogs that tables still have to read.",
             labels=["plugin"],
         ),
     )

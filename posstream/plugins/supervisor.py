@@ -140,7 +140,7 @@ class Supervisor(Service):
         } | {name: seat.report for name, seat in self._all.items()}
 
     def figures(self) -> Mapping[str, PluginFigures]:
-        """What each plugin has still to do."""
+        """What each plugin still has to do."""
         beside = {} if self._beside is None else self._beside.figures
         return {**beside, **{name: figures_of(it) for name, it in self.running.items()}}
 

@@ -101,7 +101,7 @@ class ChildProcess:
 
     @property
     def pid(self) -> int | None:
-        """The id of the child's process; None if it was not told its setup, or has ended."""
+        """The id of the child's process; None before it gets its setup, and after its end."""
         return None if self._told is None else self._told.pid
 
     async def _watch(self) -> None:

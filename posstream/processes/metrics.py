@@ -23,7 +23,7 @@ class ProcessFigures:
         self._pids: Pids = {"worker": os.getpid, **pids}
 
     def describe(self) -> Iterable[Metric]:
-        """The metrics by their names: another one's name is refused."""
+        """The metrics' names, so that the registry refuses a second metric with one of them."""
         return [
             Metric(family.name, family.documentation, family.type)
             for family in _collected(os.getpid())

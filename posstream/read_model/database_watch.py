@@ -19,7 +19,7 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 class DatabaseWatch:
-    """Asks the database for next to nothing, every few seconds.
+    """Sends the database a tiny query every few seconds.
 
     Args:
         readers: the engine that reads.
@@ -55,7 +55,7 @@ class DatabaseWatch:
         await stop_task(task)
 
     async def look(self) -> None:
-        """Ask once, and tell in the log if the answer is another one than before."""
+        """Ask once, and log if the database has gone away or is back."""
         why = await self._ask()
         now = self._clock.monotonic()
         if why is not None and self._away is None:
@@ -67,7 +67,7 @@ class DatabaseWatch:
 
     async def _ask(self) -> str | None:
         """Why it does not answer; None if it does, or refuses for another reason."""
-        # SQLite answers SELECT 1 without its file.
+        # SQLite answers SELECT 1 even if its file is gone.
         is_sqlite = self._readers.dialect.name == "sqlite"
         question = "PRAGMA schema_version" if is_sqlite else "SELECT 1"
         try:

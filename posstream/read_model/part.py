@@ -31,7 +31,7 @@ class ReadModelPart:
     row_keys: "Callable[[Iterable[ProjectedEvent]], Mapping[Table, Collection[str]]]"
     #: Deletes its rows from before a customer was forgotten; None = no row is about a customer.
     erase: "Erase | None" = None
-    #: The tables whose old rows are deleted, where rows are kept for some days only.
+    #: The tables whose old rows are deleted if POSSTREAM_KEEP_ROWS_DAYS is set.
     aging: "Callable[[], Aging] | None" = None
     #: The consumer group that read these topics before the projection got one of its own: the
     #: first start goes on at that group's offsets.

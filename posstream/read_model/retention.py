@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 #: Keys that one SELECT finds. `baskets` has no index on its times: a search there reads them all.
 _FOUND: Final = 50 * SLICE
-#: Seconds between two transactions: the projections have the database in between.
+#: Seconds between two transactions, in which the projections use the database.
 _PAUSE_SECONDS: Final = 0.1
 #: Seconds between two searches for old rows.
 _BETWEEN_SECONDS: Final = 3600.0
 
-#: By table the times of a row, all of which are past when the row is old. A time that is null
-#: says nothing, and a row without any time stays.
+#: By table, the columns with the times of a row. A row is old once all of its times are past the
+#: limit; a time that is null is left out, and a row without any time stays.
 Aging = Mapping[Table, Sequence[Column[Any]]]
 
 
@@ -35,7 +35,7 @@ class Retention:
 
     Args:
         engine: from `engine.create_engine`, migrated.
-        aging: of every plugin whose tables are there.
+        aging: the tables and times of every plugin whose migrations succeeded.
         keep: how long a row is kept.
         now: the time, in UTC.
     """
@@ -59,7 +59,12 @@ class Retention:
             try:
                 for table, count in (await self.sweep()).items():
                     if count:
-                        log.info("deleted %d rows of %s: %s old", count, table, self._keep)
+                        log.info(
+                            "deleted %d rows of %s, older than %d days",
+                            count,
+                            table,
+                            self._keep.days,
+                        )
             except Exception as why:  # noqa: BLE001 - rows may be old for an hour more
                 log.warning("old rows could not be deleted (%s)", kind(why))
             await asyncio.sleep(_BETWEEN_SECONDS)

@@ -20,7 +20,7 @@ class Repeats(Generic[Kind]):
         self._kinds: dict[Kind, tuple[float, int]] = {}
 
     def is_first(self, kind: Kind, times: int = 1) -> bool:
-        """Count an event, or some; True if one is to be logged in full."""
+        """Count one event or several; True if one of them is to be logged in full."""
         since, count = self._kinds.get(kind, (None, 0))
         if since is None:
             self._kinds[kind] = self._clock.monotonic(), times - 1

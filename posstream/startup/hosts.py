@@ -1,4 +1,4 @@
-"""What a host of a setting is: a name or an address, of this machine or of another. No I/O."""
+"""Reads the hosts in settings: names or addresses, of this machine or of another. No I/O."""
 
 import ipaddress
 
@@ -18,7 +18,7 @@ def is_unspecified(host: str) -> bool:
 
 
 def in_url(host: str) -> str:
-    """A host as URLs have it: an address of IPv6 in brackets."""
+    """A host as URLs write it: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 

@@ -1,8 +1,9 @@
-"""Leaves SQLAlchemy's ORM out of the start: posstream has no use for it.
+"""Leaves SQLAlchemy's ORM out of the start: posstream does not use it.
 
-`sqlalchemy.ext.asyncio` has the engine, and sessions, which import the whole ORM: a third of the
-time that SQLAlchemy takes, in each process of a worker. Here the package gives the names of its
-engine at once, and runs its own code when somebody asks for any other name, such as a plugin.
+`sqlalchemy.ext.asyncio` has the engine, and sessions, which import the whole ORM. That is a third
+of the time for importing SQLAlchemy, in each process of a worker. With this module the package
+gives the names of its engine at once. It runs its own code once somebody, such as a plugin, asks
+for another name.
 """
 
 import sys

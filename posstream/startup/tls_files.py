@@ -59,7 +59,8 @@ class TlsFiles:
         theirs.check_hostname = False
         theirs.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
         theirs.load_verify_locations(self.certificate)
-        # Python reads no certificate from a file, but judges one that a server shows.
+        # Python does not tell whether a certificate in a file is valid, but checks one that a
+        # server shows. So a server and a client in memory shake hands.
         there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
         client = theirs.wrap_bio(back, there)
         server = ours.wrap_bio(there, back, server_side=True)

@@ -36,7 +36,7 @@ class RebalanceLog:
 
 
 def listed(tps: Iterable[TP]) -> str:
-    """Partitions in few words: `customer-identified 0-3 6, pos-events 1`."""
+    """Partitions in short form: `customer-identified 0-3 6, pos-events 1`."""
     numbers = defaultdict(list)
     for topic, number in sorted(tps):
         numbers[topic].append(number)

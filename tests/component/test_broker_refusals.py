@@ -32,7 +32,7 @@ async def test_a_broker_that_closes_the_connection_may_be_starting() -> None:
     assert refusal is not None
     assert not refusal.lasts
     assert refusal.sentence == (
-        f"the broker at {server} closes the connection, maybe as it is secured otherwise: "
+        f"the broker at {server} closes the connection, maybe because it wants another security: "
         "see POSSTREAM_BROKER_SECURITY"
     )
 

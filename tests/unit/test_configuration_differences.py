@@ -30,7 +30,7 @@ def told(old: dict[str, Any], new: dict[str, Any], *, was: bool = True, now: boo
             {"rules": [MANY | {"state": "SHADOW"}, {"id": "new"}]},
             'rules: added new, removed large, many (state default -> "SHADOW")',
         ),
-        ({}, {"rules": [LARGE, MANY]}, "rules: another order, or the same"),
+        ({}, {"rules": [LARGE, MANY]}, "rules: same content, maybe in another order"),
         (
             {},
             {"snoozes": [{"rule_id": "many", "until": "x"}]},

@@ -195,7 +195,7 @@ def test_brokers_that_go_and_come_back_are_told_once(
     assert (watch.count, watch.warnings) == (0, ["no broker answers: events wait"])
     watch.take(["one:9092", "two:9092"])
     assert said.messages == [
-        "the broker two:9092 is away; there are 1",
+        "the broker two:9092 is away; 1 left",
         "the broker two:9092 is back after 20 s",
         "no broker has answered for 10 s (connection refused): events wait",
         "the brokers are back after 20 s",

@@ -111,8 +111,8 @@ class ToldTillEvent(Struct, frozen=True, kw_only=True):
         Annotated[
             dict[str, str],
             Meta(
-                description="Those ids of the basket that a late event made others: the event was "
-                "told with these."
+                description="The ids of the basket that a late event has changed, with their "
+                "former values: the event was told with those before."
             ),
         ]
     ] = UNSET

@@ -153,7 +153,7 @@ def read_started(value: bytes | None, at: Place, *, card_guard: bool = True) -> 
 
 
 def read_answer(value: bytes | None, at: Place, *, card_guard: bool = True) -> Told:
-    """Read one terminal answer of a lookup. Anybody may have written it: it is guarded, too.
+    """Read one terminal answer of a lookup. Anybody may have written it, so it is guarded too.
 
     Raises:
         UnreadableEvent: if it is none; the message names the field.

@@ -107,7 +107,7 @@ class Context(NamedTuple):
     basket: Basket
     #: That of the whole basket.
     revision: int
-    #: The ids of the basket that were others when the event was told before.
+    #: The basket's ids that have changed since the event was told before, with their former values.
     moved_from: dict[str, str] | None = None
 
 

@@ -9,10 +9,9 @@ log = logging.getLogger(__name__)
 
 
 class BreakerLog:
-    """The lines of one outage: opened, the first probe, closed.
+    """Writes the lines of one outage: opened, the first probe, closed.
 
-    A directory that stays dead is probed every 15 seconds; the probes after the first one are told
-    at its end, as a number.
+    A directory that stays dead is probed every 15 seconds. The last line has the number of probes.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -18,7 +18,7 @@ from yarl import URL
 #: Called with the status and the headers of an answer.
 Heard = Callable[[int, Mapping[str, str]], None]
 
-#: More endpoints than a worker ever calls: the one in force, and earlier ones.
+#: Endpoints whose requests are kept: more than a worker ever calls.
 _MOST_BASES: Final = 16
 
 

@@ -52,7 +52,7 @@ def ordinary_customer(document: object) -> Customer | None:
         return None
     day = None
     if bought_at is not None:
-        # Other years may stand for no date.
+        # Other years, such as 0001, may mean that there is no date: `judge_fields` decides.
         day = parse_utc(bought_at) if bought_at.startswith(("19", "20")) else None
         if day is None:
             return None

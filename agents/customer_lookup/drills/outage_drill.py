@@ -31,7 +31,7 @@ class OutageDrills:
         self._clock = clock
         #: The newest drill, over or not; None if there never was one.
         self.newest: Drill | None = None
-        #: The one that runs as far as the log says.
+        #: The drill whose begin was logged, and whose end was not.
         self._told: Drill | None = None
         metrics.drill_active.set_function(lambda: float(self.running is not None))
 
@@ -49,7 +49,7 @@ class OutageDrills:
         self.look()
 
     def look(self) -> None:
-        """Tell the begin and the end of a drill in the log; call this often."""
+        """Log the begin and the end of a drill; call this often."""
         before, now = self._told, self.running
         if now is not None and before is None:
             log.warning("an outage drill runs: %s", _described(now))

@@ -157,7 +157,7 @@ def read_model_tables() -> tuple[Table, ...]:
 
 
 def aging() -> Aging:
-    """The tables of single lookups; customers and their identifiers stay."""
+    """The tables of lookups, with the times of a row; customers and their identifiers stay."""
     return {
         BASKETS: (BASKETS.c.started_at, BASKETS.c.identified_at),
         CUSTOMER_LOOKUP_LOGS: (CUSTOMER_LOOKUP_LOGS.c.request_timestamp,),

@@ -33,7 +33,7 @@ class TillFacts(NamedTuple):
     event_type: str
     #: What is absent is left out.
     facts: Mapping[str, Fact]
-    #: Facts that were others when the event was told before.
+    #: Facts that have changed since the event was told before, with their former values.
     moved_from: Mapping[str, Fact] = {}
 
 
@@ -82,7 +82,7 @@ def group_in(plan: GroupingPlan, it: TillFacts) -> Mapping[str, str] | None:
 
 
 def group_left(plan: GroupingPlan, it: TillFacts) -> Mapping[str, str] | None:
-    """The group of an event when it was told before, if it is in another one now."""
+    """The group in which the event was before, if it is in another one now; None otherwise."""
     if not it.moved_from or plan.types.isdisjoint(types_of(it.event_type)):  # most of the time
         return None
     left = _group(plan, {**it.facts, **it.moved_from})
@@ -98,7 +98,7 @@ def observation_for(plan: GroupingPlan, it: TillFacts) -> Observation:
 
 
 def withdrawal_of(it: TillFacts) -> Observation:
-    """What tells a group that an event is another group's by now."""
+    """The observation that tells a group that the event has moved to another group."""
     return Observation(it.event_id, it.revision, it.at_ms, it.written_ms, WITHDRAWN, {})
 
 

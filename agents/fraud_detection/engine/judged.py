@@ -88,5 +88,5 @@ class Judged:
     #: New alerts, and those that an earlier delivery of the same event raised.
     raised: Sequence[Raised] = ()
     grown: Sequence[Grown] = ()
-    #: Rules that have more observations in their window than a group keeps: they were not judged.
+    #: Rules whose window has more observations than a group keeps.
     too_large: Sequence[CompiledRule] = ()

@@ -31,7 +31,7 @@ from agents.fraud_detection.rules.plan import GroupingPlan
 
 #: Observations that an alert shows (contract, section 8).
 SHOWN: Final = 50
-#: A group with too many observations loses one part of so many at once.
+#: A group with too many observations loses one part of this many at once.
 _PARTS: Final = 16
 
 
@@ -55,7 +55,7 @@ class Group:
         self._watches: dict[str, Watch] = {}
         self._rules: Sequence[CompiledRule] = ()
         self._config_version = 0
-        #: With so many observations, it is looked whether there are too many.
+        #: Whether there are too many observations is checked once there are this many.
         self._look_at = 0
         #: Id of each rule -> seconds for which it was judged. The agent reads and empties this.
         self.spent: defaultdict[str, float] = defaultdict(float)
@@ -109,7 +109,7 @@ class Group:
         before, after = self._kept.put(it)
         all_anew = self._count_session(known, it)
         new: list[tuple[Watch, Alerted]] = []
-        # An event that is told again mostly says what it said, as far as these rules read it.
+        # An event that is told again mostly has the same facts, as far as these rules read them.
         if known is None or not known.says_the_same(it):
             for watch in self._watches.values():
                 began = time.perf_counter()
@@ -172,19 +172,19 @@ class Group:
         self._rules, self._watches = rules, watches
 
     def _bounded_ms(self, plan: GroupingPlan) -> int:
-        """Up to when observations go because there are too many of them."""
+        """The time up to which observations go because there are too many of them."""
         if self.size < plan.most_observations:
             self._look_at = 0
         if self.size < max(plan.most_observations, self._look_at):
             return -EVER
         times = sorted(it.at_ms for it in self._kept.live())
-        some = plan.most_observations // _PARTS  # not one at each arrival
+        some = plan.most_observations // _PARTS  # many at once, rather than one at each arrival
         self._look_at = self.size + some
         gone = len(times) - plan.most_observations + some
         return times[gone - 1] if gone > 0 else -EVER
 
     def _too_large(self, plan: GroupingPlan) -> Sequence[CompiledRule]:
-        """The rules whose window reaches back to what is gone."""
+        """The rules whose window reaches back to observations that are gone."""
         kept_ms = self._newest[0] - self._head.horizon_ms
         return [rule for rule in plan.rules if rule.window_ms > kept_ms]
 

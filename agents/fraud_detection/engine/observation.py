@@ -12,7 +12,7 @@ Place = tuple[int, str]
 
 LOGGED_IN: Final = "EMPLOYEE_LOGGED_IN"
 LOGGED_OUT: Final = "EMPLOYEE_LOGGED_OUT"
-#: The type of an event that is another group's by now: no rule is on it.
+#: The type of an event that has moved to another group: no rule is on it.
 WITHDRAWN: Final = "WITHDRAWN"
 #: Types that an observation has besides its own.
 _FURTHER: Final[Mapping[str, frozenset[str]]] = {
@@ -35,8 +35,8 @@ class Observation(Struct, frozen=True, array_like=True, gc=False):
     event_type: str
     #: Those that a rule of the grouping reads, and the ids; what is absent is left out.
     facts: dict[str, Fact]
-    #: The facts that were asked for at the event (`fields.bits_of`): one that was not may be absent
-    #: here, and is not known to be. -1: all.
+    #: The facts that were asked for at the event (`fields.bits_of`). If a fact that was not asked
+    #: for is absent here, the event may still have it. -1: all were asked for.
     recorded: int = -1
 
     @property

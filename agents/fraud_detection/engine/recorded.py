@@ -59,7 +59,7 @@ def recorded(
 
 
 def lacking(it: Recorded, facts: Collection[str], written_ms: int) -> Recorded:
-    """What is kept once an event came that another worker, by an older plan, grouped without facts.
+    """What is kept after an event that another worker, with an older plan, grouped without facts.
 
     Args:
         it: what was kept so far.

@@ -53,7 +53,7 @@ class Alerted(Struct, array_like=True):
 
 
 class Called(Struct, frozen=True, array_like=True):
-    """What may change of a rule that computes the same."""
+    """Name and severity of a rule: they can change while the rule computes the same."""
 
     name: str
     severity: Severity

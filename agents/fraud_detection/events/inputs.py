@@ -34,5 +34,5 @@ class TillEvent(Struct, frozen=True, kw_only=True):
     revision: Count
     fields: dict[str, str] = {}
     basket: BasketContext | None = None
-    #: The ids of the basket that were others when the event was told before.
+    #: The basket's ids that have changed since the event was told before, with their former values.
     moved_from: dict[str, str] = {}

@@ -82,7 +82,7 @@ class FraudHits(Struct, frozen=True, kw_only=True):
     """Further hits of an alert whose `FraudEpisode` came before. The most hits count."""
 
     alert_id: DerivedId
-    #: In all.
+    #: All hits so far, not only the further ones.
     hits: Count
     last_hit_at: Time
 

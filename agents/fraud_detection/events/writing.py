@@ -98,7 +98,7 @@ def episode_record(alert: FraudAlertRaised, raised: Raised) -> Record:
 
 
 def hits_record(grown: Grown, key: str) -> Record:
-    """How many hits an alert has by now, for the read model.
+    """The record of how many hits an alert has by now, for the read model.
 
     Args:
         grown: the engine's.

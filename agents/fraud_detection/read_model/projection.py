@@ -80,7 +80,7 @@ class FraudProjection(BatchProjection):
 def newest(
     events: Iterable[ProjectedEvent],
 ) -> tuple[Mapping[str, FraudEpisode], Mapping[str, FraudHits]]:
-    """The last word of each alert, by alert_id: whole, or else only the hits of one told before."""
+    """By alert_id: the newest whole alerts, and the newest hits of alerts that came before."""
     whole: dict[str, FraudEpisode] = {}
     hits: dict[str, FraudHits] = {}
     for event in events:
@@ -113,7 +113,7 @@ def _read_hits(event: ProjectedEvent) -> FraudHits | None:
     try:
         read = _decode_hits(event.value)
     except UNDECODABLE:
-        return None  # it is an alert, or nothing: most are hits
+        return None  # a whole alert, or not readable; hits are tried first as most records are hits
     return None if parse_utc(read.last_hit_at) is None else read
 
 
@@ -153,7 +153,7 @@ def _hits_row(it: FraudHits) -> Mapping[str, Any]:
     return {"of": it.alert_id, "new_hits": it.hits, "new_last": last, "new_revision": it.hits}
 
 
-#: Hits follow their alert on its partition. An alert that was told whole again may have more.
+#: Hits come after their alert, on its partition. The stored alert may have more hits already.
 _GROWN: Final = (
     update(FRAUD_ALERTS)
     .where(

@@ -49,9 +49,9 @@ TEXTS: Final = frozenset(
 )
 FIELDS: Final = NUMBERS | TEXTS
 
-#: Worked out where an observation is judged: never a fact.
+#: Computed when an observation is judged, so they are never facts.
 APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
-#: The bit of each fact in `Observation.recorded`, by its place here: new facts go to the end.
+#: The place of a fact here is its bit in `Observation.recorded`: new facts go to the end.
 _BITS: Final = (
     "basket_id",
     "terminal_id",
@@ -85,5 +85,5 @@ _BIT_OF: Final = {name: 1 << place for place, name in enumerate(_BITS)}
 
 
 def bits_of(facts: Collection[str]) -> int:
-    """Facts as `Observation.recorded` has them."""
+    """Facts as bits, for `Observation.recorded`."""
     return sum(_BIT_OF[name] for name in facts)

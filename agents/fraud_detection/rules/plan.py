@@ -31,9 +31,9 @@ class GroupingPlan:
     needs_session: bool
     #: The rules that are judged: ACTIVE and SHADOW.
     rules: tuple[CompiledRule, ...]
-    #: That a group keeps.
+    #: How many observations a group keeps at most.
     most_observations: int = ANY_NUMBER
-    #: Of the configuration that has these rules.
+    #: The version of the configuration that has these rules.
     config_version: int = 0
 
     @property
@@ -51,11 +51,11 @@ class Plan:
     """What is to be recorded for a set of rules."""
 
     by_grouping: Mapping[tuple[str, ...], GroupingPlan] = field(default_factory=dict)
-    #: From when on every worker writes what is needed, in ms since 1970.
+    #: From this time on every worker records all needs, in ms since 1970.
     since_ms: int = 0
-    #: Since when those needs are recorded again that were not for a while, in ms since 1970.
+    #: A need that was not recorded for a while -> since when it is again, in ms since 1970.
     again_since: Mapping[Need, int] = field(default_factory=dict)
-    #: By type of event; filled as types are asked for, of which the baskets tell some fifteen.
+    #: Groupings by type of event; filled as types are asked for: there are some fifteen.
     _using: dict[str, tuple[GroupingPlan, ...]] = field(default_factory=dict, compare=False)
 
     @property
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """All that is recorded."""
+        """Everything that is recorded."""
         return frozenset((it.grouping, need) for it in self.groupings for need in it.needs)
 
     def using(self, event_type: str) -> Iterable[GroupingPlan]:

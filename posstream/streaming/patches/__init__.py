@@ -3,7 +3,7 @@
 Each module says in its docstring why, with the upstream issue where one is known. Most patches are
 subclasses that `streaming.app` uses. Three change aiokafka for the whole process, because aiokafka
 makes those objects itself: `install` does that, once, when a process starts. Two change Faust for
-the whole process: each app does `discovery` before its first agent, and a worker's host `worker`.
+the whole process: each app does `discovery` before its first agent, a worker's host does `worker`.
 
     module            what it changes                                        its test
     ----------------  -----------------------------------------------------  ----------------

@@ -1,4 +1,4 @@
-"""A token that a broker refuses is an error when a client connects.
+"""Makes a token that a broker refuses an error when a client connects.
 
 A broker answers a refused token with the reason, and ends the exchange once the client has
 acknowledged it (RFC 7628, 3.2.3). aiokafka takes the reason for a success: all later requests get

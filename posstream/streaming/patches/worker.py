@@ -41,5 +41,5 @@ class Worker(FaustWorker):
 
 
 def leave_out_banner() -> None:
-    """Have `faust worker` print no table of many lines; the log says the same. Idempotent."""
+    """Keep `faust worker` from printing its banner; the log says the same. Idempotent."""
     faust_command.on_worker_created = lambda *_: None

@@ -176,7 +176,7 @@ class EventFeed:
             return
         event = _read(value)
         if event is None:
-            said = "a topic of %s has a record that is none; it is skipped"
+            said = "skipped an unreadable record of the %s"
             log.warning(said, self._what, extra=ONCE_A_MINUTE)
             return
         event_id = event["event_id"]

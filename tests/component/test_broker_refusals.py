@@ -16,7 +16,7 @@ from posstream.kafka.refusals import refusal_of, sentence_of
 
 @contextlib.asynccontextmanager
 async def closing() -> AsyncIterator[str]:
-    """A server that closes each connection, as one does that is starting or secured otherwise."""
+    """A server that closes connections, like a broker that starts or wants another security."""
 
     async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(4)

@@ -177,8 +177,8 @@ def _canonical(conditions: Sequence[Condition] | None) -> list[list[Any]] | None
 
 def _is_on(rule: Rule) -> Predicate:
     on, where = frozenset(rule.on), predicate(rule.where)
-    # Of an event from before the rule, what it reads may not have been asked for: such an
-    # observation is left out of windows, and `complete_from` says so.
+    # An observation from before the rule may lack what the rule reads, as nobody asked for it then.
+    # It is left out of windows, and `complete_from` says so.
     needs = bits_of(fields_read(rule) - APART)
     # `types_of` answers from the type alone: it is asked once for each type.
     known: dict[str, bool] = {}

@@ -57,7 +57,7 @@ async def trouble(stage: Stage, worker: Worker, rounds: int) -> None:
 async def test_fraud_million(
     stage: Stage, publish: Publish, request: pytest.FixtureRequest
 ) -> None:
-    """`kill -9`, and workers that come and go, while a shop's day is judged (`EVENTS=1000000`)."""
+    """`kill -9`, and workers that come and go, while a shop's day is judged."""
     events: int = request.config.getoption("--events")
     day = day_of(stage, events)
     (worker,) = await stage.started()

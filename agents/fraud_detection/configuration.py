@@ -77,7 +77,8 @@ class FraudConfiguration(PluginConfiguration, frozen=True, kw_only=True):
         int,
         Meta(
             title="Cost of a rule",
-            description="Percent of a minute. A rule that takes more is paused on its worker.",
+            description="Percent of a minute's CPU time. A rule that takes more is paused on its "
+            "worker.",
             ge=1,
             le=100,
         ),

@@ -10,14 +10,16 @@ from typing import Final
 from posstream.domain.masking import mask_identifier
 from posstream.domain.payment_card import mask_payment_cards
 
-#: User and password in a URL.
-_PASSWORD: Final = re.compile(r"(?<=://)[^\s/@]+(?=@)")
+#: User and password in a URL; drivers take a password that has an `@`.
+_PASSWORD: Final = re.compile(r"(?<=://)[^\s/]+(?=@)")
+#: Begins only where the name does, and is bounded: a line may be long, and others wait for it.
 _EMAIL: Final = re.compile(
-    r"[A-Za-z0-9.!#$&*+^_`|~'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.IGNORECASE
+    r"(?<![A-Za-z0-9.!#$&*+^_`|~'-])[A-Za-z0-9.!#$&*+^_`|~'-]{1,256}"
+    r"(?:@|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+"
 )
 #: A phone in international form, also as URLs have it. Digits alone are offsets and times.
 _PHONE: Final = re.compile(
-    r"(?<![\w.+-])(?:(?:\+|%2B)[0-9](?:[ ().-]{0,2}[0-9]){6,14}|00[1-9][0-9]{6,14})(?![\w-])",
+    r"(?:(?:\+|%2B)[0-9](?:[ ().-]{0,2}[0-9]){6,14}|(?<![\w.+-])00[1-9][0-9]{6,14})(?![\w-])",
     re.IGNORECASE,
 )
 

@@ -41,6 +41,8 @@ def set_up(
 
 def handle_by(handler: logging.Handler, level: int) -> None:
     """Give every line of this process to one handler, without the noise of libraries."""
+    for former in [it for it in handler.filters if isinstance(it, Noise)]:
+        handler.removeFilter(former)
     if level > logging.DEBUG:
         handler.addFilter(Noise())
     logging.root.handlers[:] = [handler]

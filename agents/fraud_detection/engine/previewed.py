@@ -34,18 +34,18 @@ def alerts_of(
     """
     plan = plan_of([replace(rule, state=RuleState.SHADOW)])
     (grouping,) = plan.groupings
-    seen: dict[tuple[str, str], Observation] = {}
+    #: By event: its highest revision, and its group and observation if it has a group.
+    seen: dict[str, tuple[int, tuple[str, Observation] | None]] = {}
     for event in events:
-        group = group_in(grouping, event)
-        if group is None:
-            continue
-        at = group_key(group), event.event_id
-        known = seen.get(at)
-        if known is None or known.revision < event.revision:
-            seen[at] = observation_for(grouping, event)
+        known = seen.get(event.event_id)
+        if known is None or known[0] < event.revision:
+            group = group_in(grouping, event)
+            grouped = group and (group_key(group), observation_for(grouping, event))
+            seen[event.event_id] = event.revision, grouped or None
+    those = [grouped for _, grouped in seen.values() if grouped is not None]
     groups: dict[str, Group] = {}
     alerts: list[tuple[Raised, str, dict[str, str]]] = []
-    for (key, _), observation in sorted(seen.items(), key=lambda it: it[1].place):
+    for key, observation in sorted(those, key=lambda it: it[1].place):
         if key not in groups:
             groups[key] = Group()
         judged = groups[key].judge(observation, grouping, _LATENESS_MS)

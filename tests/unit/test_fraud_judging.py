@@ -337,6 +337,15 @@ def test_a_group_keeps_so_many_observations_and_names_the_rules_that_have_more()
     assert late.outcome is Outcome.TOO_LATE
 
 
+def test_a_longer_window_is_not_too_large_for_a_group_that_lost_nothing_to_its_bound() -> None:
+    group, narrow = Group(), plan_for(rule(window_seconds=10))
+    for number in range(3):
+        group.judge(paid(f"e{number}", number * 500_000), narrow, LATENESS_MS)
+    (wide,) = plan_of([rule(window_seconds=900)], most_observations=160).groupings
+    judged = group.judge(paid("e3", 1_500_000), wide, LATENESS_MS)
+    assert (judged.outcome, list(judged.too_large)) == (Outcome.COUNTED, [])
+
+
 def test_a_group_may_have_as_many_observations_as_there_are_until_a_limit_is_set() -> None:
     group = Group()
     judged = [group.judge(paid(f"e{it}", it), plan_for(rule()), LATENESS_MS) for it in range(300)]

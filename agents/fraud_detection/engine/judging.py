@@ -88,7 +88,8 @@ class Group:
         """
         written_ms = max(self._head.written_ms, it.written_ms)
         wanted_ms = written_ms - lateness_ms - plan.widest_window_ms
-        horizon_ms = max(self._head.horizon_ms, wanted_ms, self._bounded_ms(plan))
+        bounded_ms = max(self._head.bounded_ms, self._bounded_ms(plan))
+        horizon_ms = max(self._head.horizon_ms, wanted_ms, bounded_ms)
         if it.at_ms <= horizon_ms:
             return Judged(outcome=Outcome.TOO_LATE)
         if plan.rules is not self._rules:
@@ -103,6 +104,7 @@ class Group:
             return Judged(outcome=Outcome.REPEATED, raised=raised, grown=self._touched(it))
         it = news
         self._head.written_ms, self._head.horizon_ms = written_ms, horizon_ms
+        self._head.bounded_ms = bounded_ms
         self._head.session = self._sessions.forget(horizon_ms)
         for watch in self._watches.values():
             watch.forget(horizon_ms)
@@ -139,7 +141,7 @@ class Group:
             puts=(*before, Put(segment=None, value=encode(self._head)), *after),
             raised=told,
             grown=grown,
-            too_large=self._too_large(plan) if horizon_ms > wanted_ms else (),
+            too_large=self._too_large(plan),
         )
 
     def alert(self, rule_key: str, triggered_by: str) -> Raised | None:
@@ -186,8 +188,10 @@ class Group:
         return times[gone - 1] if gone > 0 else -EVER
 
     def _too_large(self, plan: GroupingPlan) -> Sequence[CompiledRule]:
-        """The rules whose window reaches back to observations that are gone."""
-        kept_ms = self._newest[0] - self._head.horizon_ms
+        """The rules whose window reaches back to observations that are gone by the bound."""
+        if self._head.bounded_ms == -EVER:  # most of the time
+            return ()
+        kept_ms = self._newest[0] - self._head.bounded_ms
         return [rule for rule in plan.rules if rule.window_ms > kept_ms]
 
     def _bound(self) -> None:

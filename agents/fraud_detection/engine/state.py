@@ -96,6 +96,8 @@ class Head(Struct, array_like=True):
     end: int = 0
     #: The newest observations, each as `encode_observation` gives it.
     observations: list[Raw] = []
+    #: Observations up to this time went because there were too many of them.
+    bounded_ms: int = -(1 << 62)
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

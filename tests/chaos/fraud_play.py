@@ -128,6 +128,7 @@ async def compare(stage: Stage, day: ShopDay, publish: Publish, sent: int, note:
         f"{proof.baskets:,} paid baskets, {proof.observations:,} observations, {starts} starts"
         + note,
     )
-    assert (missing, wrong, unalerted) == ([], [], [])
+    differences = missing, wrong, unalerted
+    assert differences == ([], [], []), f"missing, wrong, without alert: {differences}"
     assert proof.observations == proof.observations_arrived
     assert {"drawer_openings", "price_overrides", "anonymous_payment"} <= rules

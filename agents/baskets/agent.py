@@ -25,9 +25,9 @@ from agents.baskets.events.reading import (
     rekeyed,
 )
 from agents.baskets.events.writing import NAMES, Context, completed, told
-from agents.baskets.fold import ids_at, in_order, is_repeat, place_of, take
+from agents.baskets.fold import ids_at, in_order, place_of, take
 from agents.baskets.held import Held, HeldBaskets
-from agents.baskets.known import MOST_BYTES, Known, changed_by, encode, too_large, with_event
+from agents.baskets.known import MOST_BYTES, Known, changed_by, earlier, encode, too_large, with_event
 from agents.baskets.till_events import AnyEvent, OfNoBasket
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.errors import TakesNothingNow
@@ -171,7 +171,8 @@ class BasketAgent:
         """
         changed = changed_by(known, event)
         start = min(place_of(it) for it in known.events if it.event_id == event.event_id)
-        before = ids_at(it for it in known.events if not is_repeat(event, it))
+        # As the first delivery found them: what was told at later events may be lost in a crash.
+        before = ids_at(earlier(known, event))
         basket = Basket(places=self.configuration.value.decimal_places)
         records = []
         for each in in_order(known.events):

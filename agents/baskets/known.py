@@ -1,6 +1,6 @@
 """What is known of one basket, as the table keeps it: the events, each once. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from itertools import takewhile
 from typing import Final
 
@@ -56,13 +56,17 @@ def too_large(most: int, of_what: str) -> UnreadableEvent:
     )
 
 
+def earlier(known: Known, event: AnyEvent) -> Iterator[AnyEvent]:
+    """The events that came before the first delivery of one of them."""
+    return takewhile(lambda it: not is_repeat(event, it), known.events)
+
+
 def changed_by(known: Known, event: AnyEvent) -> Collection[str]:
     """The ids of the events that one event changed what is known at: its own, and the earlier ones.
 
     Only those that came before it: at the later ones, it was known.
     """
-    earlier = takewhile(lambda it: not is_repeat(event, it), known.events)
-    return {event.event_id, *(it.event_id for it in earlier)}
+    return {event.event_id, *(it.event_id for it in earlier(known, event))}
 
 
 def encode(known: Known) -> bytes:

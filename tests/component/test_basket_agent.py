@@ -296,6 +296,31 @@ def test_a_late_customer_moves_the_events_behind_from_the_one_of_before() -> Non
     ]
 
 
+def test_late_customers_told_again_after_a_crash_leave_the_events_with_the_last_only() -> None:
+    """The changelog of two late customers reached the broker, and nothing that was told of them."""
+    dead = Till()
+    dead.send(*PURCHASE[:5])
+    dead.take()
+    late = [
+        (
+            topics.CUSTOMER_DATA_FETCHED,
+            FOUND.replace(b"e2", f"e2{customer}".encode())
+            .replace(b"C1", customer.encode())
+            .replace(b":02.", b":03."),
+        )
+        for customer in ("C2", "C3")
+    ]
+    dead.send(*late)
+    heir = Till(dead.table)
+    heir.send(*late)
+    told = of_topic(heir.take(), topics.TILL_EVENTS)
+    assert [it["moved_from"] for it in told if it["event_id"] == "e4"] == [
+        {"customer_id": "C1"},
+        {"customer_id": "C2"},
+    ]
+    assert {it["basket"]["customer_id"] for it in told if it["event_id"] == "e4"} == {"C3"}
+
+
 def test_a_redelivered_list_tells_the_same_again_and_nothing_else() -> None:
     till = Till()
     till.send(*PURCHASE)

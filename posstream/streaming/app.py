@@ -275,7 +275,8 @@ class StreamingApp(WorkerApp):
             answering: answers them.
             at_once: how many events one step of the event loop may answer. All plugins of its
                 process wait meanwhile: it should be done in 10 ms.
-            first: those of the topics whose events are taken before the others'.
+            first: those of the topics whose events are taken before the others'. A quarter of what
+                is taken at once is left to the others.
         """
         self.consumed.update(topics)
         self.most_at_once = min(at_once, self.most_at_once)

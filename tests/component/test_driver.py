@@ -452,7 +452,10 @@ async def test_one_step_of_the_event_loop_answers_at_most_a_thousand_events(
         broker.stop()
 
 
-async def test_topics_that_a_plugin_wants_first_are_taken_first(tmp_path: Any) -> None:
+@pytest.mark.parametrize(("waiting", "taken"), [(30, [30, 70]), (1500, [75, 25])])
+async def test_topics_that_a_plugin_wants_first_are_taken_first_and_the_others_go_on(
+    tmp_path: Any, waiting: int, taken: list[int]
+) -> None:
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
     consumer = producer = None
@@ -460,14 +463,14 @@ async def test_topics_that_a_plugin_wants_first_are_taken_first(tmp_path: Any) -
         await prepare_topics([broker.address], find_plugins().topics, partitions=1, replication=1)
         producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
         await producer.start()
-        many, few = TP("pos-events", 0), TP("basket-started", 0)
-        for tp, count in ((many, 1500), (few, 30)):
+        many, first = TP("pos-events", 0), TP("basket-started", 0)
+        for tp, count in ((many, 1500), (first, waiting)):
             batch = producer.create_batch()
             for _ in range(count):
                 batch.append(key=None, value=b"{}", timestamp=None)
             await (await producer.send_batch(batch, tp.topic, partition=tp.partition))
         app = app_for(tmp_path, f"kafka://{broker.address}")
-        app.answer_lists([many.topic, few.topic], Any, at_once=100, first=[few.topic])
+        app.answer_lists([many.topic, first.topic], Any, at_once=100, first=[first.topic])
         thread = thread_of(app)
         thread.consumer.flow_active = True
         consumer = aiokafka.AIOKafkaConsumer(
@@ -475,11 +478,12 @@ async def test_topics_that_a_plugin_wants_first_are_taken_first(tmp_path: Any) -
         )
         thread._ensure_consumer = lambda: consumer
         await consumer.start()
-        consumer.assign([aiokafka.TopicPartition(*tp) for tp in (many, few)])
+        consumer.assign([aiokafka.TopicPartition(*tp) for tp in (many, first)])
         fetcher = consumer._fetcher
         await soon(lambda: len(fetcher._records) == 2)
-        fetched = await thread._fetch_records(consumer, {many, few}, 5.0, MAX_POLL_RECORDS)
-        assert [(tp, len(records)) for tp, records in fetched.items()] == [(few, 30), (many, 70)]
+        fetched = await thread._fetch_records(consumer, {many, first}, 5.0, MAX_POLL_RECORDS)
+        assert list(fetched) == [first, many]
+        assert [len(records) for records in fetched.values()] == taken
     finally:
         for client in (consumer, producer):
             if client is not None:

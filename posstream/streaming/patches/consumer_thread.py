@@ -5,7 +5,7 @@
 2. Read committed: unless Faust writes transactions itself, upstream also reads records of
    transactions that are still open, or were aborted.
 3. Tills first: what is answered in lists is fetched first, up to 1,000 records; before the others,
-   topics that a plugin wants first.
+   topics that a plugin wants first, in up to three quarters of the room.
 4. Holes: offsets that the log does not have are noted here, in the thread that also seeks.
 5. Starts: aiokafka leaves a partition without a commit at its present place; here it is sought to
    its start, also if its commit lies beyond its end.
@@ -113,10 +113,13 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         answering = {tp for tp in active if tp.topic in self.app.answering}
         fetches = _Fetches(self)
         first = {tp for tp in answering if tp.topic in self.app.answered_first}
+        rest = answering - first
         room = self.app.most_at_once
-        for some in filter(None, (first, answering - first)):
-            if fetches.count < room:
-                await fetches.fetch(consumer, some, 0, room - fetches.count)
+        # However long the backlog of the first ones is, the rest must go on, too.
+        room_for_first = room - room // 4 if rest else room
+        for some, most in ((first, room_for_first), (rest, room)):
+            if some and fetches.count < most:
+                await fetches.fetch(consumer, some, 0, most - fetches.count)
         if not fetches.records:
             await fetches.fetch(consumer, active_partitions, timeout, max_records)
         elif others := active - answering:

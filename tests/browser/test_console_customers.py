@@ -95,7 +95,12 @@ async def test_a_customer_is_found_refreshed_and_forgotten(seen: Seen, tmp_path:
         page = seen.page
         await page.goto(f"{url}/try?identifier=%2B1234567890")
         await page.get_by_role("button", name="Scan").click()
-        await page.get_by_role("link", name="CUST_001").first.click()
+        link = page.get_by_role("link", name="CUST_001").first
+        await link.wait_for()
+        async with asyncio.timeout(60):  # the read model follows the answers
+            while not (await page.request.get(f"{url}/customers/CUST_001")).ok:
+                pass
+        await link.click()
         await page.get_by_role("heading", name="John Doe").wait_for()
         fetched = page.locator(".entry time").first
         before = await fetched.get_attribute("datetime")

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from posstream.domain.errors import DatabaseUnusable
@@ -75,6 +76,8 @@ class DatabaseWatch:
                 await connection.exec_driver_sql(question)
         except TimeoutError:
             return f"no answer for {_PATIENCE_SECONDS:g} s"
+        except PoolExhausted:
+            return None  # every connection is in use: busy is not away
         except DatabaseUnusable as why:
             return str(why)
         except Exception as why:  # noqa: BLE001 - the driver's, whichever it is

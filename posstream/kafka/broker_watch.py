@@ -5,7 +5,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from posstream.kafka.connection import administering
+from aiokafka.protocol.metadata import MetadataRequest
+
+from posstream.kafka.connection import answering, asking
 from posstream.kafka.security import Brokers
 from posstream.resilience.clock import Clock
 from posstream.resilience.tasks import stop_task
@@ -86,11 +88,13 @@ class BrokerWatch:
     async def _watch(self) -> None:
         while True:
             try:
-                async with administering(self._servers) as admin:
+                async with answering(self._servers), asking(self._servers) as client:
                     while True:
                         async with asyncio.timeout(_AWAY_SECONDS):
-                            found = await admin.describe_cluster()
-                        self.take(f"{it['host']}:{it['port']}" for it in found["brokers"])
+                            node = client.get_random_node()
+                            # Of no topic: a cluster may have ten thousand.
+                            found = await client.send(node, MetadataRequest([]))
+                        self.take(f"{host}:{port}" for _, host, port, *_ in found.brokers)
                         await asyncio.sleep(_LOOK_SECONDS)
             except Exception as why:  # noqa: BLE001 - nobody watches this task
                 self.miss(str(why) or "it takes too long")

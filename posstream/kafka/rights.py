@@ -8,8 +8,8 @@ from typing import Any, Final
 from aiokafka.client import CoordinationType
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
-    GroupCoordinatorNotAvailableError,
     IncompatibleBrokerVersion,
+    KafkaError,
 )
 
 from posstream.kafka.metadata import GroupRequest, MetadataRequest
@@ -72,12 +72,18 @@ def _words(rights: Sequence[Right], kind: str) -> str:
 
 
 async def _asked(client: Any, topics: Sequence[str]) -> Any:
-    try:
-        return await client.send(
-            client.get_random_node(), MetadataRequest(*topics, operations=True)
-        )
-    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka's for an older broker
-        return None
+    for _ in range(_TRIES):
+        try:
+            return await client.send(
+                client.get_random_node(), MetadataRequest(*topics, operations=True)
+            )
+        except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka's for an older broker
+            break
+        except KafkaError as why:
+            if not why.retriable:
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)  # the node that was asked has just died
+    return None
 
 
 async def _operations_of_group(client: Any, group: str) -> int:
@@ -89,8 +95,10 @@ async def _operations_of_group(client: Any, group: str) -> int:
             return 0
         except (IncompatibleBrokerVersion, NotImplementedError):
             return _NOT_TOLD
-        except GroupCoordinatorNotAvailableError:
-            await asyncio.sleep(_PAUSE_SECONDS)
+        except KafkaError as why:
+            if not why.retriable:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)  # no coordinator yet, or it has just died
             continue
         ((error, *_, operations),) = answer.groups
         if error in _UNAUTHORISED:

@@ -43,7 +43,8 @@ class Proof:
     newest: dict[str, dict[str, Any]] = field(default_factory=dict)
     baskets: int = 0
     missing_baskets: list[str] = field(default_factory=list)
-    wrong_baskets: list[str] = field(default_factory=list)
+    #: With what was told and what should have been, where they differ.
+    wrong_baskets: list[tuple[str, dict[str, tuple[Any, Any]]]] = field(default_factory=list)
     observations: int = 0
     wrong_observations: list[tuple[str, str]] = field(default_factory=list)
 
@@ -81,8 +82,11 @@ class Proof:
             self.baskets += 1
             if basket_id not in self.newest:
                 self.missing_baskets.append(basket_id)
-            elif self.newest[basket_id] != basket:
-                self.wrong_baskets.append(basket_id)
+            elif (found := self.newest[basket_id]) != basket:
+                names = found.keys() | basket.keys()
+                both = {it: (found.get(it), basket.get(it)) for it in names}
+                differ = {it: pair for it, pair in both.items() if pair[0] != pair[1]}
+                self.wrong_baskets.append((basket_id, differ))
 
     @property
     def scans_answered(self) -> int:

@@ -27,7 +27,15 @@ from agents.baskets.events.reading import (
 from agents.baskets.events.writing import NAMES, Context, completed, told
 from agents.baskets.fold import ids_at, in_order, place_of, take
 from agents.baskets.held import Held, HeldBaskets
-from agents.baskets.known import MOST_BYTES, Known, changed_by, earlier, encode, too_large, with_event
+from agents.baskets.known import (
+    MOST_BYTES,
+    Known,
+    changed_by,
+    earlier,
+    encode,
+    too_large,
+    with_event,
+)
 from agents.baskets.till_events import AnyEvent, OfNoBasket
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.errors import TakesNothingNow

@@ -47,6 +47,8 @@ class AccessToken(NamedTuple):
     value: str
     #: How long after the request it is renewed.
     renew_after_seconds: float
+    #: How long after the request it is good.
+    valid_seconds: float
 
 
 def asked(scope: str | None) -> Mapping[str, str]:
@@ -76,7 +78,8 @@ def read_token(status: int, body: bytes | None) -> AccessToken:
     if not _is_token(token) or str(kind).lower() != "bearer":
         raise NoToken("the token endpoint answered without a bearer token")
     seconds = _seconds(answer.get("expires_in"))
-    return AccessToken(str(token), seconds - min(_RENEW_BEFORE_SECONDS, seconds / 2))
+    renew_after = seconds - min(_RENEW_BEFORE_SECONDS, seconds / 2)
+    return AccessToken(str(token), renew_after, seconds)
 
 
 def too_slow() -> NoToken:

@@ -18,6 +18,8 @@ from posstream.domain import oauth
 from posstream.kafka.security import BrokerSecurity
 
 _FORM: Final = "application/x-www-form-urlencoded"
+#: Until a token that is still good is renewed again, after the endpoint gave none.
+_AGAIN_SECONDS: Final = 2.0
 
 
 class NoBrokerToken(KafkaConnectionError):
@@ -31,7 +33,7 @@ class BearerTokens(AbstractTokenProvider):
         self._security = security
         self._lock = threading.Lock()
         self._token = ""
-        self._renew_at = 0.0
+        self._renew_at = self._ends_at = 0.0
 
     async def token(self) -> str:
         """The token; clients that need a new one share one request.
@@ -46,10 +48,16 @@ class BearerTokens(AbstractTokenProvider):
             asked_at = monotonic()
             if asked_at >= self._renew_at:
                 try:
-                    self._token, seconds = _fetch(self._security)
+                    token = _fetch(self._security)
                 except oauth.NoToken as why:
-                    raise NoBrokerToken(str(why)) from None
-                self._renew_at = asked_at + seconds
+                    if monotonic() >= self._ends_at:
+                        raise NoBrokerToken(str(why)) from None
+                    # Others wait behind this request; they need not ask again at once.
+                    self._renew_at = monotonic() + _AGAIN_SECONDS
+                else:
+                    self._token = token.value
+                    self._renew_at = asked_at + token.renew_after_seconds
+                    self._ends_at = asked_at + token.valid_seconds
             return self._token
 
 

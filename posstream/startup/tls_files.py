@@ -55,10 +55,13 @@ class TlsFiles:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         )
-        ours.load_cert_chain(self.certificate, self.key, password="")
         theirs.check_hostname = False
         theirs.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-        theirs.load_verify_locations(self.certificate)
+        try:
+            ours.load_cert_chain(self.certificate, self.key, password="")
+            theirs.load_verify_locations(self.certificate)
+        except (OSError, ValueError) as why:  # half of a renewal: one file is new, one old
+            return f"{type(why).__name__}: certificate and key do not fit"
         # Python does not tell whether a certificate in a file is valid, but checks one that a
         # server shows. So a server and a client in memory shake hands.
         there, back = ssl.MemoryBIO(), ssl.MemoryBIO()

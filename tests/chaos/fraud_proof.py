@@ -1,6 +1,6 @@
 """What was told of a day in a shop, against what the references say of the messages."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -40,6 +40,9 @@ class Proof:
     groups: dict[str, FastReference] = field(default_factory=dict)
     #: By basket.
     answers: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    #: A crash may have come between two answers to one lookup that say different things: the
+    #: basket knows both, under one id. By basket, how many more it knows.
+    answered_otherwise: Counter[str] = field(default_factory=Counter)
     newest: dict[str, dict[str, Any]] = field(default_factory=dict)
     baskets: int = 0
     missing_baskets: list[str] = field(default_factory=list)
@@ -80,6 +83,7 @@ class Proof:
             if not basket.pop("was_paid"):
                 continue
             self.baskets += 1
+            basket["revision"] += self.answered_otherwise[basket_id]
             if basket_id not in self.newest:
                 self.missing_baskets.append(basket_id)
             elif (found := self.newest[basket_id]) != basket:
@@ -139,7 +143,9 @@ class Proof:
 
     def _told(self, topic: str, value: dict[str, Any]) -> None:
         if topic in ANSWERS:
-            self.answers[value["basket_id"]][value["event_id"]] = answer(topic, value)
+            answers, said = self.answers[value["basket_id"]], answer(topic, value)
+            if answers.setdefault(value["event_id"], said) != said:
+                self.answered_otherwise[value["basket_id"]] += 1
         elif topic == BASKET_COMPLETED:
             basket_id, basket = value["basket_id"], told(value)
             known = self.newest.get(basket_id)

@@ -91,6 +91,25 @@ async def test_a_token_is_renewed_before_it_expires(monkeypatch: pytest.MonkeyPa
         assert await provider.token() == "token-2"
 
 
+async def test_a_token_that_is_still_good_serves_while_the_endpoint_gives_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(bearer_tokens, "monotonic", lambda: now[0])
+    endpoint = Endpoint()
+    async with tokens(endpoint) as provider:
+        assert await provider.token() == "token-1"
+        endpoint.status = 500
+        now[0] += 280
+        assert [await provider.token() for _ in range(3)] == ["token-1"] * 3
+        assert len(endpoint.asked) == 2, "the failure is shared"
+        now[0] += 21
+        with pytest.raises(NoBrokerToken):
+            await provider.token()
+        endpoint.status = 200
+        assert await provider.token() == "token-4"
+
+
 async def test_no_token_says_why_without_a_secret() -> None:
     async with tokens(Endpoint(status=401)) as provider:
         with pytest.raises(NoBrokerToken) as refused:

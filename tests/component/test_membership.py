@@ -1,5 +1,6 @@
 """A worker keeps its name over restarts, and its data directory to itself."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,8 +62,12 @@ def test_a_claim_that_is_held_is_given_again(tmp_path: Path) -> None:
     membership.release()
 
 
-async def test_a_worker_whose_data_directory_is_a_file_ends_with_a_sentence(tmp_path: Path) -> None:
+async def test_a_worker_whose_data_directory_is_a_file_ends_with_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "data").write_text("")
     app = HostApp("posstream", broker="kafka://127.0.0.1:1", datadir=tmp_path / "data")
-    with pytest.raises(SystemExit, match=r"error: the data directory .* is a file"):
+    with pytest.raises(SystemExit) as ended:
         await app.on_first_start()
+    assert ended.value.code == 1
+    assert re.match(r"error: the data directory .* is a file", capsys.readouterr().err)

@@ -471,7 +471,7 @@ def agrees(
     return done
 
 
-@settings(max_examples=most(600))
+@settings(max_examples=most(300))
 @given(situations())
 def test_each_event_is_answered_as_at_length_or_left_in_its_turn(situation: Any) -> None:
     *list_, place = situation
@@ -513,7 +513,7 @@ def test_what_is_no_json_is_left_wherever_it_stands(name: str, odd: bytes) -> No
         agrees(Setting(), CACHE, set(), [Fetched(0, raw)])
 
 
-@settings(max_examples=200)
+@settings(max_examples=most(200))
 @given(st.data())
 def test_a_damaged_event_is_answered_as_at_length_or_left(data: st.DataObject) -> None:
     event = {**data.draw(ORDINARY), **EVENT}

@@ -1,4 +1,4 @@
-"""The engine comes without the ORM; whoever wants the ORM has it."""
+"""Importing the engine leaves out the ORM; a plugin that asks for the ORM gets it."""
 
 import subprocess
 import sys

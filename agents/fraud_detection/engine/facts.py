@@ -82,8 +82,13 @@ def group_in(plan: GroupingPlan, it: TillFacts) -> Mapping[str, str] | None:
 
 
 def group_left(plan: GroupingPlan, it: TillFacts) -> Mapping[str, str] | None:
-    """The group in which the event was before, if it is in another one now; None otherwise."""
-    if not it.moved_from or plan.types.isdisjoint(types_of(it.event_type)):  # most of the time
+    """The group in which the event was before, if it is in another one now; None otherwise.
+
+    Args:
+        plan: of a grouping that has a use for the event (`Plan.using`).
+        it: the event.
+    """
+    if not it.moved_from:  # most of the time
         return None
     left = _group(plan, {**it.facts, **it.moved_from})
     return None if left == _group(plan, it.facts) else left

@@ -11,48 +11,9 @@ EVENT_TYPE: Final = "event_type"
 #: Of every observation, so that an alert can say them.
 IDS: Final = ("basket_id", "terminal_id", "employee_id", "customer_id")
 
-#: Whole numbers of ten-thousandths in the engine (`posstream.domain.money`).
-NUMBERS: Final = frozenset(
-    {
-        "amount",
-        "unit_price",
-        "quantity",
-        "basket.total",
-        "basket.paid",
-        "basket.items",
-        "basket.age_seconds",
-        SESSION_AGE,
-    }
-)
-TEXTS: Final = frozenset(
-    {
-        EVENT_TYPE,
-        *IDS,
-        "item_id",
-        "product_id",
-        "product_name",
-        "category",
-        "code",
-        "reason",
-        "payment_id",
-        "refund_id",
-        "method",
-        "currency",
-        "customer_identifier",
-        "basket.status",
-        "basket.customer_id",
-        "basket.customer_identifier",
-        "basket.tier",
-        # "replaced" if the till's time was too far ahead of the broker's
-        "clock",
-    }
-)
-FIELDS: Final = NUMBERS | TEXTS
-
-#: Computed when an observation is judged, so they are never facts.
-APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
-#: The place of a fact here is its bit in `Observation.recorded`: new facts go to the end.
-_BITS: Final = (
+#: What an observation may record of an event. The place of a fact here is its bit in
+#: `Observation.recorded`: new facts go to the end.
+_FACTS: Final = (
     "basket_id",
     "terminal_id",
     "employee_id",
@@ -79,9 +40,28 @@ _BITS: Final = (
     "basket.customer_id",
     "basket.customer_identifier",
     "basket.tier",
+    # "replaced" if the till's time was too far ahead of the broker's
     "clock",
 )
-_BIT_OF: Final = {name: 1 << place for place, name in enumerate(_BITS)}
+#: Whole numbers of ten-thousandths in the engine (`posstream.domain.money`).
+NUMBERS: Final = frozenset(
+    {
+        "amount",
+        "unit_price",
+        "quantity",
+        "basket.total",
+        "basket.paid",
+        "basket.items",
+        "basket.age_seconds",
+        SESSION_AGE,
+    }
+)
+TEXTS: Final = frozenset({EVENT_TYPE, *_FACTS}) - NUMBERS
+FIELDS: Final = NUMBERS | TEXTS
+
+#: Computed when an observation is judged, so they are never facts.
+APART: Final = frozenset({EVENT_TYPE, SESSION_AGE})
+_BIT_OF: Final = {name: 1 << place for place, name in enumerate(_FACTS)}
 
 
 def bits_of(facts: Collection[str]) -> int:

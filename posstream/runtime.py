@@ -39,6 +39,7 @@ from posstream.streaming.app import StreamingApp
 from posstream.streaming.host import HostApp
 from posstream.streaming.lifetimes import ends_if_refused
 from posstream.streaming.loop_delay import measure_loop_delay
+from posstream.tracing.starting import start_tracing, stop_tracing
 from web.server import WebServer
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class Runtime:
             ", ".join(plugin.name for plugin in settings.plugins),
         )
         raise_open_files()
+        start_tracing("worker")
         if self.beside is not None:  # it takes as long to be imported as the rest takes here
             await self.beside.open()
         conf: Any = self.app.conf
@@ -195,6 +197,7 @@ class Runtime:
         await self.readers.dispose()
         await self.engine.dispose()
         self.app.membership.release()
+        await asyncio.to_thread(stop_tracing)
 
     async def open_web(self) -> None:
         """Open the web view where `faust worker` or the settings want it."""

@@ -39,13 +39,13 @@ from agents.baskets.known import (
 from agents.baskets.till_events import AnyEvent, OfNoBasket
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.errors import TakesNothingNow
-from posstream.events.envelope import traceparent
 from posstream.kafka.record import Record
 from posstream.metrics import PluginMetrics
 from posstream.resilience.clock import Clock
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.lists.refused import RefusedEvents
+from posstream.tracing.context import traceparent
 from tables.partitioned import PartitionedTable, TablePartition, home
 
 #: An event takes some 100 us.

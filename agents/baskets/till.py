@@ -21,6 +21,7 @@ from posstream.domain.times import iso_utc_ms
 from posstream.events.envelope import ce_headers
 from posstream.json.writing import write_json
 from posstream.kafka.record import Record
+from posstream.tracing.context import with_context
 from web.graphql.context import GraphQLContext, Refused
 
 _UNACKNOWLEDGED: Final = Refused(
@@ -65,7 +66,10 @@ async def say(context: GraphQLContext, event_type: str, given: Mapping[str, str]
         topics.POS_EVENTS,
         told.basket_id.encode(),
         write_json(value),
-        ce_headers(event_id, event_type, now_ms, told.basket_id, source=SOURCE),
+        with_context(
+            ce_headers(event_id, event_type, now_ms, told.basket_id, source=SOURCE),
+            context.traceparent,
+        ),
     )
     try:
         await basket_ports(context).publisher.publish(record)

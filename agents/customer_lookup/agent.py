@@ -7,7 +7,7 @@ hands the answer to the broker and finishes the event once the broker has it.
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.customer_lookup.answers import Identification, LookupAnswer
@@ -20,6 +20,8 @@ from posstream.kafka.record import EventPublisher, Record
 from posstream.resilience.turns import Turn
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.stall import STALLED_SECONDS
+from posstream.tracing.spans import Attributes, Kind, Span
+from posstream.tracing.starting import tracer
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,6 +51,10 @@ class CustomerLookupAgent(AtOnce):
         else:
             # The turn is taken now, so that no later event is answered before this one.
             turn = self.turns.take(what.identifier)
+            about = {"posstream.lookup_id": what.lookup_id}
+            span = tracer().span("lookup", Kind.INTERNAL, what.traceparent, about)
+            if span.traceparent != what.traceparent:
+                what = replace(what, traceparent=span.traceparent)
             consumed_at = self.lookup.consumed_at(what, event.arrived_at)
             boarded = None
             if turn.has_come:
@@ -56,7 +62,7 @@ class CustomerLookupAgent(AtOnce):
                 with contextlib.suppress(StorageFailed):  # `_miss` meets it again
                     cache = self.cache.holder(what.identifier)
                     boarded = self.lookup.board(what, cache, consumed_at)
-            self._spawn(event, self._miss(event, what, turn, consumed_at, boarded))
+            self._spawn(event, self._miss(event, what, turn, consumed_at, boarded, span))
 
     def _answered(self, answer: LookupAnswer, event: Event) -> Record:
         seconds = self.clock.monotonic() - event.arrived_at
@@ -64,13 +70,14 @@ class CustomerLookupAgent(AtOnce):
         self.answer_log.answered(answer)
         return answered(answer, self.clock.now_ms())
 
-    async def _miss(
+    async def _miss(  # noqa: PLR0913 - what a miss is made of
         self,
         event: Event,
         asked: Identification,
         turn: Turn,
         consumed_at: float,
         boarded: Boarded | None,
+        span: Span,
     ) -> None:
         """Answer one miss.
 
@@ -86,12 +93,16 @@ class CustomerLookupAgent(AtOnce):
                         await turn.come()
             record = self._answered(found.answer, event)
             acknowledged = await self.publisher.send(record)
+        except Exception as why:
+            span.end(failed=type(why).__name__)
+            raise
         finally:
             turn.give_up()
         await acknowledged
         for audited in found.audited:
             await audited
         event.finish()
+        span.end(_told(found.answer))
 
     async def _give_up(self, event: Event, why: Exception) -> None:
         """Make a dead letter of an event; if the app stops instead, the event comes again."""
@@ -108,3 +119,13 @@ class CustomerLookupAgent(AtOnce):
             await work
         except Exception as why:  # noqa: BLE001 - nobody awaits this task
             await self._give_up(event, why)
+
+
+def _told(answer: LookupAnswer) -> Attributes:
+    """What the span of a lookup says of its answer."""
+    source = "none" if answer.source is None else answer.source.value
+    return {
+        "posstream.source": source,
+        "posstream.reason": reason(answer),
+        "posstream.attempts": answer.attempts,
+    }

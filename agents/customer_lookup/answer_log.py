@@ -7,9 +7,9 @@ from typing import Any, Final
 from agents.customer_lookup.answers import Identification, LookupAnswer, LookupFailed
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.domain.masking import mask_identifier
-from posstream.events.envelope import trace_id
 from posstream.resilience.clock import Clock
 from posstream.resilience.repeats import Repeats
+from posstream.tracing.context import trace_id
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from posstream.domain.errors import PublishFailed
 from posstream.domain.identifier import Identifier, IdentifierKind, InvalidIdentifier
 from posstream.domain.payment_card import holds_payment_card
 from posstream.kafka.record import Record
+from posstream.tracing.context import with_context
 from web.access.guessing import TOO_MANY_LOOKUPS
 from web.graphql.context import MAX_TEXT, GraphQLContext, Refused, is_sound
 
@@ -82,6 +83,7 @@ async def _published(
     context: GraphQLContext, record: Record, basket_id: str | None = None
 ) -> Outcome:
     try:
+        record.headers = with_context(record.headers, context.traceparent)
         await lookup_ports(context).publisher.publish(record)
     except PublishFailed:
         return unacknowledged()

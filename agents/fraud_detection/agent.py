@@ -39,7 +39,6 @@ from agents.fraud_detection.recording import Recording
 from agents.fraud_detection.rules.plan import GroupingPlan
 from agents.fraud_detection.rules.rule import RuleState
 from posstream.domain.errors import DeadLetterReason, TakesNothingNow, UnreadableEvent
-from posstream.events.envelope import traceparent
 from posstream.json.undecodable import UNDECODABLE
 from posstream.kafka.record import Record
 from posstream.metrics import PluginMetrics
@@ -47,6 +46,7 @@ from posstream.resilience.clock import Clock
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.lists.refused import RefusedEvents
+from posstream.tracing.context import traceparent, with_context
 from tables.partitioned import PartitionedTable, TablePartition, home
 
 #: An event takes some 100 us.
@@ -139,8 +139,7 @@ class FraudAgent:
         if is_too_late(known, self.rules.lateness_ms):
             self._counts["fraud_events", "too_late"] += 1
             return
-        trace = traceparent(record.headers)
-        headers = [] if trace is None else [("traceparent", trace.encode())]
+        headers = with_context((), traceparent(record.headers))
         for plan in self.rules.plan.using(known.event_type):
             left = group_left(plan, known)
             if left is not None:

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from posstream.dead_letters.record import dead_letter
 from posstream.domain.errors import PublishFailed, UnreadableEvent
-from posstream.events.envelope import trace_id, traceparent, written_ms
+from posstream.events.envelope import written_ms
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
 from posstream.resilience.repeats import Repeats
+from posstream.tracing.context import trace_id, traceparent
 
 log = logging.getLogger(__name__)
 

@@ -1,21 +1,18 @@
 """Kafka headers of events: CloudEvents 1.0, trace context, and when a message was first written."""
 
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
-from posstream.domain.payment_card import holds_payment_card
 from posstream.domain.times import iso_utc_ms
 from posstream.kafka.record import Record
+from posstream.tracing.context import with_context
 
 #: On a dead letter and its replay: when the message was first written, in milliseconds since 1970.
 FIRST_WRITTEN: Final = "posstream.dlq.timestamp"
 #: Digits of the longest time that is read from a header.
 _MOST_DIGITS: Final = 18
-#: W3C Trace Context, section 3.2.
-_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 Headers = Iterable[tuple[str, bytes]]
 
@@ -38,20 +35,6 @@ def written_ms(timestamp_ms: int, headers: Headers) -> int:
     return timestamp_ms if first is None else min(first, timestamp_ms)
 
 
-def traceparent(headers: Headers) -> str | None:
-    """The W3C trace context in the headers; None if it is absent, malformed or holds a card."""
-    for name, value in headers:
-        if name == "traceparent" and value and _TRACEPARENT.fullmatch(value):
-            text = value.decode()
-            return None if holds_payment_card(text) else text
-    return None
-
-
-def trace_id(traceparent: str | None) -> str | None:
-    """The trace id in a W3C trace context."""
-    return None if traceparent is None else traceparent.split("-")[1]
-
-
 def event_record(  # noqa: PLR0913 - one place that knows how CloudEvents ride on Kafka headers
     topic: str,
     subject: str,
@@ -68,9 +51,8 @@ def event_record(  # noqa: PLR0913 - one place that knows how CloudEvents ride o
     another one is given.
     """
     headers = ce_headers(event.event_id, event.event_type, now_ms, subject, source=source)
-    if traceparent is not None:
-        headers.append(("traceparent", traceparent.encode()))
-    return Record(topic, (key or subject).encode(), msgspec.json.encode(event), headers)
+    encoded = msgspec.json.encode(event)
+    return Record(topic, (key or subject).encode(), encoded, with_context(headers, traceparent))
 
 
 def ce_headers(

@@ -13,7 +13,7 @@ from typing import Final
 #: Libraries whose progress nobody reads: a start of a worker was 300 lines of it.
 _LIBRARIES: Final = (
     *("aiokafka", "aiosqlite", "alembic", "asyncio", "faust", "kafka", "mode", "psycopg"),
-    *("aiohttp", "sqlalchemy"),
+    *("aiohttp", "opentelemetry", "sqlalchemy", "urllib3"),
 )
 #: Warnings that mean nothing here, by their logger: timers that a busy machine wakes late, and
 #: settings of Faust that we change before their use.

@@ -25,6 +25,7 @@ from posstream.read_model.reading import create_reading_engine
 from posstream.resilience.clock import Clock
 from posstream.resilience.tasks import stop_task
 from posstream.startup.open_files import raise_open_files
+from posstream.tracing.starting import start_tracing, stop_tracing
 
 #: Between two looks at the plugins, and between two lines to the worker if nothing changes.
 _LOOK_SECONDS: Final = 0.2
@@ -45,7 +46,11 @@ def run(setup: BesideSetup, plugins: Plugins, worker: Worker) -> None:
     chosen = tuple(plugin for plugin in plugins if plugin.name in setup.plugins)
     failed = {name: why for name, why in plugins.failed.items() if name in setup.plugins}
     raise_open_files()
-    asyncio.run(_run(setup, Plugins(chosen, failed), worker))
+    start_tracing("plugins")
+    try:
+        asyncio.run(_run(setup, Plugins(chosen, failed), worker))
+    finally:
+        stop_tracing()
 
 
 async def _run(setup: BesideSetup, plugins: Plugins, worker: Worker) -> None:

@@ -33,6 +33,7 @@ from posstream.resilience.retry import growing_pauses
 from posstream.resilience.tasks import stop_task
 from posstream.startup.process import collect_garbage_rarely
 from posstream.streaming import patches
+from posstream.tracing.starting import start_tracing, stop_tracing
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,12 @@ def run(setup: Setup, *, tell: Tell, watch: Watch | None = None) -> None:
     gc.freeze()  # what was imported stays
     collect_garbage_rarely()
     patches.install()  # a foreign record's header name may be no UTF-8
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_until_stopped(setup, tell, watch))
+    start_tracing("projections")
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_until_stopped(setup, tell, watch))
+    finally:
+        stop_tracing()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

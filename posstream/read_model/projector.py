@@ -33,6 +33,7 @@ from posstream.read_model.trouble_log import TroubleLog
 from posstream.resilience.retry import growing_pauses
 from posstream.streaming.patches import client
 from posstream.streaming.patches.pace import FetchPace
+from posstream.tracing.starting import tracer
 
 log = logging.getLogger(__name__)
 
@@ -205,6 +206,8 @@ class Projector(ConsumerRebalanceListener):
 
     async def write(self, records: Sequence[Any]) -> None:
         """Write records; returns only when they are written."""
+        about: dict[str, str | int] = {"messaging.batch.message_count": len(records)}
+        span = tracer().list_span(f"project {self.grouped.name}", records, about)
         decoders = self.projection.decoders
         made = (projected(record, decoders) for record in records)
         events = [event for event in made if event is not None]
@@ -220,6 +223,7 @@ class Projector(ConsumerRebalanceListener):
             else:
                 self.standing.trouble = None
                 trouble.ended()
+                span.end()
                 return
 
     async def _apply(self, events: Sequence[ProjectedEvent]) -> None:

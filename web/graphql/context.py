@@ -53,6 +53,8 @@ class GraphQLContext:
     references: References = dataclasses.field(default_factory=lambda: References(b""))
     #: The caller; by default one who may see the least and change nothing.
     caller: Caller = NOBODY
+    #: The trace context of the request; events that it writes hand it on.
+    traceparent: str | None = None
     #: The identifiers that one request shows.
     reveals: Reveals = dataclasses.field(init=False)
     #: The identifiers that one request tries.
@@ -92,6 +94,10 @@ class GraphQLContext:
     def asked_by(self, caller: Caller) -> "GraphQLContext":
         """A copy for one caller and one request: the same ports, and nothing read yet."""
         return dataclasses.replace(self, caller=caller)
+
+    def within(self, traceparent: str | None) -> "GraphQLContext":
+        """A copy for a request with this trace context."""
+        return self if traceparent is None else dataclasses.replace(self, traceparent=traceparent)
 
     def normalise(
         self, scanned: str, kind: IdentifierKind | None = None

@@ -7,6 +7,9 @@ from typing import Final
 from aiohttp import web
 from graphql import DocumentNode, OperationType
 
+from posstream.tracing.context import HEADER, traceparent
+from posstream.tracing.spans import Kind, Span
+from posstream.tracing.starting import tracer
 from web.access.guard import caller_of
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import Executor, RequestErrors, formatted, operation_type
@@ -120,10 +123,30 @@ class GraphQLView:
             return _refused(406, "NOT_ACCEPTABLE", message, media_type)
         if not isinstance(document, DocumentNode):
             return _request_error(document, media_type)
-        answer = await self.executor.execute(document, parameters, context)
+        span = _traced(request, operation)
+        try:
+            answer = await self.executor.execute(
+                document, parameters, context.within(span.traceparent)
+            )
+        except BaseException as why:
+            span.end(failed=type(why).__name__)
+            raise
         if isinstance(answer, list):
+            span.end(failed="BAD_REQUEST")
             return _request_error(answer, media_type)
+        span.end(failed="errors" if "errors" in answer else None)
         return json_answer(answer, media_type=media_type)
+
+
+def _traced(request: web.Request, operation: OperationType | None) -> Span:
+    """Begin the span of an operation (OpenTelemetry semantic conventions, GraphQL server).
+
+    Without its name: a client may write anything there.
+    """
+    sent = [(HEADER, text.encode()) for text in request.headers.getall(HEADER, [])[:1]]
+    kind = "query" if operation is None else operation.value
+    about = {"graphql.operation.type": kind}
+    return tracer().span(f"GraphQL {kind}", Kind.SERVER, traceparent(sent), about)
 
 
 def _request_error(errors: RequestErrors, media_type: str) -> web.Response:

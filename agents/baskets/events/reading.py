@@ -34,6 +34,7 @@ from posstream.events.reading import (
 from posstream.json.reading import read_json_exactly
 from posstream.json.undecodable import UNDECODABLE
 from posstream.kafka.record import Record
+from posstream.tracing.context import with_context
 
 #: Other spellings of a type.
 _SPELLINGS: Final = {
@@ -181,7 +182,7 @@ def read_answer(value: bytes | None, at: Place, *, card_guard: bool = True) -> T
 def rekeyed(told: Told, topic: str, partition: int, trace: str | None = None) -> Record:
     """An event for the partition of its basket. Only what was read is written, and its trace."""
     key = None if told.basket_id is None else told.basket_id.encode()
-    headers = [] if trace is None else [("traceparent", trace.encode())]
+    headers = with_context((), trace)
     return Record(topic, key, msgspec.msgpack.encode(told), headers, partition=partition)
 
 

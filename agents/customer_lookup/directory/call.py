@@ -21,13 +21,15 @@ from agents.customer_lookup.answers import (
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.directory.breaker_log import BreakerLog
 from agents.customer_lookup.metrics import LookupMetrics
-from agents.customer_lookup.reasons import Reason
+from agents.customer_lookup.reasons import AttemptStatus, Reason
 from posstream.resilience.breaker import Breaker, State
 from posstream.resilience.bulkhead import Bulkhead
 from posstream.resilience.clock import Clock
 from posstream.resilience.demand import Demand
 from posstream.resilience.rate_limit import RateLimit
 from posstream.resilience.retry import Backoff, RetryBudget
+from posstream.tracing.spans import Attributes, Kind, Span
+from posstream.tracing.starting import tracer
 
 log = logging.getLogger(__name__)
 
@@ -142,14 +144,17 @@ class DirectoryCall:
                 return _conclude(self._ended(last, _NoRetry.BREAKER), tuple(attempts))
             number = len(attempts) + 1
             failed: bool | None = None
+            about: Attributes = {"http.request.method": "GET", "posstream.attempt": number}
+            span = tracer().span("GET customer", Kind.CLIENT, traceparent, about)
             try:
                 asked = AttemptRequest(
-                    identifier, plan.api_endpoint, plan.timeout_seconds, number, traceparent
+                    identifier, plan.api_endpoint, plan.timeout_seconds, number, span.traceparent
                 )
                 last = await self.directory.attempt(asked)
                 failed = not last.healthy
             finally:
                 permit.settle(failed=failed)
+                _end(span, last if failed is not None else None)
             self.metrics.called(last.attempt.status, last.attempt.duration_ms / 1000)
             if number == 1:
                 self._budget.earn()
@@ -202,6 +207,18 @@ def overloaded() -> DirectoryAnswer:
         reason=Reason.OVERLOADED,
         error_message="more lookups wait than the directory can answer before their deadlines",
     )
+
+
+def _end(span: Span, outcome: AttemptOutcome | None) -> None:
+    """End the span of an attempt; None: it was cancelled."""
+    if outcome is None:
+        span.end(failed="cancelled")
+        return
+    attempt = outcome.attempt
+    status = attempt.http_status
+    about = {} if status is None else {"http.response.status_code": status}
+    found = attempt.status in (AttemptStatus.SUCCESS, AttemptStatus.NOT_FOUND)
+    span.end(about, failed=None if found else attempt.status.value)
 
 
 def _circuit_open() -> DirectoryAnswer:

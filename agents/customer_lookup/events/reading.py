@@ -18,10 +18,11 @@ from posstream.domain.customer import Customer, InvalidCustomer, read_customer
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.identifier import Identifier, IdentifierKind, normalise
 from posstream.domain.times import clamp_ms
-from posstream.events.envelope import Headers, traceparent, written_ms
+from posstream.events.envelope import Headers, written_ms
 from posstream.events.ids import input_id
 from posstream.events.reading import moment_ms, read_event
 from posstream.json.reading import read_json_exactly
+from posstream.tracing.context import traceparent
 
 _KINDS: Final[Mapping[str, IdentifierKind]] = {kind.value: kind for kind in IdentifierKind}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from faust.types import TP
 
-from posstream.events.envelope import trace_id, traceparent
+from posstream.tracing.context import trace_id, traceparent
 
 log = logging.getLogger(__name__)
 

@@ -22,6 +22,8 @@ from posstream.streaming.lists import event_log
 from posstream.streaming.lists.offsets import Offsets
 from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.lists.progress import Progress
+from posstream.tracing.spans import Span
+from posstream.tracing.starting import tracer
 
 log = logging.getLogger(__name__)
 
@@ -290,17 +292,22 @@ class Lanes:
             return others
         self._app.pulse.check()
         outbox = Outbox(producer.new_batch, time.time_ns() // 1_000_000, partitions)
+        traced: list[Span] = []
         answered = [
             (self._lane(tp), span)
             for tp, records in lists.items()
-            for span in self._answer(tp, records, outbox)
+            for span in self._answer(tp, records, outbox, traced)
         ]
         if answered:
             answering = {self._app.answering[tp.topic] for tp in lists}
-            await self._hand_over(outbox.batches(), answered, answering)
+            await self._hand_over(outbox.batches(), answered, answering, traced)
+        else:
+            _end(traced)
         return others
 
-    def _answer(self, tp: TP, records: Sequence[Any], outbox: Outbox) -> Sequence[tuple[int, int]]:
+    def _answer(
+        self, tp: TP, records: Sequence[Any], outbox: Outbox, traced: list[Span]
+    ) -> Sequence[tuple[int, int]]:
         """Answer one partition's list, or park it; returns the offsets that were answered."""
         lane = self._lane(tp)
         arrived_at = lane.parked_at or time.monotonic()
@@ -311,6 +318,7 @@ class Lanes:
         if not lane.has_room(records[0].offset):
             lane.parked, lane.parked_at = records, arrived_at
             return ()
+        traced.append(self._traced(tp, records))
         answering = self._app.answering[tp.topic]
         begun: set[int] = set()
         for record, what in answering.answer(tp, records, outbox):
@@ -324,6 +332,18 @@ class Lanes:
             lane.answered.add(start, stop)
         return spans
 
+    def _traced(self, tp: TP, records: Sequence[Any]) -> Span:
+        """Begin the span of a list (OpenTelemetry semantic conventions, messaging)."""
+        about = {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.consumer.group.name": self._app.conf.id,
+            "messaging.destination.name": tp.topic,
+            "messaging.destination.partition.id": str(tp.partition),
+            "messaging.batch.message_count": len(records),
+        }
+        return tracer().list_span(f"process {tp.topic}", records, about)
+
     def _lane(self, tp: TP) -> _Lane:
         return self._lanes.setdefault(tp, _Lane(tp, self._progress))
 
@@ -332,10 +352,11 @@ class Lanes:
         batches: Sequence[tuple[str, int, Any]],
         answered: Sequence[tuple[_Lane, tuple[int, int]]],
         answering: Collection[Answering],
+        traced: Sequence[Span],
     ) -> None:
         """Give the batches to the producer; a cancelled caller leaves none of them behind."""
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        leaving = asyncio.ensure_future(self._finish(batches, answered, answering, given))
+        leaving = asyncio.ensure_future(self._finish(batches, answered, answering, traced, given))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
         await asyncio.wait([given], timeout=HAND_OVER_SECONDS)
@@ -345,6 +366,7 @@ class Lanes:
         batches: Sequence[tuple[str, int, Any]],
         answered: Sequence[tuple[_Lane, tuple[int, int]]],
         answering: Collection[Answering],
+        traced: Sequence[Span],
         given: "asyncio.Future[None]",
     ) -> None:
         try:
@@ -360,10 +382,17 @@ class Lanes:
                     await one.kept()
         except Exception as why:  # unconfirmed: a restart answers them again
             log.critical("answers could not be sent: %r", why, exc_info=why)
+            _end(traced, failed=type(why).__name__)
             await self._app.crash(why)
             return
         for lane, span in answered:
             lane.settle(*span)
+        _end(traced)
+
+
+def _end(traced: Sequence[Span], failed: str | None = None) -> None:
+    for span in traced:
+        span.end(failed=failed)
 
 
 def _spans(records: Sequence[Any], left_out: set[int]) -> list[tuple[int, int]]:

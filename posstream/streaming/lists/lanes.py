@@ -337,7 +337,7 @@ class Lanes:
         about = {
             "messaging.system": "kafka",
             "messaging.operation.type": "process",
-            "messaging.consumer.group.name": self._app.conf.id,
+            "posstream.plugin": self._app.plugin,
             "messaging.destination.name": tp.topic,
             "messaging.destination.partition.id": str(tp.partition),
             "messaging.batch.message_count": len(records),

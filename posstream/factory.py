@@ -117,7 +117,7 @@ def create_app(
         parts=plugin_parts(settings.plugins.loaded),
         statuses=supervisor.statuses,
         clock=clock,
-        health=WorkerHealth(host, supervisor, shared=lambda: runtime.degraded, is_on=is_on),
+        health=WorkerHealth(host, supervisor, shared=lambda: runtime.findings, is_on=is_on),
         metrics=metrics,
         configurations=configurations,
         forgetting=CustomerForgetting(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from posstream.configuration.part import ConfigurationPart
     from posstream.dead_letters.setting_aside import DeadLetters
     from posstream.events.model import EventModel
+    from posstream.findings import Finding
     from posstream.forgetting.part import ForgettingPart
     from posstream.kafka.record import EventPublisher
     from posstream.metrics import Metric, PluginMetrics
@@ -83,6 +84,8 @@ class Plugin:
     #: What it erases and exports of a customer.
     forgetting: "ForgettingPart | None" = None
     metrics: "tuple[Metric, ...]" = ()
+    #: What its warnings are about, in words: the overview lists it if all is well.
+    looks_at: tuple[str, ...] = ()
     #: Makes its `web.graphql.part.GraphQLPart`.
     graphql: Callable[[], Any] | None = None
     #: Makes its `web.console.part.ConsolePart`.
@@ -167,5 +170,6 @@ class Built:
     ports: Any = None
     #: Opened in this order, closed in reverse.
     lifetimes: tuple[Lifetime, ...] = ()
-    #: A sentence for each thing that is wrong while it runs, for `/health/ready` and the console.
-    warnings: Callable[[], Sequence[str]] = field(default=tuple)
+    #: A finding, or only its sentence, for each thing that is wrong while it runs: for
+    #: `/health/ready` and the console.
+    warnings: "Callable[[], Sequence[Finding | str]]" = field(default=tuple)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, DatabaseUnusable, StartRefused
+from posstream.findings import (
+    BROKER_AWAY,
+    BROKER_MISSING,
+    DATABASE_AWAY,
+    PROJECTION_LATE,
+    PROJECTION_WAITS,
+    Finding,
+    found,
+)
 from posstream.kafka.broker_watch import BrokerWatch
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
 from posstream.kafka.topics import EMBEDDED_CLUSTER
@@ -77,13 +86,16 @@ class Runtime:
         self._loop_delay: asyncio.Task[None] | None = None
 
     @property
-    def degraded(self) -> Mapping[str, Sequence[str]]:
-        """The parts that all plugins share -> a sentence for each thing that is wrong with it."""
-        return {
-            "broker": self._brokers.warnings,
-            "database": self._watch.warnings,
-            "projections": self._projections.warnings(),
-        }
+    def findings(self) -> Sequence[Finding]:
+        """What is wrong with the parts that all plugins share."""
+        broker = BROKER_MISSING if self._brokers.count else BROKER_AWAY
+        told = (
+            (broker, "broker", self._brokers.warnings),
+            (DATABASE_AWAY, "database", self._watch.warnings),
+            (PROJECTION_WAITS, "projections", self._projections.warnings()),
+            (PROJECTION_LATE, "projections", self._projections.late()),
+        )
+        return [found(code, said, part) for code, part, sentences in told for said in sentences]
 
     async def open(self) -> None:
         """Open everything but the web view; end the process with one line if it must not start."""

@@ -27,6 +27,7 @@ PLUGIN: Final = Plugin(
     configuration=CONFIGURATION,
     tables=(topics.CACHE,),
     metrics=METRICS,
+    looks_at=("the circuit breaker", "drills", "answers of the last five minutes"),
     graphql=deferred("graphql.part:graphql_part"),
     pages=deferred("pages.part:console_part"),
     read_model=READ_MODEL,

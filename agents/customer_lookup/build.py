@@ -14,6 +14,7 @@ from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.drilled_directory import DrilledDirectory
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.drills.reader import DrillReader
+from agents.customer_lookup.late_answers import LateAnswers
 from agents.customer_lookup.lookup import CustomerLookup
 from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
@@ -23,6 +24,7 @@ from agents.customer_lookup.topics import (
     CUSTOMER_DATA_FETCHED,
     CUSTOMER_LOOKUP_FAILED,
 )
+from posstream.findings import Finding, Severity
 from posstream.kafka.event_feed import EventFeed
 from posstream.kafka.feed_reader import FeedReader
 from posstream.plugin import Built, Kit, Lifetime
@@ -85,8 +87,11 @@ def build(kit: Kit) -> Built:
         card_guard=settings.payment_card_guard,
     )
 
+    late_answers = LateAnswers(metrics, clock)
+
     async def watch() -> None:
         drills.look()
+        late_answers.look()
         await agent.watch_commits()
 
     app.timer(LOOK_SECONDS, name="commit watch")(watch)
@@ -140,7 +145,7 @@ def build(kit: Kit) -> Built:
 
     return Built(
         ports=ports,
-        warnings=partial(_warnings, call, drills),
+        warnings=partial(_findings, call, drills, late_answers),
         lifetimes=(
             Lifetime(name="Drills", open=opens_drills, close=drill_reader.close),
             Lifetime(name="Directory", open=directory.open, close=drain),
@@ -149,10 +154,27 @@ def build(kit: Kit) -> Built:
     )
 
 
-def _warnings(call: DirectoryCall, drills: OutageDrills) -> Sequence[str]:
-    told = []
+def _findings(
+    call: DirectoryCall, drills: OutageDrills, late_answers: LateAnswers
+) -> Sequence[Finding]:
+    found = late_answers.findings
     if call.is_open:
-        told.append("the circuit breaker is open: the directory is not called")
+        found.append(
+            Finding(
+                code="BREAKER_OPEN",
+                severity=Severity.CRITICAL,
+                sentence="the circuit breaker is open: the directory is not called",
+                next_step="Look at the directory: the breaker closes by itself when it answers",
+                link="/lookups?outcome=FAILED",
+            )
+        )
     if drills.running is not None:
-        told.append(f"an outage drill runs, by {drills.running.started_by}")
-    return told
+        found.append(
+            Finding(
+                code="DRILL_RUNS",
+                sentence=f"an outage drill runs, by {drills.running.started_by}",
+                next_step="Stop it if tills must not be disturbed; it ends by itself",
+                link="/drill",
+            )
+        )
+    return found

@@ -1,7 +1,11 @@
 """What the customer lookup counts. `docs/reference/metrics.md` says what each one means."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Final
+
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.samples import Sample
 
 from posstream.metrics import Metric, PluginMetrics
 
@@ -26,6 +30,9 @@ METRICS: Final = (
     Metric("gauge", "drill_active", "1 while an outage drill runs."),
 )
 
+#: Of the label of an answer: there is no source, or no reason.
+_NONE: Final = "NONE"
+
 
 class LookupMetrics(SimpleNamespace):
     """The metrics of the lookup, each an attribute by its declared name.
@@ -44,7 +51,7 @@ class LookupMetrics(SimpleNamespace):
         """Count answers of one kind, each `seconds` after the arrival of its event."""
         counter = self._answers.get((source, reason))
         if counter is None:
-            counter = self._answers[source, reason] = self.answers.labels(source or "NONE", reason)
+            counter = self._answers[source, reason] = self.answers.labels(source or _NONE, reason)
         counter.inc(count)
         self.answer_seconds.observe_many(seconds, count)
 
@@ -55,3 +62,22 @@ class LookupMetrics(SimpleNamespace):
             counter = self._api_calls[status] = self.api_calls.labels(status)
         counter.inc()
         self.api_call_seconds.observe(seconds)
+
+
+def series_of(metric: MetricWrapperBase, suffix: str) -> Iterator[Sample]:
+    """The present values of a metric, one for each of its labels."""
+    for family in metric.collect():
+        for series in family.samples:
+            if series.name == family.name + suffix:
+                yield series
+
+
+def value_of(metric: MetricWrapperBase, suffix: str = "") -> float:
+    """The value of a metric without labels."""
+    return next(series_of(metric, suffix)).value
+
+
+def label_of(series: Sample, name: str) -> str | None:
+    """A label of a value; None if there is no source, or no reason."""
+    value = series.labels[name]
+    return None if value == _NONE else value

@@ -58,6 +58,7 @@ PLUGIN: Final = Plugin(
     configuration=CONFIGURATION,
     tables=(topics.OBSERVATIONS,),
     metrics=METRICS,
+    looks_at=("the budgets of the fraud rules",),
     read_model=READ_MODEL,
     forgetting=FORGETTING,
     graphql=_graphql,

@@ -13,6 +13,7 @@ from agents.fraud_detection.rules.rule import RuleState
 from agents.fraud_detection.snoozed_groups import covers
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.times import parse_utc, to_ms
+from posstream.findings import Finding
 from posstream.resilience.clock import Clock
 
 _NOTHING: Final = Plan()
@@ -60,11 +61,15 @@ class CurrentRules:
             until_ms > now_ms and covers(it, rule_id, group) for it, until_ms in self._snoozes
         )
 
-    def warnings(self) -> Sequence[str]:
-        """A sentence for each rule that is paused by its own budget."""
+    def warnings(self) -> Sequence[Finding]:
+        """A finding for each rule that is paused by its own budget."""
         return [
-            f"the rule {rule_id} is paused on this worker: {why}; it goes on once the rule is "
-            "edited or the limit is raised"
+            Finding(
+                code="RULE_PAUSED",
+                sentence=f"the rule {rule_id} is paused on this worker: {why}",
+                next_step="Edit the rule or raise the limit, and it goes on",
+                link="/fraud/rules",
+            )
             for rule_id, why in self.budgets.held.items()
         ]
 

@@ -18,6 +18,7 @@ from posstream.events.envelope import written_ms
 from posstream.kafka.record import Record
 from posstream.metrics import Metrics
 from posstream.resilience.clock import Clock
+from posstream.resilience.recently import Recently
 from posstream.resilience.repeats import Repeats
 from posstream.tracing.context import trace_id, traceparent
 
@@ -31,6 +32,7 @@ _LARGE_BYTES: Final = 2048
 #: Large messages that are searched at the same time.
 _MOST_SEARCHED: Final = 2
 _ALARM_SECONDS: Final = 60
+_LATELY_SECONDS: Final = 3600
 
 
 @dataclass(eq=False, kw_only=True)
@@ -59,6 +61,7 @@ class DeadLetters:
         #: Where the last one came from.
         self._source = ""
         self._repeats: Repeats[str] = Repeats(self.clock)
+        self._lately = Recently(self.clock, _LATELY_SECONDS)
 
     @property
     def alarm(self) -> str | None:
@@ -70,6 +73,11 @@ class DeadLetters:
             f"{most} messages or more in a minute cannot be read and become dead letters; the last "
             f"one is of {self._source}: see `posstream dlq list`, and repair the producer"
         )
+
+    @property
+    def last_hour(self) -> int:
+        """How many messages became dead letters in the last hour, since the plugin's start."""
+        return self._lately.count
 
     def report(self) -> None:
         """Log how many more dead letters of each kind came, once a minute; call this often."""
@@ -103,6 +111,7 @@ class DeadLetters:
     def _note(self, message: Any, why: UnreadableEvent) -> None:
         self.metrics.dead_letters.labels(why.reason).inc()
         self._newest.append(self.clock.monotonic())
+        self._lately.add()
         self._source = message.topic
         if self._repeats.is_first(f"{message.topic}: {why.reason}"):
             about = {"plugin": self.plugin, "trace_id": trace_id(traceparent(headers(message)))}

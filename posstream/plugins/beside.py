@@ -112,6 +112,7 @@ class BesideSeat:
             reason=self.report.reason,
             lag=self.lag if failed else None,
             built=None if failed else self.asked,
+            findings=lambda: self.report.findings,
         )
 
 

@@ -1,13 +1,17 @@
 """The figures of one plugin at one moment, for metrics: lag, oldest event, recovery."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from msgspec import Struct
 
+from posstream.findings import LAG, Finding, found
 from posstream.plugins.running import RunningPlugin
+
+#: An event that waits for longer is late: a till that says nothing else waits for 12 s.
+_LATE_SECONDS: Final = 30.0
 
 
 class PluginFigures(Struct, frozen=True, kw_only=True):
@@ -38,6 +42,15 @@ def figures_of(running: RunningPlugin) -> PluginFigures:
         )
     except ConsumerNotStarted:
         return NONE
+
+
+def late(figures: PluginFigures, now: float) -> Sequence[Finding]:
+    """The finding that events wait for too long, if they do; `now` is seconds since 1970."""
+    if figures.oldest_at is None or (age := now - figures.oldest_at) < _LATE_SECONDS:
+        return []
+    count = max(1, sum(count for *_, count in figures.lag))
+    waits = f"{count:,} events wait" if count > 1 else "1 event waits"
+    return [found(LAG, f"{waits}, the oldest for {age:,.0f} s")]
 
 
 def _lag(app: Any) -> Iterator[tuple[str, int, int]]:

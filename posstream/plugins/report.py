@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from posstream.findings import PLUGIN_WARNING, Finding, found
 from posstream.plugins.running import RunningPlugin
 from posstream.plugins.status import PluginState
 
@@ -26,8 +27,8 @@ class PluginReport(Struct, frozen=True, kw_only=True):
     is_stalled: bool = False
     #: Why it answers nothing yet: a sentence each.
     not_ready: Sequence[str] = ()
-    #: What is wrong while it runs: a sentence each.
-    warnings: Sequence[str] = ()
+    #: What is wrong while it runs.
+    findings: Sequence[Finding] = ()
     #: How long a stop may wait for its events in flight.
     drain_seconds: float = 0.0
 
@@ -43,18 +44,21 @@ def report_of(
         held_back=running.watch.held_back,
         is_stalled=running.watch.is_stalled,
         not_ready=_not_ready(running),
-        warnings=[*running.watch.warnings, *_own_warnings(name, running)],
+        findings=[*running.watch.findings, *_own_findings(name, running)],
         drain_seconds=running.app.tuning.drain_seconds,
     )
 
 
-def _own_warnings(name: str, running: RunningPlugin) -> Sequence[str]:
-    """The warnings of the plugin's own code; an error in them leaves other plugins healthy."""
+def _own_findings(name: str, running: RunningPlugin) -> Sequence[Finding]:
+    """The findings of the plugin's own code; an error in it leaves other plugins healthy."""
     try:
-        return [str(warning) for warning in running.built.warnings()]
+        return [
+            it if isinstance(it, Finding) else found(PLUGIN_WARNING, str(it))
+            for it in running.built.warnings()
+        ]
     except Exception as why:
         log.exception("plugin %s cannot say its warnings", name)
-        return [f"its warnings cannot be asked ({type(why).__name__})"]
+        return [found(PLUGIN_WARNING, f"its warnings cannot be asked ({type(why).__name__})")]
 
 
 def _not_ready(running: RunningPlugin) -> Sequence[str]:

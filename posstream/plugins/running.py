@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import Stalled
+from posstream.findings import (
+    DEAD_LETTERS,
+    DEAD_LETTERS_FLOOD,
+    EVENTS_STAND_STILL,
+    PARTITIONS_MISFIT,
+    TRANSACTION_HANGS,
+    Finding,
+    found,
+)
 from posstream.plugin import Built, Plugin
 from posstream.resilience.clock import Clock
 from posstream.streaming.app import StreamingApp
@@ -44,7 +53,7 @@ class PluginWatch:
         self._waiting = StallWatch(app, {*plugin.consumes}.difference(app.answering), clock=clock)
         self._transactions = TransactionWatch(app, plugin.consumes, clock=clock)
         self._tables = [CoPartitioning(app, it, partitions=partitions) for it in plugin.tables]
-        self._told: list[str] = []
+        self._told: list[Finding] = []
 
     @property
     def held_back(self) -> int:
@@ -57,10 +66,13 @@ class PluginWatch:
         return bool(self._stall.stalled) and not any(it.is_frozen for it in self._tables)
 
     @property
-    def warnings(self) -> Sequence[str]:
-        """A sentence for each thing that is wrong while the plugin runs."""
-        alarm = self._dead_letters.alarm
-        return [*([] if alarm is None else [alarm]), *self._transactions.warnings, *self._wrong()]
+    def findings(self) -> Sequence[Finding]:
+        """What is wrong while the plugin runs."""
+        return [
+            *self._letters(),
+            *(found(TRANSACTION_HANGS, it) for it in self._transactions.warnings),
+            *self._wrong(),
+        ]
 
     async def look(self) -> None:
         """Stop the app if it has stalled: some supervisors don't check health."""
@@ -73,15 +85,28 @@ class PluginWatch:
         before, self._told = self._told, self._wrong()
         for wrong in self._told:
             if wrong not in before:
-                log.error("%s", wrong, extra={"plugin": self._plugin})
+                log.error("%s", wrong.sentence, extra={"plugin": self._plugin})
         if self.is_stalled:
             await self._app.crash(Stalled(STALLED))
 
-    def _wrong(self) -> list[str]:
+    def _letters(self) -> Sequence[Finding]:
+        if (alarm := self._dead_letters.alarm) is not None:
+            return [found(DEAD_LETTERS_FLOOD, alarm)]
+        if not (count := self._dead_letters.last_hour):
+            return []
+        said = "1 message of the last hour is a dead letter"
+        if count > 1:
+            said = f"{count:,} messages of the last hour are dead letters"
+        return [found(DEAD_LETTERS, said)]
+
+    def _wrong(self) -> list[Finding]:
         return [
-            *(it.misfit for it in self._tables if it.misfit is not None),
+            *(found(PARTITIONS_MISFIT, it.misfit) for it in self._tables if it.misfit is not None),
             *(
-                f"events of {topic} wait, and none was handled for {STALLED_SECONDS} s"
+                found(
+                    EVENTS_STAND_STILL,
+                    f"events of {topic} wait, and none was handled for {STALLED_SECONDS} s",
+                )
                 for topic in self._waiting.stalled
             ),
         ]

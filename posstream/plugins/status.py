@@ -1,9 +1,11 @@
 """The state of each plugin on this worker, as the supervisor tells it to the web view."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from posstream.domain.errors import PosstreamError
+from posstream.findings import Finding
 from posstream.plugin import Built
 
 
@@ -27,6 +29,8 @@ class PluginStatus:
     lag: int | None = None
     #: What it built; None once it has failed.
     built: Built | None = None
+    #: What is wrong while it runs.
+    findings: Callable[[], Sequence[Finding]] = field(default=tuple, compare=False)
 
     @property
     def told(self) -> str:

@@ -55,6 +55,7 @@ class _Seat:
             reason=self.reason,
             lag=self.lag if failed else None,
             built=None if failed or self.running is None else self.running.built,
+            findings=lambda: self.report.findings,
         )
 
     @property

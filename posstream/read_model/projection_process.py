@@ -5,6 +5,7 @@ would wait meanwhile (docs/decisions/0016-projections-in-a-process-of-their-own.
 """
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ _COMMAND: Final = (sys.executable, "-m", "posstream.read_model.projection_child"
 _NAME: Final = "the process of the projections"
 #: How long the child may take to end.
 _STOP_SECONDS: Final = 3.0
+#: Rows usually follow their events within a second.
+_LATE_SECONDS: Final = 60.0
 
 
 class ProjectionProcess:
@@ -27,9 +30,17 @@ class ProjectionProcess:
     Args:
         setup: makes what the child is told, at each start.
         metrics: `projection_lag` and `projection_up`.
+        now: seconds since 1970.
     """
 
-    def __init__(self, setup: Callable[[], Setup], *, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        setup: Callable[[], Setup],
+        *,
+        metrics: Metrics,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._now = now
         self._setup = setup
         self._metrics = metrics
         self._child = ChildProcess(
@@ -65,6 +76,20 @@ class ProjectionProcess:
             f"the projection of {name} waits: {standing.trouble}"
             for name, standing in self.standings.items()
             if standing.trouble is not None
+        ]
+
+    def late(self) -> Sequence[str]:
+        """A sentence for each projection whose rows are late."""
+        behind = {
+            name: self._now() - it.oldest_ms / 1000
+            for name, it in self.standings.items()
+            if it.trouble is None and it.lag and it.oldest_ms > 0
+        }
+        return [
+            f"the rows of {name} are {seconds:,.0f} s late: "
+            f"{self.standings[name].lag:,} events wait"
+            for name, seconds in behind.items()
+            if seconds >= _LATE_SECONDS
         ]
 
     async def _told(self) -> bytes:

@@ -74,6 +74,8 @@ class Standing:
     #: Events that this process has to write, of the partitions that it has.
     lag: int = 0
     written: int = 0
+    #: When the oldest event of the last batch was written, in ms since 1970; 0 = no event waits.
+    oldest_ms: int = 0
     #: Whether this process has partitions; one of more processes than partitions may have none.
     has_partitions: bool = False
     #: Why nothing is written now; None = it goes well.
@@ -194,9 +196,13 @@ class Projector(ConsumerRebalanceListener):
         async with asyncio.timeout(_BROKER_SECONDS):
             await self._count_lag()
         if self.in_hand:
+            firsts = (records[0].timestamp for records in fetched.values() if records)
+            self.standing.oldest_ms = min(firsts)
             await self.write([r for records in fetched.values() for r in records])
             self.standing.written += self.in_hand
             self.standing.lag -= self.in_hand
+        if not self.standing.lag:
+            self.standing.oldest_ms = 0
         self.in_hand = 0
         if assignment == self.assignment:
             self.finished |= {tp: records[-1].offset + 1 for tp, records in fetched.items()}

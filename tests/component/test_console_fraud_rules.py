@@ -16,6 +16,7 @@ from agents.fraud_detection.preview import Previewed, PreviewRefused
 from agents.fraud_detection.rules.shipped import SHIPPED
 from posstream.configuration.editing import Changed, Note
 from posstream.configuration.version import ConfigurationVersion
+from posstream.findings import Finding
 from tests.component.fraud_alerts import PHONE, alert, at, judged, raised
 from tests.component.fraud_web import FraudWeb, running_fraud_web
 from tests.component.html_page import HtmlPage
@@ -329,7 +330,6 @@ async def test_the_page_says_which_rules_are_paused_by_their_budget(web: FraudWe
     told = "the rule rapid_items is paused on this worker: it raised more than 9 alerts in an hour"
     statuses = web.view.web.statuses
     status = statuses["fraud_detection"]
-    assert status.built is not None
-    built = dataclasses.replace(status.built, warnings=lambda: [told])
-    statuses["fraud_detection"] = dataclasses.replace(status, built=built)
-    assert f"T{told[1:]}." in (await page_of(web)).text
+    found = Finding(code="RULE_PAUSED", sentence=told, next_step="Edit the rule")
+    statuses["fraud_detection"] = dataclasses.replace(status, findings=lambda: [found])
+    assert f"T{told[1:]}. Edit the rule." in (await page_of(web)).text

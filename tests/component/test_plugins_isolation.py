@@ -186,12 +186,13 @@ def raises() -> Any:
 def test_health_is_told_though_a_plugin_cannot_say_its_warnings(warnings: Any) -> None:
     running: Any = SimpleNamespace(
         app=SimpleNamespace(has_consumer=False, rebalancing_count=0, tuning=Tuning()),
-        watch=SimpleNamespace(warnings=(), is_stalled=False, held_back=0),
+        watch=SimpleNamespace(findings=(), is_stalled=False, held_back=0),
         built=Built(warnings=warnings),
     )
     report = report_of("bad", running, PluginState.RUNNING, was_started=True)
     supervisor: Any = SimpleNamespace(
         reports=lambda: {"bad": report},
+        figures=dict,
         statuses=lambda: {"bad": PluginStatus(name="bad", state=PluginState.RUNNING)},
     )
     host = SimpleNamespace(crashed=False, should_stop=False)

@@ -51,7 +51,7 @@ class Workshop:
             raise self.broken[plugin.name]
         app: Any = FakeApp()
         self.apps.setdefault(plugin.name, []).append(app)
-        watch: Any = SimpleNamespace(held_back=0, is_stalled=False, warnings=())
+        watch: Any = SimpleNamespace(held_back=0, is_stalled=False, findings=())
         return RunningPlugin(app, Built(ports=len(self.apps[plugin.name])), watch)
 
     def app(self, name: str) -> FakeApp:

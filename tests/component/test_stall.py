@@ -74,7 +74,7 @@ class Worker:
             consumes=(SOURCE.topic, SLOW.topic),
             dead_letters=LETTERS,
         )
-        letters: Any = SimpleNamespace(alarm=None, report=lambda: None)
+        letters: Any = SimpleNamespace(alarm=None, last_hour=0, report=lambda: None)
         self.watch = PluginWatch(app, plugin, letters, clock=self.clock, partitions=4)
         running = RunningPlugin(app, Built(), self.watch)
 
@@ -83,6 +83,7 @@ class Worker:
 
         supervisor: Any = SimpleNamespace(
             reports=reports,
+            figures=dict,
             statuses=lambda: {"toy": PluginStatus(name="toy", state=PluginState.RUNNING)},
         )
         self.health = WorkerHealth(app, supervisor)

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit
-from agents.customer_lookup.metrics import LookupMetrics
+from agents.customer_lookup.metrics import LookupMetrics, value_of
 from agents.customer_lookup.pages.all_workers import AllWorkers
-from agents.customer_lookup.pages.samples import MAX_STEPS, Sampler, value_of
+from agents.customer_lookup.pages.samples import MAX_STEPS, Sampler
 from posstream.domain.times import from_ms
 from web.console.drawing import sparkline
 from web.console.part import ConsoleKit, Panel

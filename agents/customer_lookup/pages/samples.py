@@ -1,23 +1,18 @@
 """What this worker counted lately, kept in the worker: a page that is reloaded still has it."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.samples import Sample as Series
-
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.metrics import LookupMetrics
+from agents.customer_lookup.metrics import LookupMetrics, label_of, series_of, value_of
 from agents.customer_lookup.reasons import FAILED_ATTEMPTS
 from posstream.resilience.clock import Clock
 
 #: Five minutes of steps, one each two seconds.
 MAX_STEPS: Final = 150
-#: Of the label of an answer: there is no source, or no reason.
-_NONE: Final = "NONE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +36,20 @@ def read_sample(metrics: LookupMetrics, taken_at: float) -> Sample:
     return Sample(
         taken_at=taken_at,
         answers={
-            (_label(series, "source"), _label(series, "reason")): int(series.value)
-            for series in _series(metrics.answers, "_total")
+            (label_of(series, "source"), label_of(series, "reason")): int(series.value)
+            for series in series_of(metrics.answers, "_total")
         },
         attempts={
             series.labels["status"]: int(series.value)
-            for series in _series(metrics.api_calls, "_total")
+            for series in series_of(metrics.api_calls, "_total")
         },
         durations=[
             (float(series.labels["le"]), int(series.value))
-            for series in _series(metrics.api_call_seconds, "_bucket")
+            for series in series_of(metrics.api_call_seconds, "_bucket")
         ],
         coalesced=int(value_of(metrics.coalesced, "_total")),
         events_in_flight=int(value_of(metrics.events_in_flight)),
     )
-
-
-def value_of(metric: MetricWrapperBase, suffix: str = "") -> float:
-    """The value of a metric without labels."""
-    return next(_series(metric, suffix)).value
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +144,3 @@ class Sampler:
 
     def _read(self) -> Sample:
         return read_sample(self._metrics, self._clock.monotonic())
-
-
-def _series(metric: MetricWrapperBase, suffix: str) -> Iterator[Series]:
-    for family in metric.collect():
-        for series in family.samples:
-            if series.name == family.name + suffix:
-                yield series
-
-
-def _label(series: Series, name: str) -> str | None:
-    value = series.labels[name]
-    return None if value == _NONE else value

@@ -170,8 +170,8 @@ class RuleList(Page):
     def _warnings(self) -> Sequence[str]:
         """What is wrong on this worker, such as a rule that is paused by its own budget."""
         status = self.context.plugins().get(NAME)
-        told = status.built.warnings() if status and status.built else ()
-        return [as_sentence(it) for it in told]
+        told = status.findings() if status else ()
+        return [f"{as_sentence(it.sentence)} {it.next_step}." for it in told]
 
     def _snooze(self, it: Snooze, rules: Sequence[Rule], reveals: Reveals) -> _ShownSnooze:
         rule = next((rule for rule in rules if rule.id == it.rule_id), None)

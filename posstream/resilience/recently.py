@@ -1,0 +1,41 @@
+"""Counts what happened lately."""
+
+from collections import deque
+from typing import Final
+
+from posstream.resilience.clock import Clock
+
+_STEPS: Final = 60
+
+
+class Recently:
+    """How often something happened in the last seconds, to a sixtieth of them.
+
+    Args:
+        clock: time.
+        seconds: what happened longer ago does not count.
+    """
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._step_seconds = seconds / _STEPS
+        #: The number of each step that has some, and how many.
+        self._counts: deque[tuple[int, int]] = deque()
+
+    def add(self, count: int = 1) -> None:
+        """Count what happened now."""
+        step = self._step
+        if self._counts and self._counts[-1][0] == step:
+            count += self._counts.pop()[1]
+        self._counts.append((step, count))
+
+    @property
+    def count(self) -> int:
+        """How often it happened."""
+        while self._counts and self._counts[0][0] <= self._step - _STEPS:
+            self._counts.popleft()
+        return sum(count for _, count in self._counts)
+
+    @property
+    def _step(self) -> int:
+        return int(self._clock.monotonic() // self._step_seconds)

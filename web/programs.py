@@ -4,7 +4,7 @@ What liveness and readiness mean is decided by the class that implements `Health
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from posstream.events.asyncapi import document
+from posstream.findings import Finding
 from posstream.plugin import Plugin
 from web.folding import fitting
 from web.http.answers import json_answer
@@ -33,7 +34,7 @@ class HealthReport:
 
 
 class Health(Protocol):
-    """Whether the worker is alive and ready. Both methods run at each request: keep them cheap."""
+    """Whether the worker is alive and ready. These run at each request: keep them cheap."""
 
     def live(self) -> HealthReport:
         """Whether the process should go on; if not, the supervisor restarts it."""
@@ -41,6 +42,10 @@ class Health(Protocol):
 
     def ready(self) -> HealthReport:
         """Whether the worker can answer: tables recovered, read model reachable."""
+        ...
+
+    def findings(self) -> Sequence[Finding]:
+        """What is wrong on the worker, worst first."""
         ...
 
 

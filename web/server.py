@@ -151,7 +151,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         settings=settings,
         metrics=metrics,
         live=live,
-        troubles=lambda: health.ready().reasons,
+        findings=health.findings,
         taken=[*programs, *login],
     )
     application.add_routes([*programs, *console.routes])

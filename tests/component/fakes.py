@@ -38,6 +38,7 @@ from posstream.dead_letters.letter import (
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.customer import Customer, read_customer
 from posstream.domain.errors import PublishFailed
+from posstream.findings import Finding
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.forgetting.marks import Forgotten, Trail
 from posstream.kafka.record import Record
@@ -284,12 +285,16 @@ class FakeHealth:
 
     liveness: HealthReport = field(default_factory=lambda: HealthReport(ok=True))
     readiness: HealthReport = field(default_factory=lambda: HealthReport(ok=True))
+    found: list[Finding] = field(default_factory=list)
 
     def live(self) -> HealthReport:
         return self.liveness
 
     def ready(self) -> HealthReport:
         return self.readiness
+
+    def findings(self) -> list[Finding]:
+        return self.found
 
 
 def john(**changes: Any) -> CustomerRow:

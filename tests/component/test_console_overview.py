@@ -13,6 +13,7 @@ from aiohttp import ClientPayloadError, ClientResponse
 from agents.customer_lookup.pages import all_workers
 from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
+from posstream.findings import KNOWN, found
 from posstream.settings import Settings
 from tests.component.fakes import NOW_MS
 from tests.component.web_client import WebView, running_web
@@ -54,6 +55,13 @@ async def test_no_search_for_payment_cards_masks_the_points_of_a_drawing() -> No
     assert {character for points in drawn for character in points} <= set("0123456789., ")
 
 
+async def test_each_finding_of_the_platform_leads_to_a_page() -> None:
+    async with running_web() as view:
+        links = {link for _, _, link in KNOWN.values() if link}
+        answers = [await view.client.get(it, headers=BROWSER) for it in sorted(links)]
+        assert [it.status for it in answers] == [200] * len(links)
+
+
 async def test_a_browser_gets_the_page_and_anybody_else_the_list_of_paths() -> None:
     async with running_web() as view:
         assert "This worker" in await page(view)
@@ -61,6 +69,38 @@ async def test_a_browser_gets_the_page_and_anybody_else_the_list_of_paths() -> N
         assert plain.content_type == "text/plain"
         assert "/asyncapi.json" in await plain.text()
         assert plain.headers["Vary"] == "Accept"
+
+
+async def test_the_verdict_is_green_only_if_all_is_well_and_says_what_was_looked_at() -> None:
+    async with running_web() as view:
+        said = await page(view)
+        assert said.index("All is well") < said.index("This worker")
+        assert "Looked at on this worker: the plugins, the broker, the database" in said
+        assert "the circuit breaker" in said
+        view.health.found = [found("DEAD_LETTERS", "1 letter")]
+        assert "All is well" not in await page(view)
+
+
+async def test_the_verdict_has_the_worst_first_with_the_next_step_and_clears_on_an_open_page() -> (
+    None
+):
+    async with running_web(beat_seconds=0.01) as view:
+        view.health.found = [
+            found("DEAD_LETTERS_FLOOD", "toy: many letters"),
+            found("DATABASE_AWAY", "the database is <away>"),
+        ]
+        response = await view.client.get("/console/live")
+        html = (await next_part(response))["html"]
+        assert re.findall(r'href="([^"]*)"', html) == ["/dead-letters"]
+        assert "the database is &lt;away&gt;" in html.lower()
+        said = text_of(html)
+        assert said.index("Something is wrong") < said.index("Toy: many letters.")
+        assert "The database is &lt;away&gt;. Look whether the database runs" in said
+        view.health.found = []
+        while (part := await next_part(response))["id"] != "verdict":
+            pass
+        assert "All is well" in part["html"]
+        response.close()
 
 
 async def test_it_says_what_this_worker_counted_since_it_started() -> None:
@@ -159,8 +199,8 @@ async def test_what_changed_is_sent_and_what_did_not_is_not() -> None:
     async with running_web(beat_seconds=0.01) as view:
         response = await view.client.get("/console/live")
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
-        first = [await next_part(response) for _ in range(2)]
-        assert [part["id"] for part in first] == ["this-worker", "all-workers"]
+        first = [await next_part(response) for _ in range(3)]
+        assert [part["id"] for part in first] == ["verdict", "this-worker", "all-workers"]
         view.lookup_metrics.events_in_flight.set(3)
         # On a busy machine a sample of before may be on its way.
         changed = [await next_part(response) for _ in range(3)]

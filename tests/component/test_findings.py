@@ -1,6 +1,8 @@
 """Each thing that can be wrong on a worker appears as a finding, and clears."""
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +30,7 @@ from tests.component.fakes import FakePublisher
 from tests.component.kept_cache import Message
 from tests.manual_clock import ManualClock
 
+DOCS = (Path(__file__).parents[2] / "docs/how-to/watch-it.md").read_text()
 NOW = 1_769_846_400.0
 RUNS = PluginReport(state=PluginState.RUNNING)
 
@@ -129,9 +132,13 @@ def test_a_process_of_plugins_tells_its_findings_as_json() -> None:
     assert msgspec.convert(told, PluginReport).findings == report.findings
 
 
-def test_every_code_of_the_platform_is_known() -> None:
+def test_every_code_is_known_and_documented() -> None:
+    documented = set(
+        re.findall(r"^\| `([A-Z_]+)` \| (?:critical|warning|note)", DOCS, re.MULTILINE)
+    )
+    own = {"BREAKER_OPEN", "ANSWERS_LATE", "DRILL_RUNS", "RULE_PAUSED"}
     named = {value for name, value in vars(findings).items() if name == value}
-    assert named == KNOWN.keys()
+    assert named == KNOWN.keys() == documented - own
     assert worst_first(found(code, "It is so") for code in KNOWN)[0].severity == "CRITICAL"
 
 

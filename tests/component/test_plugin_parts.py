@@ -22,7 +22,6 @@ from web.console.part import ConsoleKit, ConsolePart, PageAddition, Panel
 from web.graphql.masking import show_document, show_identifiers
 from web.graphql.part import GraphQLPart
 from web.plugin_parts import plugin_parts
-from web.programs import HealthReport
 
 VIEWER, SUPPORT = "viewer-key-01234", "support-key-0123"
 KEYS = Settings(named_keys=read_access_keys(f"viewer:{VIEWER};support:{SUPPORT}"))
@@ -459,13 +458,6 @@ async def test_a_plugin_adds_to_a_page_of_another_one_and_fails_there_alone() ->
     assert "<p>the toy knows b1</p>" in text
     assert "The part of toy cannot be shown, reference" in text
     assert "the toy knows" not in other
-
-
-async def test_the_overview_says_what_health_says_is_wrong() -> None:
-    async with running_web() as view:
-        view.health.readiness = HealthReport(True, ("the projection of toy waits: KeyError",))
-        _, text = await ask(view, "/", headers=BROWSER)
-    assert "The projection of toy waits: KeyError." in text
 
 
 async def test_a_banner_stands_on_every_page_while_its_plugin_runs() -> None:

@@ -1,4 +1,4 @@
-"""The first page: the panels of the plugins, and the state of each plugin."""
+"""The first page: the verdict, the panels of the plugins, and the state of each plugin."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from posstream.findings import Finding
 from posstream.plugins.status import PluginState
 from web.console.contained import contained
 from web.console.live import LivePages
@@ -41,8 +42,10 @@ class Overview:
     panels: Mapping[str, Sequence[Panel]]
     #: Of the plugins, for programs.
     paths: Sequence[tuple[str, str]]
-    #: Gives a sentence for each thing that is wrong on this worker.
-    troubles: Callable[[], Sequence[str]]
+    #: What is wrong on this worker, worst first.
+    findings: Callable[[], Sequence[Finding]]
+    #: What the findings are about, in words.
+    looked_at: Sequence[str]
     #: What each plugin does, by its name.
     descriptions: Mapping[str, str]
 
@@ -52,6 +55,8 @@ class Overview:
             for plugin, its in self.panels.items()
             for panel in its
         ]
+        verdict = Panel(name="verdict", label="Verdict", render=self._verdict)
+        self._panels.insert(0, (verdict, self._verdict))
         state = Panel(name="plugins", label="Plugins", render=self._states)
         self._panels.append((state, self._states))
         self._index = "posstream\n\n" + "".join(
@@ -79,11 +84,21 @@ class Overview:
         return await contained(self.pages, self.context, plugin, "panel", render)
 
     async def _states(self) -> str:
-        """The state of every plugin, and what is wrong; empty while one plugin runs well."""
+        """The state of every plugin; empty while one plugin runs well."""
         found = list(self.context.plugins().values())
-        troubles = list(map(sentence, self.troubles()))
         runs = all(it.state is PluginState.RUNNING for it in found)
-        if len(found) < 2 and runs and not troubles:  # noqa: PLR2004
+        if len(found) < 2 and runs:  # noqa: PLR2004
             return ""
         plugins = [(status, self.descriptions.get(status.name, "")) for status in found]
-        return self.pages.part("overview_plugins.html", plugins=plugins, troubles=troubles)
+        return self.pages.part("overview_plugins.html", plugins=plugins)
+
+    async def _verdict(self) -> str:
+        """What is wrong on this worker and what to do next; else that all is well."""
+        findings = self.findings()
+        return self.pages.part(
+            "overview_verdict.html",
+            findings=findings,
+            worst=findings[0].severity if findings else None,
+            looked_at=self.looked_at,
+            as_sentence=sentence,
+        )

@@ -5,12 +5,14 @@ import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
 from posstream.domain.errors import StartRefused
 from posstream.domain.roles import Caller
+from posstream.findings import LOOKED_AT, Finding
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginUnavailable
@@ -65,7 +67,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     settings: Settings,
     metrics: Metrics,
     live: LivePages,
-    troubles: Callable[[], Sequence[str]],
+    findings: Callable[[], Sequence[Finding]],
     taken: Iterable[web.RouteDef],
 ) -> Console:
     """The pages, their style and their script.
@@ -77,7 +79,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         settings: of the worker.
         metrics: what this worker counts.
         live: keeps pages up to date.
-        troubles: a sentence for each thing that is wrong on this worker.
+        findings: what is wrong on this worker, worst first.
         taken: paths that the web view answers beside the console; no plugin may claim them.
 
     Raises:
@@ -132,7 +134,8 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         live=live,
         panels=folded.panels,
         paths=folded.paths,
-        troubles=troubles,
+        findings=findings,
+        looked_at=[*LOOKED_AT, *chain.from_iterable(plugin.looks_at for plugin in plugins)],
         descriptions={plugin.name: plugin.description for plugin in plugins},
     )
     ours = [*assets.routes(), *overview.routes()]

@@ -36,7 +36,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean
+.PHONY: help run test test-slow demo lint types floors compose ops test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -72,6 +72,11 @@ compose: $(VENV)/.lint ## docker-compose.yml and Dockerfile, linted without an e
 	POSSTREAM_API_KEY=for-the-lint-only POSTGRES_PASSWORD=for-the-lint-only $(BIN)/docker-compose config -q
 	$(BIN)/hadolint Dockerfile
 
+ops: ## the alerts, checked and played by promtool (Debian's prometheus)
+	@if command -v promtool >/dev/null; then \
+	    promtool check rules ops/prometheus/rules.yml && promtool test rules ops/prometheus/rules_test.yml; \
+	else echo 'skipped: promtool not found; Debian has it in the package prometheus' >&2; test -z "$$CI"; fi
+
 kafka: $(VENV)/.test ## an Apache Kafka of your own on loopback, until Ctrl-C; NODES=3 for three (Java 17, Maven)
 	@exec $(BIN)/python -m tests.servers kafka --nodes $(NODES)
 
@@ -100,7 +105,7 @@ test-bench: $(VENV)/.bench ## a minute of the benchmarks: whether they still run
 	$(BIN)/pytest tests/unit/benchmarks
 	$(BIN)/python -m benchmarks hits --rounds 1 --events 20000 --customers 1000 --contestants posstream,batch_aiokafka --results .data/bench-test.json
 
-test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos test-bench lint types floors compose ## everything that there is
+test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos test-bench lint types floors compose ops ## everything that there is
 
 bench: $(VENV)/.bench ## posstream beside its peers, on Apache Kafka; writes docs/reference/benchmarks.md; ONLY=hits,latency ROUNDS=3 EVENTS=400000
 	@$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--events $(EVENTS))

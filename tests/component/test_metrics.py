@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import parser
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics import parser as openmetrics
 
-from posstream.metrics import Metrics
-from posstream.plugins.discovery import find_plugins
-from posstream.plugins.figures_collector import FiguresCollector
-from posstream.processes.metrics import ProcessFigures
 from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web
+from tests.declared_metrics import declared
 
 KEY = "a-key-of-some-length"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
@@ -85,29 +80,6 @@ async def test_the_key_is_asked_for_where_there_is_one() -> None:
 
 async def test_the_front_page_names_it(web: WebView) -> None:
     assert "/metrics" in await (await web.client.get("/")).text()
-
-
-def declared() -> dict[str, tuple[str, set[str]]]:
-    """Name as PromQL has it -> kind and labels."""
-    plugins = find_plugins()
-    metrics = Metrics(plugins)
-    kinds = {family.name: family.type for family in metrics.registry.collect()}
-    found = {}
-    of_plugins = [metric for plugin in plugins for metric in metrics.of(plugin).values()]
-    for metric in (*vars(metrics).values(), *of_plugins):
-        if isinstance(metric, MetricWrapperBase):
-            (name,) = (family.name for family in metric.describe())
-            kind = kinds[name]
-            total = "_total" if kind == "counter" else ""
-            found[name + total] = (kind, set(metric._labelnames))
-    assert len(found) == len(kinds)
-    for family in FiguresCollector(dict, dict, bool).describe():
-        assert isinstance(family, GaugeMetricFamily)
-        found[family.name] = (family.type, set(family._labelnames))
-    for family in ProcessFigures({}).collect():
-        (sample,) = family.samples
-        found[sample.name] = (family.type, set(sample.labels))
-    return found
 
 
 def test_no_label_can_carry_an_identifier() -> None:

@@ -36,7 +36,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose ops test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs schema clean
+.PHONY: help run test test-slow demo lint types floors compose ops test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs dashboard schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -69,11 +69,12 @@ floors: $(VENV)/.lint ## import-linter: lower layers only
 	$(BIN)/lint-imports
 
 compose: $(VENV)/.lint ## docker-compose.yml and Dockerfile, linted without an engine
-	POSSTREAM_API_KEY=for-the-lint-only POSTGRES_PASSWORD=for-the-lint-only $(BIN)/docker-compose config -q
+	POSSTREAM_API_KEY=for-the-lint-only POSTGRES_PASSWORD=for-the-lint-only $(BIN)/docker-compose --profile monitoring config -q
 	$(BIN)/hadolint Dockerfile
 
 ops: ## the alerts, checked and played by promtool (Debian's prometheus)
 	@if command -v promtool >/dev/null; then \
+	    promtool check config --syntax-only ops/prometheus/prometheus.yml && \
 	    promtool check rules ops/prometheus/rules.yml && promtool test rules ops/prometheus/rules_test.yml; \
 	else echo 'skipped: promtool not found; Debian has it in the package prometheus' >&2; test -z "$$CI"; fi
 
@@ -118,6 +119,9 @@ bench-search: $(VENV)/.test ## how long a search in 100,000 customers takes, on 
 
 docs: $(VENV)/.test ## run every command block of the README
 	$(BIN)/pytest tests/acceptance/test_docs.py
+
+dashboard: $(VENV)/.test ## write ops/grafana/posstream.json from the code
+	$(BIN)/python -m ops.dashboard > ops/grafana/posstream.json
 
 schema: $(VENV)/.test ## write docs/reference/schema.graphql from the code
 	$(BIN)/posstream schema > docs/reference/schema.graphql

@@ -1,17 +1,28 @@
-"""The alerts in `ops/`, held to the metrics and runbooks that exist. `make ops` plays them."""
+"""`ops/`, held to the metrics and runbooks that exist. `make ops` plays the alerts."""
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
+from ops.dashboard import text
+from posstream.plugins.discovery import find_plugins
 from tests.acceptance.test_docs import ROOT, RUNBOOKS
 from tests.declared_metrics import declared
 
 RULES = ROOT / "ops" / "prometheus" / "rules.yml"
+DASHBOARD = ROOT / "ops" / "grafana" / "posstream.json"
 #: Prometheus' own.
-TARGET_LABELS = {"job", "instance"}
+PROMETHEUS_LABELS = {"job", "instance", "alertname"}
+#: They say no more than others that the dashboard shows.
+NOT_SHOWN = {
+    "posstream_plugin_up",
+    "posstream_configuration_version",
+    "posstream_process_virtual_memory_bytes",
+}
 METRICS = declared()
 
 
@@ -22,14 +33,14 @@ def alerts() -> list[dict[str, Any]]:
 
 def unknown(expression: str) -> list[str]:
     """The metrics and labels in PromQL that no worker exports."""
-    found, allowed = [], set(TARGET_LABELS)
+    found, allowed = [], set(PROMETHEUS_LABELS)
     for name, matchers in re.findall(r"\b(posstream_\w+)(?:\{(.*?)\})?", expression):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
         kind, labels = METRICS.get(base if base in METRICS else name, ("", set()))
         if not kind or (kind == "histogram") != (base != name):
             found.append(name)
         used = set(re.findall(r"(\w+)(?:=|!)", matchers))
-        found += [f"{name}{{{label}}}" for label in used - labels - TARGET_LABELS]
+        found += [f"{name}{{{label}}}" for label in used - labels - PROMETHEUS_LABELS]
         allowed |= labels | ({"le"} if kind == "histogram" else set())
     grouped = re.findall(r"\b(?:by|on) ?\(([\w, ]*)\)", expression)
     return found + [it for by in grouped for it in re.findall(r"\w+", by) if it not in allowed]
@@ -58,7 +69,7 @@ def test_an_alert_asks_for_metrics_and_labels_that_workers_export(alert: dict[st
     labels = [
         METRICS[name][1] for name in re.findall(r"posstream_\w+", alert["expr"]) if name in METRICS
     ]
-    assert set(shown) <= TARGET_LABELS.union(*labels)
+    assert set(shown) <= PROMETHEUS_LABELS.union(*labels)
 
 
 def test_each_alert_has_a_severity_and_a_runbook_and_each_runbook_its_alert() -> None:
@@ -101,3 +112,49 @@ def test_each_alert_is_played() -> None:
             if case["alertname"] == alert["alert"]
         ]
         assert played == [False, True, False], alert["alert"]
+
+
+def panels() -> list[dict[str, Any]]:
+    rows = json.loads(DASHBOARD.read_text())["panels"]
+    return [panel for row in rows for panel in (row, *row.get("panels", ())) if "targets" in panel]
+
+
+def expressions() -> list[str]:
+    return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
+def test_the_dashboard_is_as_the_script_writes_it() -> None:
+    assert DASHBOARD.read_text() == text(find_plugins()), "run `make dashboard`"
+
+
+def test_each_panel_asks_for_metrics_and_labels_that_workers_export() -> None:
+    assert {it: found for it in expressions() if (found := unknown(it))} == {}
+
+
+def test_each_metric_has_a_panel() -> None:
+    asked = {name for it in expressions() for name in re.findall(r"posstream_\w+", it)}
+    shown = {re.sub(r"_bucket$", "", name) for name in asked}
+    assert METRICS.keys() - shown == NOT_SHOWN
+
+
+def test_the_dashboard_names_no_data_source() -> None:
+    def found(part: Any) -> Iterator[str]:
+        for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+            if key == "datasource":
+                yield value["uid"]
+            elif isinstance(value, dict | list):
+                yield from found(value)
+
+    assert set(found(json.loads(DASHBOARD.read_text()))) == {"${datasource}"}
+
+
+def test_what_panels_show_has_its_unit() -> None:
+    for panel in panels():
+        asked = " ".join(target["expr"] for target in panel["targets"])
+        unit = panel["fieldConfig"]["defaults"]["unit"]
+        if "_bucket" in asked or "_age_seconds" in asked:
+            assert unit == "s", panel["title"]
+        if "_bytes" in asked:
+            assert unit == "bytes", panel["title"]
+        if "histogram_quantile" in asked and panel["type"] == "timeseries":
+            assert re.findall(r"histogram_quantile\(([\d.]+)", asked) == ["0.5", "0.99"]

@@ -13,7 +13,7 @@ LEFT_OUT = {"__pycache__"}
 
 def code_folders() -> set[str]:
     """The folders of the first two levels that hold Python files, as the map names them."""
-    found = {"tables/", "benchmarks/", "posstream/", "web/"}
+    found = {"tables/", "benchmarks/", "ops/", "posstream/", "web/"}
     for top in MAPPED:
         for folder in (ROOT / top).iterdir():
             if folder.is_dir() and folder.name not in LEFT_OUT and any(folder.glob("*.py")):

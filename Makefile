@@ -28,6 +28,10 @@ $(VENV)/.browser: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,browser]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
+$(VENV)/.deploy: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) '.[embedded,graphiql,test,deploy]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
+
 $(VENV)/.bench: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,bench]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
@@ -36,7 +40,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose ops test-all test-kafka test-postgres test-node test-browser test-chaos test-bench chaos kafka bench bench-recovery bench-search docs dashboard schema clean
+.PHONY: help run test test-slow demo lint types floors compose ops test-all test-kafka test-postgres test-node test-browser test-chaos test-bench test-deploy chaos kafka bench bench-recovery bench-search docs dashboard schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -101,12 +105,15 @@ test-node: $(VENV)/.test ## the web view as clients from npm see it (Node.js, np
 test-browser: $(VENV)/.browser ## the pages in a browser (chromium)
 	$(BIN)/pytest -m browser
 
+test-deploy: $(VENV)/.deploy ## what ops/ deploys, checked without a cluster
+	$(BIN)/pytest -m deploy tests/deploy
+
 test-bench: $(VENV)/.bench ## a minute of the benchmarks: whether they still run (Java 17, Maven)
 	@mkdir -p .data
 	$(BIN)/pytest tests/unit/benchmarks
 	$(BIN)/python -m benchmarks hits --rounds 1 --events 20000 --customers 1000 --contestants posstream,batch_aiokafka --results .data/bench-test.json
 
-test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos test-bench lint types floors compose ops ## everything that there is
+test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos test-bench test-deploy lint types floors compose ops ## everything that there is
 
 bench: $(VENV)/.bench ## posstream beside its peers, on Apache Kafka; writes docs/reference/benchmarks.md; ONLY=hits,latency ROUNDS=3 EVENTS=400000
 	@$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--events $(EVENTS))

@@ -10,12 +10,24 @@ RUN python -m venv /opt/posstream
 ENV PATH="/opt/posstream/bin:$PATH"
 
 WORKDIR /src
+# What the lock names, hash by hash (`make lock`), and nothing else. It changes less often than posstream.
+COPY requirements.lock .
+RUN pip install --require-hashes --requirement requirements.lock
 COPY . .
-RUN pip install './[graphiql]'
+RUN pip install --no-deps --no-build-isolation .
 
 
 # The image that runs: the interpreter and the environment, no sources, no root.
 FROM python:3.11.14-slim-trixie
+
+# The commit, by `docker build --build-arg REVISION=$(git rev-parse HEAD)`.
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="posstream" \
+      org.opencontainers.image.description="A stream processor behind a retailer's tills" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.11.14-slim-trixie"
 
 ENV PATH="/opt/posstream/bin:$PATH" \
     PYTHONUNBUFFERED=1 \

@@ -32,6 +32,10 @@ $(VENV)/.deploy: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,deploy]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
+$(VENV)/.release: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) '.[embedded,graphiql,release]'
+	@touch $@ $(VENV)/.run
+
 $(VENV)/.bench: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,bench]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
@@ -40,7 +44,7 @@ $(VENV)/.lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) '.[embedded,graphiql,test,lint]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
-.PHONY: help run test test-slow demo lint types floors compose ops test-all test-kafka test-postgres test-node test-browser test-chaos test-bench test-deploy chaos kafka bench bench-recovery bench-search docs dashboard schema clean
+.PHONY: help run test test-slow demo lint types floors compose ops test-all test-kafka test-postgres test-node test-browser test-chaos test-bench test-deploy chaos kafka bench bench-recovery bench-search lock release-check docs dashboard schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -124,6 +128,26 @@ bench-recovery: $(VENV)/.test ## how fast a cache of up to a million is there ag
 bench-search: $(VENV)/.test ## how long a search in 100,000 customers takes, on SQLite and PostgreSQL
 	@$(BIN)/python -m tests.servers postgres -- $(BIN)/python -m benchmarks.customer_search
 
+lock: $(VENV)/.release ## write requirements.lock, what the image installs; ten minutes
+	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
+	  --extra graphiql --build-deps-for wheel --allow-unsafe --no-annotate \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --output-file requirements.lock setup.cfg
+
+# A wheel of the checkout, in an environment without it.
+EMPTY := .data/release
+
+release-check: $(VENV)/.release ## build sdist, wheel and SBOM into dist/; install the wheel and run it
+	@rm -rf dist $(EMPTY)
+	$(BIN)/python -m build
+	$(BIN)/python -m venv $(EMPTY)
+	$(EMPTY)/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	$(EMPTY)/bin/pip install --quiet --no-deps --no-index dist/*.whl
+	$(EMPTY)/bin/pip check
+	cd $(EMPTY) && bin/posstream --help >/dev/null && bin/posstream schema | cmp - ../../docs/reference/schema.graphql
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file dist/posstream.cdx.json $(EMPTY)/bin/python
+	@ls dist
+
 docs: $(VENV)/.test ## run every command block of the README
 	$(BIN)/pytest tests/acceptance/test_docs.py
 
@@ -135,4 +159,4 @@ schema: $(VENV)/.test ## write docs/reference/schema.graphql from the code
 
 clean: ## remove what make made, unless a worker runs on it
 	@test ! -e .data/worker-name || $(PYTHON) -c 'import fcntl; fcntl.flock(open(".data/worker-name"), fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null || { echo 'a worker uses .data: stop it before' >&2; exit 1; }
-	rm -rf $(VENV) .data screenshots *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .data dist screenshots *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -154,6 +154,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         findings=health.findings,
         taken=[*programs, *login],
     )
+    application.middlewares.insert(0, console.error_pages)
     application.add_routes([*programs, *console.routes])
     for route in application.add_routes(console.public_routes):
         if route.resource is not None:

@@ -1,6 +1,6 @@
 """A running web view with the customer lookup and fraud detection, on SQLite."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from agents.fraud_detection.read_model.projection import FraudProjection
 from agents.fraud_detection.read_model.queries import FraudAlerts
 from agents.fraud_detection.topics import VERDICTS
 from posstream.kafka.event_feed import EventFeed
+from posstream.plugin import Plugin
 from posstream.read_model.migrate import upgrade
 from posstream.read_model.projection import ProjectedEvent
 from posstream.settings import Settings
@@ -72,12 +73,13 @@ class FraudWeb:
 
 @asynccontextmanager
 async def running_fraud_web(
-    folder: Path, settings: Settings | None = None, **options: Any
+    folder: Path, settings: Settings | None = None, beside: Sequence[Plugin] = (), **options: Any
 ) -> AsyncIterator[FraudWeb]:
-    """The options are those of `application_of`."""
-    async with running_sql_web(folder, settings, plugins=[PLUGIN], **options) as view:
+    """The options are those of `application_of`, and plugins beside fraud detection."""
+    plugins = [*beside, PLUGIN]
+    async with running_sql_web(folder, settings, plugins=plugins, **options) as view:
         assert view.web.failures == {}
-        assert await upgrade(view.engine, [PLUGIN]) == {}
+        assert await upgrade(view.engine, plugins) == {}
         raised = EventFeed(FixedClock(), what="alerts")
         raised.begin()
         web = FraudWeb(view, raised)

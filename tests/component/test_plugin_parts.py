@@ -329,7 +329,7 @@ async def test_a_page_that_raises_or_gives_no_response_is_the_console_s_and_name
         error = (await program.json())["error"]
         assert (await ask(view, "/lookups", headers=BROWSER))[0] == 200
     assert status == 500
-    assert "The plugin toy failed, reference" in text
+    assert "The plugin toy failed. The log of the worker has the cause under the reference" in text
     assert '<nav aria-label="Pages">' in text
     assert "secret" not in text
     assert (program.status, error["code"]) == (500, "INTERNAL")

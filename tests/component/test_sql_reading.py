@@ -84,7 +84,7 @@ async def test_a_database_in_memory_has_no_second_engine() -> None:
 
 
 async def status_and_code(view: SqlWebView, path: str) -> tuple[int, Any]:
-    response = await view.web.client.get(path, headers={"Accept": "text/html"})
+    response = await view.web.client.get(path)
     return response.status, (await response.json())["error"]["code"]
 
 

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from posstream.domain.roles import LOCAL, Caller
 from posstream.startup.hosts import is_loopback
 from web.access.guessing import Doorkeeper, TooManyGuesses
+from web.access.login_page import TOO_MANY, login_page
 from web.access.session import Session, Sessions
 from web.http.answers import error_answer
 from web.http.reading import MEDIA_FORM, is_https, is_same_origin, read_form, route_of, wants_html
@@ -113,14 +114,14 @@ def _who(
         key = _bearer(request)
         caller = doorkeeper.caller(key, address, "request") if key else None
         if isinstance(caller, TooManyGuesses):
-            return _too_many(caller)
+            return _too_many(caller, request)
         return caller or _unauthorized()
     token = request.cookies.get(COOKIE, "")
     session = sessions.read(token)
     if session is not None:
         return session
     many = doorkeeper.forged(address, "session") if sessions.is_forged(token) else None
-    return _login_needed(request) if many is None else _too_many(many)
+    return _login_needed(request) if many is None else _too_many(many, request)
 
 
 def known_host_required(web_host: str) -> Middleware:
@@ -175,10 +176,12 @@ async def _meant(request: web.Request, session: Session) -> bool:
 
 
 def _login_needed(request: web.Request) -> web.Response:
-    if request.method in _SAFE and wants_html(request.headers.get(hdrs.ACCEPT)):
-        where = "/login?next=" + quote(request.raw_path, safe="/")
-        return web.Response(status=303, headers={hdrs.LOCATION: where})
-    return _unauthorized()
+    if not wants_html(request.headers.get(hdrs.ACCEPT)):
+        return _unauthorized()
+    if request.method not in _SAFE:
+        return login_page("/", "Your session is over. Log in, and send the form again.", 401)
+    where = "/login?next=" + quote(request.raw_path, safe="/")
+    return web.Response(status=303, headers={hdrs.LOCATION: where})
 
 
 def _unauthorized() -> web.Response:
@@ -190,13 +193,15 @@ def _unauthorized() -> web.Response:
     )
 
 
-def _too_many(guesses: TooManyGuesses) -> web.Response:
-    return error_answer(
-        429,
-        "TOO_MANY_REQUESTS",
-        "too many wrong keys came from your address",
-        headers={hdrs.RETRY_AFTER: str(guesses.retry_after)},
-    )
+def _too_many(guesses: TooManyGuesses, request: web.Request) -> web.Response:
+    answer: web.Response
+    if wants_html(request.headers.get(hdrs.ACCEPT)):
+        answer = login_page("/", TOO_MANY, 429)
+    else:
+        told = "too many wrong keys came from your address"
+        answer = error_answer(429, "TOO_MANY_REQUESTS", told)
+    answer.headers[hdrs.RETRY_AFTER] = str(guesses.retry_after)
+    return answer
 
 
 def _forbidden(why: str) -> web.Response:

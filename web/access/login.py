@@ -1,17 +1,16 @@
 """Login and logout of the web view: a key opens a session, whose token is kept in a cookie."""
 
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 from aiohttp import hdrs, web
-from jinja2 import Environment, PackageLoader
 
 from web.access import audit
 from web.access.guard import COOKIE, caller_of
 from web.access.guessing import Doorkeeper, TooManyGuesses
+from web.access.login_page import TOO_MANY, login_page
 from web.access.session import SESSION_SECONDS, Sessions
 from web.http.answers import error_answer, json_answer
 from web.http.reading import is_https, read_form, wants_html
@@ -20,10 +19,6 @@ LOGIN_PATH: Final = "/login"
 #: A path of ours: `//host` and `/\host` lead elsewhere, and browsers drop blanks and controls.
 _LOCAL_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*|/")
 _WRONG: Final = "There is no such key."
-_PAGES: Final = Environment(
-    loader=PackageLoader("web.access"), autoescape=True, keep_trailing_newline=True
-)
-_TOO_MANY: Final = "Too many attempts from your address. Wait a minute."
 
 
 class Login:
@@ -43,7 +38,7 @@ class Login:
 
     async def page(self, request: web.Request) -> web.Response:
         """The form."""
-        return _page(_local(request.query.get("next")))
+        return login_page(_local(request.query.get("next")))
 
     async def log_in(self, request: web.Request) -> web.Response:
         """Open a session; redirect a form to `next`, answer JSON with who the caller is."""
@@ -57,7 +52,7 @@ class Login:
         key = given["key"].strip()
         caller = self._doorkeeper.caller(key, request.remote or "", "login")
         if isinstance(caller, TooManyGuesses):
-            answer = _refused(429, "TOO_MANY_REQUESTS", _TOO_MANY, where, by_form=by_form)
+            answer = _refused(429, "TOO_MANY_REQUESTS", TOO_MANY, where, by_form=by_form)
             answer.headers[hdrs.RETRY_AFTER] = str(caller.retry_after)
             return answer
         token = self._sessions.open(key)
@@ -113,18 +108,4 @@ def _see_other(path: str) -> web.Response:
 
 
 def _refused(status: int, code: str, message: str, where: str, *, by_form: bool) -> web.Response:
-    return _page(where, message, status) if by_form else error_answer(status, code, message)
-
-
-def _page(where: str, message: str = "", status: int = 200) -> web.Response:
-    nonce = secrets.token_urlsafe(16)
-    text = _PAGES.get_template("login.html").render(nonce=nonce, next=where, message=message)
-    headers = {
-        "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        ),
-        # With `no-referrer` a browser sends a form as from the origin "null" (Fetch).
-        "Referrer-Policy": "same-origin",
-    }
-    return web.Response(text=text, content_type="text/html", status=status, headers=headers)
+    return login_page(where, message, status) if by_form else error_answer(status, code, message)

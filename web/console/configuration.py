@@ -10,7 +10,7 @@ from aiohttp import web
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, RefusalCode, Refused
 from posstream.configuration.model import json_schema
 from posstream.configuration.version import UNEDITED, ConfigurationChange, ConfigurationVersion
-from posstream.domain.errors import InvalidConfiguration, PosstreamError
+from posstream.domain.errors import DatabaseAway, InvalidConfiguration, PosstreamError
 from posstream.domain.roles import Caller, Role
 from web.access import audit
 from web.access.guard import caller_of
@@ -57,6 +57,8 @@ class Shown:
     #: Values of the plugin's own part that replace those of `ConfigurationExtra.shown`.
     own: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    #: Whether the database is away: the page shows what is in force, without any history.
+    is_away: bool = False
 
 
 def configuration_routes(
@@ -116,7 +118,12 @@ class ConfigurationPage:
         ]
 
     async def _get(self, request: web.Request) -> web.Response:
-        return await self.show(request, Shown())
+        try:
+            return await self.show(request, Shown())
+        except DatabaseAway:
+            # What is in force came from the topic, so it is known without the database.
+            shown = Shown(is_away=True)
+            return await self.show(request, shown, newest=self.live.current.in_force)
 
     async def _schema(self, _: web.Request) -> web.Response:
         return json_answer(
@@ -228,15 +235,19 @@ class ConfigurationPage:
         status: int = 200,
         newest: ConfigurationVersion | None = None,
     ) -> web.Response:
-        """Render the page, with three SQL statements at most."""
+        """Render the page, with three SQL statements at most.
+
+        Raises:
+            DatabaseAway: unless `shown` says that it is, and `newest` is given.
+        """
         newest = newest or await self.live.latest()
         current = self.live.current
         many = min(max(read_whole(request.query.get("versions", "")) or SHOWN, 1), MOST_SHOWN)
-        history = await self.live.history(MOST_SHOWN)
+        history = [] if shown.is_away else await self.live.history(MOST_SHOWN)
         typed = shown.typed or self.form.of_version(newest)
         errors = shown.errors or {}
         compared = {0, *(one.version.version for one in history[: many + 1])}
-        extra, own, outcomes, trouble = await self._own(compared)
+        extra, own, outcomes, trouble = await self._own(set() if shown.is_away else compared)
         return extra.pages.render(
             request,
             "configuration.html",
@@ -254,6 +265,7 @@ class ConfigurationPage:
             meanwhile=[(one.version, self.form.changes_of(one)) for one in shown.meanwhile],
             problem=shown.problem,
             trouble=trouble,
+            is_away=shown.is_away,
             done={**_DONE, **extra.done}.get(request.query.get("done", ""), ""),
             editions=self.form.editions(history, many, outcomes),
             older=min(many * 5, MOST_SHOWN) if len(history) > many else 0,
@@ -262,10 +274,15 @@ class ConfigurationPage:
     async def _own(
         self, versions: set[int]
     ) -> tuple[ConfigurationExtra, Mapping[str, Any], Mapping[int, Any], str]:
-        """What the plugin adds, or an error; the page still works: an edit may cure the plugin."""
+        """What the plugin adds, or an error; the page still works: an edit may cure the plugin.
+
+        Args:
+            versions: those whose outcomes are compared; none if the database is away.
+        """
         extra = self.extra
         try:
-            return extra, await extra.shown(), await extra.outcomes(versions), ""
+            outcomes = await extra.outcomes(versions) if versions else {}
+            return extra, await extra.shown(), outcomes, ""
         except PosstreamError as why:
             logger.warning("the configuration page of %s lacks its own part: %s", self.path, why)
             told = str(why)

@@ -5,11 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from posstream.plugins.status import PluginUnavailable
 from web.console.pages import Pages, sentence
 from web.graphql.context import GraphQLContext
 from web.graphql.execution import QUERY_SECONDS
-from web.http.answers import new_reference
+from web.http.answers import new_reference, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +36,14 @@ async def contained(
         context.ports(plugin)
         async with asyncio.timeout(PART_SECONDS):
             return _html(await make())
-    except PluginUnavailable as why:
-        told = str(why)
-    except (Exception, SystemExit):
-        reference = new_reference()
-        logger.exception("a %s of %s failed, reference %s", what, plugin, reference)
-        told = f"the {what} of {plugin} cannot be shown, reference {reference}"
+    except (Exception, SystemExit) as why:
+        refusal = unavailable(f"a {what} of {plugin}", why)
+        if refusal is None:
+            reference = new_reference()
+            logger.exception("a %s of %s failed, reference %s", what, plugin, reference)
+            told = f"the {what} of {plugin} cannot be shown, reference {reference}"
+        else:
+            _, told = refusal
     return pages.part("overview_trouble.html", why=sentence(told))
 
 

@@ -16,10 +16,24 @@ class NavigationEntry:
     role: Role
     #: Its place: entries are sorted by it. The platform's own are 0, 300 and 400.
     order: int
+    #: Whether it shows nothing while the database is away.
+    needs_database: bool = True
 
 
 PLATFORM_ENTRIES: Final = (
-    NavigationEntry(path="/", title="Overview", role=Role.VIEWER, order=0),
-    NavigationEntry(path="/configuration", title="Configuration", role=Role.VIEWER, order=300),
-    NavigationEntry(path="/dead-letters", title="Dead letters", role=Role.VIEWER, order=400),
+    NavigationEntry(path="/", title="Overview", role=Role.VIEWER, order=0, needs_database=False),
+    NavigationEntry(
+        path="/configuration",
+        title="Configuration",
+        role=Role.VIEWER,
+        order=300,
+        needs_database=False,
+    ),
+    NavigationEntry(
+        path="/dead-letters",
+        title="Dead letters",
+        role=Role.VIEWER,
+        order=400,
+        needs_database=False,
+    ),
 )

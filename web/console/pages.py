@@ -15,12 +15,12 @@ from markupsafe import Markup
 from posstream.domain.payment_card import mask_payment_cards
 from posstream.domain.roles import Caller, Role
 from posstream.domain.times import iso_utc
-from posstream.plugins.status import PluginUnavailable
 from web.access.guard import FORM_TOKEN, caller_of, form_token_of
 from web.access.guessing import TOO_MANY_LOOKUPS
 from web.access.reveals import Reveals
 from web.console import numbers
 from web.console.assets import Assets
+from web.console.navigation import NavigationEntry
 
 if TYPE_CHECKING:
     from web.console.part import TriedStep
@@ -37,8 +37,8 @@ _POLICY: Final = (
 class Shell:
     """What is around the contents of every page."""
 
-    #: Path and title of the pages that a caller may open.
-    navigation: Callable[[Caller], Sequence[tuple[str, str]]]
+    #: The pages that a caller may open.
+    navigation: Callable[[Caller], Sequence[NavigationEntry]]
     #: What plugins tell above every page.
     banners: Callable[[Caller], Sequence[str]]
     assets: Assets
@@ -191,20 +191,34 @@ class Pages:
         """The page that says who may do this: 403."""
         return self.render(request, "forbidden.html", status=403, needed=needed.label)
 
-    def missing(
-        self, request: web.Request, title: str, why: str, back: tuple[str, str], status: int = 404
+    def missing(  # noqa: PLR0913 - what the page says
+        self,
+        request: web.Request,
+        title: str,
+        why: str,
+        back: tuple[str, str],
+        status: int = 404,
+        *,
+        awaited: bool = False,
     ) -> web.Response:
-        """The page that says what is not there, and where to go: `back` is a path and its name."""
-        return self.render(request, "missing.html", status=status, title=title, why=why, back=back)
+        """The page that says what is not there, and where to go.
 
-    def unavailable(self, request: web.Request, why: PluginUnavailable) -> web.Response:
-        """The page of a plugin that does not run: 503, and why."""
-        return self.missing(
+        Args:
+            request: what is answered.
+            title: what is wrong.
+            why: in a sentence.
+            back: a path and its name.
+            status: the HTTP status.
+            awaited: whether it may be on its way; the page looks for it for ten seconds.
+        """
+        return self.render(
             request,
-            "This page does not answer now",
-            f"{sentence(str(why))} All other plugins go on.",
-            ("/", "Overview"),
-            503,
+            "missing.html",
+            status=status,
+            title=title,
+            why=why,
+            back=back,
+            awaited=awaited and request.method == hdrs.METH_GET,
         )
 
     def too_many_lookups(self, request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from posstream.domain.errors import StartRefused
 from posstream.domain.roles import Caller
@@ -23,6 +23,7 @@ from web.console.configuration import configuration_routes
 from web.console.configuration_extra import ConfigurationExtra
 from web.console.contained import contained
 from web.console.dead_letters import DeadLetterPages
+from web.console.error_pages import error_pages
 from web.console.live import LivePages
 from web.console.navigation import PLATFORM_ENTRIES, NavigationEntry
 from web.console.overview import Overview
@@ -31,10 +32,9 @@ from web.console.part import ConsoleKit, ConsolePart, PageAddition, Panel, Tried
 from web.folding import Claims, not_made
 from web.graphql.context import GraphQLContext
 from web.http.answers import REFUSALS, error_answer, new_reference
-from web.http.reading import wants_html
 
 if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler
+    from aiohttp.typedefs import Handler, Middleware
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 class Console:
     """The pages of a worker, with what plugins bring."""
 
+    #: Shows browsers errors as pages.
+    error_pages: "Middleware"
     routes: list[web.RouteDef] = field(default_factory=list)
     #: Those that need no key.
     public_routes: list[web.RouteDef] = field(default_factory=list)
@@ -85,7 +87,6 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     Raises:
         StartRefused: if two plugins claim one path, or one a path of the platform.
     """
-    folded = Console()
     assets = Assets()
 
     async def additions(request: web.Request, page: str, about: str) -> Sequence[str]:
@@ -98,9 +99,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         )
 
     shell = Shell(
-        navigation=lambda caller: [
-            (it.path, it.title) for it in folded.navigation if caller.may(it.role)
-        ],
+        navigation=lambda caller: [it for it in folded.navigation if caller.may(it.role)],
         banners=lambda caller: _banners(folded.banners, caller),
         assets=assets,
         card_guard=context.card_guard,
@@ -108,6 +107,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
         tried=lambda: folded.tried,
     )
     pages = Pages(shell)
+    folded = Console(error_pages(pages))
     by_name = {plugin.name: plugin for plugin in plugins}
     for name, part in parts.items():
         try:
@@ -118,7 +118,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
                 metrics=metrics.of(by_name[name]),
                 live=live,
             )
-            _add(folded, name, part, kit, pages)
+            _add(folded, name, part, kit)
         except StartRefused:
             raise
         except (Exception, SystemExit) as why:  # noqa: BLE001 - a plugin's own code
@@ -140,12 +140,11 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     )
     ours = [*assets.routes(), *overview.routes()]
     folded.claims.take("posstream", map(_named, [*ours, *own, *taken]))
-    own = [_answering(route, pages, lambda: None) for route in own]
     folded.routes = [*ours, *own, *folded.routes]
     return folded
 
 
-def _add(folded: Console, name: str, part: ConsolePart, kit: ConsoleKit, pages: Pages) -> None:
+def _add(folded: Console, name: str, part: ConsolePart, kit: ConsoleKit) -> None:
     """Take a part whole, or raise and take none of it."""
     routes = part.routes(kit)
     public_routes = part.public_routes(kit) if part.public_routes else ()
@@ -155,12 +154,8 @@ def _add(folded: Console, name: str, part: ConsolePart, kit: ConsoleKit, pages: 
     configuration = part.configuration(kit) if part.configuration else None
     folded.claims.take(name, map(_named, [*routes, *public_routes]))
     folded.claims.take(name, (f"the panel {panel.name} of the overview" for panel in panels))
-
-    def check() -> None:
-        kit.context.ports(name)
-
-    folded.routes += [_answering(_caught(it, pages, name), pages, check) for it in routes]
-    folded.public_routes += [_caught(it, pages, name) for it in public_routes]
+    folded.routes += [_answering(_caught(it, name), kit.context, name) for it in routes]
+    folded.public_routes += [_caught(it, name) for it in public_routes]
     folded.navigation += part.navigation
     folded.panels[name] = panels
     folded.paths += part.paths
@@ -189,25 +184,20 @@ def _banners(banners: Mapping[str, Callable[[Caller], str]], caller: Caller) -> 
     return told
 
 
-def _answering(route: web.RouteDef, pages: Pages, check: Callable[[], None]) -> web.RouteDef:
-    """A route that says on a page of the console why its plugin does not answer."""
+def _answering(route: web.RouteDef, context: GraphQLContext, plugin: str) -> web.RouteDef:
+    """A route that is answered only while its plugin runs."""
     handler: Handler = route.handler
 
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            check()
-            return await handler(request)
-        except PluginUnavailable as why:
-            if not wants_html(request.headers.get(hdrs.ACCEPT)):
-                raise  # answered as JSON
-            return pages.unavailable(request, why)
+        context.ports(plugin)
+        return await handler(request)
 
     return web.RouteDef(route.method, route.path, answer, route.kwargs)
 
 
-def _caught(route: web.RouteDef, pages: Pages, plugin: str) -> web.RouteDef:
-    """A route that says on a page of the console that its plugin's code failed: 500."""
+def _caught(route: web.RouteDef, plugin: str) -> web.RouteDef:
+    """A route that says that its plugin's code failed: 500."""
     handler: Handler = route.handler
 
     @functools.wraps(handler)
@@ -223,11 +213,9 @@ def _caught(route: web.RouteDef, pages: Pages, plugin: str) -> web.RouteDef:
             logger.exception(
                 "%s of the plugin %s failed, reference %s", _named(route), plugin, reference
             )
-            # A page of the console is made for a caller; a public route may have none.
-            if not (wants_html(request.headers.get(hdrs.ACCEPT)) and has_caller(request)):
-                return error_answer(500, "INTERNAL", "Internal error", reference=reference)
-            told = f"The plugin {plugin} failed, reference {reference}. All other plugins go on."
-            return pages.missing(request, "This page failed", told, ("/", "Overview"), 500)
+            # Who has no key learns no more than that it failed.
+            told = f"the plugin {plugin} failed" if has_caller(request) else "Internal error"
+            return error_answer(500, "INTERNAL", told, reference=reference)
 
     return web.RouteDef(route.method, route.path, answer, route.kwargs)
 

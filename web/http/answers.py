@@ -43,6 +43,20 @@ AWAY: Final = "the database is away: tills are answered, try again later"
 REFUSALS: Final = (ReadModelBusy, DatabaseAway, PluginUnavailable)
 
 
+class ErrorAnswer(web.Response):
+    """An HTTP error in JSON. The console shows browsers a page of it instead.
+
+    Attributes:
+        code: for programs.
+        message: for people, without a capital letter and a full stop.
+        reference: into the log; empty if there is nothing more to know.
+    """
+
+    code: str
+    message: str
+    reference: str
+
+
 def json_answer(
     document: Any,
     *,
@@ -61,11 +75,24 @@ def json_answer(
 
 
 def error_answer(
-    status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **more: str
-) -> web.Response:
-    """An HTTP error as `{"error": {"code", "message", …}}`."""
-    document = {"error": {"code": code, "message": message, **more}}
-    return json_answer(document, status=status, headers=headers)
+    status: int,
+    code: str,
+    message: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    reference: str = "",
+) -> ErrorAnswer:
+    """An HTTP error as `{"error": {"code", "message"}}`, with a `reference` if there is one."""
+    error = {"code": code, "message": message} | ({"reference": reference} if reference else {})
+    answer = ErrorAnswer(
+        body=orjson.dumps({"error": error}),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+        charset="utf-8",
+    )
+    answer.code, answer.message, answer.reference = code, message, reference
+    return answer
 
 
 async def add_safe_headers(request: web.Request, response: web.StreamResponse) -> None:

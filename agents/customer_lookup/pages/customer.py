@@ -213,4 +213,6 @@ class CustomerPage(Page):
             "No such customer",
             "Nobody of this id was seen, or the customer was forgotten.",
             ("/customers", "All customers"),
+            # Each look at an id in plain text counts as a guess.
+            awaited=not is_personal(request.match_info["customer_id"]),
         )

@@ -24,8 +24,12 @@ from web.console.part import ConsoleKit, ConsolePart
 _NAVIGATION: Final = (
     NavigationEntry(path="/lookups", title="Lookups", role=Role.VIEWER, order=100),
     NavigationEntry(path="/customers", title="Customers", role=Role.VIEWER, order=200),
-    NavigationEntry(path="/try", title="Try it", role=Role.SUPPORT, order=500),
-    NavigationEntry(path="/drill", title="Outage drill", role=Role.OPERATOR, order=600),
+    NavigationEntry(
+        path="/try", title="Try it", role=Role.SUPPORT, order=500, needs_database=False
+    ),
+    NavigationEntry(
+        path="/drill", title="Outage drill", role=Role.OPERATOR, order=600, needs_database=False
+    ),
 )
 
 

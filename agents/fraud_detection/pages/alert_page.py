@@ -173,6 +173,7 @@ class AlertPage(Page):
             "There is no such alert",
             "It is not in the read model: it is older than alerts are kept, or on its way.",
             _BACK,
+            awaited=True,
         )
 
 

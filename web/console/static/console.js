@@ -1,9 +1,52 @@
 // The pages work without this: it brings live updates, local times and small comforts.
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const moment = new Date(time.dateTime);
-  if (!Number.isNaN(moment.valueOf())) time.title = moment.toLocaleString();
+// Times come in UTC and are shown by the reader's clock. A tap on a time changes all of them.
+const IN_UTC = "posstream-times-in-utc";
+let inUtc = localStorage.getItem(IN_UTC) !== null;
+const padded = (number, digits = 2) => String(number).padStart(digits, "0");
+
+function showTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.valueOf())) continue;
+    const utc = (time.dataset.utc ??= time.textContent);
+    const local = atLocal(moment, utc);
+    time.textContent = inUtc ? utc : local;
+    time.title = inUtc ? `${local} here` : `${utc} UTC`;
+  }
 }
+
+// As `utc` is written: with or without a date and milliseconds.
+function atLocal(at, utc) {
+  const date = [at.getFullYear(), padded(at.getMonth() + 1), padded(at.getDate())].join("-");
+  const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map((it) => padded(it)).join(":");
+  const rest = utc.includes(".") ? `.${padded(at.getMilliseconds(), 3)}` : "";
+  return (utc.includes("-") ? `${date} ` : "") + clock + rest;
+}
+
+const zone = document.querySelector("[data-zone]");
+const zoneButton = document.querySelector("[data-zone-button]");
+
+function changeZone() {
+  inUtc = !inUtc;
+  if (inUtc) localStorage.setItem(IN_UTC, "");
+  else localStorage.removeItem(IN_UTC);
+  tellZone();
+}
+
+function tellZone() {
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  zone.textContent = inUtc ? "UTC" : `those of this device, ${name}`;
+  zoneButton.textContent = inUtc ? "Show local times" : "Show UTC";
+  zoneButton.hidden = false;
+  showTimes(document);
+}
+
+tellZone();
+zoneButton.addEventListener("click", changeZone);
+document.addEventListener("click", (event) => {
+  if (event.target.closest("time[datetime]")) changeZone();
+});
 
 for (const button of document.querySelectorAll("button[data-confirm]")) {
   button.addEventListener("click", (event) => {
@@ -46,6 +89,7 @@ function followLive(place) {
       const focused = document.activeElement;
       if (part === null || (part !== focused && part.contains(focused))) return;
       part.innerHTML = html;
+      showTimes(part);
     });
   };
 
@@ -64,6 +108,21 @@ function followLive(place) {
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   place.querySelector("[data-live-reload]").hidden = true;
   open();
+}
+
+// A page of something that is not there yet, or not now, is opened again once it can be.
+for (const place of document.querySelectorAll("[data-retry-while]")) openAgain(place.dataset);
+
+async function openAgain({ retryWhile, retryEvery, retryTimes = Infinity }) {
+  for (let tries = 0; tries < retryTimes; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, retryEvery));
+    if (document.hidden) continue;
+    const answer = await fetch(window.location.href).catch(() => null);
+    if (answer !== null && answer.status !== Number(retryWhile)) {
+      window.location.reload();
+      return;
+    }
+  }
 }
 
 // A page that waits for something is shown anew once the read model has some of it.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from posstream.commands.group import CommandGroup
 from posstream.domain.errors import PosstreamError
 from posstream.plugins.discovery import find_plugins
 from posstream.plugins.found import PLATFORM, Plugins, refuse_double
@@ -39,7 +40,7 @@ them. In production run workers with: faust -A posstream.app worker -l info
 """
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """The group of commands; it sets up the process (`own_process`) before any of them.
 
     Args:
@@ -47,7 +48,9 @@ class Commands(click.Group):
     """
 
     def __init__(self, *args: Any, find: Callable[[], Plugins], **options: Any) -> None:
-        super().__init__(*args, **options)
+        # The settings of a context are those of all below it.
+        help_options = {"help_option_names": ["-h", "--help"]}
+        super().__init__(*args, context_settings=help_options, **options)
         self._find = find
 
     def make_context(
@@ -106,7 +109,11 @@ def _commands_of(plugins: Plugins) -> "Mapping[str, click.Command]":
     return found
 
 
-@click.group(cls=Commands, find=find_plugins, epilog=_EPILOG)
+@click.group(
+    cls=Commands,
+    find=find_plugins,
+    epilog=_EPILOG,
+)
 @click.version_option(package_name="posstream")
 def main() -> None:
     """Run the stream processor behind a retailer's tills, and look after it.

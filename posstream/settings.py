@@ -1,6 +1,5 @@
 """The settings of a worker: the environment, read once at start, all errors reported together."""
 
-import difflib
 import ipaddress
 import os
 import re
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from posstream.domain.access_key import MIN_LENGTH, AccessKey, clash, read_access_keys
 from posstream.domain.errors import InvalidSettings
+from posstream.domain.near_names import did_you_mean
 from posstream.domain.roles import Caller, Role
 from posstream.kafka.security import Brokers, BrokerSecurity, SecuredBrokers
 from posstream.logs.setup import JSON, TEXT
@@ -224,8 +224,7 @@ def unknown_settings(environ: Mapping[str, str] | None = None) -> list[str]:
     warnings = []
     for name in sorted(environ):
         if name.startswith(_PREFIX) and name not in known and name not in _NOT_OURS:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = did_you_mean(name, known)
             warnings.append(f"{name} is not a setting of posstream and is ignored{hint}")
     proxies = [name for name in sorted(environ) if name.upper() in _PROXIES and environ[name]]
     if proxies:

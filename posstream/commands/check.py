@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from posstream.commands.running import read_settings, run
+from posstream.commands.running import JSON_OPTION, print_json, read_settings, run
 from posstream.domain.errors import PosstreamError
 from posstream.plugin import CheckLine, Plugin
 from posstream.plugins.discovery import find_plugins
@@ -20,21 +20,28 @@ from posstream.settings import Settings, unknown_settings
     show_default=True,
     help="The customer to ask the directory for, once.",
 )
-def command(identifier: str) -> None:
+@JSON_OPTION
+def command(identifier: str, *, as_json: bool) -> None:
     """Check settings, broker, read model and directory; change nothing.
 
     Exits with 1 if a worker could not start or not answer.
     """
-    run(check(read_settings(), identifier))
+    run(check(read_settings(), identifier, as_json=as_json))
 
 
-async def check(settings: Settings, identifier: str) -> int:
+async def check(settings: Settings, identifier: str, *, as_json: bool = False) -> int:
     """Print the outcome of each step of a start, and of each plugin's own check.
 
     Returns:
         0 if a worker could start and everything would answer it, 1 otherwise.
     """
-    for warning in unknown_settings():
+    warnings = unknown_settings()
+    if as_json:
+        lines = [{"ok": good, "line": line} async for good, line in _lines(settings, identifier)]
+        passed = all(it["ok"] for it in lines)
+        print_json({"ok": passed, "warnings": warnings, "lines": lines})
+        return 0 if passed else 1
+    for warning in warnings:
         print(f"warning  {warning}")
     return await report(_lines(settings, identifier))
 

@@ -12,12 +12,14 @@ from typing import Any, Final
 
 import click
 
-from posstream.commands.running import print_table, read_settings, runs
+from posstream.commands.group import CommandGroup
+from posstream.commands.running import JSON_OPTION, print_json, print_table, read_settings, runs
 from posstream.configuration.differences import differences, switch
 from posstream.configuration.editing import Changed, LiveConfiguration, Note, Refused
 from posstream.configuration.model import PluginConfiguration, values_of
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import StartRefused
+from posstream.domain.near_names import did_you_mean
 from posstream.domain.times import iso_utc
 from posstream.json.schema import schema_of
 from posstream.kafka.topics import PLATFORM_TOPICS, PLUGIN_CONFIGURATION
@@ -26,14 +28,21 @@ from posstream.resilience.clock import Clock
 _FETCH_WAIT_MS: Final = 20
 
 
-class _PluginFirst(click.Group):
+class _PluginFirst(CommandGroup):
     """A group whose commands may come after the name of a plugin, which becomes `ctx.obj`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the name of the plugin off the arguments."""
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
+        first = args[0] if args else "-"
+        is_typo = len(args) == 1 and did_you_mean(first, self.commands)
+        if not (first.startswith("-") or first in self.commands or is_typo):
             ctx.obj = args.pop(0)
         return super().parse_args(ctx, args)
+
+    def hint(self, ctx: click.Context, given: str) -> str:
+        """What may have been meant; what was taken for a plugin may be a command, too."""
+        near = did_you_mean(given, self.commands)
+        return near or did_you_mean(ctx.obj or "", self.commands) or "."
 
 
 @click.group("config", cls=_PluginFirst, subcommand_metavar="[PLUGIN] COMMAND [ARGS]...")
@@ -53,12 +62,25 @@ _EXPECTED: Final = click.option(
 
 
 @command.command("show")
+@JSON_OPTION
 @click.pass_obj
 @runs
-async def show(plugin: str | None) -> int:
-    """Show every key with its value and its default."""
+async def show(plugin: str | None, *, as_json: bool) -> int:
+    """Show every key with its value and its default. Reads the database alone."""
     async with _opened(plugin) as live:
         version = await live.latest()
+    if as_json:
+        keys = [
+            {
+                "key": key,
+                "value": version.config.get(key, default),
+                "default": default,
+                "is_set": key in version.config,
+            }
+            for key, default in values_of(live.current.defaults).items()
+        ]
+        print_json({"plugin": live.plugin, **_document(version), "keys": keys})
+        return 0
     print_table(
         ("KEY", "VALUE", "DEFAULT", ""),
         [
@@ -112,12 +134,20 @@ async def change(  # noqa: PLR0913 - one for each option
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many."
 )
+@JSON_OPTION
 @click.pass_obj
 @runs
-async def history(plugin: str | None, limit: int) -> int:
-    """Show who changed what, newest first."""
+async def history(plugin: str | None, limit: int, *, as_json: bool) -> int:
+    """Show who changed what, newest first. Reads the database alone."""
     async with _opened(plugin) as live:
         changes = await live.history(limit)
+    if as_json:
+        defaults = values_of(live.current.defaults)
+        versions = [
+            {**_document(it.version), "changes": list(differences(it, defaults))} for it in changes
+        ]
+        print_json({"plugin": live.plugin, "versions": versions})
+        return 0
     if not changes:
         print("never edited: everything is at its default")
         return 0
@@ -219,13 +249,14 @@ async def _opened(
 
     settings = read_settings()
     servers = settings.bootstrap_servers
-    async with opened(settings) as engine:
+    async with opened(settings, to_write=to_write) as engine:
         configurations = Configurations.of(settings, engine, Clock())
         name = configurations.default if plugin is None else plugin
         if name not in configurations:
             raise StartRefused(
                 f"there is no plugin {name} with a configuration; "
                 f"there are: {', '.join(configurations) or 'none'}"
+                f"{did_you_mean(name, configurations)}"
             )
         if to_write:
             await prepare_topics(
@@ -249,6 +280,16 @@ def _told(outcome: Changed | Refused) -> int:
         return 0
     print(f"error: {outcome.message}", file=sys.stderr)
     return 1
+
+
+def _document(version: ConfigurationVersion) -> dict[str, Any]:
+    return {
+        "version": version.version,
+        "enabled": version.enabled,
+        "updated_at": iso_utc(version.updated_at),
+        "updated_by": version.updated_by,
+        "description": version.description,
+    }
 
 
 def _signed(version: ConfigurationVersion) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import orjson
 
+from posstream.commands.group import CommandGroup
 from posstream.commands.running import print_table, read_settings, run
 from posstream.dead_letters.box import DeadLetterBox, Selection, Survey
 from posstream.dead_letters.letter import Address, Letter, Replayed
@@ -32,7 +33,7 @@ _DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-@click.group("dlq")
+@click.group("dlq", cls=CommandGroup)
 def command() -> None:
     """List, show and replay dead letters: the messages that could not be read.
 

@@ -11,6 +11,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from posstream.commands.database import opened
+from posstream.commands.group import CommandGroup
 from posstream.commands.running import print_table, read_settings, runs
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
@@ -27,7 +28,7 @@ _PROGRESS_SECONDS: Final = 5.0
 _PAUSES: Final = 7
 
 
-@click.group("projection")
+@click.group("projection", cls=CommandGroup)
 def command() -> None:
     """Work on the read model: the tables in SQL that GraphQL reads."""
 
@@ -57,7 +58,7 @@ async def _rebuild(*, drop: bool, yes: bool) -> int:
     # The broker first, so that errors of the database are not taken for the broker's.
     async with (
         topic_reader(settings.bootstrap_servers, *topics) as reader,
-        opened(settings) as engine,
+        opened(settings, to_write=True) as engine,
     ):
         tables = ReadModelTables(engine, parts)
         replayed = [(it.make(engine), it.topics) for it in projecting]

@@ -1,4 +1,4 @@
-"""Runs the work of a command: its settings, its tables, its errors as one line, its exit code."""
+"""Runs the work of a command: settings, what is printed, errors as one line, the exit code."""
 
 import asyncio
 import functools
@@ -6,14 +6,23 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ParamSpec
+from typing import Any, Final, ParamSpec
+
+import click
 
 from posstream.domain.errors import InvalidSettings, PosstreamError
+from posstream.domain.printable import printable
+from posstream.json.writing import write_json
 from posstream.logs.setup import JSON, refuse, set_up
 from posstream.settings import Settings, asked_log_format
 from posstream.streaming import patches
 
 P = ParamSpec("P")
+
+#: The option of each command that lists or shows; its parameter is `as_json`.
+JSON_OPTION: Final = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document instead of text."
+)
 
 
 def read_settings() -> Settings:
@@ -54,6 +63,32 @@ def errors_told() -> Iterator[None]:
         yield
     except PosstreamError as why:
         refuse(str(why))
+
+
+def tell_source(what: str, where: str) -> None:
+    """Say on stderr where a command reads: many a riddle is the wrong database or broker."""
+    print(f"reading the {what} {printable(where)}", file=sys.stderr)
+
+
+def tell_broker(settings: Settings) -> None:
+    """Say on stderr which broker a command reads."""
+    tell_source("broker", ", ".join(settings.bootstrap_servers))
+
+
+def confirmed(question: str) -> bool:
+    """Ask; without an answer, say which option answers beforehand."""
+    try:
+        if click.confirm(question, err=True):
+            return True
+    except click.Abort:
+        print(file=sys.stderr)
+    print("error: nothing was done: answer y, or give --yes", file=sys.stderr)
+    return False
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document."""
+    print(write_json(document, indented=True).decode())
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from posstream.commands.group import CommandGroup
 from posstream.commands.running import read_settings, run
 from posstream.domain.errors import GrowthRefused
 from posstream.kafka.connection import administering
@@ -23,7 +24,7 @@ from posstream.streaming.co_partitioning import METADATA_SECONDS
 from tables.moving import Change, PlacedBy, misplaced, move
 
 
-@click.group("topics")
+@click.group("topics", cls=CommandGroup)
 def command() -> None:
     """Work on the topics that posstream makes."""
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from posstream.domain.errors import InvalidConfiguration
+from posstream.domain.near_names import did_you_mean
 from posstream.domain.payment_card import holds_payment_card, mask_payment_cards
 from posstream.domain.printable import is_storable
 from posstream.json.reading import MAX_WHOLE
@@ -97,7 +98,8 @@ def read_value(model: type[PluginConfiguration], key: str, value: object) -> Any
         InvalidConfiguration: naming the key, or the place in its value: `rules[2].limit`.
     """
     if key not in keys_of(model):
-        raise InvalidConfiguration(mask_payment_cards(key), _UNKNOWN)
+        near = did_you_mean(key, keys_of(model))
+        raise InvalidConfiguration(mask_payment_cards(key), _UNKNOWN + near)
     hint = _hints(model)[key]
     check = _check_of(hint)
     why = None if check is None else check(value)

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from posstream.domain.errors import InvalidSettings, StartRefused
+from posstream.domain.near_names import did_you_mean
 from posstream.plugin import Plugin
 from posstream.plugins.found import Plugins
 
@@ -112,6 +113,7 @@ def _chosen(chosen: str, known: Iterable[str]) -> set[str]:
             [
                 f"{SETTING} names {', '.join(sorted(unknown))}, which is not found: choose from "
                 + ", ".join(sorted(known))
+                + did_you_mean(min(unknown), known)
             ]
         )
     return names or set(known)

@@ -48,6 +48,23 @@ def read_address(url: str) -> SqliteFile | PostgresServer:
     raise ValueError("must start with postgresql+asyncpg://, postgresql:// or sqlite+aiosqlite://")
 
 
+def shown_address(url: str) -> str:
+    """A URL as it may be shown: without user, password and options.
+
+    Raises:
+        ValueError: as `read_address`.
+    """
+    address = read_address(url)
+    if isinstance(address, SqliteFile):
+        return f"SQLite {address.path or 'in memory'}"
+    told = address.parameters
+    if "service" in told:
+        return f"PostgreSQL service {told['service']}"
+    host = told.get("host") or told.get("hostaddr") or "(local socket)"
+    port = f":{told['port']}" if "port" in told else ""
+    return f"PostgreSQL {host}{port}/{told.get('dbname', '')}"
+
+
 def sqlite_url(path: Path) -> str:
     """The URL of a SQLite file; special characters of its path are quoted."""
     return f"sqlite+aiosqlite:///{quote(os.fsencode(path))}"

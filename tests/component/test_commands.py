@@ -3,7 +3,8 @@
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 import pytest
@@ -91,8 +92,63 @@ def test_a_command_of_the_platform_asks_no_plugin() -> None:
     assert (shown.exit_code, shown.stderr) == (0, "")
 
 
-def test_an_unknown_command_is_wrong_usage() -> None:
-    assert CliRunner().invoke(main, ["chekc"]).exit_code == 2
+def commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from commands(found, *path, name)
+
+
+def test_every_command_explains_itself_at_h() -> None:
+    every = [path for path, _ in commands(main)]
+    assert {("dlq", "replay"), ("fraud", "alerts"), ("lookups",)} <= set(every)
+    for path in every:
+        shown = CliRunner().invoke(main, [*path, "-h"])
+        assert (shown.exit_code, shown.stdout[:6]) == (0, "Usage:"), path
+
+
+def test_the_reference_has_every_command_with_its_options() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/commands.md").read_text()
+    for path, command in commands(main):
+        if isinstance(command, click.Group):
+            continue
+        spelt = " ".join(path).replace("config ", "config [PLUGIN] ")
+        row = re.search(rf"^\| `posstream {re.escape(spelt)}[ `].*", page, flags=re.MULTILINE)
+        assert row is not None, spelt
+        options = [it.opts[-1] for it in command.params if isinstance(it, click.Option)]
+        assert [it for it in options if f"`{it}`" not in row[0]] == [], spelt
+
+
+def test_the_lines_for_completion_make_a_script_for_each_shell() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/commands.md").read_text()
+    shells = re.findall(r"_POSSTREAM_COMPLETE=(\w+)_source posstream", page)
+    assert shells == ["bash", "zsh", "fish"]
+    for shell in shells:
+        asked = {"_POSSTREAM_COMPLETE": f"{shell}_source"}
+        script = CliRunner(env=asked).invoke(main, prog_name="posstream")
+        assert "posstream" in script.stdout, shell
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["chekc"], "did you mean check?"),
+        (["dlq", "lst"], "did you mean list?"),
+        (["config", "shwo"], "did you mean show?"),
+        (["config", "sett", "retry_attempts=3"], "did you mean set?"),
+        (["config", "customer_lookup", "hsitory"], "did you mean history?"),
+        (["lookups", "--limt", "3"], "--limit"),
+        (["nothing-like-it"], "No such command 'nothing-like-it'."),
+    ],
+)
+def test_an_unknown_command_or_option_is_wrong_usage_with_the_nearest_one_named(
+    arguments: list[str], hint: str
+) -> None:
+    refused = CliRunner().invoke(main, arguments)
+    assert (refused.exit_code, hint in refused.stderr) == (2, True), refused.output
 
 
 def test_the_help_needs_none_of_the_heavy_libraries() -> None:

@@ -102,7 +102,7 @@ def test_the_command_refuses_what_is_not_clear(arguments: list[str]) -> None:
 
 def test_all_is_evicted_only_by_someone_who_is_sure() -> None:
     ended = run("--all", said="n\n")
-    assert (ended.exit_code, "Aborted" in ended.output) == (1, True)
+    assert (ended.exit_code, "give --yes" in ended.output) == (1, True)
 
 
 def test_the_command_says_that_no_broker_answers() -> None:

@@ -269,5 +269,5 @@ async def test_a_broker_that_no_worker_ever_used_has_nothing_to_forget(
 ) -> None:
     settings = Settings(broker=f"kafka://{broker.address}", datadir=tmp_path)
     who = Identifier("+49151234567", IdentifierKind.PHONE)
-    assert await forget(settings, who, 1) == 1
+    assert await forget(settings, who, 1, yes=True) == 1
     assert "no worker of this version ever ran" in capsys.readouterr().out

@@ -162,7 +162,7 @@ async def test_a_forgotten_customer_is_gone_everywhere_until_the_next_scan(shop:
     await shop.caught_up(first)
     await shop.caught_up(second, "basket-2")
 
-    done = await shop.run("forget", f"00{second[1:5]} {second[5:]}")
+    done = await shop.run("forget", "--yes", f"00{second[1:5]} {second[5:]}")
     assert (done.exit_code, done.stderr) == (0, "")
     assert "identifiers: 2\ncache entries removed: 2\n" in done.stdout
     assert table_of(done) == {
@@ -181,7 +181,7 @@ async def test_a_forgotten_customer_is_gone_everywhere_until_the_next_scan(shop:
     assert "customer-lookup-logged   " in done.stdout
 
     # Again finds nothing.
-    again = await shop.run("forget", second)
+    again = await shop.run("forget", "--yes", second)
     assert (again.exit_code, set(table_of(again).values())) == (0, {0})
     assert "cache entries removed: 0\n" in again.stdout
 

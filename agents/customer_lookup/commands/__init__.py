@@ -8,7 +8,16 @@ if TYPE_CHECKING:
 
     import click
 
-_COMMANDS: Final = ("breaker", "cache", "demo", "explain", "send")
+_COMMANDS: Final = (
+    "breaker",
+    "cache",
+    "customer",
+    "demo",
+    "explain",
+    "lookups",
+    "send",
+    "stats",
+)
 
 
 def commands() -> "Sequence[click.Command]":

@@ -1,16 +1,19 @@
 """`posstream cache`: remove customers from the cache, through the topic that every worker reads."""
 
+import sys
+
 import click
 
 from agents.customer_lookup.cache_commands import Evict, EvictPrefix, InvalidEviction, eviction
 from agents.customer_lookup.events.commands import commanded
 from agents.customer_lookup.topics import CACHE_COMMANDS
-from posstream.commands.running import read_settings, run
+from posstream.commands.group import CommandGroup
+from posstream.commands.running import confirmed, read_settings, run
 from posstream.domain.payment_card import mask
 from posstream.settings import Settings
 
 
-@click.group("cache")
+@click.group("cache", cls=CommandGroup)
 def command() -> None:
     """Remove customers from the cache."""
 
@@ -34,8 +37,9 @@ def _evict(identifier: str | None, prefix: str | None, *, everything: bool, yes:
     )
     if isinstance(asked, InvalidEviction):
         raise click.UsageError(asked.why)
-    if everything and not yes:
-        click.confirm("Remove all customers from the cache? Each next scan is a call", abort=True)
+    question = "Remove all customers from the cache? Each next scan is a call"
+    if everything and not yes and not confirmed(question):
+        sys.exit(1)
     run(evict(settings, asked))
 
 

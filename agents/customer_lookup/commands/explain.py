@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
 from agents.customer_lookup.timeline import Entry, timeline
-from posstream.commands.running import read_settings, run
+from posstream.commands.running import JSON_OPTION, print_json, read_settings, run
 from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc
 from posstream.settings import Settings
@@ -17,16 +18,17 @@ _NO_TIME = "-".ljust(len("2026-01-31T08:00:00.000Z"))
 
 @click.command("explain")
 @click.argument("basket_id")
-def command(basket_id: str) -> None:
+@JSON_OPTION
+def command(basket_id: str, *, as_json: bool) -> None:
     """Say why the till of basket BASKET_ID got its answers, step by step.
 
     Reads the database alone. Exits with 1 if nothing of the basket was seen, or without a
     database.
     """
-    run(explain(read_settings(), basket_id))
+    run(explain(read_settings(), basket_id, as_json=as_json))
 
 
-async def explain(settings: Settings, basket_id: str) -> int:
+async def explain(settings: Settings, basket_id: str, *, as_json: bool) -> int:
     """Print the timeline of a basket.
 
     Returns:
@@ -47,10 +49,18 @@ async def explain(settings: Settings, basket_id: str) -> int:
             file=sys.stderr,
         )
         return 1
+    if as_json:
+        print_json([_document(it) for it in timeline(history)])
+        return 0
     for entry in timeline(history):
         for line in _lines(entry):
             print(line)
     return 0
+
+
+def _document(entry: Entry) -> dict[str, Any]:
+    detail = [{"name": name, "value": value} for name, value in entry.detail]
+    return {"at": iso_utc(entry.at), "step": entry.step, "title": entry.title, "detail": detail}
 
 
 def _lines(entry: Entry) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """What lookups cost and what they were spared, over a window of time up to now."""
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
 
@@ -96,19 +95,4 @@ class StatisticsQuery(graphene.ObjectType):  # graphene is untyped
         until = from_ms(context.clock.now_ms())
         since = until - timedelta(seconds=seconds)
         counted = await lookup_ports(context).read_model.lookup_statistics(since)
-        answers = counted.split
-        return {
-            "window_seconds": seconds,
-            "since": since,
-            "until": until,
-            "lookups": answers.lookups,
-            **asdict(answers),
-            "failures": [{"reason": why, "count": count} for why, count in counted.failures],
-            "hit_ratio": answers.hit_ratio,
-            "api_attempts": sum(counted.attempts.values()),
-            "api_failures": counted.failed_attempts,
-            "api_p50_ms": counted.p50_ms,
-            "api_p95_ms": counted.p95_ms,
-            "calls_saved_by_cache": answers.hits,
-            "calls_saved_by_coalescing": counted.coalesced,
-        }
+        return {"window_seconds": seconds, "since": since, "until": until, **counted.figures()}

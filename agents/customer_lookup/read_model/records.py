@@ -201,6 +201,26 @@ class LookupStatistics:
         """HTTP attempts that ended FAILED or TIMEOUT; a 404 is an answer."""
         return sum(self.attempts.get(status, 0) for status in FAILED_ATTEMPTS)
 
+    def figures(self) -> dict[str, Any]:
+        """The figures of `lookupStats` by their names."""
+        answers = self.split
+        return {
+            "lookups": answers.lookups,
+            "fresh": answers.fresh,
+            "stale": answers.stale,
+            "api": answers.api,
+            "unknown": answers.unknown,
+            "failed": answers.failed,
+            "failures": [{"reason": why, "count": count} for why, count in self.failures],
+            "hit_ratio": answers.hit_ratio,
+            "api_attempts": sum(self.attempts.values()),
+            "api_failures": self.failed_attempts,
+            "api_p50_ms": self.p50_ms,
+            "api_p95_ms": self.p95_ms,
+            "calls_saved_by_cache": answers.hits,
+            "calls_saved_by_coalescing": self.coalesced,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerWindow:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 from agents.fraud_detection.read_model.records import AlertFilter
 from agents.fraud_detection.rules.rule import RuleState, Severity
 from agents.fraud_detection.verdict import AlertStatus
-from posstream.commands.running import print_table
+from posstream.commands.running import print_json, print_table
 from posstream.domain.printable import printable
 from posstream.domain.roles import NOBODY
 from posstream.domain.times import iso_utc
-from posstream.json.writing import write_json
 from posstream.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ async def print_alerts(
         rows = [
             {**document, **_state(alert)} for alert, document in zip(found, documents, strict=True)
         ]
-        print(write_json(rows, indented=True).decode())
+        print_json(rows)
     elif not found:
         print("no alert is known that fits")
     else:

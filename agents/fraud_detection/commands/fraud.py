@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, TextIO
 
 import click
@@ -14,34 +13,18 @@ from agents.fraud_detection.commands.rules import print_rules
 from agents.fraud_detection.preview import MAX_HOURS
 from agents.fraud_detection.rules.rule import Severity
 from agents.fraud_detection.verdict import AlertStatus
-from posstream.commands.running import read_settings, run
-from posstream.domain.times import parse_utc
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-class _Moment(click.ParamType):
-    """A time of RFC 3339."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Read it."""
-        moment = parse_utc(value)
-        if moment is None:
-            self.fail("must be a time like 2026-01-31T08:15:00Z", param, ctx)
-        return moment
+from posstream.commands.group import CommandGroup
+from posstream.commands.moment import MOMENT
+from posstream.commands.running import JSON_OPTION, read_settings, run
 
 
-@click.group("fraud")
+@click.group("fraud", cls=CommandGroup)
 def command() -> None:
     """Show rules and alerts of fraud detection, and preview a rule."""
 
 
 @command.command("rules")
-@_JSON
+@JSON_OPTION
 def _rules(*, as_json: bool) -> None:
     """Show every rule: state, alerts of the last 24 hours, and the share that was right.
 
@@ -58,10 +41,10 @@ def _rules(*, as_json: bool) -> None:
 @click.option("--terminal", "terminal_id", help="Of the terminal with this id.")
 @click.option("--basket", "basket_id", help="Of the basket with this id.")
 @click.option("--customer", "customer_id", help="Of the customer with this id.")
-@click.option("--from", "since", type=_Moment(), help="Occurred then or later.")
-@click.option("--to", "until", type=_Moment(), help="Occurred before.")
+@click.option("--from", "since", type=MOMENT, help="Occurred then or later.")
+@click.option("--to", "until", type=MOMENT, help="Occurred before.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
-@_JSON
+@JSON_OPTION
 def _alerts(*, limit: int, as_json: bool, **conditions: Any) -> None:
     """Show alerts, the newest first, those of SHADOW rules too. Reads the database alone.
 
@@ -79,7 +62,7 @@ def _alerts(*, limit: int, as_json: bool, **conditions: Any) -> None:
     type=click.IntRange(1, MAX_HOURS),
     help="Back from now.",
 )
-@_JSON
+@JSON_OPTION
 def _preview(file: TextIO, *, hours: int, as_json: bool) -> None:
     """Show how often the rule in FILE would have fired, and the newest ten of its alerts.
 

@@ -7,10 +7,9 @@ from typing import Any, Final
 import orjson
 
 from agents.fraud_detection.commands.alerts import group_text
-from posstream.commands.running import print_table
+from posstream.commands.running import print_json, print_table
 from posstream.commands.worker import ask_worker
 from posstream.domain.printable import printable
-from posstream.json.writing import write_json
 from posstream.settings import Settings
 
 #: A worker gives a query up before that.
@@ -46,7 +45,7 @@ async def print_preview(
     alerts = [{**it, "group": orjson.loads(it["group"])} for it in found["alerts"]]
     if as_json:
         document = {"count": found["count"], "alerts": alerts}
-        print(write_json(document, indented=True).decode())
+        print_json(document)
         return 0
     newest = f": the newest {len(alerts)}" if found["count"] > len(alerts) else ""
     print(f"would have fired {found['count']} times in {hours} h{newest}")

@@ -7,11 +7,10 @@ import msgspec
 
 from agents.fraud_detection.read_model.records import RuleFigures
 from agents.fraud_detection.wording import length, sentence
-from posstream.commands.running import print_table
+from posstream.commands.running import print_json, print_table
 from posstream.domain.errors import StartRefused
 from posstream.domain.printable import printable
 from posstream.domain.times import from_ms
-from posstream.json.writing import write_json
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 
@@ -55,7 +54,7 @@ async def print_rules(settings: Settings, *, as_json: bool) -> int:
     known = [(rule, figures.get(rule.id, RuleFigures())) for rule in value.rules]
     if as_json:
         rows = [{"rule": msgspec.to_builtins(rule), **_figures(figure)} for rule, figure in known]
-        print(write_json(rows, indented=True).decode())
+        print_json(rows)
         return 0
     print_table(
         _HEAD,

@@ -123,7 +123,12 @@ def create_app(
         forgetting=CustomerForgetting(
             plugins=settings.plugins, engine=engine, publish=writer.write, clock=clock
         ),
-        dead_letters=DeadLetterBox(settings.bootstrap_servers, settings.plugins),
+        dead_letters=DeadLetterBox(
+            settings.bootstrap_servers,
+            settings.plugins,
+            card_guard=settings.payment_card_guard,
+            engine=readers,
+        ),
         graphiql=GraphiQL.find(),
     )
     for name, why in web.failures.items():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from posstream.configuration.current import CurrentConfiguration
     from posstream.configuration.part import ConfigurationPart
+    from posstream.dead_letters.part import ReplayPart
     from posstream.dead_letters.setting_aside import DeadLetters
     from posstream.events.model import EventModel
     from posstream.findings import Finding
@@ -71,6 +72,8 @@ class Plugin:
     dead_letters: str | None = None
     #: Topics out of `consumes` to which a dead letter may be replayed.
     replayable: tuple[str, ...] = ()
+    #: How such a letter is read, and what came of it; None = only its place is known.
+    replay: "ReplayPart | None" = None
     #: One typed model for each event that others may rely on.
     events: "tuple[EventModel, ...]" = ()
     #: Its settings in the environment, if it has any.

@@ -8,6 +8,7 @@ from agents.baskets.events.declared import EVENTS
 from agents.baskets.forgetting import FORGETTING
 from agents.baskets.metrics import METRICS
 from agents.baskets.read_model.part import READ_MODEL
+from posstream.dead_letters.part import ReplayPart, Told
 from posstream.plugin import Built, Kit, Plugin, PortsKit
 
 
@@ -22,6 +23,12 @@ def _ports(kit: PortsKit) -> Built:
     from agents.baskets.read_model.queries import TillBaskets
 
     return Built(ports=BasketPorts(baskets=TillBaskets(kit.readers), publisher=kit.publisher))
+
+
+def _replayed(message: Any, topic: str, card_guard: bool) -> Told:  # noqa: FBT001 - see `ReplayPart`
+    from agents.baskets.replaying import read
+
+    return read(message, topic, card_guard)
 
 
 def _graphql() -> Any:
@@ -45,6 +52,7 @@ PLUGIN: Final = Plugin(
     consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.POS_EVENTS,),
+    replay=ReplayPart(read=_replayed),
     events=EVENTS,
     configuration=CONFIGURATION,
     tables=(topics.BASKETS,),

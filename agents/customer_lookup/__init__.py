@@ -10,6 +10,7 @@ from agents.customer_lookup.forgetting import FORGETTING
 from agents.customer_lookup.metrics import METRICS
 from agents.customer_lookup.read_model.part import READ_MODEL
 from agents.customer_lookup.settings import SETTINGS
+from posstream.dead_letters.part import ReplayPart
 from posstream.plugin import Plugin
 
 PLUGIN: Final = Plugin(
@@ -22,6 +23,7 @@ PLUGIN: Final = Plugin(
     consumes=topics.CONSUMED,
     dead_letters=topics.DEAD_LETTERS,
     replayable=(topics.CUSTOMER_IDENTIFIED, topics.CUSTOMER_UPDATED),
+    replay=ReplayPart(read=deferred("replaying:read"), answers=deferred("replaying:answers")),
     events=EVENTS,
     settings=SETTINGS,
     configuration=CONFIGURATION,

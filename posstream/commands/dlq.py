@@ -1,26 +1,43 @@
 """`posstream dlq`: list the dead letters of all plugins, show one, replay some."""
 
+import dataclasses
 import heapq
-import re
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any, Final
 
 import click
-import orjson
 
 from posstream.commands.group import CommandGroup
-from posstream.commands.running import print_table, read_settings, run
+from posstream.commands.moment import MOMENT
+from posstream.commands.progress import Progress
+from posstream.commands.running import (
+    JSON_OPTION,
+    confirmed,
+    print_json,
+    print_table,
+    read_settings,
+    run,
+    tell_broker,
+)
 from posstream.dead_letters.box import DeadLetterBox, Selection, Survey
-from posstream.dead_letters.letter import Address, Letter, Replayed
-from posstream.domain.errors import DeadLetterReason
+from posstream.dead_letters.letter import (
+    Address,
+    Letter,
+    NotReplayed,
+    Replay,
+    Replayed,
+    Source,
+    WholeLetter,
+)
+from posstream.domain.errors import DatabaseUnusable, DeadLetterReason
 from posstream.domain.payment_card import mask
 from posstream.domain.printable import printable
-from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
+from posstream.domain.times import iso_utc_ms, to_ms
 from posstream.plugins.discovery import find_plugins
-from posstream.resilience.clock import Clock
-from posstream.settings import Settings
 
 #: How much of a value is shown: of text in characters, of anything else in bytes.
 _SHOWN_TEXT: Final = 64 * 1024
@@ -29,8 +46,8 @@ _BYTES_PER_LINE: Final = 16
 _SHOWN_ERROR: Final = 200
 
 _REASON: Final = click.Choice([str(reason) for reason in DeadLetterReason], case_sensitive=False)
-_DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+#: How many reasons for skipping letters are told.
+_TOLD_REASONS: Final = 20
 
 
 @click.group("dlq", cls=CommandGroup)
@@ -47,38 +64,43 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--reason", type=_REASON, help="Only those with this reason.")
-@click.option("--since", help="Only of messages since then: 2h, 30m, 7d, or an ISO-8601 time.")
+@click.option(
+    "--since", type=MOMENT, help="Only of messages since then: 2h, 30m, 7d, or an ISO-8601 time."
+)
 @click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many to show."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
-def _list(reason: str | None, since: str | None, limit: int, *, as_json: bool) -> None:
+@click.option(
+    "--replays", is_flag=True, help="Say what came of each that was replayed; takes longer."
+)
+@JSON_OPTION
+def _list(
+    reason: str | None, since: datetime | None, limit: int, *, replays: bool, as_json: bool
+) -> None:
     """List the newest dead letters, the newest last, and count them by reason."""
-    since_ms = None if since is None else parse_since(since, Clock().now_ms())
-    if since is not None and since_ms is None:
-        raise click.BadParameter(
-            "must be like 2h, 30m or 7d, or an ISO-8601 time", param_hint="--since"
+    run(
+        _boxed(
+            lambda box: list_letters(
+                box,
+                reason=reason,
+                since_ms=None if since is None else to_ms(since),
+                limit=limit,
+                replays=replays,
+                as_json=as_json,
+            ),
+            answers=replays,
         )
-    box = _box(read_settings())
-    run(list_letters(box, reason=reason, since_ms=since_ms, limit=limit, as_json=as_json))
+    )
 
 
-def parse_since(text: str, now_ms: int) -> int | None:
-    """Read a moment, in milliseconds since 1970: ISO-8601, or how long ago, like `90s` or `2h`.
-
-    Returns:
-        None if it is neither.
-    """
-    ago = _DURATION.fullmatch(text)
-    if ago is not None:
-        length = timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        return now_ms - length // timedelta(milliseconds=1)
-    moment = parse_utc(text)
-    return None if moment is None else to_ms(moment)
-
-
-async def list_letters(
-    box: DeadLetterBox, *, reason: str | None, since_ms: int | None, limit: int, as_json: bool
+async def list_letters(  # noqa: PLR0913 - one for each option
+    box: DeadLetterBox,
+    *,
+    reason: str | None,
+    since_ms: int | None,
+    limit: int,
+    replays: bool = False,
+    as_json: bool,
 ) -> int:
     """Print the newest dead letters, the newest last, and how many there are for each reason.
 
@@ -87,6 +109,7 @@ async def list_letters(
         reason: only these.
         since_ms: only of messages that were written since, in milliseconds since 1970.
         limit: how many at most; all are counted.
+        replays: say what came of each that was replayed.
         as_json: one JSON document instead of a table.
 
     Returns:
@@ -104,25 +127,38 @@ async def list_letters(
         if len(newest) > limit:
             heapq.heappop(newest)
     letters = [letter for _, _, letter in sorted(newest)]
+    found = (await box.replays(letters)).found if replays else {}
     if as_json:
-        document = {"letters": [_document(it) for it in letters], "counts": dict(counts)}
-        print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        documents = [
+            {
+                **_document(it),
+                **({"replay": _replay_document(found.get(it.address))} if replays else {}),
+            }
+            for it in letters
+        ]
+        print_json({"letters": documents, "counts": dict(counts)})
     else:
         if letters:
-            print_table(
-                ("ADDRESS", "TIME", "SOURCE", "REASON", "ERROR"), [_row(it) for it in letters]
-            )
+            _print_letters(letters, found if replays else None)
         _print_summary(counts, len(letters))
     return 0
 
 
-def _row(letter: Letter) -> tuple[str, ...]:
-    return (
-        str(letter.address),
-        iso_utc_ms(letter.timestamp_ms),
-        printable(str(letter.source or "?")),
-        printable(letter.reason or "?"),
-        printable(letter.error[:_SHOWN_ERROR]),
+def _print_letters(letters: Sequence[Letter], replays: Mapping[Address, Replay] | None) -> None:
+    shown = () if replays is None else ("REPLAY",)
+    print_table(
+        ("ADDRESS", "TIME", "SOURCE", "REASON", *shown, "ERROR"),
+        [
+            (
+                str(it.address),
+                iso_utc_ms(it.timestamp_ms),
+                printable(str(it.source or "?")),
+                printable(it.reason or "?"),
+                *(() if replays is None else (printable(str(replays.get(it.address, "-"))),)),
+                printable(it.error[:_SHOWN_ERROR]),
+            )
+            for it in letters
+        ],
     )
 
 
@@ -159,16 +195,17 @@ def _document(letter: Letter) -> dict[str, Any]:
 
 @command.command("show")
 @click.argument("address")
-def _show(address: str) -> None:
+@JSON_OPTION
+def _show(address: str, *, as_json: bool) -> None:
     """Show the dead letter at ADDRESS with its value, which may name a customer.
 
-    Exits with 1 if there is none.
+    With what came of its replay, if it was replayed. Exits with 1 if there is none.
     """
-    box = _box(read_settings())
-    run(show_letter(box, _addresses(box, [address])[0]))
+    (found,) = _addresses([address])
+    run(_boxed(lambda box: show_letter(box, found, as_json=as_json), answers=True))
 
 
-async def show_letter(box: DeadLetterBox, address: Address) -> int:
+async def show_letter(box: DeadLetterBox, address: Address, *, as_json: bool = False) -> int:
     """Print one dead letter, its value too.
 
     Returns:
@@ -179,6 +216,10 @@ async def show_letter(box: DeadLetterBox, address: Address) -> int:
         print(f"there is no dead letter {address}")
         return 1
     letter = found.letter
+    replay = (await box.replays([letter])).found.get(letter.address)
+    if as_json:
+        print_json({**_document(letter), "replay": _replay_document(replay), **_content(found)})
+        return 0
     key = "none" if found.key is None else mask(found.key.decode(errors="replace"))
     size = "none" if letter.size is None else f"{letter.size} bytes"
     cut = "" if letter.size_before_cut is None else f", cut from {letter.size_before_cut}"
@@ -188,6 +229,7 @@ async def show_letter(box: DeadLetterBox, address: Address) -> int:
         "source": str(letter.source or "?"),
         "reason": letter.reason or "?",
         "error": letter.error,
+        **({} if replay is None else {"replay": f"{replay.place}, {replay}"}),
         "key": key,
         "value": size + cut,
     }
@@ -196,6 +238,20 @@ async def show_letter(box: DeadLetterBox, address: Address) -> int:
     if found.value is not None:
         print(_shown(found.value))
     return 0
+
+
+def _content(found: WholeLetter) -> dict[str, Any]:
+    """Key and value: text, or in hexadecimal digits where it is none."""
+    value = found.value or b""
+    try:
+        text, raw = value.decode(), None
+    except UnicodeDecodeError:
+        text, raw = None, value.hex()
+    return {
+        "key": None if found.key is None else mask(found.key.decode(errors="replace")),
+        "value": None if found.value is None else text,
+        "value_hex": raw,
+    }
 
 
 def _shown(value: bytes) -> str:
@@ -235,19 +291,23 @@ def _replay(  # noqa: PLR0913 - one for each option
     """Write dead letters once more to the topics that they came from.
 
     Helps after a fix of settings or code; the same message that still cannot be read becomes a
-    dead letter again. Exits with 0 if each was replayed, now or before, 1 if one was not.
+    dead letter again. --all skips letters that cannot succeed, and says why. Exits with 0 if each
+    other one was replayed, now or before, 1 if one was not.
     """
     if [bool(addresses), reason is not None, everything].count(True) != 1:
         raise click.UsageError("give addresses, or --reason, or --all")
-    box = _box(read_settings())
-    outcome = replay(
-        box,
-        Selection(_addresses(box, addresses), reason),
-        dry_run=dry_run,
-        again=again,
-        confirm=lambda question: yes or click.confirm(question),
+    selection = Selection(_addresses(addresses), reason, skips_hopeless=everything)
+    run(
+        _boxed(
+            lambda box: replay(
+                box,
+                selection,
+                dry_run=dry_run,
+                again=again,
+                confirm=lambda question: yes or confirmed(question),
+            )
+        )
     )
-    run(outcome)
 
 
 async def replay(
@@ -271,6 +331,9 @@ async def replay(
         0 if each was replayed, now or before; 1 if one was not.
     """
     survey = await box.survey(selection, look_back=not again)
+    if selection.skips_hopeless:
+        _print_skipped([*survey.refused, *survey.hopeless])
+        survey = dataclasses.replace(survey, refused=())
     others = list(_sentences(survey, again=again))
     chosen = {it.address: it.source for it in survey.prospects if again or it.before is None}
     passed = all(good for good, _ in others)
@@ -283,15 +346,42 @@ async def replay(
             print(f"{address} would be replayed to {source.topic}/{source.partition}")
     elif chosen:
         if len(chosen) > 1 and not confirm(f"Replay {len(chosen)} dead letters?"):
-            print("nothing was replayed")
             return 1
-        async for outcome in box.replay_each(chosen):
-            if isinstance(outcome, Replayed):
-                print(f"{outcome.address} replayed as {outcome.place}")
-            else:
-                print(f"{outcome.address} is not replayed: {outcome.why}")
-                passed = False
+        passed = await _replay_each(box, chosen) and passed
     return 0 if passed else 1
+
+
+async def _replay_each(box: DeadLetterBox, chosen: Mapping[Address, Source]) -> bool:
+    """Replay letters and print a line for each; whether all went well."""
+    passed, later = True, []
+    try:
+        with Progress(len(chosen), "dead letters replayed") as progress:
+            async for outcome in box.replay_each(chosen):
+                if isinstance(outcome, Replayed):
+                    line = f"{outcome.address} replayed as {outcome.place}"
+                else:
+                    line = f"{outcome.address} is not replayed: {outcome.why}"
+                    passed = False
+                progress.step()
+                if progress.is_bar:
+                    later.append(line)
+                else:
+                    print(line)
+    finally:
+        for line in later:
+            print(line)
+    return passed
+
+
+def _print_skipped(skipped: Sequence[NotReplayed]) -> None:
+    if not skipped:
+        return
+    print(f"{len(skipped)} skipped, which cannot succeed; name one to replay it all the same:")
+    reasons = Counter(printable(it.why) for it in skipped).most_common()
+    for why, count in reasons[:_TOLD_REASONS]:
+        print(f"{count:6}  {why}")
+    if len(reasons) > _TOLD_REASONS:
+        print(f"{sum(count for _, count in reasons[_TOLD_REASONS:]):6}  for other reasons")
 
 
 def _sentences(survey: Survey, *, again: bool) -> Iterator[tuple[bool, str]]:
@@ -306,11 +396,36 @@ def _sentences(survey: Survey, *, again: bool) -> Iterator[tuple[bool, str]]:
             yield True, f"{prospect.address} was replayed before, as {place}: see --again"
 
 
-def _box(settings: Settings) -> DeadLetterBox:
-    return DeadLetterBox(settings.bootstrap_servers, find_plugins(), patience_seconds=None)
+async def _boxed(work: Callable[[DeadLetterBox], Awaitable[int]], *, answers: bool = False) -> int:
+    """Do something with the dead letters of all plugins.
+
+    Args:
+        work: what; its result is the exit code.
+        answers: whether it asks what came of replays; without a database it does not learn all.
+    """
+    from posstream.commands.database import opened
+
+    settings = read_settings()
+    tell_broker(settings)
+    async with AsyncExitStack() as stack:
+        engine = None
+        if answers:
+            try:
+                engine = await stack.enter_async_context(opened(settings))
+            except DatabaseUnusable as why:
+                print(f"warning: {why}. Answers to tills are not known", file=sys.stderr)
+        box = DeadLetterBox(
+            settings.bootstrap_servers,
+            find_plugins(),
+            card_guard=settings.payment_card_guard,
+            engine=engine,
+            patience_seconds=None,
+        )
+        return await work(box)
 
 
-def _addresses(box: DeadLetterBox, given: Sequence[str]) -> list[Address]:
+def _addresses(given: Sequence[str]) -> list[Address]:
+    box = DeadLetterBox([], find_plugins())
     read = []
     for text in given:
         address = box.address(text)
@@ -322,3 +437,19 @@ def _addresses(box: DeadLetterBox, given: Sequence[str]) -> list[Address]:
             )
         read.append(address)
     return read
+
+
+def _replay_document(replay: Replay | None) -> dict[str, Any] | None:
+    if replay is None:
+        return None
+    place = replay.place
+    return {
+        "topic": place.topic,
+        "partition": place.partition,
+        "offset": place.offset,
+        "state": replay.state,
+        "event_id": replay.event_id,
+        "basket_id": replay.basket_id,
+        "answer": replay.answer or None,
+        "letter": None if replay.letter is None else str(replay.letter),
+    }

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from posstream.commands.database import opened
 from posstream.commands.group import CommandGroup
+from posstream.commands.progress import Progress
 from posstream.commands.running import print_table, read_settings, runs
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
@@ -23,7 +24,6 @@ from posstream.read_model.projector import projected
 from posstream.read_model.tables import ReadModelTables
 from posstream.resilience.retry import growing_pauses
 
-_PROGRESS_SECONDS: Final = 5.0
 #: Pauses between tries of one batch, some 20 s in all: a worker may hold a lock that long.
 _PAUSES: Final = 7
 
@@ -78,7 +78,9 @@ async def _rebuild(*, drop: bool, yes: bool) -> int:
                 )
                 return 1
             await tables.empty()
-        count = await _replay(reader, replayed)
+        total = sum([await _size(reader, topics) for _, topics in replayed])
+        with Progress(total, "events replayed") as progress:
+            count = await _replay(reader, replayed, progress)
         after = await tables.counts()
     print(f"replayed {count} events in {time.monotonic() - started:.1f} s")
     print_table(
@@ -104,7 +106,8 @@ async def _losses(
                 f"{topic}: its first {gone} records are gone; facts that only they had would be "
                 "lost"
             )
-    lost = await tables.unaccounted(_batches(reader, topics, "compared", decoders))
+    with Progress(await _size(reader, topics), "events compared") as progress:
+        lost = await tables.unaccounted(_batches(reader, topics, progress, decoders))
     losses.extend(
         f"{name}: {rows} of {before[name]} rows would be lost, no topic has their events any more"
         for name, rows in lost.items()
@@ -113,12 +116,23 @@ async def _losses(
     return losses
 
 
+async def _size(reader: GrouplessReader, topics: Sequence[str]) -> int:
+    """How many records topics have, at most: offsets have gaps."""
+    size = 0
+    for topic in topics:
+        first, end = await reader.first_offsets(topic), await reader.end_offsets(topic)
+        size += sum(end.values()) - sum(first.values())
+    return size
+
+
 async def _replay(
-    reader: GrouplessReader, replayed: Sequence[tuple[Projection, Sequence[str]]]
+    reader: GrouplessReader,
+    replayed: Sequence[tuple[Projection, Sequence[str]]],
+    progress: Progress,
 ) -> int:
     count = 0
     for projection, topics in replayed:
-        async for batch in _batches(reader, topics, "replayed", projection.decoders):
+        async for batch in _batches(reader, topics, progress, projection.decoders):
             await _apply(projection, batch)
             count += len(batch)
     return count
@@ -136,22 +150,21 @@ async def _apply(projection: Projection, batch: Sequence[ProjectedEvent]) -> Non
 
 
 async def _batches(
-    reader: GrouplessReader, topics: Sequence[str], done: str, decoders: Decoders
+    reader: GrouplessReader, topics: Sequence[str], progress: Progress, decoders: Decoders
 ) -> AsyncIterator[Sequence[ProjectedEvent]]:
-    """All records that the topics have now, in batches; progress is printed on stderr."""
+    """All records that the topics have now, in batches."""
     batch: list[ProjectedEvent] = []
-    count, told_at = 0, time.monotonic()
+    read = 0
     for topic in topics:
         async for message in reader.records(topic):
+            read += 1
             event = projected(message, decoders)
             if event is not None:
                 batch.append(event)
             if len(batch) < MAX_BATCH:
                 continue
             yield batch
-            count, batch = count + len(batch), []
-            if time.monotonic() - told_at >= _PROGRESS_SECONDS:
-                told_at = time.monotonic()
-                print(f"{count} events {done}, in {topic} now", file=sys.stderr)
+            progress.step(read)
+            read, batch = 0, []
     if batch:
         yield batch

@@ -9,8 +9,9 @@ import contextlib
 import heapq
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from posstream.dead_letters.letter import (
     Address,
@@ -18,10 +19,13 @@ from posstream.dead_letters.letter import (
     LetterList,
     NotReplayed,
     Prospect,
+    Replay,
     Replayed,
+    Replays,
     Source,
     WholeLetter,
 )
+from posstream.dead_letters.outcomes import Outcomes
 from posstream.dead_letters.record import (
     REPLAYED_FROM,
     read_letter,
@@ -36,6 +40,9 @@ from posstream.kafka.record import Record
 from posstream.kafka.security import Brokers
 from posstream.kafka.writer import TopicWriter
 from posstream.plugin import Plugin
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 #: Letters that a worker reads at a time.
 MOST_LETTERS: Final = 500
@@ -53,6 +60,8 @@ class Selection:
 
     addresses: Sequence[Address] = ()
     reason: str | None = None
+    #: Whether a letter that its plugin still cannot read is left out.
+    skips_hopeless: bool = False
 
     def starts(self, topic: str) -> dict[int, int] | None:
         """Where to start reading in each partition of a topic; None: everywhere.
@@ -82,6 +91,8 @@ class Survey:
     missing: Sequence[Address]
     #: When the message of each prospect was first written, in milliseconds since 1970.
     written_ms: Mapping[Address, int]
+    #: Those that the plugin still cannot read: they would become dead letters again.
+    hopeless: Sequence[NotReplayed] = ()
 
 
 class DeadLetterBox:
@@ -90,6 +101,8 @@ class DeadLetterBox:
     Args:
         brokers: host:port of each.
         plugins: whose dead letters; the default one, else the first, has the short addresses.
+        card_guard: whether plugins refuse payment-card numbers.
+        engine: the read model, which knows answers; None = answers are not looked for.
         patience_seconds: how long a question may take; None = as long as it needs.
     """
 
@@ -98,15 +111,20 @@ class DeadLetterBox:
         brokers: Brokers,
         plugins: Iterable[Plugin],
         *,
+        card_guard: bool = True,
+        engine: "AsyncEngine | None" = None,
         patience_seconds: float | None = _PATIENCE_SECONDS,
     ) -> None:
-        #: Dead-letter topic -> where its letters may be replayed to, the default plugin's first.
-        self._replayable = {
-            it.dead_letters: it.replayable
+        #: Dead-letter topic -> its plugin, the default one first.
+        self._plugins = {
+            it.dead_letters: it
             for it in sorted(plugins, key=lambda it: not it.is_default)
             if it.dead_letters is not None
         }
+        #: Dead-letter topic -> where its letters may be replayed to.
+        self._replayable = {topic: it.replayable for topic, it in self._plugins.items()}
         self._default_topic = next(iter(self._replayable), "")
+        self._outcomes = Outcomes(brokers, card_guard=card_guard, engine=engine)
         self._brokers = brokers
         self._patience_seconds = patience_seconds
         self._turn = asyncio.Lock()
@@ -170,7 +188,7 @@ class DeadLetterBox:
             survey = await self._surveyed(reader, selection)
             if not look_back or not survey.prospects:
                 return survey
-            before = {address: place async for address, place in _replays(reader, survey)}
+            before = {address: Source.of(it) async for address, it in _replays(reader, survey)}
         prospects = [
             Prospect(it.address, it.source, before.get(it.address)) for it in survey.prospects
         ]
@@ -189,14 +207,60 @@ class DeadLetterBox:
                 if isinstance(judged, NotReplayed):
                     return judged
                 found = judged
-                async for it, place in _replays(reader, survey, most=MOST_SEARCHED):
+                async for it, message in _replays(reader, survey, most=MOST_SEARCHED):
                     if it == address:
-                        return replace(found, before=place)
+                        return replace(found, before=Source.of(message))
                 return found
         except (BrokerUnreachable, _TooManyError):
             if found is None:
                 raise
             return replace(found, is_known=False)
+
+    async def replays(self, letters: Sequence[Letter]) -> Replays:
+        """What came of these letters, as far as they were replayed.
+
+        In a worker, a search that takes too long or too many records is given up.
+        """
+        judged: dict[Address, Replay] = {}
+        try:
+            async with self._reading() as reader:
+                found, again = await self._found(reader, letters)
+                for topic, plugin in self._plugins.items():
+                    own = {it: at for it, at in found.items() if self._topic_of(it) == topic}
+                    judged |= await self._outcomes.of(plugin, own, again)
+        except (BrokerUnreachable, _TooManyError):
+            if self._patience_seconds is None:
+                raise
+            return Replays(judged, is_known=False)
+        return Replays(judged)
+
+    async def _found(
+        self, reader: GrouplessReader, letters: Sequence[Letter]
+    ) -> tuple[Mapping[Address, Any], Mapping[Source, Address]]:
+        """The newest replay of each letter, and the letter of each place, if there are replays."""
+        survey = Survey(
+            [
+                Prospect(it.address, it.source)
+                for it in letters
+                if it.source is not None and it.source.topic in self._targets
+            ],
+            [],
+            [],
+            {it.address: it.timestamp_ms for it in letters},
+        )
+        in_worker = self._patience_seconds is not None
+        most, last = (MOST_SEARCHED, MOST_LETTERS) if in_worker else (None, None)
+        found = {address: at async for address, at in _replays(reader, survey, most=most)}
+        again: dict[Source, Address] = {}
+        for topic in self._replayable if found else ():
+            async for message in reader.records(topic, last=last):
+                letter = read_letter(message, self._default_topic)
+                if letter.source is not None:
+                    again[letter.source] = letter.address
+        return found, again
+
+    def _topic_of(self, address: Address) -> str:
+        return address.topic or self._default_topic
 
     async def replay(self, address: Address) -> Replayed | NotReplayed:
         """Write a letter to the topic that it came from, even if it was replayed before."""
@@ -233,6 +297,11 @@ class DeadLetterBox:
 
     # -- for both
 
+    @property
+    def _targets(self) -> AbstractSet[str]:
+        """The topics that letters may be replayed to."""
+        return {topic for topics in self._replayable.values() for topic in topics}
+
     @contextlib.asynccontextmanager
     async def _reading(self) -> AsyncIterator[GrouplessReader]:
         """A reader of the dead letters and of the topics that they may be replayed to.
@@ -242,8 +311,7 @@ class DeadLetterBox:
         Raises:
             BrokerUnreachable: when the time is up, too.
         """
-        targets = {topic for topics in self._replayable.values() for topic in topics}
-        topics = (*self._replayable, *sorted(targets))
+        topics = (*self._replayable, *sorted(self._targets))
         try:
             async with (
                 asyncio.timeout(self._patience_seconds),
@@ -264,7 +332,7 @@ class DeadLetterBox:
                 yield message
 
     async def _surveyed(self, reader: GrouplessReader, selection: Selection) -> Survey:
-        prospects, refused, written_ms = [], [], {}
+        prospects, refused, hopeless, written_ms = [], [], [], {}
         missing = set(selection.addresses)
         async for message in self._chosen(reader, selection):
             letter = read_letter(message, self._default_topic)
@@ -277,14 +345,19 @@ class DeadLetterBox:
                 self._replayable[message.topic],
                 reader.partitions(source.topic) if source else (),
             )
-            if why is None and source is not None:
+            if why is not None or source is None:
+                refused.append(NotReplayed(letter.address, why or "?"))
+            elif selection.skips_hopeless and (still := self._unreadable(message, source)):
+                hopeless.append(NotReplayed(letter.address, still))
+            else:
                 prospects.append(Prospect(letter.address, source))
                 written_ms[letter.address] = letter.timestamp_ms
-            else:
-                refused.append(NotReplayed(letter.address, why or "?"))
             if selection.addresses and not missing:
                 break
-        return Survey(prospects, refused, sorted(missing), written_ms)
+        return Survey(prospects, refused, sorted(missing), written_ms, hopeless)
+
+    def _unreadable(self, letter: Any, source: Source) -> str | None:
+        return self._outcomes.still_unreadable(self._plugins[letter.topic], letter, source.topic)
 
 
 class _TooManyError(Exception):
@@ -300,8 +373,8 @@ def _only(survey: Survey, address: Address) -> Prospect | NotReplayed:
 
 async def _replays(
     reader: GrouplessReader, survey: Survey, *, most: int | None = None
-) -> AsyncIterator[tuple[Address, Source]]:
-    """Find earlier replays of the surveyed letters, and where each replay lies.
+) -> AsyncIterator[tuple[Address, Any]]:
+    """Find earlier replays of the surveyed letters: the letter, and the record that replays it.
 
     A replay goes to the partition of its message, at a later offset. It has the address of its
     letter and the time of the message: a dead-letter topic that is made anew uses the same
@@ -325,7 +398,7 @@ async def _replays(
             if address is None:
                 continue
             if survey.written_ms.get(address) == first_written_ms(message.headers):
-                yield address, Source(topic, message.partition, message.offset)
+                yield address, message
 
 
 async def _send(

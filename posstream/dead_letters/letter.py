@@ -1,9 +1,10 @@
 """Dead letters as operators see them: address, source and reason. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
 
 _ADDRESS: Final = re.compile(r"(?:([A-Za-z0-9._-]{1,249})/)?([0-9]{1,9})/([0-9]{1,18})")
 
@@ -37,6 +38,11 @@ class Source:
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def of(cls, record: Any) -> "Source":
+        """The place of a record of Kafka's."""
+        return cls(record.topic, record.partition, record.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,51 @@ class Prospect:
     #: Where an earlier replay lies; None if there was none, or if that is not known.
     before: Source | None = None
     #: Whether every record was searched that could be an earlier replay.
+    is_known: bool = True
+
+
+class ReplayState(StrEnum):
+    """What came of a replay."""
+
+    #: A till has its answer.
+    ANSWERED = "ANSWERED"
+    #: It became a dead letter again.
+    FAILED_AGAIN = "FAILED_AGAIN"
+    #: The plugin has read it.
+    READ = "READ"
+    #: It waits in its topic.
+    NOT_READ_YET = "NOT_READ_YET"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A replay of a letter, and what came of it."""
+
+    #: Where the message was written.
+    place: Source
+    state: ReplayState
+    #: Of its event, if the message can be read.
+    event_id: str | None = None
+    basket_id: str | None = None
+    #: The answer in a word; empty if there is none.
+    answer: str = ""
+    #: The new dead letter.
+    letter: Address | None = None
+
+    def __str__(self) -> str:
+        if self.state is ReplayState.FAILED_AGAIN:
+            return f"failed again, as {self.letter}"
+        told = self.state.lower().replace("_", " ") + (f" {self.answer}" if self.answer else "")
+        of = "" if self.basket_id is None else f" of basket {self.basket_id}"
+        return told if self.event_id is None else f"{told}: {self.event_id}{of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """What came of the letters that were replayed; of a letter, the last time counts."""
+
+    found: Mapping[Address, Replay]
+    #: Whether every record was searched that could be a replay.
     is_known: bool = True
 
 

@@ -1,8 +1,9 @@
 """Asks a broker how many partitions topics have, and how far a consumer group is behind."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.errors import for_code
 
 from posstream.kafka.connection import administering
@@ -33,15 +34,32 @@ async def partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
+async def committed_offsets(
+    brokers: Brokers, group: str, places: Iterable[tuple[str, int]] | None = None
+) -> Mapping[tuple[str, int], int]:
+    """Topic and partition -> the offset that a consumer group has committed, without joining it.
+
+    Args:
+        brokers: host:port of each.
+        group: which.
+        places: topics and partitions; None = all, which the embedded broker cannot tell.
+
+    Raises:
+        BrokerUnreachable: if no broker answers.
+    """
+    asked = None if places is None else [TopicPartition(*it) for it in sorted(places)]
+    async with administering(brokers) as admin:
+        committed = await admin.list_consumer_group_offsets(group, partitions=asked)
+    return {(tp.topic, tp.partition): known.offset for tp, known in committed.items()}
+
+
 async def group_lag(brokers: Brokers, group: str, topics: Collection[str]) -> int:
     """How many records of some topics a consumer group has not committed, without joining it.
 
     Raises:
         BrokerUnreachable: if no broker answers.
     """
-    async with administering(brokers) as admin:
-        committed = await admin.list_consumer_group_offsets(group)
-    at = {(tp.topic, tp.partition): known.offset for tp, known in committed.items()}
+    at = await committed_offsets(brokers, group)
     async with topic_reader(brokers, *topics) as reader:
         lag = 0
         for topic in topics:

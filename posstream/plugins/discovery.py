@@ -29,6 +29,7 @@ _SLOW: Final = "the plugin %s is still being imported"
 _PARTS: Final = {
     "topics": "TopicSpec",
     "consumes": "str",
+    "replay": "ReplayPart",
     "events": "EventModel",
     "settings": "SettingsPart",
     "configuration": "ConfigurationPart",

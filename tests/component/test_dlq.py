@@ -1,7 +1,7 @@
 """`posstream dlq`, as an operator runs it, against an embedded broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agents.customer_lookup import PLUGIN, topics
+from agents.customer_lookup.read_model.projection import SqlProjection
 from posstream.cli import main
 from posstream.commands.dlq import list_letters, replay, show_letter
 from posstream.dead_letters.box import DeadLetterBox, Selection
@@ -22,19 +23,29 @@ from posstream.dead_letters.record import MAX_DEAD_VALUE, dead_letter
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.times import iso_utc_ms
 from posstream.events.envelope import FIRST_WRITTEN
+from posstream.events.ids import derived
+from posstream.kafka.connection import administering
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.reader import topic_reader
 from posstream.kafka.record import Record
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
 from posstream.plugins.discovery import find_plugins
+from posstream.read_model.engine import create_engine
+from posstream.read_model.migrate import upgrade
 from posstream.resilience.clock import Clock
 from tests.component.other_plugin import DEAD_LETTERS as OTHER_LETTERS
 from tests.component.other_plugin import POS_EVENTS, other_plugin
+from tests.component.sql_databases import found
 from tests.integration.harness import free_port, send_with_header
 
 HOUR_MS = 3_600_000
 KEY = b"+1234567890"
+#: Two messages that can be read by now.
+ONE, TWO = (
+    b'{"event_id": "%b", "basket_id": "basket_1", "customer_identifier": "+1234567890"}' % name
+    for name in (b"one", b"two")
+)
 REPLAYED_FROM = "posstream.dlq.replayed-from"
 
 
@@ -79,13 +90,15 @@ class Shop:
             if it.headers
         ]
 
-    async def run(self, *args: str, answer: str = "") -> Result:
+    async def run(
+        self, *args: str, answer: str = "", environment: Mapping[str, str] | None = None
+    ) -> Result:
         return await asyncio.to_thread(
             CliRunner().invoke,
             main,
             ["dlq", *args],
             input=answer,
-            env={"POSSTREAM_BROKER": f"kafka://{self.servers}"},
+            env={"POSSTREAM_BROKER": f"kafka://{self.servers}", **(environment or {})},
         )
 
 
@@ -133,9 +146,9 @@ def letter(
 
 async def test_without_dead_letters_it_says_so(shop: Shop) -> None:
     listed = await shop.run("list")
-    assert (listed.exit_code, listed.output) == (0, "no dead letters\n")
+    assert (listed.exit_code, listed.stdout) == (0, "no dead letters\n")
     replayed = await shop.run("replay", "--all")
-    assert (replayed.exit_code, replayed.output) == (0, "no dead letters to replay\n")
+    assert (replayed.exit_code, replayed.stdout) == (0, "no dead letters to replay\n")
 
 
 async def test_a_broker_on_which_no_worker_ran_has_no_dead_letters(tmp_path: Path) -> None:
@@ -143,7 +156,7 @@ async def test_a_broker_on_which_no_worker_ran_has_no_dead_letters(tmp_path: Pat
     broker.start()
     try:
         listed = await Shop(broker.address, None).run("list")
-        assert (listed.exit_code, listed.output) == (0, "no dead letters\n")
+        assert (listed.exit_code, listed.stdout) == (0, "no dead letters\n")
     finally:
         broker.stop()
 
@@ -163,7 +176,7 @@ async def test_the_list_has_every_letter_newest_last_and_counts_the_reasons(shop
         letter(source=(0, 9), age_ms=2 * HOUR_MS, reason=missing, error="x is missing", at=1),
     )
     listed = await shop.run("list")
-    lines = listed.output.splitlines()
+    lines = listed.stdout.splitlines()
     assert listed.exit_code == 0
     assert [line.split()[0] for line in lines[:-1]] == ["ADDRESS", "0/1", "1/0", "0/0"]
     assert [line.split()[2] for line in lines[1:-1]] == [
@@ -177,14 +190,14 @@ async def test_the_list_shows_neither_keys_nor_values(shop: Shop) -> None:
     await shop.write(letter(b"the value of john@example.com"))
     for args in ([], ["--json"]):
         listed = await shop.run("list", *args)
-        assert "NOT_JSON" in listed.output
-        assert KEY.decode() not in listed.output
-        assert "john" not in listed.output
+        assert "NOT_JSON" in listed.stdout
+        assert KEY.decode() not in listed.stdout
+        assert "john" not in listed.stdout
 
 
 async def test_the_list_is_bounded_and_says_so(shop: Shop) -> None:
     await shop.write(*[letter(age_ms=(9 - n) * HOUR_MS) for n in range(5)])
-    lines = (await shop.run("list", "--limit", "2")).output.splitlines()
+    lines = (await shop.run("list", "--limit", "2")).stdout.splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == ["0/3", "0/4"]
     assert lines[-1] == "5 dead letters: 5 NOT_JSON; the newest 2 are shown"
 
@@ -204,7 +217,7 @@ async def test_the_list_by_reason_and_by_time(shop: Shop) -> None:
         (["--since", hour_ago], ["0/2", "0/1"]),
         (["--since", "2h", "--reason", "NOT_JSON"], ["0/2"]),
     ):
-        listed = orjson.loads((await shop.run("list", "--json", *args)).output)
+        listed = orjson.loads((await shop.run("list", "--json", *args)).stdout)
         assert [it["address"] for it in listed["letters"]] == expected, args
         assert sum(listed["counts"].values()) == len(expected)
 
@@ -212,7 +225,7 @@ async def test_the_list_by_reason_and_by_time(shop: Shop) -> None:
 async def test_the_list_as_json(shop: Shop) -> None:
     before_ms = Clock().now_ms()
     await shop.write(letter(b"12345", source=(1, 44)))
-    (shown,) = orjson.loads((await shop.run("list", "--json")).output)["letters"]
+    (shown,) = orjson.loads((await shop.run("list", "--json")).stdout)["letters"]
     assert shown.pop("time") >= iso_utc_ms(before_ms)
     assert shown == {
         "address": "0/0",
@@ -235,20 +248,26 @@ async def test_a_record_that_posstream_did_not_write_is_listed_and_not_replayed(
         Record(topics.DEAD_LETTERS, None, b"x", strange, partition=0),
     )
     listed = await shop.run("list")
-    assert listed.output.splitlines()[-1] == "2 dead letters: 2 ?"
+    assert listed.stdout.splitlines()[-1] == "2 dead letters: 2 ?"
     replayed = await shop.run("replay", "--all")
-    assert replayed.exit_code == 1
-    assert replayed.output.count("posstream did not write it") == 2
+    assert (replayed.exit_code, replayed.stdout.splitlines()) == (
+        0,
+        [
+            "2 skipped, which cannot succeed; name one to replay it all the same:",
+            "     2  it does not say where it came from: posstream did not write it",
+            "no dead letters to replay",
+        ],
+    )
 
 
 async def test_the_letter_shown_is_the_one_asked_for_with_its_value(shop: Shop) -> None:
     await shop.write(letter(b"first"), letter(b"second\nline", source=(1, 3)), letter(b"third"))
     shown = await shop.run("show", "0/1")
     assert shown.exit_code == 0
-    assert "source   customer-identified/1/3\n" in shown.output
-    assert "reason   NOT_JSON\n" in shown.output
-    assert shown.output.endswith("value    11 bytes\n    second\n    line\n")
-    assert KEY.decode() not in shown.output
+    assert "source   customer-identified/1/3\n" in shown.stdout
+    assert "reason   NOT_JSON\n" in shown.stdout
+    assert shown.stdout.endswith("value    11 bytes\n    second\n    line\n")
+    assert KEY.decode() not in shown.stdout
 
 
 @pytest.mark.parametrize("address", ["0/1", "0/99", "1/0", "7/0"])
@@ -256,15 +275,15 @@ async def test_an_address_without_a_letter_is_said_and_exits_1(shop: Shop, addre
     await shop.write(letter())
     for command in ("show", "replay"):
         shown = await shop.run(command, address)
-        assert (shown.exit_code, shown.output) == (1, f"there is no dead letter {address}\n")
+        assert (shown.exit_code, shown.stdout) == (1, f"there is no dead letter {address}\n")
 
 
 async def test_a_value_cannot_drive_the_terminal(shop: Shop) -> None:
     await shop.write(
         letter("\x1b[2J\x1b]0;t\x07 \x9b31m \u202eabc \r é".encode(), error="\x1b[31m no"),
     )
-    shown = (await shop.run("show", "0/0")).output
-    listed = (await shop.run("list")).output
+    shown = (await shop.run("show", "0/0")).stdout
+    listed = (await shop.run("list")).stdout
     assert "    \\x1b[2J\\x1b]0;t\\x07 \\x9b31m \\u202eabc \\r é\n" in shown
     assert "error    \\x1b[31m no\n" in shown
     assert all(c.isprintable() or c == "\n" for c in shown + listed)
@@ -272,7 +291,7 @@ async def test_a_value_cannot_drive_the_terminal(shop: Shop) -> None:
 
 async def test_a_value_that_is_no_text_is_shown_in_hex(shop: Shop) -> None:
     await shop.write(letter(b"\xff\x00\x1b" + bytes(1000)))
-    lines = (await shop.run("show", "0/0")).output.splitlines()
+    lines = (await shop.run("show", "0/0")).stdout.splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("value "))
     assert lines[start : start + 2] == ["value    1003 bytes", "    ff 00 1b" + " 00" * 13]
     assert lines[-1] == "    … 747 bytes more"
@@ -280,8 +299,8 @@ async def test_a_value_that_is_no_text_is_shown_in_hex(shop: Shop) -> None:
 
 async def test_a_letter_without_value_or_with_a_cut_one_says_so(shop: Shop) -> None:
     await shop.write(letter(None), letter(b"x" * (MAX_DEAD_VALUE + 5)))
-    assert (await shop.run("show", "0/0")).output.endswith("value    none\n")
-    shown = (await shop.run("show", "0/1")).output
+    assert (await shop.run("show", "0/0")).stdout.endswith("value    none\n")
+    shown = (await shop.run("show", "0/1")).stdout
     assert f"{MAX_DEAD_VALUE} bytes, cut from {MAX_DEAD_VALUE + 5}\n" in shown
     assert len(shown) < 70_000
 
@@ -294,7 +313,7 @@ async def test_a_replay_writes_key_and_value_as_they_are_to_where_they_came_from
     assert addresses == ["0/0", "0/1", "0/2"]
     replayed = await shop.run("replay", "0/2", "0/0", "--yes")
     assert replayed.exit_code == 0
-    assert replayed.output.splitlines() == [
+    assert replayed.stdout.splitlines() == [
         "0/0 replayed as customer-identified/1/3",
         "0/2 replayed as customer-identified/1/4",
     ]
@@ -304,7 +323,7 @@ async def test_a_replay_writes_key_and_value_as_they_are_to_where_they_came_from
 async def test_a_letter_of_the_other_source_goes_back_to_that_one(shop: Shop) -> None:
     await shop.set_aside(b"changed", topic=topics.CUSTOMER_UPDATED)
     replayed = await shop.run("replay", "0/0")
-    assert (replayed.exit_code, replayed.output) == (0, "0/0 replayed as customer-updated/1/1\n")
+    assert (replayed.exit_code, replayed.stdout) == (0, "0/0 replayed as customer-updated/1/1\n")
     assert await shop.replays(topics.CUSTOMER_UPDATED) == [(1, KEY, b"changed", "0/0")]
     assert await shop.replays(topics.CUSTOMER_IDENTIFIED) == []
 
@@ -321,20 +340,20 @@ async def test_a_replay_says_when_the_message_was_first_written(shop: Shop) -> N
 
 
 async def test_what_was_replayed_is_not_replayed_twice_unless_asked_for(shop: Shop) -> None:
-    await shop.set_aside(b"one", b"two")
+    await shop.set_aside(ONE, TWO)
     # A foreign record between them whose header name is no UTF-8 must not end the search.
     await send_with_header(shop, topics.CUSTOMER_IDENTIFIED, b"x", b"\xff", partition=1)
     await shop.run("replay", "0/1")
     replayed = await shop.run("replay", "--all")
     assert replayed.exit_code == 0
-    assert replayed.output.splitlines() == [
+    assert replayed.stdout.splitlines() == [
         "0/1 was replayed before, as customer-identified/1/3: see --again",
         "0/0 replayed as customer-identified/1/4",
     ]
     nothing = await shop.run("replay", "--all")
-    assert (nothing.exit_code, nothing.output.count("was replayed before")) == (0, 2)
+    assert (nothing.exit_code, nothing.stdout.count("was replayed before")) == (0, 2)
     again = await shop.run("replay", "0/1", "--again")
-    assert (again.exit_code, again.output) == (0, "0/1 replayed as customer-identified/1/5\n")
+    assert (again.exit_code, again.stdout) == (0, "0/1 replayed as customer-identified/1/5\n")
 
 
 async def test_a_replay_of_another_letter_that_lay_at_the_same_address_does_not_count(
@@ -344,17 +363,17 @@ async def test_a_replay_of_another_letter_that_lay_at_the_same_address_does_not_
     headers = [(REPLAYED_FROM, b"0/0"), (FIRST_WRITTEN, b"1700000000000")]
     await shop.write(Record(topics.CUSTOMER_IDENTIFIED, KEY, b"0", headers, partition=1))
     replayed = await shop.run("replay", "0/0")
-    assert (replayed.exit_code, replayed.output) == (
+    assert (replayed.exit_code, replayed.stdout) == (
         0,
         "0/0 replayed as customer-identified/1/2\n",
     )
 
 
 async def test_more_than_one_is_replayed_only_after_a_yes(shop: Shop) -> None:
-    await shop.set_aside(b"one", b"two")
+    await shop.set_aside(ONE, TWO)
     refused = await shop.run("replay", "--all", answer="n\n")
     assert refused.exit_code == 1
-    assert "Replay 2 dead letters?" in refused.output
+    assert "Replay 2 dead letters?" in refused.stderr
     assert await shop.replays() == []
     agreed = await shop.run("replay", "--all", answer="y\n")
     assert agreed.exit_code == 0
@@ -362,9 +381,9 @@ async def test_more_than_one_is_replayed_only_after_a_yes(shop: Shop) -> None:
 
 
 async def test_a_dry_run_replays_nothing(shop: Shop) -> None:
-    await shop.set_aside(b"one", b"two")
+    await shop.set_aside(ONE, TWO)
     told = await shop.run("replay", "--all", "--dry-run")
-    assert (told.exit_code, told.output.splitlines()) == (
+    assert (told.exit_code, told.stdout.splitlines()) == (
         0,
         [f"0/{n} would be replayed to customer-identified/1" for n in range(2)],
     )
@@ -393,9 +412,9 @@ async def test_what_cannot_be_replayed_is_refused_with_a_sentence_and_the_rest_g
         letter(source=(2, 0)),
         letter(b"good"),
     )
-    replayed = await shop.run("replay", "--all")
+    replayed = await shop.run("replay", *[f"0/{n}" for n in range(6)], "--yes")
     assert replayed.exit_code == 1
-    lines = replayed.output.splitlines()
+    lines = replayed.stdout.splitlines()
     most, size = MAX_DEAD_VALUE, MAX_DEAD_VALUE + 5
     takes = "replays go to customer-identified and customer-updated"
     assert lines == [
@@ -408,6 +427,74 @@ async def test_what_cannot_be_replayed_is_refused_with_a_sentence_and_the_rest_g
     ]
     assert await shop.replays() == [(1, KEY, b"good", "0/5")]
     assert await shop.read(PLUGIN_CONFIGURATION) == []
+
+
+async def test_all_leaves_out_what_cannot_succeed_and_says_why(shop: Shop) -> None:
+    cut = letter(b"x" * (MAX_DEAD_VALUE + 5))
+    await shop.write(letter(b"{"), letter(ONE), letter(b"{"), letter(b'{"basket_id": 1}'), cut)
+    skipped = [
+        "4 skipped, which cannot succeed; name one to replay it all the same:",
+        f"     1  its value was cut: {MAX_DEAD_VALUE} of {MAX_DEAD_VALUE + 5} bytes are left",
+        "     2  it still cannot be read (NOT_JSON)",
+        "     1  it still cannot be read (INVALID_FIELD)",
+    ]
+    replayed = await shop.run("replay", "--all", "--yes")
+    assert replayed.exit_code == 0
+    *told, last = replayed.stdout.splitlines()
+    assert sorted(told) == sorted(skipped)
+    assert last == "0/1 replayed as customer-identified/1/0"
+    named = await shop.run("replay", "0/0")
+    assert named.stdout == "0/0 replayed as customer-identified/1/1\n"
+
+
+async def test_a_replay_says_what_came_of_it(shop: Shop, tmp_path: Path) -> None:
+    await shop.set_aside(ONE, TWO, b"{", ONE)
+    await shop.run("replay", "0/0", "0/1", "0/2", "--yes")
+    await shop.write(letter(b"{", source=(1, 6)))
+    answered = derived("one")
+    url = f"sqlite+aiosqlite:///{tmp_path / 'posstream.sqlite3'}"
+    engine = create_engine(url)
+    await upgrade(engine, find_plugins())
+    await SqlProjection(engine).apply([found("e1", lookup_id=answered)])
+    await engine.dispose()
+    environment = {"POSSTREAM_DATABASE_URL": url}
+    listed = await shop.run("list", "--replays", "--json", environment=environment)
+    states = {it["address"]: it["replay"] for it in orjson.loads(listed.stdout)["letters"]}
+    assert {address: it and it["state"] for address, it in states.items()} == {
+        "0/0": "ANSWERED",
+        "0/1": "NOT_READ_YET",
+        "0/2": "FAILED_AGAIN",
+        "0/3": None,
+        "0/4": None,
+    }
+    assert states["0/0"]["event_id"] == answered
+    assert states["0/2"]["letter"] == "0/4"
+    shown = await shop.run("show", "0/0", environment=environment)
+    place = "customer-identified/1/4"
+    assert f"replay   {place}, answered API: {answered} of basket basket_1\n" in shown.stdout
+    text = await shop.run("list", "--replays", environment=environment)
+    assert "failed again, as 0/4" in text.stdout
+    # A message whose offset its plugin has committed was read.
+    tp = aiokafka.TopicPartition(topics.CUSTOMER_IDENTIFIED, 1)
+    async with aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=shop.servers, group_id=PLUGIN.consumer_group, enable_auto_commit=False
+    ) as consumer:
+        consumer.assign([tp])
+        await consumer.commit({tp: 7})
+    shown = await shop.run("show", "0/1", environment=environment)
+    assert f"replay   customer-identified/1/5, read: {derived('two')} of" in shown.stdout
+
+
+async def test_reading_dead_letters_makes_no_topic_and_says_where_they_are(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    try:
+        listed = await Shop(broker.address, None).run("list", "--replays")
+        assert f"reading the broker {broker.address}\n" in listed.stderr
+        async with administering([broker.address]) as admin:
+            assert await admin.list_topics() == []
+    finally:
+        broker.stop()
 
 
 @pytest.mark.parametrize(
@@ -439,7 +526,7 @@ async def test_the_letters_of_all_plugins_are_listed_shown_and_replayed(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     box = DeadLetterBox([shop.servers], [other_plugin(), PLUGIN])
-    await shop.set_aside(b"not json")
+    await shop.set_aside(ONE)
     await shop.write(Record(POS_EVENTS, KEY, b"[1]", partition=1))
     await shop.write(letter(b"[1]", topic=POS_EVENTS, into=OTHER_LETTERS, at=1))
     assert await list_letters(box, reason=None, since_ms=None, limit=9, as_json=True) == 0

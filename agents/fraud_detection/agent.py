@@ -8,6 +8,7 @@ event is finished once the broker has the table's changelog and what was told.
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -15,17 +16,10 @@ from faust.types import TP
 
 from agents.fraud_detection import topics
 from agents.fraud_detection.current_rules import CurrentRules
-from agents.fraud_detection.engine.facts import (
-    facts_of,
-    group_in,
-    group_left,
-    is_too_late,
-    observation_for,
-    withdrawal_of,
-)
+from agents.fraud_detection.engine.facts import facts_of, grouped, is_too_late
 from agents.fraud_detection.engine.group_key import group_key, group_of, segment_key
-from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Raised
-from agents.fraud_detection.engine.judging import Group
+from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Put, Raised
+from agents.fraud_detection.engine.judging import Group, Since
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.events.inputs import TillEvent
 from agents.fraud_detection.events.writing import (
@@ -35,8 +29,9 @@ from agents.fraud_detection.events.writing import (
     hits_record,
 )
 from agents.fraud_detection.held import Held, HeldGroups
+from agents.fraud_detection.reading import Reading
 from agents.fraud_detection.recording import Recording
-from agents.fraud_detection.rules.plan import GroupingPlan
+from agents.fraud_detection.rules.compiled import CompiledRule
 from agents.fraud_detection.rules.rule import RuleState
 from posstream.domain.errors import DeadLetterReason, TakesNothingNow, UnreadableEvent
 from posstream.json.undecodable import UNDECODABLE
@@ -51,6 +46,10 @@ from tables.partitioned import PartitionedTable, TablePartition, home
 
 #: An event takes some 100 us.
 _AT_ONCE: Final = 100
+#: An event that is this old when it is read waited behind others.
+_LATE_MS: Final = 1_000
+#: How long the agent counts as busy after it.
+_BUSY_SECONDS: Final = 1.0
 _till_event: Final = msgspec.json.Decoder(TillEvent).decode
 _observation: Final = msgspec.msgpack.Decoder(Observation).decode
 
@@ -75,6 +74,7 @@ class FraudAgent:
         self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
         self._recording = [Recording(it) for it in self._parts]
         self._held = HeldGroups()
+        self._busy_until = 0.0
         #: Seconds for which each rule was judged, since they were noted last.
         self._spent: defaultdict[str, float] = defaultdict(float)
         #: By metric and label, what the list at hand has counted so far.
@@ -87,6 +87,8 @@ class FraudAgent:
         self, tp: TP, records: Sequence[Any], outbox: Outbox
     ) -> Iterator[tuple[Any, Exception]]:
         """Group or judge events; yield those that cannot be read, with the reason."""
+        if records[-1].timestamp < self.clock.now_ms() - _LATE_MS:
+            self._busy_until = self.clock.monotonic() + _BUSY_SECONDS
         grown: _AllGrown = {}
         for record in records:
             try:
@@ -120,6 +122,81 @@ class FraudAgent:
             if part.at_hand:
                 recording.follow(self.rules.plan, self.rules.lateness_ms, self.clock.now_ms())
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether events wait to be grouped or judged."""
+        return self.clock.monotonic() < self._busy_until
+
+    def has(self, number: int) -> bool:
+        """Whether this worker has a partition, and may write it."""
+        return self._parts[number].at_hand
+
+    def unread(self, number: int) -> Sequence[tuple[CompiledRule, int]]:
+        """The rules that miss past events in a partition; see `Recording.unread`."""
+        if not self.has(number):
+            return ()
+        plan, now_ms = self.rules.plan, self.clock.now_ms()
+        self._recording[number].follow(plan, self.rules.lateness_ms, now_ms)
+        return self._recording[number].unread(plan, now_ms)
+
+    def read_back(
+        self, number: int, key: str, its: Sequence[Observation], reading: Reading
+    ) -> None:
+        """Keep past events of a group that were not recorded when they came.
+
+        Raises:
+            TakesNothingNow: if the partition moved away, or is frozen.
+        """
+        plan = self.rules.plan.by_grouping[tuple(sorted(group_of(key)))]
+        held = self._held.take_out(number, key, self._parts[number])
+        puts = held.group.read_back(
+            its,
+            plan,
+            reading.back_to_ms,
+            since=partial(self._recording[number].complete_from, plan),
+            unread=reading.unread[number],
+        )
+        value = self._keep(self._parts[number], key, puts, held)
+        self._held.put_back(number, key, Held(value, held.group))
+
+    def judge_anew(
+        self, number: int, key: str, reading: Reading, whole_from_ms: int
+    ) -> Sequence[Record]:
+        """Judge a group by the rules that missed events of it; what is to be told.
+
+        Args:
+            number: of the partition.
+            key: of the group.
+            reading: the one by which they have these events now.
+            whole_from_ms: since when the windows of these rules are whole now.
+
+        Raises:
+            TakesNothingNow: as `read_back`.
+        """
+        part, group = self._parts[number], group_of(key)
+        if part.read(key) is None:  # its customer was forgotten
+            return ()
+        plan = self.rules.plan.by_grouping[tuple(sorted(group))]
+        since = partial(self._recording[number].complete_from, plan)
+        held = self._held.take_out(number, key, part)
+        judged = held.group.judge_anew(
+            plan,
+            since=since,
+            unread=reading.unread[number],
+            is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
+        )
+        self._hold_too_large(judged, plan.most_observations)
+        value = self._keep(part, key, judged.puts, held)
+        self._held.put_back(number, key, Held(value, held.group))
+        return self._told(
+            judged.raised, judged.outcome, key, lambda rule: min(since(rule), whole_from_ms)
+        )
+
+    def note_read(self, number: int, reading: Reading, from_ms: int, *, is_oldest: bool) -> None:
+        """Note that a reading is over, in a partition; see `Recording.note_read`."""
+        groupings = [self.rules.plan.by_grouping[it] for it in reading.groupings]
+        self._recording[number].note_read(groupings, from_ms, reading.began_ms, is_oldest=is_oldest)
+
     def note_costs(self) -> None:
         """Count what the rules have cost since the last time, and hold those that cost too much."""
         spent, self._spent = self._spent, defaultdict(float)
@@ -141,12 +218,8 @@ class FraudAgent:
             return
         headers = with_context((), traceparent(record.headers))
         for plan in self.rules.plan.using(known.event_type):
-            left = group_left(plan, known)
-            if left is not None:
-                outbox.add(self._grouped(left, withdrawal_of(known), headers))
-            group = group_in(plan, known)
-            if group is not None:
-                outbox.add(self._grouped(group, observation_for(plan, known), headers))
+            for group, observation in grouped(plan, known):
+                outbox.add(self._grouped(group, observation, headers))
         self._counts["fraud_events", "grouped"] += 1
 
     def _grouped(
@@ -179,19 +252,19 @@ class FraudAgent:
         recording.follow(self.rules.plan, self.rules.lateness_ms, observation.written_ms)
         recording.take(observation, plan)
         part = self._parts[partition]
+        since = partial(recording.complete_from, plan)
         held = self._held.take_out(partition, key, part)
         judged = held.group.judge(
             observation,
             plan,
             self.rules.lateness_ms,
+            since=since,
             is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
         )
-        for rule in judged.too_large:
-            most = plan.most_observations
-            self.rules.budgets.note_size(rule.rule.id, most)
-        value = self._keep(part, key, judged, held)
+        self._hold_too_large(judged, plan.most_observations)
+        value = self._keep(part, key, judged.puts, held)
         raised, more = _told_whole(judged, held.group, observation.event_id)
-        records = self._told(raised, judged.outcome, key, group, plan, recording, record)
+        records = self._told(raised, judged.outcome, key, since, traceparent(record.headers))
         self._held.put_back(partition, key, Held(value, held.group))
         for rule_id, seconds in held.group.spent.items():
             self._spent[rule_id] += seconds
@@ -202,10 +275,16 @@ class FraudAgent:
             grown[key, one.rule.key, one.triggered_by] = one
         self._counts["fraud_observations", judged.outcome.lower()] += 1
 
-    def _keep(self, part: TablePartition, key: str, judged: Judged, held: Held) -> bytes | None:
+    def _hold_too_large(self, judged: Judged, most: int) -> None:
+        for rule in judged.too_large:
+            self.rules.budgets.note_size(rule.rule.id, most)
+
+    def _keep(
+        self, part: TablePartition, key: str, puts: Sequence[Put], held: Held
+    ) -> bytes | None:
         """Write what changed; the head as the table has it then."""
         value = held.value
-        for put in judged.puts:
+        for put in puts:
             at = key if put.segment is None else segment_key(key, put.segment)
             if put.value is None:
                 part.remove(at)
@@ -216,30 +295,22 @@ class FraudAgent:
                 value = put.value
         return value
 
-    def _told(  # noqa: PLR0913 - what an alert is made of
+    def _told(
         self,
         alerts: Sequence[Raised],
         outcome: Outcome,
         key: str,
-        values: dict[str, str],
-        plan: GroupingPlan,
-        recording: Recording,
-        record: Any,
+        since: Since,
+        trace: str | None = None,
     ) -> list[Record]:
         """The records of alerts."""
         told: list[Record] = []
         for raised in alerts:
-            rule = raised.rule
-            alert = alert_of(
-                raised,
-                key,
-                values,
-                complete_from_ms=recording.complete_from(plan, rule),
-            )
+            alert = alert_of(raised, key, group_of(key), complete_from_ms=since(raised.rule))
             # A repeated event may have come after a crash, which kept the state and lost the alert.
             is_told = raised.is_new or outcome is Outcome.REPEATED
             if is_told and raised.state is RuleState.ACTIVE and not raised.is_snoozed:
-                told.append(alert_record(alert, self.clock.now_ms(), traceparent(record.headers)))
+                told.append(alert_record(alert, self.clock.now_ms(), trace))
             told.append(episode_record(alert, raised))
             if raised.is_new:
                 self._count(raised)

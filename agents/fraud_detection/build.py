@@ -8,6 +8,8 @@ from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.forgetting_groups import ForgettingGroups
 from agents.fraud_detection.forgotten_customers import ForgottenCustomers
 from agents.fraud_detection.leaving import INTERVAL_SECONDS, LeavingGroups
+from agents.fraud_detection.past_events import past_events
+from agents.fraud_detection.reading_back import ReadingBack
 from agents.fraud_detection.topics import OBSERVATIONS
 from posstream.plugin import Built, Kit, Lifetime
 from tables.partitioned import PartitionedTable
@@ -42,12 +44,25 @@ def build(kit: Kit) -> Built:
         clock=clock,
         metrics=kit.metrics,
     )
+    reading = ReadingBack(
+        past=past_events(kit.settings.bootstrap_servers),
+        agent=agent,
+        table=table,
+        rules=rules,
+        marks=lambda: forgotten.marks,
+        publisher=kit.publisher,
+        clock=clock,
+        generation=lambda: kit.app.consumer_generation_id,
+    )
     kit.app.timer(INTERVAL_SECONDS, name="groups that leave")(leaving.look)
 
     def forgets() -> Awaitable[None]:
         return forgotten.open(fetch_wait_ms=kit.app.tuning.background_wait_ms)
 
     return Built(
-        lifetimes=(Lifetime(name="Forgotten customers", open=forgets, close=forgotten.close),),
+        lifetimes=(
+            Lifetime(name="Forgotten customers", open=forgets, close=forgotten.close),
+            Lifetime(name="Past events", open=reading.open, close=reading.close),
+        ),
         warnings=rules.warnings,
     )

@@ -43,7 +43,7 @@ class HeldGroups:
             return held
 
         def read(segment: int | None) -> bytes | None:
-            return value if segment is None else part.read(segment_key(key, segment))
+            return part.read(key if segment is None else segment_key(key, segment))
 
         return Held(value, Group(read))
 

@@ -1,16 +1,23 @@
 """Notes in each partition since when it records what the rules read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from agents.fraud_detection.engine.observation import Observation
-from agents.fraud_detection.engine.recorded import Recorded, complete_from, lacking, recorded
+from agents.fraud_detection.engine.recorded import (
+    Recorded,
+    complete_from,
+    lacking,
+    read_back,
+    recorded,
+)
 from agents.fraud_detection.rules.checks import fields_read
 from agents.fraud_detection.rules.compiled import CompiledRule
 from agents.fraud_detection.rules.fields import APART, bits_of
-from agents.fraud_detection.rules.plan import GroupingPlan, Plan
+from agents.fraud_detection.rules.plan import OF_SESSION, GroupingPlan, Plan
 from posstream.domain.errors import TakesNothingNow
 from posstream.json.undecodable import UNDECODABLE
 from tables.partitioned import TablePartition
@@ -86,8 +93,47 @@ class Recording:
 
     def complete_from(self, grouping: GroupingPlan, rule: CompiledRule) -> int:
         """Since when everything that a rule reads is known, in ms since 1970; 0 = ever."""
-        needs = {str(it) for it in rule.rule.on} | (fields_read(rule.rule) - APART)
-        return complete_from(self._groupings[name(grouping)], needs)
+        return complete_from(self._groupings[name(grouping)], _needs(rule))
+
+    def unread(self, plan: Plan, now_ms: int) -> Sequence[tuple[CompiledRule, int]]:
+        """The rules that miss events of their windows which may be on the topic.
+
+        Args:
+            plan: the one that is followed.
+            now_ms: the time at which the windows end.
+
+        Returns:
+            each rule with the time since when it is known whole.
+        """
+        found = []
+        for grouping in plan.groupings:
+            oldest_ms = self._groupings[name(grouping)].oldest_ms
+            for rule in grouping.rules:
+                from_ms = self.complete_from(grouping, rule)
+                if from_ms > max(now_ms - rule.window_ms, oldest_ms):
+                    found.append((rule, from_ms))
+        return found
+
+    def note_read(
+        self, groupings: Iterable[GroupingPlan], from_ms: int, read_ms: int, *, is_oldest: bool
+    ) -> None:
+        """Note that past events were read back; see `recorded.read_back`.
+
+        Raises:
+            TakesNothingNow: as `follow`, which was called before.
+        """
+        for it in map(name, groupings):
+            self._groupings[it] = read_back(
+                self._groupings[it], from_ms, read_ms, is_oldest=is_oldest
+            )
+        self._value = self._write()
+
+
+@lru_cache(maxsize=1024)
+def _needs(it: CompiledRule) -> frozenset[str]:
+    """The types and facts that one rule reads."""
+    types = frozenset(str(each) for each in it.rule.on) | (fields_read(it.rule) - APART)
+    return types | OF_SESSION if it.reads_session else types
 
 
 def _read(value: bytes | None) -> Mapping[str, Recorded]:

@@ -124,6 +124,11 @@ class GrouplessReader:
         ends = await self._consumer.end_offsets(self._of(topic))
         return {partition.partition: offset for partition, offset in ends.items()}
 
+    async def offsets_since(self, topic: str, since_ms: int) -> Mapping[int, int]:
+        """The first offset of each partition that is not older; partitions without are left out."""
+        found = await self._consumer.offsets_for_times(dict.fromkeys(self._of(topic), since_ms))
+        return {it.partition: at.offset for it, at in found.items() if at is not None}
+
     def _of(self, topic: str) -> list[TopicPartition]:
         return [it for it in self._partitions if it.topic == topic]
 

@@ -105,6 +105,21 @@ def grown(alert_id: str = "a1", second: int = 10, *, hits: int) -> ProjectedEven
     return ProjectedEvent(EPISODES, orjson.dumps(value), 0, 1, alert_id.encode())
 
 
+def reading(
+    percent: int, second: int = 20, *, rule_id: str = "payment_velocity", partition: int = 0
+) -> ProjectedEvent:
+    """A record of how far past events are read back for a rule that is whole in 2999."""
+    value = {
+        "rule_id": rule_id,
+        "partition": partition,
+        "percent": percent,
+        "whole_at": "2999-01-01T00:00:00.000Z",
+        "at": at(second),
+    }
+    key = f"{rule_id}/{partition}".encode()
+    return ProjectedEvent(EPISODES, orjson.dumps(value), 0, 1, key)
+
+
 def judged(
     verdict: str,
     second: int = 50,

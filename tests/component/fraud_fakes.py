@@ -1,6 +1,6 @@
 """The agent of fraud detection with its surroundings in memory: till events in, alerts out."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +14,17 @@ from agents.fraud_detection.agent import FraudAgent
 from agents.fraud_detection.configuration import FraudConfiguration
 from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.metrics import METRICS
+from agents.fraud_detection.past_events import Slice
+from agents.fraud_detection.reading_back import ReadingBack
 from agents.fraud_detection.rules.rule import Rule
 from posstream.configuration.current import CurrentConfiguration
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.times import iso_utc_ms
+from posstream.forgetting.marks import Marks
 from posstream.kafka.record import Record
 from posstream.metrics import register
 from tests.component.basket_fakes import KeptBaskets
+from tests.component.fakes import FakePublisher
 from tests.component.list_fakes import Fetched
 from tests.manual_clock import ManualClock
 
@@ -52,6 +56,11 @@ class House:
         )
         self.records: list[Record] = []
         self.refused: list[Exception] = []
+        #: Every till event so far, as the topic has them.
+        self.past: list[bytes] = []
+        #: Up to when the topic has lost its events, in ms since 1970.
+        self.oldest_ms = 0
+        self.generation = 1
         self._offset = 0
 
     def add(self, record: Record) -> None:
@@ -60,7 +69,9 @@ class House:
 
     def give(self, topic: str, partition: int, value: bytes, key: bytes | None = None) -> None:
         """Let the agent read one message."""
-        record = Fetched(self._offset, value, key=key)
+        if topic == topics.TILL_EVENTS:
+            self.past.append(value)
+        record = Fetched(self._offset, value, key=key, timestamp=self.clock.now_ms())
         self._offset += 1
         refused = self.agent.answer(TP(topic, partition), [record], self)  # type: ignore[arg-type]
         self.refused += [why for _, why in refused]
@@ -69,7 +80,7 @@ class House:
         """Let the agent read what it grouped, of one partition, in one list."""
         (partition,) = {it.partition for it in grouped}
         records = [
-            Fetched(self._offset + number, it.value or b"", key=it.key)
+            Fetched(self._offset + number, it.value or b"", it.key, self.clock.now_ms())
             for number, it in enumerate(grouped)
         ]
         self._offset += len(records)
@@ -108,8 +119,53 @@ class House:
 
     def again(self) -> "House":
         """Another worker with the same table, after a crash of this one."""
-        values = self.configuration.value
-        return House(*values.rules, table=self.table)
+        other = House(*self.configuration.defaults.rules, table=self.table)
+        other.past, other.clock = self.past, self.clock
+        if self.configuration.in_force.version:
+            other.configuration.put_in_force(self.configuration.in_force)
+        return other
+
+    async def read_back(
+        self,
+        marks: Marks | None = None,
+        *,
+        meanwhile: Callable[[], object] = lambda: None,
+        error: Exception | None = None,
+    ) -> list[dict[str, Any]]:
+        """Let the worker look for rules that miss events; the alerts that come of it.
+
+        Args:
+            marks: who was forgotten.
+            meanwhile: happens after the second event.
+            error: what the broker says to everything that is published.
+        """
+        publisher = FakePublisher(error=error)
+
+        async def past(_: int) -> AsyncIterator[Slice]:
+            for number, value in enumerate(list(self.past), 1):
+                yield Slice([value], 99 * number // len(self.past), self.oldest_ms)
+                if number == 2:
+                    meanwhile()
+
+        reading = ReadingBack(
+            past=past,
+            agent=self.agent,
+            table=self.table,  # type: ignore[arg-type]
+            rules=self.rules,
+            marks=lambda: marks or Marks(),
+            publisher=publisher,
+            clock=self.clock,  # type: ignore[arg-type]
+            generation=lambda: self.generation,
+        )
+        try:
+            await reading.look()
+        finally:
+            self.records += publisher.records
+        return [orjson.loads(it.value or b"") for it in self.take(topics.FRAUD_ALERT_RAISED)]
+
+    def percents(self) -> list[int]:
+        """How much was read back, as it was told, of whichever rule and partition."""
+        return [it["percent"] for it in self.episodes() if "percent" in it]
 
     def counted(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"posstream_{name}", labels) or 0.0

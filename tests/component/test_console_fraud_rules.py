@@ -17,7 +17,7 @@ from agents.fraud_detection.rules.shipped import SHIPPED
 from posstream.configuration.editing import Changed, Note
 from posstream.configuration.version import ConfigurationVersion
 from posstream.findings import Finding
-from tests.component.fraud_alerts import PHONE, alert, at, judged, raised
+from tests.component.fraud_alerts import PHONE, alert, at, judged, raised, reading
 from tests.component.fraud_web import FraudWeb, running_fraud_web
 from tests.component.html_page import HtmlPage
 from tests.component.test_console_basket import in_order
@@ -74,6 +74,7 @@ async def test_every_rule_is_there_with_how_it_does(web: FraudWeb) -> None:
         judged("CONFIRMED", alert_id="a1"),
         judged("FALSE_POSITIVE", alert_id="a2"),
         judged("CONFIRMED", alert_id="a3"),
+        reading(40),
     )
     page = await page_of(web)
     assert all(rule.name in page.text for rule in SHIPPED)
@@ -84,7 +85,9 @@ async def test_every_rule_is_there_with_how_it_does(web: FraudWeb) -> None:
         "Many payments of a customer at once",
         "active",
         "medium",
+        "warming",
         "3 or more PAYMENT_COMPLETED of one customer within 300 s.",
+        "It has read 40 % of the past events",
         "Window 300 s",
         "Alerts, 24 h 2",
         "Precision 66.7 % of 3 judged",

@@ -438,7 +438,7 @@ def test_an_event_that_waited_while_a_rule_came_does_not_say_that_the_rule_was_t
     house.edit(rule(), refunds)
     house.happen(event("e5", 5))
     first, second = house.happen(
-        event("r100", 100, "PAYMENT_REFUNDED"), event("r112", 112, "PAYMENT_REFUNDED")
+        event("r103", 103, "PAYMENT_REFUNDED"), event("r112", 112, "PAYMENT_REFUNDED")
     )
     assert (first["complete_from"], second["complete_from"]) == (at(102), None)
 

@@ -27,7 +27,7 @@ from posstream.read_model.migrate import upgrade
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 from tests.component.configuration_fakes import FakeTopic, live_configuration_of
-from tests.component.fraud_alerts import MORNING, PHONE, alert, judged, observed, raised
+from tests.component.fraud_alerts import MORNING, PHONE, alert, judged, observed, raised, reading
 from tests.component.fraud_web import running_fraud_web
 
 MAIL = "jane@example.com"
@@ -60,6 +60,7 @@ def url(tmp_path: Path) -> str:
                 judged("CONFIRMED"),
                 judged("CONFIRMED", alert_id="a2"),
                 judged("FALSE_POSITIVE", alert_id="a3"),
+                reading(40),
             ]
         )
         live = live_configuration_of(
@@ -101,7 +102,16 @@ def test_each_rule_of_the_configuration_is_a_line_with_its_figures(url: str) -> 
         "LOOKS FOR",
     ]
     assert [[it.strip() for it in line if it.strip()] for line in lines] == [
-        ["payment_velocity", "ACTIVE", RULE["severity"], "300 s", "1", "1", "67% of 3", LOOKS_FOR],
+        [
+            "payment_velocity",
+            "ACTIVE, WARMING 40%",
+            RULE["severity"],
+            "300 s",
+            "1",
+            "1",
+            "67% of 3",
+            LOOKS_FOR,
+        ],
         ["odd", "PAUSED", "LOW", "300 s", "0", "0", "-", LOOKS_FOR],
     ]
 
@@ -111,12 +121,13 @@ def test_rules_as_json_have_the_whole_rule(url: str) -> None:
     assert first.pop("precision") == pytest.approx(2 / 3)
     assert first == {
         "rule": RULE,
+        "warming": 40,
         "alerts_in_day": 1,
         "shadow_alerts_in_day": 1,
         "confirmed": 2,
         "false_positives": 1,
     }
-    assert (second["rule"]["id"], second["precision"]) == ("odd", None)
+    assert (second["rule"]["id"], second["precision"], second["warming"]) == ("odd", None, None)
 
 
 def test_alerts_are_lines_newest_first_and_name_no_customer_by_a_phone_or_mail(url: str) -> None:

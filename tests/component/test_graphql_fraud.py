@@ -16,7 +16,7 @@ from agents.fraud_detection.snoozed_groups import hashed
 from agents.fraud_detection.topics import VERDICTS
 from posstream.domain.access_key import read_access_keys
 from posstream.settings import Settings
-from tests.component.fraud_alerts import PHONE, alert, at, judged, observed, raised
+from tests.component.fraud_alerts import PHONE, alert, at, judged, observed, raised, reading
 from tests.component.fraud_web import FraudWeb, running_fraud_web
 from tests.component.test_console_lookups import bearer
 
@@ -473,10 +473,11 @@ async def test_rules_tell_of_their_alerts_and_of_how_often_they_were_right(web: 
         judged("CONFIRMED", alert_id="a1"),
         judged("FALSE_POSITIVE", alert_id="a2"),
         judged("UNDECIDED", alert_id="a3"),
+        reading(40),
     )
     data = await web.ask(
         "{ fraudRules { ruleId name severity state rule alertsInDay shadowAlertsInDay confirmed "
-        "falsePositives precision } }"
+        "falsePositives precision warming } }"
     )
     rules = {it["ruleId"]: it for it in data["fraudRules"]}
     assert list(rules) == [rule.id for rule in SHIPPED]
@@ -484,6 +485,7 @@ async def test_rules_tell_of_their_alerts_and_of_how_often_they_were_right(web: 
     assert orjson.loads(known.pop("rule")) == RULE
     assert known == {
         "ruleId": "payment_velocity",
+        "warming": 40,
         "name": RULE["name"],
         "severity": RULE["severity"],
         "state": "ACTIVE",

@@ -42,6 +42,7 @@ from tests.component.fraud_alerts import (
     judged,
     observed,
     raised,
+    reading,
 )
 from tests.component.sql_databases import DATABASES, database
 
@@ -363,6 +364,7 @@ async def test_a_replay_brings_every_row_back(engine: AsyncEngine) -> None:
         "fraud_alerts": 1,
         "fraud_alert_names": 4,
         "fraud_verdicts": 0,
+        "fraud_readings": 0,
     }
 
 
@@ -422,3 +424,22 @@ async def test_the_figures_of_a_rule_count_a_time_and_every_verdict(engine: Asyn
         "void_ratio": RuleFigures(live=1),
     }
     assert [figures[it].precision for it in sorted(figures)] == [0.75, None]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_how_much_a_rule_has_read_back_is_the_mean_of_its_partitions(
+    engine: AsyncEngine, *, apart: bool
+) -> None:
+    records = [
+        reading(50, 21),
+        reading(0, 20),  # it comes again
+        reading(100, 20, partition=1),
+        reading(100, 21, rule_id="void_ratio"),
+    ]
+    for some in [[it] for it in records] if apart else [records]:
+        await project(engine, *some)
+    alerts = FraudAlerts(engine)
+    assert await alerts.warming(from_ms(MORNING)) == {"payment_velocity": 75}
+    assert await alerts.warming(from_ms(MORNING + 10**14)) == {}, "then it knows all anyway"
+    await project(engine, reading(100, 22))
+    assert await alerts.warming(from_ms(MORNING)) == {}

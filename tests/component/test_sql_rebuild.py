@@ -49,7 +49,7 @@ ROWS = {
     "customer_lookup_logs": 2,
     "lookup_answers": 9,
 }
-FRAUD = dict.fromkeys(("fraud_alerts", "fraud_alert_names", "fraud_verdicts"), 0)
+FRAUD = dict.fromkeys(("fraud_alerts", "fraud_alert_names", "fraud_verdicts", "fraud_readings"), 0)
 PRINTED = {**ROWS, "till_baskets": 0, **FRAUD}
 
 

@@ -16,6 +16,7 @@ from posstream.settings import Settings
 
 if TYPE_CHECKING:
     from agents.fraud_detection.configuration import FraudConfiguration
+    from agents.fraud_detection.rules.rule import Rule
 
 _PLUGIN: Final = "fraud_detection"
 _HEAD: Final = (
@@ -50,10 +51,18 @@ async def print_rules(settings: Settings, *, as_json: bool) -> int:
         if live is None:
             raise StartRefused(f"the plugin {_PLUGIN} is not among POSSTREAM_PLUGINS")
         value: FraudConfiguration = live.current.effective(await live.latest())
-        figures = await FraudAlerts(engine).figures(from_ms(Clock().now_ms()) - _DAY)
+        now, alerts = from_ms(Clock().now_ms()), FraudAlerts(engine)
+        figures, warming = await alerts.figures(now - _DAY), await alerts.warming(now)
     known = [(rule, figures.get(rule.id, RuleFigures())) for rule in value.rules]
     if as_json:
-        rows = [{"rule": msgspec.to_builtins(rule), **_figures(figure)} for rule, figure in known]
+        rows = [
+            {
+                "rule": msgspec.to_builtins(rule),
+                "warming": warming.get(rule.id),
+                **_figures(figure),
+            }
+            for rule, figure in known
+        ]
         print_json(rows)
         return 0
     print_table(
@@ -61,7 +70,7 @@ async def print_rules(settings: Settings, *, as_json: bool) -> int:
         [
             (
                 printable(rule.id),
-                rule.state.value,
+                _state(rule, warming.get(rule.id)),
                 rule.severity.value,
                 length(rule.window_seconds),
                 str(figure.live),
@@ -73,6 +82,10 @@ async def print_rules(settings: Settings, *, as_json: bool) -> int:
         ],
     )
     return 0
+
+
+def _state(rule: "Rule", warming: int | None) -> str:
+    return rule.state.value if warming is None else f"{rule.state.value}, WARMING {warming}%"
 
 
 def _figures(figure: RuleFigures) -> dict[str, Any]:

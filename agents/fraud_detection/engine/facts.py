@@ -1,6 +1,6 @@
 """Makes facts of a till event, and observations of facts. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -92,6 +92,21 @@ def group_left(plan: GroupingPlan, it: TillFacts) -> Mapping[str, str] | None:
         return None
     left = _group(plan, {**it.facts, **it.moved_from})
     return None if left == _group(plan, it.facts) else left
+
+
+def grouped(plan: GroupingPlan, it: TillFacts) -> Iterator[tuple[Mapping[str, str], Observation]]:
+    """The groups to which one grouping gives an event, and what each of them records of it.
+
+    Args:
+        plan: of a grouping that has a use for the event (`Plan.using`).
+        it: the event.
+    """
+    left = group_left(plan, it)
+    if left is not None:
+        yield left, withdrawal_of(it)
+    group = group_in(plan, it)
+    if group is not None:
+        yield group, observation_for(plan, it)
 
 
 def observation_for(plan: GroupingPlan, it: TillFacts) -> Observation:

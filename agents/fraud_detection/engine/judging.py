@@ -6,7 +6,7 @@ the arrival only; the state that is stored gives the same as the one in memory.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -33,6 +33,8 @@ from agents.fraud_detection.rules.plan import GroupingPlan
 SHOWN: Final = 50
 #: A group with too many observations loses one part of this many at once.
 _PARTS: Final = 16
+#: Since when what a rule reads is recorded: the rule judges no event from before it.
+Since = Callable[[CompiledRule], int]
 
 
 class Group:
@@ -44,8 +46,18 @@ class Group:
     """
 
     def __init__(self, read: Read = lambda _: None, *, segment: int = SEGMENT) -> None:
+        self._read, self._segment = read, segment
         self._head = decode_head(read(None))
-        self._kept = Kept(self._head, read, segment)
+        self._load()
+        self._config_version = 0
+        #: Whether there are too many observations is checked once there are this many.
+        self._look_at = 0
+        #: Id of each rule -> seconds for which it was judged. The agent reads and empties this.
+        self.spent: defaultdict[str, float] = defaultdict(float)
+
+    def _load(self) -> None:
+        """Take the observations that are past the horizon of the head."""
+        self._kept = Kept(self._head, self._read, self._segment)
         self._sessions = Sessions(self._head.session)
         self._newest: Place = (-1, "")
         for it in self._kept.live():
@@ -54,11 +66,6 @@ class Group:
                 self._sessions.put(it)
         self._watches: dict[str, Watch] = {}
         self._rules: Sequence[CompiledRule] = ()
-        self._config_version = 0
-        #: Whether there are too many observations is checked once there are this many.
-        self._look_at = 0
-        #: Id of each rule -> seconds for which it was judged. The agent reads and empties this.
-        self.spent: defaultdict[str, float] = defaultdict(float)
 
     @property
     def horizon_ms(self) -> int:
@@ -76,6 +83,7 @@ class Group:
         plan: GroupingPlan,
         lateness_ms: int,
         *,
+        since: Since = lambda _: -EVER,
         is_snoozed: Callable[[str], bool] = lambda _: False,
     ) -> Judged:
         """Judge an arrival.
@@ -84,30 +92,23 @@ class Group:
             it: the arrival.
             plan: that of the group's grouping.
             lateness_ms: how long after it happened an event is judged.
+            since: since when what a rule reads is recorded in the group's partition.
             is_snoozed: whether a rule, by its id, is snoozed for the group.
         """
         written_ms = max(self._head.written_ms, it.written_ms)
-        wanted_ms = written_ms - lateness_ms - plan.widest_window_ms
         bounded_ms = max(self._head.bounded_ms, self._bounded_ms(plan))
+        wanted_ms = written_ms - lateness_ms - plan.widest_window_ms
         horizon_ms = max(self._head.horizon_ms, wanted_ms, bounded_ms)
         if it.at_ms <= horizon_ms:
             return Judged(outcome=Outcome.TOO_LATE)
-        if plan.rules is not self._rules:
-            self._follow(plan.rules)
-        self._config_version = plan.config_version
-        known = self._kept.get(it.event_id)
-        if known is not None and known.at_ms <= horizon_ms:
-            known = None
+        self._follow(plan, since)
+        known = self._known(it.event_id, horizon_ms)
         news = _news(it, known)
         if news is None:
             raised = self._raised_again(it.event_id)
             return Judged(outcome=Outcome.REPEATED, raised=raised, grown=self._touched(it))
         it = news
-        self._head.written_ms, self._head.horizon_ms = written_ms, horizon_ms
-        self._head.bounded_ms = bounded_ms
-        self._head.session = self._sessions.forget(horizon_ms)
-        for watch in self._watches.values():
-            watch.forget(horizon_ms)
+        self._advance(written_ms, horizon_ms, bounded_ms)
         before, after = self._kept.put(it)
         all_anew = self._count_session(known, it)
         new: list[tuple[Watch, Alerted]] = []
@@ -119,14 +120,8 @@ class Group:
                 ended = time.thread_time()
                 self.spent[watch.rule.rule.id] += ended - began
                 began = ended
-        for watch, alert in new:
-            alert.state = watch.rule.rule.state
-            alert.is_snoozed = is_snoozed(watch.rule.rule.id)
-            alert.config_version = plan.config_version
-            watch.episodes.mark.called[plan.config_version] = _called(watch.rule)
         self._newest = max(self._newest, it.place)
-        self._bound()
-        self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
+        self._note(new, is_snoozed)
         grown = [
             _grown(watch, alert)
             for watch in self._watches.values()
@@ -141,6 +136,77 @@ class Group:
             puts=(*before, Put(segment=None, value=encode(self._head)), *after),
             raised=told,
             grown=grown,
+            too_large=self._too_large(plan),
+        )
+
+    def read_back(
+        self,
+        arrivals: Iterable[Observation],
+        plan: GroupingPlan,
+        back_to_ms: int,
+        *,
+        since: Since,
+        unread: Collection[str],
+    ) -> Sequence[Put]:
+        """Keep past events that were not recorded; they are judged by `judge_anew`.
+
+        Args:
+            arrivals: in any order; those that are known change nothing.
+            plan: as for `judge`.
+            back_to_ms: every event from this time on is read back.
+            since: as for `judge`.
+            unread: the keys of the rules that miss events.
+        """
+        self._follow(plan, since)
+        self._reach_back(back_to_ms, unread)
+        before: list[Put] = []
+        after: list[Put] = []
+        is_changed = False
+        for it in arrivals:
+            bounded_ms = max(self._head.bounded_ms, self._bounded_ms(plan))
+            horizon_ms = max(self._head.horizon_ms, bounded_ms)
+            known = self._known(it.event_id, horizon_ms)
+            news = _news(it, known) if it.at_ms > horizon_ms else None
+            if news is None:
+                continue
+            self._advance(max(self._head.written_ms, it.written_ms), horizon_ms, bounded_ms)
+            puts, others = self._kept.put(news)
+            before += puts
+            after += others
+            self._count_session(known, news)
+            self._newest = max(self._newest, news.place)
+            is_changed = True
+        if not is_changed:
+            return ()
+        self._watches, self._rules = {}, ()  # their windows do not have what was kept
+        return (*before, Put(segment=None, value=encode(self._head)), *after)
+
+    def judge_anew(
+        self,
+        plan: GroupingPlan,
+        *,
+        since: Since,
+        unread: Collection[str],
+        is_snoozed: Callable[[str], bool],
+    ) -> Judged:
+        """Judge all observations by the rules that missed some.
+
+        Alerts that an earlier try has raised are told again.
+        """
+        self._follow(plan, since)
+        raised_by = f"read back, {plan.config_version}"
+        new = [
+            (watch, each)
+            for watch in self._watches.values()
+            if watch.rule.key in unread
+            for each in watch.take_all(self._kept.live(), raised_by)
+        ]
+        self._note(new, is_snoozed)
+        told = [self._raised(watch, alert, is_new=True) for watch, alert in new]
+        return Judged(
+            outcome=Outcome.REPEATED,
+            puts=(Put(segment=None, value=encode(self._head)),),
+            raised=[*told, *self._raised_again(raised_by, but=[alert for _, alert in new])],
             too_large=self._too_large(plan),
         )
 
@@ -160,15 +226,60 @@ class Group:
             return None
         return self._raised(watch, alert, is_new=False)
 
-    def _follow(self, rules: Sequence[CompiledRule]) -> None:
-        """Judge by other rules from now on. What is past is not judged by a rule that is new."""
+    def _known(self, event_id: str, horizon_ms: int) -> Observation | None:
+        known = self._kept.get(event_id)
+        return None if known is None or known.at_ms <= horizon_ms else known
+
+    def _advance(self, written_ms: int, horizon_ms: int, bounded_ms: int) -> None:
+        """Let what is up to the horizon go."""
+        self._head.written_ms, self._head.horizon_ms = written_ms, horizon_ms
+        self._head.bounded_ms = bounded_ms
+        self._head.session = self._sessions.forget(horizon_ms)
+        for watch in self._watches.values():
+            watch.forget(horizon_ms)
+
+    def _reach_back(self, back_to_ms: int, unread: Collection[str]) -> None:
+        """Keep older observations than so far. They are past for all rules that miss none."""
+        head = self._head
+        self._note((), lambda _: False)
+        horizon_ms = max(back_to_ms, head.bounded_ms)
+        if horizon_ms >= head.horizon_ms:
+            return
+        for watch in self._watches.values():
+            if watch.rule.key not in unread:
+                mark = watch.episodes.mark
+                mark.from_ms = max(mark.from_ms, head.horizon_ms + watch.rule.window_ms)
+        head.horizon_ms = horizon_ms
+        if head.session is not None and head.session.at_ms > horizon_ms:
+            head.session = None  # it is read back
+        self._load()
+
+    def _note(
+        self, new: Iterable[tuple[Watch, Alerted]], is_snoozed: Callable[[str], bool]
+    ) -> None:
+        """Note how alerts were raised, and what became of all rules."""
+        for watch, alert in new:
+            alert.state = watch.rule.rule.state
+            alert.is_snoozed = is_snoozed(watch.rule.rule.id)
+            alert.config_version = self._config_version
+            watch.episodes.mark.called[self._config_version] = _called(watch.rule)
+        self._bound()
+        self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
+
+    def _follow(self, plan: GroupingPlan, since: Since) -> None:
+        """Judge by a plan from now on. What is past is not judged by a rule that is new."""
+        self._config_version, rules = plan.config_version, plan.rules
+        if rules is self._rules:  # most of the time
+            return
         live = list(self._kept.live())
         newest_ms = max((it.at_ms for it in live), default=-EVER)
         watches = {}
         for rule in rules:
             watch = self._watches.get(rule.key)
+            mark = self._head.marks.get(rule.key) if watch is None else watch.episodes.mark
+            mark = mark or Mark(newest_ms + 1)
+            mark.from_ms = max(mark.from_ms, since(rule))
             if watch is None:
-                mark = self._head.marks.get(rule.key) or Mark(newest_ms + 1)
                 watch = Watch(rule, mark, self._sessions)
                 watch.fill(live, self._head.horizon_ms)
             watch.rule = rule  # its name may be another one

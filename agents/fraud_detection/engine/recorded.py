@@ -23,6 +23,10 @@ class Recorded(Struct, frozen=True, array_like=True):
     floor_ms: int
     #: Type or fact -> since when it is kept.
     since: Mapping[str, int]
+    #: When past events were read back last: what was missing until then is there.
+    read_ms: int = 0
+    #: Past events from before it could not be read back: they are not on the topic any more.
+    oldest_ms: int = 0
 
 
 def recorded(
@@ -49,7 +53,10 @@ def recorded(
     if before is None:
         start = _EVER if is_first else now_ms
         return Recorded(kept_ms, start, {it: max(start, again) for it, again in needs.items()})
-    since = {it: max(before.since.get(it, now_ms), again) for it, again in needs.items()}
+    since = {
+        it: max(before.since.get(it, now_ms), again if again > before.read_ms else 0)
+        for it, again in needs.items()
+    }
     if before.kept_ms == kept_ms and before.since == since:
         return before
     floor_ms = before.floor_ms
@@ -71,6 +78,24 @@ def lacking(it: Recorded, facts: Collection[str], written_ms: int) -> Recorded:
     """
     since = {name: written_ms + 1 for name in facts if it.since[name] <= written_ms}
     return replace(it, since={**it.since, **since}) if since else it
+
+
+def read_back(it: Recorded, from_ms: int, read_ms: int, *, is_oldest: bool) -> Recorded:
+    """What is kept after every event of the grouping from a time on was read back.
+
+    Args:
+        it: what was kept so far.
+        from_ms: that time.
+        read_ms: when the reading began: later events are recorded as they come.
+        is_oldest: whether the topic has no older events.
+    """
+    return Recorded(
+        it.kept_ms,
+        min(it.floor_ms, from_ms),
+        {need: min(since, from_ms) for need, since in it.since.items()},
+        read_ms,
+        from_ms if is_oldest else 0,
+    )
 
 
 def complete_from(it: Recorded, needs: Collection[str]) -> int:

@@ -48,6 +48,13 @@ def segment_without(value: bytes, group: Mapping[str, str], marks: Marks) -> byt
     return None if left == seen else encode(left)
 
 
+def observation_without(
+    it: Observation, group: Mapping[str, str], marks: Marks
+) -> Observation | None:
+    """An observation without them; None if it goes."""
+    return next(_without([it], group, marks), None) if marks else it
+
+
 def is_empty(
     head: bytes, segments: Iterable[bytes | None], group: Mapping[str, str], marks: Marks
 ) -> bool:

@@ -87,6 +87,19 @@ class FraudHits(Struct, frozen=True, kw_only=True):
     last_hit_at: Time
 
 
+class FraudReading(Struct, frozen=True, kw_only=True):
+    """How far past events are read back for a rule, for the read model. The newest one counts."""
+
+    rule_id: str
+    #: Of the table of observations.
+    partition: Count
+    #: How many of the events have been read; of 100. With 100, the rule knows all that it reads.
+    percent: Count
+    #: At this time the rule would know it anyway: the events from before the rule are too old then.
+    whole_at: Time
+    at: Time
+
+
 class FraudVerdict(Struct, frozen=True, kw_only=True):
     """What somebody found out about an alert, for the read model. The newest one counts."""
 

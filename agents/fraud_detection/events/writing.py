@@ -11,6 +11,7 @@ from agents.fraud_detection.events.outputs import (
     FraudAlertRaised,
     FraudEpisode,
     FraudHits,
+    FraudReading,
 )
 from agents.fraud_detection.rules.fields import NUMBERS
 from agents.fraud_detection.topics import EPISODES, FRAUD_ALERT_RAISED
@@ -108,6 +109,21 @@ def hits_record(grown: Grown, key: str) -> Record:
     known_as = alert_id(rule.rule.id, rule.version, key, grown.triggered_by)
     hits = FraudHits(alert_id=known_as, hits=grown.hits, last_hit_at=iso_utc_ms(grown.last_hit_ms))
     return Record(EPISODES, known_as.encode(), msgspec.json.encode(hits), [])
+
+
+def reading_record(
+    rule_id: str, partition: int, percent: int, whole_ms: int, now_ms: int
+) -> Record:
+    """The record of how far past events are read back for a rule; see `FraudReading`."""
+    reading = FraudReading(
+        rule_id=rule_id,
+        partition=partition,
+        percent=percent,
+        whole_at=iso_utc_ms(whole_ms),
+        at=iso_utc_ms(now_ms),
+    )
+    key = f"{rule_id}/{partition}".encode()
+    return Record(EPISODES, key, msgspec.json.encode(reading), [])
 
 
 def decimal_text(number: int) -> str:

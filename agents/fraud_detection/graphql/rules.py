@@ -50,6 +50,10 @@ class FraudRule(ContractType):  # graphene is untyped
     severity = graphene.Field(Severity, required=True)
     state = graphene.Field(State, required=True)
     rule = JSONString(required=True, description="As in the configuration.")
+    warming = graphene.Int(
+        description="How many of the past events that the rule missed it has read, of 100; null "
+        "if it misses none. Until then its alerts may have completeFrom."
+    )
     alerts_in_day = graphene.Int(
         required=True, description="Of the last 24 h, without those from while it was SHADOW."
     )
@@ -95,7 +99,8 @@ class FraudRulesQuery(graphene.ObjectType):  # graphene is untyped
         """Every rule, those without alerts too."""
         context: GraphQLContext = info.context
         now = from_ms(context.clock.now_ms())
-        figures = await fraud_ports(context).alerts.figures(now - _DAY)
+        alerts = fraud_ports(context).alerts
+        figures, warming = await alerts.figures(now - _DAY), await alerts.warming(now)
         value = live_configuration(context).current.value
         snoozes = in_force(value, now)
         return [
@@ -105,6 +110,7 @@ class FraudRulesQuery(graphene.ObjectType):  # graphene is untyped
                 "severity": rule.severity.value,
                 "state": rule.state.value,
                 "rule": msgspec.to_builtins(rule),
+                "warming": warming.get(rule.id),
                 "alerts_in_day": known.live,
                 "shadow_alerts_in_day": known.shadow,
                 "confirmed": known.confirmed,

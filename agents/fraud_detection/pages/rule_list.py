@@ -56,6 +56,8 @@ class _ShownRule:
     sentence: str
     window: str
     figures: RuleFigures
+    #: How many of the past events that it missed it has read, of 100; None if it misses none.
+    warming: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class RuleList(Page):
         value = self.live.current.value
         now = from_ms(self.context.clock.now_ms())
         figures = await self.ports.alerts.figures(now - _COUNTED)
+        warming = await self.ports.alerts.warming(now)
         reveals = reveals_of(request)
         return self.pages.render(
             request,
@@ -158,6 +161,7 @@ class RuleList(Page):
                     sentence=as_sentence(sentence(rule)),
                     window=length(rule.window_seconds),
                     figures=figures.get(rule.id, RuleFigures()),
+                    warming=warming.get(rule.id),
                 )
                 for rule in value.rules
             ],

@@ -28,16 +28,18 @@ def _projection(engine: "AsyncEngine") -> "Projection":
 
 
 def _row_keys(events: "Iterable[ProjectedEvent]") -> "Mapping[Table, Collection[str]]":
-    from agents.fraud_detection.read_model.projection import newest, told
+    from agents.fraud_detection.read_model.projection import newest, readings, told
     from agents.fraud_detection.read_model.schema import (
         FRAUD_ALERT_NAMES,
         FRAUD_ALERTS,
+        FRAUD_READINGS,
         FRAUD_VERDICTS,
     )
 
     some = list(events)
     alerts = newest(some)[0].keys()
     return {
+        FRAUD_READINGS: readings(some).keys(),
         FRAUD_ALERTS: alerts,
         FRAUD_ALERT_NAMES: alerts,
         FRAUD_VERDICTS: told(some).keys(),

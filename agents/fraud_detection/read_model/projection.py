@@ -9,12 +9,24 @@ from msgspec.structs import replace
 from sqlalchemy import bindparam, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.fraud_detection.events.outputs import FraudEpisode, FraudHits, FraudVerdict
-from agents.fraud_detection.read_model.rows import name_rows, row_of, stored_alert, traces_of
+from agents.fraud_detection.events.outputs import (
+    FraudEpisode,
+    FraudHits,
+    FraudReading,
+    FraudVerdict,
+)
+from agents.fraud_detection.read_model.rows import (
+    name_rows,
+    reading_row,
+    row_of,
+    stored_alert,
+    traces_of,
+)
 from agents.fraud_detection.read_model.rows import verdict_row as row_of_verdict
 from agents.fraud_detection.read_model.schema import (
     FRAUD_ALERT_NAMES,
     FRAUD_ALERTS,
+    FRAUD_READINGS,
     FRAUD_VERDICTS,
 )
 from agents.fraud_detection.read_model.verdicts import forget_notes, judge
@@ -29,6 +41,7 @@ from posstream.read_model.rows_writer import RowsWriter, written_columns
 
 _Read = TypeVar("_Read", FraudEpisode, FraudVerdict)
 _decode_hits: Final = msgspec.json.Decoder(FraudHits).decode
+_decode_reading: Final = msgspec.json.Decoder(FraudReading).decode
 #: What only verdicts change.
 _OF_VERDICTS: Final = frozenset({"status", "verdict_id"})
 
@@ -44,6 +57,7 @@ class FraudProjection(BatchProjection):
         self._alerts = RowsWriter(engine, FRAUD_ALERTS, _upsert)
         self._names = RowsWriter(engine, FRAUD_ALERT_NAMES, _insert_once)
         self._verdicts = RowsWriter(engine, FRAUD_VERDICTS, _insert_once)
+        self._readings = RowsWriter(engine, FRAUD_READINGS, _newer)
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write what is new, without the names of customers who were forgotten since."""
@@ -65,6 +79,9 @@ class FraudProjection(BatchProjection):
         if verdicts:
             said = [row_of_verdict(verdict) for _, verdict in sorted(verdicts.items())]
             await self._verdicts.write(connection, said)
+        read = readings(events)
+        if read:
+            await self._readings.write(connection, [row for _, row in sorted(read.items())])
         touched = {*episodes, *(verdict.alert_id for verdict in verdicts.values())}
         judged = await judge(connection, touched)
         await forget_notes(connection, judged)
@@ -84,7 +101,7 @@ def newest(
     whole: dict[str, FraudEpisode] = {}
     hits: dict[str, FraudHits] = {}
     for event in events:
-        if event.topic != EPISODES:
+        if event.topic != EPISODES or _read_reading(event) is not None:
             continue
         more = _read_hits(event)
         if more is not None:
@@ -103,10 +120,32 @@ def newest(
     return whole, hits
 
 
+def readings(events: Iterable[ProjectedEvent]) -> Mapping[str, Mapping[str, Any]]:
+    """The newest rows of readings, by their key."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        row = _read_reading(event) if event.topic == EPISODES else None
+        if row is not None and (
+            row["reading"] not in found or row["at"] >= found[row["reading"]]["at"]
+        ):
+            found[row["reading"]] = row
+    return found
+
+
 def told(events: Iterable[ProjectedEvent]) -> Mapping[str, FraudVerdict]:
     """The verdicts, by verdict_id."""
     read = (_read(event, VERDICTS, FraudVerdict) for event in events)
     return {verdict.verdict_id: verdict for verdict in read if verdict is not None}
+
+
+def _read_reading(event: ProjectedEvent) -> Mapping[str, Any] | None:
+    # They are rare, and their keys have a slash, which ids of alerts have not.
+    if b"/" not in (event.key or b""):
+        return None
+    try:
+        return reading_row(_decode_reading(event.value))
+    except UNDECODABLE:
+        return None
 
 
 def _read_hits(event: ProjectedEvent) -> FraudHits | None:
@@ -166,6 +205,17 @@ _GROWN: Final = (
         revision=bindparam("new_revision"),
     )
 )
+
+
+def _newer(insert: Insert) -> Insert:
+    """The newest record wins."""
+    new, old = insert.excluded, FRAUD_READINGS.c
+    changed = set(written_columns(FRAUD_READINGS)) - {"reading"}
+    return insert.on_conflict_do_update(
+        index_elements=["reading"],
+        set_={name: new[name] for name in sorted(changed)},
+        where=new.at >= old.at,
+    )
 
 
 def _insert_once(insert: Insert) -> Insert:

@@ -15,7 +15,11 @@ from agents.fraud_detection.read_model.records import (
     Position,
     RuleFigures,
 )
-from agents.fraud_detection.read_model.schema import FRAUD_ALERTS, FRAUD_VERDICTS
+from agents.fraud_detection.read_model.schema import (
+    FRAUD_ALERTS,
+    FRAUD_READINGS,
+    FRAUD_VERDICTS,
+)
 from agents.fraud_detection.rules.rule import RuleState
 from agents.fraud_detection.verdict import AlertStatus
 from posstream.domain.printable import is_storable
@@ -24,8 +28,11 @@ from posstream.read_model.reading import reading
 
 _ALERTS: Final = FRAUD_ALERTS.c
 _VERDICTS: Final = FRAUD_VERDICTS.c
+_READINGS: Final = FRAUD_READINGS.c
 #: The alert_id breaks ties.
 _ORDER: Final = (_ALERTS.occurred_at, _ALERTS.alert_id)
+#: The percentage of a reading that is over.
+_ALL: Final = 100
 #: Columns that are conditions of the list as they are.
 _EQUAL: Final = (
     "rule_id",
@@ -122,6 +129,17 @@ class FraudAlerts:
             is_right = row["status"] == AlertStatus.CONFIRMED.value
             counted[row["rule_id"]]["confirmed" if is_right else "false_positives"] = row["count"]
         return {rule_id: RuleFigures(**counts) for rule_id, counts in counted.items()}
+
+    async def warming(self, now: datetime) -> Mapping[str, int]:
+        """By rule_id: how many of the past events that a rule missed have been read; of 100.
+
+        Rules that miss none are left out. Of several partitions, it is the mean.
+        """
+        query = select(_READINGS.rule_id, _READINGS.percent).where(_READINGS.whole_at > now)
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for row in await self._rows(query):
+            found[row["rule_id"]].append(row["percent"])
+        return {it: sum(each) // len(each) for it, each in found.items() if min(each) < _ALL}
 
     async def _alerts(self, query: Select[Any]) -> Sequence[FraudAlert]:
         return [FraudAlert(**row) for row in await self._rows(query)]

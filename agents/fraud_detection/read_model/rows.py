@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from agents.fraud_detection.events.outputs import (
     FraudAlertRaised,
     FraudEpisode,
+    FraudReading,
     FraudVerdict,
 )
 from agents.fraud_detection.verdict import AlertStatus
@@ -131,6 +132,20 @@ def name_rows(alert: FraudAlertRaised) -> list[Row]:
 def verdict_row(verdict: FraudVerdict) -> Row:
     """The row of a verdict, its time as `stored` text."""
     return {**msgspec.to_builtins(verdict), "at": stored(_moment(verdict.at))}
+
+
+def reading_row(reading: FraudReading) -> Row | None:
+    """The row of a reading, its times as `stored` text; None if one of them is no time."""
+    at, whole_at = parse_utc(reading.at), parse_utc(reading.whole_at)
+    if at is None or whole_at is None:
+        return None
+    return {
+        "reading": f"{reading.rule_id}/{reading.partition}",
+        "rule_id": reading.rule_id,
+        "percent": reading.percent,
+        "whole_at": stored(whole_at),
+        "at": stored(at),
+    }
 
 
 def stored_alert(document: object) -> FraudAlertRaised:

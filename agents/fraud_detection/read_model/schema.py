@@ -67,5 +67,25 @@ FRAUD_VERDICTS: Final = Table(
     Index(None, "alert_id", "at"),
 )
 
+#: One row per rule and partition of the table of observations in which past events are or were read
+#: back for the rule. `at` guards against older records.
+FRAUD_READINGS: Final = Table(
+    "fraud_readings",
+    _METADATA,
+    # The rule and the partition.
+    Column("reading", KEY, primary_key=True),
+    Column("rule_id", KEY, nullable=False),
+    # How many of the events have been read; of 100.
+    Column("percent", BigInteger, nullable=False),
+    Column("whole_at", UtcDateTime, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "whole_at"),
+)
+
 #: In the order in which every transaction writes or locks them.
-TABLES: Final[Sequence[Table]] = (FRAUD_ALERTS, FRAUD_ALERT_NAMES, FRAUD_VERDICTS)
+TABLES: Final[Sequence[Table]] = (
+    FRAUD_ALERTS,
+    FRAUD_ALERT_NAMES,
+    FRAUD_VERDICTS,
+    FRAUD_READINGS,
+)

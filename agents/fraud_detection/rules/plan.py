@@ -11,7 +11,8 @@ from agents.fraud_detection.rules.compiled import CompiledRule, compiled
 from agents.fraud_detection.rules.fields import APART, IDS, bits_of
 from agents.fraud_detection.rules.rule import Rule, RuleState
 
-_OF_SESSION: Final = frozenset({LOGGED_IN, LOGGED_OUT})
+#: What a rule needs that reads the session of the employee.
+OF_SESSION: Final = frozenset({LOGGED_IN, LOGGED_OUT})
 ANY_NUMBER: Final = 1 << 62
 
 
@@ -104,7 +105,7 @@ def _planned(grouping: tuple[str, ...], rules: Sequence[CompiledRule]) -> Groupi
     needs_session = any(it.reads_session for it in rules)
     return GroupingPlan(
         grouping=grouping,
-        types=frozenset(types) | (_OF_SESSION if needs_session else frozenset()),
+        types=frozenset(types) | (OF_SESSION if needs_session else frozenset()),
         facts=facts,
         recorded=bits_of(facts),
         widest_window_ms=max(it.window_ms for it in rules),

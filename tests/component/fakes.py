@@ -134,13 +134,17 @@ class FakeReadModel:
         search: str | None = None,
         names_only: bool = False,
         identifiers: bool = True,
+        rising: bool = True,
     ) -> Sequence[CustomerRow]:
         self._ask(first=first, after=after, tier=tier, search=search, names_only=names_only)
         wanted = [row for row in self.customers.values() if tier in {None, row.tier}]
         if not identifiers:
             wanted = [replace(row, identifiers=()) for row in wanted]
-        rows = sorted(wanted, key=lambda row: row.customer_id)
+        rows = sorted(wanted, key=lambda row: row.customer_id, reverse=not rising)
         return [row for row in rows if after is None or row.customer_id > after][:first]
+
+    async def count_customers(self, *, most: int, **_: Any) -> int:
+        return min(most, len(self.customers))
 
     async def baskets_by_ids(self, ids: Iterable[str]) -> Mapping[str, BasketRow]:
         asked = sorted(ids)
@@ -180,6 +184,10 @@ class FakeReadModel:
     ) -> Sequence[AnswerRow]:
         self._ask(wanted=wanted, first=first, **place)
         return self.answers[:first]
+
+    async def count_answers(self, wanted: AnswerFilter, *, most: int) -> int:
+        self._ask(wanted=wanted)
+        return min(most, len(self.answers))
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         self._ask(basket_id=basket_id)

@@ -1,10 +1,12 @@
 """The customers as an operator's browser gets them: the list, one of them, and the buttons."""
 
+import csv
+import io
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import orjson
 import pytest
@@ -94,6 +96,13 @@ async def test_a_customer_is_a_row_with_a_link_and_masked_identifiers(view: SqlW
         ("search=JANE@", ["CUST_002"]),
         ("tier=GOLD", ["CUST_001"]),
         ("search=example&tier=PLATINUM", ["CUST_002"]),
+        ("search=Doe,+John", ["CUST_001"]),
+        ("search=smith,ja", ["CUST_002"]),
+        ("search=John,+Doe", []),
+        ("search=cust_00", ["CUST_001", "CUST_002"]),
+        ("search=CUST_002", ["CUST_002"]),
+        ("search=%2B1+(234)+567-890", ["CUST_001"]),
+        ("search=001234567890", ["CUST_001"]),
         ("search=nobody", []),
     ],
 )
@@ -103,8 +112,8 @@ async def test_search_and_tier_stand_in_the_url_and_in_their_fields(
     await two_customers(view)
     page = await view.page(f"/customers?{query}")
     assert [row[ID] for row in page.rows] == expected
-    asked = dict(pair.split("=") for pair in query.split("&"))
-    assert page.values["search"] == asked.get("search", "").replace("+", " ")
+    asked = dict(parse_qsl(query))
+    assert page.values["search"] == asked.get("search", "")
     assert page.values["tier"] == asked.get("tier", "")
 
 
@@ -151,8 +160,35 @@ async def test_a_viewer_searches_names_alone(keyed: SqlWebView) -> None:
         assert page.rows == [], part
         page = await keyed.page(f"/customers?search={quote(part)}", **bearer(SUPPORT))
         assert (page.rows != []) == (part != "card"), part
-    page = await keyed.page("/customers?search=ohn+d", **bearer(VIEWER))
-    assert [row[ID] for row in page.rows] == ["CUST_001"]
+    for part in ("ohn+d", "Doe,+John", "CUST_001"):
+        page = await keyed.page(f"/customers?search={part}", **bearer(VIEWER))
+        assert [row[ID] for row in page.rows] == ["CUST_001"], part
+    assert (await keyed.page("/customers?search=CUST_00", **bearer(VIEWER))).rows == []
+
+
+async def test_the_customers_by_falling_id_are_a_file_too(keyed: SqlWebView) -> None:
+    page = await keyed.page("/customers?search=example.com", **bearer(SUPPORT))
+    assert "2 in all" in page.text
+    page = await keyed.page(page.links["By id, falling"], **bearer(SUPPORT))
+    assert [row[ID] for row in page.rows] == ["CUST_002", "CUST_001"]
+    response = await keyed.web.client.get(page.links["CSV"], **bearer(SUPPORT))
+    rows = list(csv.DictReader(io.StringIO(await response.text())))
+    assert [row["customer_id"] for row in rows] == ["CUST_002", "CUST_001"]
+    assert (rows[1]["phone"], rows[1]["identifiers"]) == (
+        "'+1******890",
+        "'+1******890 jo******com",
+    )
+    response = await keyed.web.client.get("/customers.csv?reveal=1&search=jane", **bearer(SUPPORT))
+    assert "jane@example.com" in await response.text()
+    response = await keyed.web.client.get("/customers.csv?reveal=1", **bearer(VIEWER))
+    assert "jane@example.com" not in await response.text()
+
+
+@pytest.mark.parametrize("path", ["/customers", "/customers.csv"])
+async def test_what_the_list_does_not_know_is_refused_by_name(view: SqlWebView, path: str) -> None:
+    page = await view.page(f"{path}?colour=red&search=doe", 400)
+    assert "There is no filter “colour”; there are search, tier." in page.text
+    assert (page.values["search"], view.statements) == ("doe", [])
 
 
 async def test_graphql_s_search_tells_a_viewer_no_more(keyed: SqlWebView) -> None:

@@ -1,5 +1,7 @@
 """The pages of fraud alerts as an operator's browser gets them."""
 
+import csv
+import io
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -394,3 +396,23 @@ async def test_without_the_plugin_its_pages_say_why(view: SqlWebView) -> None:
     view.web.fails("fraud_detection", "its table is gone")
     page = await view.page("/fraud/alerts", 503, headers={"Accept": "text/html"})
     assert "its table is gone" in page.text.lower()
+
+
+async def test_the_list_is_a_file_that_is_masked_unless_revealed(
+    web: FraudWeb, view: SqlWebView
+) -> None:
+    await web.project(raised("a1", customer_id=PHONE), raised("a2", 15, terminal_id="t2"))
+    page = await view.page("/fraud/alerts?sort=oldest")
+    text = await (await view.web.client.get(page.links["CSV"])).text()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["alert_id"] for row in rows] == ["a1", "a2"]
+    assert (rows[0]["customer_id"], rows[1]["terminal_id"]) == ("'+1******890", "t2")
+    text = await (await view.web.client.get("/fraud/alerts.csv?reveal=1&terminal=t1")).text()
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["customer_id"] == f"'{PHONE}"
+
+
+@pytest.mark.parametrize("path", ["/fraud/alerts", "/fraud/alerts.csv"])
+async def test_what_the_list_does_not_know_is_refused_by_name(view: SqlWebView, path: str) -> None:
+    page = await view.page(f"{path}?colour=red", 400)
+    assert "There is no filter “colour”; there are rule, severity," in page.text

@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import ClientPayloadError
@@ -16,7 +15,7 @@ from posstream.domain.access_key import read_access_keys
 from posstream.domain.payment_card import mask_payment_cards
 from posstream.settings import Settings
 from tests.component.fakes import FakeReadModel
-from tests.component.sql_databases import at, failed, found
+from tests.component.sql_databases import JOHN, at, failed, found, logged, started
 from tests.component.sql_web import SqlWebView, running_sql_web
 from tests.component.web_client import running_web
 from tests.unit.test_timeline import ANSWER
@@ -42,12 +41,15 @@ async def test_an_answer_is_a_row_with_a_link_to_its_basket(view: SqlWebView) ->
     await view.project(
         found("e1", basket="till 1/7", source="STALE_CACHE", age_ms=7_200_000, attempts=2),
         failed("e2", identified=20),
+        started("basket_1", employee_id=7, terminal_id="t3"),
     )
     page = await view.page("/lookups")
-    assert page.rows == [
-        ["2026-01-31 08:00:21", "basket_1", "+******9", "timeout", "2", "40 ms", ""],
-        ["2026-01-31 08:00:11", "till 1/7", "+1******890", "stale cache", "2", "12 ms", "2 h"],
-    ]
+    first, second = page.rows
+    assert first[:4] == ["2026-01-31 08:00:21", "basket_1", "+******9", "timeout"]
+    assert first[4:] == ["", "t3", "7", "2", "40 ms", "", "1"]
+    assert second[:4] == ["2026-01-31 08:00:11", "till 1/7", "+1******890", "stale cache"]
+    assert second[4:] == ["CUST_001", "", "", "2", "12 ms", "2 h", "1"]
+    assert page.links["CUST_001"] == "/customers/CUST_001"
     there = await view.page(page.links["till 1/7"])
     assert there.titles == ["till 1/7"]
 
@@ -85,17 +87,18 @@ async def test_pages_lead_to_each_other_and_keep_the_filter(view: SqlWebView) ->
         assert page.values["outcome"] == "FOUND"
 
 
-async def test_a_page_of_50_lookups_takes_one_statement(view: SqlWebView) -> None:
+async def test_a_page_of_50_lookups_takes_two_statements(view: SqlWebView) -> None:
     await view.project(*(found(f"e{n}", fetched=n) for n in range(60)))
     page = await view.page("/lookups")
     assert len(page.rows) == 50
-    assert len(view.statements) == 1
+    # The rows, and how many there are in all.
+    assert len(view.statements) == 2
     view.statements.clear()
     # There are too few newer ones, so it is the newest page after all.
     assert (
         await view.page((await view.page(page.links["Older"])).links["Newer"])
     ).rows == page.rows
-    assert len(view.statements) <= 3
+    assert len(view.statements) <= 5
 
 
 @pytest.mark.parametrize(
@@ -108,8 +111,8 @@ async def test_a_page_of_50_lookups_takes_one_statement(view: SqlWebView) -> Non
 )
 async def test_a_broken_place_is_the_newest_page(view: SqlWebView, cursor: str) -> None:
     await view.project(found("e1"))
-    assert len((await view.page(f"/lookups?older={cursor}")).rows) == 1
-    assert len((await view.page(f"/lookups?newer={cursor}")).rows) == 1
+    assert len((await view.page(f"/lookups?after={cursor}")).rows) == 1
+    assert len((await view.page(f"/lookups?before={cursor}")).rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -118,6 +121,8 @@ async def test_a_broken_place_is_the_newest_page(view: SqlWebView, cursor: str) 
         ("identifier", "4111111111111111", "payment-card number"),
         ("identifier", "no/slash", "No lookup has this identifier"),
         ("basket", "b" * 257, "1 to 256"),
+        ("terminal", "t" * 257, "1 to 256"),
+        ("version", "latest", "whole number"),
         ("from", "yesterday", "2026-01-31 08:15"),
         ("to", "<script>", "2026-01-31 08:15"),
         ("reason", "TIRED", "Choose one"),
@@ -144,6 +149,57 @@ async def test_what_makes_no_sense_is_said_at_its_field_and_kept(
 async def test_an_end_before_the_start_is_said(view: SqlWebView) -> None:
     page = await view.page("/lookups?from=2026-02-01&to=2026-01-01", 400)
     assert list(page.errors) == ["to"]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("customer=CUST_001", ["b3", "b1"]),
+        ("customer=CUST_002", ["b2"]),
+        ("terminal=t1", ["b2", "b1"]),
+        ("employee=8&terminal=t1", ["b2"]),
+        ("version=2", ["b3", "b2"]),
+        ("version=2&sort=oldest", ["b2", "b3"]),
+        ("version=3", []),
+    ],
+)
+async def test_lookups_are_filtered_by_customer_till_employee_and_version(
+    view: SqlWebView, query: str, expected: list[str]
+) -> None:
+    jane = {**JOHN, "customer_id": "CUST_002"}
+    await view.project(
+        started("b1", employee_id=7),
+        started("b2", employee_id=8),
+        # One identifier, which leads to another customer later.
+        logged("l1"),
+        found("e1", basket="b1", fetched=10),
+        found("e2", basket="b2", fetched=20, customer=jane, config_version=2),
+        found("e3", basket="b3", fetched=30, identifier="CARD_9", config_version=2),
+    )
+    assert [row[BASKET] for row in (await view.page(f"/lookups?{query}")).rows] == expected
+
+
+async def test_oldest_first_the_pages_lead_on_and_back_and_keep_it(view: SqlWebView) -> None:
+    await view.project(*(found(f"e{n:03}", basket=f"b{n:03}", fetched=n // 2) for n in range(60)))
+    newest = await view.page("/lookups?outcome=FOUND")
+    first = await view.page(newest.links["Oldest first"])
+    second = await view.page(first.links["Newer"])
+    shown = [row[BASKET] for page in (first, second) for row in page.rows]
+    assert shown == [f"b{n:03}" for n in range(60)]
+    assert second.values["outcome"] == "FOUND"
+    assert (await view.page(second.links["Older"])).rows == first.rows
+    assert (await view.page(second.links["Oldest"])).rows == first.rows
+    assert (await view.page(second.links["Newest first"])).rows == newest.rows
+    rows = await lines(view, second.links["CSV"])
+    assert [row["basket_id"] for row in rows] == [f"b{n:03}" for n in range(60)]
+
+
+async def test_the_heading_says_how_many_there_are(
+    view: SqlWebView,
+) -> None:
+    await view.project(*(found(f"e{n}", fetched=n // 2) for n in range(60)), failed("other"))
+    assert "1 in all" in (await view.page("/lookups?outcome=FAILED")).text
+    assert "60 in all" in (await view.page("/lookups?outcome=FOUND")).text
 
 
 async def test_an_empty_list_says_why(view: SqlWebView) -> None:
@@ -216,13 +272,28 @@ async def test_identifiers_in_the_file_are_masked_unless_revealed(
     assert caplog.messages == ["2 identifiers revealed to sam (support) by the file lookups.csv"]
 
 
-async def test_a_file_of_a_filter_without_sense_leads_to_the_page_that_says_so(
-    view: SqlWebView,
+@pytest.mark.parametrize("path", ["/lookups", "/lookups.csv"])
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("colour=red", "There is no filter “colour”; there are outcome, source,"),
+        ("source=API&source=CACHE", "“source” stands there 2 times; give it once."),
+        ("sort=identifier", "There is no order “identifier”; there are newest, oldest."),
+        ("4111111111111111=1", "There is no filter “411111******1111”"),
+    ],
+)
+async def test_what_the_list_does_not_know_is_refused_by_name(
+    view: SqlWebView, path: str, query: str, said: str
 ) -> None:
-    response = await view.web.client.get("/lookups.csv?from=never", allow_redirects=False)
-    assert response.status == 303
-    where = urlsplit(response.headers["Location"])
-    assert (where.path, parse_qs(where.query)) == ("/lookups", {"from": ["never"]})
+    await view.project(found("e1"))
+    page = await view.page(f"{path}?{query}&outcome=FOUND", 400)
+    assert said in page.text
+    assert page.values["outcome"] == "FOUND"
+    assert (page.rows, view.statements) == ([], [])
+
+
+async def test_a_file_of_a_filter_without_sense_is_the_page_that_says_so(view: SqlWebView) -> None:
+    assert list((await view.page("/lookups.csv?from=never", 400)).errors) == ["from"]
 
 
 async def test_without_a_database_there_is_an_error_and_no_file() -> None:

@@ -1,5 +1,7 @@
 """The pages of the baskets as an operator's browser gets them."""
 
+import csv
+import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -191,3 +193,30 @@ async def test_without_the_baskets_the_page_of_a_basket_says_why_its_part_is_not
     view.web.fails(PLUGIN.name, "its table is gone")
     page = await view.page("/baskets/b1")
     assert in_order(page.text, "The till's answer", "its table is gone", "Step by step")
+
+
+async def test_the_list_is_a_file_that_is_masked_unless_revealed(view: SqlWebView) -> None:
+    await project(view, copy_of("b1", *PURCHASE), copy_of("=1+1", started(10, terminal_id="t2")))
+    page = await view.page("/till-baskets?terminal=t1")
+    text = await (await view.web.client.get(page.links["CSV"])).text()
+    (row,) = csv.DictReader(io.StringIO(text))
+    told = {name: row[name] for name in ("started_at", "basket_id", "status", "total", "items")}
+    assert told == {
+        "started_at": "2026-01-31T08:00:00.000Z",
+        "basket_id": "b1",
+        "status": "PAID",
+        "total": "5.2300",
+        "items": "2",
+    }
+    assert row["customer_identifier"] == "'+1******890"
+    text = await (await view.web.client.get("/till-baskets.csv?reveal=1&sort=oldest")).text()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["basket_id"] for row in rows] == ["b1", "'=1+1"]
+    assert rows[0]["customer_identifier"] == "'+1234567890"
+
+
+@pytest.mark.parametrize("path", ["/till-baskets", "/till-baskets.csv"])
+async def test_what_the_list_does_not_know_is_refused_by_name(view: SqlWebView, path: str) -> None:
+    page = await view.page(f"{path}?colour=red&status=OPEN", 400)
+    assert "There is no filter “colour”; there are status, basket," in page.text
+    assert page.values["status"] == "OPEN"

@@ -13,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import (
+    NO_RESPONSE,
     AnswerFilter,
     AnswerOutcome,
     AnswerRow,
-    Position,
+    AttemptFilter,
 )
-from agents.customer_lookup.reasons import Reason, Source
+from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
 from posstream.read_model.engine import create_engine
 from tests.component.sql_databases import DATABASES, at, database, failed, found, make_tables
 
@@ -57,8 +58,8 @@ async def ids(model: SqlReadModel, wanted: AnswerFilter = ALL, **place: Any) -> 
     return [row.event_id for row in rows]
 
 
-def position(row: AnswerRow) -> Position:
-    return Position(row.occurred_at, row.event_id)
+def position(row: AnswerRow) -> tuple[datetime, str]:
+    return row.occurred_at, row.event_id
 
 
 async def test_all_answers_come_newest_first(model: SqlReadModel) -> None:
@@ -96,9 +97,13 @@ async def test_pages_meet_in_both_directions_within_one_millisecond(engine: Asyn
     await SqlProjection(engine).apply([found(f"e{n}", occurred_at=at(10)) for n in range(7)])
     first = await model.lookup_answers(ALL, first=3)
     await SqlProjection(engine).apply([found("later", occurred_at=at(11))])
-    assert await ids(model, first=3, older_than=position(first[-1])) == ["e3", "e2", "e1"]
-    assert await ids(model, first=2, newer_than=position(first[-1])) == ["e6", "e5"]
-    assert await ids(model, first=9, newer_than=position(first[-1])) == ["later", "e6", "e5"]
+    assert await ids(model, first=3, after=position(first[-1])) == ["e3", "e2", "e1"]
+    assert await ids(model, first=2, after=position(first[-1]), rising=True) == ["e5", "e6"]
+    assert await ids(model, first=9, after=position(first[-1]), rising=True) == [
+        "e5",
+        "e6",
+        "later",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,16 +115,43 @@ async def test_pages_meet_in_both_directions_within_one_millisecond(engine: Asyn
         (AnswerFilter(source=Source.STALE_CACHE), "ix_lookup_answers_stale"),
         (AnswerFilter(identifier="+1"), "ix_lookup_answers_customer_identifier"),
         (AnswerFilter(basket_id="b"), "ix_lookup_answers_basket_id"),
+        (AnswerFilter(customer_id="C"), "ix_lookup_answers_customer_identifier"),
+        (AnswerFilter(terminal_id="t"), "ix_baskets_terminal_id"),
+        (AnswerFilter(employee_id="e"), "ix_baskets_employee_id"),
+        (AnswerFilter(config_version=7), "ix_lookup_answers_config_version"),
     ],
 )
 async def test_sqlite_reads_what_is_rare_from_its_index(
     tmp_path: Path, wanted: AnswerFilter, index: str
 ) -> None:
     def ask(model: SqlReadModel) -> Awaitable[object]:
-        return model.lookup_answers(wanted, first=50, older_than=Position(DAY, "e1"))
+        return model.lookup_answers(wanted, first=50, after=(DAY, "e1"))
 
     (plan,) = await plans(tmp_path, ask)
     assert index in plan
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (AttemptFilter(), "request_timestamp"),
+        (AttemptFilter(status=AttemptStatus.TIMEOUT), "status"),
+        (AttemptFilter(http_status=503), "http_status"),
+        (AttemptFilter(http_status=NO_RESPONSE), "http_status"),
+        (AttemptFilter(api_endpoint="http://directory.test/"), "request_timestamp"),
+        (AttemptFilter(customer_identifier="+1"), "customer_identifier"),
+        (AttemptFilter(customer_id="C"), "customer_id"),
+        (AttemptFilter(basket_id="b"), "basket_id"),
+    ],
+)
+async def test_sqlite_reads_attempts_by_an_index(
+    tmp_path: Path, wanted: AttemptFilter, index: str
+) -> None:
+    def ask(model: SqlReadModel) -> Awaitable[object]:
+        return model.attempts(wanted, first=50, after=(DAY, "e1"))
+
+    (plan,) = await plans(tmp_path, ask)
+    assert f"USING INDEX ix_customer_lookup_logs_{index} " in plan
 
 
 @pytest.mark.parametrize(
@@ -135,7 +167,8 @@ async def test_sqlite_counts_a_window_by_the_index_of_its_times(
     tmp_path: Path, ask: Callable[[SqlReadModel], Awaitable[object]]
 ) -> None:
     for plan in await plans(tmp_path, ask):
-        assert re.search(r"SEARCH \w+ USING INDEX \w+ \((occurred_at|request_timestamp)>", plan)
+        by = r"(config_version=\? AND )?(occurred_at|request_timestamp)>"
+        assert re.search(rf"SEARCH \w+ USING INDEX \w+ \({by}", plan)
 
 
 async def plans(tmp_path: Path, ask: Callable[[SqlReadModel], Awaitable[object]]) -> Sequence[str]:

@@ -17,7 +17,7 @@ from agents.baskets import PLUGIN
 from agents.baskets.basket import Status
 from agents.baskets.read_model.projection import BasketProjection
 from agents.baskets.read_model.queries import TillBaskets
-from agents.baskets.read_model.records import BasketFilter, Position
+from agents.baskets.read_model.records import BasketFilter
 from agents.baskets.read_model.rows import stored_events
 from agents.baskets.read_model.schema import TILL_BASKETS
 from posstream.domain.times import from_ms
@@ -287,7 +287,7 @@ async def test_the_list_is_read_newest_first_by_filter_and_page_by_page(
     everything = BasketFilter()
     first = await reading.listed(everything, first=3)
     assert shown(first) == ["b9", "b8", "b7"]
-    place = Position(first[-1].started_at, first[-1].basket_id)
+    place = (first[-1].started_at, first[-1].basket_id)
     assert shown(await reading.listed(everything, first=3, after=place)) == ["b6", "b5", "b4"]
     filters = {
         ("b8", "b5", "b2"): BasketFilter(terminal_id="t2"),

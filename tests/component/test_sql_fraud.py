@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from agents.fraud_detection import PLUGIN
 from agents.fraud_detection.read_model.projection import FraudProjection
 from agents.fraud_detection.read_model.queries import FraudAlerts
-from agents.fraud_detection.read_model.records import AlertFilter, FraudAlert, Position, RuleFigures
+from agents.fraud_detection.read_model.records import AlertFilter, FraudAlert, RuleFigures
 from agents.fraud_detection.read_model.schema import TABLES
 from agents.fraud_detection.rules.rule import Severity
 from agents.fraud_detection.topics import EPISODES, VERDICTS
@@ -386,7 +386,7 @@ async def test_the_list_is_read_newest_first_by_filter_and_page_by_page(
         return [it.alert_id for it in await reading.listed(wanted, **{"first": 20, **options})]
 
     assert await listed(AlertFilter(), first=3) == ["odd", "a9", "a8"]
-    place = Position(from_ms(MORNING + 4000), "a8")
+    place = (from_ms(MORNING + 4000), "a8")
     assert await listed(AlertFilter(), first=3, after=place) == ["a7", "a6", "a5"]
     filters = {
         ("odd",): AlertFilter(rule_id="void_ratio"),

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from posstream.domain.times import parse_utc
+from web.console.numbers import read_whole
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_customer_id, is_sound
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -45,6 +46,14 @@ class TypedFields:
         if text and not is_sound(text):
             self.errors[name] = f"{must_be}1 to {MAX_TEXT} printable characters."
         return text or None
+
+    def whole(self, name: str) -> int | None:
+        """A whole number."""
+        text = self.typed[name]
+        number = read_whole(text)
+        if text and number is None:
+            self.errors[name] = "Write a whole number of at most 10 digits."
+        return number
 
     def customer(self, name: str, context: GraphQLContext) -> str | None:
         """The id of a customer; the field may have a reference of ours."""

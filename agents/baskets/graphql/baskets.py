@@ -9,7 +9,7 @@ from aiodataloader import DataLoader
 
 from agents.baskets import basket
 from agents.baskets.basket_ports import basket_ports
-from agents.baskets.read_model.records import BasketFilter, Position, TillBasket
+from agents.baskets.read_model.records import BasketFilter, TillBasket
 from agents.baskets.timeline import Happened, happened, money
 from posstream.domain.times import iso_utc
 from web.graphql.connections import (
@@ -209,7 +209,7 @@ class BasketsQuery(graphene.ObjectType):  # graphene is untyped
         rows = await basket_ports(context).baskets.listed(
             wanted,
             first=size + 1,
-            after=None if after is None else Position(*read_place(LISTED, after)),
+            after=None if after is None else read_place(LISTED, after),
         )
         return page(
             rows,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from agents.baskets.basket import Status
 
@@ -37,18 +37,12 @@ class TillBasket:
     events: Sequence[Any]
 
 
-class Position(NamedTuple):
-    """A place in the list of baskets, newest first."""
-
-    started_at: datetime
-    basket_id: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasketFilter:
     """Conditions on the baskets of the list; a field that is None is no condition."""
 
     status: Status | None = None
+    basket_id: str | None = None
     terminal_id: str | None = None
     employee_id: str | None = None
     customer_id: str | None = None

@@ -1,25 +1,35 @@
-"""Read the terminal answers, page by page in both directions, newest first."""
+"""Read the list of terminal answers, in either direction."""
 
 from collections.abc import Sequence
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, TextClause, select, tuple_
+from sqlalchemy import ColumnElement, Select, TextClause, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.customer_lookup.read_model.records import (
-    AnswerFilter,
-    AnswerOutcome,
-    AnswerRow,
-    Position,
+from agents.customer_lookup.read_model.records import AnswerFilter, AnswerOutcome, AnswerRow
+from agents.customer_lookup.read_model.schema import (
+    BASKETS,
+    CUSTOMER_IDENTIFIERS,
+    CUSTOMER_LOOKUP_LOGS,
+    CUSTOMERS,
+    FAILED,
+    LOOKUP_ANSWERS,
+    STALE,
 )
-from agents.customer_lookup.read_model.schema import FAILED, LOOKUP_ANSWERS, STALE
-from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, read_rows, row_value
+from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, read_rows
 from agents.customer_lookup.reasons import Reason, Source
 from posstream.domain.printable import is_storable
+from posstream.read_model.listing import count_up_to, next_rows
 from posstream.read_model.reading import reading
 
 _ANSWERS: Final = LOOKUP_ANSWERS.c
 _ALL: Final = select(*columns_of(LOOKUP_ANSWERS, AnswerRow))
+#: The event_id breaks ties.
+_ORDER: Final = (_ANSWERS.occurred_at, _ANSWERS.event_id)
+_WITH_BASKET: Final = _ALL.add_columns(BASKETS.c.employee_id, BASKETS.c.terminal_id).outerjoin_from(
+    LOOKUP_ANSWERS, BASKETS, BASKETS.c.basket_id == _ANSWERS.basket_id
+)
 _Condition = ColumnElement[bool] | TextClause
 
 
@@ -27,11 +37,8 @@ async def newest_answers(
     connection: AsyncConnection, *conditions: _Condition, first: int
 ) -> Sequence[AnswerRow]:
     """The newest answers that meet all conditions, newest first, at most `first`."""
-    statement = (
-        _ALL.where(*conditions)
-        .order_by(_ANSWERS.occurred_at.desc(), _ANSWERS.event_id.desc())
-        .limit(first)
-    )
+    query = _ALL.where(*conditions)
+    statement = next_rows(query, _ORDER, first=first, after=None, rising=False)
     return await read_rows(connection, statement, AnswerRow)
 
 
@@ -45,36 +52,45 @@ class AnswerQueries:
         wanted: AnswerFilter,
         *,
         first: int,
-        older_than: Position | None = None,
-        newer_than: Position | None = None,
+        after: tuple[datetime, str] | None = None,
+        rising: bool = False,
     ) -> Sequence[AnswerRow]:
-        """The terminal answers next to a place, newest first, at most `first` of them.
+        """The terminal answers, newest first, at most `first` of them, each with its till.
 
         Args:
             wanted: all of its conditions hold.
             first: 1 to 1,000; what is outside counts as the nearer end.
-            older_than: those that come right after this one in the list.
-            newer_than: those that come right before it; not together with `older_than`.
+            after: those that come right after this `occurred_at` and `event_id` in the list.
+            rising: oldest first.
         """
-        position = older_than or newer_than
-        named = ("" if position is None else position.event_id, wanted.identifier, wanted.basket_id)
-        if not all(is_storable(text or "") for text in named):
+        if not _is_storable(wanted) or not is_storable("" if after is None else after[1]):
             return []
-        conditions = _conditions(wanted)
-        # The event_id breaks ties.
-        order = (_ANSWERS.occurred_at, _ANSWERS.event_id)
-        place = tuple_(*order)
+        statement = next_rows(
+            _WITH_BASKET.where(*_conditions(wanted)),
+            _ORDER,
+            first=bounded(first),
+            after=after,
+            rising=rising,
+        )
         async with reading(self._engine) as connection:
-            if newer_than is None:
-                if older_than is not None:
-                    conditions.append(place < row_value(older_than, *order))
-                return await newest_answers(connection, *conditions, first=bounded(first))
-            statement = (
-                _ALL.where(*conditions, place > row_value(newer_than, *order))
-                .order_by(*order)
-                .limit(bounded(first))
-            )
-            return (await read_rows(connection, statement, AnswerRow))[::-1]
+            return await read_rows(connection, statement, AnswerRow)
+
+    async def count_answers(self, wanted: AnswerFilter, *, most: int) -> int:
+        """How many answers there are, at most `most`: a longer list costs no more."""
+        if not _is_storable(wanted):
+            return 0
+        return await count_up_to(self._engine, _ALL.where(*_conditions(wanted)), most)
+
+
+def _is_storable(wanted: AnswerFilter) -> bool:
+    texts = (
+        wanted.identifier,
+        wanted.customer_id,
+        wanted.basket_id,
+        wanted.terminal_id,
+        wanted.employee_id,
+    )
+    return all(is_storable(text or "") for text in texts)
 
 
 def _conditions(wanted: AnswerFilter) -> list[_Condition]:
@@ -83,9 +99,20 @@ def _conditions(wanted: AnswerFilter) -> list[_Condition]:
         (_ANSWERS.source, wanted.source),
         (_ANSWERS.reason, wanted.reason),
         (_ANSWERS.customer_identifier, wanted.identifier),
+        (_ANSWERS.customer_id, wanted.customer_id),
         (_ANSWERS.basket_id, wanted.basket_id),
+        (_ANSWERS.config_version, wanted.config_version),
     )
     conditions: list[_Condition] = [column == value for column, value in equal if value is not None]
+    for column, value in (
+        (BASKETS.c.terminal_id, wanted.terminal_id),
+        (BASKETS.c.employee_id, wanted.employee_id),
+    ):
+        if value is not None:
+            started = select(BASKETS.c.basket_id).where(column == value)
+            conditions.append(_ANSWERS.basket_id.in_(started))
+    if wanted.customer_id is not None:
+        conditions.append(_ANSWERS.customer_identifier.in_(_led_to(wanted.customer_id)))
     if wanted.since is not None:
         conditions.append(_ANSWERS.occurred_at >= wanted.since)
     if wanted.until is not None:
@@ -100,3 +127,22 @@ def _conditions(wanted: AnswerFilter) -> list[_Condition]:
     if wanted.source is Source.STALE_CACHE:
         conditions.append(STALE)
     return conditions
+
+
+def _led_to(customer_id: str) -> Select[Any]:
+    """Every identifier that led to a customer, those that lead to another one by now, too.
+
+    Answers have an index by identifier; one by customer would cost each answer a write.
+    """
+    tables = (
+        (CUSTOMERS, CUSTOMERS.c.identifier),
+        (CUSTOMER_IDENTIFIERS, CUSTOMER_IDENTIFIERS.c.identifier),
+        (CUSTOMER_LOOKUP_LOGS, CUSTOMER_LOOKUP_LOGS.c.customer_identifier),
+    )
+    led = union(
+        *(
+            select(identifier.label("identifier")).where(table.c.customer_id == customer_id)
+            for table, identifier in tables
+        )
+    ).subquery()
+    return select(led.c.identifier)

@@ -33,9 +33,11 @@ from agents.customer_lookup.read_model.schema import (
 )
 from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, limited
 from posstream.domain.identifier import Identifier, normalise
+from posstream.domain.masking import is_personal
 from posstream.domain.printable import is_storable
 from posstream.domain.search import folded
 from posstream.read_model.engine import read_only
+from posstream.read_model.listing import count_up_to
 from posstream.read_model.prepared import Prepared
 from posstream.read_model.reading import read, read_in_turn, reading
 
@@ -98,31 +100,48 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         search: str | None = None,
         names_only: bool = False,
         identifiers: bool = True,
+        rising: bool = True,
     ) -> Sequence[CustomerRow]:
         """The next customers by customer_id, at most `first` of them.
 
         Args:
             first: 1 to 1,000; what is outside counts as the nearer end.
-            after: only those whose customer_id is greater.
+            after: only those whose customer_id is greater, or smaller if the list is falling.
             tier: exactly this tier.
-            search: part of a name, e-mail, phone or identifier, in any writing; blank = all.
-            names_only: search names alone: a caller who sees the others masked could guess them
-                piece by piece.
+            search: part of a name, e-mail, phone, identifier or customer_id, in any writing;
+                `Doe, John` is a name, too. Blank = all.
+            names_only: search names and whole customer_ids alone: a caller who sees the others
+                masked could guess them piece by piece.
             identifiers: read the identifiers, too; they cost more than the rest of the customers.
                 Without, the rows have none, but for those of a search.
+            rising: smallest customer_id first.
         """
         if not all(is_storable(text or "") for text in (after, tier, search)):
             return []
         values = {"first": bounded(first), "after": after, "tier": tier}
-        kind = {"after": after is not None, "tier": tier is not None}
+        kind = {"after": after is not None, "tier": tier is not None, "rising": rising}
         if not (search and folded(search)):
             if identifiers:
                 return _customers(await read(self._engine, _next_customers(**kind), values))
             rows = await read(self._engine, _next_customers_alone(**kind), values)
             return [CustomerRow(*row) for row in rows]
-        named = _is_named(search) if names_only else _is_found_by(search)
-        query = _with_identifiers(_next(**kind).where(named))
+        query = _with_identifiers(
+            _next(**kind).where(_is_searched(search, names_only=names_only)), rising=rising
+        )
         return _customers(await read_in_turn(self._engine, query, values))
+
+    async def count_customers(
+        self, *, tier: str | None, search: str | None, names_only: bool, most: int
+    ) -> int:
+        """How many customers there are, at most `most`; the conditions are those of the list."""
+        if not all(is_storable(text or "") for text in (tier, search)):
+            return 0
+        query = ALL_CUSTOMERS
+        if tier is not None:
+            query = query.where(CUSTOMERS.c.tier == tier)
+        if search and folded(search):
+            query = query.where(_is_searched(search, names_only=names_only))
+        return await count_up_to(self._engine, query, most)
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
@@ -148,33 +167,36 @@ class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, Statis
         )
 
 
-def _next(*, after: bool, tier: bool) -> Select[Any]:
-    statement = limited(ALL_CUSTOMERS.order_by(CUSTOMERS.c.customer_id))
+def _next(*, after: bool, tier: bool, rising: bool) -> Select[Any]:
+    column = CUSTOMERS.c.customer_id
+    statement = limited(ALL_CUSTOMERS.order_by(column.asc() if rising else column.desc()))
     if after:
-        statement = statement.where(CUSTOMERS.c.customer_id > bindparam("after"))
+        place: ColumnElement[str] = bindparam("after")
+        statement = statement.where(column > place if rising else column < place)
     if tier:
         statement = statement.where(CUSTOMERS.c.tier == bindparam("tier"))
     return statement
 
 
-def _with_identifiers(customers: Select[Any]) -> Prepared:
+def _with_identifiers(customers: Select[Any], *, rising: bool = True) -> Prepared:
     """The customers of a statement in the order of their ids, a row for each identifier."""
     found, leading = customers.subquery("found"), CUSTOMER_IDENTIFIERS.alias("leading")
+    customer_id = found.c.customer_id
     return Prepared(
         select(*found.c, leading.c.identifier)
         .outerjoin_from(found, leading, leading.c.customer_id == found.c.customer_id)
-        .order_by(found.c.customer_id, leading.c.identifier)
+        .order_by(customer_id.asc() if rising else customer_id.desc(), leading.c.identifier)
     )
 
 
 @cache
-def _next_customers(*, after: bool, tier: bool) -> Prepared:
-    return _with_identifiers(_next(after=after, tier=tier))
+def _next_customers(*, after: bool, tier: bool, rising: bool) -> Prepared:
+    return _with_identifiers(_next(after=after, tier=tier, rising=rising), rising=rising)
 
 
 @cache
-def _next_customers_alone(*, after: bool, tier: bool) -> Prepared:
-    return Prepared(_next(after=after, tier=tier))
+def _next_customers_alone(*, after: bool, tier: bool, rising: bool) -> Prepared:
+    return Prepared(_next(after=after, tier=tier, rising=rising))
 
 
 @cache
@@ -222,11 +244,22 @@ def _customers(rows: Iterable[Sequence[Any]]) -> list[CustomerRow]:
     ]
 
 
+def _is_searched(search: str, *, names_only: bool) -> ColumnElement[bool]:
+    """The condition that a text is found in a customer, as `next_customers` says."""
+    if not names_only:
+        return or_(_is_found_by(search), *_is_named_last_first(search))
+    # Whoever sees no more than names sees an id unless it is a phone or an e-mail address.
+    whole_id = [] if is_personal(search) else [CUSTOMERS.c.customer_id == search.strip()]
+    return or_(_is_named(search), *_is_named_last_first(search), *whole_id)
+
+
 def _is_found_by(search: str) -> ColumnElement[bool]:
-    """The condition that a name, an e-mail, a phone or an identifier contains the text."""
+    """The condition that a name, an e-mail, a phone, an identifier or an id contains the text."""
     parts = _spellings(search)
-    # A normalised identifier is in one case throughout: that is twice as fast as folding each.
-    identifiers = {*parts, *(part.upper() for part in parts)}
+    # An id or a normalised identifier is in one case throughout, as a rule: that is twice as fast
+    # as folding each.
+    ids = {search.strip(), *parts, *(part.upper() for part in parts)}
+    identifiers = set(ids)
     normal = normalise(search, card_guard=False)
     if isinstance(normal, Identifier):
         parts.add(normal.value.casefold())
@@ -234,7 +267,11 @@ def _is_found_by(search: str) -> ColumnElement[bool]:
     aliases = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
         _contains(CUSTOMER_IDENTIFIERS.c.identifier, identifiers)
     )
-    return or_(_contains(CUSTOMERS.c.search_text, parts), CUSTOMERS.c.customer_id.in_(aliases))
+    return or_(
+        _contains(CUSTOMERS.c.search_text, parts),
+        _contains(CUSTOMERS.c.customer_id, ids),
+        CUSTOMERS.c.customer_id.in_(aliases),
+    )
 
 
 def _is_named(search: str) -> ColumnElement[bool]:
@@ -242,9 +279,22 @@ def _is_named(search: str) -> ColumnElement[bool]:
 
     The name is the first of the three lines that are searched: two more come after it.
     """
-    escaped = (re.sub(r"([/%_])", r"/\1", part) for part in _spellings(search))
     text = CUSTOMERS.c.search_text
-    return or_(*(text.like(f"%{part}%\n%\n%", escape="/") for part in sorted(escaped)))
+    parts = sorted(map(_escaped, _spellings(search)))
+    return or_(*(text.like(f"%{part}%\n%\n%", escape="/") for part in parts))
+
+
+def _is_named_last_first(search: str) -> Iterable[ColumnElement[bool]]:
+    """The condition that a name is the one of a text like `Doe, John`; none for other texts."""
+    last, comma, first = map(_escaped, folded(search).partition(","))
+    if comma and last.strip() and first.strip():
+        pattern = f"{first.strip()}%{last.strip()}%\n%\n%"
+        yield CUSTOMERS.c.search_text.like(pattern, escape="/")
+
+
+def _escaped(part: str) -> str:
+    """A part of a text for LIKE."""
+    return re.sub(r"([/%_])", r"/\1", part)
 
 
 def _spellings(search: str) -> set[str]:

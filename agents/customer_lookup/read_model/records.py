@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from agents.customer_lookup.lookup_split import LookupSplit, split
-from agents.customer_lookup.reasons import FAILED_ATTEMPTS, Reason, Source
+from agents.customer_lookup.reasons import FAILED_ATTEMPTS, AttemptStatus, Reason, Source
+
+#: The HTTP status by which attempts without a response are asked for.
+NO_RESPONSE: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,9 @@ class LookupLogRow:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the list of answers or attempts, ordered by both fields, newest first."""
+    """A place in the list of attempts, ordered by both fields, newest first."""
 
-    #: `occurred_at` of an answer, `request_timestamp` of an attempt.
+    #: The `request_timestamp`.
     at: datetime
     event_id: str
 
@@ -102,6 +105,9 @@ class AnswerRow:
     fresh_until: datetime | None
     identified_at: datetime
     occurred_at: datetime
+    #: Of its basket; None unless its start was seen and they were asked for.
+    employee_id: str | None = None
+    terminal_id: str | None = None
 
 
 class AnswerOutcome(StrEnum):
@@ -124,10 +130,37 @@ class AnswerFilter:
     reason: Reason | None = None
     #: Normalised, and equal.
     identifier: str | None = None
+    #: With this customer.
+    customer_id: str | None = None
     basket_id: str | None = None
+    #: Of a basket that was started there, or by that employee.
+    terminal_id: str | None = None
+    employee_id: str | None = None
+    #: Of the live configuration that was in force.
+    config_version: int | None = None
     #: Answered then or later.
     since: datetime | None = None
     #: Answered before.
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFilter:
+    """Conditions on the attempts of the list; a field that is None is no condition."""
+
+    status: AttemptStatus | None = None
+    #: Or `NO_RESPONSE`.
+    http_status: int | None = None
+    #: The base URL, and equal.
+    api_endpoint: str | None = None
+    #: Normalised, and equal.
+    customer_identifier: str | None = None
+    #: That the response names.
+    customer_id: str | None = None
+    basket_id: str | None = None
+    #: Asked then or later.
+    since: datetime | None = None
+    #: Asked before.
     until: datetime | None = None
 
 

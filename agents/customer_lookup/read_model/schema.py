@@ -67,6 +67,8 @@ BASKETS: Final = Table(
     Column("started_at", UtcDateTime),
     Column("identified_at", UtcDateTime),
     Column("identified_by", KEY),
+    Index(None, "terminal_id"),
+    Index(None, "employee_id"),
 )
 
 #: One row per HTTP attempt that reached the directory.
@@ -101,6 +103,17 @@ CUSTOMER_LOOKUP_LOGS: Final = Table(
     sqlite_autoincrement=True,
 )
 
+# Operators look for what is no success, and a success costs no write to the index. The condition is
+# a constant: only then do both databases see that an index covers a query.
+UNUSUAL: Final = text("(http_status IS NULL OR http_status <> 200)")
+Index(
+    "ix_customer_lookup_logs_http_status",
+    CUSTOMER_LOOKUP_LOGS.c.http_status,
+    CUSTOMER_LOOKUP_LOGS.c.request_timestamp,
+    sqlite_where=UNUSUAL,
+    postgresql_where=UNUSUAL,
+)
+
 #: One row per terminal answer.
 LOOKUP_ANSWERS: Final = Table(
     "lookup_answers",
@@ -125,11 +138,11 @@ LOOKUP_ANSWERS: Final = Table(
     Column("occurred_at", UtcDateTime, nullable=False),
     Index(None, "basket_id"),
     Index(None, "customer_identifier", "occurred_at"),
+    Index(None, "config_version", "occurred_at"),
     Index(None, "occurred_at"),
 )
 
-# Partial indexes: operators look for rare answers, and the usual answer costs no write to an index.
-# The conditions are constants: only then do both databases see that an index covers a query.
+# Partial indexes, as above.
 FAILED: Final = text("reason IS NOT NULL AND reason <> 'NOT_FOUND'")
 STALE: Final = text("source = 'STALE_CACHE'")
 for _name, _condition in (("failed", FAILED), ("stale", STALE)):

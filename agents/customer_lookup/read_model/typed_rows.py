@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Integer, Select, Table, bindparam, literal, tuple_
+from sqlalchemy import Column, Integer, Select, Table, bindparam
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-from agents.customer_lookup.read_model.records import Position
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -36,10 +34,3 @@ def columns_of(table: Table, kind: "type[DataclassInstance]") -> Iterable[Column
 async def read_rows(connection: AsyncConnection, statement: Select[Any], kind: type[R]) -> list[R]:
     """The rows of a statement, each as a record of this kind."""
     return [kind(**row) for row in (await connection.execute(statement)).mappings()]
-
-
-def row_value(
-    position: Position, at: Column[Any], event_id: Column[Any]
-) -> ColumnElement[tuple[object, ...]]:
-    """A place in a list ordered by two columns: a row value, which an index can start at."""
-    return tuple_(literal(position.at, at.type), literal(position.event_id, event_id.type))

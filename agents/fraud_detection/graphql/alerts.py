@@ -12,7 +12,7 @@ from agents.fraud_detection.graphql.types import (
     Status,
     alert_fields,
 )
-from agents.fraud_detection.read_model.records import AlertFilter, Position
+from agents.fraud_detection.read_model.records import AlertFilter
 from agents.fraud_detection.rules import rule
 from agents.fraud_detection.verdict import AlertStatus
 from web.graphql.connections import (
@@ -85,7 +85,7 @@ class FraudAlertsQuery(graphene.ObjectType):  # graphene is untyped
         rows = await fraud_ports(context).alerts.listed(
             wanted,
             first=size + 1,
-            after=None if after is None else Position(*read_place(LISTED, after)),
+            after=None if after is None else read_place(LISTED, after),
         )
         return page(
             [alert_fields(row) for row in rows],

@@ -5,14 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.fraud_detection.read_model.records import (
     AlertFilter,
     AlertVerdict,
     FraudAlert,
-    Position,
     RuleFigures,
 )
 from agents.fraud_detection.read_model.schema import (
@@ -24,6 +23,7 @@ from agents.fraud_detection.rules.rule import RuleState
 from agents.fraud_detection.verdict import AlertStatus
 from posstream.domain.printable import is_storable
 from posstream.read_model.engine import read_only
+from posstream.read_model.listing import count_up_to, next_rows
 from posstream.read_model.reading import reading
 
 _ALERTS: Final = FRAUD_ALERTS.c
@@ -70,24 +70,29 @@ class FraudAlerts:
         wanted: AlertFilter,
         *,
         first: int,
-        after: Position | None = None,
+        after: tuple[datetime, str] | None = None,
+        rising: bool = False,
     ) -> Sequence[FraudAlert]:
         """The newest alerts, or those after a place, newest first, at most `first` of them.
 
         Args:
             wanted: all of its conditions hold.
             first: at least 1.
-            after: those that come right after it in the list.
+            after: those that come right after this `occurred_at` and `alert_id` in the list.
+            rising: oldest first.
         """
-        named = (getattr(wanted, name) or "" for name in _EQUAL)
-        if not all(map(is_storable, (*named, after.alert_id if after else ""))):
+        if not (_is_storable(wanted) and is_storable("" if after is None else after[1])):
             return []
-        query = _shown().where(*_conditions(wanted)).limit(first)
-        if after is not None:
-            # A row value, which an index can start at.
-            place = (literal(it, column.type) for it, column in zip(after, _ORDER, strict=True))
-            query = query.where(tuple_(*_ORDER) < tuple_(*place))
-        return await self._alerts(query.order_by(*(column.desc() for column in _ORDER)))
+        query = _shown().where(*_conditions(wanted))
+        return await self._alerts(next_rows(query, _ORDER, first=first, after=after, rising=rising))
+
+    async def count(self, wanted: AlertFilter, *, most: int) -> int:
+        """How many alerts there are, at most `most`: a longer list costs no more."""
+        if not _is_storable(wanted):
+            return 0
+        return await count_up_to(
+            self._engine, select(FRAUD_ALERTS).where(*_conditions(wanted)), most
+        )
 
     async def verdicts(self, alert_ids: Collection[str]) -> Mapping[str, Sequence[AlertVerdict]]:
         """Every verdict of some alerts, by alert_id, the newest first."""
@@ -168,6 +173,10 @@ def _shown() -> Select[Any]:
     ).select_from(
         FRAUD_ALERTS.outerjoin(FRAUD_VERDICTS, _VERDICTS.verdict_id == _ALERTS.verdict_id)
     )
+
+
+def _is_storable(wanted: AlertFilter) -> bool:
+    return all(is_storable(getattr(wanted, name) or "") for name in _EQUAL)
 
 
 def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:

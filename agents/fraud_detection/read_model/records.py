@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from agents.fraud_detection.rules.rule import Severity
 from agents.fraud_detection.verdict import AlertStatus
@@ -39,13 +39,6 @@ class AlertVerdict:
     note: str | None
     author: str
     at: datetime
-
-
-class Position(NamedTuple):
-    """A place in the list of alerts, newest first."""
-
-    occurred_at: datetime
-    alert_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,16 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("time[datetime]")) changeZone();
 });
 
+// On a phone a filter is folded, unless something in it is wrong.
+const narrow = window.matchMedia("(max-width: 40rem)");
+for (const filter of document.querySelectorAll("details.fold")) {
+  const fold = () => {
+    filter.open = !narrow.matches || filter.querySelector("[aria-invalid]") !== null;
+  };
+  narrow.addEventListener("change", fold);
+  fold();
+}
+
 for (const button of document.querySelectorAll("button[data-confirm]")) {
   button.addEventListener("click", (event) => {
     if (!window.confirm(button.dataset.confirm)) event.preventDefault();

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from agents.customer_lookup.pages.wording import Tag, offset, tag_of
+from agents.customer_lookup.pages.wording import Tag, offset, tag_of, tone_of_attempt
 from agents.customer_lookup.read_model.records import AnswerRow, BasketHistory, LookupLogRow
 from agents.customer_lookup.shown_records import show_detail, show_record
 from agents.customer_lookup.timeline import Entry, Step, timeline
@@ -16,7 +16,6 @@ from web.access.reveals import Reveals
 #: Steps whose time comes from a till's clock or from the read model, not from a worker.
 _ELSEWHERE: Final = frozenset({Step.STARTED, Step.IDENTIFIED, Step.STORED})
 _TONES: Final = {Step.BREAKER: "bad", Step.NO_CALL: "bad", Step.STORED: "good"}
-_ATTEMPT_TONES: Final = {"SUCCESS": "good", "NOT_FOUND": "", "FAILED": "bad", "TIMEOUT": "bad"}
 #: Details of an attempt that its bar, its tag and its record show.
 _SAID_ELSEWHERE: Final = frozenset({"duration", "http status", "event id"})
 _HTTP_OK: Final = range(200, 300)
@@ -122,7 +121,7 @@ def _step(
 
 def _tone(entry: Entry) -> str:
     if isinstance(entry.record, LookupLogRow):
-        return _ATTEMPT_TONES.get(entry.record.status or "", "")
+        return tone_of_attempt(entry.record.status)
     if entry.step is Step.ANSWERED and isinstance(entry.record, AnswerRow):
         return tag_of(entry.record).tone
     return _TONES.get(entry.step, "")
@@ -149,7 +148,7 @@ def _response(attempt: LookupLogRow) -> Tag:
         return Tag("no response", "bad")
     return Tag(
         f"HTTP {attempt.http_status}",
-        "good" if attempt.http_status in _HTTP_OK else _ATTEMPT_TONES.get(attempt.status or "", ""),
+        "good" if attempt.http_status in _HTTP_OK else tone_of_attempt(attempt.status),
     )
 
 

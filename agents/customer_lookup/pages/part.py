@@ -7,6 +7,7 @@ from aiohttp import web
 
 from agents.customer_lookup.directory.mock import MockDirectory, points_at_mock
 from agents.customer_lookup.lookup_ports import live_configuration, lookup_ports
+from agents.customer_lookup.pages.attempts import Attempts
 from agents.customer_lookup.pages.basket import Basket
 from agents.customer_lookup.pages.configuration_extra import LookupConfigurationExtra
 from agents.customer_lookup.pages.customer import CustomerPage
@@ -23,6 +24,7 @@ from web.console.part import ConsoleKit, ConsolePart
 
 _NAVIGATION: Final = (
     NavigationEntry(path="/lookups", title="Lookups", role=Role.VIEWER, order=100),
+    NavigationEntry(path="/attempts", title="Attempts", role=Role.VIEWER, order=110),
     NavigationEntry(path="/customers", title="Customers", role=Role.VIEWER, order=200),
     NavigationEntry(
         path="/try", title="Try it", role=Role.SUPPORT, order=500, needs_database=False
@@ -52,7 +54,7 @@ def _routes(kit: ConsoleKit) -> list[web.RouteDef]:
     kit.pages.share(
         basket_path=links.basket_path, customer_path=links.customer_path, described=described
     )
-    pages = (Lookups, Basket, TryIt, Customers, CustomerPage, DrillPage)
+    pages = (Lookups, Attempts, Basket, TryIt, Customers, CustomerPage, DrillPage)
     return [route for page in pages for route in page(kit.pages, kit.context).routes()]
 
 

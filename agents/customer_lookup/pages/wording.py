@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agents.customer_lookup.read_model.records import AnswerRow
-from agents.customer_lookup.reasons import Reason, Source
+from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
 
 _SECOND: Final = 1_000
 _MINUTE: Final = 60 * _SECOND
@@ -28,6 +28,11 @@ _SOURCES: Final[Mapping[str, Tag]] = {
     Source.API: Tag("API", "good"),
     Source.STALE_CACHE: Tag("stale cache", "warn"),
 }
+_ATTEMPT_TONES: Final[Mapping[str, str]] = {
+    AttemptStatus.SUCCESS: "good",
+    AttemptStatus.FAILED: "bad",
+    AttemptStatus.TIMEOUT: "bad",
+}
 
 
 def tag_of(answer: AnswerRow) -> Tag:
@@ -37,6 +42,11 @@ def tag_of(answer: AnswerRow) -> Tag:
     if answer.reason is not None:
         return Tag(answer.reason.lower().replace("_", " "), "bad")
     return _SOURCES.get(answer.source or "", Tag(answer.source or "found"))
+
+
+def tone_of_attempt(status: str | None) -> str:
+    """The tone of an attempt's status: good, bad or none."""
+    return _ATTEMPT_TONES.get(status or "", "")
 
 
 def age(milliseconds: int) -> str:

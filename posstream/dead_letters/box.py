@@ -180,6 +180,8 @@ class DeadLetterBox:
     async def survey(self, selection: Selection, *, look_back: bool) -> Survey:
         """Say what a replay would do.
 
+        If there are too many records to search in a worker, earlier replays are not known.
+
         Args:
             selection: of which letters.
             look_back: search for earlier replays.
@@ -188,7 +190,13 @@ class DeadLetterBox:
             survey = await self._surveyed(reader, selection)
             if not look_back or not survey.prospects:
                 return survey
-            before = {address: Source.of(it) async for address, it in _replays(reader, survey)}
+            most = None if self._patience_seconds is None else MOST_SEARCHED
+            try:
+                earlier = _replays(reader, survey, most=most)
+                before = {address: Source.of(it) async for address, it in earlier}
+            except _TooManyError:
+                unknown = [replace(it, is_known=False) for it in survey.prospects]
+                return replace(survey, prospects=unknown)
         prospects = [
             Prospect(it.address, it.source, before.get(it.address)) for it in survey.prospects
         ]

@@ -1,7 +1,15 @@
 """The ports in memory: what a component test gives to the web view."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,12 +35,17 @@ from agents.customer_lookup.read_model.records import (
 )
 from agents.customer_lookup.reasons import AttemptStatus, Reason
 from agents.customer_lookup.topics import DEAD_LETTERS
+from posstream.dead_letters.box import Selection, Survey
 from posstream.dead_letters.letter import (
     Address,
+    Letter,
     LetterList,
     NotReplayed,
     Prospect,
+    Replay,
     Replayed,
+    Replays,
+    Source,
     WholeLetter,
 )
 from posstream.dead_letters.setting_aside import DeadLetters
@@ -208,6 +221,28 @@ class FakeDeadLetterBox:
     replayed: list[Address] = field(default_factory=list)
     listed: LetterList | None = None
     error: Exception | None = None
+    #: What came of letters that were replayed.
+    came_of: dict[Address, Replay] = field(default_factory=dict)
+
+    async def replays(self, letters: Sequence[Letter]) -> Replays:
+        asked = {it.address for it in letters}
+        return Replays({it: replay for it, replay in self.came_of.items() if it in asked})
+
+    async def survey(self, selection: Selection, *, look_back: bool) -> Survey:
+        assert (selection.skips_hopeless, look_back) == (True, True)
+        judged = [await self.prospect(it) for it in selection.addresses]
+        return Survey(
+            [it for it in judged if isinstance(it, Prospect)],
+            [it for it in judged if isinstance(it, NotReplayed)],
+            [],
+            {},
+        )
+
+    async def replay_each(
+        self, targets: Mapping[Address, Source]
+    ) -> AsyncIterator[Replayed | NotReplayed]:
+        for address in targets:
+            yield await self.replay(address)
 
     async def newest(self) -> LetterList:
         self._check()

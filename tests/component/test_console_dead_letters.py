@@ -12,6 +12,8 @@ from posstream.dead_letters.letter import (
     LetterList,
     NotReplayed,
     Prospect,
+    Replay,
+    ReplayState,
     Source,
     WholeLetter,
 )
@@ -112,6 +114,23 @@ async def test_a_reason_is_filtered_for_by_the_url_and_counted(web: WebView) -> 
     assert "EMPTY (1)" in page.text
     nothing = await page_of(web, "/dead-letters?reason=NO_SUCH")
     assert (nothing.rows, nothing.values["reason"]) == ([], "NO_SUCH")
+
+
+async def test_the_filter_takes_topic_and_time_and_says_what_it_cannot_use(web: WebView) -> None:
+    put(web, Address(0, 0), age_ms=7_200_000)
+    put(web, Address(0, 1), source=Source("customer-updated", 0, 1))
+    put(web, Address(0, 2))
+    for query, shown in (
+        ("topic=customer-updated", ["0/1"]),
+        ("to=2026-01-31T07:00", ["0/0"]),
+        ("from=2026-01-31T07:00&topic=customer-identified", ["0/2"]),
+    ):
+        page = await page_of(web, f"/dead-letters?{query}")
+        assert [row[ADDRESS] for row in page.rows] == shown, query
+    assert "customer-updated (1)" in page.text
+    refused = await page_of(web, "/dead-letters?from=soon")
+    assert refused.errors == {"from": "Write a time like 2026-01-31 08:15, in UTC."}
+    assert refused.rows == []
 
 
 async def test_pages_lead_to_older_letters_even_while_new_ones_come(web: WebView) -> None:
@@ -275,4 +294,80 @@ async def test_what_cannot_be_replayed_says_why(web: WebView) -> None:
     web.dead_letters.prospects[HERE] = NotReplayed(HERE, "its value was cut")
     assert "its value was cut" in (await page_of(web, f"/dead-letters/{HERE}/replay")).text
     assert "its value was cut" in (await replay(web, 409)).text
+    assert web.dead_letters.replayed == []
+
+
+# -- what came of it
+
+
+async def test_an_operator_sees_what_came_of_a_replay(web: WebView) -> None:
+    put(web)
+    put(web, Address(0, 9))
+    place = Source("customer-identified", 3, 99)
+    came = Replay(place, ReplayState.ANSWERED, "lookup-1", "basket_1", "API")
+    web.dead_letters.came_of[HERE] = came
+    told = "answered API: lookup-1 of basket basket_1"
+    assert f"{place}: {told}" in (await page_of(web, f"/dead-letters/{HERE}")).text
+    listed = await page_of(
+        web, (await page_of(web, "/dead-letters")).links["Say what came of replays"]
+    )
+    assert {row[ADDRESS]: row[5] for row in listed.rows} == {"1/7": told, "0/9": "no replay"}
+    web.dead_letters.came_of[HERE] = Replay(place, ReplayState.FAILED_AGAIN, letter=Address(0, 9))
+    page = await page_of(web, f"/dead-letters/{HERE}")
+    assert page.links["failed again, as 0/9"] == "/dead-letters/0/9"
+    assert "failed again" not in (await page_of(web, f"/dead-letters/{HERE}", VIEWER)).text
+
+
+# -- many at once
+
+
+async def post_all(web: WebView, path: str, key: str = OPERATOR, **form: str) -> HtmlPage:
+    response = await web.client.post(
+        path, data=form, headers={"Authorization": f"Bearer {key}"}, allow_redirects=True
+    )
+    return HtmlPage.of(await response.text())
+
+
+async def test_the_letters_of_a_filter_are_replayed_at_once_but_for_those_it_cannot_help(
+    web: WebView, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "posstream.audit")
+    for n in range(5):
+        put(web, Address(0, n), age_ms=-n)
+    put(web, Address(1, 0), reason="EMPTY")
+    box = web.dead_letters
+    box.prospects[Address(0, 1)] = NotReplayed(Address(0, 1), "it has no value")
+    box.prospects[Address(0, 2)] = Prospect(Address(0, 2), FROM, before=FROM)
+    listed = await page_of(web, "/dead-letters?reason=NOT_JSON")
+    path = listed.links["Replay these 5…"]
+    asked = await page_of(web, path)
+    assert asked.titles == ["Replay 3 dead letters?"]
+    assert "1: it has no value" in asked.text
+    assert "1: it was replayed before" in asked.text
+    assert asked.values["addresses"] == "0/4 0/3 0/0"
+    assert box.replayed == []
+    # Somebody else was faster with one of them.
+    box.prospects[Address(0, 3)] = Prospect(Address(0, 3), FROM, before=FROM)
+    done = await post_all(web, path, addresses=asked.values["addresses"])
+    assert box.replayed == [Address(0, 4), Address(0, 0)]
+    assert "2 written again to where they came from; 1 left out" in done.text
+    assert done.values["reason"] == "NOT_JSON"
+    assert caplog.messages == ["replayDeadLetters(letters=3) by olga (operator): done, 2 replayed"]
+
+
+async def test_many_are_replayed_by_nobody_else_and_not_while_earlier_replays_are_unknown(
+    web: WebView,
+) -> None:
+    put(web)
+    listed = await page_of(web, "/dead-letters", SUPPORT)
+    assert "Replay this one…" not in listed.links
+    await page_of(web, "/dead-letters/replay", SUPPORT, status=403)
+    refused = await post_all(web, "/dead-letters/replay", SUPPORT, addresses="1/7")
+    assert refused.titles == ["Not for your role"]
+    web.dead_letters.prospects[HERE] = Prospect(HERE, FROM, is_known=False)
+    for page in (
+        await page_of(web, "/dead-letters/replay"),
+        await post_all(web, "/dead-letters/replay", addresses="1/7"),
+    ):
+        assert "Whether they were replayed before is not known" in page.text
     assert web.dead_letters.replayed == []

@@ -8,8 +8,15 @@ import pytest
 
 from agents.customer_lookup import PLUGIN, topics
 from posstream.dead_letters import box as dead_letter_topic
-from posstream.dead_letters.box import DeadLetterBox
-from posstream.dead_letters.letter import Address, NotReplayed, Prospect, Replayed, Source
+from posstream.dead_letters.box import DeadLetterBox, Selection
+from posstream.dead_letters.letter import (
+    Address,
+    NotReplayed,
+    Prospect,
+    Replayed,
+    Replays,
+    Source,
+)
 from posstream.dead_letters.record import MAX_DEAD_VALUE
 from posstream.domain.errors import BrokerUnreachable
 from posstream.kafka.record import Record
@@ -102,6 +109,9 @@ async def test_where_too_much_came_since_nobody_knows_of_an_earlier_replay(
     await shop.write(Record(IDENTIFIED, KEY, b"not json", headers, partition=1))
     judged = await box.prospect(address)
     assert judged == Prospect(address, Source(IDENTIFIED, 1, 0), is_known=False)
+    survey = await box.survey(Selection([address]), look_back=True)
+    assert survey.prospects == [judged]
+    assert await box.replays((await box.newest()).letters) == Replays({}, is_known=False)
 
 
 async def test_a_broker_that_is_away_or_slow_is_one_error() -> None:

@@ -22,6 +22,9 @@ from posstream.json.writing import write_json
 from web.access import audit
 from web.access.guard import caller_of
 from web.access.reveals import Reveals
+from web.console.dead_letter_filter import LetterFilter, topic_of
+from web.console.dead_letter_replays import PATH as BULK_PATH
+from web.console.dead_letter_replays import BulkReplayPages
 from web.console.pages import Pages, reveals_of, with_query
 from web.graphql.context import GraphQLContext
 from web.http.reading import read_form
@@ -34,6 +37,7 @@ _NEEDED: Final = Role.OPERATOR
 _SHOWN_TEXT: Final = 64 * 1024
 _SHOWN_BYTES: Final = 1024
 _BYTES_PER_LINE: Final = 16
+_NUMBER: Final = re.compile(r"[0-9]{1,4}")
 _WORD: Final = re.compile(r"\S+")
 #: A key that is the name of a field and no personal data.
 _FIELD: Final = re.compile(r"[A-Za-z_]{1,64}[0-9]?")
@@ -54,7 +58,7 @@ class DeadLetterPages:
     def routes(self) -> list[web.RouteDef]:
         """The list, a letter, and its replay."""
         place = r"/{partition:\d{1,9}}/{offset:\d{1,18}}"
-        routes = [web.get(_PATH, self.list)]
+        routes = [web.get(_PATH, self.list), *BulkReplayPages(self._pages, self._box).routes()]
         for letter in (_PATH + place, _PATH + r"/{topic:[A-Za-z0-9._-]{1,249}}" + place):
             routes += [
                 web.get(letter, self.letter),
@@ -69,20 +73,26 @@ class DeadLetterPages:
             found = await self._box.newest()
         except BrokerUnreachable as why:
             return self._unreachable(request, why)
-        reason = request.query.get("reason", "")
-        wanted = [it for it in found.letters if reason in {"", it.reason}]
+        asked = LetterFilter(request.query)
+        wanted = asked.of(found.letters)
         start = _after(wanted, request.query.get("after", ""))
         shown = wanted[start : start + PAGE_ROWS]
         more = len(wanted) > start + PAGE_ROWS
-        counts = Counter({reason: 0} if reason else {})
-        counts.update(it.reason for it in found.letters)
+        with_replays = request.query.get("replays") == "1" and caller_of(request).may(_NEEDED)
         return self._pages.render(
             request,
             "dead_letters.html",
             found=found,
-            counts=sorted(counts.items()),
-            reason=reason,
+            asked=asked,
+            reasons=_counted(asked.typed["reason"], [it.reason for it in found.letters]),
+            topics=_counted(asked.typed["topic"], [topic_of(it) for it in found.letters]),
             rows=shown,
+            count=len(wanted),
+            replays=await self._box.replays(shown) if with_replays else None,
+            with_replays=with_query(request, replays="1", done=None, left=None),
+            replay_all=with_query(request, BULK_PATH, after=None, done=None, left=None),
+            done=_number(request, "done"),
+            left=_number(request, "left"),
             first_page=with_query(request, after=None) if start else None,
             next_page=with_query(request, after=str(shown[-1].address)) if more else None,
             letter_path=letter_path,
@@ -99,9 +109,12 @@ class DeadLetterPages:
         if found is None:
             return self._gone(request)
         reveals = reveals_of(request)
+        may_replay = caller_of(request).may(_NEEDED)
         return self._pages.render(
             request,
             "dead_letter.html",
+            replays=await self._box.replays([found.letter]) if may_replay else None,
+            letter_path=letter_path,
             reveals=reveals,
             letter=found.letter,
             key=None if found.key is None else found.key.decode(errors="backslashreplace"),
@@ -194,6 +207,19 @@ class DeadLetterPages:
 def letter_path(address: Address) -> str:
     """The page of one letter."""
     return f"{_PATH}/{address}"
+
+
+def _counted(chosen: str, found: Sequence[str]) -> list[tuple[str, str]]:
+    """The options of a choice: what was found, with its number, and what is chosen."""
+    counts = Counter({chosen: 0})
+    counts.update(found)
+    return [(name, f"{name} ({count})") for name, count in sorted(counts.items()) if name]
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    """A small number in the query; None for anything else."""
+    text = request.query.get(name, "")
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def _address(request: web.Request) -> Address:

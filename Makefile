@@ -130,7 +130,7 @@ bench-search: $(VENV)/.test ## how long a search in 100,000 customers takes, on 
 
 lock: $(VENV)/.release ## write requirements.lock, what the image installs; ten minutes
 	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
-	  --extra graphiql --build-deps-for wheel --allow-unsafe --no-annotate \
+	  --extra graphiql --extra tracing --build-deps-for wheel --allow-unsafe --no-annotate \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --output-file requirements.lock setup.cfg
 

@@ -32,6 +32,7 @@ def asked_for() -> list[Requirement]:
     lines = [
         *metadata["options"]["install_requires"].splitlines(),
         *metadata["options.extras_require"]["graphiql"].splitlines(),
+        *metadata["options.extras_require"]["tracing"].splitlines(),
         *tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"],
     ]
     return [Requirement(line) for line in lines if line and not line.startswith("#")]

@@ -89,12 +89,19 @@ def test_a_switch_is_true_or_false(value: object) -> None:
         edited(PLAN, {"fallback_to_cache_on_error": value})
 
 
-@pytest.mark.parametrize("key", ["timeout", "enabled", "version", "", "__class__"])
+@pytest.mark.parametrize("key", ["enabled", "version", "", "__class__"])
 def test_an_unknown_key_is_refused_by_name(key: str) -> None:
     with pytest.raises(InvalidConfiguration) as refused:
         edited(PLAN, {key: 1})
     assert key == refused.value.key
     assert refused.value.why == "is not a key of this configuration"
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_one_named() -> None:
+    with pytest.raises(InvalidConfiguration) as refused:
+        edited(PLAN, {"timeout": 1})
+    assert refused.value.key == "timeout"
+    assert refused.value.why == "is not a key of this configuration; did you mean timeout_seconds?"
 
 
 def test_one_bad_key_refuses_the_whole_edit() -> None:

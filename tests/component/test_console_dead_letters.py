@@ -128,7 +128,7 @@ async def test_the_filter_takes_topic_and_time_and_says_what_it_cannot_use(web: 
         page = await page_of(web, f"/dead-letters?{query}")
         assert [row[ADDRESS] for row in page.rows] == shown, query
     assert "customer-updated (1)" in page.text
-    refused = await page_of(web, "/dead-letters?from=soon")
+    refused = await page_of(web, "/dead-letters?from=soon", status=400)
     assert refused.errors == {"from": "Write a time like 2026-01-31 08:15, in UTC."}
     assert refused.rows == []
 
@@ -143,6 +143,7 @@ async def test_pages_lead_to_older_letters_even_while_new_ones_come(web: WebView
     shown = [row[ADDRESS] for page in (first, second, third) for row in page.rows]
     assert shown == [f"0/{n}" for n in reversed(range(120))]
     assert "Older" not in third.links
+    assert (await page_of(web, third.links["Newer"])).rows == second.rows
     assert (await page_of(web, third.links["Newest"])).rows[0][ADDRESS] == "0/120"
 
 
@@ -155,11 +156,50 @@ async def test_a_list_without_its_end_or_with_gaps_says_so(web: WebView) -> None
     assert "The list has gaps: it took over 5 s" in page.text
 
 
+@pytest.mark.parametrize("path", ["/dead-letters", "/dead-letters.csv", "/dead-letters/replay"])
+async def test_a_name_that_is_no_filter_is_refused(web: WebView, path: str) -> None:
+    put(web)
+    page = await page_of(web, f"{path}?resaon=EMPTY", status=400)
+    assert "There is no filter “resaon”; there are reason, topic, from, to." in page.text
+    assert page.rows == []
+
+
+async def test_the_order_is_in_the_url_and_a_replay_keeps_it(web: WebView) -> None:
+    for n in range(3):
+        put(web, Address(0, n), age_ms=-n)
+    page = await page_of(web, "/dead-letters?done=1&left=0")
+    assert "3 in all" in page.text
+    oldest = await page_of(web, page.links["Oldest first"])
+    assert [row[ADDRESS] for row in oldest.rows] == ["0/0", "0/1", "0/2"]
+    assert "written again" not in oldest.text
+    asked = await page_of(web, oldest.links["Replay these 3…"])
+    assert asked.values["addresses"] == "0/0 0/1 0/2"
+
+
+async def test_the_filtered_list_is_a_csv_file(web: WebView) -> None:
+    put(web)
+    put(web, Address(0, 2), None, reason="TOMBSTONE", error="=1+1", source=None)
+    put(web, Address(0, 3), reason="EMPTY")
+    assert (await page_of(web, "/dead-letters?to=2026-01-31T09:00")).links["CSV"] == (
+        "/dead-letters.csv?to=2026-01-31T09:00"
+    )
+    lines = [
+        "address,written_at,source_topic,source_partition,source_offset,reason,error,bytes",
+        "0/2,2026-01-31T08:00:00.000Z,,,,TOMBSTONE,'=1+1,",
+    ]
+    response = await web.client.get(
+        "/dead-letters.csv?reason=TOMBSTONE", headers={"Authorization": f"Bearer {VIEWER}"}
+    )
+    assert (await response.text()).splitlines() == lines
+
+
 async def test_no_letters_is_good_news(web: WebView) -> None:
     assert "Every message could be read" in (await page_of(web, "/dead-letters")).text
 
 
-@pytest.mark.parametrize("path", ["/dead-letters", "/dead-letters/1/7", "/dead-letters/1/7/replay"])
+@pytest.mark.parametrize(
+    "path", ["/dead-letters", "/dead-letters.csv", "/dead-letters/1/7", "/dead-letters/1/7/replay"]
+)
 async def test_without_a_broker_each_page_says_so(web: WebView, path: str) -> None:
     web.dead_letters.error = BrokerUnreachable("the Kafka broker does not answer")
     page = await page_of(web, path, status=503)

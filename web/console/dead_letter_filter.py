@@ -1,32 +1,43 @@
-"""The filter of the list of dead letters, as it stands in a URL."""
+"""The list of dead letters as its URL asks for it: filter and order."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aiohttp import web
 
 from posstream.dead_letters.letter import Letter
 from posstream.domain.times import to_ms
-from web.console.typed_fields import TypedFields
+from web.console.lists import AskedList, Listed
 
 #: The fields of the form, by their names in the URL.
 FIELDS: Final = ("reason", "topic", "from", "to")
+#: Asks what came of replays.
+REPLAYS: Final = "replays"
+#: How many letters were just replayed, and how many were left out.
+DONE, LEFT = "done", "left"
 
 
-class LetterFilter(TypedFields):
-    """Which letters are wanted.
+class AskedLetters(AskedList):
+    """Which letters are wanted, and in which order.
 
     Args:
-        query: of the URL; a blank field filters nothing.
+        request: of the list, or of the replay of its letters.
     """
 
-    def __init__(self, query: Mapping[str, str]) -> None:
-        super().__init__({name: query.get(name, "").strip() for name in FIELDS})
+    def __init__(self, request: web.Request) -> None:
+        super().__init__(request, FIELDS, beside=[REPLAYS], told=[DONE, LEFT])
         since, until = self.span()
         self._since_ms = None if since is None else to_ms(since)
         self._until_ms = None if until is None else to_ms(until)
 
     def of(self, letters: Sequence[Letter]) -> list[Letter]:
-        """Those of some letters that are wanted; none if a field has an error."""
-        return [] if self.errors else [it for it in letters if self._has(it)]
+        """The wanted letters in their order; none if the URL is refused.
+
+        Args:
+            letters: the newest first.
+        """
+        wanted = [] if self.is_refused else [it for it in letters if self._has(it)]
+        return wanted[::-1] if self.order.rising else wanted
 
     def _has(self, letter: Letter) -> bool:
         reason, topic = self.typed["reason"], self.typed["topic"]
@@ -36,6 +47,29 @@ class LetterFilter(TypedFields):
             and (self._since_ms is None or letter.timestamp_ms >= self._since_ms)
             and (self._until_ms is None or letter.timestamp_ms < self._until_ms)
         )
+
+
+def listed_letters(wanted: Sequence[Letter], *, rising: bool) -> Listed[Letter]:
+    """Letters that were read already, as a list of the console.
+
+    Args:
+        wanted: in their order.
+        rising: whether that is the oldest first.
+    """
+    places = {str(it.address): place for place, it in enumerate(wanted)}
+
+    async def read(*, first: int, after: Any, rising: bool) -> Sequence[Letter]:
+        rows = wanted if rising is is_rising else wanted[::-1]
+        if after is None:
+            return rows[:first]
+        start = after + 1 if rising is is_rising else len(wanted) - after
+        return rows[start : start + first]
+
+    async def count(*, most: int) -> int:
+        return min(len(wanted), most)
+
+    is_rising = rising
+    return Listed(read=read, count=count, cursor=lambda it: str(it.address), place=places.get)
 
 
 def topic_of(letter: Letter) -> str:

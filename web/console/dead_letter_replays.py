@@ -12,7 +12,7 @@ from posstream.domain.errors import BrokerUnreachable
 from posstream.domain.roles import Role
 from web.access import audit
 from web.access.guard import caller_of
-from web.console.dead_letter_filter import LetterFilter
+from web.console.dead_letter_filter import DONE, LEFT, AskedLetters
 from web.console.pages import Pages, with_query
 from web.http.reading import read_form
 
@@ -45,7 +45,7 @@ class _Plan:
 
 
 class BulkReplayPages:
-    """`/dead-letters/replay`: the letters of the list's filter, the newest first."""
+    """`/dead-letters/replay`: the letters of the list's filter, in the list's order."""
 
     def __init__(self, pages: Pages, box: DeadLetterBox) -> None:
         self._pages = pages
@@ -59,7 +59,9 @@ class BulkReplayPages:
         """Say what would be replayed, and ask."""
         if not caller_of(request).may(_NEEDED):
             return self._pages.forbidden(request, _NEEDED)
-        asked = LetterFilter(request.query)
+        asked = AskedLetters(request)
+        if asked.is_refused:
+            return web.Response(status=303, headers={"Location": with_query(request, _LIST)})
         try:
             wanted = asked.of((await self._box.newest()).letters)
             plan = await self._planned([it.address for it in wanted[:MOST_LETTERS]])
@@ -98,7 +100,7 @@ class BulkReplayPages:
         except BrokerUnreachable as why:
             if not done:
                 return "refused, BROKER_UNAVAILABLE", self._unreachable(request, why)
-        where = with_query(request, _LIST, done=str(done), left=str(len(addresses) - done))
+        where = with_query(request, _LIST, **{DONE: str(done), LEFT: str(len(addresses) - done)})
         told = f"done, {done} replayed" + (f", {failed[0].why}" if failed else "")
         return told, web.Response(status=303, headers={"Location": where})
 

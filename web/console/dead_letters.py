@@ -22,15 +22,22 @@ from posstream.json.writing import write_json
 from web.access import audit
 from web.access.guard import caller_of
 from web.access.reveals import Reveals
-from web.console.dead_letter_filter import LetterFilter, topic_of
+from web.console.csv_file import Columns
+from web.console.dead_letter_filter import (
+    DONE,
+    LEFT,
+    REPLAYS,
+    AskedLetters,
+    listed_letters,
+    topic_of,
+)
 from web.console.dead_letter_replays import PATH as BULK_PATH
 from web.console.dead_letter_replays import BulkReplayPages
+from web.console.lists import list_file, list_page
 from web.console.pages import Pages, reveals_of, with_query
 from web.graphql.context import GraphQLContext
 from web.http.reading import read_form
 
-#: Letters on a page.
-PAGE_ROWS: Final = 50
 _PATH: Final = "/dead-letters"
 _NEEDED: Final = Role.OPERATOR
 #: How much is shown: of text in characters, of anything else in bytes.
@@ -41,6 +48,16 @@ _NUMBER: Final = re.compile(r"[0-9]{1,4}")
 _WORD: Final = re.compile(r"\S+")
 #: A key that is the name of a field and no personal data.
 _FIELD: Final = re.compile(r"[A-Za-z_]{1,64}[0-9]?")
+_COLUMNS: Final[Columns[Letter]] = (
+    ("address", lambda row, _: str(row.address)),
+    ("written_at", lambda row, _: from_ms(row.timestamp_ms)),
+    ("source_topic", lambda row, _: topic_of(row)),
+    ("source_partition", lambda row, _: row.source and row.source.partition),
+    ("source_offset", lambda row, _: row.source and row.source.offset),
+    ("reason", lambda row, _: row.reason),
+    ("error", lambda row, _: row.error),
+    ("bytes", lambda row, _: row.size),
+)
 #: `?done=` -> what was done.
 _DONE: Final = {
     "replayed": "Written again to the topic that it came from: the broker has it. If it still "
@@ -49,16 +66,20 @@ _DONE: Final = {
 
 
 class DeadLetterPages:
-    """`/dead-letters`, and a page for each letter."""
+    """`/dead-letters`, `/dead-letters.csv`, and a page for each letter."""
 
     def __init__(self, pages: Pages, ports: GraphQLContext) -> None:
         self._pages = pages
         self._box = ports.dead_letters
 
     def routes(self) -> list[web.RouteDef]:
-        """The list, a letter, and its replay."""
+        """The list as a page and as a file, a letter, and its replay."""
         place = r"/{partition:\d{1,9}}/{offset:\d{1,18}}"
-        routes = [web.get(_PATH, self.list), *BulkReplayPages(self._pages, self._box).routes()]
+        routes = [
+            web.get(_PATH, self.list),
+            web.get(f"{_PATH}.csv", self.csv),
+            *BulkReplayPages(self._pages, self._box).routes(),
+        ]
         for letter in (_PATH + place, _PATH + r"/{topic:[A-Za-z0-9._-]{1,249}}" + place):
             routes += [
                 web.get(letter, self.letter),
@@ -68,36 +89,46 @@ class DeadLetterPages:
         return routes
 
     async def list(self, request: web.Request) -> web.Response:
-        """The newest letters, newest first."""
+        """The newest letters; 400 for a filter without sense."""
         try:
             found = await self._box.newest()
         except BrokerUnreachable as why:
             return self._unreachable(request, why)
-        asked = LetterFilter(request.query)
-        wanted = asked.of(found.letters)
-        start = _after(wanted, request.query.get("after", ""))
-        shown = wanted[start : start + PAGE_ROWS]
-        more = len(wanted) > start + PAGE_ROWS
-        with_replays = request.query.get("replays") == "1" and caller_of(request).may(_NEEDED)
+        asked = AskedLetters(request)
+        wanted = listed_letters(asked.of(found.letters), rising=asked.order.rising)
+        listed = await list_page(request, _PATH, asked, wanted, None)
+        with_replays = request.query.get(REPLAYS) == "1" and caller_of(request).may(_NEEDED)
         return self._pages.render(
             request,
             "dead_letters.html",
+            status=listed.status,
             found=found,
-            asked=asked,
+            listed=listed,
             reasons=_counted(asked.typed["reason"], [it.reason for it in found.letters]),
             topics=_counted(asked.typed["topic"], [topic_of(it) for it in found.letters]),
-            rows=shown,
-            count=len(wanted),
-            replays=await self._box.replays(shown) if with_replays else None,
-            with_replays=with_query(request, replays="1", done=None, left=None),
-            replay_all=with_query(request, BULK_PATH, after=None, done=None, left=None),
-            done=_number(request, "done"),
-            left=_number(request, "left"),
-            first_page=with_query(request, after=None) if start else None,
-            next_page=with_query(request, after=str(shown[-1].address)) if more else None,
+            count=await wanted.count(most=len(found.letters)),
+            replays=await self._box.replays(listed.rows) if with_replays else None,
+            with_replays=with_query(request, **{REPLAYS: "1", DONE: None, LEFT: None}),
+            replay_all=with_query(
+                request, BULK_PATH, after=None, before=None, **{DONE: None, LEFT: None}
+            ),
+            done=_number(request, DONE),
+            left=_number(request, LEFT),
             letter_path=letter_path,
             from_ms=from_ms,
         )
+
+    async def csv(self, request: web.Request) -> web.StreamResponse:
+        """The filtered list as a file; for a filter without sense the page says so."""
+        asked = AskedLetters(request)
+        if asked.is_refused:
+            return await self.list(request)
+        try:
+            found = await self._box.newest()
+        except BrokerUnreachable as why:
+            return self._unreachable(request, why)
+        wanted = listed_letters(asked.of(found.letters), rising=asked.order.rising)
+        return await list_file(request, asked, wanted, _COLUMNS, reveals_of(request))
 
     async def letter(self, request: web.Request) -> web.Response:
         """One letter with its headers and its value."""
@@ -225,12 +256,6 @@ def _number(request: web.Request, name: str) -> int | None:
 def _address(request: web.Request) -> Address:
     place = request.match_info
     return Address(int(place["partition"]), int(place["offset"]), place.get("topic", ""))
-
-
-def _after(letters: Sequence[Letter], text: str) -> int:
-    """Where in a list the page after a letter starts; at the beginning if the letter is gone."""
-    places = {str(letter.address): place for place, letter in enumerate(letters, 1)}
-    return places.get(text, 0)
 
 
 def _may_be_double(prospect: Prospect) -> bool:

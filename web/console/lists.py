@@ -79,18 +79,27 @@ class AskedList(TypedFields):
         request: of its page or file.
         fields: of the filter.
         orders: that the list has.
+        beside: other parameters that its links keep.
+        told: parameters that say what was just done; its links leave them out.
     """
 
     def __init__(
-        self, request: web.Request, fields: Sequence[str], orders: Sequence[Order] = BY_TIME
+        self,
+        request: web.Request,
+        fields: Sequence[str],
+        orders: Sequence[Order] = BY_TIME,
+        *,
+        beside: Sequence[str] = (),
+        told: Sequence[str] = (),
     ) -> None:
         query = request.query
         super().__init__({name: query.get(name, "").strip() for name in fields})
         self.orders = orders
+        self.told = told
         #: Why the rest of the URL cannot be used: a sentence each.
         self.refused: list[str] = []
         for name, count in Counter(name for name, _ in query.items()).items():
-            if name not in {*fields, *_BESIDE}:
+            if name not in {*fields, *beside, *told, *_BESIDE}:
                 shown = name[:_MOST_SHOWN]
                 self.refused.append(f"There is no filter “{shown}”; there are {', '.join(fields)}.")
             elif count > 1:
@@ -179,7 +188,7 @@ class ListPage(Generic[Row]):
     on: str | None = None
     #: The same list in its other orders.
     sorts: Sequence[tuple[Order, str]] = ()
-    #: The same list with identifiers in full, or masked again.
+    #: The same list with identifiers in full, or masked again; empty if it shows none.
     reveal: str = ""
     file: str = ""
     most: int = MAX_FILE_ROWS
@@ -195,7 +204,7 @@ async def list_page(
     path: str,
     asked: AskedList,
     listed: Listed[Row],
-    reveals: Reveals,
+    reveals: Reveals | None,
 ) -> ListPage[Row]:
     """The page that a URL asks for; empty if the URL is refused.
 
@@ -204,17 +213,18 @@ async def list_page(
         path: of the list.
         asked: its filter.
         listed: its rows.
-        reveals: what identifiers are shown with.
+        reveals: what identifiers are shown with; None if the list shows none.
     """
     if asked.is_refused:
         return ListPage(path=path, asked=asked)
     rows, back, on = await _rows(request.query, asked.order, listed)
     is_whole = back is None and on is None and "after" not in request.query
     total = len(rows) if is_whole else await listed.count(most=MOST_COUNTED + 1)
+    untold: dict[str, str | None] = dict.fromkeys(asked.told)
     unplaced: dict[str, str | None] = {"after": None, "before": None}
 
     def at(changes: dict[str, str | None], where: str = path) -> str:
-        return with_query(request, where, **unplaced | changes)
+        return with_query(request, where, **untold | unplaced | changes)
 
     default = asked.orders[0]
     return ListPage(
@@ -230,7 +240,11 @@ async def list_page(
             for order in asked.orders
             if order is not asked.order
         ],
-        reveal=with_query(request, path, reveal=None if reveals.in_full else "1"),
+        reveal=(
+            with_query(request, path, **untold, reveal=None if reveals.in_full else "1")
+            if reveals
+            else ""
+        ),
         file=at({}, f"{path}.csv"),
     )
 

@@ -88,7 +88,13 @@ class BasketAgent:
         #: By type and outcome, the events that the list at hand has counted so far.
         self._counts: Counter[tuple[str, str]] = Counter()
         self._refused = RefusedEvents(self.app)
-        self.app.answer_lists(topics.CONSUMED, self, at_once=_AT_ONCE, first=_FIRST)
+        self.app.answer_lists(
+            topics.CONSUMED,
+            self,
+            at_once=_AT_ONCE,
+            first=_FIRST,
+            is_on=lambda: self.configuration.value.enabled,
+        )
 
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox

@@ -47,6 +47,14 @@ class BasketConfiguration(PluginConfiguration, frozen=True, kw_only=True):
             le=MOST_HOURS,
         ),
     ] = 7 * 24
+    enabled: Annotated[
+        bool,
+        Meta(
+            title="Baskets",
+            description="Off: events wait in their topics, and are counted once it is on again. "
+            "Topics keep them for a week.",
+        ),
+    ] = True
 
 
 def _defaults(_: "Settings", __: Any) -> BasketConfiguration:

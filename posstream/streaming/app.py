@@ -267,6 +267,7 @@ class StreamingApp(WorkerApp):
         *,
         at_once: int = MOST_AT_ONCE,
         first: Sequence[str] = (),
+        is_on: Callable[[], bool] | None = None,
     ) -> None:
         """Have events answered in the lists in which they are fetched; see `lanes`.
 
@@ -277,11 +278,14 @@ class StreamingApp(WorkerApp):
                 process wait meanwhile: it should be done in 10 ms.
             first: those of the topics whose events are taken before the others'. A quarter of what
                 is taken at once is left to the others.
+            is_on: while it says False, events wait in the topics.
         """
         self.consumed.update(topics)
         self.most_at_once = min(at_once, self.most_at_once)
         self.answering |= dict.fromkeys(topics, answering)
         self.answered_first.update(first)
+        if is_on is not None:
+            self.lanes.answer_while(topics, is_on)
         self.topics.add(self.raw_topic(*topics))
 
     def _new_transport(self) -> Transport:

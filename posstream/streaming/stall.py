@@ -59,12 +59,15 @@ class PartitionWatch(ABC):
         """Compare where each partition stands with where it stood at the last look."""
         now = self._clock.monotonic()
         before, self._standing = self._standing, {}
-        for tp in [TP(*tp) for tp in self._app.consumer.assignment() if tp.topic in self._topics]:
+        for tp in [TP(*tp) for tp in self._app.consumer.assignment() if self._watches(tp.topic)]:
             place, count = self._place(tp)
             if count > 0:
                 known = before.get(tp)
                 since = known.since if known is not None and known.place == place else now
                 self._standing[tp] = Standing(place, count, since)
+
+    def _watches(self, topic: str) -> bool:
+        return topic in self._topics
 
     def _standing_for(self, seconds: float) -> list[tuple[TP, Standing]]:
         """The partitions that have stood still for so long."""
@@ -83,6 +86,10 @@ class StallWatch(PartitionWatch):
     def stalled(self) -> list[str]:
         """Topics of which a partition has stood still for too long while events waited."""
         return sorted({tp.topic for tp, _ in self._standing_for(STALLED_SECONDS)})
+
+    def _watches(self, topic: str) -> bool:
+        # The events of a plugin that is switched off wait on purpose.
+        return super()._watches(topic) and self._app.lanes.is_on(topic)
 
     def _place(self, tp: TP) -> tuple[int | None, int]:
         at = self._app.consumer.finished_to(tp)

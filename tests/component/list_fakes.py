@@ -117,7 +117,10 @@ class ListApp:
         *,
         at_once: int = 1000,
         first: Sequence[str] = (),
+        is_on: Callable[[], bool] | None = None,
     ) -> None:
+        if is_on is not None:
+            self.lanes.answer_while(topics, is_on)
         self.answering |= dict.fromkeys(topics, answering)
         self.most_at_once = at_once
         self.answered_first = set(first)

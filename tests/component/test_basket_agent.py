@@ -535,6 +535,7 @@ class Lists:
         self.producer = FakeProducer(partitions=1)
         self.app = ListApp(self.producer)
         self.table = KeptBaskets()
+        self.configuration = CurrentConfiguration(BasketConfiguration())
         self.flushed = asyncio.Event()
         self.table.flush = self._flush  # type: ignore[method-assign]
         clock: Any = ManualClock()
@@ -549,7 +550,7 @@ class Lists:
         BasketAgent(
             app=self.app,
             table=self.table,  # type: ignore[arg-type]
-            configuration=CurrentConfiguration(BasketConfiguration()),
+            configuration=self.configuration,
             clock=clock,
             metrics=register(METRICS, Metrics().registry),
             card_guard=True,
@@ -594,6 +595,19 @@ async def test_an_event_that_cannot_be_read_is_finished_with_its_dead_letter() -
     await lists.take(b"nothing", item(1, "1"))
     await soon(lambda: lists.position == 2)
     assert lists.app.crashed == []
+
+
+async def test_while_the_plugin_is_switched_off_events_wait_and_then_all_are_counted() -> None:
+    lists = Lists()
+    lists.flushed.set()
+    lists.configuration.put_in_force(ConfigurationVersion(version=1, enabled=False))
+    await lists.take(item(1, "1"), item(2, "1"))
+    await a_while()
+    assert (lists.producer.given, lists.table.kept, lists.position) == ([], {}, 0)
+    lists.configuration.put_in_force(ConfigurationVersion(version=2))
+    await lists.app.lanes.take({}, 1)
+    await soon(lambda: lists.position == 2)
+    assert len(of_topic(lists.producer.records, topics.TILL_EVENTS)) == 2
 
 
 @pytest.mark.parametrize("lose", [move_away, freeze])

@@ -861,6 +861,29 @@ async def test_if_everything_is_parked_nothing_is_asked_for(fetching: Fetching) 
     assert fetching.asked == [{SOURCE}]
 
 
+async def test_nothing_is_fetched_of_a_topic_that_is_switched_off(fetching: Fetching) -> None:
+    is_on = False
+    fetching.app.lanes.answer_while((SOURCE.topic,), lambda: is_on)
+    await fetching.fetch(source=[0, 1], rows=[0])
+    assert (fetching.asked, fetching.taken) == ([{ROWS}], [0])
+    is_on = True
+    await fetching.fetch()
+    assert (fetching.asked[-1], fetching.answerer.offsets) == ({SOURCE, ROWS}, [0, 1])
+
+
+async def test_a_consumer_that_fetches_nothing_stays_in_its_group(fetching: Fetching) -> None:
+    consumer = aiokafka.AIOKafkaConsumer("source")
+    fetching.consumer._thread._consumer = consumer
+    consumer._subscription._last_fetch_ended -= 2_000
+    assert consumer._subscription.fetcher_idle_time >= 2_000, "aiokafka would leave"
+    fetching.own(SOURCE)
+    fetching.app.lanes.answer_while((SOURCE.topic,), lambda: False)
+    await fetching.fetch()
+    idle_seconds = consumer._subscription.fetcher_idle_time
+    await consumer.stop()
+    assert (fetching.asked, idle_seconds < 1_000) == ([], True)
+
+
 @pytest.mark.parametrize("owned", [(SOURCE,), (SOURCE, ROWS)])
 async def test_what_is_parked_is_taken_when_there_is_room_although_nothing_else_comes(
     fetching: Fetching, owned: tuple[TP, ...]

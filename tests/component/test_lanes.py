@@ -541,6 +541,28 @@ async def test_parked_events_of_an_older_generation_are_never_taken() -> None:
     assert bench.answerer.lists == []
 
 
+# -- off and on
+
+
+async def test_events_wait_while_their_topic_is_switched_off_and_go_on_in_order() -> None:
+    bench = Bench()
+    is_on = False
+    bench.lanes.answer_while(("source",), lambda: is_on)
+    await bench.take(SOURCE, 0, 1)
+    await bench.go_on()
+    await a_while()
+    assert (bench.answered(), bench.position, bench.lanes.in_flight) == ([], 0, 0)
+    assert (bench.lanes.parked, bench.lanes.is_ready) == ({SOURCE}, False)
+    assert bench.lanes.oldest_at is None, "they wait on purpose"
+    is_on = True
+    assert bench.lanes.is_ready
+    await bench.go_on()
+    await bench.take(SOURCE, 2)
+    await a_while()
+    assert bench.answerer.lists == [(SOURCE, [0, 1]), (SOURCE, [2])]
+    assert bench.position == 3
+
+
 # -- the producer
 
 

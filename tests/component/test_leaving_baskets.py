@@ -8,6 +8,7 @@ import pytest
 from agents.baskets.known import Known, encode
 from agents.baskets.leaving import LeavingBaskets
 from agents.baskets.till_events import AnyEvent, Finalized, ItemAdded, PaymentCompleted, Voided
+from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import StorageFailed
 from posstream.domain.money import ONE
 from tests.component.basket_fakes import PARTITIONS, Counter, KeptBaskets, at_home
@@ -145,3 +146,14 @@ async def test_each_look_waits_for_its_tombstones() -> None:
     assert not looking.done()
     flushed.set()
     await looking
+
+
+async def test_no_basket_leaves_while_the_plugin_is_switched_off() -> None:
+    """Its events wait in their topics."""
+    shop = Shop()
+    shop.keep("b", OPEN)
+    shop.clock.advance(2 * HOUR)
+    shop.counter.configuration.put_in_force(ConfigurationVersion(version=1, enabled=False))
+    assert await shop.look() == {"b"}
+    shop.counter.configuration.put_in_force(ConfigurationVersion(version=2))
+    assert await shop.look() == set()

@@ -52,6 +52,8 @@ class Worker:
         self.counts: dict[str, int] = {}
         self.group.topic_partitions = self.counts.get  # type: ignore[attr-defined]
         self.crashes: list[BaseException] = []
+        #: Topics that are switched off.
+        self.off: set[str] = set()
         app: Any = SimpleNamespace(
             has_consumer=True,
             consumer=self.group,
@@ -63,7 +65,9 @@ class Worker:
             rebalancing_count=1,
             tables=SimpleNamespace(actives_ready=True),
             tuning=Tuning(),
-            lanes=SimpleNamespace(commit_age_seconds=lambda: 0.0),
+            lanes=SimpleNamespace(
+                commit_age_seconds=lambda: 0.0, is_on=lambda topic: topic not in self.off
+            ),
         )
         plugin = Plugin(
             name="toy",
@@ -110,6 +114,15 @@ async def test_events_that_nobody_takes_end_the_worker(worker: Worker) -> None:
     assert not worker.crashes
     assert not await worker.after(1)
     assert isinstance(worker.crashes[0], Stalled)
+
+
+async def test_events_of_a_plugin_that_is_switched_off_end_nobody(worker: Worker) -> None:
+    worker.group.ends[SOURCE] = 6
+    worker.off.add(SOURCE.topic)
+    assert await worker.after(STALLED_SECONDS + 1)
+    worker.off.clear()
+    assert await worker.after(STALLED_SECONDS - 1), "it counts from when they are taken again"
+    assert not await worker.after(1)
 
 
 async def test_events_that_wait_for_a_table_whose_entries_are_moved_end_nobody(

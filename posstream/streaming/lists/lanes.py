@@ -13,7 +13,7 @@ alone. A commit never passes an unfinished event.
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from faust.types import TP
@@ -185,10 +185,21 @@ class Lanes:
         self._app = app
         self._progress = progress
         self._lanes: dict[TP, _Lane] = {}
+        #: By topic, whether its events are answered now; without an entry they always are.
+        self._switches: dict[str, Callable[[], bool]] = {}
         #: Lists whose answers the broker has not confirmed.
         self._leaving: set[asyncio.Task[None]] = set()
         #: How long a round of the event loop takes on average, in seconds; 0 below CROWD.
         self._lag = 0.0
+
+    def answer_while(self, topics: Iterable[str], is_on: Callable[[], bool]) -> None:
+        """Leave the events of some topics there while `is_on` says False."""
+        self._switches |= dict.fromkeys(topics, is_on)
+
+    def is_on(self, topic: str) -> bool:
+        """Whether the events of a topic are answered now."""
+        switch = self._switches.get(topic)
+        return switch is None or switch()
 
     # -- the account of what is in flight
 
@@ -212,10 +223,17 @@ class Lanes:
 
     @property
     def oldest_at(self) -> float | None:
-        """When the oldest event was written that was fetched and is not finished; None if none."""
+        """When the oldest event was written that was fetched and is not finished; None if none.
+
+        Those that wait because their topic is switched off do not count.
+        """
         lanes = self._lanes.values()
         begun = [next(iter(lane.open.values())).timestamp for lane in lanes if lane.open]
-        parked = [lane.parked[0].timestamp / 1000 for lane in lanes if lane.parked]
+        parked = [
+            lane.parked[0].timestamp / 1000
+            for tp, lane in self._lanes.items()
+            if lane.parked and self.is_on(tp.topic)
+        ]
         return min([*begun, *parked], default=None)
 
     # -- what the fetch loop asks
@@ -242,7 +260,8 @@ class Lanes:
     def is_ready(self) -> bool:
         """Whether something that was fetched can be taken now."""
         return any(
-            lane.parked and lane.has_room(lane.parked[0].offset) for lane in self._lanes.values()
+            lane.parked and self.is_on(tp.topic) and lane.has_room(lane.parked[0].offset)
+            for tp, lane in self._lanes.items()
         )
 
     def clear(self) -> None:
@@ -315,7 +334,7 @@ class Lanes:
         records = lane.new(records)
         if not records:
             return ()
-        if not lane.has_room(records[0].offset):
+        if not (self.is_on(tp.topic) and lane.has_room(records[0].offset)):
             lane.parked, lane.parked_at = records, arrived_at
             return ()
         traced.append(self._traced(tp, records))

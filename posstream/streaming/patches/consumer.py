@@ -168,12 +168,12 @@ class Consumer(faust_driver.Consumer):
         # standby's changelog never came again (seen in one of four fail-overs).
         active = None if active_partitions is None else set(active_partitions)
         parked = self._lanes.parked
-        if is_late and active is not None:
-            parked |= {tp for tp in active if tp.topic in self.app.answering}
+        parked |= {tp for tp in active or () if self._waits(tp.topic, is_late=is_late)}
         if active is not None and parked:
             active -= parked
             timeout = 0 if self._lanes.is_ready else _PARKED_SECONDS
             if not active:  # for aiokafka, an empty set means all
+                self._thread.stay()
                 await asyncio.sleep(timeout)
                 return {}
         fetched: Mapping[TP, Sequence[Any]] = await super()._getmany(active, timeout)
@@ -182,6 +182,10 @@ class Consumer(faust_driver.Consumer):
             tp: [Replay(records)] if records and tp.topic in changelogs else records
             for tp, records in fetched.items()
         }
+
+    def _waits(self, topic: str, *, is_late: bool) -> bool:
+        """Whether nothing of a topic is fetched now."""
+        return topic in self.app.answering and (is_late or not self._lanes.is_on(topic))
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         if isinstance(record, Replay):

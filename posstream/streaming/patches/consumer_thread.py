@@ -92,6 +92,13 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await super().on_thread_stop()
 
+    def stay(self) -> None:
+        """Stay in the group while nothing is fetched: aiokafka would leave it in some minutes."""
+        if self._consumer is not None:
+            # aiokafka's count of fetches under way. Safe from another thread: there are none now.
+            with self._consumer._subscription.fetch_context():
+                pass
+
     async def fetch_noted(self, *args: Any) -> Mapping[TopicPartition, list[Any]]:
         """Fetch as upstream does, and note what the log does not have."""
         brought: Mapping[TopicPartition, list[Any]] = await super()._fetch_records(*args)

@@ -1,17 +1,20 @@
 """The live configuration, seen from outside: a real worker, a real broker, a till's answers."""
 
+import asyncio
 import json
 import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
+from agents.baskets.topics import BASKET_COMPLETED, POS_EVENTS
 from agents.customer_lookup import topics
 from posstream.kafka.topics import PLUGIN_CONFIGURATION
-from tests.integration.harness import ForeignClient, Scan, Worker, produce
+from tests.integration.harness import ForeignClient, Scan, Worker, foreign_client, produce, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,14 +30,26 @@ async def configuration(worker: Worker) -> dict[str, Any]:
     return shown
 
 
-async def update(worker: Worker, arguments: str, **config: object) -> dict[str, Any]:
+async def update(
+    worker: Worker, arguments: str, plugin: str = "customer_lookup", **config: object
+) -> dict[str, Any]:
     text = json.dumps(json.dumps(config))
     answer = await worker.graphql(
-        f'mutation {{ updatePluginConfiguration(name: "customer_lookup", config: {text}'
+        f'mutation {{ updatePluginConfiguration(name: "{plugin}", config: {text}'
         f"{arguments}) {{ success version error {{ code message }} }} }}"
     )
     outcome: dict[str, Any] = answer["data"]["updatePluginConfiguration"]
     return outcome
+
+
+async def off_plugins(worker: Worker) -> list[str]:
+    """What `/health/ready` says of plugins that are switched off."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{worker.url}/health/ready") as response,
+    ):
+        report = await response.json()
+    return [it for it in report["reasons"] if "switched off" in it]
 
 
 async def answer_to_a_scan(client: ForeignClient) -> dict[str, Any]:
@@ -110,3 +125,33 @@ async def test_a_version_that_another_writer_puts_on_the_topic_is_in_force_withi
         shown = await configuration(restored)
     assert json.loads(shown["overrides"]) == {"retry_attempts": 4}
     assert (await answer_to_a_scan(client))["config_version"] == version
+
+
+async def test_events_of_baskets_wait_while_the_plugin_is_off_and_all_count_when_it_is_on_again(
+    servers: str, worker: Worker
+) -> None:
+    basket = f"basket_{uuid.uuid4().hex[:12]}"
+
+    def revisions(seen: Any) -> list[int]:
+        return [it["revision"] for it in seen.of(BASKET_COMPLETED) if it["basket_id"] == basket]
+
+    async with foreign_client(servers, BASKET_COMPLETED) as client:
+        off = await update(worker, ", enabled: false", plugin="baskets")
+        await until(lambda: off_plugins(worker), ["the plugin baskets is switched off"])
+        await asyncio.sleep(LIVE_SECONDS)  # the worker's other process follows by itself
+        try:
+            for event_type, fields in (
+                ("ITEM_ADDED", {"product_id": "p", "price": "2.50"}),
+                ("PAYMENT_COMPLETED", {"amount": "2.50"}),
+            ):
+                event = {"basket_id": basket, "event_type": event_type, **fields}
+                await client.producer.send_and_wait(
+                    POS_EVENTS, json.dumps(event).encode(), key=basket.encode()
+                )
+            await client.read_for(2)
+            assert (off["success"], revisions(client.seen)) == (True, [])
+        finally:
+            on = await update(worker, ", enabled: true", plugin="baskets")
+        await client.read_until(lambda seen: revisions(seen) == [2])
+        assert on["success"]
+    await until(lambda: off_plugins(worker), [])

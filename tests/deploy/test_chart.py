@@ -10,6 +10,7 @@ from posstream import __version__, settings
 from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings, unknown_settings
 from posstream.startup import broker_settings
+from posstream.tracing.starting import is_wanted
 from web.programs import health_routes, metrics_routes
 
 pytestmark = pytest.mark.deploy
@@ -32,6 +33,10 @@ MOST = {
     "podAnnotations": {"team": "tills"},
     "networkPolicy": {"from": [{"namespaceSelector": {}}]},
     "serviceMonitor": {"enabled": True},
+    "tracing": {
+        "settings": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
+        "headersKey": "collector",
+    },
 }
 SECRETS = {
     "POSSTREAM_API_KEYS": "viewer:0123456789abcdef",
@@ -97,7 +102,7 @@ def test_posstream_takes_the_environment_of_every_container(
         (tmp_path / key).write_text(SECRETS[setting])
     for pod in pods(objects):
         (container,) = pod["containers"]
-        given = {it["name"]: it["value"] for it in container["env"]}
+        given = {it["name"]: it["value"] for it in container["env"] if "value" in it}
         environ = {k: v.replace("/run/posstream", str(tmp_path)) for k, v in given.items()}
         assert unknown_settings(environ) == []
         taken = Settings.from_environment(environ)
@@ -136,6 +141,16 @@ def test_prometheus_asks_for_the_metrics_with_a_key() -> None:
     }
 
 
+def test_every_process_is_told_where_traces_go_and_the_token_stays_in_the_secret() -> None:
+    for pod in pods(rendered(MOST)):
+        (container,) = pod["containers"]
+        given = {it["name"]: it for it in container["env"] if it["name"].startswith("OTEL_")}
+        assert is_wanted({name: it.get("value", "") for name, it in given.items()})
+        assert given["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"] == {
+            "secretKeyRef": {"name": "posstream", "key": "collector"}
+        }
+
+
 def test_every_pod_runs_as_the_image_s_user_and_writes_into_volumes_only() -> None:
     user = int((ROOT / "Dockerfile").read_text().split("USER ")[1].split(":")[0])
     found = pods(rendered(MOST))
@@ -171,6 +186,10 @@ WRONG = {
     "a secret among the settings": (
         {"settings": {**FEWEST["settings"], "POSSTREAM_API_KEY": "0123456789abcdef"}},
         "POSSTREAM_API_KEY",
+    ),
+    "a token in plain sight": (
+        {**FEWEST, "tracing": {"settings": {"OTEL_EXPORTER_OTLP_HEADERS": "a=b"}}},
+        "OTEL_EXPORTER_OTLP_HEADERS",
     ),
     "no secret": (
         {**FEWEST, "secrets": {"settings": {"POSSTREAM_LOG_FORMAT": "a"}}},

@@ -33,6 +33,18 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - name: {{ $name }}_FILE
   value: /run/posstream/{{ $key }}
 {{- end }}
+{{- range $name, $value := .Values.tracing.settings }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- /* OpenTelemetry reads no secret from a file. */}}
+{{- with .Values.tracing.headersKey }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.Values.secrets.name }}
+      key: {{ . }}
+{{- end }}
 {{- end }}
 
 {{- /* What workers and projections share of their pods. */}}

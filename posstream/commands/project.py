@@ -5,15 +5,17 @@ import logging
 import socket
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from posstream.commands.running import errors_told, read_settings
-from posstream.kafka.preflight import cluster_id
+from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.kafka.tuning import tuning_for
-from posstream.logs.setup import set_up
+from posstream.logs.setup import set_up, tell_warning
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projecting import Setup, Standings, Tell, run
 from posstream.read_model.projector import GroupSettings, Standing
-from posstream.settings import Settings
+from posstream.settings import Settings, unknown_settings
+from posstream.startup.preflight import check_projecting, unusable
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +26,19 @@ def command() -> None:
 
     For a machine of its own: set POSSTREAM_PROJECTION=alone for the workers. Several share the
     work. Ends with 0 at SIGTERM or Ctrl-C; what was not written by then is written by the next
-    one. Exits with 1 without a broker, or if the database refuses it.
+    one. Before it begins, broker and database are asked as by a worker's start. Exits with 1, and a
+    sentence, if one of them refuses it.
     """
     settings = read_settings()
     set_up(settings.log_format, level=logging.INFO, worker=socket.gethostname())
+    for warning in unknown_settings():
+        tell_warning(warning)
     with errors_told():
         _project(settings)
 
 
 def _project(settings: Settings) -> None:
-    cluster = asyncio.run(cluster_id(settings.bootstrap_servers))
+    cluster = asyncio.run(check_projecting(settings))
     tuning = tuning_for(cluster, settings.session_timeout_seconds)
     setup = Setup(
         # A name needs a data directory that outlives the process.
@@ -43,7 +48,10 @@ def _project(settings: Settings) -> None:
         keep_rows_days=settings.keep_rows_days,
     )
     log.info("projecting into %s", settings.database_url.partition("://")[0])
-    run(setup, tell=_changes_told())
+    try:
+        run(setup, tell=_changes_told())
+    except (DatabaseUnusable, DatabaseAway, SQLAlchemyError) as why:
+        raise StartRefused(unusable(why)) from why
     log.info("ended")
 
 

@@ -19,7 +19,7 @@ from posstream.domain.errors import StartRefused
 from posstream.kafka.connection import admin_of, asking
 from posstream.kafka.counts import partition_counts
 from posstream.kafka.refusals import RIGHTS, reason, refusal_of
-from posstream.kafka.rights import missing_rights
+from posstream.kafka.rights import OF_TOPICS, Right, missing_rights
 from posstream.kafka.security import Brokers, SecuredBrokers
 from posstream.kafka.topics import EMBEDDED_CLUSTER, TopicSpec
 from posstream.streaming.co_partitioning import misfit
@@ -77,14 +77,28 @@ async def prepare_topics(  # noqa: PLR0913 - one for each setting of a topic
         return cluster, [spec.name for spec in missing]
 
 
-async def cluster_id(servers: Brokers) -> str:
-    """The cluster's id.
+async def check_reader(
+    servers: Brokers,
+    topics: Sequence[str],
+    groups: Iterable[str],
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> str:
+    """The cluster's id, for a process that reads topics and writes none.
+
+    Args:
+        servers: host:port of the brokers.
+        topics: to be read; those that are missing are made by a worker.
+        groups: to be joined.
+        patience_seconds: how long a broker may take to come up.
 
     Raises:
-        StartRefused: if no broker answers, or none lets us in.
+        StartRefused: if no broker answers, or none lets us in; if a right is missing.
     """
-    async with _connected(servers, PATIENCE_SECONDS) as admin:
-        return await _cluster_id(admin)
+    async with _connected(servers, patience_seconds) as admin:
+        cluster = await _cluster_id(admin)
+        await _refuse_without_rights(servers, topics, groups, rights=[Right.Read])
+        return cluster
 
 
 async def _cluster_id(admin: Any) -> str:
@@ -92,13 +106,17 @@ async def _cluster_id(admin: Any) -> str:
 
 
 async def _refuse_without_rights(
-    servers: Brokers, topics: Sequence[str], groups: Iterable[str]
+    servers: Brokers,
+    topics: Sequence[str],
+    groups: Iterable[str],
+    *,
+    rights: Sequence[Right] = OF_TOPICS,
 ) -> None:
-    """Refuse a start if a secured broker's ACLs forbid what a worker does."""
+    """Refuse a start if a secured broker's ACLs forbid what the process does."""
     if not isinstance(servers, SecuredBrokers):
         return
     async with asking(servers) as client:
-        missing = await missing_rights(client, topics, groups)
+        missing = await missing_rights(client, topics, groups, rights=rights)
     if missing:
         said = "; ".join(f"{right} {', '.join(names)}" for right, names in missing.items())
         raise StartRefused(

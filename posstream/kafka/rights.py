@@ -41,21 +41,27 @@ OF_TOPICS: Final = (Right.Read, Right.Write, Right.DescribeConfigs)
 
 
 async def missing_rights(
-    client: Any, topics: Sequence[str], groups: Iterable[str]
+    client: Any,
+    topics: Sequence[str],
+    groups: Iterable[str],
+    *,
+    rights: Sequence[Right] = OF_TOPICS,
 ) -> Mapping[str, Sequence[str]]:
     """The rights that the client lacks, such as `Read on topic` -> the names of the topics.
 
     Args:
         client: an `AIOKafkaClient` that is connected.
-        topics: to be read, written and described; created, where they are missing.
+        topics: what they are needed for.
         groups: to be joined.
+        rights: what the client does with the topics. One that writes also creates missing ones.
     """
     missing: dict[str, list[str]] = {}
     answer = await _asked(client, topics)
     for error, name, *_, told, _ in answer.topics if answer else ():
         operations = 0 if error in _UNAUTHORISED else told
-        lacked = [right for right in OF_TOPICS if not right.is_in(operations)]
-        if error == _UNKNOWN_TOPIC and not Right.Create.is_in(operations | answer.operations):
+        lacked = [right for right in rights if not right.is_in(operations)]
+        is_made = error == _UNKNOWN_TOPIC and Right.Write in rights
+        if is_made and not Right.Create.is_in(operations | answer.operations):
             lacked.append(Right.Create)
         if lacked:
             missing.setdefault(_words(lacked, "topic"), []).append(name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
-from posstream.kafka.preflight import prepare_topics
+from posstream.kafka.preflight import PATIENCE_SECONDS, check_reader, prepare_topics
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine
 from posstream.read_model.projections import projections
@@ -70,6 +70,30 @@ async def check_start(start: Start) -> None:
     async for outcome in outcomes(start):
         if isinstance(outcome, Refusal):
             raise StartRefused(outcome.line)
+
+
+async def check_projecting(
+    settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS
+) -> str:
+    """Check what `posstream project` needs: the right to read from the broker, and the database.
+
+    Returns:
+        the cluster's id.
+
+    Raises:
+        StartRefused: with the sentence that a worker would give.
+    """
+    grouped = projections(settings.plugins)
+    cluster = await check_reader(
+        settings.bootstrap_servers,
+        list(dict.fromkeys(topic for it in grouped for topic in it.topics)),
+        _projection_groups(settings),
+        patience_seconds=patience_seconds,
+    )
+    outcome = await _read_model_of(settings)
+    if isinstance(outcome, Refusal):
+        raise StartRefused(outcome.line)
+    return cluster
 
 
 async def outcomes(start: Start) -> AsyncIterator[Outcome]:
@@ -138,20 +162,28 @@ def _consumer_groups(settings: Settings) -> Sequence[str]:
     """The groups that a worker joins, and those whose offsets its projections go on at."""
     groups = [it.consumer_group for it in settings.plugins if it.consumes]
     if settings.projection == WORKER:
-        for it in projections(settings.plugins):
-            groups += [it.group, *filter(None, [it.former_group])]
+        groups += _projection_groups(settings)
     return list(dict.fromkeys(groups))
 
 
+def _projection_groups(settings: Settings) -> Sequence[str]:
+    grouped = projections(settings.plugins)
+    return [group for it in grouped for group in (it.group, it.former_group) if group is not None]
+
+
 async def _read_model(start: Start) -> Outcome:
+    return await _read_model_of(start.settings)
+
+
+async def _read_model_of(settings: Settings) -> Outcome:
     try:
-        engine = create_engine(start.settings.database_url)
+        engine = create_engine(settings.database_url)
     except DatabaseUnusable as why:
         return Refusal(str(why))
     name = engine.dialect.name
     try:
         async with asyncio.timeout(_DATABASE_SECONDS):
-            there = await ask(engine, start.settings.plugins)
+            there = await ask(engine, settings.plugins)
     except DatabaseUnusable as why:
         return Refusal(unusable(why))
     except (DatabaseAway, TimeoutError) as why:

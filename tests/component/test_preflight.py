@@ -16,7 +16,15 @@ from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
-from posstream.startup.preflight import STEPS, Passed, Refusal, Start, check_start, outcomes
+from posstream.startup.preflight import (
+    STEPS,
+    Passed,
+    Refusal,
+    Start,
+    check_projecting,
+    check_start,
+    outcomes,
+)
 from tests.component.sql_databases import make_tables
 from tests.integration.harness import free_port
 
@@ -55,6 +63,13 @@ async def refused(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str
         await check_start(start(settings))
     assert await check(settings, IDENTIFIER) == 1
     assert f"FAILED   {why.value}\n" in capsys.readouterr().out
+    return str(why.value)
+
+
+async def refused_to_project(settings: Settings) -> str:
+    """The sentence with which `posstream project` is refused."""
+    with pytest.raises(StartRefused) as why:
+        await check_projecting(settings, patience_seconds=0)
     return str(why.value)
 
 
@@ -115,7 +130,9 @@ async def test_a_broker_that_does_not_answer(
     tmp_path: Path, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = f"kafka://127.0.0.1:{free_port()}"
-    sentence = await refused(settings(tmp_path, broker, broker=nowhere), capsys)
+    one = settings(tmp_path, broker, broker=nowhere)
+    sentence = await refused(one, capsys)
+    assert await refused_to_project(one) == sentence
     assert sentence.startswith("no Kafka broker answers at 127.0.0.1:")
     assert "KafkaConnectionError" in sentence
 
@@ -158,9 +175,11 @@ async def test_a_database_that_cannot_be_opened(
         tmp_path, broker, explicit_topic_partitions=2, explicit_database_url=url.format(tmp_path)
     )
     await prepare_topics([broker.address], find_plugins().topics, partitions=2, replication=1)
-    assert await refused(one, capsys) == (
+    sentence = await refused(one, capsys)
+    assert sentence == (
         f"the read model cannot be opened ({reason.format(tmp_path)}): check POSSTREAM_DATABASE_URL"
     )
+    assert await refused_to_project(one) == sentence
 
 
 async def test_a_database_that_a_newer_posstream_has_migrated(
@@ -174,7 +193,17 @@ async def test_a_database_that_a_newer_posstream_has_migrated(
     async with engine.begin() as connection:
         await connection.exec_driver_sql("UPDATE posstream_version SET version_num = '9999'")
     await engine.dispose()
-    assert "a newer posstream has migrated it, to 9999" in await refused(one, capsys)
+    sentence = await refused(one, capsys)
+    assert "a newer posstream has migrated it, to 9999" in sentence
+    assert await refused_to_project(one) == sentence
+
+
+async def test_a_projection_waits_for_topics_and_for_a_database_that_is_away(
+    tmp_path: Path, broker: EmbeddedBroker
+) -> None:
+    away = f"postgresql://user@127.0.0.1:{free_port()}/x"
+    assert await check_projecting(settings(tmp_path, broker, explicit_database_url=away))
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_no_password_is_shown(

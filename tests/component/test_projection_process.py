@@ -218,6 +218,30 @@ async def test_alone_it_projects_until_it_is_told_to_end(shop: Shop, tmp_path: P
     assert (code, await shop.rows()) == (0, 2)
 
 
+async def test_alone_it_does_not_start_into_a_database_that_refuses_it(
+    shop: Shop, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    alone = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "posstream.cli", "project"),
+        env=environment(
+            broker=f"kafka://{shop.servers}",
+            database_url=f"sqlite:///{tmp_path}/file/x",
+            databse="",
+        ),
+        cwd=Path(__file__).parents[2],
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, told = await asyncio.wait_for(alone.communicate(), PATIENCE_SECONDS)
+    first, second = told.decode().splitlines()
+    assert alone.returncode == 1
+    assert first.startswith("warning: POSSTREAM_DATABSE")
+    assert second == (
+        f"error: the read model cannot be opened ({tmp_path}/file is a file): "
+        "check POSSTREAM_DATABASE_URL"
+    )
+
+
 async def test_customers_are_forgotten_though_the_migration_of_a_plugin_fails(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from posstream.domain.errors import StartRefused
 from posstream.settings import Settings
 from posstream.startup.membership import Membership
-from posstream.startup.preflight import Start, check_start
+from posstream.startup.preflight import Start, check_projecting, check_start
 from tests.integration.secured import ways
-from tests.integration.secured.users import MISSING, POSSTREAM
+from tests.integration.secured.users import MISSING, NOT_PROJECTING, POSSTREAM
 from tests.integration.secured.ways import WAYS, TokenEndpoint
 from tests.servers import secured
 from tests.servers.certificates import Authority
@@ -28,13 +28,16 @@ async def tokens(started: secured.SecuredKafka) -> AsyncIterator[TokenEndpoint]:
         yield endpoint
 
 
+def settings_of(environ: dict[str, str], datadir: Path) -> Settings:
+    given = {f"POSSTREAM_{name}": raw for name, raw in environ.items()}
+    return Settings.from_environment(given | {"POSSTREAM_DATADIR": str(datadir)})
+
+
 async def started_with(environ: dict[str, str], datadir: Path, patience_seconds: float = 0) -> None:
     """Take the steps of a start."""
-    given = {f"POSSTREAM_{name}": raw for name, raw in environ.items()}
-    settings = Settings.from_environment(given | {"POSSTREAM_DATADIR": str(datadir)})
     await check_start(
         Start(
-            settings=settings,
+            settings=settings_of(environ, datadir),
             membership=Membership(datadir),
             web=None,
             patience_seconds=patience_seconds,
@@ -227,3 +230,31 @@ async def test_the_right_is_named_whatever_the_way_in(
     environ = ways.settings(started, way, "no-write", token_url=tokens.url)
     said = await refusal(environ, tmp_path, caplog)
     assert "Write on topic pos-events: add an ACL" in said
+
+
+@pytest.mark.parametrize("user", [POSSTREAM, *MISSING])
+@pytest.mark.usefixtures("granted")
+async def test_what_projects_alone_needs_the_rights_to_read(
+    started: secured.SecuredKafka,
+    admin: AIOKafkaAdminClient,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    user: str,
+) -> None:
+    environ = ways.settings(started, "SCRAM-SHA-512", user)
+    projecting = check_projecting(settings_of(environ, tmp_path), patience_seconds=0)
+    if user not in NOT_PROJECTING:
+        assert await projecting
+        return
+    with pytest.raises(StartRefused) as refused:
+        await projecting
+    assert str(refused.value) == await refusal(environ, tmp_path, caplog)
+
+
+async def test_what_projects_alone_is_refused_by_the_same_sentence(
+    started: secured.SecuredKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = ways.settings(started, "SCRAM-SHA-512", POSSTREAM) | {"BROKER_PASSWORD": WRONG}
+    with pytest.raises(StartRefused) as refused:
+        await check_projecting(settings_of(environ, tmp_path), patience_seconds=0)
+    assert str(refused.value) == await refusal(environ, tmp_path, caplog)

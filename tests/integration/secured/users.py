@@ -36,7 +36,17 @@ MISSING: Final = {
         Acl("no-group", secured.GROUP, "posstream-baskets", secured.READ, secured.DENY),
         "Read on group posstream-baskets",
     ),
+    "no-answers": (
+        Acl("no-answers", secured.TOPIC, "customer-data-fetched", secured.READ, secured.DENY),
+        "Read on topic customer-data-fetched",
+    ),
+    "no-rows": (
+        Acl("no-rows", secured.GROUP, "posstream-baskets-projection", secured.READ, secured.DENY),
+        "Read on group posstream-baskets-projection",
+    ),
 }
+#: Those of them who miss what `posstream project` needs.
+NOT_PROJECTING: Final = ("no-answers", "no-rows")
 FORBIDDEN_USERS: Final = tuple(MISSING)
 FORBIDDEN: Final = [
     acl

@@ -7,7 +7,7 @@ may scrape.
 import platform
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from posstream.domain.errors import StartRefused
+from posstream.domain.errors import DeadLetterReason, StartRefused
 from posstream.metrics_relay import Relayed
 
 if TYPE_CHECKING:
@@ -36,13 +36,23 @@ class Metric:
     name: str
     meaning: str
     labels: tuple[str, ...] = ()
+    #: The values of the labels, where they are few and known beforehand: they are shown from the
+    #: start. Otherwise a rule or a person that asks for one that has not come yet finds nothing.
+    known: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in {"counter", "gauge", "histogram"}:
             raise ValueError(f"the metric {self.name} has the kind {self.kind}")
+        if any(len(values) != len(self.labels) for values in self.known):
+            raise ValueError(f"the metric {self.name} does not know a value for each label")
         for name in (self.name, *self.labels):
             if _NAME.fullmatch(name) is None:
                 raise ValueError(f"the name {name!r} in a metric must be lower case, digits and _")
+
+
+def one_of(values: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """The known values of a metric's only label."""
+    return tuple((value,) for value in values)
 
 
 _Made = TypeVar("_Made")
@@ -66,12 +76,21 @@ _KINDS: Final[Mapping[str, Callable[..., Any]]] = {
 }
 
 
-def register(metrics: Iterable[Metric], registry: CollectorRegistry) -> PluginMetrics:
+def register(metrics: Collection[Metric], registry: CollectorRegistry) -> PluginMetrics:
     """Make declared metrics and put them into a registry."""
-    return {
+    made = {
         it.name: _KINDS[it.kind](f"posstream_{it.name}", it.meaning, it.labels, registry=registry)
         for it in metrics
     }
+    for it in metrics:
+        show(made[it.name], it.known)
+    return made
+
+
+def show(metric: Any, known: Iterable[tuple[str, ...]]) -> None:
+    """Show a metric for these values of its labels, before anything is counted."""
+    for values in known:
+        metric.labels(*values)
 
 
 class Metrics:
@@ -118,6 +137,7 @@ class Metrics:
             buckets=_DELAYS,
         )
         self.dead_letters = counter("dead_letters", "Messages set aside.", "reason")
+        show(self.dead_letters, one_of(DeadLetterReason))
         self.dead_letters_refused = counter(
             "dead_letters_refused", "Messages whose dead letter the broker refuses."
         )
@@ -141,6 +161,8 @@ class Metrics:
 
         self.build_info = gauge("build_info", "1, with the versions as labels.", *_versions())
         self.build_info.labels(**_versions()).set(1)
+        plugins, beside = [*plugins], [*beside]
+        show(self.plugin_restarts, one_of(it.name for it in (*plugins, *beside)))
         self._of_plugins = {
             it.name: _registered(it, partial(register, it.metrics, registry)) for it in plugins
         }

@@ -7,31 +7,45 @@ from typing import Any, Final
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
 
-from posstream.metrics import Metric, PluginMetrics
+from agents.customer_lookup.cache_commands import Cause
+from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
+from posstream.domain.customer import CUSTOMER_FIELDS
+from posstream.metrics import Metric, PluginMetrics, one_of
+
+#: Of the label of an answer: there is no source, or no reason.
+_NONE: Final = "NONE"
+_ANSWERS: Final = (
+    *((source, _NONE) for source in Source),
+    *((_NONE, reason) for reason in Reason),
+    # The cache remembers who is unknown.
+    (Source.CACHE, Reason.NOT_FOUND),
+)
+_REFRESHES: Final = one_of(["refreshed", "failed", "skipped"])
+_FIELDS: Final = one_of(name for name in CUSTOMER_FIELDS if name != "customer_id")
+_REMOVED: Final = one_of([*Cause, "expired", "misplaced"])
 
 METRICS: Final = (
-    Metric("counter", "answers", "Terminal answers.", ("source", "reason")),
+    Metric("counter", "answers", "Terminal answers.", ("source", "reason"), _ANSWERS),
     Metric("histogram", "answer_seconds", "From an event's arrival to its answer."),
     Metric("gauge", "events_in_flight", "Events taken and not acknowledged."),
-    Metric("counter", "api_calls", "HTTP attempts that ended.", ("status",)),
+    Metric("counter", "api_calls", "HTTP attempts that ended.", ("status",), one_of(AttemptStatus)),
     Metric("histogram", "api_call_seconds", "Duration of an HTTP attempt."),
     Metric("gauge", "api_calls_in_flight", "Lookups that hold a permit."),
     Metric("gauge", "api_calls_queued", "Lookups that wait for a permit."),
     Metric("counter", "coalesced", "Events that shared another event's call."),
-    Metric("counter", "retries", "Attempts after the first.", ("outcome",)),
+    Metric(
+        "counter", "retries", "Attempts after the first.", ("outcome",), one_of(["made", "refused"])
+    ),
     Metric("gauge", "breaker_state", "0 closed, 1 half open, 2 open."),
     Metric("counter", "breaker_opened", "Times the breaker opened."),
-    Metric("counter", "refreshes_ahead", "Hot entries refreshed early.", ("outcome",)),
+    Metric("counter", "refreshes_ahead", "Hot entries refreshed early.", ("outcome",), _REFRESHES),
     Metric("counter", "unknown_tiers", "Customers with a tier not in the contract."),
-    Metric("counter", "odd_fields", "Customers with an unusable field.", ("field",)),
+    Metric("counter", "odd_fields", "Customers with an unusable field.", ("field",), _FIELDS),
     Metric("gauge", "cache_entries", "Entries of the cache, estimated."),
-    Metric("counter", "cache_removed", "Entries removed from the cache.", ("why",)),
+    Metric("counter", "cache_removed", "Entries removed from the cache.", ("why",), _REMOVED),
     Metric("gauge", "commit_age_seconds", "Since the last commit, while events are in flight."),
     Metric("gauge", "drill_active", "1 while an outage drill runs."),
 )
-
-#: Of the label of an answer: there is no source, or no reason.
-_NONE: Final = "NONE"
 
 
 class LookupMetrics(SimpleNamespace):

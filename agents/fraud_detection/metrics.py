@@ -3,12 +3,16 @@
 from collections.abc import Collection
 from typing import Final
 
-from posstream.metrics import Metric, PluginMetrics
+from agents.fraud_detection.engine.judged import Outcome
+from posstream.metrics import Metric, PluginMetrics, one_of
 from posstream.metrics_relay import counted
 
+_EVENTS: Final = one_of(["grouped", "too_late"])
+_ARRIVALS: Final = one_of([*(it.lower() for it in Outcome), "unused"])
+
 METRICS: Final = (
-    Metric("counter", "fraud_events", "Till events that were read.", ("outcome",)),
-    Metric("counter", "fraud_observations", "Observations of groups.", ("outcome",)),
+    Metric("counter", "fraud_events", "Till events that were read.", ("outcome",), _EVENTS),
+    Metric("counter", "fraud_observations", "Observations of groups.", ("outcome",), _ARRIVALS),
     Metric("counter", "fraud_alerts", "Alerts that were raised.", ("rule", "told")),
     Metric("counter", "fraud_rule_seconds", "CPU seconds that a rule was judged for.", ("rule",)),
     Metric("gauge", "fraud_rules_held", "Rules that are paused by their own budget."),

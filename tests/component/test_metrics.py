@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import parser
+from prometheus_client import generate_latest, parser
 from prometheus_client.openmetrics import parser as openmetrics
 
+from posstream.metrics import Metric, Metrics
+from posstream.plugins.discovery import find_plugins
 from posstream.settings import Settings
 from tests.component.web_client import WebView, running_web
 from tests.declared_metrics import declared
@@ -15,6 +17,10 @@ from tests.declared_metrics import declared
 KEY = "a-key-of-some-length"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+#: People name the rules, so their counts cannot be there before.
+BY_RULE = {"posstream_fraud_alerts_total", "posstream_fraud_rule_seconds_total"}
+#: Read from the system, in a whole worker.
+OF_PROCESSES = {"posstream_process_cpu_seconds_total"}
 #: None of them can carry an identifier.
 LABELS = {
     *("source", "reason", "status", "outcome", "why", "field", "plugin", "rule", "told", "type"),
@@ -26,6 +32,29 @@ LABELS = {
 async def web() -> AsyncIterator[WebView]:
     async with running_web() as view:
         yield view
+
+
+def counts(text: str) -> dict[str, float]:
+    """Each counter that is shown, with one of its values."""
+    return {
+        sample.name: sample.value
+        for family in parser.text_string_to_metric_families(text)
+        for sample in family.samples
+        if family.type == "counter" and sample.name.endswith("_total")
+    }
+
+
+async def test_every_count_is_there_before_the_first_event(web: WebView) -> None:
+    of_web = counts(await (await web.client.get("/metrics")).text())
+    shown = of_web | counts(generate_latest(Metrics(find_plugins()).registry).decode())
+    counters = {name for name, (kind, _) in declared().items() if kind == "counter"}
+    assert counters - shown.keys() == BY_RULE | OF_PROCESSES
+    assert set(shown.values()) == {0.0}
+
+
+def test_a_known_value_is_for_every_label() -> None:
+    with pytest.raises(ValueError, match="the metric sales does not know a value for each label"):
+        Metric("counter", "sales", "Sales.", ("till", "kind"), (("one",),))
 
 
 async def test_a_scraper_reads_what_was_counted(web: WebView) -> None:

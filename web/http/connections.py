@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from posstream.metrics import Metrics
+from posstream.metrics import Metrics, one_of, show
 from posstream.resilience.clock import Clock
 from posstream.resilience.rate_limit import RateLimit
 
@@ -87,6 +87,7 @@ class Connections:
         self, metrics: Metrics, clock: Clock, limits: ConnectionLimits | None = None
     ) -> None:
         self._metrics = metrics
+        show(metrics.web_connections_ended, one_of([*Wait, "replaced", "refused"]))
         self._limits = limits or ConnectionLimits()
         self._most = self._limits.in_all
         self._open: dict[Connection, str] = {}

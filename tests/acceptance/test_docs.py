@@ -30,9 +30,11 @@ from tests.chaos.guarantees import PAGE, scenarios
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-RUNBOOKS = ROOT / "docs" / "runbooks"
-REFERENCE = ROOT / "docs" / "reference"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+INDEX = DOCS / "README.md"
+RUNBOOKS = DOCS / "runbooks"
+REFERENCE = DOCS / "reference"
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 READY_SECONDS = 60
 STOP_SECONDS = 30
 BLOCK_SECONDS = 60
@@ -229,11 +231,26 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     assert dead == []
 
 
-def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
-    text = README.read_text()
-    names = [str(page.relative_to(ROOT)) for page in PAGES[1:] if page.parent != RUNBOOKS]
-    names.append("docs/runbooks/index.md")  # which has all of its folder
-    assert [name for name in names if f"({name})" not in text] == []
+def test_every_page_of_the_documentation_is_in_the_index() -> None:
+    pages = [page for page in PAGES[1:] if page != INDEX and page.parent != RUNBOOKS]
+    names = {str(page.relative_to(DOCS)) for page in pages} | {"runbooks/index.md"}
+    assert names - set(linked(INDEX)) == set()
+
+
+def test_every_runbook_is_in_the_index_of_the_runbooks() -> None:
+    names = {page.name for page in RUNBOOKS.glob("*.md")} - {"index.md"}
+    assert names - set(linked(RUNBOOKS / "index.md")) == set()
+
+
+def test_the_readme_leads_to_the_index_and_to_few_other_pages() -> None:
+    section = README.read_text().split("## Documentation")[1]
+    links = re.findall(r"\]\((docs/[^)]+)\)", section)
+    assert ("docs/README.md" in links, len(links) <= 6) == (True, True)
+
+
+def linked(page: Path) -> list[str]:
+    """Where the links of a page lead."""
+    return re.findall(r"\]\(([^)#\s]+)", page.read_text())
 
 
 def table_rows(page: Path) -> dict[str, list[str]]:

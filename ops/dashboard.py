@@ -165,6 +165,7 @@ def directory() -> Iterator[Lines | Stat]:
 def broker() -> Iterator[Lines]:
     """Kafka, and what waits there."""
     yield lines("Brokers", level("brokers"))
+    yield lines("Lost workers", level("workers_lost"))
     yield lines("Lag", level("consumer_lag", "plugin", "topic"))
     yield lines("Behind open transactions", level("held_by_transactions"))
     yield lines("Dead letters", rate("dead_letters_total", "reason"), unit="cps", stacked=True)

@@ -8,6 +8,9 @@ from posstream.configuration.configurations import Configurations
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.box import DeadLetterBox
 from posstream.dead_letters.writer import DeadLetterWriter
+from posstream.fleet.fleet import Fleet
+from posstream.fleet.heart import Heart
+from posstream.fleet.telling import Telling
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
 from posstream.kafka.counts import group_lag
@@ -110,6 +113,22 @@ def create_app(
         return current is None or current.value.enabled
 
     metrics.registry.register(FiguresCollector(supervisor.reports, supervisor.figures, is_on))
+    health = WorkerHealth(host, supervisor, shared=lambda: runtime.findings, is_on=is_on)
+    fleet = Fleet(clock)
+    metrics.workers_lost.set_function(lambda: fleet.lost)
+    heart = Heart(
+        settings.bootstrap_servers,
+        fleet,
+        tell=Telling(
+            worker=host.membership.claim,
+            address=lambda: host.address,
+            started_at_ms=clock.now_ms(),
+            supervisor=supervisor,
+            configurations=configurations,
+            findings=health.findings,
+        ),
+        write=writer.write,
+    )
     host.host(supervisor, functools.cache(lambda: _made(workshop, beside)))
     web = create_web(
         settings=settings,
@@ -117,7 +136,7 @@ def create_app(
         parts=plugin_parts(settings.plugins.loaded),
         statuses=supervisor.statuses,
         clock=clock,
-        health=WorkerHealth(host, supervisor, shared=lambda: runtime.findings, is_on=is_on),
+        health=health,
         metrics=metrics,
         configurations=configurations,
         forgetting=CustomerForgetting(
@@ -140,6 +159,8 @@ def create_app(
         readers=readers,
         web=web.application,
         configuration_reader=configuration_reader,
+        fleet=fleet,
+        heart=heart,
         writers=(writer, dead_letter_writer),
         metrics=metrics,
         refuse=supervisor.refuse,

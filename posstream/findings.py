@@ -53,6 +53,7 @@ PROJECTION_LATE: Final = "PROJECTION_LATE"
 LAG: Final = "LAG"
 EVENTS_STAND_STILL: Final = "EVENTS_STAND_STILL"
 TRANSACTION_HANGS: Final = "TRANSACTION_HANGS"
+WORKER_LOST: Final = "WORKER_LOST"
 PARTITIONS_MISFIT: Final = "PARTITIONS_MISFIT"
 DEAD_LETTERS_FLOOD: Final = "DEAD_LETTERS_FLOOD"
 DEAD_LETTERS: Final = "DEAD_LETTERS"
@@ -64,6 +65,7 @@ LOOKED_AT: Final = (
     "the database",
     "the projections",
     "events that wait",
+    "the other workers",
     "dead letters of the last hour",
 )
 
@@ -113,6 +115,7 @@ KNOWN: Final = {
         "",
     ),
     TRANSACTION_HANGS: (Severity.WARNING, "Stop or repair that producer", ""),
+    WORKER_LOST: (Severity.WARNING, "Start it again", "/fleet"),
     PARTITIONS_MISFIT: (Severity.WARNING, "", ""),
     DEAD_LETTERS: (
         Severity.NOTE,

@@ -129,6 +129,9 @@ class Metrics:
             "projection_up", "1 while the projection of a plugin can write, 0 else.", "plugin"
         )
         self.brokers = gauge("brokers", "Brokers of the cluster that are there; 0 = none answers.")
+        self.workers_lost = gauge(
+            "workers_lost", "Workers that said nothing for 20 seconds and did not stop in order."
+        )
         self.database_up = gauge("database_up", "1 while the database answers, 0 else.")
         self.event_loop_delay = Histogram(
             "posstream_event_loop_delay_seconds",

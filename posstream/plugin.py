@@ -166,6 +166,18 @@ class Lifetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """Something that operators may work by hand, on one worker or on all, such as a breaker."""
+
+    #: Lower case; of one plugin no two are the same.
+    name: str
+    #: How it stands, in words.
+    state: Callable[[], str]
+    #: What can be done with it, by a word in lower case. Done twice is the same as done once.
+    actions: Mapping[str, Callable[[], object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """A plugin that runs: what its GraphQL, its pages and the platform ask."""
 
@@ -176,3 +188,5 @@ class Built:
     #: A finding, or only its sentence, for each thing that is wrong while it runs: for
     #: `/health/ready` and the console.
     warnings: "Callable[[], Sequence[Finding | str]]" = field(default=tuple)
+    #: What operators may work by hand; of plugins in the worker's own process only.
+    controls: tuple[Control, ...] = ()

@@ -22,6 +22,8 @@ from posstream.findings import (
     Finding,
     found,
 )
+from posstream.fleet.fleet import Fleet
+from posstream.fleet.heart import Heart
 from posstream.kafka.broker_watch import BrokerWatch
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
 from posstream.kafka.topics import EMBEDDED_CLUSTER
@@ -64,6 +66,8 @@ class Runtime:
     readers: AsyncEngine
     web: Application
     configuration_reader: ConfigurationReader
+    fleet: Fleet
+    heart: Heart
     writers: Sequence[TopicWriter | DeadLetterWriter]
     metrics: Metrics
     refuse: Callable[[str, str], None]
@@ -95,7 +99,8 @@ class Runtime:
             (PROJECTION_WAITS, "projections", self._projections.warnings()),
             (PROJECTION_LATE, "projections", self._projections.late()),
         )
-        return [found(code, said, part) for code, part, sentences in told for said in sentences]
+        ours = [found(code, said, part) for code, part, sentences in told for said in sentences]
+        return [*ours, *self.fleet.findings]
 
     async def open(self) -> None:
         """Open everything but the web view; end the process with one line if it must not start."""
@@ -154,6 +159,7 @@ class Runtime:
             raise StartRefused(unusable(why)) from why
         await self._brokers.open()
         await self._watch.open()
+        await self.heart.open(self.app.membership.claim(), fetch_wait_ms=tuning.background_wait_ms)
         if settings.projection == WORKER:
             await self._projections.open()
         observe = self.metrics.event_loop_delay.observe
@@ -197,6 +203,7 @@ class Runtime:
     async def close(self) -> None:
         """Close what `open` opened, in reverse."""
         await stop_task(self._loop_delay)
+        await self.heart.close(says_farewell=not self.app.crashed)
         await self._watch.close()
         await self._brokers.close()
         if self.beside is not None:

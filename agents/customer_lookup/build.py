@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agents.customer_lookup.agent import CustomerLookupAgent
+from agents.customer_lookup.breaker_control import breaker_control
 from agents.customer_lookup.cache_maintenance import CacheMaintenanceAgent
 from agents.customer_lookup.configuration import LookupConfiguration
 from agents.customer_lookup.customer_updates import CustomerUpdatesAgent
@@ -146,6 +147,7 @@ def build(kit: Kit) -> Built:
     return Built(
         ports=ports,
         warnings=partial(_findings, call, drills, late_answers),
+        controls=(breaker_control(lookup.breaker),),
         lifetimes=(
             Lifetime(name="Drills", open=opens_drills, close=drill_reader.close),
             Lifetime(name="Directory", open=directory.open, close=drain),

@@ -14,8 +14,13 @@ EMBEDDED_CLUSTER: Final = f"{APP_ID}-embedded"
 PLUGIN_CONFIGURATION: Final = "plugin-configuration"
 #: Internal: who was forgotten and when, by hashes; it outlasts the events that it is about.
 CUSTOMER_FORGOTTEN: Final = f"{APP_ID}-customer-forgotten"
+#: Internal: how each worker is, told by itself every few seconds.
+WORKERS: Final = f"{APP_ID}-workers"
 
 DAY_MS: Final = 86_400_000
+#: Only closed segments of a log are compacted. Workers read this topic whole at each start, so it
+#: stays small: an hour of heartbeats of one worker is about half a MB.
+_WORKERS_SEGMENT_MS: Final = 600_000
 #: A dead letter is its message and some headers; the largest message (1 MiB) must still fit.
 DEAD_LETTER_MAX_BYTES: Final = 2 * 1024 * 1024
 
@@ -62,4 +67,13 @@ PLATFORM_TOPICS: Final = (
         PLUGIN_CONFIGURATION, "plugin name", "PluginConfiguration", -1, "compact", partitions=1
     ),
     TopicSpec(CUSTOMER_FORGOTTEN, "subject", "CustomerForgotten (internal)", -1, "compact"),
+    TopicSpec(
+        WORKERS,
+        "worker",
+        "Heartbeat (internal)",
+        7 * DAY_MS,
+        "compact,delete",
+        partitions=1,
+        extra={"segment.ms": str(_WORKERS_SEGMENT_MS)},
+    ),
 )

@@ -1,6 +1,7 @@
 """The app that `faust worker` runs: it hosts the plugins' apps and has no consumer of its own."""
 
 import asyncio
+import socket
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,12 @@ class HostApp(WorkerApp):
         """
         self._supervisor = supervisor
         self._beside = beside
+
+    @property
+    def address(self) -> str:
+        """The worker as people name it: its host, and the port of its web view."""
+        conf: Any = self.conf
+        return f"{socket.gethostname()}:{conf.web_port}"
 
     @property
     def agents(self) -> Mapping[str, Any]:

@@ -1,7 +1,6 @@
 """Faust's worker with our log: no banner, no spinner and no tables between its lines."""
 
 import logging
-import socket
 import sys
 from typing import Any
 
@@ -29,11 +28,10 @@ class Worker(FaustWorker):
         super()._schedule_shutdown(signal)
 
     def _setup_logging(self) -> None:
-        conf: Any = self.app.conf
         set_up(
             self.app.log_format,
             level=level_number(self.loglevel or logging.WARNING),
-            worker=f"{socket.gethostname()}:{conf.web_port}",
+            worker=self.app.address,
             to=self.logfile or sys.stderr,
         )
         if self.redirect_stdouts:

@@ -1,0 +1,42 @@
+"""The breaker as the fleet shows it and works it by hand: one worker's, whatever its endpoint."""
+
+from collections.abc import Callable
+
+from posstream.plugin import Control
+from posstream.resilience.breaker import Breaker, State
+
+
+def breaker_control(breaker: Callable[[], tuple[str, Breaker]]) -> Control:
+    """The control of a breaker.
+
+    Args:
+        breaker: gives the endpoint in force, and the breaker for it.
+    """
+
+    def now() -> Breaker:
+        return breaker()[1]
+
+    # What is held already stays as it is: a new hold would drop the outcomes of calls in flight.
+    def hold_open() -> None:
+        if not (now().held and now().state is State.OPEN):
+            now().open()
+
+    def hold_closed() -> None:
+        if not (now().held and now().state is State.CLOSED):
+            now().close()
+
+    def reset() -> None:
+        if now().held:
+            now().reset()
+
+    return Control(
+        name="breaker",
+        state=lambda: breaker_words(now()),
+        actions={"open": hold_open, "close": hold_closed, "reset": reset},
+    )
+
+
+def breaker_words(breaker: Breaker) -> str:
+    """How a breaker stands, in words."""
+    by_hand = " (held by hand)" if breaker.held else ""
+    return f"{breaker.state.name.lower().replace('_', ' ')}{by_hand}"

@@ -1,0 +1,1 @@
+"""The workers of one cluster: each tells how it is, and each knows the others."""

@@ -1,0 +1,43 @@
+"""A worker that is killed is lost to the other one, and back once it is started again."""
+
+from pathlib import Path
+
+import aiohttp
+
+from posstream.kafka.embedded_broker import EmbeddedBroker
+from tests.integration.harness import Worker, free_port, until
+
+
+async def told(worker: Worker) -> list[str]:
+    """What the worker says about the others."""
+    async with aiohttp.ClientSession() as http, http.get(f"{worker.url}/health/ready") as response:
+        document = await response.json()
+    return [it for it in document["reasons"] if " is lost: not seen for " in it]
+
+
+async def test_a_killed_worker_is_lost_within_30_seconds_and_back_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    one, two = (Worker(broker.address, tmp_path / name) for name in ("one", "two"))
+    try:
+        for worker in (one, two):
+            worker.start()
+            await worker.ready()
+        two.kill()
+        await until(lambda: one.metric("posstream_workers_lost"), 1, seconds=30)
+        (sentence,) = await told(one)
+        assert f":{two.port} is lost" in sentence
+        two.start()
+        await until(lambda: one.metric("posstream_workers_lost"), 0, seconds=60)
+        assert await told(one) == []
+        assert two.stop() == 0
+        lines = [line for line in one.log.splitlines() if f":{two.port} is " in line]
+        assert [line.rpartition(" is ")[2].split(":")[0] for line in lines] == ["lost", "back"]
+        assert one.stop() == 0
+    finally:
+        for worker in (one, two):
+            if worker.running:
+                worker.kill()
+        broker.stop()

@@ -32,6 +32,7 @@ _COMMANDS: Final = (
     "project",
     "projection",
     "schema",
+    "status",
     "topics",
 )
 _EPILOG = """

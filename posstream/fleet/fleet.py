@@ -147,7 +147,7 @@ class Fleet:
         return [
             found(
                 WORKER_LOST,
-                f"the worker {name_of(it.beat)} is lost: not seen for {seconds(it)}",
+                f"the worker {name_of(it.beat)} is lost: not seen for {span(it.silent_seconds)}",
                 "fleet",
             )
             for it in self.members
@@ -173,7 +173,11 @@ class Fleet:
         before, self._lost = self._lost, {name: it for name, it in known.items() if it.is_lost}
         for name, it in self._lost.items():
             if name not in before:
-                log.warning("the worker %s is lost: not seen for %s", name_of(it.beat), seconds(it))
+                log.warning(
+                    "the worker %s is lost: not seen for %s",
+                    name_of(it.beat),
+                    span(it.silent_seconds),
+                )
         for name, it in before.items():
             if name in self._lost:
                 continue
@@ -192,9 +196,9 @@ def name_of(beat: Heartbeat) -> str:
     return printable(beat.address)
 
 
-def seconds(member: Member) -> str:
-    """How long a worker was not seen, in words."""
-    silent = member.silent_seconds
-    if silent < 2 * 60:
-        return f"{silent:.0f} s"
-    return f"{silent / 60:.0f} min" if silent < 2 * 3600 else f"{silent / 3600:.0f} h"
+def span(seconds: float) -> str:
+    """How long ago, in words: `25 s`, `10 min`, `3 h`, `4 days`."""
+    for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

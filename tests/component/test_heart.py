@@ -6,14 +6,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from agents.customer_lookup.breaker_control import breaker_control
+from posstream.commands.status import status
 from posstream.domain.errors import BrokerUnreachable
 from posstream.findings import found
+from posstream.fleet.asking import ask_workers
 from posstream.fleet.fleet import Fleet
 from posstream.fleet.heart import Heart
-from posstream.fleet.heartbeat import ControlState, Share
+from posstream.fleet.heartbeat import ControlState, Share, heartbeat_record
 from posstream.fleet.telling import Telling
 from posstream.kafka.embedded_broker import EmbeddedBroker
 from posstream.kafka.preflight import prepare_topics
@@ -24,6 +27,7 @@ from posstream.plugin import Built, Control
 from posstream.plugins.figures import PluginFigures
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
+from posstream.settings import Settings
 from tests.component.list_fakes import soon
 from tests.fleet_beats import HERE, OTHER, beat
 from tests.integration.harness import free_port
@@ -143,3 +147,58 @@ def test_a_breaker_is_held_and_given_back_and_a_hold_that_is_there_stays_as_it_i
     opened, closed = "open (held by hand)", "closed (held by hand)"
     assert states == [opened, opened, closed, closed, "closed", "closed"]
     assert changes == ["OPEN", "CLOSED", "CLOSED"]
+
+
+async def test_status_shows_the_workers_and_says_by_its_code_whether_all_is_well(
+    broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(broker=f"kafka://{broker.address}")
+    assert await status(settings, Clock()) == 1
+    ended = capsys.readouterr()
+    assert (ended.out, "no worker runs on this broker" in ended.err) == ("", True)
+    assert f"reading the broker {broker.address}" in ended.err
+
+    async with TopicWriter([broker.address]) as writer:
+        held = ControlState(plugin="customer_lookup", name="breaker", state="closed")
+        await writer.write(heartbeat_record(beat(HERE, controls=(held,))))
+        assert await status(settings, Clock()) == 0
+        head, row = capsys.readouterr().out.splitlines()
+        assert head.split() == [
+            "worker", "state", "version", "up", "partitions", "lag", "configuration", "controls",
+            "seen",
+        ]  # fmt: skip
+        assert row.split()[:3] == ["one:8000", "runs", "1.2.3"]
+        assert "2           7    customer_lookup 4  breaker closed" in row
+
+        await writer.write(heartbeat_record(beat(OTHER, findings=("LAG", "WORKER_LOST"))))
+        assert await status(settings, Clock()) == 1
+        told = "two:8000 says LAG: its overview says what to do"
+        assert capsys.readouterr().out.splitlines()[-1] == told
+        assert await status(settings, Clock(), as_json=True) == 1
+    document = orjson.loads(capsys.readouterr().out)
+    assert document["is_well"] is False
+    assert [(it["worker"], it["state"], it["lag"]) for it in document["workers"]] == [
+        (HERE, "runs", 7),
+        (OTHER, "runs", 7),
+    ]
+
+
+async def test_a_wrong_clock_here_takes_nobody_for_lost_but_a_silent_worker(
+    broker: EmbeddedBroker,
+) -> None:
+    clock: Any = ManualClock(Clock().now_ms() + 3_600_000)
+    async with TopicWriter([broker.address]) as writer:
+        await writer.write(heartbeat_record(beat(HERE)))
+        (silent,) = await ask_workers([broker.address], clock, patience_seconds=0.1)
+        assert silent.is_lost
+        heart = Heart(
+            [broker.address],
+            Fleet(Clock()),
+            tell=lambda: beat(HERE),
+            write=writer.write,
+            beat_seconds=0.1,
+        )
+        await heart.open(HERE, fetch_wait_ms=20)
+        (runs,) = await ask_workers([broker.address], clock)
+        await heart.close(says_farewell=False)
+    assert (runs.is_lost, runs.silent_seconds) == (False, 0.0)

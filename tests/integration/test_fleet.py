@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import aiohttp
+import orjson
+import pytest
 
+from posstream.commands.status import status
 from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.resilience.clock import Clock
+from posstream.settings import Settings
 from tests.integration.harness import Worker, free_port, until
 
 
@@ -16,7 +21,7 @@ async def told(worker: Worker) -> list[str]:
 
 
 async def test_a_killed_worker_is_lost_within_30_seconds_and_back_after_a_restart(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
@@ -25,10 +30,18 @@ async def test_a_killed_worker_is_lost_within_30_seconds_and_back_after_a_restar
         for worker in (one, two):
             worker.start()
             await worker.ready()
+        settings = Settings(broker=f"kafka://{broker.address}")
+        await until(lambda: status(settings, Clock()), 0, seconds=30)
         two.kill()
         await until(lambda: one.metric("posstream_workers_lost"), 1, seconds=30)
         (sentence,) = await told(one)
         assert f":{two.port} is lost" in sentence
+        capsys.readouterr()
+        assert await status(settings, Clock(), as_json=True) == 1
+        workers = {it["state"]: it for it in orjson.loads(capsys.readouterr().out)["workers"]}
+        assert workers["lost"]["address"].endswith(f":{two.port}")
+        assert workers["runs"]["controls"][0]["state"] == "closed"
+        assert workers["runs"]["partitions"] > 0
         two.start()
         await until(lambda: one.metric("posstream_workers_lost"), 0, seconds=60)
         assert await told(one) == []

@@ -70,7 +70,8 @@ LOOKED_AT: Final = (
 )
 
 _LETTERS: Final = "/dead-letters"
-#: The platform's findings: how bad each is, what to do next, and where in the console.
+#: The platform's findings: how bad each is, what to do next, and where in the console; `{part}` in
+#: a link is the part in trouble.
 KNOWN: Final = {
     WORKER_STOPPING: (Severity.CRITICAL, "Another worker takes over: look whether one runs", ""),
     PLUGIN_NOT_READY: (
@@ -96,7 +97,11 @@ KNOWN: Final = {
         _LETTERS,
     ),
     PLUGIN_RESTARTING: (Severity.WARNING, "Read the worker's log for why it ended", ""),
-    PLUGIN_OFF: (Severity.WARNING, "Switch it on, unless somebody wants it so", "/configuration"),
+    PLUGIN_OFF: (
+        Severity.WARNING,
+        "Switch it on, unless somebody wants it so",
+        "/configuration/plugin/{part}",
+    ),
     PLUGIN_WARNING: (Severity.WARNING, "", ""),
     BROKER_MISSING: (Severity.WARNING, "Start the broker again", ""),
     PROJECTION_WAITS: (
@@ -139,7 +144,7 @@ def found(code: str, sentence: str, part: str = "") -> Finding:
         severity=severity,
         sentence=sentence,
         next_step=next_step,
-        link=link,
+        link=link.format(part=part),
         part=part,
     )
 

@@ -57,9 +57,19 @@ async def test_no_search_for_payment_cards_masks_the_points_of_a_drawing() -> No
 
 async def test_each_finding_of_the_platform_leads_to_a_page() -> None:
     async with running_web() as view:
-        links = {link for _, _, link in KNOWN.values() if link}
+        links = {found(code, "", "customer_lookup").link for code in KNOWN} - {""}
         answers = [await view.client.get(it, headers=BROWSER) for it in sorted(links)]
         assert [it.status for it in answers] == [200] * len(links)
+
+
+async def test_a_plugin_that_is_off_leads_to_its_own_configuration() -> None:
+    async with running_web(two_plugins=True) as view:
+        titles = []
+        for plugin in ("customer_lookup", "rules"):
+            link = found("PLUGIN_OFF", "it is off", plugin).link
+            response = await view.client.get(link, headers=BROWSER)
+            titles.append((response.status, str(response.url.path)))
+    assert titles == [(200, "/configuration"), (200, "/configuration/plugin/rules")]
 
 
 async def test_a_browser_gets_the_page_and_anybody_else_the_list_of_paths() -> None:

@@ -80,12 +80,20 @@ def configuration_routes(
     if first not in configurations:
         first = next(iter(configurations), "")
     paths = {name: PATH if name == first else f"{PATH}/plugin/{name}" for name in configurations}
+
+    async def to_first(_: web.Request) -> web.Response:
+        raise web.HTTPFound(PATH)
+
     return [
-        route
-        for name, live in configurations.items()
-        for route in ConfigurationPage(
-            live, paths, extras.get(name) or ConfigurationExtra(pages)
-        ).routes()
+        # Whoever knows a plugin by its name alone finds its page below `PATH/plugin/`.
+        web.get(f"{PATH}/plugin/{first}", to_first),
+        *(
+            route
+            for name, live in configurations.items()
+            for route in ConfigurationPage(
+                live, paths, extras.get(name) or ConfigurationExtra(pages)
+            ).routes()
+        ),
     ]
 
 

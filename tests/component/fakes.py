@@ -21,6 +21,7 @@ import orjson
 from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.answers import Attempt, AttemptOutcome, AttemptRequest
 from agents.customer_lookup.forgetting import FORGETTING
+from agents.customer_lookup.read_model.lookup_counts import LookupCounts
 from agents.customer_lookup.read_model.records import (
     AnswerFilter,
     AnswerRow,
@@ -120,6 +121,8 @@ class FakeReadModel:
     customer_histories: dict[str, CustomerHistory] = field(default_factory=dict)
     #: By the moment at which they begin.
     windows: dict[datetime, AnswerWindow] = field(default_factory=dict)
+    #: Of each step of a chart.
+    counts: LookupCounts = field(default_factory=LookupCounts)
     marked: MarkedAttempts = field(default_factory=lambda: MarkedAttempts(0, 0))
     by_version: dict[int, Mapping[tuple[str | None, str | None], int]] = field(default_factory=dict)
     error: Exception | None = None
@@ -171,6 +174,10 @@ class FakeReadModel:
     async def lookup_statistics(self, since: datetime) -> LookupStatistics:
         self._ask(since=since)
         return self.statistics
+
+    async def lookup_counts(self, since: datetime, until: datetime) -> LookupCounts:
+        self._ask(counts_since=since, counts_until=until)
+        return self.counts
 
     async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
         self._ask(since=since, until=until)

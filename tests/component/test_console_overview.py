@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,14 +11,18 @@ import orjson
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse
 
-from agents.customer_lookup.pages import all_workers
+from agents.customer_lookup.drills.drill import Drill, Fault, drill_record
+from agents.customer_lookup.pages import kept
+from agents.customer_lookup.read_model.lookup_counts import LookupCounts
 from agents.customer_lookup.read_model.records import LookupStatistics
+from posstream.configuration.editing import Note
 from posstream.domain.times import from_ms
 from posstream.findings import KNOWN, found
 from posstream.settings import Settings
 from tests.component.fakes import NOW_MS
 from tests.component.web_client import WebView, running_web
 from tests.manual_clock import ManualClock
+from tests.unit.test_timeline import ANSWER
 from web.console import live
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -138,7 +143,7 @@ async def test_it_says_what_this_worker_counted_since_it_started() -> None:
     assert "fresh 19 76.0 %" in said
 
 
-async def test_it_says_what_all_workers_answered_in_both_windows() -> None:
+async def test_it_says_what_all_workers_answered_in_each_window() -> None:
     async with running_web() as view:
         view.read_model.statistics = LookupStatistics(
             {("CACHE", None): 500, ("API", None): 90, (None, "TIMEOUT"): 10},
@@ -149,15 +154,16 @@ async def test_it_says_what_all_workers_answered_in_both_windows() -> None:
         )
         said = await page(view)
         now = from_ms(NOW_MS)
-        assert view.read_model.asked == [
+        assert [it for it in view.read_model.asked if it.keys() == {"since"}] == [
+            {"since": now - timedelta(minutes=1)},
             {"since": now - timedelta(minutes=5)},
             {"since": now - timedelta(hours=1)},
         ]
     all_of_them = said[said.index("All workers") :]
-    assert "600 2.0 per second 600 0.2 per second" in all_of_them
+    assert "600 10 per second 600 2.0 per second 600 0.2 per second" in all_of_them
     assert "TIMEOUT 10" in all_of_them
     assert "38 ms / 1.2 s" in all_of_them
-    assert "Calls saved by coalescing 17 17" in all_of_them
+    assert "Calls saved by coalescing 17 17 17" in all_of_them
 
 
 @pytest.mark.parametrize(
@@ -187,14 +193,14 @@ async def test_a_read_model_that_fails_takes_only_its_own_figures_away(
         view.read_model.error = None
         # It is not asked again by every page that is opened.
         assert "The read model does not answer" in await page(view)
-        clock.advance(all_workers.KEPT_SECONDS)
+        clock.advance(kept.KEPT_SECONDS)
         assert "The read model does not answer" not in await page(view)
 
 
 async def test_a_read_model_that_hangs_keeps_nobody_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(all_workers, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(kept, "PATIENCE_SECONDS", 0.05)
 
     async def hang(_: object) -> Any:
         await asyncio.Event().wait()
@@ -205,12 +211,106 @@ async def test_a_read_model_that_hangs_keeps_nobody_waiting(
             assert "The read model does not answer" in await page(view)
 
 
+def charts(html: str) -> dict[str, list[str]]:
+    """What the points of each chart say, by the chart's name."""
+    return {
+        name: said.split("|")
+        for name, said in re.findall(r'data-chart="([^"]*)".*?data-said="([^"]*)"', html)
+    }
+
+
+async def overview(view: WebView, query: str = "") -> str:
+    return await (await view.client.get(f"/{query}", headers=BROWSER)).text()
+
+
+@pytest.mark.parametrize(
+    ("query", "points", "said"),
+    [
+        ("", 60, "10 per second, 0.5 failed"),
+        ("?range=6h", 72, "2.0 per second, 0.1 failed"),
+        ("?range=24h", 96, "0.7 per second, < 0.1 failed"),
+        ("?range=99h", 60, "10 per second, 0.5 failed"),
+    ],
+)
+async def test_a_range_is_drawn_from_the_read_model_and_each_point_says_its_numbers(
+    query: str, points: int, said: str
+) -> None:
+    async with running_web() as view:
+        view.read_model.counts = LookupCounts(lookups=600, failed=30)
+        html = await overview(view, query)
+        asked = [it for it in view.read_model.asked if "counts_since" in it]
+    drawn = charts(html)
+    assert (len(drawn["lookups"]), drawn["lookups"][0]) == (points, said)
+    assert drawn["calls"] == ["0 per second"] * points
+    first = min(it["counts_since"] for it in asked)
+    steps = {it["counts_until"] - it["counts_since"] for it in asked}
+    assert from_ms(NOW_MS) - first <= points * max(steps)
+
+
+async def test_a_step_of_a_chart_is_counted_again_ever_more_seldom() -> None:
+    clock = ManualClock()
+    counted = []
+    async with running_web(clock=clock) as view:
+        for _ in range(20):
+            view.read_model.asked.clear()
+            await overview(view)
+            counted.append(len([it for it in view.read_model.asked if "counts_since" in it]))
+            clock.advance(kept.KEPT_SECONDS)
+    assert counted[0] == 60
+    assert max(counted[1:]) < 10
+    assert sum(counted[1:]) < 60
+
+
+async def test_a_chart_marks_what_changed_and_lists_it() -> None:
+    drill = Drill(
+        fault=Fault.ERRORS,
+        percent=50,
+        started_at_ms=NOW_MS - 600_000,
+        ends_at_ms=NOW_MS - 300_000,
+        started_by="olga",
+    )
+    async with running_web() as view:
+        view.drills.take(drill_record(drill).value)
+        await view.configurations["customer_lookup"].edit(
+            {"retry_attempts": 3}, note=Note(by="olga")
+        )
+        html = await overview(view)
+    assert html.count('<rect class="mark" x=') == 4  # two in each of the charts of all workers
+    said = text_of(html)
+    assert "configuration version 1, by olga" in said
+    assert "drill: 50 % of the API calls fail with HTTP status 503" in said
+
+
+async def test_without_a_change_no_mark_is_explained() -> None:
+    async with running_web() as view:
+        assert "no configuration changed, no drill ran" in await overview(view)
+
+
+@pytest.mark.parametrize(
+    ("failed", "told"),
+    [
+        (0, "None in this range."),
+        (1, 'TIMEOUT</span> <a href="/baskets/b%201">b 1</a>'),
+    ],
+)
+async def test_the_last_lookups_that_failed_lead_to_their_baskets(failed: int, told: str) -> None:
+    async with running_web() as view:
+        view.read_model.counts = LookupCounts(lookups=1, failed=failed)
+        view.read_model.answers = [replace(ANSWER, basket_id="b 1", reason="TIMEOUT")]
+        assert told in await overview(view)
+
+
 async def test_what_changed_is_sent_and_what_did_not_is_not() -> None:
     async with running_web(beat_seconds=0.01) as view:
         response = await view.client.get("/console/live")
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
-        first = [await next_part(response) for _ in range(3)]
-        assert [part["id"] for part in first] == ["verdict", "this-worker", "all-workers"]
+        first = [await next_part(response) for _ in range(4)]
+        assert [part["id"] for part in first] == [
+            "verdict",
+            "this-worker",
+            "all-workers",
+            "over-time",
+        ]
         view.lookup_metrics.events_in_flight.set(3)
         # On a busy machine a sample of before may be on its way.
         changed = [await next_part(response) for _ in range(3)]

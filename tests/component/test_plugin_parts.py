@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import graphene
@@ -391,7 +392,7 @@ def panel(render: Callable[[], Any]) -> Callable[[ConsoleKit], Sequence[Panel]]:
 
 
 async def test_the_overview_has_the_panels_of_all_plugins_and_their_states() -> None:
-    async def render() -> str:
+    async def render(_: timedelta) -> str:
         return "<i>escaped, as the panel is no markup</i>"
 
     async with running_web(plugins=[plugin(pages=lambda: console(panels=panel(render)))]) as view:
@@ -408,7 +409,7 @@ async def test_the_overview_says_nothing_of_plugins_while_there_is_one_and_it_ru
         view.fails(PLUGIN.name, "it broke")
         _, text = await ask(view, "/", headers=BROWSER)
     assert '<span class="tag bad">failed</span> it broke' in text
-    assert text.count("The plugin customer_lookup has failed: it broke.") == 2
+    assert text.count("The plugin customer_lookup has failed: it broke.") == 3
 
 
 @pytest.mark.parametrize(
@@ -425,7 +426,7 @@ async def test_a_panel_that_raises_hangs_or_is_no_html_takes_no_other_panel_away
 ) -> None:
     monkeypatch.setattr(contained, "PART_SECONDS", 0.05)
 
-    async def render() -> Any:
+    async def render(_: timedelta) -> Any:
         if isinstance(made, BaseException):
             raise made
         if made is None:

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agents.customer_lookup.read_model.lookup_counts import LookupCounts
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import LookupLogRow, LookupStatistics, Position
@@ -209,6 +210,27 @@ async def test_answers_are_counted_by_source_and_reason_from_the_moment_on(
         ("CACHE", "NOT_FOUND"): 1,
         (None, "TIMEOUT"): 2,
     }
+
+
+async def test_a_step_of_a_chart_counts_from_its_begin_up_to_its_end(
+    engine: AsyncEngine, model: SqlReadModel
+) -> None:
+    await project(
+        engine,
+        found("before", fetched=8),
+        found("first", fetched=9),
+        failed("unknown", identified=20, reason="NOT_FOUND", source="API"),
+        failed("late", identified=20),
+        *(
+            logged(f"e{n}", request_timestamp=at(n), status=status)
+            for n, status in enumerate(("SUCCESS", "NOT_FOUND", "FAILED", "TIMEOUT", None), 10)
+        ),
+        logged("after", request_timestamp=at(30), status="FAILED"),
+    )
+    begin = datetime(2026, 1, 31, 8, 0, 10, tzinfo=UTC)
+    counted = await model.lookup_counts(begin, begin + timedelta(seconds=20))
+    assert counted == LookupCounts(lookups=3, failed=1, calls=5, failed_calls=2)
+    assert await model.lookup_counts(begin, begin) == LookupCounts()
 
 
 async def test_percentiles_are_by_nearest_rank_over_all_statuses(

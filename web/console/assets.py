@@ -6,7 +6,11 @@ from typing import Final
 
 from aiohttp import web
 
-_TYPES: Final = {"console.css": "text/css", "console.js": "text/javascript"}
+_TYPES: Final = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "charts.js": "text/javascript",
+}
 _PATH: Final = "/console/static"
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -14,6 +15,7 @@ from web.console.contained import contained
 from web.console.live import LivePages
 from web.console.pages import Pages, sentence
 from web.console.part import Panel
+from web.console.ranges import RANGES, range_of
 from web.graphql.context import GraphQLContext
 from web.http.reading import wants_html
 
@@ -50,15 +52,15 @@ class Overview:
     descriptions: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        self._panels: list[tuple[Panel, Callable[[], Awaitable[str]]]] = [
-            (panel, partial(self._of_plugin, plugin, panel.render))
-            for plugin, its in self.panels.items()
-            for panel in its
+        self._panels: list[Panel] = [
+            Panel(name="verdict", label="Verdict", render=self._verdict),
+            *(
+                replace(panel, render=partial(self._of_plugin, plugin, panel.render))
+                for plugin, its in self.panels.items()
+                for panel in its
+            ),
+            Panel(name="plugins", label="Plugins", render=self._states),
         ]
-        verdict = Panel(name="verdict", label="Verdict", render=self._verdict)
-        self._panels.insert(0, (verdict, self._verdict))
-        state = Panel(name="plugins", label="Plugins", render=self._states)
-        self._panels.append((state, self._states))
         self._index = "posstream\n\n" + "".join(
             f"{path:<45}{what}\n" for path, what in (*_PATHS, *self.paths)
         )
@@ -70,20 +72,24 @@ class Overview:
     async def _page(self, request: web.Request) -> web.Response:
         if not wants_html(request.headers.get(hdrs.ACCEPT)):
             return web.Response(text=self._index, headers={hdrs.VARY: hdrs.ACCEPT})
-        made = await asyncio.gather(*(render() for _, render in self._panels))
-        shown = [(panel, text) for (panel, _), text in zip(self._panels, made, strict=True)]
-        response = self.pages.render(request, "overview.html", panels=shown)
+        chosen = range_of(request.query)
+        made = await asyncio.gather(*(it.render(RANGES[chosen]) for it in self._panels))
+        shown = list(zip(self._panels, made, strict=True))
+        response = self.pages.render(request, "overview.html", panels=shown, chosen=chosen)
         response.headers[hdrs.VARY] = hdrs.ACCEPT
         return response
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:
-        parts = {panel.name: render for panel, render in self._panels}
+        span = RANGES[range_of(request.query)]
+        parts = {it.name: partial(it.render, span) for it in self._panels}
         return await self.live.stream(request, parts)
 
-    async def _of_plugin(self, plugin: str, render: Callable[[], Awaitable[str]]) -> str:
-        return await contained(self.pages, self.context, plugin, "panel", render)
+    async def _of_plugin(
+        self, plugin: str, render: Callable[[timedelta], Awaitable[str]], span: timedelta
+    ) -> str:
+        return await contained(self.pages, self.context, plugin, "panel", partial(render, span))
 
-    async def _states(self) -> str:
+    async def _states(self, _: timedelta) -> str:
         """The state of every plugin; empty while one plugin runs well."""
         found = list(self.context.plugins().values())
         runs = all(it.state is PluginState.RUNNING for it in found)
@@ -92,7 +98,7 @@ class Overview:
         plugins = [(status, self.descriptions.get(status.name, "")) for status in found]
         return self.pages.part("overview_plugins.html", plugins=plugins)
 
-    async def _verdict(self) -> str:
+    async def _verdict(self, _: timedelta) -> str:
         """What is wrong on this worker and what to do next; else that all is well."""
         findings = self.findings()
         return self.pages.part(

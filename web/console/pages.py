@@ -100,7 +100,7 @@ class Pages:
             "rate": numbers.rate,
             "whole": numbers.whole,
         }
-        self._templates.filters |= {"time": _time, "moment": iso_utc}
+        self._templates.filters |= {"time": _time, "clock": _clock, "moment": iso_utc}
 
     def share(self, **values: Any) -> None:
         """Give values to all of these templates, by name."""
@@ -266,3 +266,8 @@ def _without_cards(value: Any) -> Any:
 def _time(moment: datetime | None) -> str:
     """As people read it: `2026-01-31 08:15:30`, in UTC; the script shows the local time."""
     return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _clock(moment: datetime) -> str:
+    """As `_time`, without the date."""
+    return f"{moment.astimezone(UTC):%H:%M:%S}"

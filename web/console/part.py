@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from aiohttp import web
@@ -39,8 +40,9 @@ class Panel:
     name: str
     #: Its name for screen readers.
     label: str
-    #: Makes its HTML. It is the same for every caller, so it may show no identifier.
-    render: Callable[[], Awaitable[str]]
+    #: Makes its HTML; takes the range that the reader chose (`ranges.RANGES`). It is the same for
+    #: every caller, so it may show no identifier.
+    render: Callable[[timedelta], Awaitable[str]]
     #: Whether it may be wider than a small screen.
     scrolls: bool = False
 

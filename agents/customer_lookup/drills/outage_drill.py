@@ -5,7 +5,8 @@ Every worker follows the topic, so a drill runs everywhere or nowhere; each ends
 
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from agents.customer_lookup.drills.drill import Drill, drill_record, read_drill
 from agents.customer_lookup.metrics import LookupMetrics
@@ -13,6 +14,9 @@ from posstream.kafka.record import Record
 from posstream.resilience.clock import Clock
 
 log = logging.getLogger(__name__)
+
+#: Drills that a worker remembers.
+MOST_SEEN: Final = 50
 
 
 class OutageDrills:
@@ -33,7 +37,17 @@ class OutageDrills:
         self.newest: Drill | None = None
         #: The drill whose begin was logged, and whose end was not.
         self._told: Drill | None = None
+        #: The last drills that this worker has seen, by their begin.
+        self._seen: dict[int, Drill] = {}
         metrics.drill_active.set_function(lambda: float(self.running is not None))
+
+    @property
+    def seen(self) -> Sequence[Drill]:
+        """The last drills, over or not, newest first.
+
+        A worker that starts finds those that the compacted topic still has.
+        """
+        return [self._seen[at] for at in sorted(self._seen, reverse=True)]
 
     @property
     def running(self) -> Drill | None:
@@ -43,7 +57,7 @@ class OutageDrills:
 
     def take(self, value: bytes | None) -> None:
         """Follow a record of the topic; a record that is not usable ends the drill that runs."""
-        self.newest = None if value is None else read_drill(value)
+        self._know(None if value is None else read_drill(value))
         if value is not None and self.newest is None:
             log.warning("a record of the outage drills is not usable: no drill runs")
         self.look()
@@ -88,7 +102,14 @@ class OutageDrills:
     async def _write(self, drill: Drill) -> None:
         await self._publish(drill_record(drill))
         # The topic's reader will do this a moment later, but the caller may rely on it now.
+        self._know(drill)
+
+    def _know(self, drill: Drill | None) -> None:
         self.newest = drill
+        if drill is not None:
+            self._seen[drill.started_at_ms] = drill
+            if len(self._seen) > MOST_SEEN:
+                del self._seen[min(self._seen)]
 
 
 def _described(drill: Drill) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.customer_history import ALL_CUSTOMERS, CustomerHistoryQueries
 from agents.customer_lookup.read_model.lookup_answers import AnswerQueries, newest_answers
+from agents.customer_lookup.read_model.lookup_counts import CountQueries
 from agents.customer_lookup.read_model.lookup_logs import (
     AttemptQueries,
     newest_attempts,
@@ -49,7 +50,9 @@ MAX_ATTEMPTS: Final = 200
 _ALIASES: Final = CUSTOMER_IDENTIFIERS.c
 
 
-class SqlReadModel(AnswerQueries, AttemptQueries, CustomerHistoryQueries, StatisticsQueries):
+class SqlReadModel(
+    AnswerQueries, AttemptQueries, CountQueries, CustomerHistoryQueries, StatisticsQueries
+):
     """The read model in SQLite or PostgreSQL.
 
     Every method may raise the database's errors, and `ReadModelBusy` where too many read at once

@@ -43,6 +43,8 @@ function tellZone() {
 }
 
 tellZone();
+// Other scripts say so when they have written times.
+document.addEventListener("posstream:times", (event) => showTimes(event.target));
 zoneButton.addEventListener("click", changeZone);
 document.addEventListener("click", (event) => {
   if (event.target.closest("time[datetime]")) changeZone();
@@ -95,11 +97,13 @@ function followLive(place) {
     source.addEventListener("part", (event) => {
       const { id, html } = JSON.parse(event.data);
       const part = document.getElementById(id);
-      // A part is not replaced while something in it has the focus.
+      // A part is not replaced while something in it has the focus, but for a chart.
       const focused = document.activeElement;
-      if (part === null || (part !== focused && part.contains(focused))) return;
+      if (part === null) return;
+      if (part !== focused && part.contains(focused) && !focused.closest("[data-chart]")) return;
       part.innerHTML = html;
       showTimes(part);
+      part.dispatchEvent(new CustomEvent("posstream:replaced", { bubbles: true }));
     });
   };
 

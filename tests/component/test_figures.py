@@ -112,9 +112,15 @@ def test_a_plugin_that_has_not_started_has_no_figures() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_each_process_has_its_own_numbers() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        found = shown(ProcessFigures({"plugins": lambda: child.pid, "gone": lambda: None}))
+    script = "print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
         assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()  # it runs now; before that, the kernel may count no memory yet
+        found = shown(ProcessFigures({"plugins": lambda: child.pid, "gone": lambda: None}))
+        child.stdin.write(b"\n")
         child.stdin.close()
     memory = {labels[0]: it for (name, *labels), it in found.items() if "resident" in name}
     assert memory.keys() == {"worker", "plugins"}

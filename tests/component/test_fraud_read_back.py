@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.fraud_detection import topics
@@ -244,7 +244,12 @@ EVENTS = st.lists(
 )
 
 
+def payments(*seconds: int) -> list[tuple[int, str, str, str, str]]:
+    return [(it, "PAYMENT_COMPLETED", "10.00", "t1", "GOLD") for it in seconds]
+
+
 @settings(max_examples=most(40))
+@example(events=payments(43, 102, 102, 103, 104), new=SOME[0], is_late=True)
 @given(events=EVENTS, new=st.sampled_from(SOME), is_late=st.booleans())
 async def test_the_alerts_are_those_of_a_rule_that_was_always_there(
     events: list[tuple[int, str, str, str, str]], new: Rule, *, is_late: bool

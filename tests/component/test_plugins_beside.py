@@ -22,6 +22,7 @@ from agents.customer_lookup import PLUGIN as LOOKUP
 from posstream.configuration.record import write_record
 from posstream.configuration.version import ConfigurationVersion
 from posstream.domain.errors import PublishFailed
+from posstream.kafka.counts import committed_offsets
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
@@ -37,7 +38,7 @@ from posstream.plugins.found import Plugins
 from posstream.plugins.status import PluginState, PluginStatus
 from posstream.settings import Settings
 from tests.component.other_plugin import other_plugin
-from tests.component.test_projection_process import children, is_running, until
+from tests.component.test_projection_process import PATIENCE_SECONDS, children, is_running, until
 
 RUNNING, FAILED, STARTING = PluginState.RUNNING, PluginState.FAILED, PluginState.STARTING
 PLUGINS = Plugins((LOOKUP, PLUGIN))
@@ -65,6 +66,15 @@ class Shop:
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"posstream_{name}", labels)
+
+    async def committed(self, number: int) -> None:
+        """Wait until this many of the events are behind the plugin for good."""
+        place, known = (POS_EVENTS, 0), 0
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while known < number:
+                await asyncio.sleep(0.05)
+                servers, group = self.settings.bootstrap_servers, PLUGIN.consumer_group
+                known = (await committed_offsets(servers, group, [place])).get(place, 0)
 
     async def sell(self, number: int, **fields: Any) -> None:
         event = {"basket_id": "b1", "event_id": f"e{number}", "event_type": "ITEM_ADDED", **fields}
@@ -136,6 +146,7 @@ async def test_a_child_that_is_killed_is_told_as_failed_and_goes_on(
     assert (runs.built and runs.built.ports, runs.reason) == ("baskets", "")
     child = child_of(os.getpid())
     assert gives_way(child)
+    await shop.committed(2)  # what was not committed is counted once more
     os.kill(child, signal.SIGKILL)
     await until(lambda: states() == [RUNNING, FAILED, STARTING, RUNNING])
     assert (changes[1].reason, changes[1].built) == ("its process ended (exit code -9)", None)

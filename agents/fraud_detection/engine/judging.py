@@ -246,9 +246,11 @@ class Group:
         if horizon_ms >= head.horizon_ms:
             return
         for watch in self._watches.values():
+            mark = watch.episodes.mark
             if watch.rule.key not in unread:
-                mark = watch.episodes.mark
                 mark.from_ms = max(mark.from_ms, head.horizon_ms + watch.rule.window_ms)
+            elif horizon_ms == back_to_ms:
+                mark.frozen = None  # all its hits are judged again
         head.horizon_ms = horizon_ms
         if head.session is not None and head.session.at_ms > horizon_ms:
             head.session = None  # it is read back

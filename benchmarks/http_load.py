@@ -1,4 +1,4 @@
-"""`python -m benchmarks.http_load URL …`: one request after the other on some connections.
+"""`python -m benchmarks.http_load URL [CONNECTIONS]`: one request after the other on each.
 
 A client that costs little beside the server: it writes the same bytes again and again, and reads
 of an answer its status and length. Prints requests a second and percentiles.
@@ -28,18 +28,24 @@ class Served:
     """What a server did."""
 
     rate: float
+    median_ms: float
     p99_ms: float
     #: All its answers, those before the measured seconds too.
     count: int
 
 
-def ask(url: str, body: bytes | None = None) -> Served:
+def ask(url: str, body: bytes | None = None, *, connections: int = _CONNECTIONS) -> Served:
     """Load a server for two seconds.
+
+    Args:
+        url: asked for.
+        body: posted as JSON; None = GET.
+        connections: each has one request at a time.
 
     Raises:
         RuntimeError: if an answer was not 200, or an error of GraphQL's.
     """
-    command = [sys.executable, "-m", "benchmarks.http_load", url]
+    command = [sys.executable, "-m", "benchmarks.http_load", url, str(connections)]
     done = subprocess.run(command, input=body or b"", capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.decode()[-2000:])
@@ -52,7 +58,8 @@ def _request(url: str, body: bytes) -> bytes:
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     method = "POST" if body else "GET"
-    head = "\r\n".join([f"{method} {parts.path} HTTP/1.1", *lines])
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    head = "\r\n".join([f"{method} {path} HTTP/1.1", *lines])
     return head.encode() + b"\r\n\r\n" + body
 
 
@@ -69,7 +76,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
     return body
 
 
-async def _main(url: str, body: bytes) -> None:
+async def _main(url: str, body: bytes, connections: int) -> None:
     parts = urlsplit(url)
     request = _request(url, body)
     begin = time.monotonic() + _WARM_SECONDS
@@ -83,10 +90,11 @@ async def _main(url: str, body: bytes) -> None:
             taken.append((began, time.monotonic() - began))
         writer.close()
 
-    await asyncio.gather(*(connection() for _ in range(_CONNECTIONS)))
+    await asyncio.gather(*(connection() for _ in range(connections)))
     seconds = sorted(took for began, took in taken if began >= begin)
     served = {
         "rate": len(seconds) / _SECONDS,
+        "median_ms": percentile(seconds, 0.5) * 1000,
         "p99_ms": percentile(seconds, 0.99) * 1000,
         "count": len(taken),
     }
@@ -96,4 +104,6 @@ async def _main(url: str, body: bytes) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    uvloop.run(_main(parser.parse_args().url, sys.stdin.buffer.read()))
+    parser.add_argument("connections", nargs="?", type=int, default=_CONNECTIONS)
+    given = parser.parse_args()
+    uvloop.run(_main(given.url, sys.stdin.buffer.read(), given.connections))

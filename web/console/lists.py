@@ -20,7 +20,7 @@ Row_co = TypeVar("Row_co", covariant=True)
 
 #: Rows of a page.
 PAGE_ROWS: Final = 50
-#: Rows are counted up to this number: a longer list costs no more.
+#: Rows are counted up to this number, unless a list says otherwise.
 MOST_COUNTED: Final = 10_000
 #: Rows of a file; a narrower filter gets at the rest.
 MAX_FILE_ROWS: Final = 50_000
@@ -141,6 +141,8 @@ class Listed(Generic[Row]):
     #: The place of a row as the URL has it, and back; None if a text is no place of this list.
     cursor: Callable[[Row], str]
     place: Callable[[str], Any]
+    #: Rows are counted up to this number: a longer list costs no more.
+    most_counted: int = MOST_COUNTED
 
 
 def by_time(
@@ -219,7 +221,8 @@ async def list_page(
         return ListPage(path=path, asked=asked)
     rows, back, on = await _rows(request.query, asked.order, listed)
     is_whole = back is None and on is None and "after" not in request.query
-    total = len(rows) if is_whole else await listed.count(most=MOST_COUNTED + 1)
+    most = listed.most_counted
+    total = len(rows) if is_whole else await listed.count(most=most + 1)
     untold: dict[str, str | None] = dict.fromkeys(asked.told)
     unplaced: dict[str, str | None] = {"after": None, "before": None}
 
@@ -231,7 +234,7 @@ async def list_page(
         path=path,
         asked=asked,
         rows=rows,
-        total=f"more than {MOST_COUNTED:,}" if total > MOST_COUNTED else f"{total:,}",
+        total=f"more than {most:,}" if total > most else f"{total:,}",
         first=at({}) if unplaced.keys() & request.query.keys() else None,
         back=back and at({"before": back}),
         on=on and at({"after": on}),

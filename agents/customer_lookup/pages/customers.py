@@ -13,12 +13,14 @@ from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
 from web.access.guard import caller_of
 from web.console.csv_file import Columns
-from web.console.lists import AskedList, Listed, Order, list_file, list_page
+from web.console.lists import MOST_COUNTED, AskedList, Listed, Order, list_file, list_page
 from web.console.pages import reveals_of
 from web.graphql.context import MAX_TEXT, is_customer_id, is_sound
 
 PATH: Final = "/customers"
 _FIELDS: Final = ("search", "tier")
+#: What a search finds is counted up to this number: it reads the customers one by one.
+_MOST_FOUND: Final = 1_000
 _ORDERS: Final = tuple(
     Order(
         word=word,
@@ -98,6 +100,7 @@ class Customers(Page):
             count=partial(model.count_customers, tier=tier, search=search, names_only=names_only),
             cursor=lambda row: references.of_customer(row.customer_id),
             place=place,
+            most_counted=MOST_COUNTED if search is None else _MOST_FOUND,
         )
 
     def _may_ask(self, request: web.Request, asked: "_Asked", where: str) -> bool:

@@ -1,17 +1,16 @@
 """Read the read model: customers, baskets and lookups for the web view, in a few statements."""
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Select, bindparam, or_, select
+from sqlalchemy import Column, ColumnElement, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.customer_history import ALL_CUSTOMERS, CustomerHistoryQueries
+from agents.customer_lookup.read_model.customer_search import is_searched
 from agents.customer_lookup.read_model.lookup_answers import AnswerQueries, newest_answers
 from agents.customer_lookup.read_model.lookup_counts import CountQueries
 from agents.customer_lookup.read_model.lookup_logs import (
@@ -33,8 +32,6 @@ from agents.customer_lookup.read_model.schema import (
     LOOKUP_ANSWERS,
 )
 from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, limited
-from posstream.domain.identifier import Identifier, normalise
-from posstream.domain.masking import is_personal
 from posstream.domain.printable import is_storable
 from posstream.domain.search import folded
 from posstream.read_model.engine import read_only
@@ -129,7 +126,7 @@ class SqlReadModel(
             rows = await read(self._engine, _next_customers_alone(**kind), values)
             return [CustomerRow(*row) for row in rows]
         query = _with_identifiers(
-            _next(**kind).where(_is_searched(search, names_only=names_only)), rising=rising
+            _next(**kind).where(self._is_searched(search, names_only=names_only)), rising=rising
         )
         return _customers(await read_in_turn(self._engine, query, values))
 
@@ -143,8 +140,12 @@ class SqlReadModel(
         if tier is not None:
             query = query.where(CUSTOMERS.c.tier == tier)
         if search and folded(search):
-            query = query.where(_is_searched(search, names_only=names_only))
+            query = query.where(self._is_searched(search, names_only=names_only))
         return await count_up_to(self._engine, query, most)
+
+    def _is_searched(self, search: str, *, names_only: bool) -> ColumnElement[bool]:
+        ignores_case = self._engine.dialect.name == "sqlite"
+        return is_searched(search, names_only=names_only, ignores_case=ignores_case)
 
     async def basket_history(self, basket_id: str) -> BasketHistory | None:
         """All that is known of one basket; None if nothing of it was seen."""
@@ -245,70 +246,6 @@ def _customers(rows: Iterable[Sequence[Any]]) -> list[CustomerRow]:
         )
         for _, ((*first, alias), *more) in groupby(rows, key=itemgetter(0))
     ]
-
-
-def _is_searched(search: str, *, names_only: bool) -> ColumnElement[bool]:
-    """The condition that a text is found in a customer, as `next_customers` says."""
-    if not names_only:
-        return or_(_is_found_by(search), *_is_named_last_first(search))
-    # Whoever sees no more than names sees an id unless it is a phone or an e-mail address.
-    whole_id = [] if is_personal(search) else [CUSTOMERS.c.customer_id == search.strip()]
-    return or_(_is_named(search), *_is_named_last_first(search), *whole_id)
-
-
-def _is_found_by(search: str) -> ColumnElement[bool]:
-    """The condition that a name, an e-mail, a phone, an identifier or an id contains the text."""
-    parts = _spellings(search)
-    # An id or a normalised identifier is in one case throughout, as a rule: that is twice as fast
-    # as folding each.
-    ids = {search.strip(), *parts, *(part.upper() for part in parts)}
-    identifiers = set(ids)
-    normal = normalise(search, card_guard=False)
-    if isinstance(normal, Identifier):
-        parts.add(normal.value.casefold())
-        identifiers.add(normal.value)
-    aliases = select(CUSTOMER_IDENTIFIERS.c.customer_id).where(
-        _contains(CUSTOMER_IDENTIFIERS.c.identifier, identifiers)
-    )
-    return or_(
-        _contains(CUSTOMERS.c.search_text, parts),
-        _contains(CUSTOMERS.c.customer_id, ids),
-        CUSTOMERS.c.customer_id.in_(aliases),
-    )
-
-
-def _is_named(search: str) -> ColumnElement[bool]:
-    """The condition that the name contains the text.
-
-    The name is the first of the three lines that are searched: two more come after it.
-    """
-    text = CUSTOMERS.c.search_text
-    parts = sorted(map(_escaped, _spellings(search)))
-    return or_(*(text.like(f"%{part}%\n%\n%", escape="/") for part in parts))
-
-
-def _is_named_last_first(search: str) -> Iterable[ColumnElement[bool]]:
-    """The condition that a name is the one of a text like `Doe, John`; none for other texts."""
-    last, comma, first = map(_escaped, folded(search).partition(","))
-    if comma and last.strip() and first.strip():
-        pattern = f"{first.strip()}%{last.strip()}%\n%\n%"
-        yield CUSTOMERS.c.search_text.like(pattern, escape="/")
-
-
-def _escaped(part: str) -> str:
-    """A part of a text for LIKE."""
-    return re.sub(r"([/%_])", r"/\1", part)
-
-
-def _spellings(search: str) -> set[str]:
-    """The spellings of a text in rows: folded, or only case-folded (rows of earlier releases)."""
-    text = " ".join(search.split())
-    before = {unicodedata.normalize(form, text).casefold() for form in ("NFC", "NFD")}
-    return {folded(text), *before}
-
-
-def _contains(column: ColumnElement[str], parts: Iterable[str]) -> ColumnElement[bool]:
-    return or_(*(column.contains(part, autoescape=True) for part in sorted(parts)))
 
 
 def _asked(ids: Iterable[str]) -> list[str]:

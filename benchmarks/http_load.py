@@ -54,7 +54,8 @@ def ask(url: str, body: bytes | None = None, *, connections: int = _CONNECTIONS)
 
 def _request(url: str, body: bytes) -> bytes:
     parts = urlsplit(url)
-    lines = [f"Host: {parts.netloc}", "Accept: application/json"]
+    accept = "application/json" if body else "text/html"
+    lines = [f"Host: {parts.netloc}", f"Accept: {accept}"]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     method = "POST" if body else "GET"

@@ -33,6 +33,7 @@ def next_rows(
 
 async def count_up_to(engine: AsyncEngine, query: Select[Any], most: int) -> int:
     """How many rows a query has, at most `most`: a longer list costs no more."""
-    some = query.with_only_columns(literal(1)).limit(most).subquery()
+    # Without its columns a query keeps its tables only if told so.
+    some = query.with_only_columns(literal(1), maintain_column_froms=True).limit(most).subquery()
     async with reading(engine) as connection:
         return await connection.scalar(select(func.count()).select_from(some)) or 0

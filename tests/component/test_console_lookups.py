@@ -200,6 +200,7 @@ async def test_the_heading_says_how_many_there_are(
     await view.project(*(found(f"e{n}", fetched=n // 2) for n in range(60)), failed("other"))
     assert "1 in all" in (await view.page("/lookups?outcome=FAILED")).text
     assert "60 in all" in (await view.page("/lookups?outcome=FOUND")).text
+    assert "61 in all" in (await view.page("/lookups")).text
 
 
 async def test_an_empty_list_says_why(view: SqlWebView) -> None:

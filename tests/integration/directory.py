@@ -29,10 +29,26 @@ class Directory:
     traceparents: list[str | None] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    _runner: web.AppRunner | None = None
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}/customers/"
+
+    async def listen(self) -> None:
+        """Take calls, at the same port every time."""
+        application = web.Application()
+        application.router.add_get("/customers/{identifier}/", self._answer)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def die(self) -> None:
+        """Refuse connections, until it listens again."""
+        assert self._runner is not None
+        if self.gate is not None:
+            self.gate.set()
+        await self._runner.cleanup()
 
     async def holds(self, count: int) -> None:
         """Wait until so many calls are in it at once."""
@@ -78,14 +94,8 @@ class Directory:
 @asynccontextmanager
 async def running_directory() -> AsyncIterator[Directory]:
     directory = Directory()
-    application = web.Application()
-    application.router.add_get("/customers/{identifier}/", directory._answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", directory.port).start()
+    await directory.listen()
     try:
         yield directory
     finally:
-        if directory.gate is not None:
-            directory.gate.set()
-        await runner.cleanup()
+        await directory.die()

@@ -85,6 +85,7 @@ def _addresses(plugin: Plugin, settings: Settings) -> Sequence[tuple[str, str]]:
 
 async def _announce(settings: Settings, broker: str) -> None:
     addresses = [
+        ("Console", f"{settings.web_url}/"),
         ("GraphQL", f"{settings.web_url}/graphql/"),
         *(address for plugin in settings.plugins for address in _addresses(plugin, settings)),
         ("Health", f"{settings.web_url}/health/ready"),

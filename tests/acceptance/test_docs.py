@@ -248,6 +248,21 @@ def test_the_readme_leads_to_the_index_and_to_few_other_pages() -> None:
     assert ("docs/README.md" in links, len(links) <= 6) == (True, True)
 
 
+PICTURES = sorted((DOCS / "pictures").glob("*.png"))
+
+
+def test_every_picture_is_on_a_page() -> None:
+    shown = {(page.parent / link).resolve() for page in PAGES for link in linked(page)}
+    assert [picture.name for picture in PICTURES if picture not in shown] == []
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_picture_is_small(picture: Path) -> None:
+    content = picture.read_bytes()
+    width = int.from_bytes(content[16:20], "big")  # of a PNG
+    assert (content[:4], width <= 1280, len(content) < 150_000) == (b"\x89PNG", True, True)
+
+
 def linked(page: Path) -> list[str]:
     """Where the links of a page lead."""
     return re.findall(r"\]\(([^)#\s]+)", page.read_text())

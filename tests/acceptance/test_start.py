@@ -68,6 +68,7 @@ def test_make_run_says_where_everything_is_and_ends_cleanly(
         os.kill(int(children.stdout.split()[0]), how)
     output, _ = process.communicate(timeout=30)
     for address in (
+        f"Console    http://127.0.0.1:{web}/\n",
         f"http://127.0.0.1:{web}/graphql/",
         f"http://127.0.0.1:{web}/api/mock-customer-lookup/",
         f"kafka://127.0.0.1:{broker}",

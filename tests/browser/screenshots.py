@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 
-async def keep_screenshot(page: Any, name: str) -> None:
-    """Write the whole page to `name`.png; nothing without the setting."""
+async def keep_screenshot(page: Any, name: str, *, full_page: bool = True) -> None:
+    """Write the page, whole or what fits the window, to `name`.png; nothing without the setting."""
     folder = os.environ.get("POSSTREAM_SCREENSHOTS")
     if folder:
-        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=full_page)

@@ -254,8 +254,10 @@ def reveals_of(request: web.Request) -> Reveals:
 
 
 def sentence(text: str) -> str:
-    """A text with a capital letter and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}."
+    """A text with a capital letter and a full stop; a name as `toy:` stays as it is."""
+    first = text.partition(" ")[0]
+    is_name = "_" in first or first.endswith(":")
+    return f"{text}." if is_name else f"{text[:1].upper()}{text[1:]}."
 
 
 def _without_cards(value: Any) -> Any:

@@ -8,6 +8,7 @@ from posstream.configuration.configurations import Configurations
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.box import DeadLetterBox
 from posstream.dead_letters.writer import DeadLetterWriter
+from posstream.fleet.controls import Controls
 from posstream.fleet.fleet import Fleet
 from posstream.fleet.heart import Heart
 from posstream.fleet.telling import Telling
@@ -116,9 +117,15 @@ def create_app(
     health = WorkerHealth(host, supervisor, shared=lambda: runtime.findings, is_on=is_on)
     fleet = Fleet(clock)
     metrics.workers_lost.set_function(lambda: fleet.lost)
+    controls = Controls(
+        lambda: {name: it.built for name, it in supervisor.running.items()},
+        publish=writer.publish,
+        clock=clock,
+    )
     heart = Heart(
         settings.bootstrap_servers,
         fleet,
+        controls,
         tell=Telling(
             worker=host.membership.claim,
             address=lambda: host.address,
@@ -148,6 +155,8 @@ def create_app(
             card_guard=settings.payment_card_guard,
             engine=readers,
         ),
+        fleet=fleet,
+        controls=controls,
         graphiql=GraphiQL.find(),
     )
     for name, why in web.failures.items():

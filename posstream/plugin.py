@@ -165,6 +165,18 @@ class Lifetime:
     close: Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class ControlAction:
+    """What can be done with a control."""
+
+    #: On its button.
+    title: str
+    #: As a sentence.
+    meaning: str
+    #: Does it. Done twice is the same as done once.
+    do: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """Something that operators may work by hand, on one worker or on all, such as a breaker."""
@@ -173,8 +185,8 @@ class Control:
     name: str
     #: How it stands, in words.
     state: Callable[[], str]
-    #: What can be done with it, by a word in lower case. Done twice is the same as done once.
-    actions: Mapping[str, Callable[[], object]]
+    #: By a word in lower case.
+    actions: Mapping[str, ControlAction]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

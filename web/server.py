@@ -9,6 +9,8 @@ from aiohttp import web
 from posstream.configuration.configurations import Configurations
 from posstream.dead_letters.box import DeadLetterBox
 from posstream.domain.errors import StartRefused
+from posstream.fleet.controls import Controls
+from posstream.fleet.fleet import Fleet
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
@@ -62,6 +64,8 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     configurations: Configurations,
     forgetting: CustomerForgetting,
     dead_letters: DeadLetterBox,
+    fleet: Fleet,
+    controls: Controls,
     graphiql: GraphiQL | None = None,
     query_seconds: float = QUERY_SECONDS,
     beat_seconds: float = BEAT_SECONDS,
@@ -79,6 +83,8 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         configurations: the live configuration of each plugin that has one.
         forgetting: erases customers.
         dead_letters: what could not be read.
+        fleet: all workers, as this one knows them.
+        controls: what is worked by hand on them.
         graphiql: the editor at `/graphql/`; None = a plain page.
         query_seconds: how long a query may take.
         beat_seconds: between two looks at what open pages show.
@@ -122,6 +128,8 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         configurations=configurations,
         forgetting=forgetting,
         dead_letters=dead_letters,
+        fleet=fleet,
+        controls=controls,
         budget=LookupBudget(clock, metrics, per_minute=settings.lookups_per_minute),
         references=References.of_keys(keys),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from posstream.plugin import Control
+from posstream.plugin import Control, ControlAction
 from posstream.resilience.breaker import Breaker, State
 
 
@@ -32,7 +32,11 @@ def breaker_control(breaker: Callable[[], tuple[str, Breaker]]) -> Control:
     return Control(
         name="breaker",
         state=lambda: breaker_words(now()),
-        actions={"open": hold_open, "close": hold_closed, "reset": reset},
+        actions={
+            "open": ControlAction("Hold open", "No call to the directory goes through.", hold_open),
+            "close": ControlAction("Hold closed", "Every call goes through.", hold_closed),
+            "reset": ControlAction("Automatic", "It goes by its rules again.", reset),
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes the worker's heartbeat every few seconds, and follows those of all workers."""
+"""Writes the worker's heartbeat, and follows those of all and what operators say to them."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from posstream.domain.errors import PosstreamError
+from posstream.fleet.controls import Controls
 from posstream.fleet.fleet import Fleet
 from posstream.fleet.heartbeat import BEAT_SECONDS, Heartbeat, farewell, heartbeat_record
 from posstream.kafka.reader import GrouplessReader
 from posstream.kafka.record import Record
 from posstream.kafka.security import Brokers
-from posstream.kafka.topics import WORKERS
+from posstream.kafka.topics import CONTROLS, WORKERS
 from posstream.resilience.tasks import stop_task
 
 log = logging.getLogger(__name__)
@@ -27,22 +28,25 @@ class Heart:
     Args:
         servers: host:port of the brokers.
         fleet: gets the heartbeats of all workers.
+        controls: gets what operators say.
         tell: says how this worker is.
         write: writes a record and waits for the broker; raises PosstreamError.
         beat_seconds: between two heartbeats.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the wiring names everything it gives
         self,
         servers: Brokers,
         fleet: Fleet,
+        controls: Controls,
         *,
         tell: Callable[[], Heartbeat],
         write: Callable[[Record], Awaitable[object]],
         beat_seconds: float = BEAT_SECONDS,
     ) -> None:
-        self._reader = GrouplessReader(servers, WORKERS)
+        self._reader = GrouplessReader(servers, WORKERS, CONTROLS)
         self._fleet = fleet
+        self._controls = controls
         self._tell = tell
         self._write = write
         self._beat_seconds = beat_seconds
@@ -56,7 +60,7 @@ class Heart:
             worker: the name of this worker.
             fetch_wait_ms: how long the broker may hold a fetch back.
         """
-        self._fleet.here = worker
+        self._fleet.here = self._controls.here = worker
         self._fetch_wait_ms = fetch_wait_ms
         self._reader.follow(self._follow, name=WORKERS)
         self._beating = asyncio.create_task(self._beat(), name="heartbeat")
@@ -89,5 +93,9 @@ class Heart:
         if not self._reader.is_connected:
             await self._reader.connect(fetch_wait_ms=self._fetch_wait_ms)
         for record in await self._reader.fetch():
-            self._fleet.take(record.key, record.value, record.timestamp)
+            if record.topic == CONTROLS:
+                self._controls.take(record.value)
+            else:
+                self._fleet.take(record.key, record.value, record.timestamp)
         self._fleet.look()
+        self._controls.look()

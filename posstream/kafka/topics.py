@@ -16,6 +16,8 @@ PLUGIN_CONFIGURATION: Final = "plugin-configuration"
 CUSTOMER_FORGOTTEN: Final = f"{APP_ID}-customer-forgotten"
 #: Internal: how each worker is, told by itself every few seconds.
 WORKERS: Final = f"{APP_ID}-workers"
+#: Internal: what operators work by hand, such as breakers, for one worker or for all.
+CONTROLS: Final = f"{APP_ID}-controls"
 
 DAY_MS: Final = 86_400_000
 #: Only closed segments of a log are compacted. Workers read this topic whole at each start, so it
@@ -76,4 +78,5 @@ PLATFORM_TOPICS: Final = (
         partitions=1,
         extra={"segment.ms": str(_WORKERS_SEGMENT_MS)},
     ),
+    TopicSpec(CONTROLS, "plugin/control/worker", "Word (internal)", -1, "compact", partitions=1),
 )

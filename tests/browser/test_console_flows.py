@@ -25,7 +25,15 @@ VIEWER, OPERATOR = "viewer-key-01234", "operator-key-0123"
 BEHIND_SECONDS = 30
 #: Light and dark, on a desk and on a phone.
 #: The pages that every role may open.
-READABLE = ("/", "/lookups", "/till-baskets", "/customers", "/configuration", "/dead-letters")
+READABLE = (
+    "/",
+    "/lookups",
+    "/till-baskets",
+    "/customers",
+    "/configuration",
+    "/dead-letters",
+    "/fleet",
+)
 LOOKS = [(theme, width) for width in (1280, 390) for theme in ("light", "dark")]
 JANE, BOB = "+0987654321", "CARD_123456"
 
@@ -124,12 +132,14 @@ async def test_a_viewer_sees_identifiers_masked_and_nothing_that_changes_anythin
         assert await links.all_inner_texts() == [
             "Overview",
             "Lookups",
+            "Attempts",
             "Baskets",
             "Alerts",
             "Rules",
             "Customers",
             "Configuration",
             "Dead letters",
+            "Fleet",
             "GraphQL",
         ]
         for path in (*READABLE, till.basket, "/customers/CUST_002?reveal=1"):

@@ -15,7 +15,7 @@ from tests.component.whole_web import pages_of, running_whole_web
 AWAY = DatabaseAway("SQLITE_BUSY: database is locked", passes=True)
 BROWSER = {"Accept": "text/html"}
 #: The pages that the others name as still working.
-STILL = ("/", "/configuration", "/dead-letters", "/drill", "/try")
+STILL = ("/", "/configuration", "/dead-letters", "/drill", "/fleet", "/try")
 QUERY = '{ customer(customerId: "CUST_001") { tier } }'
 
 

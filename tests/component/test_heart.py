@@ -14,6 +14,7 @@ from posstream.commands.status import status
 from posstream.domain.errors import BrokerUnreachable
 from posstream.findings import found
 from posstream.fleet.asking import ask_workers
+from posstream.fleet.controls import Controls
 from posstream.fleet.fleet import Fleet
 from posstream.fleet.heart import Heart
 from posstream.fleet.heartbeat import ControlState, Share, heartbeat_record
@@ -28,6 +29,7 @@ from posstream.plugins.figures import PluginFigures
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
+from tests.component.fakes import FakePublisher
 from tests.component.list_fakes import soon
 from tests.fleet_beats import HERE, OTHER, beat
 from tests.integration.harness import free_port
@@ -43,6 +45,11 @@ async def broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
     broker.stop()
 
 
+def controls(*valves: Control) -> Controls:
+    built = Built(controls=valves)
+    return Controls(lambda: {"toy": built}, publish=FakePublisher().publish, clock=Clock())
+
+
 async def test_workers_hear_each_other_until_one_stops_in_order(broker: EmbeddedBroker) -> None:
     servers, fleets, hearts = [broker.address], {}, {}
     async with TopicWriter(servers) as writer:
@@ -51,6 +58,7 @@ async def test_workers_hear_each_other_until_one_stops_in_order(broker: Embedded
             hearts[name] = Heart(
                 servers,
                 fleets[name],
+                controls(),
                 tell=lambda name=name: beat(name),
                 write=writer.write,
                 beat_seconds=0.2,
@@ -87,7 +95,9 @@ async def test_a_heart_beats_on_after_a_broker_that_was_away_and_a_plugin_that_r
         ended.set()
 
     ended = asyncio.Event()
-    heart = Heart(["127.0.0.1:1"], Fleet(Clock()), tell=tell, write=write, beat_seconds=0.01)
+    heart = Heart(
+        ["127.0.0.1:1"], Fleet(Clock()), controls(), tell=tell, write=write, beat_seconds=0.01
+    )
     await heart.open(OTHER, fetch_wait_ms=20)
     async with asyncio.timeout(10):
         await ended.wait()
@@ -142,7 +152,7 @@ def test_a_breaker_is_held_and_given_back_and_a_hold_that_is_there_stays_as_it_i
     control = breaker_control(lambda: ("http://directory/", breaker))
     states = []
     for action in ("open", "open", "close", "close", "reset", "reset"):
-        control.actions[action]()
+        control.actions[action].do()
         states.append(control.state())
     opened, closed = "open (held by hand)", "closed (held by hand)"
     assert states == [opened, opened, closed, closed, "closed", "closed"]
@@ -194,6 +204,7 @@ async def test_a_wrong_clock_here_takes_nobody_for_lost_but_a_silent_worker(
         heart = Heart(
             [broker.address],
             Fleet(Clock()),
+            controls(),
             tell=lambda: beat(HERE),
             write=writer.write,
             beat_seconds=0.1,

@@ -11,15 +11,18 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
 from agents.customer_lookup import PLUGIN
+from agents.customer_lookup.breaker_control import breaker_control
 from agents.customer_lookup.directory.trial import DirectoryTrial
 from agents.customer_lookup.drills.outage_drill import OutageDrills
 from agents.customer_lookup.lookup_ports import LookupPorts
 from agents.customer_lookup.metrics import LookupMetrics
 from agents.customer_lookup.read_model.queries import SqlReadModel
 from posstream.configuration.configurations import Configurations
+from posstream.fleet.controls import Controls
+from posstream.fleet.fleet import Fleet
 from posstream.kafka.event_feed import EventFeed
 from posstream.metrics import Metrics
-from posstream.plugin import Built, Plugin
+from posstream.plugin import Built, Control, Plugin
 from posstream.plugins.status import PluginState, PluginStatus
 from posstream.resilience.breaker import Breaker
 from posstream.resilience.clock import Clock
@@ -109,13 +112,19 @@ class WebView:
         self.configurations = Configurations(lives, default="customer_lookup")
         self.erasure = FakeErasure(self.publisher)
         self.lookup_metrics = LookupMetrics(self.metrics.of(PLUGIN))
+        self.fleet = Fleet(FixedClock())
+        self.controls = Controls(
+            lambda: {name: it.built for name, it in self.statuses.items() if it.built},
+            publish=self.publisher.publish,
+            clock=FixedClock(),
+        )
         self.drills = OutageDrills(
             publish=self.publisher.publish, clock=FixedClock(), metrics=self.lookup_metrics
         )
 
-    def runs(self, name: str, ports: Any = None) -> None:
+    def runs(self, name: str, ports: Any = None, controls: Sequence[Control] = ()) -> None:
         """A plugin runs from now on."""
-        built = Built(ports=ports)
+        built = Built(ports=ports, controls=tuple(controls))
         self.statuses[name] = PluginStatus(name=name, state=PluginState.RUNNING, built=built)
 
     def fails(self, name: str, reason: str) -> None:
@@ -155,7 +164,7 @@ def application_of(
         drills=view.drills,
         directory_trial=DirectoryTrial(view.directory, card_guard=True),
     )
-    view.runs(PLUGIN.name, ports)
+    view.runs(PLUGIN.name, ports, [breaker_control(ports.breaker)])
     for plugin in plugins:
         view.runs(plugin.name)
     web = create_web(
@@ -169,6 +178,8 @@ def application_of(
         configurations=view.configurations,
         forgetting=view.erasure.forgetting(),
         dead_letters=view.dead_letters,
+        fleet=view.fleet,
+        controls=view.controls,
         graphiql=graphiql,
         query_seconds=query_seconds,
         beat_seconds=beat_seconds,

@@ -1,5 +1,6 @@
 """A worker that is killed is lost to the other one, and back once it is started again."""
 
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +21,16 @@ async def told(worker: Worker) -> list[str]:
     return [it for it in document["reasons"] if " is lost: not seen for " in it]
 
 
+async def breaker(worker: Worker, action: str) -> None:
+    """Work the breaker of all workers by hand."""
+    form = {"plugin": "customer_lookup", "control": "breaker", "action": action, "worker": "*"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{worker.url}/fleet", data=form) as response,
+    ):
+        assert response.status == 200
+
+
 async def test_a_killed_worker_is_lost_within_30_seconds_and_back_after_a_restart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,6 +43,10 @@ async def test_a_killed_worker_is_lost_within_30_seconds_and_back_after_a_restar
             await worker.ready()
         settings = Settings(broker=f"kafka://{broker.address}")
         await until(lambda: status(settings, Clock()), 0, seconds=30)
+        for action, state in (("open", 2), ("reset", 0)):
+            await breaker(one, action)
+            for worker in (one, two):
+                await until(partial(worker.metric, "posstream_breaker_state"), state, seconds=20)
         two.kill()
         await until(lambda: one.metric("posstream_workers_lost"), 1, seconds=30)
         (sentence,) = await told(one)

@@ -14,7 +14,7 @@ class NavigationEntry:
     title: str
     #: Who may open it.
     role: Role
-    #: Its place: entries are sorted by it. The platform's own are 0, 300 and 400.
+    #: Its place: entries are sorted by it. The platform's own are 0 and 300 to 499.
     order: int
     #: Whether it shows nothing while the database is away.
     needs_database: bool = True
@@ -35,5 +35,8 @@ PLATFORM_ENTRIES: Final = (
         role=Role.VIEWER,
         order=400,
         needs_database=False,
+    ),
+    NavigationEntry(
+        path="/fleet", title="Fleet", role=Role.VIEWER, order=420, needs_database=False
     ),
 )

@@ -24,6 +24,7 @@ from web.console.configuration_extra import ConfigurationExtra
 from web.console.contained import contained
 from web.console.dead_letters import DeadLetterPages
 from web.console.error_pages import error_pages
+from web.console.fleet import FleetPages
 from web.console.live import LivePages
 from web.console.navigation import PLATFORM_ENTRIES, NavigationEntry
 from web.console.overview import Overview
@@ -125,6 +126,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
             folded.failures[name] = not_made(name, "pages", why)
     own = [
         *DeadLetterPages(pages, context).routes(),
+        *FleetPages(pages, context, live).routes(),
         *configuration_routes(pages, context, folded.configurations),
     ]
     folded.navigation.sort(key=lambda entry: entry.order)

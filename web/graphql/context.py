@@ -18,6 +18,8 @@ from posstream.domain.identifier import (
 from posstream.domain.masking import is_personal
 from posstream.domain.printable import is_id, is_storable
 from posstream.domain.roles import NOBODY, Caller
+from posstream.fleet.controls import Controls
+from posstream.fleet.fleet import Fleet
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.plugins.status import PluginState, PluginStatus, PluginUnavailable
 from posstream.resilience.clock import Clock
@@ -47,6 +49,9 @@ class GraphQLContext:
     configurations: Configurations
     forgetting: CustomerForgetting
     dead_letters: DeadLetterBox
+    #: All workers, and what is worked by hand on them.
+    fleet: Fleet
+    controls: Controls
     #: How many identifiers each key may try.
     budget: LookupBudget
     #: How ids stand in URLs and in GraphQL.

@@ -24,7 +24,7 @@ FROM python:3.11.14-slim-trixie
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="posstream" \
       org.opencontainers.image.description="A stream processor behind a retailer's tills" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.base.name="docker.io/library/python:3.11.14-slim-trixie"

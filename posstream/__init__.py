@@ -1,3 +1,3 @@
 """The stream processor behind a retailer's tills, whose plugins answer events on Kafka topics."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

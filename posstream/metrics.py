@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from posstream import __version__
 from posstream.domain.errors import DeadLetterReason, StartRefused
 from posstream.metrics_relay import Relayed
 
@@ -183,7 +184,7 @@ class Metrics:
 
 
 def _versions() -> dict[str, str]:
-    ours = {"version": version("posstream"), "python": platform.python_version()}
+    ours = {"version": __version__, "python": platform.python_version()}
     return ours | {"faust": version("faust-streaming"), "aiokafka": version("aiokafka")}
 
 

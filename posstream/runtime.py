@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 from aiohttp.web import Application
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from posstream import __version__
 from posstream.configuration.topic import ConfigurationReader
 from posstream.dead_letters.writer import DeadLetterWriter
 from posstream.domain.errors import BrokerUnreachable, DatabaseUnusable, StartRefused
@@ -111,7 +111,7 @@ class Runtime:
         settings = self.settings
         log.info(
             "posstream %s starts, with the plugins %s",
-            version("posstream"),
+            __version__,
             ", ".join(plugin.name for plugin in settings.plugins),
         )
         raise_open_files()

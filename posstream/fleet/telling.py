@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import groupby
 from operator import itemgetter
 
+from posstream import __version__
 from posstream.configuration.configurations import Configurations
 from posstream.domain.times import iso_utc_ms
 from posstream.findings import Finding, Severity, codes
@@ -37,7 +37,7 @@ class Telling:
         return Heartbeat(
             worker=self.worker(),
             address=self.address(),
-            version=version("posstream"),
+            version=__version__,
             started_at=iso_utc_ms(self.started_at_ms),
             shares=tuple(self._shares()),
             configurations={

@@ -6,7 +6,6 @@ Own spans, as the stock instrumentation does not fit (docs/decisions/0027-own-sp
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -18,6 +17,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
+from posstream import __version__
 from posstream.tracing.context import sampled
 from posstream.tracing.spans import Attributes, Kind, Span, Unrecorded
 
@@ -69,7 +69,7 @@ class OpenTelemetry:
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
-        self._tracer = provider.get_tracer("posstream", version("posstream"))
+        self._tracer = provider.get_tracer("posstream", __version__)
 
     def span(
         self,
@@ -133,7 +133,7 @@ def open_telemetry(process: str, environ: Mapping[str, str]) -> OpenTelemetry:
 
 def provider_of(process: str, environ: Mapping[str, str]) -> TracerProvider:
     """The SDK as we want it; what the environment says goes before."""
-    about = {"service.version": version("posstream"), "posstream.process": process}
+    about = {"service.version": __version__, "posstream.process": process}
     resource = Resource.create(about)
     if str(resource.attributes["service.name"]).startswith("unknown_service"):
         resource = resource.merge(Resource({"service.name": "posstream"}))

@@ -35,6 +35,7 @@ INDEX = DOCS / "README.md"
 RUNBOOKS = DOCS / "runbooks"
 REFERENCE = DOCS / "reference"
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
+AT_THE_ROOT = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 READY_SECONDS = 60
 STOP_SECONDS = 30
 BLOCK_SECONDS = 60
@@ -204,21 +205,24 @@ def test_a_command_block_of_the_readme_does_what_it_says(running: Running, block
     assert [output for output in expected if output not in ended.stdout] == [], ended.stdout
 
 
-def commands_of_runbooks() -> list[str]:
-    """Each command of the pages once."""
-    shown = "\n".join(page.read_text() for page in sorted(RUNBOOKS.glob("*.md")))
+def commands_beside_a_worker() -> list[str]:
+    """Each command of the runbooks, and of an upgrade, once."""
+    pages = [*sorted(RUNBOOKS.glob("*.md")), DOCS / "how-to" / "upgrade.md"]
+    shown = "\n".join(page.read_text() for page in pages)
     found = re.findall(r"^ *```sh\n(.*?)^ *```$", shown, flags=re.MULTILINE | re.DOTALL)
     return list(dict.fromkeys(line.strip() for block in found for line in block.splitlines()))
 
 
-@pytest.mark.parametrize("command", commands_of_runbooks())
-def test_a_command_of_a_runbook_works(running: Running, command: str) -> None:
+@pytest.mark.parametrize("command", commands_beside_a_worker())
+def test_a_command_beside_a_worker_works(running: Running, command: str) -> None:
     ended = running.shell(command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.strip()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, *AT_THE_ROOT], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     targets = re.findall(r"\]\(([^)\s]+)\)", text)

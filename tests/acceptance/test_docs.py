@@ -325,6 +325,13 @@ def test_the_reference_has_every_live_key_with_its_default_and_bounds() -> None:
     assert bounds == {key: rows[key][1] for key in bounds}
 
 
+def test_the_reference_has_every_target_of_make_and_no_other() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.* ## ", makefile, re.MULTILINE))
+    section = (REFERENCE / "commands.md").read_text().split("## make")[1].split("\n## ")[0]
+    assert set(re.findall(r"`make ([a-z-]+)", section)) == targets
+
+
 def test_the_rights_on_the_page_are_for_every_topic_and_group() -> None:
     page = (ROOT / "docs/how-to/secure-the-broker.md").read_text()
     plugins = find_plugins()
@@ -335,6 +342,13 @@ def test_the_rights_on_the_page_are_for_every_topic_and_group() -> None:
     assert re.findall(r"--group (\S+)", page) == ["posstream"]
 
 
+def days(milliseconds: int) -> str:
+    if milliseconds < 0:
+        return "for ever"
+    count = milliseconds // 86_400_000
+    return f"{count} day" if count == 1 else f"{count} days"
+
+
 def test_the_reference_has_every_topic_as_it_is_created() -> None:
     declared = {
         spec.name: [
@@ -342,7 +356,7 @@ def test_the_reference_has_every_topic_as_it_is_created() -> None:
             spec.value,
             "`POSSTREAM_TOPIC_PARTITIONS`" if spec.partitions is None else str(spec.partitions),
             f"`{spec.cleanup_policy}`",
-            "for ever" if spec.retention_ms < 0 else f"{spec.retention_ms // 86_400_000} days",
+            days(spec.retention_ms),
         ]
         for spec in find_plugins().topics
     }

@@ -220,19 +220,31 @@ def test_a_command_beside_a_worker_works(running: Running, command: str) -> None
     assert ended.stdout.strip()
 
 
+def without_code(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Of its headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", it.lower()).replace(" ", "-") for it in headings}
+
+
 @pytest.mark.parametrize(
     "page", [*PAGES, *AT_THE_ROOT], ids=lambda page: str(page.relative_to(ROOT))
 )
-def test_every_relative_link_leads_to_a_file(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    targets = re.findall(r"\]\(([^)\s]+)\)", text)
-    relative = [urllib.parse.urlsplit(target) for target in targets]
-    dead = [
-        link.path
-        for link in relative
-        if not link.scheme and link.path and not (page.parent / link.path).exists()
-    ]
-    assert dead == []
+def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", without_code(page))
+    relative = [link for link in map(urllib.parse.urlsplit, targets) if not link.scheme]
+    assert [link.geturl() for link in relative if not leads(page, link)] == []
+
+
+def leads(page: Path, link: urllib.parse.SplitResult) -> bool:
+    """Whether a link of a page leads to a file, and to a heading if it names one."""
+    there = page.parent / link.path if link.path else page
+    is_heading = link.fragment and there.suffix == ".md"
+    return there.exists() and (not is_heading or link.fragment in anchors(there))
 
 
 def test_every_page_of_the_documentation_is_in_the_index() -> None:

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.chaos.guarantees import PAGE, scenarios
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+CHANGELOG = ROOT / "CHANGELOG.md"
 DOCS = ROOT / "docs"
 INDEX = DOCS / "README.md"
 RUNBOOKS = DOCS / "runbooks"
@@ -256,6 +258,12 @@ def test_every_page_of_the_documentation_is_in_the_index() -> None:
 def test_every_runbook_is_in_the_index_of_the_runbooks() -> None:
     names = {page.name for page in RUNBOOKS.glob("*.md")} - {"index.md"}
     assert names - set(linked(RUNBOOKS / "index.md")) == set()
+
+
+def test_no_line_of_the_changelog_is_there_twice() -> None:
+    """Git keeps both sides of a merge there."""
+    lines = Counter(line for line in CHANGELOG.read_text().splitlines() if len(line) > 30)
+    assert [line for line, count in lines.items() if count > 1] == []
 
 
 def test_the_readme_leads_to_the_index_and_to_few_other_pages() -> None:

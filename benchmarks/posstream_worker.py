@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Final
 
 from confluent_kafka import TopicPartition
@@ -36,17 +37,24 @@ class Posstream:
     """One worker, or several, on one stage.
 
     Args:
-        stage: its broker, with no other posstream on it.
+        stage: its broker; no other posstream runs on it at the same time.
         partitions: of its topics.
         database_url: of its read model; None = a SQLite file.
+        environ: more names of its environment.
     """
 
     def __init__(
-        self, stage: Stage, *, partitions: int = PARTITIONS, database_url: str | None = None
+        self,
+        stage: Stage,
+        *,
+        partitions: int = PARTITIONS,
+        database_url: str | None = None,
+        environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.stage = stage
         self._partitions = partitions
         self._database_url = database_url or ""
+        self._environ = environ
         self._workers: list[Worker] = []
         self._customers = 0
 
@@ -60,6 +68,7 @@ class Posstream:
                 api_query=_API_QUERY,
                 topic_partitions=self._partitions,
                 database_url=self._database_url,
+                environ=self._environ,
             )
             self._workers.append(made)
         return self._workers[number]

@@ -17,6 +17,7 @@ from benchmarks.measures import (
     recovery,
     rows,
     sustained,
+    tracing,
     two_workers,
 )
 
@@ -34,6 +35,7 @@ MEASURES: Final[dict[str, ModuleType]] = {
     "rows": rows,
     "baskets": baskets,
     "fraud": fraud,
+    "tracing": tracing,
     "recovery": recovery,
     "growth": growth,
 }

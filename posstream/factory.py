@@ -15,6 +15,7 @@ from posstream.fleet.telling import Telling
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.health import WorkerHealth
 from posstream.kafka.counts import group_lag
+from posstream.kafka.survey import TopicSurvey
 from posstream.kafka.topics import APP_ID
 from posstream.kafka.writer import TopicWriter
 from posstream.metrics import Metrics
@@ -22,6 +23,7 @@ from posstream.plugin import Lifetime
 from posstream.plugins.beside import Beside
 from posstream.plugins.figures_collector import FiguresCollector
 from posstream.plugins.found import Plugins
+from posstream.plugins.groups import groups_of
 from posstream.plugins.running import RunningPlugin
 from posstream.plugins.supervisor import Supervisor
 from posstream.plugins.workshop import Workshop
@@ -157,6 +159,9 @@ def create_app(
         ),
         fleet=fleet,
         controls=controls,
+        topics=TopicSurvey(
+            settings.bootstrap_servers, settings.plugins.topics, groups_of(settings.plugins)
+        ),
         graphiql=GraphiQL.find(),
     )
     for name, why in web.failures.items():

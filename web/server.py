@@ -12,6 +12,7 @@ from posstream.domain.errors import StartRefused
 from posstream.fleet.controls import Controls
 from posstream.fleet.fleet import Fleet
 from posstream.forgetting.forgetting import CustomerForgetting
+from posstream.kafka.survey import TopicSurvey
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.status import PluginStatus
@@ -66,6 +67,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
     dead_letters: DeadLetterBox,
     fleet: Fleet,
     controls: Controls,
+    topics: TopicSurvey,
     graphiql: GraphiQL | None = None,
     query_seconds: float = QUERY_SECONDS,
     beat_seconds: float = BEAT_SECONDS,
@@ -85,6 +87,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         dead_letters: what could not be read.
         fleet: all workers, as this one knows them.
         controls: what is worked by hand on them.
+        topics: tells what is on the topics.
         graphiql: the editor at `/graphql/`; None = a plain page.
         query_seconds: how long a query may take.
         beat_seconds: between two looks at what open pages show.
@@ -130,6 +133,7 @@ def create_web(  # noqa: PLR0913 - the wiring names everything it gives
         dead_letters=dead_letters,
         fleet=fleet,
         controls=controls,
+        topics=topics,
         budget=LookupBudget(clock, metrics, per_minute=settings.lookups_per_minute),
         references=References.of_keys(keys),
     )

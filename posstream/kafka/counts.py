@@ -35,22 +35,45 @@ async def partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
 
 
 async def committed_offsets(
-    brokers: Brokers, group: str, places: Iterable[tuple[str, int]] | None = None
+    brokers: Brokers, group: str, places: Iterable[tuple[str, int]]
 ) -> Mapping[tuple[str, int], int]:
     """Topic and partition -> the offset that a consumer group has committed, without joining it.
 
     Args:
         brokers: host:port of each.
         group: which.
-        places: topics and partitions; None = all, which the embedded broker cannot tell.
+        places: topics and partitions.
 
     Raises:
         BrokerUnreachable: if no broker answers.
     """
-    asked = None if places is None else [TopicPartition(*it) for it in sorted(places)]
     async with administering(brokers) as admin:
-        committed = await admin.list_consumer_group_offsets(group, partitions=asked)
-    return {(tp.topic, tp.partition): known.offset for tp, known in committed.items()}
+        return await offsets_committed(admin, group, places)
+
+
+async def offsets_committed(
+    admin: Any, group: str, places: Iterable[tuple[str, int]]
+) -> Mapping[tuple[str, int], int]:
+    """The same by a connected client; places where nothing was committed are left out."""
+    # Places by name: the embedded broker cannot tell all that there are.
+    asked = [TopicPartition(*it) for it in sorted(places)]
+    committed = await admin.list_consumer_group_offsets(group, partitions=asked)
+    return {
+        (tp.topic, tp.partition): known.offset
+        for tp, known in committed.items()
+        if known.offset >= 0
+    }
+
+
+def lag_of(committed: int | None, *, first: int, end: int) -> int:
+    """How many records of a partition a group has not committed.
+
+    Args:
+        committed: None = nothing; the group begins at the oldest record.
+        first: the oldest offset that is kept.
+        end: the offset after the last record.
+    """
+    return max(0, end - max(committed or 0, first))
 
 
 async def group_lag(brokers: Brokers, group: str, topics: Collection[str]) -> int:
@@ -59,11 +82,14 @@ async def group_lag(brokers: Brokers, group: str, topics: Collection[str]) -> in
     Raises:
         BrokerUnreachable: if no broker answers.
     """
-    at = await committed_offsets(brokers, group)
     async with topic_reader(brokers, *topics) as reader:
+        places = [(topic, number) for topic in topics for number in reader.partitions(topic)]
+        if not places:
+            return 0
+        at = await committed_offsets(brokers, group, places)
         lag = 0
-        for topic in topics:
+        for topic in {topic for topic, _ in places}:
             first = await reader.first_offsets(topic)
             for number, end in (await reader.end_offsets(topic)).items():
-                lag += max(0, end - max(at.get((topic, number), 0), first[number]))
+                lag += lag_of(at.get((topic, number)), first=first[number], end=end)
         return lag

@@ -33,6 +33,7 @@ READABLE = (
     "/configuration",
     "/dead-letters",
     "/fleet",
+    "/topics",
 )
 LOOKS = [(theme, width) for width in (1280, 390) for theme in ("light", "dark")]
 JANE, BOB = "+0987654321", "CARD_123456"
@@ -140,6 +141,7 @@ async def test_a_viewer_sees_identifiers_masked_and_nothing_that_changes_anythin
             "Configuration",
             "Dead letters",
             "Fleet",
+            "Topics",
             "GraphQL",
         ]
         for path in (*READABLE, till.basket, "/customers/CUST_002?reveal=1"):
@@ -173,6 +175,8 @@ async def test_every_page_is_sound_in_both_themes_on_a_desk_and_on_a_phone(
         **{path.strip("/") or "overview": path for path in (*READABLE, "/try", "/drill")},
         "basket": till.basket,
         "customer": "/customers/CUST_002",
+        "topic": "/topics/customer-identified",
+        "messages": "/topics/customer-data-fetched/messages",
     }
     async with person(browser, till.url, OPERATOR) as seen:
         page = seen.page

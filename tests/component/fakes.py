@@ -56,6 +56,16 @@ from posstream.findings import Finding
 from posstream.forgetting.forgetting import CustomerForgetting
 from posstream.forgetting.marks import Forgotten, Trail
 from posstream.kafka.record import Record
+from posstream.kafka.survey import (
+    Extent,
+    FoundRecord,
+    Group,
+    GroupState,
+    Place,
+    Surveyed,
+    TopicState,
+)
+from posstream.kafka.topics import DAY_MS, TopicSpec
 from posstream.metrics import Metrics
 from posstream.plugin import Plugin
 from posstream.plugins.event_failures import EventFailures
@@ -217,6 +227,39 @@ class FakeReadModel:
         if self.error is not None:
             raise self.error
         self.asked.append(question)
+
+
+CUSTOMERS_TOPIC = TopicSpec("customer-identified", "anything", "CustomerIdentified", 7 * DAY_MS)
+LOOKUP_GROUP = Group(name="posstream", what="the plugin lookup", topics=("customer-identified",))
+
+
+@dataclass
+class FakeTopicSurvey:
+    """One topic of two partitions and its group, one topic that is not there, and messages."""
+
+    records: list[FoundRecord] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def survey(self, topic: str | None = None) -> Surveyed:
+        if self.error is not None:
+            raise self.error
+        missing = TopicSpec("posstream-missing", "k", "v", -1, "compact")
+        topics = [
+            TopicState(spec=CUSTOMERS_TOPIC, extents=(Extent(0, 5, 12), Extent(1, 0, 3))),
+            TopicState(spec=missing, extents=()),
+        ]
+        places = (
+            Place(partition=0, committed=10, lag=2),
+            Place(partition=1, committed=None, lag=3),
+        )
+        group = GroupState(group=LOOKUP_GROUP, topic=CUSTOMERS_TOPIC.name, places=places)
+        found = [it for it in topics if topic in {None, it.spec.name}]
+        return Surveyed(topics=found, groups=[group] if topics[0] in found else [])
+
+    async def newest(self, topic: str, count: int) -> Sequence[FoundRecord] | None:
+        if self.error is not None:
+            raise self.error
+        return self.records[:count] if topic == CUSTOMERS_TOPIC.name else None
 
 
 @dataclass

@@ -35,6 +35,7 @@ from tests.component.fakes import (
     FakeHealth,
     FakePublisher,
     FakeReadModel,
+    FakeTopicSurvey,
     FixedClock,
     john,
 )
@@ -113,6 +114,7 @@ class WebView:
         self.erasure = FakeErasure(self.publisher)
         self.lookup_metrics = LookupMetrics(self.metrics.of(PLUGIN))
         self.fleet = Fleet(FixedClock())
+        self.topics = FakeTopicSurvey()
         self.controls = Controls(
             lambda: {name: it.built for name, it in self.statuses.items() if it.built},
             publish=self.publisher.publish,
@@ -180,6 +182,7 @@ def application_of(
         dead_letters=view.dead_letters,
         fleet=view.fleet,
         controls=view.controls,
+        topics=view.topics,
         graphiql=graphiql,
         query_seconds=query_seconds,
         beat_seconds=beat_seconds,

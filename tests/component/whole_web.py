@@ -43,6 +43,8 @@ NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "/dead-letters/{partition}/{offset}": ("/dead-letters/0/1?reveal=1", "/dead-letters/9/9"),
     "/dead-letters/{partition}/{offset}/replay": ("/dead-letters/0/1/replay",),
+    "/topics/{topic}": ("/topics/customer-identified", "/topics/nothing"),
+    "/topics/{topic}/messages": ("/topics/customer-identified/messages",),
     "/fraud/alerts/{alert_id}": ("/fraud/alerts/a1", "/fraud/alerts/nothing"),
     "/fraud/rules/edit/{rule_id}": ("/fraud/rules/edit/small_then_large",),
 }

@@ -2,23 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-import orjson
 from aiohttp import web
 
 from posstream.dead_letters.letter import Address, Letter, NotReplayed, Prospect, WholeLetter
 from posstream.dead_letters.record import OWN_HEADERS
 from posstream.domain.errors import BrokerUnreachable
-from posstream.domain.masking import mask_identifier
-from posstream.domain.payment_card import mask_payment_cards_in_bytes
-from posstream.domain.printable import printable
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
-from posstream.json.reading import read_json_exactly
-from posstream.json.writing import write_json
 from web.access import audit
 from web.access.guard import caller_of
 from web.access.reveals import Reveals
@@ -35,19 +28,13 @@ from web.console.dead_letter_replays import PATH as BULK_PATH
 from web.console.dead_letter_replays import BulkReplayPages
 from web.console.lists import list_file, list_page
 from web.console.pages import Pages, reveals_of, with_query
+from web.console.shown_value import shown_value
 from web.graphql.context import GraphQLContext
 from web.http.reading import read_form
 
 _PATH: Final = "/dead-letters"
 _NEEDED: Final = Role.OPERATOR
-#: How much is shown: of text in characters, of anything else in bytes.
-_SHOWN_TEXT: Final = 64 * 1024
-_SHOWN_BYTES: Final = 1024
-_BYTES_PER_LINE: Final = 16
 _NUMBER: Final = re.compile(r"[0-9]{1,4}")
-_WORD: Final = re.compile(r"\S+")
-#: A key that is the name of a field and no personal data.
-_FIELD: Final = re.compile(r"[A-Za-z_]{1,64}[0-9]?")
 _COLUMNS: Final[Columns[Letter]] = (
     ("address", lambda row, _: str(row.address)),
     ("written_at", lambda row, _: from_ms(row.timestamp_ms)),
@@ -269,66 +256,3 @@ def _headers(found: WholeLetter, reveals: Reveals) -> list[tuple[str, str]]:
         (name, text if name.startswith(OWN_HEADERS) else reveals.show(text))
         for name, text in decoded
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class ShownValue:
-    """The part of a value that is shown."""
-
-    kind: str
-    text: str
-    #: What is left out; empty if nothing is.
-    rest: str = ""
-
-
-def shown_value(value: bytes, reveals: Reveals) -> ShownValue:
-    """A value as JSON, as text, or as bytes in hexadecimal digits.
-
-    Masked, each value in JSON and each word in text is; bytes are not shown at all, for they may
-    be text in an encoding that we do not know.
-    """
-    # posstream masked them already; a letter may be somebody else's.
-    raw = mask_payment_cards_in_bytes(value)
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        return _bytes(raw, reveals)
-    try:
-        document = read_json_exactly(raw)
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        shown = (
-            reveals.show(text) if reveals.in_full else _WORD.sub(_masked_word, text[:_SHOWN_TEXT])
-        )
-        return _cut("text", printable(shown[:_SHOWN_TEXT], lines=True), len(text))
-    shown = reveals.show_document(document)
-    pretty = write_json(
-        shown if reveals.in_full else _with_masked_keys(shown), indented=True
-    ).decode()
-    return _cut("JSON", printable(pretty[:_SHOWN_TEXT], lines=True), len(pretty))
-
-
-def _bytes(raw: bytes, reveals: Reveals) -> ShownValue:
-    if not reveals.in_full:
-        return ShownValue("bytes", "", f"{len(raw)} bytes that are no text")
-    shown = raw[:_SHOWN_BYTES]
-    rows = (shown[at : at + _BYTES_PER_LINE] for at in range(0, len(shown), _BYTES_PER_LINE))
-    rest = f"{len(raw) - len(shown)} bytes more" if len(raw) > len(shown) else ""
-    return ShownValue("bytes", reveals.show("\n".join(row.hex(" ") for row in rows)), rest)
-
-
-def _cut(kind: str, text: str, length: int) -> ShownValue:
-    rest = f"{length - _SHOWN_TEXT} characters more" if length > _SHOWN_TEXT else ""
-    return ShownValue(kind, text, rest)
-
-
-def _masked_word(word: re.Match[str]) -> str:
-    return mask_identifier(word.group())
-
-
-def _with_masked_keys(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            key if _FIELD.fullmatch(key) else mask_identifier(key): _with_masked_keys(item)
-            for key, item in value.items()
-        }
-    return [_with_masked_keys(item) for item in value] if isinstance(value, list) else value

@@ -39,4 +39,7 @@ PLATFORM_ENTRIES: Final = (
     NavigationEntry(
         path="/fleet", title="Fleet", role=Role.VIEWER, order=420, needs_database=False
     ),
+    NavigationEntry(
+        path="/topics", title="Topics", role=Role.VIEWER, order=440, needs_database=False
+    ),
 )

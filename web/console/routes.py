@@ -30,6 +30,7 @@ from web.console.navigation import PLATFORM_ENTRIES, NavigationEntry
 from web.console.overview import Overview
 from web.console.pages import Pages, Shell
 from web.console.part import ConsoleKit, ConsolePart, PageAddition, Panel, TriedStep
+from web.console.topics import TopicPages
 from web.folding import Claims, not_made
 from web.graphql.context import GraphQLContext
 from web.http.answers import REFUSALS, error_answer, new_reference
@@ -127,6 +128,7 @@ def make_console(  # noqa: PLR0913 - the wiring names everything it gives
     own = [
         *DeadLetterPages(pages, context).routes(),
         *FleetPages(pages, context, live).routes(),
+        *TopicPages(pages, context).routes(),
         *configuration_routes(pages, context, folded.configurations),
     ]
     folded.navigation.sort(key=lambda entry: entry.order)

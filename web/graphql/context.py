@@ -21,6 +21,7 @@ from posstream.domain.roles import NOBODY, Caller
 from posstream.fleet.controls import Controls
 from posstream.fleet.fleet import Fleet
 from posstream.forgetting.forgetting import CustomerForgetting
+from posstream.kafka.survey import TopicSurvey
 from posstream.plugins.status import PluginState, PluginStatus, PluginUnavailable
 from posstream.resilience.clock import Clock
 from web.access.guessing import TOO_MANY_LOOKUPS, LookupBudget, TriedIdentifiers
@@ -52,6 +53,7 @@ class GraphQLContext:
     #: All workers, and what is worked by hand on them.
     fleet: Fleet
     controls: Controls
+    topics: TopicSurvey
     #: How many identifiers each key may try.
     budget: LookupBudget
     #: How ids stand in URLs and in GraphQL.

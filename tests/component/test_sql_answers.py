@@ -21,7 +21,15 @@ from agents.customer_lookup.read_model.records import (
 )
 from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
 from posstream.read_model.engine import create_engine
-from tests.component.sql_databases import DATABASES, at, database, failed, found, make_tables
+from tests.component.sql_databases import (
+    DATABASES,
+    at,
+    database,
+    failed,
+    found,
+    logged,
+    make_tables,
+)
 
 DAY = datetime(2026, 1, 31, 8, tzinfo=UTC)
 ALL = AnswerFilter()
@@ -112,6 +120,8 @@ async def test_pages_meet_in_both_directions_within_one_millisecond(engine: Asyn
         (ALL, "ix_lookup_answers_occurred_at"),
         (AnswerFilter(outcome=AnswerOutcome.FAILED), "ix_lookup_answers_failed"),
         (AnswerFilter(reason=Reason.TIMEOUT), "ix_lookup_answers_failed"),
+        (AnswerFilter(outcome=AnswerOutcome.UNKNOWN), "ix_lookup_answers_unknown"),
+        (AnswerFilter(reason=Reason.NOT_FOUND), "ix_lookup_answers_unknown"),
         (AnswerFilter(source=Source.STALE_CACHE), "ix_lookup_answers_stale"),
         (AnswerFilter(identifier="+1"), "ix_lookup_answers_customer_identifier"),
         (AnswerFilter(basket_id="b"), "ix_lookup_answers_basket_id"),
@@ -154,6 +164,17 @@ async def test_sqlite_reads_attempts_by_an_index(
     assert f"USING INDEX ix_customer_lookup_logs_{index} " in plan
 
 
+async def test_sqlite_finds_the_newest_attempt_of_an_identifier_by_the_identifier(
+    tmp_path: Path,
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}")
+    await make_tables(engine)
+    await SqlProjection(engine).apply([found("e1"), *(logged(f"a{n}") for n in range(50))])
+    await engine.dispose()
+    *_, identifiers, _ = await plans(tmp_path, lambda model: model.customer_history("CUST_001"))
+    assert "INDEX ix_customer_lookup_logs_customer_identifier (" in identifiers
+
+
 @pytest.mark.parametrize(
     "ask",
     [
@@ -174,7 +195,8 @@ async def test_sqlite_counts_a_window_by_the_index_of_its_times(
 async def plans(tmp_path: Path, ask: Callable[[SqlReadModel], Awaitable[object]]) -> Sequence[str]:
     """How SQLite reads what `ask` asks, a text for each statement."""
     engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}")
-    await make_tables(engine)
+    if not (tmp_path / "posstream.db").exists():
+        await make_tables(engine)
     asked: list[tuple[str, Any]] = []
     event.listen(
         engine.sync_engine,

@@ -34,7 +34,8 @@ _ASKED_AT: Final = (
     select(func.max(_LOGS.request_timestamp))
     .where(
         _LOGS.customer_identifier == _IDENTIFIERS.identifier,
-        _LOGS.status == AttemptStatus.SUCCESS,
+        # Of an expression, so that no database takes the index by status for the newest of all.
+        func.coalesce(_LOGS.status, "") == AttemptStatus.SUCCESS,
     )
     .scalar_subquery()
 )

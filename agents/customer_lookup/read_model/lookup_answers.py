@@ -16,6 +16,7 @@ from agents.customer_lookup.read_model.schema import (
     FAILED,
     LOOKUP_ANSWERS,
     STALE,
+    UNKNOWN,
 )
 from agents.customer_lookup.read_model.typed_rows import bounded, columns_of, read_rows
 from agents.customer_lookup.reasons import Reason, Source
@@ -27,9 +28,6 @@ _ANSWERS: Final = LOOKUP_ANSWERS.c
 _ALL: Final = select(*columns_of(LOOKUP_ANSWERS, AnswerRow))
 #: The event_id breaks ties.
 _ORDER: Final = (_ANSWERS.occurred_at, _ANSWERS.event_id)
-_WITH_BASKET: Final = _ALL.add_columns(BASKETS.c.employee_id, BASKETS.c.terminal_id).outerjoin_from(
-    LOOKUP_ANSWERS, BASKETS, BASKETS.c.basket_id == _ANSWERS.basket_id
-)
 _Condition = ColumnElement[bool] | TextClause
 
 
@@ -65,13 +63,14 @@ class AnswerQueries:
         """
         if not _is_storable(wanted) or not is_storable("" if after is None else after[1]):
             return []
-        statement = next_rows(
-            _WITH_BASKET.where(*_conditions(wanted)),
+        listed = next_rows(
+            _ALL.where(*_conditions(wanted)),
             _ORDER,
             first=bounded(first),
             after=after,
             rising=rising,
         )
+        statement = _with_baskets(listed, rising=rising)
         async with reading(self._engine) as connection:
             return await read_rows(connection, statement, AnswerRow)
 
@@ -80,6 +79,17 @@ class AnswerQueries:
         if not _is_storable(wanted):
             return 0
         return await count_up_to(self._engine, _ALL.where(*_conditions(wanted)), most)
+
+
+def _with_baskets(answers: Select[Any], *, rising: bool) -> Select[Any]:
+    """The listed answers with their tills: only these are joined, not all that were sorted."""
+    listed = answers.subquery("listed")
+    order = (listed.c[column.name] for column in _ORDER)
+    return (
+        select(*listed.c, BASKETS.c.employee_id, BASKETS.c.terminal_id)
+        .outerjoin_from(listed, BASKETS, BASKETS.c.basket_id == listed.c.basket_id)
+        .order_by(*(it.asc() if rising else it.desc() for it in order))
+    )
 
 
 def _is_storable(wanted: AnswerFilter) -> bool:
@@ -119,9 +129,9 @@ def _conditions(wanted: AnswerFilter) -> list[_Condition]:
         conditions.append(_ANSWERS.occurred_at < wanted.until)
     if wanted.outcome is AnswerOutcome.FOUND:
         conditions.append(_ANSWERS.reason.is_(None))
-    if wanted.outcome is AnswerOutcome.UNKNOWN:
-        conditions.append(_ANSWERS.reason == Reason.NOT_FOUND)
     # The condition of the index, word for word: else a database does not use the index.
+    if wanted.outcome is AnswerOutcome.UNKNOWN or wanted.reason is Reason.NOT_FOUND:
+        conditions.append(UNKNOWN)
     if wanted.outcome is AnswerOutcome.FAILED or wanted.reason not in {None, Reason.NOT_FOUND}:
         conditions.append(FAILED)
     if wanted.source is Source.STALE_CACHE:

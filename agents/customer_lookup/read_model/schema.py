@@ -67,8 +67,9 @@ BASKETS: Final = Table(
     Column("started_at", UtcDateTime),
     Column("identified_at", UtcDateTime),
     Column("identified_by", KEY),
-    Index(None, "terminal_id"),
-    Index(None, "employee_id"),
+    # With the key: the answers of a till are found without a look at its baskets' rows.
+    Index(None, "terminal_id", "basket_id"),
+    Index(None, "employee_id", "basket_id"),
 )
 
 #: One row per HTTP attempt that reached the directory.
@@ -145,7 +146,8 @@ LOOKUP_ANSWERS: Final = Table(
 # Partial indexes, as above.
 FAILED: Final = text("reason IS NOT NULL AND reason <> 'NOT_FOUND'")
 STALE: Final = text("source = 'STALE_CACHE'")
-for _name, _condition in (("failed", FAILED), ("stale", STALE)):
+UNKNOWN: Final = text("reason = 'NOT_FOUND'")
+for _name, _condition in (("failed", FAILED), ("stale", STALE), ("unknown", UNKNOWN)):
     Index(
         f"ix_lookup_answers_{_name}",
         LOOKUP_ANSWERS.c.occurred_at,

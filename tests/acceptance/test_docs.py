@@ -292,6 +292,12 @@ def linked(page: Path) -> list[str]:
     return re.findall(r"\]\(([^)#\s]+)", page.read_text())
 
 
+def test_the_words_are_in_the_order_of_the_alphabet() -> None:
+    page = (REFERENCE / "words.md").read_text()
+    words = re.findall(r"^\| ([A-Za-z].*?) \|", page, re.MULTILINE)[1:]
+    assert words == sorted(words, key=str.lower)
+
+
 def table_rows(page: Path) -> dict[str, list[str]]:
     """The rows of a page's tables by their first cell, which is code."""
     rows = {}

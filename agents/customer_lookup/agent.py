@@ -93,14 +93,15 @@ class CustomerLookupAgent(AtOnce):
                         await turn.come()
             record = self._answered(found.answer, event)
             acknowledged = await self.publisher.send(record)
-        except Exception as why:
+            turn.give_up()
+            await acknowledged
+            for audited in found.audited:
+                await audited
+        except BaseException as why:
             span.end(failed=type(why).__name__)
             raise
         finally:
             turn.give_up()
-        await acknowledged
-        for audited in found.audited:
-            await audited
         event.finish()
         span.end(_told(found.answer))
 

@@ -7,7 +7,7 @@ is bounded in time and in records, and questions are asked one after the other.
 import asyncio
 import contextlib
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -128,6 +128,10 @@ class DeadLetterBox:
         self._brokers = brokers
         self._patience_seconds = patience_seconds
         self._turn = asyncio.Lock()
+        #: Hold it from the search for earlier replays until the letters are written: two who do
+        #: that at once, such as a double click, would find none and write both. It is this
+        #: process' own: on another worker somebody may still do the same.
+        self.replaying = asyncio.Lock()
 
     def address(self, text: str) -> Address | None:
         """Read an address on one of the dead-letter topics; None for any other text."""
@@ -232,7 +236,7 @@ class DeadLetterBox:
         judged: dict[Address, Replay] = {}
         try:
             async with self._reading() as reader:
-                found, again = await self._found(reader, letters)
+                found, again, is_known = await self._found(reader, letters)
                 for topic, plugin in self._plugins.items():
                     own = {it: at for it, at in found.items() if self._topic_of(it) == topic}
                     judged |= await self._outcomes.of(plugin, own, again)
@@ -240,12 +244,12 @@ class DeadLetterBox:
             if self._patience_seconds is None:
                 raise
             return Replays(judged, is_known=False)
-        return Replays(judged)
+        return Replays(judged, is_known=is_known)
 
     async def _found(
         self, reader: GrouplessReader, letters: Sequence[Letter]
-    ) -> tuple[Mapping[Address, Any], Mapping[Source, Address]]:
-        """The newest replay of each letter, and the letter of each place, if there are replays."""
+    ) -> tuple[Mapping[Address, Any], Mapping[Source, Address], bool]:
+        """The newest replay of each letter, the letter of each place, and whether that is all."""
         survey = Survey(
             [
                 Prospect(it.address, it.source)
@@ -260,12 +264,15 @@ class DeadLetterBox:
         most, last = (MOST_SEARCHED, MOST_LETTERS) if in_worker else (None, None)
         found = {address: at async for address, at in _replays(reader, survey, most=most)}
         again: dict[Source, Address] = {}
+        seen = Counter[tuple[str, int]]()
         for topic in self._replayable if found else ():
             async for message in reader.records(topic, last=last):
+                seen[topic, message.partition] += 1
                 letter = read_letter(message, self._default_topic)
                 if letter.source is not None:
                     again[letter.source] = letter.address
-        return found, again
+        is_known = last is None or all(count < last for count in seen.values())
+        return found, again, is_known
 
     def _topic_of(self, address: Address) -> str:
         return address.topic or self._default_topic

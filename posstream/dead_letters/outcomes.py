@@ -46,6 +46,8 @@ class Outcomes:
                 plugin.replay.read(letter, topic, self._card_guard)
         except UnreadableEvent as why:
             return f"it still cannot be read ({why.reason})"
+        except Exception as why:  # noqa: BLE001 - a plugin's own code, which failed before as well
+            return f"it still cannot be read ({type(why).__name__})"
         return None
 
     async def of(

@@ -24,17 +24,22 @@ class Recently:
 
     def add(self, count: int = 1) -> None:
         """Count what happened now."""
+        self._forget()
         step = self._step
         if self._counts and self._counts[-1][0] == step:
             count += self._counts.pop()[1]
-        self._counts.append((step, count))
+        if count:
+            self._counts.append((step, count))
 
     @property
     def count(self) -> int:
         """How often it happened."""
+        self._forget()
+        return sum(count for _, count in self._counts)
+
+    def _forget(self) -> None:
         while self._counts and self._counts[0][0] <= self._step - _STEPS:
             self._counts.popleft()
-        return sum(count for _, count in self._counts)
 
     @property
     def _step(self) -> int:

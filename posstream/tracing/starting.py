@@ -52,7 +52,11 @@ def start_tracing(process: str) -> None:
             "nothing is traced, as %s is not installed: pip install 'posstream[tracing]'", why.name
         )
         return
-    traces = open_telemetry(process, os.environ)
+    try:
+        traces = open_telemetry(process, os.environ)
+    except ValueError as why:  # of a variable that OpenTelemetry reads itself
+        log.warning("nothing is traced, as a variable OTEL_… cannot be used: %s", why)
+        return
     _tracer, _end = traces, traces.close
 
 

@@ -273,6 +273,7 @@ class FakeDeadLetterBox:
     error: Exception | None = None
     #: What came of letters that were replayed.
     came_of: dict[Address, Replay] = field(default_factory=dict)
+    replaying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def replays(self, letters: Sequence[Letter]) -> Replays:
         asked = {it.address for it in letters}
@@ -281,6 +282,7 @@ class FakeDeadLetterBox:
     async def survey(self, selection: Selection, *, look_back: bool) -> Survey:
         assert (selection.skips_hopeless, look_back) == (True, True)
         judged = [await self.prospect(it) for it in selection.addresses]
+        await asyncio.sleep(0)  # a broker takes its time, and others come meanwhile
         return Survey(
             [it for it in judged if isinstance(it, Prospect)],
             [it for it in judged if isinstance(it, NotReplayed)],
@@ -312,7 +314,9 @@ class FakeDeadLetterBox:
         judged = await self.prospect(address)
         if isinstance(judged, NotReplayed):
             return judged
+        await asyncio.sleep(0)
         self.replayed.append(address)
+        self.prospects[address] = replace(judged, before=judged.source)
         return Replayed(address, judged.source)
 
     def _check(self) -> None:

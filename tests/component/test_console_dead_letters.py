@@ -1,5 +1,6 @@
 """The dead letters as an operator's browser gets them."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -411,3 +412,21 @@ async def test_many_are_replayed_by_nobody_else_and_not_while_earlier_replays_ar
     ):
         assert "Whether they were replayed before is not known" in page.text
     assert web.dead_letters.replayed == []
+
+
+async def test_who_clicks_twice_replays_once(web: WebView) -> None:
+    put(web)
+    put(web, Address(0, 9))
+    await asyncio.gather(
+        *(post_all(web, "/dead-letters/replay", addresses="1/7 0/9") for _ in range(2)),
+        *(post_all(web, f"/dead-letters/{HERE}/replay") for _ in range(2)),
+    )
+    assert sorted(web.dead_letters.replayed) == [Address(0, 9), HERE]
+
+
+async def test_a_letter_of_somebody_else_shows_no_card_number_in_the_file(web: WebView) -> None:
+    put(web, error="4111111111111111 is no JSON", reason="4111111111111111")
+    headers = {"Authorization": f"Bearer {VIEWER}"}
+    text = await (await web.client.get("/dead-letters.csv", headers=headers)).text()
+    assert "is no JSON" in text
+    assert "4111111111111111" not in text

@@ -1,13 +1,18 @@
 """Messages that cannot be read are set aside, however many there are, and raise an alarm."""
 
+from dataclasses import replace
+
 import pytest
 
 from agents.customer_lookup import topics
+from posstream.dead_letters.outcomes import Outcomes
+from posstream.dead_letters.part import ReplayPart, Told
 from posstream.dead_letters.setting_aside import DeadLetters
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.metrics import Metrics
 from tests.component.fakes import FakePublisher
 from tests.component.kept_cache import Message
+from tests.component.other_plugin import other_plugin
 from tests.manual_clock import ManualClock
 
 WHY = UnreadableEvent(DeadLetterReason.NOT_JSON, "the message is not JSON")
@@ -90,3 +95,12 @@ async def test_a_letter_goes_to_the_dead_letter_topic_of_its_plugin() -> None:
     bench = Bench()
     await bench.set_aside(1)
     assert [record.topic for record in bench.publisher.records] == ["shop.dlq"]
+
+
+def test_a_plugin_whose_code_fails_on_a_letter_is_quoted_and_stops_nobody() -> None:
+    def read(*_: object) -> Told:
+        raise ZeroDivisionError
+
+    plugin = replace(other_plugin(), replay=ReplayPart(read=read))
+    why = Outcomes([], card_guard=True).still_unreadable(plugin, None, topics.CUSTOMER_IDENTIFIED)
+    assert why == "it still cannot be read (ZeroDivisionError)"

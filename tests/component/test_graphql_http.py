@@ -1,5 +1,6 @@
 """GraphQL over HTTP: status codes, media types, limits and masks."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -37,6 +38,19 @@ async def test_a_content_type_with_a_charset_is_accepted(web: WebView) -> None:
     )
     assert response.status == 200
     assert await response.json() == {"data": {"allCustomers": [{"customerId": "CUST_001"}]}}
+
+
+async def test_a_trace_context_that_is_no_text_is_as_none(web: WebView) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.client.port)
+    body = orjson.dumps({"query": TYPENAME})
+    head = (
+        b"POST /graphql/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"traceparent: \xff\xfe\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    writer.write(head + body)
+    answer = await reader.read()
+    writer.close()
+    assert b'{"data":{"__typename":"Query"}}' in answer
 
 
 @pytest.mark.parametrize(

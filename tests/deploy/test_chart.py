@@ -132,13 +132,18 @@ def test_probes_services_and_policy_lead_to_the_port_of_the_web_view(
 
 
 def test_prometheus_asks_for_the_metrics_with_a_key() -> None:
-    (endpoint,) = of_kind(rendered(MOST), "ServiceMonitor")["spec"]["endpoints"]
+    objects = rendered(MOST)
+    monitor = of_kind(objects, "ServiceMonitor")["spec"]
+    (endpoint,) = monitor["endpoints"]
     (route,) = metrics_routes(None)  # type: ignore[arg-type] # not called
     assert endpoint["path"] == route.path
     assert endpoint["authorization"]["credentials"] == {
         "name": "posstream",
         "key": "metrics-api-key",
     }
+    # As the alerts name the job.
+    services = [it for it in objects if it["kind"] == "Service"]
+    assert {it["metadata"]["labels"][monitor["jobLabel"]] for it in services} == {"posstream"}
 
 
 def test_every_process_is_told_where_traces_go_and_the_token_stays_in_the_secret() -> None:

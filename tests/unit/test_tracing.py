@@ -12,7 +12,7 @@ from posstream.domain.payment_card import may_hold_payment_card
 from posstream.tracing.context import sampled, traceparent
 from posstream.tracing.open_telemetry import OpenTelemetry, provider_of
 from posstream.tracing.spans import Kind, Untraced
-from posstream.tracing.starting import is_wanted
+from posstream.tracing.starting import is_wanted, start_tracing, tracer
 
 TRACE, SPAN = "a" * 32, "b" * 16
 RECORDED, NOT_RECORDED = f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00"
@@ -126,3 +126,13 @@ def test_only_recorded_contexts_of_records_count() -> None:
         sampled([record(("traceparent", b"")), record(("traceparent", NOT_RECORDED.encode()))])
         == []
     )
+
+
+def test_a_variable_of_open_telemetry_that_cannot_be_used_stops_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "256")  # less than a batch
+    start_tracing("worker")
+    assert isinstance(tracer(), Untraced)
+    assert "nothing is traced, as a variable OTEL_" in caplog.text

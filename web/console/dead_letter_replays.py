@@ -89,14 +89,15 @@ class BulkReplayPages:
     ) -> tuple[str, web.Response]:
         done, failed = 0, list[NotReplayed]()
         try:
-            plan = await self._planned(addresses)
-            if not plan.is_known:
-                return "refused, NOT_KNOWN", self._shown(request, plan, status=409)
-            async for outcome in self._box.replay_each(plan.chosen):
-                if isinstance(outcome, NotReplayed):
-                    failed.append(outcome)
-                else:
-                    done += 1
+            async with self._box.replaying:
+                plan = await self._planned(addresses)
+                if not plan.is_known:
+                    return "refused, NOT_KNOWN", self._shown(request, plan, status=409)
+                async for outcome in self._box.replay_each(plan.chosen):
+                    if isinstance(outcome, NotReplayed):
+                        failed.append(outcome)
+                    else:
+                        done += 1
         except BrokerUnreachable as why:
             if not done:
                 return "refused, BROKER_UNAVAILABLE", self._unreachable(request, why)

@@ -10,6 +10,7 @@ from aiohttp import web
 from posstream.dead_letters.letter import Address, Letter, NotReplayed, Prospect, WholeLetter
 from posstream.dead_letters.record import OWN_HEADERS
 from posstream.domain.errors import BrokerUnreachable
+from posstream.domain.payment_card import mask_payment_cards
 from posstream.domain.roles import Role
 from posstream.domain.times import from_ms
 from web.access import audit
@@ -38,11 +39,11 @@ _NUMBER: Final = re.compile(r"[0-9]{1,4}")
 _COLUMNS: Final[Columns[Letter]] = (
     ("address", lambda row, _: str(row.address)),
     ("written_at", lambda row, _: from_ms(row.timestamp_ms)),
-    ("source_topic", lambda row, _: topic_of(row)),
+    ("source_topic", lambda row, _: mask_payment_cards(topic_of(row))),
     ("source_partition", lambda row, _: row.source and row.source.partition),
     ("source_offset", lambda row, _: row.source and row.source.offset),
-    ("reason", lambda row, _: row.reason),
-    ("error", lambda row, _: row.error),
+    ("reason", lambda row, _: row.reason and mask_payment_cards(row.reason)),
+    ("error", lambda row, _: row.error and mask_payment_cards(row.error)),
     ("bytes", lambda row, _: row.size),
 )
 #: `?done=` -> what was done.
@@ -169,13 +170,14 @@ class DeadLetterPages:
     async def _replay(self, request: web.Request, address: Address) -> tuple[str, web.Response]:
         is_sure = (await read_form(request)).get("again") == "1"
         try:
-            prospect = await self._box.prospect(address)
-            if isinstance(prospect, NotReplayed):
-                return "refused, NOT_REPLAYABLE", self._asked(request, prospect, status=409)
-            if _may_be_double(prospect) and not is_sure:
-                answer = self._asked(request, prospect, is_unsure=True, status=409)
-                return "refused, REPLAYED_BEFORE", answer
-            replayed = await self._box.replay(address)
+            async with self._box.replaying:
+                prospect = await self._box.prospect(address)
+                if isinstance(prospect, NotReplayed):
+                    return "refused, NOT_REPLAYABLE", self._asked(request, prospect, status=409)
+                if _may_be_double(prospect) and not is_sure:
+                    answer = self._asked(request, prospect, is_unsure=True, status=409)
+                    return "refused, REPLAYED_BEFORE", answer
+                replayed = await self._box.replay(address)
         except BrokerUnreachable as why:
             return "refused, BROKER_UNAVAILABLE", self._unreachable(request, why)
         if isinstance(replayed, NotReplayed):

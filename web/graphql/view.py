@@ -143,7 +143,8 @@ def _traced(request: web.Request, operation: OperationType | None) -> Span:
 
     Without its name: a client may write anything there.
     """
-    sent = [(HEADER, text.encode()) for text in request.headers.getall(HEADER, [])[:1]]
+    texts = request.headers.getall(HEADER, [])[:1]
+    sent = [(HEADER, text.encode(errors="replace")) for text in texts]  # it may not be UTF-8
     kind = "query" if operation is None else operation.value
     about = {"graphql.operation.type": kind}
     return tracer().span(f"GraphQL {kind}", Kind.SERVER, traceparent(sent), about)

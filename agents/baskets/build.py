@@ -33,7 +33,11 @@ def build(kit: Kit) -> Built:
         card_guard=kit.settings.payment_card_guard,
     )
     leaving = LeavingBaskets(
-        table=table, configuration=configuration, clock=kit.clock, metrics=kit.metrics
+        table=table,
+        configuration=configuration,
+        clock=kit.clock,
+        metrics=kit.metrics,
+        oldest_at=lambda: kit.app.lanes.oldest_at,
     )
     kit.app.timer(INTERVAL_SECONDS, name="baskets that leave")(leaving.look)
     return Built()

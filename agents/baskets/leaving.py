@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,27 +22,41 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS: Final = 1.0
 _SLICE: Final = 100
 _HOUR_MS: Final = 3_600_000
+#: Nothing leaves for so long after the start, and after a time in which events waited: what belongs
+#: to a basket may be among them.
+_SETTLE_SECONDS: Final = 60
 _CLOSED: Final = (Status.PAID, Status.VOIDED)
 
 
 @dataclass(eq=False, kw_only=True)
 class LeavingBaskets:
-    """Goes through the baskets of this worker in a circle, a slice at a time."""
+    """Goes through the baskets of this worker in a circle, a slice at a time.
+
+    A basket that had no event for hours may have some that wait in their topics: the worker was
+    away, or the plugin switched off. So nothing leaves before these are counted.
+    """
 
     table: PartitionedTable
     configuration: CurrentConfiguration[BasketConfiguration]
     clock: Clock
     metrics: PluginMetrics
+    #: When the oldest event was written that is at hand and not counted, in seconds since 1970.
+    oldest_at: Callable[[], float | None]
     #: Where the next slice starts.
     partition: int = field(default=0, init=False)
     start: bytes = field(default=b"", init=False)
+
+    def __post_init__(self) -> None:
+        self._leave_from = self._settled_at()
 
     async def look(self) -> None:
         """Take out those of the next slice whose time is over."""
         parts = [TablePartition(self.table, number) for number in range(self.table.partitions)]
         self.metrics["baskets_kept"].set(sum(part.estimated() for part in parts))
-        if not self.configuration.value.enabled:
-            return  # events of these baskets wait in their topics
+        if not self.configuration.value.enabled or self._is_behind():
+            self._leave_from = self._settled_at()
+        if self.clock.monotonic() < self._leave_from:
+            return
         try:
             seen = self._slice(parts[self.partition])
         except StorageFailed:
@@ -54,6 +68,13 @@ class LeavingBaskets:
             self.start = seen[-1] + b"\0"
         with contextlib.suppress(RuntimeError):  # the producer is gone: the worker stops
             await self.table.flush()  # a bounded number of tombstones under way
+
+    def _settled_at(self) -> float:
+        return self.clock.monotonic() + _SETTLE_SECONDS
+
+    def _is_behind(self) -> bool:
+        oldest_at = self.oldest_at()
+        return oldest_at is not None and self.clock.now_ms() / 1000 - oldest_at > _SETTLE_SECONDS
 
     def _slice(self, part: TablePartition) -> Sequence[bytes]:
         """The keys of a slice; those whose time is over are gone."""

@@ -67,7 +67,9 @@ class PartitionWatch(ABC):
                 self._standing[tp] = Standing(place, count, since)
 
     def _watches(self, topic: str) -> bool:
-        return topic in self._topics
+        # The events of a plugin that is switched off wait on purpose, and are not fetched: nothing
+        # new is known of their partitions.
+        return topic in self._topics and bool(self._app.lanes.is_on(topic))
 
     def _standing_for(self, seconds: float) -> list[tuple[TP, Standing]]:
         """The partitions that have stood still for so long."""
@@ -86,10 +88,6 @@ class StallWatch(PartitionWatch):
     def stalled(self) -> list[str]:
         """Topics of which a partition has stood still for too long while events waited."""
         return sorted({tp.topic for tp, _ in self._standing_for(STALLED_SECONDS)})
-
-    def _watches(self, topic: str) -> bool:
-        # The events of a plugin that is switched off wait on purpose.
-        return super()._watches(topic) and self._app.lanes.is_on(topic)
 
     def _place(self, tp: TP) -> tuple[int | None, int]:
         at = self._app.consumer.finished_to(tp)

@@ -35,7 +35,11 @@ class Shop:
             configuration=self.counter.configuration,
             clock=self.clock,  # type: ignore[arg-type]
             metrics=self.counter.metrics,
+            oldest_at=lambda: self.oldest_at,
         )
+        #: When the oldest event was written that waits.
+        self.oldest_at: float | None = None
+        self.clock.advance(60)  # after the start
 
     def keep(self, basket_id: str, events: tuple[AnyEvent, ...]) -> None:
         """Put a basket in, whose last event was counted now; its events are from 1970."""
@@ -156,4 +160,20 @@ async def test_no_basket_leaves_while_the_plugin_is_switched_off() -> None:
     shop.counter.configuration.put_in_force(ConfigurationVersion(version=1, enabled=False))
     assert await shop.look() == {"b"}
     shop.counter.configuration.put_in_force(ConfigurationVersion(version=2))
+    assert await shop.look() == {"b"}, "what waited is read first"
+    shop.clock.advance(60)
+    assert await shop.look() == set()
+
+
+async def test_nothing_leaves_before_a_minute_passed_without_a_backlog() -> None:
+    """The worker was away, or the plugin off: a basket's payment may be among what waits."""
+    shop = Shop()
+    shop.keep("b", OPEN)
+    shop.clock.advance(9 * HOUR)
+    shop.oldest_at = shop.clock.now_ms() / 1000 - HOUR
+    assert await shop.look() == {"b"}
+    shop.oldest_at = shop.clock.now_ms() / 1000  # those of now are always there
+    shop.clock.advance(59)
+    assert await shop.look() == {"b"}
+    shop.clock.advance(1)
     assert await shop.look() == set()

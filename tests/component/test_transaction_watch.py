@@ -23,7 +23,9 @@ class Bench:
         #: Up to where each partition can be read, and how many records are behind that.
         self.held = {SOURCE: (41, 0), OTHER: (0, 9)}
         consumer = SimpleNamespace(assignment=lambda: set(self.held), held_back=self.held.get)
-        app: Any = SimpleNamespace(consumer=consumer)
+        self.off = set[str]()
+        lanes = SimpleNamespace(is_on=lambda topic: topic not in self.off)
+        app: Any = SimpleNamespace(consumer=consumer, lanes=lanes)
         self.watch = TransactionWatch(app, ["source"], clock=self.clock)
 
     def after(self, seconds: float) -> list[str]:
@@ -79,3 +81,12 @@ def test_a_partition_can_be_read_up_to_its_first_open_transaction(
     thread = object.__new__(ConsumerThread)
     thread._consumer = told
     assert (thread.held_back(SOURCE), thread.highwater(SOURCE)) == (held, readable)
+
+
+def test_nothing_is_said_of_a_plugin_that_is_switched_off() -> None:
+    """Its partitions are not fetched, so nobody knows whether the transaction is still open."""
+    bench = Bench()
+    bench.held[SOURCE] = (41, 7)
+    assert bench.after(HANGS_SECONDS) == [SENTENCE]
+    bench.off.add("source")
+    assert (bench.after(HANGS_SECONDS), bench.watch.held_back) == ([], 0)

@@ -12,9 +12,11 @@ from aiohttp import ClientPayloadError
 
 from agents.customer_lookup.read_model.records import AnswerFilter, AnswerRow
 from posstream.domain.access_key import read_access_keys
+from posstream.domain.errors import ReadModelBusy
 from posstream.domain.payment_card import mask_payment_cards
 from posstream.settings import Settings
 from tests.component.fakes import FakeReadModel
+from tests.component.html_page import HtmlPage
 from tests.component.sql_databases import JOHN, at, failed, found, logged, started
 from tests.component.sql_web import SqlWebView, running_sql_web
 from tests.component.web_client import running_web
@@ -302,6 +304,22 @@ async def test_without_a_database_there_is_an_error_and_no_file() -> None:
         response = await web.client.get("/lookups.csv")
         assert response.status == 500
         assert "Content-Disposition" not in response.headers
+
+
+class LongCount(FakeReadModel):
+    """Finds rows at once, and never counts them in time."""
+
+    async def count_answers(self, *_: Any, **__: Any) -> int:
+        raise ReadModelBusy("ask for less")
+
+
+async def test_a_count_that_takes_too_long_takes_no_list_away() -> None:
+    async with running_web(read_model=LongCount(answers=[ANSWER] * 60)) as web:
+        response = await web.client.get("/lookups?outcome=FOUND", headers={"Accept": "text/html"})
+        page = HtmlPage.of(await response.text())
+    assert response.status == 200
+    assert "very many in all" in page.text
+    assert len(page.rows) == 50
 
 
 class OneBatch(FakeReadModel):

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from aiohttp import web
 from graphql import GraphQLError
 
+from posstream.domain.errors import ReadModelBusy
 from web.access.reveals import Reveals
 from web.console.csv_file import Columns, csv_file
 from web.console.pages import with_query
@@ -221,8 +222,7 @@ async def list_page(
         return ListPage(path=path, asked=asked)
     rows, back, on = await _rows(request.query, asked.order, listed)
     is_whole = back is None and on is None and "after" not in request.query
-    most = listed.most_counted
-    total = len(rows) if is_whole else await listed.count(most=most + 1)
+    total = f"{len(rows):,}" if is_whole else await _total(listed)
     untold: dict[str, str | None] = dict.fromkeys(asked.told)
     unplaced: dict[str, str | None] = {"after": None, "before": None}
 
@@ -234,7 +234,7 @@ async def list_page(
         path=path,
         asked=asked,
         rows=rows,
-        total=f"more than {most:,}" if total > most else f"{total:,}",
+        total=total,
         first=at({}) if unplaced.keys() & request.query.keys() else None,
         back=back and at({"before": back}),
         on=on and at({"after": on}),
@@ -250,6 +250,16 @@ async def list_page(
         ),
         file=at({}, f"{path}.csv"),
     )
+
+
+async def _total(listed: Listed[Row]) -> str:
+    """How many rows there are, in words: a count that takes too long takes no list away."""
+    most = listed.most_counted
+    try:
+        total = await listed.count(most=most + 1)
+    except ReadModelBusy:
+        return "very many"
+    return f"more than {most:,}" if total > most else f"{total:,}"
 
 
 async def list_file(

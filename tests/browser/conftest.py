@@ -15,7 +15,7 @@ import pytest_asyncio
 #: Where Debian's package puts it, by any of its names.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: How long a page may take for anything, on a machine that does other things too.
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 60_000
 
 
 @dataclass

@@ -9,51 +9,12 @@ import aiokafka
 import pytest
 
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED
-from posstream.dead_letters.letter import (
-    Address,
-    Letter,
-    NotReplayed,
-    Prospect,
-    Source,
-    WholeLetter,
-)
 from tests.browser.axe import violations
 from tests.browser.conftest import Seen
 from tests.browser.dev_worker import running_dev
-from tests.component.fakes import NOW_MS
-from tests.component.sql_databases import failed, found
-from tests.component.sql_web import running_sql_web
-from tests.component.web_client import WebView
 from tests.integration.harness import free_port
 
 pytestmark = pytest.mark.browser
-
-#: Pages, each with a text that says that it is there.
-PAGES = {
-    "/customers": "Everybody, by id",
-    "/customers?search=nobody": "Nobody matches",
-    "/customers?search=%07": "At most 256 printable",
-    "/customers/CUST_001?done=refreshed": "What tills were told",
-    "/customers/CUST_001/forget": "This cannot be taken back",
-    "/customers/nobody": "No such customer",
-    "/dead-letters": "Messages that could not be read",
-    "/dead-letters?reason=NONE": "None with this reason",
-    "/dead-letters/0/1?reveal=1": "The value, as JSON",
-    "/dead-letters/0/1/replay": "It was replayed before",
-    "/dead-letters/0/2/replay": "It cannot be replayed",
-    "/dead-letters/9/9": "No such dead letter",
-}
-
-
-def put_letters(web: WebView) -> None:
-    for n in range(3):
-        address, source = Address(0, n), Source(CUSTOMER_IDENTIFIED, 1, n)
-        letter = Letter(address, source, NOW_MS, "MISSING_FIELD", "basket_id is missing", 9, None)
-        value = b'{"customer_identifier": "+1234567890"}'
-        headers = (("posstream.dlq.reason", b"MISSING_FIELD"),)
-        web.dead_letters.letters[address] = WholeLetter(letter, None, value, headers)
-        web.dead_letters.prospects[address] = Prospect(address, source, before=source)
-    web.dead_letters.prospects[Address(0, 2)] = NotReplayed(Address(0, 2), "its value was cut")
 
 
 async def until_listed(page: Any, url: str, count: int) -> None:
@@ -62,32 +23,6 @@ async def until_listed(page: Any, url: str, count: int) -> None:
         await page.goto(f"{url}/dead-letters")
         while await page.locator("tbody tr").count() < count:
             await page.reload()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-async def test_every_page_fits_and_axe_finds_nothing(
-    seen: Seen, tmp_path: Path, theme: str, width: int
-) -> None:
-    async with running_sql_web(tmp_path) as view:
-        await view.project(
-            found("e1"),
-            found("e2", identifier="john@example.com", basket="b2"),
-            failed("e3", customer_identifier="+1234567890"),
-        )
-        put_letters(view.web)
-        page = seen.page
-        await page.emulate_media(color_scheme=theme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        base = f"http://{view.web.client.host}:{view.web.client.port}"
-        for path, text in PAGES.items():
-            await page.goto(base + path)
-            await page.get_by_text(text).first.wait_for()
-            assert await violations(page) == [], path
-            assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
-        # The browser says of a 400 and a 404 that it was one; that is no fault of the page.
-        assert [said for said in seen.errors if "status of 40" not in said] == []
-        assert seen.hosts == {urlsplit(base).netloc}
 
 
 async def test_a_customer_is_found_refreshed_and_forgotten(seen: Seen, tmp_path: Path) -> None:

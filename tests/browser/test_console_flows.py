@@ -12,10 +12,9 @@ import pytest
 import pytest_asyncio
 
 from agents.customer_lookup.topics import CUSTOMER_IDENTIFIED
-from tests.browser.axe import violations
 from tests.browser.conftest import Seen, watched_page
 from tests.browser.dev_worker import running_dev
-from tests.browser.screenshots import keep_screenshot
+from tests.browser.sound import faults
 from tests.integration.harness import free_port
 
 pytestmark = pytest.mark.browser
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.browser
 VIEWER, OPERATOR = "viewer-key-01234", "operator-key-0123"
 #: How long the read model may be behind.
 BEHIND_SECONDS = 30
-#: Light and dark, on a desk and on a phone.
 #: The pages that every role may open.
 READABLE = (
     "/",
@@ -35,7 +33,6 @@ READABLE = (
     "/fleet",
     "/topics",
 )
-LOOKS = [(theme, width) for width in (1280, 390) for theme in ("light", "dark")]
 JANE, BOB = "+0987654321", "CARD_123456"
 
 
@@ -168,38 +165,10 @@ async def test_an_operator_reveals_an_identifier_and_logs_out(till: Till, browse
         assert urlsplit(page.url).path == "/login"
 
 
-async def test_every_page_is_sound_in_both_themes_on_a_desk_and_on_a_phone(
-    till: Till, browser: Any
-) -> None:
-    pages = {
-        **{path.strip("/") or "overview": path for path in (*READABLE, "/try", "/drill")},
-        "basket": till.basket,
-        "customer": "/customers/CUST_002",
-        "topic": "/topics/customer-identified",
-        "messages": "/topics/customer-data-fetched/messages",
-    }
-    async with person(browser, till.url, OPERATOR) as seen:
-        page = seen.page
-        await until_there(page, f"{till.url}/dead-letters", "tbody a")
-        letter = await page.locator("tbody a").first.get_attribute("href")
-        for name, path in (pages | {"dead-letter": letter}).items():
-            await page.goto(till.url + path)
-            await is_sound(page, name)
-
-
 async def test_the_login_is_sound_in_both_themes_on_a_desk_and_on_a_phone(
     till: Till, seen: Seen
 ) -> None:
     await seen.page.goto(f"{till.url}/login")
-    await is_sound(seen.page, "login")
+    assert await faults(seen.page, "login") == []
     assert seen.errors == []
     assert seen.hosts == {urlsplit(till.url).netloc}
-
-
-async def is_sound(page: Any, name: str) -> None:
-    for theme, width in LOOKS:
-        await page.emulate_media(color_scheme=theme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        await keep_screenshot(page, f"{name}-{theme}-{width}")
-        assert await violations(page) == [], (name, theme, width)
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width, name

@@ -1,31 +1,19 @@
 """Lookups, a basket, and *Try it* in a browser: on fakes, and once from scan to answer."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.browser.axe import violations
-from tests.browser.conftest import Seen
+from tests.browser.conftest import TIMEOUT_MS, Seen
 from tests.browser.dev_worker import running_dev
 from tests.component.sql_databases import at, failed, found, logged, started
 from tests.component.sql_web import running_sql_web
 
 pytestmark = pytest.mark.browser
 
-#: Pages, each with a text that says that it is there.
-PAGES = {
-    "/lookups": "Newest answers",
-    "/lookups?outcome=FAILED": "This is the oldest.",
-    "/lookups?from=yesterday": "Write a time like",
-    "/lookups?basket=none": "Nothing matches",
-    "/baskets/basket_1": "Step by step",
-    "/baskets/basket_2": "Answered without a customer",
-    "/baskets/basket_3": "No answer yet",
-    "/baskets/nobody": "Nothing was seen of this basket",
-    "/baskets": "Which basket?",
-    "/try": "Scan a customer",
-}
 EVENTS = (
     started("basket_1"),
     logged("try1", lookup_id="lookup-a1", status="FAILED", http_status=503, duration_ms=400),
@@ -34,29 +22,6 @@ EVENTS = (
     failed("a2", basket="basket_2"),
     started("basket_3"),
 )
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-async def test_every_page_fits_and_axe_finds_nothing(
-    seen: Seen, tmp_path: Path, theme: str, width: int
-) -> None:
-    async with running_sql_web(tmp_path) as view:
-        await view.project(*EVENTS)
-        page = seen.page
-        await page.emulate_media(color_scheme=theme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        base = f"http://{view.web.client.host}:{view.web.client.port}"
-        for path, text in PAGES.items():
-            await page.goto(base + path)
-            await page.get_by_text(text).first.wait_for()
-            for details in await page.locator("details").all():
-                await details.locator("summary").click()
-            assert await violations(page) == [], path
-            assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
-        # The browser says of a 400 and a 404 that it was one; that is no fault of the page.
-        assert [said for said in seen.errors if "status of 40" not in said] == []
-        assert seen.hosts == {urlsplit(base).netloc}
 
 
 async def test_a_filter_is_set_and_a_basket_opened_by_keyboard(seen: Seen, tmp_path: Path) -> None:
@@ -105,3 +70,44 @@ async def test_who_tries_it_sees_the_answer_arrive_on_the_timeline(
         assert await page.locator("tbody .tag").all_inner_texts() == ["cache", "API"]
         assert seen.errors == []
         assert seen.hosts == {urlsplit(url).netloc}
+
+
+async def test_a_filter_has_the_time_that_its_reader_has_and_asks_for_utc(
+    browser: Any, tmp_path: Path
+) -> None:
+    context = await browser.new_context(timezone_id="Asia/Kolkata")  # 5 h 30 min ahead
+    async with running_sql_web(tmp_path) as view:
+        await view.project(found("early", fetched=10), found("late", fetched=40, basket="b2"))
+        page = await context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        base = f"http://{view.web.client.host}:{view.web.client.port}"
+        await page.goto(f"{base}/lookups")
+        shown = await page.locator("tbody time").first.inner_text()
+        assert shown == "2026-01-31 13:30:41"
+        await page.get_by_label("From", exact=True).fill("2026-01-31T13:30:30")
+        await page.get_by_role("button", name="Filter").click()
+        await page.get_by_role("link", name="Clear").wait_for()
+        assert "from=2026-01-31T08%3A00%3A30" in page.url
+        assert await page.locator("tbody tr").count() == 1
+        assert await page.get_by_label("From").input_value() == "2026-01-31T13:30:30"
+        # One tap, and all of it is in UTC: also what is asked for.
+        await page.get_by_role("button", name="Show UTC").click()
+        assert await page.get_by_label("From (UTC)").input_value() == "2026-01-31T08:00:30"
+        await page.get_by_role("button", name="Filter").click()
+        await page.get_by_text("2026-01-31 08:00:41").wait_for()
+        assert "from=2026-01-31T08%3A00%3A30" in page.url
+    await context.close()
+
+
+async def test_without_script_a_filter_says_that_it_takes_utc(browser: Any, tmp_path: Path) -> None:
+    context = await browser.new_context(java_script_enabled=False, timezone_id="Asia/Kolkata")
+    async with running_sql_web(tmp_path) as view:
+        await view.project(found("late", fetched=40))
+        page = await context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        base = f"http://{view.web.client.host}:{view.web.client.port}"
+        await page.goto(f"{base}/lookups?from=2026-01-31T13:30:30%2B05:30")
+        assert await page.get_by_label("From (UTC)").input_value() == "2026-01-31T08:00:30"
+        assert await page.locator("tbody time").first.inner_text() == "2026-01-31 08:00:41"
+        await page.get_by_text("Times are UTC.").wait_for()
+    await context.close()

@@ -66,7 +66,7 @@ async def test_the_filter_stands_in_the_url_and_in_its_fields(view: SqlWebView) 
     assert [row[BASKET] for row in page.rows] == ["b1"]
     assert page.values["identifier"] == "00 12345-67890"
     assert page.values["source"] == "API"
-    assert page.values["from"] == "2026-01-31T08:00"
+    assert page.values["from"] == "2026-01-31T08:00:00"
     assert page.values["outcome"] == ""
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from posstream.domain.times import parse_utc
 from web.console.numbers import read_whole
 from web.graphql.context import MAX_TEXT, GraphQLContext, is_customer_id, is_sound
 
 Word = TypeVar("Word", bound=StrEnum)
+
+#: A time as a picker takes it (HTML standard, 2.4.5.5).
+_PICKED: Final = "%Y-%m-%dT%H:%M:%S"
 
 
 class TypedFields:
@@ -20,7 +23,7 @@ class TypedFields:
     """
 
     def __init__(self, typed: Mapping[str, str]) -> None:
-        self.typed = typed
+        self.typed = dict(typed)
         #: By field: why its text cannot be used.
         self.errors: dict[str, str] = {}
 
@@ -63,10 +66,15 @@ class TypedFields:
         return known or None
 
     def moment(self, name: str) -> datetime | None:
-        """A time in UTC; the pickers of browsers write no offset."""
+        """A time, in UTC unless the text has an offset; the pickers of browsers write none.
+
+        The script gives a picker the reader's own time, and sends UTC.
+        """
         text = self.typed[name]
         moment = parse_utc(text) if text else None
-        if text and moment is None:
+        if moment is not None:
+            self.typed[name] = f"{moment:{_PICKED}}"
+        elif text:
             self.errors[name] = "Write a time like 2026-01-31 08:15, in UTC."
         return moment
 

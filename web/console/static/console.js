@@ -40,6 +40,35 @@ function tellZone() {
   zoneButton.textContent = inUtc ? "Show local times" : "Show UTC";
   zoneButton.hidden = false;
   showTimes(document);
+  for (const picker of pickers) pickIn(picker);
+}
+
+// Pickers of filters have the reader's own time, too; the server gets UTC.
+const pickers = document.querySelectorAll("input[data-picker]");
+for (const picker of pickers) {
+  picker.dataset.inUtc = "";
+  picker.form.addEventListener("formdata", ({ formData }) => {
+    if (picker.value) formData.set(picker.name, inPicker(picked(picker), true));
+  });
+}
+
+// The time in a picker, which has no zone of its own.
+function picked(picker) {
+  return new Date("inUtc" in picker.dataset ? `${picker.value}Z` : picker.value);
+}
+
+function inPicker(moment, asUtc) {
+  const utc = moment.toISOString().slice(0, 19);
+  return asUtc ? utc : atLocal(moment, utc.replace("T", " ")).replace(" ", "T");
+}
+
+function pickIn(picker) {
+  if (picker.value) picker.value = inPicker(picked(picker), inUtc);
+  if (inUtc) picker.dataset.inUtc = "";
+  else delete picker.dataset.inUtc;
+  for (const word of picker.labels[0].querySelectorAll("[data-picked-in]")) {
+    word.textContent = inUtc ? "(UTC)" : "";
+  }
 }
 
 tellZone();

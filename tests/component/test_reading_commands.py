@@ -55,6 +55,9 @@ def test_the_newest_answers_are_listed_masked_and_filtered(url: str) -> None:
     (failure,) = read(url, "lookups", "--outcome", "FAILED")
     assert failure["event_id"] == "e3"
     assert read(url, "lookups", "--to", at(0)) == []
+    assert {it["event_id"] for it in read(url, "lookups", "--customer", "CUST_001")} == {"e1", "e2"}
+    assert len(read(url, "lookups", "--terminal", "t1", "--employee", "1")) == 3
+    assert read(url, "lookups", "--version", "99") == []
     assert len(read(url, "lookups", "--limit", "2")) == 2
     listed = run(url, "lookups")
     assert "jo******com" in listed.stdout

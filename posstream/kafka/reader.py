@@ -27,6 +27,10 @@ _FETCH_MS: Final = 200
 _STALL_SECONDS: Final = 10
 #: How long a broker may take to let topics be read to their end at a start.
 _PATIENCE_SECONDS: Final = 10
+#: How long aiokafka waits before it tries again: it does so once for each topic that it did not
+#: know. That is too long for somebody who waits for an answer.
+_RETRY_MS: Final = 100
+_SOON_MS: Final = 10
 #: Records of one fetch: they are handled before the event loop runs anything else.
 _MOST_RECORDS: Final = 500
 
@@ -41,12 +45,20 @@ class GrouplessReader:
         brokers: host:port of each.
         topics: which.
         most_at_once: records of one fetch.
+        retry_ms: pause before another try.
     """
 
-    def __init__(self, brokers: Brokers, *topics: str, most_at_once: int = _MOST_RECORDS) -> None:
+    def __init__(
+        self,
+        brokers: Brokers,
+        *topics: str,
+        most_at_once: int = _MOST_RECORDS,
+        retry_ms: int = _RETRY_MS,
+    ) -> None:
         self._brokers = brokers
         self._topics = topics
         self._most_at_once = most_at_once
+        self._retry_ms = retry_ms
         self._places: dict[TopicPartition, int] = {}
         self._partitions: list[TopicPartition] = []
         self._assigned: frozenset[TopicPartition] = frozenset()
@@ -76,6 +88,7 @@ class GrouplessReader:
             self._brokers,
             fetch_max_wait_ms=self._fetch_wait_ms,
             max_poll_records=self._most_at_once,
+            retry_backoff_ms=self._retry_ms,
         )
         self._assigned = frozenset()
         await self._consumer.start()
@@ -332,7 +345,7 @@ async def topic_reader(
     Raises:
         BrokerUnreachable: if no broker answers, or it fails while it is read.
     """
-    reader = GrouplessReader(brokers, *topics, most_at_once=most_at_once)
+    reader = GrouplessReader(brokers, *topics, most_at_once=most_at_once, retry_ms=_SOON_MS)
     try:
         async with answering(brokers):
             await reader.connect(needs_all=False)

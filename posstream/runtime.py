@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from aiohttp.web import Application
@@ -25,6 +26,7 @@ from posstream.findings import (
 from posstream.fleet.fleet import Fleet
 from posstream.fleet.heart import Heart
 from posstream.kafka.broker_watch import BrokerWatch
+from posstream.kafka.counts import group_lag
 from posstream.kafka.preflight import PATIENCE_SECONDS, prepare_topics, tombstones_kept_ms
 from posstream.kafka.topics import EMBEDDED_CLUSTER
 from posstream.kafka.tuning import Tuning, tuning_for
@@ -38,6 +40,8 @@ from posstream.read_model.migrate import upgrade
 from posstream.read_model.opening import DatabaseOpening
 from posstream.read_model.projecting import Setup
 from posstream.read_model.projection_process import ProjectionProcess
+from posstream.read_model.projections import projections
+from posstream.read_model.projections_apart import ProjectionsApart
 from posstream.read_model.projector import GroupSettings
 from posstream.resilience.clock import Clock
 from posstream.resilience.tasks import stop_task
@@ -86,7 +90,7 @@ class Runtime:
         if (beside := self.beside) is not None:
             pids["plugins"] = lambda: beside.pid
         self.metrics.registry.register(ProcessFigures(pids))
-        self._projections = ProjectionProcess(self._projection_setup, metrics=self.metrics)
+        self._projections = self._projecting()
         self._loop_delay: asyncio.Task[None] | None = None
 
     @property
@@ -160,10 +164,19 @@ class Runtime:
         await self._brokers.open()
         await self._watch.open()
         await self.heart.open(self.app.membership.claim(), fetch_wait_ms=tuning.background_wait_ms)
-        if settings.projection == WORKER:
-            await self._projections.open()
+        await self._projections.open()
         observe = self.metrics.event_loop_delay.observe
         self._loop_delay = asyncio.create_task(measure_loop_delay(observe))
+
+    def _projecting(self) -> ProjectionProcess | ProjectionsApart:
+        if self.settings.projection == WORKER:
+            return ProjectionProcess(self._projection_setup, metrics=self.metrics)
+        brokers = self.settings.bootstrap_servers
+        lags = {
+            it.name: partial(group_lag, brokers, it.group, it.topics)
+            for it in projections(self.settings.plugins)
+        }
+        return ProjectionsApart(lags, metrics=self.metrics, clock=Clock())
 
     def _projection_setup(self) -> Setup:
         settings = self.settings

@@ -4,12 +4,24 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNonNull,
+    build_client_schema,
+    get_introspection_query,
+    get_named_type,
+)
 
 from posstream.domain.errors import DatabaseAway
 from posstream.read_model import engine as module
 from tests.component.sql_web import SqlWebView, running_sql_web
+from tests.component.web_client import WebView
 from tests.component.whole_web import pages_of, running_whole_web
 
 AWAY = DatabaseAway("SQLITE_BUSY: database is locked", passes=True)
@@ -131,3 +143,105 @@ async def test_a_disk_that_is_full_is_an_absence_that_passes(tmp_path: Path) -> 
         with pytest.raises(DatabaseAway, match="SQLITE_FULL") as away:
             await connection.exec_driver_sql("INSERT INTO filled VALUES (zeroblob(1000000))")
     assert away.value.passes
+
+
+#: The fields that cannot be answered without the database.
+NEED_SQL: Final = {
+    "allCustomers",
+    "basket",
+    "baskets",
+    "customer",
+    "customerByIdentifier",
+    "customers",
+    "explainLookup",
+    "fraudAlert",
+    "fraudAlerts",
+    "fraudRules",
+    "lookupLogs",
+    "lookupStats",
+    "resolveFraudAlert",
+    "snoozeFraudRule",
+    "updatePluginConfiguration",
+}
+#: How deep fields are asked for.
+DEPTH: Final = 3
+#: Arguments of which not any text will do, or that are given though they need not be.
+VALUES: Final = {
+    "identifier": '"+1234567890"',
+    "customerIdentifier": '"+1234567890"',
+    "unitPrice": '"1.00"',
+    "amount": '"1.00"',
+    "quantity": '"1"',
+    "itemId": '"i1"',
+    "reason": '"known"',
+    "name": '"customer_lookup"',
+    "config": '"{\\"timeout_seconds\\": 4}"',
+}
+
+
+def a_value(kind: Any) -> str:
+    """A value of an input type, as GraphQL writes it."""
+    if isinstance(kind, GraphQLNonNull):
+        return a_value(kind.of_type)
+    if isinstance(kind, GraphQLList):
+        return f"[{a_value(kind.of_type)}]"
+    if isinstance(kind, GraphQLEnumType):
+        return next(iter(kind.values))
+    if isinstance(kind, GraphQLInputObjectType):
+        fields = (f"{name}: {a_value(it.type)}" for name, it in kind.fields.items())
+        return f"{{{', '.join(fields)}}}"
+    return {"Int": "1", "Float": "1", "Boolean": "true", "JSONString": '"{}"'}.get(
+        kind.name, '"b1"'
+    )
+
+
+def a_call(name: str, field: GraphQLField, depth: int = DEPTH) -> str:
+    """A field with its required arguments, and everything below it."""
+    needed = [
+        f"{one}: {VALUES.get(one) or a_value(it.type)}"
+        for one, it in field.args.items()
+        if isinstance(it.type, GraphQLNonNull) or (one in VALUES and depth == DEPTH)
+    ]
+    kind = get_named_type(field.type)
+    below = getattr(kind, "fields", None)
+    text = name + (f"({', '.join(needed)})" if needed else "")
+    if below is None:
+        return text
+    calls = [
+        a_call(one, it, depth - 1)
+        for one, it in below.items()
+        if depth > 1 or not hasattr(get_named_type(it.type), "fields")
+    ]
+    return f"{text} {{ __typename {' '.join(calls)} }}"
+
+
+async def codes_of(web: WebView, operation: str, name: str, field: GraphQLField) -> set[str]:
+    """The codes that a field is answered with, as errors or as refusals; none: it worked."""
+    answer = await web.graphql(f"{operation} {{ {a_call(name, field)} }}")
+    refused = ((answer.get("data") or {}).get(name) or {}) if operation == "mutation" else {}
+    error = refused.get("error") if isinstance(refused, dict) else None
+    errors = {
+        it.get("extensions", {}).get("code", it["message"]) for it in answer.get("errors", ())
+    }
+    return errors | ({error["code"]} if error else set())
+
+
+async def test_every_field_of_graphql_works_or_says_that_the_database_is_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answered: dict[str, set[str]] = {}
+    async with running_whole_web(tmp_path) as whole, lock_held(whole.view):
+        web = whole.view.web
+        web.store.error = whole.store.error = web.rules_store.error = AWAY
+        asked = await web.graphql(get_introspection_query(descriptions=False))
+        schema = build_client_schema(asked["data"])
+        for operation, root in (("query", schema.query_type), ("mutation", schema.mutation_type)):
+            assert root is not None
+            for name, field in root.fields.items():
+                answered[name] = await codes_of(web, operation, name, field)
+    away = {name for name, codes in answered.items() if codes == {"DATABASE_AWAY"}}
+    assert {name: codes for name, codes in answered.items() if codes} == {
+        name: {"DATABASE_AWAY"} for name in away
+    }
+    assert away == NEED_SQL
+    assert "Traceback" not in caplog.text

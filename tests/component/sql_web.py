@@ -49,10 +49,10 @@ class SqlWebView:
 
 @asynccontextmanager
 async def running_sql_web(
-    folder: Path, settings: Settings | None = None, **options: Any
+    folder: Path, settings: Settings | None = None, *, database: str = "", **options: Any
 ) -> AsyncIterator[SqlWebView]:
-    """The options are those of `application_of`."""
-    engine = create_engine(f"sqlite:///{folder / 'posstream.db'}")
+    """The options are those of `application_of`, and another database than a SQLite file."""
+    engine = create_engine(database or f"sqlite:///{folder / 'posstream.db'}")
     await make_tables(engine)
     readers = create_reading_engine(engine)
     async with running_web(settings, read_model=SqlReadModel(readers), **options) as web:

@@ -97,8 +97,8 @@ class ReadingBack:
         unread = self._unread()
         await self._tell(unread, 0)
         wanted = self._wanted(unread)
-        if wanted is not None and not self.agent.is_behind and await self._read(wanted):
-            await self._tell(self._unread(), 0)
+        if wanted is not None and not self.agent.is_behind:
+            await self._read(wanted)
 
     def _unread(self) -> _Unread:
         found = {it: self.agent.unread(it) for it in range(self.table.partitions)}
@@ -128,8 +128,8 @@ class ReadingBack:
         wanted = self._wanted(self._unread() if unread is None else unread)
         return wanted is not None and reading.includes(wanted)
 
-    async def _read(self, reading: Reading) -> bool:
-        """Read past events and judge by them; tell whether it came to its end."""
+    async def _read(self, reading: Reading) -> None:
+        """Read past events and judge by them."""
         touched: dict[tuple[int, str], None] = {}
         oldest_ms = 0
         # An event's time is at most so far ahead of the broker's.
@@ -138,7 +138,7 @@ class ReadingBack:
             async for it in slices:
                 began, unread = self.clock.monotonic(), self._unread()
                 if not self._goes_on(reading, unread):
-                    return False
+                    return
                 touched |= self._take(it.values, reading)
                 oldest_ms = max(oldest_ms, it.oldest_ms)
                 await self._give_way(began)
@@ -146,19 +146,20 @@ class ReadingBack:
         from_ms = max(reading.back_to_ms, oldest_ms + MOST_AHEAD_MS if oldest_ms else 0)
         for number, key in touched:
             if not self._goes_on(reading):
-                return False
+                return
             began = self.clock.monotonic()
             records = self.agent.judge_anew(number, key, reading, from_ms)
             await self._give_way(began)
             await self._publish(records)
         await self.table.flush()
+        # Told first: who finds it noted has nothing more to read, and would not tell.
+        await self._tell({}, _ALL)
         if not self._goes_on(reading):
-            return False
+            return
         for number in reading.unread:
             self.agent.note_read(number, reading, from_ms, is_oldest=oldest_ms > 0)
         await self.table.flush()
         log.info("past events were read back: %d groups have more of them", len(touched))
-        return True
 
     def _take(
         self, values: Iterable[bytes | None], reading: Reading

@@ -35,13 +35,27 @@ class KeptObservations(KeptBaskets):
     def __init__(self) -> None:
         super().__init__()
         self.source = topics.GROUPED
+        #: What each of the next flushes raises.
+        self.flush_errors: list[Exception | None] = []
+
+    async def flush(self) -> None:
+        await super().flush()
+        error = self.flush_errors.pop(0) if self.flush_errors else None
+        if error is not None:
+            raise error
 
 
 class House:
     """An agent on a table. What it groups is judged at once, as if it came back from the topic."""
 
-    def __init__(self, *rules: Rule, table: KeptObservations | None = None, **keys: Any) -> None:
-        self.clock = ManualClock()
+    def __init__(
+        self,
+        *rules: Rule,
+        table: KeptObservations | None = None,
+        clock: ManualClock | None = None,
+        **keys: Any,
+    ) -> None:
+        self.clock = clock or ManualClock()
         self.table = table or KeptObservations()
         self.registry = CollectorRegistry()
         self.metrics = register(METRICS, self.registry)
@@ -118,11 +132,12 @@ class House:
         )
 
     def again(self) -> "House":
-        """Another worker with the same table, after a crash of this one."""
-        other = House(*self.configuration.defaults.rules, table=self.table)
-        other.past, other.clock = self.past, self.clock
+        """Another worker with the same table, 2 s after a crash of this one."""
+        other = House(*self.configuration.defaults.rules, table=self.table, clock=self.clock)
+        other.past = self.past
         if self.configuration.in_force.version:
             other.configuration.put_in_force(self.configuration.in_force)
+        self.clock.advance(2)
         return other
 
     async def read_back(

@@ -113,6 +113,7 @@ async def test_a_reading_that_ended_in_the_middle_is_made_again_and_changes_noth
     with pytest.raises(ConnectionError):
         await house.read_back(meanwhile=killed)
     house = house.again()
+    other.clock.advance(2)
     for it in (house, other):
         await it.read_back()
     alerts = [it.happen(paid("e110", 110)) for it in (house, other)]
@@ -127,6 +128,46 @@ async def test_an_alert_that_a_crash_lost_is_told_by_the_next_reading() -> None:
     with pytest.raises(PublishFailed):
         await house.read_back(error=PublishFailed("gone"))
     assert [it["triggered_by"] for it in await house.again().read_back()] == ["e110"]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_an_event_that_was_read_back_before_it_was_judged_is_judged_by_all_rules(
+    *, is_killed: bool
+) -> None:
+    known = rule(id="known", **HOURS)
+    house = House(OLD, known, lateness_seconds=0)
+    house.agent.note_plan()
+    assert house.happen(paid("e1", 1), paid("e50", 50)) == []
+    house.clock.advance(100)
+    edit(house, known, NEW["fact"])
+    house.give(topics.TILL_EVENTS, 0, paid("e110", 110))
+    waiting = house.take(topics.GROUPED)
+
+    def killed() -> None:
+        raise ConnectionError
+
+    if is_killed:
+        house.past.insert(0, house.past.pop())  # partitions are read in any order
+        with pytest.raises(ConnectionError):
+            await house.read_back(meanwhile=killed)
+        house = house.again()
+    told = [] if is_killed else await house.read_back()
+    house.judge(waiting)
+    told += house.happen()
+    by_rule = {it["rule_id"]: it["value"] for it in told}
+    assert by_rule == ({"known": "3"} if is_killed else {"known": "3", "many": "3"})
+
+
+async def test_no_rule_stays_warming_when_a_worker_dies_behind_its_last_event() -> None:
+    house = before(paid("e1", 1))
+    edit(house, NEW["grouping"])
+    house.table.flush_errors = [None, ConnectionError()]
+    with pytest.raises(ConnectionError):
+        await house.read_back()
+    told = house.percents()
+    other = house.again()
+    await other.read_back()
+    assert (told[-1], other.percents()) == (100, [])
 
 
 @pytest.mark.parametrize("how", ["rebalance", "moved", "edit"])

@@ -111,12 +111,18 @@ class Group:
         self._advance(written_ms, horizon_ms, bounded_ms)
         before, after = self._kept.put(it)
         all_anew = self._count_session(known, it)
+        # It came to the topic before the end of a reading, and to the group after it.
+        is_unjudged = known is not None and known.is_read_back
         new: list[tuple[Watch, Alerted]] = []
         # An event that is told again mostly has the same facts, as far as these rules read them.
-        if known is None or not known.says_the_same(it):
+        if known is None or is_unjudged or not known.says_the_same(it):
             began = time.thread_time()  # not the clock: a busy machine is no rule's fault
             for watch in self._watches.values():
-                new += [(watch, each) for each in self._taken(watch, known, it, all_anew=all_anew)]
+                if is_unjudged or (all_anew and watch.rule.reads_session):
+                    found = watch.take_all(self._kept.live(), it.event_id)
+                else:
+                    found = watch.take(None if known is None else known.place, it)
+                new += [(watch, each) for each in found]
                 ended = time.thread_time()
                 self.spent[watch.rule.rule.id] += ended - began
                 began = ended
@@ -166,7 +172,8 @@ class Group:
             bounded_ms = max(self._head.bounded_ms, self._bounded_ms(plan))
             horizon_ms = max(self._head.horizon_ms, bounded_ms)
             known = self._known(it.event_id, horizon_ms)
-            news = _news(it, known) if it.at_ms > horizon_ms else None
+            past = replace(it, is_read_back=True)
+            news = _news(past, known) if it.at_ms > horizon_ms else None
             if news is None:
                 continue
             self._advance(max(self._head.written_ms, it.written_ms), horizon_ms, bounded_ms)
@@ -325,13 +332,6 @@ class Group:
             self._sessions.put(it)
         return is_old or (is_new and it.place < self._newest)
 
-    def _taken(
-        self, watch: Watch, known: Observation | None, it: Observation, *, all_anew: bool
-    ) -> Sequence[Alerted]:
-        if all_anew and watch.rule.reads_session:
-            return watch.take_all(self._kept.live(), it.event_id)
-        return watch.take(None if known is None else known.place, it)
-
     def _raised_again(self, event_id: str, but: Sequence[Alerted] = ()) -> list[Raised]:
         """Alerts that an earlier delivery of an event raised: a crash may have lost them."""
         return [
@@ -376,7 +376,8 @@ class Group:
 def _news(it: Observation, known: Observation | None) -> Observation | None:
     """An arrival as it is kept; None if nothing in it is new.
 
-    The same revision may come once more with facts that were not asked for the first time.
+    The same revision may come once more with facts that were not asked for the first time, or by
+    itself after it was read back.
     """
     is_withdrawn = it.event_type == WITHDRAWN
     if known is None:
@@ -384,10 +385,15 @@ def _news(it: Observation, known: Observation | None) -> Observation | None:
     if it.revision > known.revision:
         # An alert that it triggered stays, and is still told with its facts.
         return replace(it, facts=known.facts) if is_withdrawn else it
-    if it.revision < known.revision or not it.recorded & ~known.recorded:
+    has_come = known.is_read_back and not it.is_read_back
+    if it.revision < known.revision or not (has_come or it.recorded & ~known.recorded):
         return None
-    facts, recorded = {**it.facts, **known.facts}, it.recorded | known.recorded
-    return replace(known, facts=facts, recorded=recorded)
+    return replace(
+        known,
+        facts={**it.facts, **known.facts},
+        recorded=it.recorded | known.recorded,
+        is_read_back=known.is_read_back and it.is_read_back,
+    )
 
 
 def _called(it: CompiledRule) -> Called:

@@ -38,6 +38,8 @@ class Observation(Struct, frozen=True, array_like=True, gc=False):
     #: The facts that were asked for at the event (`fields.bits_of`). If a fact that was not asked
     #: for is absent here, the event may still have it. -1: all were asked for.
     recorded: int = -1
+    #: Whether it was read back, and has not come by itself: not all rules have judged it.
+    is_read_back: bool = False
 
     @property
     def place(self) -> Place:

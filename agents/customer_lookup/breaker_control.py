@@ -1,9 +1,17 @@
 """The breaker as the fleet shows it and works it by hand: one worker's, whatever its endpoint."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
+from agents.customer_lookup import PLUGIN
+from agents.customer_lookup.lookup_ports import lookup_ports
 from posstream.plugin import Control, ControlAction
 from posstream.resilience.breaker import Breaker, State
+
+if TYPE_CHECKING:
+    from web.graphql.context import GraphQLContext
+
+CONTROL: Final = "breaker"
 
 
 def breaker_control(breaker: Callable[[], tuple[str, Breaker]]) -> Control:
@@ -30,7 +38,7 @@ def breaker_control(breaker: Callable[[], tuple[str, Breaker]]) -> Control:
             now().reset()
 
     return Control(
-        name="breaker",
+        name=CONTROL,
         state=lambda: breaker_words(now()),
         actions={
             "open": ControlAction("Hold open", "No call to the directory goes through.", hold_open),
@@ -38,6 +46,19 @@ def breaker_control(breaker: Callable[[], tuple[str, Breaker]]) -> Control:
             "reset": ControlAction("Automatic", "It goes by its rules again.", reset),
         },
     )
+
+
+async def work_by_hand(context: "GraphQLContext", action: str, *, by: str) -> None:
+    """Work the breaker of this worker at once, and note it for the fleet.
+
+    Args:
+        context: the ports of this worker.
+        action: `open`, `close` or `reset`.
+        by: who does it.
+    """
+    _, breaker = lookup_ports(context).breaker()
+    getattr(breaker, action)()
+    await context.controls.note(PLUGIN.name, CONTROL, action, by=by)
 
 
 def breaker_words(breaker: Breaker) -> str:

@@ -4,6 +4,7 @@ A topic keeps the newest word for each worker and for all; of both the later one
 holds over a restart of the worker or the plugin for a day: later nobody remembers why.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from posstream.domain.errors import PublishFailed
 from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
 from posstream.kafka.record import Record
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 #: The worker of a word that is for all of them.
 EVERY_WORKER: Final = "*"
 _HOLDS_MS: Final = 86_400_000
+#: How long somebody who worked a control in another way waits for the broker.
+_NOTE_SECONDS: Final = 3.0
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -101,7 +105,32 @@ class Controls:
         Raises:
             PublishFailed: if the broker did not take it.
         """
-        word = Word(
+        await self._tell(self._word(offered, action, worker=worker, by=by))
+
+    async def note(self, plugin: str, control: str, action: str, *, by: str) -> None:
+        """Note what was just done on this worker in another way, so that it holds as said here.
+
+        If the broker does not take it in time, a restart does what was said before.
+
+        Args:
+            plugin: whose control.
+            control: its name.
+            action: what was done.
+            by: who did it.
+        """
+        for it in self.offered:
+            if (it.plugin, it.control.name) == (plugin, control):
+                word = self._word(it, action, worker=self.here, by=by)
+                self._words[plugin, control] = word
+                self._done[plugin, control] = (it.control, word)
+                try:
+                    async with asyncio.timeout(_NOTE_SECONDS):
+                        await self._tell(word)
+                except (PublishFailed, TimeoutError):
+                    log.warning("the broker did not note: %s of %s: %s", control, plugin, action)
+
+    def _word(self, offered: OfferedControl, action: str, *, worker: str, by: str) -> Word:
+        return Word(
             plugin=offered.plugin,
             control=offered.control.name,
             action=action,
@@ -109,6 +138,8 @@ class Controls:
             by=by,
             at=iso_utc_ms(self._clock.now_ms()),
         )
+
+    async def _tell(self, word: Word) -> None:
         key = f"{word.plugin}/{word.control}/{word.worker}".encode()
         await self._publish(Record(CONTROLS, key, msgspec.json.encode(word), partition=0))
 

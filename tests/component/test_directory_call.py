@@ -227,6 +227,16 @@ async def test_a_new_endpoint_gets_a_new_closed_breaker() -> None:
     assert bench.counted("breaker_state") == State.CLOSED.value
 
 
+@pytest.mark.parametrize("hold", ["open", "close"])
+async def test_a_breaker_that_is_held_by_hand_is_held_for_a_new_endpoint(hold: str) -> None:
+    bench = Bench()
+    before = bench.call.breaker(ENDPOINT)
+    getattr(before, hold)()
+    after = bench.call.breaker("http://other/")
+    assert after is not before
+    assert (after.held, after.state) == (True, before.state)
+
+
 async def test_another_version_with_the_same_endpoint_keeps_the_breaker() -> None:
     bench = Bench(retry_attempts=1)
     bench.directory.outcome = always(Reason.API_ERROR)

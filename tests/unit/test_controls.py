@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from posstream.domain.errors import PublishFailed
 from posstream.fleet.controls import EVERY_WORKER, Controls
 from posstream.kafka.record import Record
 from posstream.kafka.topics import CONTROLS
@@ -116,3 +117,30 @@ async def test_what_cannot_be_done_or_read_is_told_and_stops_nothing(
         "valve of toy: break has failed",
         "valve of toy: burn cannot be done: there is no such action",
     ]
+
+
+async def test_what_was_done_in_another_way_holds_after_a_start_and_is_not_done_again() -> None:
+    cluster = Cluster()
+    here, running = cluster.worker(HERE)
+    await say(here, "open", EVERY_WORKER)
+    cluster.read(here)
+    await here.note("toy", "valve", "shut", by="anna")  # she has shut it herself
+    (noted,) = cluster.records
+    cluster.read(here)
+    assert cluster.done == [f"{HERE} open"]
+    running["toy"] = cluster.built(HERE)  # the plugin starts again
+    here.take(noted.value)
+    here.look()
+    assert cluster.done == [f"{HERE} open", f"{HERE} shut"]
+
+
+async def test_a_note_that_no_broker_takes_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster()
+    here, _ = cluster.worker(HERE)
+
+    async def fails(_: Record) -> None:
+        raise PublishFailed("no broker")
+
+    here._publish = fails
+    await here.note("toy", "valve", "shut", by="anna")
+    assert "the broker did not note: valve of toy: shut" in caplog.text

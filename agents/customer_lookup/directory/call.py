@@ -68,10 +68,15 @@ class DirectoryCall:
         metrics.breaker_state.set_function(self._state)
 
     def breaker(self, endpoint: str) -> Breaker:
-        """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped."""
+        """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped.
+
+        What holds it by hand goes over: somebody holds the worker's breaker, whatever it guards.
+        """
         if self._breaker is None or self._breaker[0] != endpoint:
             breaker = Breaker(self.clock, changed=partial(self._changed, endpoint))
-            self._breaker = (endpoint, breaker)
+            before, self._breaker = self._breaker, (endpoint, breaker)
+            if before is not None and before[1].held:
+                (breaker.open if before[1].state is State.OPEN else breaker.close)()
         return self._breaker[1]
 
     @property

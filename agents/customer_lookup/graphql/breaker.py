@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import graphene
 
+from agents.customer_lookup.breaker_control import work_by_hand
 from agents.customer_lookup.lookup_ports import lookup_ports
 from posstream.resilience.breaker import State
 from web.graphql.context import GraphQLContext
@@ -52,11 +53,10 @@ class ControlBreaker(graphene.Mutation):  # graphene is untyped
     breaker = graphene.Field(Breaker, required=True)
 
     @staticmethod
-    def mutate(_root: None, info: Any, action: Any) -> dict[str, object]:
+    async def mutate(_root: None, info: Any, action: Any) -> dict[str, object]:
         """Do it at once."""
         context: GraphQLContext = info.context
-        _, breaker = lookup_ports(context).breaker()
-        getattr(breaker, action.value)()
+        await work_by_hand(context, action.value, by=context.caller.name)
         return {"success": True, "breaker": _shown(context)}
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 
 from aiohttp import web
 
+from agents.customer_lookup.breaker_control import work_by_hand
 from agents.customer_lookup.directory.trial import NotTried, Tried, cure
 from agents.customer_lookup.lookup_ports import lookup_ports
 from agents.customer_lookup.lookup_split import LookupSplit, split
@@ -103,8 +104,7 @@ class LookupConfigurationExtra(ConfigurationExtra):
         if not caller.may(Role.OPERATOR):
             audit.changed(caller, "controlBreaker", {"action": action}, "FORBIDDEN")
             return self.pages.forbidden(request, Role.OPERATOR)
-        _, breaker = lookup_ports(self._context).breaker()
-        getattr(breaker, action)()
+        await work_by_hand(self._context, action, by=caller.name)
         audit.changed(caller, "controlBreaker", {"action": action}, "done")
         raise web.HTTPSeeOther(f"{page.path}?done=breaker-{action}")
 

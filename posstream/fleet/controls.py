@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from posstream.domain.errors import PublishFailed
 from posstream.domain.printable import printable
 from posstream.domain.times import iso_utc_ms, parse_utc, to_ms
+from posstream.fleet.heartbeat import farewell
 from posstream.kafka.record import Record
 from posstream.kafka.topics import CONTROLS
 from posstream.plugin import Built, Control
@@ -106,6 +107,14 @@ class Controls:
             PublishFailed: if the broker did not take it.
         """
         await self._tell(self._word(offered, action, worker=worker, by=by))
+
+    async def dismiss(self, worker: str) -> None:
+        """Say for a worker that it has stopped; one that runs is seen again within seconds.
+
+        Raises:
+            PublishFailed: if the broker did not take it.
+        """
+        await self._publish(farewell(worker))
 
     async def note(self, plugin: str, control: str, action: str, *, by: str) -> None:
         """Note what was just done on this worker in another way, so that it holds as said here.

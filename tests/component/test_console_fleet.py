@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import orjson
 import pytest
 
 from posstream.domain.access_key import read_access_keys
 from posstream.fleet.heartbeat import ControlState
-from posstream.kafka.topics import CONTROLS
+from posstream.kafka.topics import CONTROLS, WORKERS
 from posstream.settings import Settings
 from tests.component.fakes import NOW_MS
 from tests.component.html_page import HtmlPage
 from tests.component.web_client import WebView, running_web
 from tests.fleet_beats import HERE, OTHER, beat, value_of
+from tests.manual_clock import ManualClock
 
 SUPPORT, OPERATOR = "support-key-0123", "operator-key-012"
 OPEN = {"plugin": "customer_lookup", "control": "breaker", "action": "open"}
@@ -113,3 +115,31 @@ async def test_whoever_is_no_operator_sees_the_workers_and_works_nothing() -> No
         assert (response.status, "two:8000" in text, 'name="action"' in text) == (200, True, False)
         refused = await web.client.post("/fleet", headers=sam, data={"worker": "*", **OPEN})
         assert (refused.status, web.publisher.records) == (403, [])
+
+
+async def test_a_lost_worker_that_is_gone_for_good_is_looked_for_no_more(
+    web: WebView, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "posstream.audit")
+    clock: Any = ManualClock()
+    web.fleet._clock = clock
+    fill(web)
+    button = "look for it no more"
+    assert button not in (await get(web)).text
+    gone = {"worker": OTHER}
+    refused = await web.client.post("/fleet/dismiss", data=gone)
+    assert (refused.status, web.publisher.records) == (409, [])
+    for seconds in range(5, 30, 5):
+        clock.advance(5)
+        web.fleet.take(HERE.encode(), value_of(beat(HERE)), NOW_MS + seconds * 1000)
+    web.fleet.look()
+    assert button in (await get(web)).text
+    done = await web.client.post("/fleet/dismiss", data=gone)
+    assert done.status == 200
+    (record,) = web.publisher.records
+    assert (record.topic, record.key, record.value) == (WORKERS, OTHER.encode(), None)
+    web.fleet.take(record.key, record.value, NOW_MS + 26_000)
+    web.fleet.look()
+    assert web.fleet.lost == 0
+    said = [it for it in caplog.messages if it.startswith("dismissWorker")]
+    assert [it.rpartition(": ")[2] for it in said] == ["refused", "done"]

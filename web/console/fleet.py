@@ -38,6 +38,7 @@ class FleetPages:
             web.get(_PATH, self._get),
             web.get(f"{_PATH}/live", self._follow),
             web.post(_PATH, self._post),
+            web.post(f"{_PATH}/dismiss", self._dismiss),
         ]
 
     async def _get(self, request: web.Request) -> web.Response:
@@ -69,6 +70,23 @@ class FleetPages:
             tell("failed")
             return await self._page(request, problem=_NO_BROKER, status=503)
         tell("done")
+        raise web.HTTPSeeOther(f"{_PATH}?done=1")
+
+    async def _dismiss(self, request: web.Request) -> web.Response:
+        caller, worker = caller_of(request), (await read_form(request)).get("worker", "")
+        if not caller.may(_NEEDED):
+            audit.changed(caller, "dismissWorker", {"worker": worker}, "FORBIDDEN")
+            return self.pages.forbidden(request, _NEEDED)
+        if worker not in {it.beat.worker for it in self.context.fleet.members if it.is_lost}:
+            audit.changed(caller, "dismissWorker", {"worker": worker}, "refused")
+            problem = "This worker is not lost any more. Nothing was changed."
+            return await self._page(request, problem=problem, status=409)
+        try:
+            await self.context.controls.dismiss(worker)
+        except PublishFailed:
+            audit.changed(caller, "dismissWorker", {"worker": worker}, "failed")
+            return await self._page(request, problem=_NO_BROKER, status=503)
+        audit.changed(caller, "dismissWorker", {"worker": worker}, "done")
         raise web.HTTPSeeOther(f"{_PATH}?done=1")
 
     def _offered(self, asked: dict[str, str]) -> OfferedControl | None:

@@ -115,12 +115,13 @@ test-deploy: $(VENV)/.deploy ## what ops/ deploys, checked without a cluster
 test-bench: $(VENV)/.bench ## a minute of the benchmarks: whether they still run (Java 17, Maven)
 	@mkdir -p .data
 	$(BIN)/pytest tests/unit/benchmarks
+	$(BIN)/python -m tests.servers kafka -- $(BIN)/pytest tests/integration/secured/test_benchmarks.py
 	$(BIN)/python -m benchmarks hits --rounds 1 --events 20000 --customers 1000 --contestants posstream,batch_aiokafka --results .data/bench-test.json
 
 test-all: test test-slow test-browser test-kafka test-postgres test-node test-chaos test-bench test-deploy lint types floors compose ops ## everything that there is
 
-bench: $(VENV)/.bench ## posstream beside its peers, on Apache Kafka; writes docs/reference/benchmarks.md; ONLY=hits,latency ROUNDS=3 EVENTS=400000
-	@$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--events $(EVENTS))
+bench: $(VENV)/.bench ## posstream beside its peers, on Apache Kafka; writes docs/reference/benchmarks.md; ONLY=hits,latency ROUNDS=3 EVENTS=400000 BROKER=kafka://HOST:PORT
+	@$(BIN)/python -m benchmarks $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(BROKER),--broker $(BROKER))
 
 bench-recovery: $(VENV)/.test ## how fast a cache of up to a million is there again, on Apache Kafka; 15 minutes
 	@$(BIN)/python -m benchmarks.recovery

@@ -1,8 +1,9 @@
 """`python -m benchmarks [MEASURE …]`: posstream against its peers and the limit of its platform.
 
-Measures on an Apache Kafka of its own (without Java on the embedded broker), keeps what it found
-in .data/bench.json and writes docs/reference/benchmarks.md from it; `python -m benchmarks report`
-only writes. Nothing here asserts a time.
+Measures on an Apache Kafka of its own (without Java on the embedded broker), or on one that is
+given and that nobody uses: topics are made, emptied and deleted there. Keeps what it found in
+.data/bench.json and writes docs/reference/benchmarks.md from it; `python -m benchmarks report` only
+writes. Nothing here asserts a time.
 """
 
 import argparse
@@ -12,10 +13,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import connecting, results
 from benchmarks.measures import MEASURES
 from benchmarks.progress import say
 from benchmarks.setting import Setting
+from posstream.domain.errors import InvalidSettings
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     unknown = sorted(set(wanted) - MEASURES.keys())
     if unknown:
         print(f"no measure {', '.join(unknown)}: there are {', '.join(MEASURES)}", file=sys.stderr)
+        return 2
+    try:
+        connecting.choose(options.broker)
+    except InvalidSettings as why:
+        print("\n".join(why.errors), file=sys.stderr)
         return 2
     seconds = {}
     with tempfile.TemporaryDirectory(prefix="posstream-bench-") as folder:
@@ -76,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         "--contestants", type=_names, default=[], help="some of them, for a comparison by hand"
     )
     parser.add_argument("--embedded", action="store_true", help="not Kafka, even if there is Java")
+    parser.add_argument(
+        "--broker",
+        metavar="kafka://HOST:PORT",
+        help="a Kafka without topics of posstream; POSSTREAM_BROKER_... secure the way to it",
+    )
     parser.add_argument("--results", type=Path, default=results.FILE)
     return parser
 

@@ -6,6 +6,7 @@ import uuid
 import aiokafka
 import orjson
 
+from benchmarks.connecting import by_aiokafka
 from benchmarks.progress import say
 from posstream.domain.customer import Customer
 from posstream.settings import PARTITIONS
@@ -43,7 +44,7 @@ async def fill(servers: str, first: int, end: int, *, partitions: int = PARTITIO
     """Write entries straight to the changelog, each to its home partition."""
     now_ms = time.time_ns() // 1_000_000
     producer = aiokafka.AIOKafkaProducer(
-        bootstrap_servers=servers, acks="all", linger_ms=20, max_batch_size=256 * 1024
+        **by_aiokafka(servers), acks="all", linger_ms=20, max_batch_size=256 * 1024
     )
     await producer.start()
     try:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from posstream import __version__
+
 #: Told with each figure: machines that are shared change from hour to hour.
 PACE: Final = "10^7 additions in Python"
 _ADDITIONS: Final = 10**7
 #: What a worker is made of.
-_PACKAGES: Final = ("faust-streaming", "aiokafka", "rocksdict", "posstream")
+_PACKAGES: Final = ("faust-streaming", "aiokafka", "rocksdict")
 
 
 def conditions(others: Sequence[str] = ()) -> dict[str, str]:
@@ -28,7 +30,9 @@ def conditions(others: Sequence[str] = ()) -> dict[str, str]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        **versions((*_PACKAGES, *others)),
+        **versions(_PACKAGES),
+        "posstream": __version__,
+        **versions(others),
         PACE: f"{_pace_seconds():.2f} s",
         "commit": described.stdout.strip() or "none",
         "at": time.strftime("%Y-%m-%d %H:%M"),

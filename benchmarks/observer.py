@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 from confluent_kafka import Consumer, TopicPartition
 
+from benchmarks.connecting import by_librdkafka
 from benchmarks.pacing import stamp
 from benchmarks.stage import Stage
 from benchmarks.windows import percentile
@@ -88,7 +89,7 @@ def _main() -> None:
     it = parser.parse_args()
     consumer = Consumer(
         {
-            "bootstrap.servers": it.servers,
+            **by_librdkafka(it.servers),
             "group.id": "benchmarks-observer",
             "enable.auto.commit": False,
             "enable.partition.eof": True,

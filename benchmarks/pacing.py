@@ -21,6 +21,7 @@ from confluent_kafka import Producer
 
 from benchmarks.cache_entries import identifier
 from benchmarks.choice import asked_for
+from benchmarks.connecting import by_librdkafka
 from benchmarks.stage import Stage
 from posstream.domain.times import iso_utc_ms
 
@@ -99,7 +100,7 @@ def _main() -> None:
     said = _sold(tag) if it.payments else _scanned(tag, it.customers)
     producer = Producer(
         {
-            "bootstrap.servers": it.servers,
+            **by_librdkafka(it.servers),
             "partitioner": "murmur2_random",
             "linger.ms": _LINGER_MS,
             "queue.buffering.max.messages": 1_000_000,

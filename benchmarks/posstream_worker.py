@@ -11,6 +11,7 @@ from confluent_kafka import TopicPartition
 
 from agents.customer_lookup import topics
 from benchmarks.cache_entries import fill
+from benchmarks.connecting import worker_settings
 from benchmarks.runs import Watched
 from benchmarks.stage import Stage
 from posstream.settings import PARTITIONS
@@ -63,12 +64,13 @@ class Posstream:
         while len(self._workers) <= number:
             folder = self.stage.new_folder("posstream")
             made = Worker(
-                self.stage.servers,
+                self.stage.servers.replace(",", ";"),
                 folder,
                 api_query=_API_QUERY,
                 topic_partitions=self._partitions,
                 database_url=self._database_url,
                 environ=self._environ,
+                **worker_settings(),
             )
             self._workers.append(made)
         return self._workers[number]
@@ -138,7 +140,7 @@ def watched(workers: Sequence[Worker]) -> Watched:
 def _stop(worker: Worker) -> None:
     if worker.running:
         try:
-            worker.stop()
+            worker.stop(60)
         except Exception:
             worker.kill()
             raise

@@ -10,6 +10,7 @@ from typing import Final
 from confluent_kafka import Producer
 
 from benchmarks.cache_entries import document, identifier
+from benchmarks.connecting import by_librdkafka
 from benchmarks.contestants.answers import Headers
 from posstream.domain.times import iso_utc_ms
 
@@ -66,7 +67,7 @@ class Writer:
     def __init__(self, servers: str) -> None:
         self._producer = Producer(
             {
-                "bootstrap.servers": servers,
+                **by_librdkafka(servers),
                 "partitioner": "murmur2_random",
                 "acks": "all",
                 "linger.ms": 20,

@@ -13,7 +13,8 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from agents.customer_lookup import topics
-from benchmarks import processes
+from benchmarks import connecting, processes
+from benchmarks.connecting import by_librdkafka
 from benchmarks.progress import say
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
 from posstream.plugins.discovery import find_plugins
@@ -43,7 +44,7 @@ class Stage:
     _made: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.admin = AdminClient({"bootstrap.servers": self.servers})
+        self.admin = AdminClient(by_librdkafka(self.servers))
 
     def next_number(self) -> int:
         """A number that was not given before."""
@@ -60,7 +61,8 @@ class Stage:
 
     def create(self, name: str, partitions: int) -> None:
         """Make a topic like the one that posstream answers to."""
-        topic = NewTopic(name, partitions, replication_factor=1, config=_ANSWERS.config)
+        # As many copies as the broker makes by itself.
+        topic = NewTopic(name, partitions, replication_factor=-1, config=_ANSWERS.config)
         for made in self.admin.create_topics([topic]).values():
             made.result(_PATIENCE_SECONDS)
         self.partitions(name)
@@ -152,7 +154,7 @@ class Stage:
         By a consumer that never joins: the admin client dies of a group without a coordinator.
         """
         partitions = self.partitions(topic)
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group})
+        consumer = Consumer({**by_librdkafka(self.servers), "group.id": group})
         count = 0
 
         def counted() -> int:
@@ -194,7 +196,7 @@ class Stage:
         """A consumer without a group; it says where a partition ends."""
         reader = Consumer(
             {
-                "bootstrap.servers": self.servers,
+                **by_librdkafka(self.servers),
                 "group.id": "benchmarks-reader",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -240,11 +242,19 @@ def total(offsets: Iterable[TopicPartition]) -> int:
 
 @contextmanager
 def stage(folder: Path, *, embedded: bool = False) -> Iterator[Stage]:
-    """A fresh broker: Apache Kafka, or the embedded one where Java is missing or it is wanted."""
+    """A fresh broker: Apache Kafka, or the embedded one where Java is missing or it is wanted.
+
+    A broker that was given (`connecting.choose`) has no topic of ours before, and none afterwards.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lacking = kafka.lacking()
+    given = connecting.given()
     with ExitStack() as afterwards:
-        if embedded or lacking is not None:
+        if given is not None:
+            yield afterwards.enter_context(
+                _cleared(Stage(given, "a given Kafka", [], True, folder))
+            )
+        elif embedded or lacking is not None:
             if not embedded:
                 say(f"{lacking}: on the embedded broker, which is no measure of anything")
             broker = EmbeddedBroker(free_port(), log_file=folder / "broker.log")
@@ -259,6 +269,27 @@ def stage(folder: Path, *, embedded: bool = False) -> Iterator[Stage]:
             pids = sorted(set(processes.tree(os.getpid())) - before)
             servers = address.removeprefix("kafka://")
             yield Stage(servers, f"Apache Kafka {_kafka_version()}", pids, True, folder)
+
+
+@contextmanager
+def _cleared(on: Stage) -> Iterator[Stage]:
+    """A broker of somebody's, whose topics of ours are gone afterwards.
+
+    Raises:
+        RuntimeError: if it has topics of posstream: their events would be deleted.
+    """
+    before = on.admin.list_topics(timeout=_PATIENCE_SECONDS).topics.keys()
+    found = sorted(before & {topic.name for topic in find_plugins().topics})
+    if found:
+        raise RuntimeError(f"the given broker has topics of posstream, such as {found[0]}")
+    try:
+        yield on
+    finally:
+        now = on.admin.list_topics(timeout=_PATIENCE_SECONDS).topics.keys()
+        made = {name for name in now - before if not name.startswith("__")}  # those are Kafka's
+        on.delete(*made)
+        while made & on.admin.list_topics(timeout=_PATIENCE_SECONDS).topics.keys():
+            time.sleep(_POLL_SECONDS)
 
 
 def _kafka_version() -> str:

@@ -15,6 +15,7 @@ import orjson
 import uvloop
 from aiokafka import TopicPartition
 
+from benchmarks.connecting import by_aiokafka
 from benchmarks.contestants.answers import Headers, Known, Moment, bare
 from benchmarks.contestants.job import COMMIT_SECONDS, PARTITIONS, Job, job
 from posstream.kafka.partitioner import partition_of
@@ -58,13 +59,13 @@ async def run(it: Job) -> None:
     known = it.known()
     consumer = aiokafka.AIOKafkaConsumer(
         it.source,
-        bootstrap_servers=it.servers,
+        **by_aiokafka(it.servers),
         group_id=it.group,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
     )
     producer = aiokafka.AIOKafkaProducer(
-        bootstrap_servers=it.servers, acks="all", max_batch_size=_BATCH_BYTES
+        **by_aiokafka(it.servers), acks="all", max_batch_size=_BATCH_BYTES
     )
     async with producer, consumer:
         batches = Batches(producer, it.answers)

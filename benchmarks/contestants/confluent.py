@@ -6,6 +6,7 @@ from typing import Final
 import orjson
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from benchmarks.connecting import by_librdkafka
 from benchmarks.contestants.answers import Moment, bare
 from benchmarks.contestants.job import COMMIT_SECONDS, Job, job
 
@@ -21,7 +22,7 @@ def run(it: Job) -> None:
     known = it.known()
     consumer = Consumer(
         {
-            "bootstrap.servers": it.servers,
+            **by_librdkafka(it.servers),
             "group.id": it.group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
@@ -29,7 +30,7 @@ def run(it: Job) -> None:
     )
     producer = Producer(
         {
-            "bootstrap.servers": it.servers,
+            **by_librdkafka(it.servers),
             "partitioner": "murmur2_random",
             "acks": "all",
             "linger.ms": 5,

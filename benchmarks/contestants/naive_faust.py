@@ -9,6 +9,7 @@ from typing import Any
 import faust
 import orjson
 
+from benchmarks.connecting import by_aiokafka
 from benchmarks.contestants.directory_client import AsyncDirectory
 from benchmarks.contestants.job import Job, job
 from posstream.events.ids import _NAMESPACE
@@ -56,7 +57,8 @@ def application(it: Job) -> faust.App:
     """The app; everything is at its default but the names."""
     app = faust.App(
         it.group,
-        broker=f"kafka://{it.servers}",
+        broker=f"kafka://{it.servers.replace(',', ';')}",
+        broker_credentials=_credentials(it.servers),
         datadir=str(it.workdir),
         topic_partitions=PARTITIONS,
         web_enabled=False,
@@ -81,6 +83,24 @@ def application(it: Job) -> faust.App:
                 await answers.send(key=event.basket_id, value=fetched, headers=_headers(fetched))
 
     return app
+
+
+def _credentials(servers: str) -> Any:
+    """What Faust takes for the security of the broker; None without any."""
+    options = by_aiokafka(servers)
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return faust.OAuthCredentials(
+            oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context
+        )
+    if "sasl_mechanism" in options:
+        return faust.SASLCredentials(
+            mechanism=options["sasl_mechanism"],
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
 
 
 def _fetched(event: Identified, entry: dict[str, Any], took_ms: int | None) -> Fetched:

@@ -9,6 +9,7 @@ import aiokafka
 import orjson
 import uvloop
 
+from benchmarks.connecting import by_aiokafka
 from benchmarks.contestants.answers import Moment, bare
 from benchmarks.contestants.directory_client import AsyncDirectory
 from benchmarks.contestants.job import COMMIT_SECONDS, Job, job
@@ -19,13 +20,13 @@ async def run(it: Job) -> None:
     known = it.known()
     consumer = aiokafka.AIOKafkaConsumer(
         it.source,
-        bootstrap_servers=it.servers,
+        **by_aiokafka(it.servers),
         group_id=it.group,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
     )
     producer = aiokafka.AIOKafkaProducer(
-        bootstrap_servers=it.servers, acks="all", linger_ms=5, max_batch_size=64 * 1024
+        **by_aiokafka(it.servers), acks="all", linger_ms=5, max_batch_size=64 * 1024
     )
     async with AsyncDirectory(it.api) as directory, producer, consumer:
         committed_at = time.monotonic()

@@ -16,6 +16,7 @@ import psycopg
 from confluent_kafka import Consumer, KafkaException
 from sqlalchemy.engine import URL, make_url
 
+from benchmarks.connecting import by_librdkafka
 from posstream.startup.process import collect_garbage_rarely
 
 _AT_ONCE: Final = 8_000
@@ -135,7 +136,7 @@ def run(servers: str, topic: str, group: str, url: str) -> None:
     of: dict[str, Callable[[URL], Write]] = {"sqlite": into_sqlite, "postgresql": into_postgresql}
     write = of[address.get_backend_name()](address)
     settings: dict[str, Any] = {
-        "bootstrap.servers": servers,
+        **by_librdkafka(servers),
         "group.id": group,
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,

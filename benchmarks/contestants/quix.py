@@ -10,8 +10,10 @@ from typing import Any, Final
 import orjson
 from quixstreams import Application, State
 from quixstreams.dataframe import StreamingDataFrame
+from quixstreams.kafka import ConnectionConfig
 from quixstreams.models import Serializer
 
+from benchmarks.connecting import by_librdkafka
 from benchmarks.contestants.answers import (
     FRESH_MS,
     Headers,
@@ -44,7 +46,7 @@ _TUNED: Final[dict[str, Any]] = {
 def run(it: Job) -> None:
     """Answer until the process is ended."""
     app = Application(
-        it.servers,
+        ConnectionConfig.from_librdkafka_dict(by_librdkafka(it.servers)),
         consumer_group=it.group,
         auto_offset_reset="earliest",
         state_dir=it.workdir / "state",

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from quixstreams import Application
 from quixstreams.dataframe.windows import aggregations
+from quixstreams.kafka import ConnectionConfig
 
+from benchmarks.connecting import by_librdkafka
 from benchmarks.fraud_rules import ITEMS_LIMIT, ITEMS_MS, TAKINGS_LIMIT, TAKINGS_MS
 from tests.till_day import MOST_LATE_MS
 
@@ -29,7 +31,7 @@ _TUNED: Final[dict[str, Any]] = {
 def run(servers: str, source: str, alerts: str, group: str, state: str) -> None:
     """Judge until the process is ended."""
     app = Application(
-        servers,
+        ConnectionConfig.from_librdkafka_dict(by_librdkafka(servers)),
         consumer_group=group,
         auto_offset_reset="earliest",
         state_dir=Path(state),

@@ -9,10 +9,12 @@ import sys
 from typing import Any, Final
 
 from quixstreams import Application
+from quixstreams.kafka import ConnectionConfig
 from quixstreams.sinks.base.item import SinkItem
 from quixstreams.sinks.community.postgresql import PostgreSQLSink
 from sqlalchemy.engine import make_url
 
+from benchmarks.connecting import by_librdkafka
 from posstream.startup.process import collect_garbage_rarely
 
 _COMMIT_EVERY: Final = 5_000
@@ -41,7 +43,7 @@ def run(servers: str, topic: str, group: str, url: str) -> None:
     collect_garbage_rarely()
     address = make_url(url)
     app = Application(
-        servers,
+        ConnectionConfig.from_librdkafka_dict(by_librdkafka(servers)),
         consumer_group=group,
         auto_offset_reset="earliest",
         loglevel="WARNING",

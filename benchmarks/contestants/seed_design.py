@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from sqlalchemy import JSON, BigInteger, Engine, String, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from benchmarks.connecting import by_librdkafka
 from benchmarks.contestants.answers import FRESH_MS, headers_of, now_ms, record
 from benchmarks.contestants.directory_client import BlockingDirectory
 from benchmarks.contestants.job import Job, job
@@ -61,13 +62,13 @@ def run(it: Job) -> None:
     directory = BlockingDirectory(it.api)
     consumer = Consumer(
         {
-            "bootstrap.servers": it.servers,
+            **by_librdkafka(it.servers),
             "group.id": it.group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
         }
     )
-    producer = Producer({"bootstrap.servers": it.servers})
+    producer = Producer(by_librdkafka(it.servers))
     consumer.subscribe([it.source])
     while True:
         message = consumer.poll(1.0)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import aiokafka
 
+from benchmarks.connecting import by_aiokafka, worker_settings
 from benchmarks.figures import figure, ratios, table
 from benchmarks.posstream_worker import Posstream
 from benchmarks.progress import say
@@ -31,7 +32,12 @@ def measure(setting: Setting) -> dict[str, Any]:
     with stage(setting.folder / "recovery", embedded=setting.embedded) as on:
         Posstream(on).prepare(ENTRIES)
         for number in range(1, setting.rounds + 1):
-            worker = Worker(on.servers, on.new_folder("recovery"), topic_partitions=PARTITIONS)
+            worker = Worker(
+                on.servers.replace(",", ";"),
+                on.new_folder("recovery"),
+                topic_partitions=PARTITIONS,
+                **worker_settings(),
+            )
             starts.append(asyncio.run(started(worker)))
             worker.stop()
             plain.append(asyncio.run(_read(on)))
@@ -54,7 +60,7 @@ async def _read(on: Stage) -> float:
     ends = on.ends(CACHE_CHANGELOG)
     count = total(ends)
     consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=on.servers, group_id=None, auto_offset_reset="earliest"
+        **by_aiokafka(on.servers), group_id=None, auto_offset_reset="earliest"
     )
     await consumer.start()
     try:

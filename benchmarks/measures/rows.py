@@ -15,6 +15,7 @@ from agents.customer_lookup import PLUGIN, topics
 from agents.customer_lookup.read_model.schema import BASKETS, LOOKUP_ANSWERS
 from benchmarks import scans
 from benchmarks.cache_entries import document, identifier
+from benchmarks.connecting import worker_settings
 from benchmarks.contestants.answers import Headers, Known, Moment
 from benchmarks.customer_search import new_database
 from benchmarks.figures import Bar, bars, cpu_us, figure, mebibytes, rates, ratios, table, windows
@@ -164,7 +165,12 @@ def _process(on: Stage, name: str, folder: Path, group: str, url: str) -> Proces
             POSSTREAM,
             [sys.executable, "-m", "posstream.cli", "project"],
             folder,
-            environment(broker=f"kafka://{on.servers}", datadir=folder, database_url=url),
+            environment(
+                broker=f"kafka://{on.servers.replace(',', ';')}",
+                datadir=folder,
+                database_url=url,
+                **worker_settings(),
+            ),
         )
     module = f"benchmarks.contestants.{name}"
     where = (on.servers, topics.CUSTOMER_DATA_FETCHED, group, url)

@@ -7,7 +7,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from posstream.streaming import patches
-from tests.integration.secured.users import FORBIDDEN, FORBIDDEN_USERS, POSSTREAM, documented
+from tests.integration.secured.users import (
+    BENCHMARKS,
+    FORBIDDEN,
+    FORBIDDEN_USERS,
+    POSSTREAM,
+    documented,
+)
 from tests.servers import kafka, secured
 from tests.servers.needed import need
 
@@ -22,7 +28,7 @@ def _patched() -> None:
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[secured.SecuredKafka]:
     need(kafka)
     folder = tmp_path_factory.mktemp("secured")
-    with secured.running(folder, POSSTREAM, *FORBIDDEN_USERS) as made:
+    with secured.running(folder, POSSTREAM, BENCHMARKS, *FORBIDDEN_USERS) as made:
         asyncio.run(_prepared(made))
         yield made
 

@@ -48,11 +48,13 @@ MISSING: Final = {
 #: Those of them who miss what `posstream project` needs.
 NOT_PROJECTING: Final = ("no-answers", "no-rows")
 FORBIDDEN_USERS: Final = tuple(MISSING)
+#: Measures: has every right, for its topics have any names.
+BENCHMARKS: Final = "benchmarks"
 FORBIDDEN: Final = [
     acl
     for user, (denied, _) in MISSING.items()
     for acl in (Acl(user, secured.TOPIC, "*"), Acl(user, secured.GROUP, "*"), denied)
-]
+] + [Acl(BENCHMARKS, kind, "*") for kind in (secured.TOPIC, secured.GROUP)]
 
 
 def documented() -> list[list[str]]:

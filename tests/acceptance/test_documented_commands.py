@@ -29,10 +29,15 @@ def shown_by(page: Path) -> Iterator[str]:
         yield from (found.strip() for found in COMMAND.findall(block or span))
 
 
+def top() -> click.Context:
+    """Of `posstream`, with its settings: click keeps the help options that it sees first."""
+    return click.Context(main, info_name="posstream", **main.context_settings)
+
+
 def why_not(shown: str) -> str | None:
     """What of a command does not exist; None if all of it does."""
     command: click.Command = main
-    context = click.Context(main, info_name="posstream")
+    context = top()
     options = {"-h", "--help"}
     for word in (it for it in shown.split() if it not in NAMES):
         if word.startswith("-"):
@@ -69,7 +74,7 @@ def leaves(command: click.Command, context: click.Context) -> Iterator[str]:
 def test_the_reference_has_every_command() -> None:
     page = (REFERENCE / "commands.md").read_text().replace("[PLUGIN] ", "")
     rows = re.findall(r"^\| `posstream ([a-z ]+)", page, re.MULTILINE)
-    known = leaves(main, click.Context(main, info_name="posstream"))
+    known = leaves(main, top())
     assert {name.strip() for name in rows} == set(known)
 
 

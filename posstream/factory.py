@@ -130,7 +130,7 @@ def create_app(
         controls,
         tell=Telling(
             worker=host.membership.claim,
-            address=lambda: host.address,
+            address=lambda: host.own_address,
             started_at_ms=clock.now_ms(),
             supervisor=supervisor,
             configurations=configurations,

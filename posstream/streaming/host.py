@@ -74,6 +74,14 @@ class HostApp(WorkerApp):
         return f"{socket.gethostname()}:{conf.web_port}"
 
     @property
+    def own_address(self) -> str:
+        """The same, but no other worker's: without a web view, two on a host have one port."""
+        conf: Any = self.conf
+        if conf.web_enabled:
+            return self.address
+        return f"{socket.gethostname()}/{self.membership.claim()[-8:]}"
+
+    @property
     def agents(self) -> Mapping[str, Any]:
         """The agents of all plugins by their name."""
         return ChainMap(*(it.app.agents for it in self._plugins()))

@@ -145,7 +145,7 @@ async def test_an_eviction_of_nothing_writes_no_tombstone_but_stops_a_call_under
     (event,) = await maintenance.do(Evict("+491", Cause.UPDATED))
     assert maintenance.cache.tombstones == set()
     assert maintenance.lookup.forgotten == ["+491"]
-    assert (event.acked, maintenance.removed("updated")) == (True, None)
+    assert (event.acked, maintenance.removed("updated")) == (True, 0)
 
 
 async def test_forgetting_removes_the_entry_and_then_marks_who_it_was(

@@ -71,3 +71,20 @@ async def test_a_worker_whose_data_directory_is_a_file_ends_with_a_sentence(
         await app.on_first_start()
     assert ended.value.code == 1
     assert re.match(r"error: the data directory .* is a file", capsys.readouterr().err)
+
+
+def test_two_workers_of_one_host_are_told_apart_also_without_a_web_view(tmp_path: Path) -> None:
+    def app(name: str, *, web: bool) -> HostApp:
+        return HostApp(
+            "posstream", broker="kafka://127.0.0.1:1", datadir=tmp_path / name, web_enabled=web
+        )
+
+    seen = app("one", web=True)
+    assert seen.own_address == seen.address
+    blind = [app(name, web=False) for name in ("two", "three")]
+    addresses = {it.own_address for it in blind}
+    for it in blind:
+        it.membership.release()
+    assert len(addresses) == 2
+    host = seen.address.partition(":")[0]
+    assert all(it.startswith(f"{host}/") for it in addresses)

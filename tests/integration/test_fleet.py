@@ -89,6 +89,10 @@ async def test_a_killed_worker_is_lost_within_30_seconds_and_back_after_a_restar
         assert "customer-identified" in await page(one, "/topics/customer-identified")
         assert "started_at" in await page(one, "/topics/posstream-workers/messages")
         assert two.stop() == 0
+        capsys.readouterr()
+        await status(settings, Clock(), as_json=True)
+        (left,) = orjson.loads(capsys.readouterr().out)["workers"]
+        assert left["address"].endswith(f":{one.port}"), "the other one stopped in order"
         lines = [line for line in one.log.splitlines() if f":{two.port} is " in line]
         assert [line.rpartition(" is ")[2].split(":")[0] for line in lines] == ["lost", "back"]
         assert one.stop() == 0

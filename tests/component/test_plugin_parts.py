@@ -399,7 +399,7 @@ async def test_the_overview_has_the_panels_of_all_plugins_and_their_states() -> 
         _, text = await ask(view, "/", headers=BROWSER)
     assert "&lt;i&gt;escaped" in text
     assert text.index('id="this-worker"') < text.index('id="toy"') < text.index('id="plugins"')
-    assert '<th scope="row">toy</th>' in text
+    assert '<th scope="row" class="answer">toy</th>' in text
 
 
 async def test_the_overview_says_nothing_of_plugins_while_there_is_one_and_it_runs() -> None:

@@ -78,6 +78,10 @@ async def running_whole_web(folder: Path, **options: Any) -> AsyncIterator[Fraud
             logged("try2", lookup_id="lookup-a1", attempt=2, request_timestamp=at(11)),
             found("a1", fetched=11, attempts=2, duration_ms=2000),
             failed("a2", basket="basket_2"),
+            *(
+                failed(f"a{n}", basket="basket_2", reason=reason)
+                for n, reason in enumerate(("CIRCUIT_OPEN", "INVALID_IDENTIFIER"), 3)
+            ),
             started("basket_3"),
             found("l1", basket="b1"),
             found("l2", identifier="john@example.com", basket="b2"),

@@ -295,15 +295,13 @@ def payments(*seconds: int) -> list[tuple[int, str, str, str, str]]:
 async def test_the_alerts_are_those_of_a_rule_that_was_always_there(
     events: list[tuple[int, str, str, str, str]], new: Rule, *, is_late: bool
 ) -> None:
-    made = [
-        (
-            second,
-            event(
-                f"e{number}", second, what, amount=amount, terminal_id=till, basket={"tier": tier}
-            ),
-        )
-        for number, (second, what, amount, till, tier) in enumerate(sorted(events))
-    ]
+    made = []
+    for number, (second, what, amount, till, tier) in enumerate(sorted(events)):
+        when = (
+            second + number / 1_000
+        )  # of two events of one time, the first sees the other if late
+        fields = {"amount": amount, "terminal_id": till}
+        made.append((second, event(f"e{number}", when, what, basket={"tier": tier}, **fields)))
     always = House(OLD, new, lateness_seconds=0)
     always.agent.note_plan()
     wanted = [it for _, each in made for it in always.happen(each) if it["occurred_at"] >= at(102)]

@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agents.fraud_detection.engine.judged import Judged, Outcome
 from agents.fraud_detection.engine.judging import Group
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.rules.plan import GroupingPlan, plan_of
 from agents.fraud_detection.rules.rule import Rule
+from tests.examples import most
 from tests.fraud_observations import (
     LOGIN,
     LOGOUT,
@@ -23,6 +26,7 @@ from tests.fraud_observations import (
 )
 
 LATENESS_MS = 100_000
+LONG_MS = 86_400_000
 
 
 def plan_for(*of: Rule) -> GroupingPlan:
@@ -335,6 +339,50 @@ def test_a_group_keeps_so_many_observations_and_names_the_rules_that_have_more()
     assert hits == 998, "the windows of the other rule are whole"
     late = group.judge(paid("late", 500_000, written_ms=999_000), plan, LATENESS_MS)
     assert late.outcome is Outcome.TOO_LATE
+
+
+def test_a_late_event_that_a_full_group_leaves_out_pauses_the_rules_that_miss_it() -> None:
+    long, short = rule(id="long", limit=1, window_seconds=900), rule(id="short", limit=1)
+    (plan,) = plan_of([long, short], most_observations=160).groupings
+    table = Table()
+    for number in range(160):
+        for put in table.group(16).judge(paid(f"e{number}", 1_000 * number), plan, LONG_MS).puts:
+            table.write(put)
+    late = table.group(16).judge(paid("late", 5_500), plan, LONG_MS)
+    assert late.outcome is Outcome.TOO_LATE
+    assert [it.rule.id for it in late.too_large] == ["long"]
+    for put in late.puts:
+        table.write(put)
+    judged = table.group(16).judge(paid("e160", 160_000), plan, LONG_MS)
+    assert [it.rule.rule.id for it in judged.raised] == ["short"]
+
+
+@settings(max_examples=most(200))
+@given(
+    seconds=st.lists(st.integers(0, 60), min_size=40, max_size=80),
+    window=st.integers(1, 60),
+    reads_again=st.booleans(),
+)
+def test_no_rule_is_judged_on_a_window_that_lost_events_to_the_bound(
+    seconds: list[int], window: int, *, reads_again: bool
+) -> None:
+    """A group counts, loses events in steps, and is never wrong about a window."""
+    (plan,) = plan_of([rule(limit=1, window_seconds=window)], most_observations=32).groupings
+    table, came = Table(), list[int]()
+    group, is_paused = table.group(4), False
+    for number, second in enumerate(seconds):
+        if reads_again:
+            group = table.group(4)
+        came.append(second)
+        judged = group.judge(paid(f"e{number}", 1_000 * second), plan, LONG_MS)
+        for put in judged.puts:
+            table.write(put)
+        for it in judged.raised:
+            at = it.trigger.at_ms // 1_000
+            assert it.value == 10_000 * sum(at - window < each <= at for each in came)
+        is_paused = is_paused or bool(judged.too_large)
+        is_left_out = judged.outcome is Outcome.TOO_LATE
+        assert is_paused or not is_left_out or second <= max(came) - window
 
 
 def test_a_longer_window_is_not_too_large_for_a_group_that_lost_nothing_to_its_bound() -> None:

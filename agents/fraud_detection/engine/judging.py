@@ -99,9 +99,9 @@ class Group:
         bounded_ms = max(self._head.bounded_ms, self._bounded_ms(plan))
         wanted_ms = written_ms - lateness_ms - plan.widest_window_ms
         horizon_ms = max(self._head.horizon_ms, wanted_ms, bounded_ms)
-        if it.at_ms <= horizon_ms:
-            return Judged(outcome=Outcome.TOO_LATE)
         self._follow(plan, since)
+        if it.at_ms <= horizon_ms:
+            return self._too_late(plan, written_ms, horizon_ms, bounded_ms)
         known = self._known(it.event_id, horizon_ms)
         news = _news(it, known)
         if news is None:
@@ -232,6 +232,18 @@ class Group:
         if watch is None or alert is None or self._kept.get(triggered_by) is None:
             return None
         return self._raised(watch, alert, is_new=False)
+
+    def _too_late(
+        self, plan: GroupingPlan, written_ms: int, horizon_ms: int, bounded_ms: int
+    ) -> Judged:
+        """Leave an arrival out. If that is because of the bound, the bound holds from now on."""
+        puts: Sequence[Put] = ()
+        if bounded_ms > self._head.bounded_ms:
+            self._advance(written_ms, horizon_ms, bounded_ms)
+            gone = self._kept.forget()
+            self._note((), lambda _: False)
+            puts = (Put(segment=None, value=encode(self._head)), *gone)
+        return Judged(outcome=Outcome.TOO_LATE, puts=puts, too_large=self._too_large(plan))
 
     def _known(self, event_id: str, horizon_ms: int) -> Observation | None:
         known = self._kept.get(event_id)

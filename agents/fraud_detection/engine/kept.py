@@ -68,7 +68,7 @@ class Kept:
             What is to be written before the head, and after it.
         """
         before: list[Put] = []
-        after = self._forget()
+        after = self.forget()
         self.by_id[it.event_id] = it
         number = self._segment_of.get(it.event_id)
         if number is not None:
@@ -80,6 +80,28 @@ class Kept:
         self._oldest_open_ms = min(self._oldest_open_ms, it.at_ms)
         self._head.observations = list(self._open.values())
         return before, after
+
+    def forget(self) -> list[Put]:
+        """Let the observations up to the horizon go, and the segments that have no others.
+
+        Returns:
+            What is to be written after the head.
+        """
+        horizon_ms, head = self._head.horizon_ms, self._head
+        gone = []
+        # Segments are sealed in the order of arrival: the first one is out of the horizon first.
+        while head.first < head.end and self._segments[head.first][1] <= horizon_ms:
+            for event_id in self._segments.pop(head.first)[0]:
+                if self._segment_of.get(event_id) == head.first:
+                    del self._segment_of[event_id], self.by_id[event_id]
+            gone.append(Put(segment=head.first, value=None))
+            head.first += 1
+        if self._oldest_open_ms <= horizon_ms:
+            for event_id in [it for it in self._open if self.by_id[it].at_ms <= horizon_ms]:
+                del self._open[event_id], self.by_id[event_id]
+            self._oldest_open_ms = self._oldest()
+            head.observations = list(self._open.values())
+        return gone
 
     def _fill(self, number: int, observations: list[Observation]) -> None:
         horizon_ms, ids, newest = self._head.horizon_ms, [], -1
@@ -106,24 +128,6 @@ class Kept:
         self._segments[number] = ids, max(newest, it.at_ms)
         seen = [self.by_id[each] for each in ids if self._segment_of.get(each) == number]
         return Put(segment=number, value=encode(seen))
-
-    def _forget(self) -> list[Put]:
-        """Let the observations up to the horizon go, and the segments that have no others."""
-        horizon_ms, head = self._head.horizon_ms, self._head
-        gone = []
-        # Segments are sealed in the order of arrival: the first one is out of the horizon first.
-        while head.first < head.end and self._segments[head.first][1] <= horizon_ms:
-            for event_id in self._segments.pop(head.first)[0]:
-                if self._segment_of.get(event_id) == head.first:
-                    del self._segment_of[event_id], self.by_id[event_id]
-            gone.append(Put(segment=head.first, value=None))
-            head.first += 1
-        if self._oldest_open_ms <= horizon_ms:
-            for event_id in [it for it in self._open if self.by_id[it].at_ms <= horizon_ms]:
-                del self._open[event_id], self.by_id[event_id]
-            self._oldest_open_ms = self._oldest()
-            head.observations = list(self._open.values())
-        return gone
 
     def _oldest(self) -> int:
         return min((self.by_id[it].at_ms for it in self._open), default=1 << 62)

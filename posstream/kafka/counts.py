@@ -1,14 +1,19 @@
 """Asks a broker how many partitions topics have, and how far a consumer group is behind."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
 
 from posstream.kafka.connection import administering
 from posstream.kafka.reader import topic_reader
 from posstream.kafka.security import Brokers
+
+#: How often a cluster is asked for the coordinator of a group, which has just died or is new.
+_TRIES: Final = 20
+_PAUSE_SECONDS: Final = 0.25
 
 
 async def partitions_of(brokers: Brokers, topics: Iterable[str]) -> dict[str, int]:
@@ -57,7 +62,14 @@ async def offsets_committed(
     """The same by a connected client; places where nothing was committed are left out."""
     # Places by name: the embedded broker cannot tell all that there are.
     asked = [TopicPartition(*it) for it in sorted(places)]
-    committed = await admin.list_consumer_group_offsets(group, partitions=asked)
+    for left in reversed(range(_TRIES)):
+        try:
+            committed = await admin.list_consumer_group_offsets(group, partitions=asked)
+            break
+        except GroupCoordinatorNotAvailableError:  # a new cluster makes its topic of offsets now
+            if not left:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)
     return {
         (tp.topic, tp.partition): known.offset
         for tp, known in committed.items()

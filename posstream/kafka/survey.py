@@ -9,6 +9,7 @@ import heapq
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from posstream.domain.errors import BrokerUnreachable
@@ -125,14 +126,16 @@ class TopicSurvey:
         """All topics, or one of them, and the groups that read them."""
         specs = [it for name, it in sorted(self._specs.items()) if topic in {None, name}]
         async with self._asking(*(it.name for it in specs)) as reader:
-            topics = [TopicState(spec=it, extents=await _extents(reader, it.name)) for it in specs]
-            found = {it.spec.name: it for it in topics}
-            groups = []
+            extents = await reader.extents()
+            found = {it.name: _state(it, extents[it.name]) for it in specs}
             async with administering(self._brokers) as admin:
-                for group in self._groups:
-                    its = [found[name] for name in group.topics if name in found]
-                    groups += await _states(admin, group, its)
-        return Surveyed(topics=topics, groups=groups)
+                groups = await asyncio.gather(
+                    *(
+                        _states(admin, it, [found[name] for name in it.topics if name in found])
+                        for it in self._groups
+                    )
+                )
+        return Surveyed(topics=[*found.values()], groups=[*chain.from_iterable(groups)])
 
     async def newest(self, topic: str, count: int) -> Sequence[FoundRecord] | None:
         """The newest records of a topic, newest first; None if it is none of ours.
@@ -175,11 +178,9 @@ class TopicSurvey:
             ) from None
 
 
-async def _extents(reader: GrouplessReader, topic: str) -> tuple[Extent, ...]:
-    if not reader.partitions(topic):
-        return ()
-    first, ends = await reader.first_offsets(topic), await reader.end_offsets(topic)
-    return tuple(Extent(number, first[number], ends[number]) for number in sorted(ends))
+def _state(spec: TopicSpec, extents: Mapping[int, tuple[int, int]]) -> TopicState:
+    numbers = sorted(extents)
+    return TopicState(spec=spec, extents=tuple(Extent(it, *extents[it]) for it in numbers))
 
 
 async def _states(admin: Any, group: Group, topics: Sequence[TopicState]) -> list[GroupState]:

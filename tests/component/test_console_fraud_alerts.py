@@ -60,7 +60,14 @@ async def test_the_list_shows_the_newest_alerts_with_why_hits_and_verdict(
 ) -> None:
     await web.project(
         raised("a1", 10, hits=4, **AS_SHIPPED),
-        raised("a2", 20, rule_state="SHADOW", snoozed=True, severity="CRITICAL", basket_id=None),
+        raised(
+            *("a2", 20),
+            rule_state="SHADOW",
+            snoozed=True,
+            severity="CRITICAL",
+            basket_id=None,
+            complete_from=at(5),
+        ),
         judged("CONFIRMED", alert_id="a1"),
     )
     page = await view.page("/fraud/alerts")
@@ -72,7 +79,7 @@ async def test_the_list_shows_the_newest_alerts_with_why_hits_and_verdict(
             SENTENCE,
             "",
             "1",
-            "open shadow snoozed",
+            "open shadow snoozed warming",
         ],
         [
             "2026-01-31 08:00:10",
@@ -402,12 +409,16 @@ async def test_without_the_plugin_its_pages_say_why(view: SqlWebView) -> None:
 async def test_the_list_is_a_file_that_is_masked_unless_revealed(
     web: FraudWeb, view: SqlWebView
 ) -> None:
-    await web.project(raised("a1", customer_id=PHONE), raised("a2", 15, terminal_id="t2"))
+    await web.project(
+        raised("a1", customer_id=PHONE),
+        raised("a2", 15, terminal_id="t2", complete_from=at(5)),
+    )
     page = await view.page("/fraud/alerts?sort=oldest")
     text = await (await view.web.client.get(page.links["CSV"])).text()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["alert_id"] for row in rows] == ["a1", "a2"]
     assert (rows[0]["customer_id"], rows[1]["terminal_id"]) == ("'+1******890", "t2")
+    assert [row["complete_from"] for row in rows] == ["", at(5)]
     text = await (await view.web.client.get("/fraud/alerts.csv?reveal=1&terminal=t1")).text()
     (row,) = csv.DictReader(io.StringIO(text))
     assert row["customer_id"] == f"'{PHONE}"

@@ -27,7 +27,16 @@ from posstream.read_model.migrate import upgrade
 from posstream.resilience.clock import Clock
 from posstream.settings import Settings
 from tests.component.configuration_fakes import FakeTopic, live_configuration_of
-from tests.component.fraud_alerts import MORNING, PHONE, alert, judged, observed, raised, reading
+from tests.component.fraud_alerts import (
+    MORNING,
+    PHONE,
+    alert,
+    at,
+    judged,
+    observed,
+    raised,
+    reading,
+)
 from tests.component.fraud_web import running_fraud_web
 
 MAIL = "jane@example.com"
@@ -49,7 +58,7 @@ def url(tmp_path: Path) -> str:
             [
                 raised("a1", 10, hits=3),
                 raised("a2", now - 60, severity="HIGH"),
-                raised("a3", now - 50, rule_state="SHADOW", snoozed=True),
+                raised("a3", now - 50, rule_state="SHADOW", snoozed=True, complete_from=at(5)),
                 raised(
                     "a4",
                     20,
@@ -138,7 +147,7 @@ def test_alerts_are_lines_newest_first_and_name_no_customer_by_a_phone_or_mail(u
         "2026-01-31T08:00:20.000Z",
         "2026-01-31T08:00:10.000Z",
     ]
-    assert lines[1].endswith("FALSE_POSITIVE  shadow, snoozed")
+    assert lines[1].endswith("FALSE_POSITIVE  shadow, snoozed, warming")
     assert lines[-1].split()[1:] == [
         *("MEDIUM", "payment_velocity", "customer_id=CUST_001", "3", ">=", "3", "3", "CONFIRMED"),
     ]

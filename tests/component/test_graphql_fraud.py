@@ -78,7 +78,7 @@ async def preview(web: FraudWeb, rule: Any, **variables: Any) -> Any:
 
 async def test_an_alert_has_every_field_of_its_event_and_what_became_of_it(web: FraudWeb) -> None:
     await web.project(
-        raised(hits=4, revision=2, snoozed=True, rule_state="SHADOW"),
+        raised(hits=4, revision=2, snoozed=True, rule_state="SHADOW", complete_from=at(5)),
         judged("UNDECIDED", 40, note=None, author="pete"),
         judged("FALSE_POSITIVE", 50),
     )
@@ -126,7 +126,7 @@ async def test_an_alert_has_every_field_of_its_event_and_what_became_of_it(web: 
         "terminalId": "t1",
         "employeeId": "7",
         "customerId": "CUST_001",
-        "completeFrom": None,
+        "completeFrom": at(5),
         "occurredAt": at(10),
         "configVersion": 4,
         "hits": 4,

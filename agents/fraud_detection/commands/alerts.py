@@ -89,6 +89,8 @@ def _marks(alert: "FraudAlert") -> Iterator[str]:
         yield "shadow"
     if alert.snoozed:
         yield "snoozed"
+    if alert.document["complete_from"] is not None:
+        yield "warming"
 
 
 def _state(alert: "FraudAlert") -> dict[str, Any]:

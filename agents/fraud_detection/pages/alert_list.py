@@ -150,4 +150,5 @@ _COLUMNS: Final[Columns[FraudAlert]] = (
     ("status", lambda row, _: row.status),
     ("author", lambda row, _: row.author),
     ("judged_at", lambda row, _: row.judged_at),
+    ("complete_from", lambda row, _: _told(row, "complete_from")),
 )

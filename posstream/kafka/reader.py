@@ -137,17 +137,6 @@ class GrouplessReader:
         ends = await self._consumer.end_offsets(self._of(topic))
         return {partition.partition: offset for partition, offset in ends.items()}
 
-    async def extents(self) -> Mapping[str, Mapping[int, tuple[int, int]]]:
-        """Of each topic the first and the end offset of each partition, as these methods tell them.
-
-        All topics are asked for at once.
-        """
-        first, ends = await self._ends(self._partitions)
-        found: dict[str, dict[int, tuple[int, int]]] = {it: {} for it in self._topics}
-        for it in self._partitions:
-            found[it.topic][it.partition] = first[it], ends[it]
-        return found
-
     async def offsets_since(self, topic: str, since_ms: int) -> Mapping[int, int]:
         """The first offset of each partition that is not older; partitions without are left out."""
         found = await self._consumer.offsets_for_times(dict.fromkeys(self._of(topic), since_ms))

@@ -13,9 +13,10 @@ from itertools import chain
 from typing import Any, Final
 
 from posstream.domain.errors import BrokerUnreachable
-from posstream.kafka.connection import administering
+from posstream.kafka.connection import administering, answering, asking
 from posstream.kafka.counts import lag_of, offsets_committed
-from posstream.kafka.reader import GrouplessReader, topic_reader
+from posstream.kafka.extents import extents
+from posstream.kafka.reader import topic_reader
 from posstream.kafka.security import Brokers
 from posstream.kafka.topics import TopicSpec
 
@@ -125,9 +126,10 @@ class TopicSurvey:
     async def survey(self, topic: str | None = None) -> Surveyed:
         """All topics, or one of them, and the groups that read them."""
         specs = [it for name, it in sorted(self._specs.items()) if topic in {None, name}]
-        async with self._asking(*(it.name for it in specs)) as reader:
-            extents = await reader.extents()
-            found = {it.name: _state(it, extents[it.name]) for it in specs}
+        async with self._asking():
+            async with answering(self._brokers), asking(self._brokers) as client:
+                there = await extents(client, [it.name for it in specs])
+            found = {it.name: _state(it, there[it.name]) for it in specs}
             async with administering(self._brokers) as admin:
                 groups = await asyncio.gather(
                     *(
@@ -148,7 +150,10 @@ class TopicSurvey:
             return None
         count = min(count, MOST_RECORDS)
         kept: list[tuple[int, int, int, FoundRecord]] = []
-        async with self._asking(topic) as reader:
+        async with (
+            self._asking(),
+            topic_reader(self._brokers, topic, most_at_once=_MOST_AT_ONCE) as reader,
+        ):
             async for it in reader.records(topic, last=count):
                 found = FoundRecord(
                     partition=it.partition,
@@ -163,24 +168,20 @@ class TopicSurvey:
         return [found for *_, found in sorted(kept, key=lambda it: it[:3], reverse=True)]
 
     @asynccontextmanager
-    async def _asking(self, *topics: str) -> AsyncIterator[GrouplessReader]:
-        """A reader of topics; one at a time, and for a bounded time."""
+    async def _asking(self) -> AsyncIterator[None]:
+        """One question at a time, each for a bounded time."""
         try:
-            async with (
-                asyncio.timeout(_PATIENCE_SECONDS),
-                self._turn,
-                topic_reader(self._brokers, *topics, most_at_once=_MOST_AT_ONCE) as reader,
-            ):
-                yield reader
+            async with asyncio.timeout(_PATIENCE_SECONDS), self._turn:
+                yield
         except TimeoutError:
             raise BrokerUnreachable(
                 f"the topics could not be read within {_PATIENCE_SECONDS:g} s"
             ) from None
 
 
-def _state(spec: TopicSpec, extents: Mapping[int, tuple[int, int]]) -> TopicState:
-    numbers = sorted(extents)
-    return TopicState(spec=spec, extents=tuple(Extent(it, *extents[it]) for it in numbers))
+def _state(spec: TopicSpec, there: Mapping[int, tuple[int, int]]) -> TopicState:
+    numbers = sorted(there)
+    return TopicState(spec=spec, extents=tuple(Extent(it, *there[it]) for it in numbers))
 
 
 async def _states(admin: Any, group: Group, topics: Sequence[TopicState]) -> list[GroupState]:

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiokafka
 import pytest
+from aiokafka.protocol.offset import OffsetRequest
 
 from posstream.domain.errors import BrokerUnreachable
 from posstream.kafka.counts import group_lag, lag_of
 from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.extents import extents
 from posstream.kafka.preflight import prepare_topics
 from posstream.kafka.record import Record
 from posstream.kafka.survey import Group, TopicSurvey
@@ -96,6 +99,34 @@ async def test_a_broker_that_is_away_is_told() -> None:
         await survey.survey()
     with pytest.raises(BrokerUnreachable):
         await survey.newest("sales", 1)
+
+
+class ChangingCluster:
+    """aiokafka's client: the leader of the only partition is known at the second question."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+
+    async def fetch_all_metadata(self) -> "ChangingCluster":
+        self.questions += 1
+        return self
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return {0} if topic == "sales" else None
+
+    def leader_for_partition(self, _: object) -> int:
+        return -1 if self.questions == 1 else 7
+
+    async def send(self, node: int, request: OffsetRequest) -> SimpleNamespace:
+        assert node == 7
+        ((topic, ((number, moment),)),) = request._topics
+        return SimpleNamespace(topics=[(topic, [(number, 0, -1, {-2: 3, -1: 9}[moment])])])
+
+
+async def test_a_cluster_that_changes_is_asked_again() -> None:
+    cluster = ChangingCluster()
+    assert await extents(cluster, ["sales", "missing"]) == {"sales": {0: (3, 9)}, "missing": {}}
+    assert cluster.questions == 2
 
 
 @pytest.mark.parametrize(

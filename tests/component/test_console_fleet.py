@@ -49,14 +49,20 @@ async def post(web: WebView, status: int = 200, **fields: str) -> HtmlPage:
 async def test_every_worker_is_a_row(web: WebView) -> None:
     assert "No worker was heard yet" in (await get(web)).text
     fill(web)
-    page = await get(web)
-    assert page.rows == [
+    text = await (await web.client.get("/fleet")).text()
+    first, by_topic = (HtmlPage.of(it) for it in text.split("<details>"))
+    assert by_topic.rows == [
+        [address, "customer_lookup", "customer-identified", "0, 3", "7"]
+        for address in ("one:8000", "two:8000")
+    ]
+    assert by_topic.links["customer-identified"] == "/topics/customer-identified"
+    assert first.rows == [
         ["one:8000 this one", "runs", "0 s ago", "1.2.3", "0 s", "2", "7", "customer_lookup 4", "",
          ""],
         ["two:8000", "runs", "4 s ago", "1.2.3", "0 s", "2", "7", "defaults",
          "breaker open (held by hand)", "BREAKER_OPEN"],
     ]  # fmt: skip
-    assert "does not hear the others" not in page.text
+    assert "does not hear the others" not in first.text
 
 
 async def test_the_page_is_kept_up_to_date(web: WebView) -> None:

@@ -1,5 +1,6 @@
 """What the charts of the overview say under the mouse, under a finger and by keys."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -50,12 +51,9 @@ async def test_a_chart_says_its_value_where_the_mouse_is_also_after_it_is_drawn_
         await page.get_by_text("7 events").wait_for()
         await told(page, "lookups", SAID).wait_for()
         await page.mouse.move(box["x"] + 1, box["y"] + box["height"] / 2)
-        await page.wait_for_function(
-            "([name, first]) => document.querySelector(`[data-chart=${name}] output time`)"
-            ".dateTime < first",
-            arg=["lookups", first],
-            timeout=TIMEOUT_MS,
-        )
+        async with asyncio.timeout(TIMEOUT_MS / 1000):
+            while await output.locator("time").get_attribute("datetime") >= first:
+                pass
         await page.mouse.move(0, 0)
         await output.wait_for(state="hidden")
 

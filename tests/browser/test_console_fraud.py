@@ -9,6 +9,7 @@ import pytest
 from agents.fraud_detection.events.outputs import FraudAlertRaised
 from agents.fraud_detection.preview import Previewed
 from tests.browser.conftest import Seen
+from tests.browser.sound import faults
 from tests.component.fraud_alerts import alert, raised
 from tests.component.fraud_web import FraudWeb, running_fraud_web
 
@@ -27,11 +28,16 @@ async def test_a_rule_is_written_previewed_and_saved_and_its_alert_judged(
         page, base = seen.page, address_of(web)
         await page.goto(f"{base}/fraud/rules")
         await page.get_by_role("link", name="Add a rule").click()
+        await page.get_by_role("button", name="Preview the rule").click()
+        await page.get_by_text("Give the rule a name.").first.wait_for()
+        assert await faults(page) == []
+        await page.goto(f"{base}/fraud/rules/new")
         await write_rule(page)
         fired = alert("p1", 5, group={"employee_id": "7"})
         web.preview.answer = Previewed(1, [msgspec.convert(fired, FraudAlertRaised)])
         await page.get_by_role("button", name="Preview the rule").click()
         await page.get_by_text("It would have fired 1 time in 24 h.").wait_for()
+        assert await faults(page) == []
         await page.get_by_role("button", name="Save the rule").click()
         await page.get_by_text("17 rules").wait_for()
 
@@ -45,7 +51,8 @@ async def test_a_rule_is_written_previewed_and_saved_and_its_alert_judged(
         await web.project_published()
         await page.get_by_role("heading", name="Confirmed, by console").wait_for()
         assert page.url == f"{base}/fraud/alerts/a1"
-        assert seen.errors == []
+        # The browser says of a 422 that it was one; that is no fault of the page.
+        assert [said for said in seen.errors if "status of 4" not in said] == []
 
 
 async def write_rule(page: Any) -> None:

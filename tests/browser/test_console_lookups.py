@@ -65,8 +65,8 @@ async def test_who_tries_it_sees_the_answer_arrive_on_the_timeline(
         await page.get_by_role("button", name="Scan").click()
         await page.get_by_role("heading", name="Fresh in the cache").wait_for()
         # The page opens itself again until it has all of the purchase.
-        await page.wait_for_function("!document.querySelector('[data-look-again]')")
-        await page.wait_for_url("**/baskets/*")
+        await page.locator("[data-look-again]").first.wait_for(state="detached")
+        await page.wait_for_load_state()
         assert await violations(page) == []
         await page.get_by_role("link", name="Lookups").first.click()
         await page.locator("tbody tr").nth(1).wait_for()

@@ -171,7 +171,7 @@ async def test_taken_away_it_leaves_its_rows_in_peace_and_comes_back_as_a_packag
     async with shop.running(plain, PYTHONPATH=str(site)) as worker:
         # It goes on at its own offsets: the scan that it missed is counted too.
         await until(visits_of(worker), {"toyVisits": 2, "customer": {"visits": 2}})
-        forgotten = shop.run(plain, "forget", IDENTIFIER, PYTHONPATH=str(site))
+        forgotten = shop.run(plain, "forget", IDENTIFIER, "--yes", PYTHONPATH=str(site))
         assert forgotten.returncode == 0, forgotten.stdout + forgotten.stderr
 
         async def left() -> Any:

@@ -16,14 +16,14 @@ class Severity(StrEnum):
 
     #: Tills, or people who look something up, notice it now.
     CRITICAL = "CRITICAL"
-    #: Nobody notices it yet, or somebody wanted it so; it may not stay so.
+    #: Nobody notices it yet, or it is on purpose; it should not stay so.
     WARNING = "WARNING"
     #: Worth a look. The worker does all of its work: it is not degraded.
     NOTE = "NOTE"
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that is wrong at one moment. A process of plugins tells it the worker as JSON."""
+    """One thing that is wrong at one moment. A child process sends it to the worker as JSON."""
 
     #: Stable, for programs: upper case with `_`.
     code: str
@@ -73,7 +73,7 @@ _LETTERS: Final = "/dead-letters"
 #: The platform's findings: how bad each is, what to do next, and where in the console; `{part}` in
 #: a link is the part in trouble.
 KNOWN: Final = {
-    WORKER_STOPPING: (Severity.CRITICAL, "Another worker takes over: look whether one runs", ""),
+    WORKER_STOPPING: (Severity.CRITICAL, "Another worker takes over: check that one runs", ""),
     PLUGIN_NOT_READY: (
         Severity.CRITICAL,
         "Wait a moment; if it stays so, read the worker's log",
@@ -84,22 +84,22 @@ KNOWN: Final = {
         "Read the worker's log, repair the cause, and start the worker again",
         "",
     ),
-    BROKER_AWAY: (Severity.CRITICAL, "Look whether the brokers run and can be reached", ""),
+    BROKER_AWAY: (Severity.CRITICAL, "Check that the brokers run and can be reached", ""),
     DATABASE_AWAY: (
         Severity.CRITICAL,
-        "Look whether the database runs and can be reached; no row is lost",
+        "Check that the database runs and can be reached; no row is lost",
         "",
     ),
     EVENTS_STAND_STILL: (Severity.CRITICAL, "Read the worker's log for what they wait for", ""),
     DEAD_LETTERS_FLOOD: (
         Severity.CRITICAL,
-        "Look at the letters, and repair the producer",
+        "Look at the dead letters, and repair the producer",
         _LETTERS,
     ),
     PLUGIN_RESTARTING: (Severity.WARNING, "Read the worker's log for why it ended", ""),
     PLUGIN_OFF: (
         Severity.WARNING,
-        "Switch it on, unless somebody wants it so",
+        "Switch it on, unless it is off on purpose",
         "/configuration/plugin/{part}",
     ),
     PLUGIN_WARNING: (Severity.WARNING, "", ""),
@@ -111,12 +111,12 @@ KNOWN: Final = {
     ),
     PROJECTION_LATE: (
         Severity.WARNING,
-        "Wait if that falls; if it grows, look at the load of the database",
+        "Wait if the number falls; if it grows, look at the load of the database",
         "",
     ),
     LAG: (
         Severity.WARNING,
-        "Wait if that falls; if it grows, start another worker, or look at what is slow",
+        "Wait if the number falls; if it grows, start a worker, or find what is slow",
         "",
     ),
     TRANSACTION_HANGS: (Severity.WARNING, "Stop or repair that producer", ""),
@@ -124,7 +124,7 @@ KNOWN: Final = {
     PARTITIONS_MISFIT: (Severity.WARNING, "", ""),
     DEAD_LETTERS: (
         Severity.NOTE,
-        "Look why, repair the producer, and replay them",
+        "Find out why, repair the producer, and replay them",
         _LETTERS,
     ),
 }

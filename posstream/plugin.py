@@ -183,9 +183,9 @@ class Control:
 
     #: Lower case; of one plugin no two are the same.
     name: str
-    #: How it stands, in words.
+    #: Its state, in words.
     state: Callable[[], str]
-    #: By a word in lower case.
+    #: Name of the action, in lower case -> what it does.
     actions: Mapping[str, ControlAction]
 
 

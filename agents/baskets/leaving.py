@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS: Final = 1.0
 _SLICE: Final = 100
 _HOUR_MS: Final = 3_600_000
-#: Nothing leaves for so long after the start, and after a time in which events waited: what belongs
-#: to a basket may be among them.
+#: No basket leaves for this long after the start, nor after a time in which events waited: some may
+#: belong to it.
 _SETTLE_SECONDS: Final = 60
 _CLOSED: Final = (Status.PAID, Status.VOIDED)
 

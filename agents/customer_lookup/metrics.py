@@ -12,7 +12,7 @@ from agents.customer_lookup.reasons import AttemptStatus, Reason, Source
 from posstream.domain.customer import CUSTOMER_FIELDS
 from posstream.metrics import Metric, PluginMetrics, one_of
 
-#: Of the label of an answer: there is no source, or no reason.
+#: The label of an answer that has no source, or no reason.
 _NONE: Final = "NONE"
 _ANSWERS: Final = (
     *((source, _NONE) for source in Source),

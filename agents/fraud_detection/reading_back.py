@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds from one look for rules that miss events to the next.
 _INTERVAL_SECONDS: Final = 1.0
-#: After each slice the reader rests for so many times as long as the slice took.
+#: After each slice the reader rests this many times as long as the slice took.
 _RESTS: Final = 4
 #: How often is looked whether live events still wait.
 _WAIT_SECONDS: Final = 0.1
@@ -89,7 +89,7 @@ class ReadingBack:
                 is_troubled = False
             except Exception as why:  # noqa: BLE001 - nothing watches this task but us
                 if not is_troubled:
-                    log.warning("past events cannot be read back (%r); trying on", why)
+                    log.warning("past events cannot be read back (%r); trying again", why)
                 is_troubled = True
 
     async def look(self) -> None:
@@ -132,7 +132,7 @@ class ReadingBack:
         """Read past events and judge by them."""
         touched: dict[tuple[int, str], None] = {}
         oldest_ms = 0
-        # An event's time is at most so far ahead of the broker's.
+        # An event's time is at most this far ahead of the broker's.
         slices = self.past(reading.back_to_ms - MOST_AHEAD_MS)
         async with aclosing(cast("AsyncGenerator[Slice]", slices)):
             async for it in slices:
@@ -152,7 +152,7 @@ class ReadingBack:
             await self._give_way(began)
             await self._publish(records)
         await self.table.flush()
-        # Told first: who finds it noted has nothing more to read, and would not tell.
+        # Tell first: a worker that finds it noted has nothing to read, and would not tell.
         await self._tell({}, _ALL)
         if not self._goes_on(reading):
             return

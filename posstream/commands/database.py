@@ -61,7 +61,7 @@ async def _as_it_is(engine: AsyncEngine, shown: str) -> AsyncEngine:
                 file=sys.stderr,
             )
         return engine
-    tell_source("database", f"{shown}, which is empty: no worker used it yet")
+    tell_source("database", f"{shown}, which is empty: no worker has used it yet")
     await engine.dispose()
     empty = create_engine("sqlite+aiosqlite://")
     await upgrade(empty, find_plugins())

@@ -376,7 +376,7 @@ async def _replay_each(box: DeadLetterBox, chosen: Mapping[Address, Source]) -> 
 def _print_skipped(skipped: Sequence[NotReplayed]) -> None:
     if not skipped:
         return
-    print(f"{len(skipped)} skipped, which cannot succeed; name one to replay it all the same:")
+    print(f"{len(skipped)} skipped, because a replay cannot succeed; name one to replay it anyway:")
     reasons = Counter(printable(it.why) for it in skipped).most_common()
     for why, count in reasons[:_TOLD_REASONS]:
         print(f"{count:6}  {why}")

@@ -128,7 +128,7 @@ async def forget(
         return 1
     if not yes:
         await preview(settings, identifier)
-        if not confirmed("Forget this customer? Nobody can undo it"):
+        if not confirmed("Forget this customer? This cannot be undone"):
             return 1
     async with TopicWriter(brokers) as writer, opened(settings, to_write=True) as engine:
         forgetting = CustomerForgetting(plugins=find_plugins(), engine=engine, publish=writer.write)

@@ -1,4 +1,4 @@
-"""Shows how far a long work is, on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""Shows the progress of a long task on stderr: a bar on a terminal, lines elsewhere."""
 
 import sys
 import time
@@ -9,12 +9,12 @@ from typing import Any, Final, Self
 import click
 
 _LINE_SECONDS: Final = 5.0
-#: How often the bar moves, at most, from its begin to its end.
+#: The most steps in which the bar moves from beginning to end.
 _STEPS: Final = 200
 
 
 class Progress:
-    """The progress of one work.
+    """The progress of one task.
 
         with Progress(total, "events replayed") as progress:
             ...

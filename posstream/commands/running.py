@@ -66,7 +66,7 @@ def errors_told() -> Iterator[None]:
 
 
 def tell_source(what: str, where: str) -> None:
-    """Say on stderr where a command reads: many a riddle is the wrong database or broker."""
+    """Say on stderr where a command reads: it may be the wrong database or broker."""
     print(f"reading the {what} {printable(where)}", file=sys.stderr)
 
 

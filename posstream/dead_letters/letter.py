@@ -134,7 +134,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Replays:
-    """What came of the letters that were replayed; of a letter, the last time counts."""
+    """What came of the letters that were replayed; of each letter, the newest replay counts."""
 
     found: Mapping[Address, Replay]
     #: Whether every record was searched that could be a replay.

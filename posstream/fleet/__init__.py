@@ -1,1 +1,1 @@
-"""The workers of one cluster: each tells how it is, and each knows the others."""
+"""The workers of one cluster: each reports how it is, and knows the others."""

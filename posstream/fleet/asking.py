@@ -12,7 +12,7 @@ from posstream.kafka.security import Brokers
 from posstream.kafka.topics import WORKERS
 from posstream.resilience.clock import Clock
 
-#: How long a heartbeat is waited for if all workers seem lost.
+#: How long to wait for a heartbeat if all workers seem lost.
 _PATIENCE_SECONDS: Final = BEAT_SECONDS + 2
 
 
@@ -21,13 +21,13 @@ async def ask_workers(
 ) -> Sequence[Member]:
     """All workers, by their address; lost ones for a day.
 
-    The broker's clock counts. If all workers seem lost, the clock here may be wrong: then a
-    heartbeat is waited for, which tells the time.
+    The broker's clock counts. If all workers seem lost, the clock here may be wrong: then this
+    waits for a heartbeat, which has the broker's time.
 
     Args:
         brokers: host:port of each.
         clock: time.
-        patience_seconds: how long a heartbeat is waited for.
+        patience_seconds: how long to wait for a heartbeat.
 
     Raises:
         BrokerUnreachable: if no broker answers.

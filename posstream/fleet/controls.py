@@ -1,6 +1,6 @@
 """What operators work by hand on one worker or on all of them, such as a breaker. No I/O.
 
-A topic keeps the newest word for each worker and for all; of both the later one counts. A word
+A topic keeps the newest `Word` for one worker and for all; the later one counts. A `Word`
 holds over a restart of the worker or the plugin for a day: later nobody remembers why.
 """
 
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 #: The worker of a word that is for all of them.
 EVERY_WORKER: Final = "*"
 _HOLDS_MS: Final = 86_400_000
-#: How long somebody who worked a control in another way waits for the broker.
+#: How many seconds a change of a control outside the fleet waits for the broker.
 _NOTE_SECONDS: Final = 3.0
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class Word(Struct, frozen=True, kw_only=True):
-    """What an operator wants done."""
+    """What an operator wants done with a control: the record on the topic."""
 
     plugin: _Text
     control: _Text
@@ -80,7 +80,7 @@ class Controls:
         self._clock = clock
         #: The name of this worker.
         self.here = ""
-        #: By plugin and control: the last word that is meant for this worker.
+        #: By plugin and control: the last word for this worker.
         self._words: dict[tuple[str, str], Word] = {}
         #: The same: the control for which it was done. A plugin that starts again has a new one.
         self._done: dict[tuple[str, str], tuple[Control, Word]] = {}
@@ -136,7 +136,12 @@ class Controls:
                     async with asyncio.timeout(_NOTE_SECONDS):
                         await self._tell(word)
                 except (PublishFailed, TimeoutError):
-                    log.warning("the broker did not note: %s of %s: %s", control, plugin, action)
+                    log.warning(
+                        "%s of %s is not kept over a restart, as the broker did not take it: %s",
+                        control,
+                        plugin,
+                        action,
+                    )
 
     def _word(self, offered: OfferedControl, action: str, *, worker: str, by: str) -> Word:
         return Word(

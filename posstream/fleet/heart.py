@@ -83,10 +83,10 @@ class Heart:
         while True:
             try:
                 await self._write(heartbeat_record(self._tell()))
-            except PosstreamError as why:  # whoever watches the brokers tells it
+            except PosstreamError as why:  # the watch of the brokers reports it
                 log.debug("no heartbeat was written: %s", why)
             except Exception:  # nobody watches this task
-                log.exception("no heartbeat can be made")
+                log.exception("no heartbeat could be made")
             await asyncio.sleep(self._beat_seconds)
 
     async def _follow(self) -> None:

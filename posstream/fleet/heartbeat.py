@@ -1,6 +1,6 @@
-"""What a worker tells of itself every few seconds: the record on its topic. No I/O.
+"""What a worker reports of itself every few seconds: the record on its topic. No I/O.
 
-It names no customer: what is wrong is told by the codes of the findings.
+It names no customer: the codes of the findings say what is wrong.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from posstream.domain.times import parse_utc, to_ms
 from posstream.kafka.record import Record
 from posstream.kafka.topics import WORKERS
 
-#: Between two heartbeats of a worker.
+#: Seconds between two heartbeats of a worker.
 BEAT_SECONDS: Final = 5.0
 #: A worker that says nothing for this long, and did not say that it stops, is lost.
 LOST_SECONDS: Final = 20.0
-#: A lost worker that is not seen for this long is no longer looked for.
+#: The others stop looking for a worker that is lost for this long.
 FORGOTTEN_SECONDS: Final = 86_400.0
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -46,7 +46,7 @@ class ControlState(Struct, frozen=True, kw_only=True):
 class Heartbeat(Struct, frozen=True, kw_only=True):
     """One worker at one moment."""
 
-    #: Its own for as long as its data directory: the key of its records.
+    #: The worker's name, which its data directory keeps: the key of its records.
     worker: _Text
     #: Host and port of its web view, as people and the log name it.
     address: _Text

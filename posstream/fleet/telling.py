@@ -1,4 +1,4 @@
-"""Folds what one worker tells of itself from its plugins, their configurations and findings."""
+"""Folds what one worker reports of itself from its plugins, their configurations and findings."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Telling:
-    """Tells how a worker is."""
+    """Makes the heartbeat of a worker."""
 
     #: Its name, once it has one.
     worker: Callable[[], str]
@@ -64,4 +64,4 @@ class Telling:
                 try:
                     yield ControlState(plugin=plugin, name=it.name, state=it.state())
                 except Exception:  # a plugin's own code: the worker tells the rest
-                    log.exception("plugin %s cannot say how its %s stands", plugin, it.name)
+                    log.exception("plugin %s cannot say the state of its %s", plugin, it.name)

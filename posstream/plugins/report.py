@@ -58,7 +58,7 @@ def _own_findings(name: str, running: RunningPlugin) -> Sequence[Finding]:
         ]
     except Exception as why:
         log.exception("plugin %s cannot say its warnings", name)
-        return [found(PLUGIN_WARNING, f"its warnings cannot be asked ({type(why).__name__})")]
+        return [found(PLUGIN_WARNING, f"its warnings cannot be read ({type(why).__name__})")]
 
 
 def _not_ready(running: RunningPlugin) -> Sequence[str]:

@@ -66,7 +66,7 @@ class ProjectionsApart:
     def warnings(self) -> Sequence[str]:
         """A sentence for each projection that writes nothing, or less than comes."""
         return [
-            f"{lag:,} events wait for the projection of {name}, and do not get fewer: look whether "
+            f"{lag:,} events wait for the projection of {name}, and do not get fewer: check that "
             "posstream project runs"
             for name, lag in self._lags.items()
             if self._stands(name)

@@ -9,7 +9,7 @@ _STEPS: Final = 60
 
 
 class Recently:
-    """How often something happened in the last seconds, to a sixtieth of them.
+    """How often something happened within the last seconds, in steps of a sixtieth of that time.
 
     Args:
         clock: time.
@@ -19,7 +19,7 @@ class Recently:
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._step_seconds = seconds / _STEPS
-        #: The number of each step that has some, and how many.
+        #: The number of a step -> how often it happened in that step, if at all.
         self._counts: deque[tuple[int, int]] = deque()
 
     def add(self, count: int = 1) -> None:

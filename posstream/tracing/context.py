@@ -35,7 +35,7 @@ def trace_id(traceparent: str | None) -> str | None:
 
 
 def sampled(records: Iterable[Any]) -> Sequence[str]:
-    """The trace contexts of aiokafka's records, as far as whoever began the trace records it."""
+    """The trace contexts of aiokafka's records, if the trace is recorded."""
     found = []
     for record in records:
         for name, value in record.headers:

@@ -1,4 +1,4 @@
-"""What a process asks to be traced, and the answer of a process that traces nothing."""
+"""What a process needs of a tracer, and the tracer of a process that traces nothing."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Tracer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unrecorded:
-    """A span of which nobody hears."""
+    """A span that is dropped."""
 
     traceparent: str | None = None
 
@@ -92,7 +92,7 @@ class Untraced:
         parent: str | None,
         attributes: Attributes | None = None,  # noqa: ARG002
     ) -> Span:
-        """A span of which nobody hears."""
+        """A span that is dropped."""
         return _UNRECORDED if parent is None else Unrecorded(parent)
 
     def list_span(
@@ -101,5 +101,5 @@ class Untraced:
         records: Iterable[Any],  # noqa: ARG002
         attributes: Attributes,  # noqa: ARG002
     ) -> Span:
-        """A span of which nobody hears."""
+        """A span that is dropped."""
         return _UNRECORDED

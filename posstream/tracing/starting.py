@@ -49,13 +49,14 @@ def start_tracing(process: str) -> None:
         from posstream.tracing.open_telemetry import open_telemetry
     except ImportError as why:
         log.warning(
-            "nothing is traced, as %s is not installed: pip install 'posstream[tracing]'", why.name
+            "nothing is traced, because %s is not installed: pip install 'posstream[tracing]'",
+            why.name,
         )
         return
     try:
         traces = open_telemetry(process, os.environ)
     except ValueError as why:  # of a variable that OpenTelemetry reads itself
-        log.warning("nothing is traced, as a variable OTEL_… cannot be used: %s", why)
+        log.warning("nothing is traced, because a variable OTEL_… cannot be used: %s", why)
         return
     _tracer, _end = traces, traces.close
 

@@ -350,7 +350,7 @@ async def test_an_operator_sees_what_came_of_a_replay(web: WebView) -> None:
     told = "answered API: lookup-1 of basket basket_1"
     assert f"{place}: {told}" in (await page_of(web, f"/dead-letters/{HERE}")).text
     listed = await page_of(
-        web, (await page_of(web, "/dead-letters")).links["Say what came of replays"]
+        web, (await page_of(web, "/dead-letters")).links["Show what came of replays"]
     )
     assert {row[ADDRESS]: row[5] for row in listed.rows} == {"1/7": told, "0/9": "no replay"}
     web.dead_letters.came_of[HERE] = Replay(place, ReplayState.FAILED_AGAIN, letter=Address(0, 9))

@@ -47,7 +47,7 @@ async def post(web: WebView, status: int = 200, **fields: str) -> HtmlPage:
 
 
 async def test_every_worker_is_a_row(web: WebView) -> None:
-    assert "No worker was heard yet" in (await get(web)).text
+    assert "No worker has been heard yet" in (await get(web)).text
     fill(web)
     text = await (await web.client.get("/fleet")).text()
     first, by_topic = (HtmlPage.of(it) for it in text.split("<details>"))
@@ -82,7 +82,7 @@ async def test_a_breaker_is_opened_on_one_worker_or_on_all_and_it_is_written_dow
     caplog.set_level(logging.INFO, "posstream.audit")
     fill(web)
     page = await post(web, worker=worker, **OPEN)
-    assert "Each worker that is meant follows within 2 seconds" in page.text
+    assert "Each chosen worker follows within 2 seconds" in page.text
     (record,) = web.publisher.records
     assert record.topic == CONTROLS
     assert orjson.loads(record.value or b"") == {
@@ -130,7 +130,7 @@ async def test_a_lost_worker_that_is_gone_for_good_is_looked_for_no_more(
     clock: Any = ManualClock()
     web.fleet._clock = clock
     fill(web)
-    button = "look for it no more"
+    button = "stop looking for it"
     assert button not in (await get(web)).text
     gone = {"worker": OTHER}
     refused = await web.client.post("/fleet/dismiss", data=gone)

@@ -110,7 +110,7 @@ async def test_the_verdict_has_the_worst_first_with_the_next_step_and_clears_on_
         assert "the database is &lt;away&gt;" in html.lower()
         said = text_of(html)
         assert said.index("Something is wrong") < said.index("toy: many letters.")
-        assert "The database is &lt;away&gt;. Look whether the database runs" in said
+        assert "The database is &lt;away&gt;. Check that the database runs" in said
         view.health.found = []
         while (part := await next_part(response))["id"] != "verdict":
             pass

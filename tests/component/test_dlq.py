@@ -253,7 +253,7 @@ async def test_a_record_that_posstream_did_not_write_is_listed_and_not_replayed(
     assert (replayed.exit_code, replayed.stdout.splitlines()) == (
         0,
         [
-            "2 skipped, which cannot succeed; name one to replay it all the same:",
+            "2 skipped, because a replay cannot succeed; name one to replay it anyway:",
             "     2  it does not say where it came from: posstream did not write it",
             "no dead letters to replay",
         ],
@@ -433,7 +433,7 @@ async def test_all_leaves_out_what_cannot_succeed_and_says_why(shop: Shop) -> No
     cut = letter(b"x" * (MAX_DEAD_VALUE + 5))
     await shop.write(letter(b"{"), letter(ONE), letter(b"{"), letter(b'{"basket_id": 1}'), cut)
     skipped = [
-        "4 skipped, which cannot succeed; name one to replay it all the same:",
+        "4 skipped, because a replay cannot succeed; name one to replay it anyway:",
         f"     1  its value was cut: {MAX_DEAD_VALUE} of {MAX_DEAD_VALUE + 5} bytes are left",
         "     2  it still cannot be read (NOT_JSON)",
         "     1  it still cannot be read (INVALID_FIELD)",

@@ -191,7 +191,7 @@ def test_alerts_are_chosen_by_options(url: str, arguments: list[str], expected: 
 
 
 def test_no_alert_is_said_in_words(url: str) -> None:
-    assert fraud(url, "alerts", "--rule", "nothing").stdout == "no alert is known that fits\n"
+    assert fraud(url, "alerts", "--rule", "nothing").stdout == "no alert matches\n"
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_health_is_told_though_a_plugin_cannot_say_its_warnings(warnings: Any) -
     ready = WorkerHealth(host, supervisor).ready()
     assert ready.ok
     (told,) = ready.reasons
-    assert "its warnings cannot be asked" in told
+    assert "its warnings cannot be read" in told
 
 
 def test_a_plugin_that_reads_no_topic_has_no_consumer(tmp_path: Path) -> None:

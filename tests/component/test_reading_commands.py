@@ -126,7 +126,7 @@ def test_a_reading_command_says_which_database_it_reads_and_makes_none(
     path = tmp_path / "not there" / "posstream.sqlite3"
     ended = run(f"sqlite+aiosqlite:///{str(path).replace(' ', '%20')}", *arguments)
     assert (
-        f"reading the database SQLite {path}, which is empty: no worker used it yet\n"
+        f"reading the database SQLite {path}, which is empty: no worker has used it yet\n"
         in ended.stderr
     )
     assert "Traceback" not in ended.output

@@ -135,4 +135,4 @@ def test_a_variable_of_open_telemetry_that_cannot_be_used_stops_no_worker(
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "256")  # less than a batch
     start_tracing("worker")
     assert isinstance(tracer(), Untraced)
-    assert "nothing is traced, as a variable OTEL_" in caplog.text
+    assert "nothing is traced, because a variable OTEL_" in caplog.text

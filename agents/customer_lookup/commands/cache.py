@@ -37,7 +37,7 @@ def _evict(identifier: str | None, prefix: str | None, *, everything: bool, yes:
     )
     if isinstance(asked, InvalidEviction):
         raise click.UsageError(asked.why)
-    question = "Remove all customers from the cache? Each next scan is a call"
+    question = "Remove all customers from the cache? Each one's next scan calls the directory"
     if everything and not yes and not confirmed(question):
         sys.exit(1)
     run(evict(settings, asked))

@@ -34,7 +34,7 @@ def command(who: str, *, unmasked: bool, as_json: bool) -> None:
     """Show the customer WHO: the directory's id, or any identifier (phone, e-mail or card).
 
     With all known identifiers and the newest answers to tills. Reads the database alone. Exits
-    with 1 if nobody is known by it.
+    with 1 if no customer is found.
     """
     shown = reveals(unmasked=unmasked)
     run(customer(read_settings(), who, shown=shown, as_json=as_json))

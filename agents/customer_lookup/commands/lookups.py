@@ -74,7 +74,7 @@ async def lookups(
     elif rows:
         print_answers(rows, shown)
     else:
-        print("no answer is known that fits")
+        print("no answer matches")
     return 0
 
 

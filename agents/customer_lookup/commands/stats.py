@@ -18,7 +18,7 @@ from posstream.settings import Settings
 )
 @JSON_OPTION
 def command(window: timedelta, *, as_json: bool) -> None:
-    """Show how the lookups of the last time were answered, as `lookupStats` of GraphQL does.
+    """Show how recent lookups were answered, as GraphQL's `lookupStats` does.
 
     All workers together. Reads the database alone.
     """

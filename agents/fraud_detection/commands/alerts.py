@@ -58,7 +58,7 @@ async def print_alerts(
         ]
         print_json(rows)
     elif not found:
-        print("no alert is known that fits")
+        print("no alert matches")
     else:
         print_table(
             _HEAD,

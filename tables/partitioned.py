@@ -5,12 +5,11 @@ them; where it has not, nothing is read or written.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from faust.types import TP
 
-from posstream.kafka.partitioner import partition_of
+from posstream.kafka.partitioner import partition_of_known
 from posstream.streaming.co_partitioning import CoPartitioning
 from posstream.streaming.table_spec import TableSpec
 
@@ -19,12 +18,9 @@ from posstream.streaming.table_spec import TableSpec
 _REPLAY_BUFFER: Final = 4
 
 
-# The hash lets go of the interpreter's lock, and waits for it where other threads work. The same
-# baskets and groups are asked for again and again.
-@lru_cache(maxsize=16_384)
 def home(key: str, partitions: int) -> int:
     """The partition of a key's entry: where Kafka's clients put it."""
-    return partition_of(key.encode(), partitions)
+    return partition_of_known(key.encode(), partitions)
 
 
 class PartitionedTable:

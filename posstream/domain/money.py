@@ -23,10 +23,13 @@ def read_amount(raw: object) -> int | None:
         raw: a number or text of JSON, as `posstream.json.reading.read_json_exactly` gives it. A
             float is taken as the digits that it shows.
     """
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str | Decimal):
+    if isinstance(raw, str):  # most of the time
+        text = raw.strip()
+        return None if len(text) > _MOST_SIGNS else _read_text(text)
+    if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal):
         return None
-    text = str(raw).strip()
-    if "e" in text.lower() and not isinstance(raw, str):
+    text = str(raw)
+    if "e" in text.lower():
         text = f"{Decimal(text):f}" if abs(Decimal(text).adjusted()) < _MOST_SIGNS else ""
     return None if len(text) > _MOST_SIGNS else _read_text(text)
 

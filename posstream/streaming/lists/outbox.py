@@ -5,7 +5,7 @@ from typing import Any
 
 from murmurhash2 import murmurhash2
 
-from posstream.kafka.partitioner import POSITIVE, SEED, partition_of
+from posstream.kafka.partitioner import POSITIVE, SEED, partition_of_known
 from posstream.kafka.record import Record
 from posstream.streaming.patches.batch import Batch
 
@@ -33,7 +33,7 @@ class Outbox:
         """Put a record in; it has a key or a partition."""
         partition = record.partition
         if partition is None:
-            partition = partition_of(record.key or b"", self._partitions[record.topic])
+            partition = partition_of_known(record.key or b"", self._partitions[record.topic])
         self._put(record.topic, partition, record.key, record.value, list(record.headers))
 
     def to(self, topic: str) -> Callable[[bytes, bytes, list[tuple[str, bytes]]], None]:

@@ -1,6 +1,7 @@
 """The GraphQL of fraud detection: alerts, verdicts, snoozes, rules, previews, and the stream."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -429,10 +430,16 @@ async def test_expired_snoozes_go_with_the_next_one(web: FraudWeb) -> None:
         ),
     ],
 )
-async def test_a_snooze_that_is_refused_changes_nothing(
-    web: FraudWeb, given: dict[str, Any], code: str, message: str
+async def test_a_snooze_that_is_refused_changes_nothing_and_is_logged_so(
+    web: FraudWeb,
+    given: dict[str, Any],
+    code: str,
+    message: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    outcome = await snooze(web, **given)
+    with caplog.at_level(logging.INFO, logger="posstream.audit"):
+        outcome = await snooze(web, **given)
+    assert caplog.messages[-1].endswith(f": refused, {code}")
     assert (outcome["success"], outcome["error"]) == (False, {"code": code, "message": message})
     assert web.topic.published == []
 

@@ -42,6 +42,6 @@ def _guard(name: str, field: GraphQLField, permission: Permission) -> None:
 
 
 def _outcome(result: Any) -> str:
-    """`done`, or the code of the error in the mutation's own result."""
-    error = getattr(result, "error", None)
+    """`done`, or the code of the error in the mutation's own result, an object or a mapping."""
+    error = result.get("error") if isinstance(result, Mapping) else getattr(result, "error", None)
     return "done" if error is None else f"refused, {error.code}"

@@ -87,7 +87,7 @@ class FraudConfiguration(PluginConfiguration, frozen=True, kw_only=True):
         int,
         Meta(
             title="Events of a group",
-            description="A group keeps at most so many. A rule whose window has more is paused on "
+            description="The most events that a group keeps. A rule that needs more is paused on "
             "its worker.",
             ge=1_000,
             le=1_000_000,

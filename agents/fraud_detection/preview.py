@@ -29,5 +29,5 @@ class PreviewRefused:
     message: str
 
 
-#: Judges the events of so many hours by a rule, given as JSON.
+#: Judges the events of this many hours by a rule, given as JSON.
 Preview = Callable[[Mapping[str, Any], int], Awaitable[Previewed | PreviewRefused]]

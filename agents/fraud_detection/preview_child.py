@@ -56,7 +56,7 @@ class Answer(Struct, frozen=True):
 
 
 async def preview(asked: Asked) -> Answer:
-    """Read the events of so many hours, and of the rule's window before them; judge them."""
+    """Read the events of this many hours, and of the rule's window before them; judge them."""
     since_ms = asked.now_ms - asked.hours * _HOUR_MS
     from_ms = since_ms - asked.rule.window_seconds * 1000
     events: list[TillFacts] = []

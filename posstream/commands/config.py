@@ -66,7 +66,7 @@ _EXPECTED: Final = click.option(
 @click.pass_obj
 @runs
 async def show(plugin: str | None, *, as_json: bool) -> int:
-    """Show every key with its value and its default. Reads the database alone."""
+    """Show every key with its value and its default. Reads only the database."""
     async with _opened(plugin) as live:
         version = await live.latest()
     if as_json:
@@ -138,7 +138,7 @@ async def change(  # noqa: PLR0913 - one for each option
 @click.pass_obj
 @runs
 async def history(plugin: str | None, limit: int, *, as_json: bool) -> int:
-    """Show who changed what, newest first. Reads the database alone."""
+    """Show who changed what, newest first. Reads only the database."""
     async with _opened(plugin) as live:
         changes = await live.history(limit)
     if as_json:

@@ -65,14 +65,12 @@ def command() -> None:
 @command.command("list")
 @click.option("--reason", type=_REASON, help="Only those with this reason.")
 @click.option(
-    "--since", type=MOMENT, help="Only of messages since then: 2h, 30m, 7d, or an ISO-8601 time."
+    "--since", type=MOMENT, help="Only those written since then: 2h, 30m, 7d, or an ISO-8601 time."
 )
 @click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many to show."
 )
-@click.option(
-    "--replays", is_flag=True, help="Say what came of each that was replayed; takes longer."
-)
+@click.option("--replays", is_flag=True, help="Show what came of each replay; takes longer.")
 @JSON_OPTION
 def _list(
     reason: str | None, since: datetime | None, limit: int, *, replays: bool, as_json: bool
@@ -274,7 +272,7 @@ def _shown(value: bytes) -> str:
 
 @command.command("replay")
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
-@click.option("--reason", type=_REASON, help="All with this reason.")
+@click.option("--reason", type=_REASON, help="All those with this reason.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--dry-run", is_flag=True, help="Say what would be replayed, and replay nothing.")
 @click.option("--again", is_flag=True, help="Also those that were replayed before.")

@@ -34,7 +34,7 @@ _DAY_MS: Final = 86_400_000
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @JSON_OPTION
 def command(identifier: str, wait: float, *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Erase the customer behind IDENTIFIER (phone, e-mail or card), with all their identifiers.
+    """Forget the customer behind IDENTIFIER (phone, e-mail or card), with all their identifiers.
 
     Cached entries and rows of the read model go, and neither a call under way nor a rebuild
     brings them back; the next scan is a new customer's. Says what would go, and asks. Prints what

@@ -38,7 +38,7 @@ _HEAD = (
 def command(*, as_json: bool) -> None:
     """Show every worker: version, partitions, lag, configuration, breaker, age, last seen.
 
-    Reads the broker alone. Exits with 1 if a worker is lost, if something is wrong on one, or if
+    Reads only the broker. Exits with 1 if a worker is lost, if something is wrong on one, or if
     there is none.
     """
     run(status(read_settings(), Clock(), as_json=as_json))

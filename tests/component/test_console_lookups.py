@@ -280,7 +280,7 @@ async def test_identifiers_in_the_file_are_masked_unless_revealed(
     ("query", "said"),
     [
         ("colour=red", "There is no filter “colour”; there are outcome, source,"),
-        ("source=API&source=CACHE", "“source” stands there 2 times; give it once."),
+        ("source=API&source=CACHE", "“source” is given 2 times; give it once."),
         ("sort=identifier", "There is no order “identifier”; there are newest, oldest."),
         ("4111111111111111=1", "There is no filter “411111******1111”"),
     ],

@@ -75,7 +75,7 @@ async def test_messages_show_what_names_nobody_and_mask_the_rest(web: WebView) -
         assert hidden not in page.text
     assert "+4******678" in page.text
     assert "A tombstone: it has no value." in page.text
-    assert "Not shown: 2 bytes that are no text." in page.text
+    assert "Not shown: 2 bytes that are not text." in page.text
     assert "1 shown" in (await get(web, f"{MESSAGES}?n=1")).text
 
 

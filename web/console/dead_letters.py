@@ -77,7 +77,7 @@ class DeadLetterPages:
         return routes
 
     async def list(self, request: web.Request) -> web.Response:
-        """The newest letters; 400 for a filter without sense."""
+        """The newest letters; 400 for an invalid filter."""
         try:
             found = await self._box.newest()
         except BrokerUnreachable as why:
@@ -107,7 +107,7 @@ class DeadLetterPages:
         )
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
-        """The filtered list as a file; for a filter without sense the page says so."""
+        """The filtered list as a file; for an invalid filter the page says so."""
         asked = AskedLetters(request)
         if asked.is_refused:
             return await self.list(request)

@@ -21,7 +21,7 @@ _PATH: Final = "/fleet"
 _NEEDED: Final = Role.OPERATOR
 #: The part that is kept up to date.
 _PART: Final = "workers"
-_NO_BROKER: Final = "The broker did not acknowledge it. Look whether it is there, and try again."
+_NO_BROKER: Final = "The broker did not acknowledge it. Check that the broker runs, and try again."
 
 
 @dataclass(eq=False)

@@ -104,7 +104,7 @@ class AskedList(TypedFields):
                 shown = name[:_MOST_SHOWN]
                 self.refused.append(f"There is no filter “{shown}”; there are {', '.join(fields)}.")
             elif count > 1:
-                self.refused.append(f"“{name}” stands there {count} times; give it once.")
+                self.refused.append(f"“{name}” is given {count} times; give it once.")
         by_word = {order.word: order for order in orders}
         sort = query.get("sort") or orders[0].word
         self.order = by_word.get(sort, orders[0])

@@ -217,7 +217,7 @@ def _caught(route: web.RouteDef, plugin: str) -> web.RouteDef:
             logger.exception(
                 "%s of the plugin %s failed, reference %s", _named(route), plugin, reference
             )
-            # Who has no key learns no more than that it failed.
+            # A caller without a key learns only that it failed.
             told = f"the plugin {plugin} failed" if has_caller(request) else "Internal error"
             return error_answer(500, "INTERNAL", told, reference=reference)
 

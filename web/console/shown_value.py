@@ -67,7 +67,7 @@ def shown_value(
 
 def _bytes(raw: bytes, reveals: Reveals) -> ShownValue:
     if not reveals.in_full:
-        return ShownValue("bytes", "", f"{len(raw)} bytes that are no text")
+        return ShownValue("bytes", "", f"{len(raw)} bytes that are not text")
     shown = raw[:_SHOWN_BYTES]
     rows = (shown[at : at + _BYTES_PER_LINE] for at in range(0, len(shown), _BYTES_PER_LINE))
     rest = f"{len(raw) - len(shown)} bytes more" if len(raw) > len(shown) else ""

@@ -52,7 +52,7 @@ class BasketList:
         return [web.get(PATH, self.page), web.get(f"{PATH}.csv", self.csv)]
 
     async def page(self, request: web.Request) -> web.Response:
-        """One page of the list; 400 for a filter without sense, with a message at the field."""
+        """One page of the list; 400 for an invalid filter, with a message at the field."""
         asked = _Asked(request, self.context)
         if not self._may_ask(request, asked, "the page till_baskets"):
             return self.pages.too_many_lookups(request)
@@ -68,7 +68,7 @@ class BasketList:
         )
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
-        """The filtered list as a file, streamed; for a filter without sense the page says so."""
+        """The filtered list as a file, streamed; for an invalid filter the page says so."""
         asked = _Asked(request, self.context)
         if asked.is_refused:
             return await self.page(request)

@@ -33,7 +33,7 @@ _ANSWERS: Final = 10
 def command(who: str, *, unmasked: bool, as_json: bool) -> None:
     """Show the customer WHO: the directory's id, or any identifier (phone, e-mail or card).
 
-    With all known identifiers and the newest answers to tills. Reads the database alone. Exits
+    With all known identifiers and the newest answers to tills. Reads only the database. Exits
     with 1 if no customer is found.
     """
     shown = reveals(unmasked=unmasked)

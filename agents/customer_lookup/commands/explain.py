@@ -22,7 +22,7 @@ _NO_TIME = "-".ljust(len("2026-01-31T08:00:00.000Z"))
 def command(basket_id: str, *, as_json: bool) -> None:
     """Say why the till of basket BASKET_ID got its answers, step by step.
 
-    Reads the database alone. Exits with 1 if nothing of the basket was seen, or without a
+    Reads only the database. Exits with 1 if nothing of the basket was seen, or without a
     database.
     """
     run(explain(read_settings(), basket_id, as_json=as_json))

@@ -43,7 +43,7 @@ _HEAD: Final = ("WHEN", "BASKET", "IDENTIFIER", "ANSWER", "CUSTOMER", "MS")
 def command(
     *, identifier: str | None, limit: int, unmasked: bool, as_json: bool, **conditions: Any
 ) -> None:
-    """Show the answers to tills, the newest first. Reads the database alone.
+    """Show the answers to tills, the newest first. Reads only the database.
 
     A time is like 2h, 30m or 7d (ago), or like 2026-01-31T08:15:00Z.
     """

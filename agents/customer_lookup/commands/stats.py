@@ -20,7 +20,7 @@ from posstream.settings import Settings
 def command(window: timedelta, *, as_json: bool) -> None:
     """Show how recent lookups were answered, as GraphQL's `lookupStats` does.
 
-    All workers together. Reads the database alone.
+    All workers together. Reads only the database.
     """
     run(stats(read_settings(), window, as_json=as_json))
 

@@ -37,7 +37,7 @@ class OutageDrills:
         self.newest: Drill | None = None
         #: The drill whose begin was logged, and whose end was not.
         self._told: Drill | None = None
-        #: The last drills that this worker has seen, by their begin.
+        #: The last drills that this worker has seen, by their start.
         self._seen: dict[int, Drill] = {}
         metrics.drill_active.set_function(lambda: float(self.running is not None))
 
@@ -63,7 +63,7 @@ class OutageDrills:
         self.look()
 
     def look(self) -> None:
-        """Log the begin and the end of a drill; call this often."""
+        """Log the start and the end of a drill; call this often."""
         before, now = self._told, self.running
         if now is not None and before is None:
             log.warning("an outage drill runs: %s", _described(now))

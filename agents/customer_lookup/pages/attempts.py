@@ -42,7 +42,7 @@ class Attempts(Page):
         return [web.get(PATH, self.page), web.get(f"{PATH}.csv", self.csv)]
 
     async def page(self, request: web.Request) -> web.Response:
-        """One page of the list; 400 for a filter without sense, with a message at the field."""
+        """One page of the list; 400 for an invalid filter, with a message at the field."""
         asked = AskedAttempts(request, self.context)
         if not may_ask(request, asked, self.context, "the page attempts"):
             return self.pages.too_many_lookups(request)
@@ -59,7 +59,7 @@ class Attempts(Page):
         )
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
-        """The filtered list as a file, streamed; for a filter without sense the page says so."""
+        """The filtered list as a file, streamed; for an invalid filter the page says so."""
         asked = AskedAttempts(request, self.context)
         if asked.is_refused:
             return await self.page(request)

@@ -60,7 +60,7 @@ class Customers(Page):
         return [web.get(PATH, self.page), web.get(f"{PATH}.csv", self.csv)]
 
     async def page(self, request: web.Request) -> web.Response:
-        """A page of customers; 400 for a search without sense, with a message at the field."""
+        """A page of customers; 400 for an invalid search, with a message at the field."""
         asked = _Asked(request)
         if not self._may_ask(request, asked, "the page customers"):
             return self.pages.too_many_lookups(request)
@@ -76,7 +76,7 @@ class Customers(Page):
         )
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
-        """The list as a file, streamed; for a search without sense the page says so."""
+        """The list as a file, streamed; for an invalid search the page says so."""
         asked = _Asked(request)
         if asked.is_refused:
             return await self.page(request)

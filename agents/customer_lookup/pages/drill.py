@@ -144,7 +144,7 @@ class DrillPage(Page):
         )
 
 
-_NO_BROKER: Final = "The broker did not acknowledge it. Look whether it is there, and try again."
+_NO_BROKER: Final = "The broker did not acknowledge it. Check that the broker runs, and try again."
 
 
 def described(drill: Drill) -> str:

@@ -20,7 +20,7 @@ PATIENCE_SECONDS: Final = 2.0
 
 
 class Kept(Generic[T]):
-    """What a read gave a moment ago; also that it failed: a database in trouble is asked seldom.
+    """What a read gave a moment ago; also that it failed: a database in trouble is asked rarely.
 
     Args:
         read: from the read model.

@@ -42,7 +42,7 @@ class Course:
 
     #: Oldest first; the last one may not be over.
     steps: Sequence[Step]
-    #: The length of a whole step, and the begin of the last one.
+    #: The length of a whole step, and the start of the last one.
     step: timedelta
     ends: datetime
     #: Newest first.
@@ -61,7 +61,7 @@ class Sources:
 
 
 class OverTime:
-    """The course of one range; what was counted is kept, and counted again ever more seldom.
+    """The course of one range; what was counted is kept, and counted again more and more rarely.
 
     Rows may come late, so a step is never final: it is counted again once it is twice as old as it
     was at the last count.
@@ -75,7 +75,7 @@ class OverTime:
         self._sources = sources
         self._span_ms = round(span / timedelta(milliseconds=1))
         self._step_ms = next(it for it in _STEPS_MS if self._span_ms <= _MOST_STEPS * it)
-        #: By the begin of the step: when it was counted, and what.
+        #: By the start of the step: when it was counted, and what.
         self._counted: dict[int, tuple[int, LookupCounts]] = {}
         self._changes: tuple[int, Sequence[Event]] | None = None
 

@@ -26,7 +26,7 @@ async def print_alerts(
     Args:
         settings: name the database.
         conditions: fields of an `AlertFilter`.
-        limit: at most so many.
+        limit: at most this many.
         as_json: whole alerts, as a list.
 
     Returns:

@@ -28,7 +28,7 @@ def command() -> None:
 def _rules(*, as_json: bool) -> None:
     """Show every rule: state, alerts of the last 24 hours, and the share that was right.
 
-    The rules are the newest ones of the configuration. Reads the database alone.
+    The rules are the newest ones of the configuration. Reads only the database.
     """
     run(print_rules(read_settings(), as_json=as_json))
 
@@ -46,7 +46,7 @@ def _rules(*, as_json: bool) -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @JSON_OPTION
 def _alerts(*, limit: int, as_json: bool, **conditions: Any) -> None:
-    """Show alerts, the newest first, those of SHADOW rules too. Reads the database alone.
+    """Show alerts, the newest first, those of SHADOW rules too. Reads only the database.
 
     Ids of customers that are phones or e-mail addresses are masked.
     """

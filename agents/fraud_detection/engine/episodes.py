@@ -83,7 +83,7 @@ class Episodes:
         return alert
 
     def bound(self, most: int) -> None:
-        """Judge only the time of the newest alerts again, once there are more than so many."""
+        """Judge only the time of the newest alerts again, once there are more than this many."""
         if len(self.mark.alerts) > most:
             newest_first = sorted((it.at_ms for it in self.mark.alerts), reverse=True)
             self.mark.from_ms = max(self.mark.from_ms, newest_first[(most + 1) // 2] + 1)

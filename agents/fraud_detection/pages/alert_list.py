@@ -44,7 +44,7 @@ class AlertList(Page):
         ]
 
     async def page(self, request: web.Request) -> web.Response:
-        """One page of the list; 400 for a filter without sense, with a message at the field."""
+        """One page of the list; 400 for an invalid filter, with a message at the field."""
         asked = AskedAlerts(request, self.context)
         if not self._may_ask(request, asked, "the page fraud_alerts"):
             return self.pages.too_many_lookups(request)
@@ -66,7 +66,7 @@ class AlertList(Page):
         )
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
-        """The filtered list as a file, streamed; for a filter without sense the page says so."""
+        """The filtered list as a file, streamed; for an invalid filter the page says so."""
         asked = AskedAlerts(request, self.context)
         if asked.is_refused:
             return await self.page(request)

@@ -1,7 +1,7 @@
 """Reads past till events for rules that need what was not recorded of them when they came.
 
 Until then, such a rule is WARMING: its alerts say since when their window is known whole. Decision
-24 says why nothing is lost or told twice. Live events go first.
+24 says why nothing is lost or raised twice. Live events go first.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ log = logging.getLogger(__name__)
 _INTERVAL_SECONDS: Final = 1.0
 #: After each slice the reader rests this many times as long as the slice took.
 _RESTS: Final = 4
-#: How often is looked whether live events still wait.
+#: Seconds between two checks whether live events still wait.
 _WAIT_SECONDS: Final = 0.1
-#: By how much the percentage must have grown to be told again.
+#: By how much the percentage must grow before it is reported again.
 _STEP: Final = 5
-#: Of what a rule missed, once it has read all of it.
+#: The percentage of a rule that has read all that it missed.
 _ALL: Final = 100
 _till_event: Final = msgspec.json.Decoder(TillEvent).decode
 
@@ -68,7 +68,7 @@ class ReadingBack:
     #: Gives the generation of the consumer group.
     generation: Callable[[], int | None]
     _task: "asyncio.Task[None] | None" = field(default=None, init=False)
-    #: By rule and partition, the percentage that was told.
+    #: By rule and partition, the percentage that was last reported.
     _told: dict[tuple[str, int], int] = field(default_factory=dict, init=False)
 
     async def open(self) -> None:

@@ -25,9 +25,9 @@ def command() -> None:
     """Write the topics into the read model, in this process instead of a worker's.
 
     For a machine of its own: set POSSTREAM_PROJECTION=alone for the workers. Several share the
-    work. Ends with 0 at SIGTERM or Ctrl-C; what was not written by then is written by the next
-    one. Before it begins, broker and database are asked as by a worker's start. Exits with 1, and a
-    sentence, if one of them refuses it.
+    work. Ends with 0 at SIGTERM or Ctrl-C; the next one writes what is
+    left. Before it begins, it checks broker and database as a worker's start does. Exits with 1,
+    and a sentence, if one of them refuses it.
     """
     settings = read_settings()
     set_up(settings.log_format, level=logging.INFO, worker=socket.gethostname())

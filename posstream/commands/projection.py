@@ -43,8 +43,8 @@ async def _rebuild(*, drop: bool, yes: bool) -> int:
     """Replay the topics into the read model: rows that are missing come back.
 
     Without --drop no row is lost, and one that is as new as its events stays as it is. Workers may
-    go on meanwhile. If it was ended before its time, run it again. The live configuration is left
-    alone. Exits with 1 if it is refused, or without a broker or database.
+    go on meanwhile. If it is interrupted, run it again. It leaves the live configuration alone.
+    Exits with 1 if it is refused, or without a broker or database.
     """
     # A worker may write the same rows meanwhile: of two events for one row the same one wins, in
     # either order. With `drop` the topics' ends are read after the rows are deleted: rows that a

@@ -1,4 +1,4 @@
-"""Says what a replay of a dead letter can bring, and what it brought."""
+"""Says whether a replay of a dead letter can succeed, and what came of it."""
 
 import logging
 from collections.abc import Mapping, Sequence

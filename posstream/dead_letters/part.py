@@ -1,4 +1,4 @@
-"""How a plugin declares what a replay of its dead letters can bring, and what it brought."""
+"""How a plugin declares whether a replay of its dead letters can succeed, and what came of it."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass

@@ -66,7 +66,7 @@ class Heart:
         self._beating = asyncio.create_task(self._beat(), name="heartbeat")
 
     async def close(self, *, says_farewell: bool) -> None:
-        """Beat no more. Idempotent.
+        """Stop beating. Idempotent.
 
         Args:
             says_farewell: whether the worker stops in order, so that nobody takes it for lost.

@@ -13,12 +13,12 @@ from posstream.resilience.tasks import stop_task
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 15.0
-#: Events of a projection that works get fewer within this time, or all are written.
+#: A projection works if its waiting events get fewer within this time, or if none wait.
 _STANDS_SECONDS: Final = 60.0
 
 
 class ProjectionsApart:
-    """Looks at the projections' consumer groups every few seconds, and tells as the worker's own.
+    """Looks at the projections' consumer groups every few seconds; reports like the worker's own.
 
     Args:
         lags: by the name of each projection, asks how many events it has not written; raises
@@ -27,7 +27,7 @@ class ProjectionsApart:
         clock: time.
     """
 
-    #: They run in no process of this worker's.
+    #: They run in none of this worker's processes.
     pid: Final = None
 
     def __init__(
@@ -42,16 +42,16 @@ class ProjectionsApart:
         self._fell_at: dict[str, float] = {}
 
     async def open(self) -> None:
-        """Look from now on."""
+        """Begin to look."""
         self._task = asyncio.create_task(self._watch(), name="projections apart")
 
     async def close(self) -> None:
-        """Look no more. Idempotent."""
+        """Stop looking. Idempotent."""
         task, self._task = self._task, None
         await stop_task(task)
 
     async def look(self) -> None:
-        """Ask once; while no broker answers, nothing is known anew."""
+        """Ask once; while no broker answers, the last figures stay."""
         for name, ask in self._asks.items():
             try:
                 lag = await ask()

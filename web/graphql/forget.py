@@ -45,7 +45,7 @@ class ErasureReport(ContractType):  # graphene is untyped
 
 
 class ForgetCustomer(graphene.Mutation):  # graphene is untyped
-    """Erase the customer behind an identifier, with every identifier that is known of them."""
+    """Forget the customer behind an identifier, with every identifier that is known of them."""
 
     class Arguments:
         """Who."""

@@ -1,9 +1,10 @@
 """Items that come at tills while rules are edited, and what rules have to say of them."""
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -95,11 +96,22 @@ class Adding:
         )
         self.items.append(it)
 
-    async def keeps_adding(self, per_second: int) -> None:
-        """Items come until this is cancelled."""
-        while True:
-            await self.add()
-            await asyncio.sleep(1 / per_second)
+    @contextlib.asynccontextmanager
+    async def keeps_adding(self, per_second: int) -> AsyncIterator[None]:
+        """Items come while the block runs; after it the broker has all of them."""
+        is_over = asyncio.Event()
+
+        async def add_on() -> None:
+            while not is_over.is_set():
+                await self.add()
+                await asyncio.sleep(1 / per_second)
+
+        task = asyncio.ensure_future(add_on())
+        try:
+            yield
+        finally:
+            is_over.set()
+            await task
 
     def of(self, field: str) -> Mapping[str, Sequence[Item]]:
         """The items by till or by employee, in the order of their times."""

@@ -80,17 +80,16 @@ async def test_new_rules_read_back_while_workers_die(stage: Stage, publish: Publ
         adding = Adding(till, TILLS)
         await adds_the_past(adding)
         await until_judged(stage.cluster.servers)
-        task = asyncio.ensure_future(adding.keeps_adding(PER_SECOND))
-        await configure(worker, rules=msgspec.to_builtins([KNOWN, *RULES]), **UNBOUNDED)
-        since_ms = int(time.time() * 1000) + FOLLOWED_MS
-        killed_at = [await has_read(till, stage.chance.randrange(20, 60))]
-        worker.kill_beside()
-        killed_at.append(await has_read(till, stage.chance.randrange(20, 60)))
-        worker.kill()
-        await restarted(worker)
-        await is_read_back(till, RULES)
-        await till.client.read_for(10)
-        task.cancel()
+        async with adding.keeps_adding(PER_SECOND):
+            await configure(worker, rules=msgspec.to_builtins([KNOWN, *RULES]), **UNBOUNDED)
+            since_ms = int(time.time() * 1000) + FOLLOWED_MS
+            killed_at = [await has_read(till, stage.chance.randrange(20, 60))]
+            worker.kill_beside()
+            killed_at.append(await has_read(till, stage.chance.randrange(20, 60)))
+            worker.kill()
+            await restarted(worker)
+            await is_read_back(till, RULES)
+            await till.client.read_for(10)
         await until_judged(stage.cluster.servers)
         await till.client.read_for(1)
         found = [(it, field, alerts(till, it, field)) for it, field in MISSED]

@@ -1,6 +1,5 @@
 """Rules of fraud detection that are edited while events flow."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -60,13 +59,12 @@ async def test_rules_are_edited_while_events_flow(stage: Stage, publish: Publish
         async def raised(of: Rule) -> None:
             await till.client.read_until(lambda _: len(alerts(till, of)) == TILLS)
 
-        task = asyncio.ensure_future(adding.keeps_adding(PER_SECOND))
-        await raised(BEFORE)
-        await configure(worker, rules=msgspec.to_builtins([STAYS, AFTER, NEW]))
-        await raised(AFTER)
-        await raised(NEW)
-        await till.client.read_for(2 * WINDOW_SECONDS)
-        task.cancel()
+        async with adding.keeps_adding(PER_SECOND):
+            await raised(BEFORE)
+            await configure(worker, rules=msgspec.to_builtins([STAYS, AFTER, NEW]))
+            await raised(AFTER)
+            await raised(NEW)
+            await till.client.read_for(2 * WINDOW_SECONDS)
         await until_judged(stage.cluster.servers)
         await till.client.read_for(1)
         before, after, stays, new = (alerts(till, it) for it in (BEFORE, AFTER, STAYS, NEW))

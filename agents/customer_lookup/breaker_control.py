@@ -1,4 +1,4 @@
-"""The breaker as the fleet shows it and works it by hand: one worker's, whatever its endpoint."""
+"""The breaker of one worker as a control of the fleet, whatever its endpoint."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -62,6 +62,6 @@ async def work_by_hand(context: "GraphQLContext", action: str, *, by: str) -> No
 
 
 def breaker_words(breaker: Breaker) -> str:
-    """How a breaker stands, in words."""
+    """The state of a breaker, in words."""
     by_hand = " (held by hand)" if breaker.held else ""
     return f"{breaker.state.name.lower().replace('_', ' ')}{by_hand}"

@@ -17,7 +17,7 @@ class Slice(NamedTuple):
     """Some events, in the order of their partitions."""
 
     values: Sequence[bytes | None]
-    #: How many of the events that are to be read have been read by now; of 100.
+    #: How much of the events to be read has been read by now, in percent.
     percent: int
     #: All events that came to the topic after this time are read; earlier ones are not on the topic
     #: any more. 0 if none are missing. In ms since 1970.

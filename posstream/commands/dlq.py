@@ -288,9 +288,9 @@ def _replay(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Write dead letters once more to the topics that they came from.
 
-    Helps after a fix of settings or code; the same message that still cannot be read becomes a
-    dead letter again. --all skips letters that cannot succeed, and says why. Exits with 0 if each
-    other one was replayed, now or before, 1 if one was not.
+    Helps after a fix of settings or code; a message that still cannot be read becomes a dead
+    letter again. --all skips letters that cannot succeed, and says why. Exits with 0 if all
+    others were replayed, now or before, and with 1 if one was not.
     """
     if [bool(addresses), reason is not None, everything].count(True) != 1:
         raise click.UsageError("give addresses, or --reason, or --all")

@@ -38,8 +38,8 @@ def command(identifier: str, wait: float, *, dry_run: bool, yes: bool, as_json: 
 
     Cached entries and rows of the read model go, and neither a call under way nor a rebuild
     brings them back; the next scan is a new customer's. Says what would go, and asks. Prints what
-    was removed where, and which topics hold events until when. Exits with 0 when all is done; once
-    more finds nothing.
+    was removed where, and which topics hold events until when. Exits with 0 when all is done; a
+    second run finds nothing.
     """
     if as_json and not (yes or dry_run):
         raise click.UsageError("--json cannot ask: give --yes or --dry-run")

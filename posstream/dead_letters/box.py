@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 MOST_LETTERS: Final = 500
 #: Records in which a worker looks for an earlier replay.
 MOST_SEARCHED: Final = 20_000
-#: Seconds that a question may take in a worker, and that it may wait for the one before.
+#: Seconds that a request may take in a worker, and that it may wait for the one before.
 _PATIENCE_SECONDS: Final = 5.0
 #: Records of one fetch.
 _MOST_AT_ONCE: Final = 200
@@ -128,8 +128,8 @@ class DeadLetterBox:
         self._brokers = brokers
         self._patience_seconds = patience_seconds
         self._turn = asyncio.Lock()
-        #: Hold it from the search for earlier replays until the letters are written: two who do
-        #: that at once, such as a double click, would find none and write both. It is this
+        #: Hold it from the search for earlier replays until the letters are written: two clicks
+        #: at once would both find none, and both write. It is this
         #: process' own: on another worker somebody may still do the same.
         self.replaying = asyncio.Lock()
 

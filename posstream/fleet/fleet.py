@@ -184,7 +184,7 @@ class Fleet:
             if name in known:
                 log.warning("the worker %s is back", name_of(known[name].beat))
             else:
-                log.info("the lost worker %s is no longer looked for", name_of(it.beat))
+                log.info("stopped looking for the lost worker %s", name_of(it.beat))
 
     def _known(self) -> Sequence[Member]:
         now_ms = self._zero_ms + self._clock.monotonic() * 1000

@@ -22,7 +22,7 @@ from posstream.kafka.topics import TopicSpec
 
 #: Records that are looked at together.
 MOST_RECORDS: Final = 100
-#: Seconds that a question may take, and that it may wait for the one before.
+#: Seconds that a request may take, and that it may wait for the one before.
 _PATIENCE_SECONDS: Final = 10.0
 #: Records of one fetch.
 _MOST_AT_ONCE: Final = 200
@@ -169,7 +169,7 @@ class TopicSurvey:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
-        """One question at a time, each for a bounded time."""
+        """One request at a time, each for a bounded time."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS), self._turn:
                 yield

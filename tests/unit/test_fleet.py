@@ -102,7 +102,7 @@ def test_a_worker_that_was_lost_before_the_start_is_found_lost_and_left_alone_af
     cluster.clock.advance(21 * 3600)
     cluster.steps(6, HERE)
     assert (cluster.told, len(cluster.fleet.members)) == ([], 1)
-    assert logged(caplog)[-1] == "the lost worker two:8000 is no longer looked for"
+    assert logged(caplog)[-1] == "stopped looking for the lost worker two:8000"
 
 
 def test_a_record_that_is_no_heartbeat_changes_nothing() -> None:

@@ -56,7 +56,7 @@ class _ShownRule:
     sentence: str
     window: str
     figures: RuleFigures
-    #: How many of the past events that it missed it has read, of 100; None if it misses none.
+    #: How much of the past events that it missed it has read, in percent; None if it misses none.
     warming: int | None
 
 

@@ -173,7 +173,7 @@ class ControlAction:
     title: str
     #: As a sentence.
     meaning: str
-    #: Does it. Done twice is the same as done once.
+    #: Does the action; doing it twice is the same as doing it once.
     do: Callable[[], None]
 
 

@@ -132,7 +132,7 @@ def open_telemetry(process: str, environ: Mapping[str, str]) -> OpenTelemetry:
 
 
 def provider_of(process: str, environ: Mapping[str, str]) -> TracerProvider:
-    """The SDK as we want it; what the environment says goes before."""
+    """The SDK as we want it; the environment takes precedence."""
     about = {"service.version": __version__, "posstream.process": process}
     resource = Resource.create(about)
     if str(resource.attributes["service.name"]).startswith("unknown_service"):

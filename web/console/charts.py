@@ -38,7 +38,7 @@ class Mark:
 class Chart:
     """What is drawn, and what is said about it."""
 
-    #: Of its elements; no other chart of the page has it.
+    #: The id of its elements, which no other chart of the page has.
     name: str
     line: Sparkline
     #: A second line below the first one, filled; None: there is none.

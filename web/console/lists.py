@@ -27,7 +27,7 @@ MOST_COUNTED: Final = 10_000
 MAX_FILE_ROWS: Final = 50_000
 #: Rows that are read for a file at a time.
 _BATCH: Final = 1_000
-#: Characters of an unknown word that are said again.
+#: Characters of an unknown word that an error repeats.
 _MOST_SHOWN: Final = 40
 #: Parameters of a list's URL beside its fields.
 _BESIDE: Final = ("after", "before", "sort", "reveal")
@@ -253,7 +253,7 @@ async def list_page(
 
 
 async def _total(listed: Listed[Row]) -> str:
-    """How many rows there are, in words: a count that takes too long takes no list away."""
+    """How many rows there are, in words; "very many" if counting takes too long."""
     most = listed.most_counted
     try:
         total = await listed.count(most=most + 1)

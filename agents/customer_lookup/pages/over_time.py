@@ -88,7 +88,7 @@ class OverTime:
         begins = range(last, last - self._span_ms, -step_ms)
         for begin in begins:
             if self._is_due(begin, now_ms):
-                await asyncio.sleep(0)  # SQLite answers on the loop; others go between
+                await asyncio.sleep(0)  # SQLite answers on the loop: let others run
                 until = from_ms(min(begin + step_ms, now_ms))
                 counted = await self._sources.read_model().lookup_counts(from_ms(begin), until)
                 self._counted[begin] = now_ms, counted

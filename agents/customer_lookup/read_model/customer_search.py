@@ -26,7 +26,7 @@ def is_searched(search: str, *, names_only: bool, ignores_case: bool) -> ColumnE
     if not names_only:
         found = _is_found_by(search, ignores_case=ignores_case)
         return or_(found, *_is_named_last_first(search))
-    # Whoever sees no more than names sees an id unless it is a phone or an e-mail address.
+    # A caller who sees only names sees an id, too, unless it is a phone or an e-mail address.
     whole_id = [] if is_personal(search) else [CUSTOMERS.c.customer_id == search.strip()]
     return or_(_is_named(search), *_is_named_last_first(search), *whole_id)
 

@@ -24,7 +24,7 @@ class LookupCounts:
     """What was counted from one moment up to but not including another."""
 
     lookups: int = 0
-    #: Lookups without a customer, but for unknown ones.
+    #: Failed lookups; those of unknown customers do not count.
     failed: int = 0
     #: HTTP attempts.
     calls: int = 0

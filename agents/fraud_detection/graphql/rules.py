@@ -51,8 +51,8 @@ class FraudRule(ContractType):  # graphene is untyped
     state = graphene.Field(State, required=True)
     rule = JSONString(required=True, description="As in the configuration.")
     warming = graphene.Int(
-        description="How many of the past events that the rule missed it has read, of 100; null "
-        "if it misses none. Until then its alerts may have completeFrom."
+        description="How much of the past events that the rule missed it has read, in percent; "
+        "null if it misses none. Until then its alerts may have completeFrom."
     )
     alerts_in_day = graphene.Int(
         required=True, description="Of the last 24 h, without those from while it was SHADOW."

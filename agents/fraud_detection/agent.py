@@ -46,7 +46,7 @@ from tables.partitioned import PartitionedTable, TablePartition, home
 
 #: An event takes some 100 us.
 _AT_ONCE: Final = 100
-#: An event that is this old when it is read waited behind others.
+#: An event that is this old when it is read has waited, perhaps behind others.
 _LATE_MS: Final = 1_000
 #: How long the agent counts as busy after it.
 _BUSY_SECONDS: Final = 1.0
@@ -87,7 +87,7 @@ class FraudAgent:
         self, tp: TP, records: Sequence[Any], outbox: Outbox
     ) -> Iterator[tuple[Any, Exception]]:
         """Group or judge events; yield those that cannot be read, with the reason."""
-        if records[-1].timestamp < self.clock.now_ms() - _LATE_MS:
+        if self._has_backlog(tp, records[-1]):
             self._busy_until = self.clock.monotonic() + _BUSY_SECONDS
         grown: _AllGrown = {}
         for record in records:
@@ -103,6 +103,17 @@ class FraudAgent:
         for (metric, label), count in self._counts.items():
             self.metrics[metric].labels(label).inc(count)
         self._counts.clear()
+
+    def _has_backlog(self, tp: TP, last: Any) -> bool:
+        """Whether late events wait behind the last one of a list.
+
+        Its age alone does not say so: it also grows if this machine's clock is ahead of the
+        broker's.
+        """
+        if last.timestamp >= self.clock.now_ms() - _LATE_MS:
+            return False
+        end = self.app.consumer.highwater(tp)
+        return end is not None and last.offset + 1 < end
 
     def begin(self, event: Event, what: Exception) -> None:
         """Set aside an event that cannot be judged, or leave it unfinished for later."""

@@ -62,7 +62,10 @@ class House:
         self.configuration = CurrentConfiguration(FraudConfiguration(rules=list(rules), **keys))
         self.rules = CurrentRules(self.configuration, self.clock)  # type: ignore[arg-type]
         self.agent = FraudAgent(
-            app=SimpleNamespace(answer_lists=lambda *_, **__: None),
+            app=SimpleNamespace(
+                answer_lists=lambda *_, **__: None,
+                consumer=SimpleNamespace(highwater=lambda _: self.end),
+            ),
             table=self.table,  # type: ignore[arg-type]
             rules=self.rules,
             clock=self.clock,  # type: ignore[arg-type]
@@ -75,6 +78,10 @@ class House:
         #: Up to when the topic has lost its events, in ms since 1970.
         self.oldest_ms = 0
         self.generation = 1
+        #: How long ago the broker got what is given, as far as this machine's clock says.
+        self.age_ms = 0
+        #: The end of each partition, as the last fetch told it.
+        self.end: int | None = None
         self._offset = 0
 
     def add(self, record: Record) -> None:
@@ -85,7 +92,8 @@ class House:
         """Let the agent read one message."""
         if topic == topics.TILL_EVENTS:
             self.past.append(value)
-        record = Fetched(self._offset, value, key=key, timestamp=self.clock.now_ms())
+        written_ms = self.clock.now_ms() - self.age_ms
+        record = Fetched(self._offset, value, key=key, timestamp=written_ms)
         self._offset += 1
         refused = self.agent.answer(TP(topic, partition), [record], self)  # type: ignore[arg-type]
         self.refused += [why for _, why in refused]

@@ -707,3 +707,16 @@ async def test_the_figures_of_a_rule_go_with_the_rule() -> None:
     samples = [it for family in house.registry.collect() for it in family.samples]
     assert {it.labels["rule"] for it in samples if "rule" in it.labels} == {"kept"}
     assert house.counted("fraud_alerts_total", rule="kept", told="raised") == 2
+
+
+def test_a_machine_whose_clock_is_ahead_of_the_brokers_is_not_behind() -> None:
+    """Else past events would never be read back, and new rules would stay WARMING."""
+    house = House(rule())
+    house.age_ms, house.end = 5_000, 1
+    house.give(topics.TILL_EVENTS, 0, event("e1", 1))
+    assert not house.agent.is_behind
+    house.end = 9  # events wait
+    house.give(topics.TILL_EVENTS, 0, event("e2", 2))
+    assert house.agent.is_behind
+    house.clock.advance(1)
+    assert not house.agent.is_behind

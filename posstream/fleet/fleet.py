@@ -7,7 +7,7 @@ records do not come back, the way to the broker is broken, and nobody is judged.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from posstream.domain.printable import printable
@@ -121,15 +121,7 @@ class Fleet:
     @property
     def members(self) -> Sequence[Member]:
         """All workers, by their address; who is lost is as of the last look."""
-        return [
-            Member(
-                beat=it.beat,
-                silent_seconds=it.silent_seconds,
-                is_lost=it.beat.worker in self._lost,
-                is_here=it.is_here,
-            )
-            for it in self._known()
-        ]
+        return [replace(it, is_lost=it.beat.worker in self._lost) for it in self._known()]
 
     @property
     def hears(self) -> bool:

@@ -229,6 +229,11 @@ class StreamingApp(WorkerApp):
         """Whether it reads topics: aiokafka refuses a consumer of none."""
         return bool(self.agents or self.answering)
 
+    @property
+    def consumer_exists(self) -> bool:
+        """Whether the consumer was made: to ask for it makes it, with a loop of its own."""
+        return self._consumer is not None
+
     def raw_topic(self, *names: str) -> Any:
         """Topics whose messages stay bytes: a typed topic crashes its agent on a malformed one."""
         return self.topic(

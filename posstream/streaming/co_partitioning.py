@@ -68,6 +68,8 @@ class CoPartitioning:
 
     def _count(self, topic: str) -> int:
         """How many partitions a topic has; 0 while that is not known."""
+        if not self._app.consumer_exists:  # a worker that starts is asked how it is
+            return 0
         return self._app.consumer.topic_partitions(topic) or 0
 
 

@@ -58,6 +58,7 @@ class Worker:
             has_consumer=True,
             consumer=self.group,
             answering={SOURCE.topic: None},
+            consumer_exists=True,
             crash=self._crash,
             crashed=False,
             should_stop=False,

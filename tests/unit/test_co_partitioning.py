@@ -19,7 +19,7 @@ FOUR = dict.fromkeys(CACHE.topics, 4)
 def known(**counts: int) -> CoPartitioning:
     """What a worker that counts 4 makes of what its consumer knows."""
     consumer = SimpleNamespace(topic_partitions=counts.get)
-    app: Any = SimpleNamespace(consumer=consumer)
+    app: Any = SimpleNamespace(consumer=consumer, consumer_exists=True)
     return CoPartitioning(app, CACHE, partitions=4)
 
 
@@ -44,7 +44,8 @@ def test_a_changelog_that_grew_freezes_the_cache() -> None:
 
 def test_a_changelog_that_is_not_known_for_a_moment_stays_frozen() -> None:
     counts = dict(FOUR | {CACHE.changelog.name: 6})
-    app: Any = SimpleNamespace(consumer=SimpleNamespace(topic_partitions=counts.get))
+    consumer = SimpleNamespace(topic_partitions=counts.get)
+    app: Any = SimpleNamespace(consumer=consumer, consumer_exists=True)
     topics = CoPartitioning(app, CACHE, partitions=4)
     assert topics.is_frozen
     del counts[CACHE.changelog.name]
@@ -90,3 +91,8 @@ def test_a_worker_tells_by_its_client_id_how_many_it_counts(
     client: str, partitions: int | None
 ) -> None:
     assert partitions_of_client(client) == partitions
+
+
+def test_a_worker_that_starts_may_be_asked_and_makes_no_consumer() -> None:
+    app: Any = SimpleNamespace(consumer_exists=False)  # to ask for the consumer would fail
+    assert CoPartitioning(app, CACHE, partitions=4).misfit is None

@@ -2,6 +2,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("confluent_kafka", reason="the extra bench is not installed: make test-bench")
+
 from benchmarks import page_rows
 from benchmarks.measures import pages
 

@@ -45,9 +45,11 @@ async def status_of(whole: FraudWeb, path: str) -> int:
 
 
 async def test_every_page_says_that_a_stopped_postgresql_is_away_once_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
 ) -> None:
-    caplog.handler.addFilter(Noise(time.monotonic))
+    noise = Noise(time.monotonic)
+    caplog.handler.addFilter(noise)
+    request.addfinalizer(lambda: caplog.handler.removeFilter(noise))  # it is that of all tests
     async with whole_on_postgres(tmp_path) as (whole, server):
         paths = list(pages_of(whole.view.web.client.server.app))
         before = {path: await status_of(whole, path) for path in paths}

@@ -45,7 +45,8 @@ class HtmlPage(HTMLParser):
         if "aria-invalid" in given:
             self._described[given["name"]] = given["aria-describedby"]
         if tag == "input":
-            self.values[given["name"]] = given.get("value", "")
+            if "name" in given:  # else it is sent nowhere
+                self.values[given["name"]] = given.get("value", "")
         elif tag == "option" and ("selected" in given or given["value"] == ""):
             select = next(one for name, one, _ in reversed(self._open) if name == "select")
             self.values[select["name"]] = given["value"]

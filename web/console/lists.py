@@ -1,7 +1,7 @@
 """What all lists of the console share: filter, order, pages, total and file; the URL has it all."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -10,11 +10,13 @@ from aiohttp import web
 from graphql import GraphQLError
 
 from posstream.domain.errors import ReadModelBusy
+from web.access.guard import caller_of
 from web.access.reveals import Reveals
 from web.console.csv_file import Columns, csv_file
 from web.console.pages import with_query
 from web.console.typed_fields import TypedFields
 from web.graphql import connections
+from web.graphql.context import GraphQLContext
 
 Row = TypeVar("Row")
 Row_co = TypeVar("Row_co", covariant=True)
@@ -117,6 +119,21 @@ class AskedList(TypedFields):
     def is_refused(self) -> bool:
         """Whether anything in the URL cannot be used: then nothing is searched."""
         return bool(self.errors or self.refused)
+
+
+def may_ask(
+    request: web.Request, context: GraphQLContext, where: str, tries: Iterable[bool]
+) -> bool:
+    """Whether the caller may try so many more identifiers.
+
+    Args:
+        request: of the list.
+        context: counts.
+        where: the page or file, for the log.
+        tries: of each part of the URL, whether it tries an identifier.
+    """
+    caller = caller_of(request)
+    return all(context.budget.allows_page(caller, where) for one in tries if one)
 
 
 class Reads(Protocol[Row_co]):

@@ -10,9 +10,8 @@ from agents.baskets.basket import Status
 from agents.baskets.basket_ports import basket_ports
 from agents.baskets.read_model.records import BasketFilter, TillBasket
 from posstream.domain.masking import is_personal
-from web.access.guard import caller_of
 from web.console.csv_file import Columns
-from web.console.lists import AskedList, Listed, by_time, list_file, list_page
+from web.console.lists import AskedList, Listed, by_time, list_file, list_page, may_ask
 from web.console.pages import Pages, reveals_of
 from web.graphql.context import GraphQLContext
 
@@ -88,9 +87,7 @@ class BasketList:
 
     def _may_ask(self, request: web.Request, asked: AskedList, where: str) -> bool:
         """Whether the caller may try one more identifier, if the filter has one."""
-        if not is_personal(asked.typed["customer"]):
-            return True
-        return self.context.budget.allows_page(caller_of(request), where)
+        return may_ask(request, self.context, where, [is_personal(asked.typed["customer"])])
 
 
 class _Asked(AskedList):

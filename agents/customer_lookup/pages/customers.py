@@ -13,7 +13,15 @@ from posstream.domain.masking import is_personal
 from posstream.domain.roles import Role
 from web.access.guard import caller_of
 from web.console.csv_file import Columns
-from web.console.lists import MOST_COUNTED, AskedList, Listed, Order, list_file, list_page
+from web.console.lists import (
+    MOST_COUNTED,
+    AskedList,
+    Listed,
+    Order,
+    list_file,
+    list_page,
+    may_ask,
+)
 from web.console.pages import reveals_of
 from web.graphql.context import MAX_TEXT, is_customer_id, is_sound
 
@@ -105,13 +113,12 @@ class Customers(Page):
 
     def _may_ask(self, request: web.Request, asked: "_Asked", where: str) -> bool:
         """Whether the caller may try one more identifier, if the URL has one."""
-        caller = caller_of(request)
         tries = (
-            bool(asked.typed["search"]) and caller.may(Role.SUPPORT),
+            bool(asked.typed["search"]) and caller_of(request).may(Role.SUPPORT),
             # The page's links hold the place sealed, so a place in plain text is a guess.
             any(is_personal(request.query.get(name, "")) for name in ("after", "before")),
         )
-        return all(self.context.budget.allows_page(caller, where) for one in tries if one)
+        return may_ask(request, self.context, where, tries)
 
 
 class _Asked(AskedList):

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from posstream.domain.identifier import Identifier
 from posstream.domain.masking import is_personal
-from web.access.guard import caller_of
+from web.console import lists
 from web.console.typed_fields import TypedFields
 from web.graphql.context import GraphQLContext
 
@@ -34,5 +34,4 @@ def may_ask(request: web.Request, asked: TypedFields, context: GraphQLContext, w
         bool(asked.typed["identifier"]) and "identifier" not in asked.errors,
         is_personal(asked.typed["customer"]),
     )
-    caller = caller_of(request)
-    return all(context.budget.allows_page(caller, where) for one in tries if one)
+    return lists.may_ask(request, context, where, tries)

@@ -16,11 +16,10 @@ from agents.fraud_detection.read_model.records import AlertFilter, FraudAlert
 from agents.fraud_detection.rules.rule import Severity
 from agents.fraud_detection.verdict import AlertStatus
 from posstream.domain.masking import is_personal
-from web.access.guard import caller_of
 from web.access.reveals import Reveals
 from web.console.contained import contained
 from web.console.csv_file import Columns
-from web.console.lists import PAGE_ROWS, Listed, by_time, list_file, list_page
+from web.console.lists import PAGE_ROWS, Listed, by_time, list_file, list_page, may_ask
 from web.console.live import LivePages
 from web.console.pages import reveals_of, with_query
 
@@ -117,9 +116,7 @@ class AlertList(Page):
 
     def _may_ask(self, request: web.Request, asked: AskedAlerts, where: str) -> bool:
         """Whether the caller may try one more identifier, if the filter has one."""
-        if not is_personal(asked.typed["customer"]):
-            return True
-        return self.context.budget.allows_page(caller_of(request), where)
+        return may_ask(request, self.context, where, [is_personal(asked.typed["customer"])])
 
 
 def _told(row: FraudAlert, name: str) -> Any:

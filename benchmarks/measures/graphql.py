@@ -7,11 +7,13 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
 from benchmarks import processes
+from benchmarks.databases import on_each_database
 from benchmarks.figures import Bar, bars, figure, ratios, table
 from benchmarks.graphql_queries import PATH, QUERIES
 from benchmarks.graphql_rows import fill
@@ -24,7 +26,6 @@ from benchmarks.stage import Stage, stage
 from benchmarks.verdict import WrongAnswers
 from posstream.kafka.embedded_broker import free_port
 from posstream.settings import Settings
-from tests.servers import postgres
 
 CUSTOMERS: Final = 10_000
 FLOOR: Final = "GET /health/live"
@@ -84,12 +85,7 @@ def measure(setting: Setting) -> dict[str, Any]:
         WrongAnswers: if a contestant does not answer as posstream does.
     """
     with stage(setting.folder / "graphql", embedded=setting.embedded) as on:
-        served = {"SQLite": _served(on, setting, "SQLite", None)}
-        if (lacking := postgres.lacking()) is None:
-            with postgres.running() as url:
-                served["PostgreSQL"] = _served(on, setting, "PostgreSQL", url)
-        else:
-            say(f"no PostgreSQL: {lacking}")
+        served = on_each_database(partial(_served, on, setting))
         broker = on.broker
     return {"broker": broker, "customers": CUSTOMERS, "served": served}
 

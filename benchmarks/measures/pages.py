@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from benchmarks import page_rows
+from benchmarks.databases import on_each_database
 from benchmarks.figures import Bar, bars, figure, ratios, table
 from benchmarks.http_load import ask
 from benchmarks.page_rows import CUSTOMERS, LOOKUPS, basket_id, customer_id, phone, till
@@ -17,7 +19,6 @@ from benchmarks.stage import Stage, stage
 from benchmarks.windows import spread
 from posstream.domain.times import from_ms, iso_utc
 from posstream.settings import Settings
-from tests.servers import postgres
 
 FLOOR: Final = "/health/live"
 #: Milliseconds, of the slowest page's 99th of a hundred requests.
@@ -94,12 +95,7 @@ def measure(setting: Setting) -> dict[str, Any]:
         machine lacks are left out.
     """
     with stage(setting.folder / "pages", embedded=setting.embedded) as on:
-        served = {"SQLite": _served(on, setting, "SQLite", None)}
-        if (lacking := postgres.lacking()) is None:
-            with postgres.running() as url:
-                served["PostgreSQL"] = _served(on, setting, "PostgreSQL", url)
-        else:
-            say(f"no PostgreSQL: {lacking}")
+        served = on_each_database(partial(_served, on, setting))
         broker = on.broker
     return {"broker": broker, "customers": CUSTOMERS, "lookups": LOOKUPS, "served": served}
 

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from agents.customer_lookup import topics
 from agents.customer_lookup.read_model.schema import BASKETS
 from benchmarks import processes
+from benchmarks.databases import on_each_database
 from benchmarks.figures import Bar, bars, table
 from benchmarks.observer import Seen, observing
 from benchmarks.pacing import pace
@@ -22,7 +23,6 @@ from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage
 from posstream.read_model.engine import create_engine, read_only
 from tests.integration.harness import Worker
-from tests.servers import postgres
 
 #: Events a second of the first try; each further try has more, until one fails.
 _FIRST: Final = 4_000
@@ -86,15 +86,13 @@ def measure(setting: Setting) -> dict[str, Any]:
         The broker, and by database every try and what was held in the end.
     """
     hold = max(_LEAST_SECONDS, setting.events / _EVENTS_A_SECOND)
-    found: dict[str, Any] = {}
     with stage(setting.folder / "sustained", embedded=setting.embedded) as on:
-        with _started(on, setting, None) as system:
-            found["SQLite"] = _search(system, hold)
-        if (lacking := postgres.lacking()) is None:
-            with postgres.running() as url, _started(on, setting, url) as system:
-                found["PostgreSQL"] = _search(system, hold)
-        else:
-            say(f"no PostgreSQL: {lacking}")
+
+        def search(_: str, url: str | None) -> Any:
+            with _started(on, setting, url) as system:
+                return _search(system, hold)
+
+        found = on_each_database(search)
         broker = on.broker
     return {"broker": broker, "databases": found}
 

@@ -93,7 +93,7 @@ class CustomerLookupAgent(AtOnce):
                         await turn.come()
             record = self._answered(found.answer, event)
             acknowledged = await self.publisher.send(record)
-            turn.give_up()
+            turn.give_up()  # the next answer may leave before the broker has this one
             await acknowledged
             for audited in found.audited:
                 await audited

@@ -70,7 +70,7 @@ class DirectoryCall:
     def breaker(self, endpoint: str) -> Breaker:
         """The breaker of an endpoint. A new endpoint gets a new one; the old one's is dropped.
 
-        What holds it by hand goes over: somebody holds the worker's breaker, whatever it guards.
+        If an operator holds the old one by hand, the new one is held the same way.
         """
         if self._breaker is None or self._breaker[0] != endpoint:
             breaker = Breaker(self.clock, changed=partial(self._changed, endpoint))

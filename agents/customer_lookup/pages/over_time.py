@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """A range as it was at one moment."""
+    """The counts, events and errors of a range, as one read found them."""
 
     #: Oldest first; the last one may not be over.
     steps: Sequence[Step]

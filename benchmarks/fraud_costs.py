@@ -89,7 +89,8 @@ class Engine:
 
     def take(self, it: Observation) -> None:
         """Judge an event and keep what changed."""
-        for put in self._group.judge(it, self._plan, _LATENESS_MS).puts:
+        self._group.judge(it, self._plan, _LATENESS_MS)
+        for put in self._group.take_puts():
             if put.value is None:
                 self._table.pop(put.segment, None)
             else:

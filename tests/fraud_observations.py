@@ -1,6 +1,6 @@
 """Rules and observations for tests of fraud detection: made one by one, or by hypothesis."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -63,11 +63,15 @@ class Table:
     def read(self, segment: int | None) -> bytes | None:
         return self.values.get(segment)
 
-    def write(self, put: Put) -> None:
-        if put.value is None:
-            self.values.pop(put.segment, None)
-        else:
-            self.values[put.segment] = put.value
+    def keep(self, group: Group, most: int | None = None) -> Sequence[Put]:
+        """Write what a group has to be written; a crash comes after `most` changes."""
+        puts = group.take_puts()[:most]
+        for put in puts:
+            if put.value is None:
+                self.values.pop(put.segment, None)
+            else:
+                self.values[put.segment] = put.value
+        return puts
 
     def group(self, segment: int) -> Group:
         return Group(self.read, segment=segment)

@@ -7,6 +7,7 @@ from agents.fraud_detection.agent import FraudAgent
 from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.forgetting_groups import ForgettingGroups
 from agents.fraud_detection.forgotten_customers import ForgottenCustomers
+from agents.fraud_detection.judge import Judge
 from agents.fraud_detection.leaving import INTERVAL_SECONDS, LeavingGroups
 from agents.fraud_detection.past_events import past_events
 from agents.fraud_detection.reading_back import ReadingBack
@@ -32,12 +33,15 @@ def build(kit: Kit) -> Built:
     table = PartitionedTable(
         kit.app, OBSERVATIONS, partitions=kit.settings.topic_partitions, hot_bytes=_HOT_BYTES
     )
-    agent = FraudAgent(app=kit.app, table=table, rules=rules, clock=clock, metrics=kit.metrics)
-    forgetting = ForgettingGroups(table=table, changed=agent.forget_held)
+    judge = Judge(table=table, rules=rules, clock=clock, metrics=kit.metrics)
+    agent = FraudAgent(
+        app=kit.app, table=table, judge=judge, rules=rules, clock=clock, metrics=kit.metrics
+    )
+    forgetting = ForgettingGroups(table=table, changed=judge.forget_held)
     forgotten = ForgottenCustomers(kit.settings.bootstrap_servers, forgetting, clock=clock)
     leaving = LeavingGroups(
         table=table,
-        agent=agent,
+        judge=judge,
         forgetting=forgetting,
         marks=lambda: forgotten.marks,
         rules=rules,
@@ -46,7 +50,8 @@ def build(kit: Kit) -> Built:
     )
     reading = ReadingBack(
         past=past_events(kit.settings.bootstrap_servers),
-        agent=agent,
+        judge=judge,
+        is_behind=lambda: agent.is_behind,
         table=table,
         rules=rules,
         marks=lambda: forgotten.marks,

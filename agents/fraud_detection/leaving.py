@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from agents.fraud_detection.agent import FraudAgent
 from agents.fraud_detection.configuration import FraudConfiguration
 from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.engine.group_key import head_key
 from agents.fraud_detection.engine.state import decode_head
 from agents.fraud_detection.forgetting_groups import ForgettingGroups
+from agents.fraud_detection.judge import Judge
 from agents.fraud_detection.metrics import forget_rules
 from agents.fraud_detection.recording import PREFIX
 from posstream.domain.errors import StorageFailed
@@ -31,7 +31,7 @@ class LeavingGroups:
     """Goes through the entries of this worker in a circle, a slice at a time."""
 
     table: PartitionedTable
-    agent: FraudAgent
+    judge: Judge
     forgetting: ForgettingGroups
     #: Who was forgotten: groups that come to this worker may still name them.
     marks: Callable[[], Marks]
@@ -50,9 +50,9 @@ class LeavingGroups:
         self.metrics["fraud_groups_kept"].set(sum(part.estimated() for part in parts))
         self.metrics["fraud_rules_held"].set(len(self.rules.budgets.held))
         try:
-            self.agent.note_costs()
+            self.judge.note_costs()
             self._forget_rules()
-            self.agent.note_plan()
+            self.judge.note_plan()
             seen = self._slice(parts[self.partition])
         except StorageFailed:
             seen = ()  # the disk is full, or the partition moves: later

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from agents.fraud_detection.agent import FraudAgent
 from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.engine.facts import MOST_AHEAD_MS, facts_of, grouped, is_too_late
 from agents.fraud_detection.engine.group_key import group_key
 from agents.fraud_detection.engine.without_customers import observation_without
 from agents.fraud_detection.events.inputs import TillEvent
 from agents.fraud_detection.events.writing import reading_record
+from agents.fraud_detection.judge import Judge
 from agents.fraud_detection.past_events import PastEvents, Slice
 from agents.fraud_detection.reading import Reading
 from agents.fraud_detection.rules.compiled import CompiledRule
@@ -58,7 +58,9 @@ class ReadingBack:
     """Reads for the partitions of this worker, from the beginning if it was interrupted."""
 
     past: PastEvents
-    agent: FraudAgent
+    judge: Judge
+    #: Whether events wait to be grouped or judged.
+    is_behind: Callable[[], bool]
     table: PartitionedTable
     rules: CurrentRules
     #: Who was forgotten: past events may still name them.
@@ -97,11 +99,11 @@ class ReadingBack:
         unread = self._unread()
         await self._tell(unread, 0)
         wanted = self._wanted(unread)
-        if wanted is not None and not self.agent.is_behind:
+        if wanted is not None and not self.is_behind():
             await self._read(wanted)
 
     def _unread(self) -> _Unread:
-        found = {it: self.agent.unread(it) for it in range(self.table.partitions)}
+        found = {it: self.judge.unread(it) for it in range(self.table.partitions)}
         return {number: those for number, those in found.items() if those}
 
     def _wanted(self, unread: _Unread) -> Reading | None:
@@ -148,7 +150,7 @@ class ReadingBack:
             if not self._goes_on(reading):
                 return
             began = self.clock.monotonic()
-            records = self.agent.judge_anew(number, key, reading, from_ms)
+            records = self.judge.judge_anew(number, key, reading, from_ms)
             await self._give_way(began)
             await self._publish(records)
         await self.table.flush()
@@ -157,7 +159,7 @@ class ReadingBack:
         if not self._goes_on(reading):
             return
         for number in reading.unread:
-            self.agent.note_read(number, reading, from_ms, is_oldest=oldest_ms > 0)
+            self.judge.note_read(number, reading, from_ms, is_oldest=oldest_ms > 0)
         await self.table.flush()
         log.info("past events were read back: %d groups have more of them", len(touched))
 
@@ -184,13 +186,13 @@ class ReadingBack:
                     if number in reading.unread and it is not None:
                         found[number, key].append(it)
         for (number, key), its in found.items():
-            self.agent.read_back(number, key, its, reading)
+            self.judge.read_back(number, key, its, reading)
         return dict.fromkeys(found)
 
     async def _give_way(self, began: float) -> None:
         """Leave the worker to live events."""
         await asyncio.sleep((self.clock.monotonic() - began) * _RESTS)
-        while self.agent.is_behind:  # noqa: ASYNC110 - events come at any time
+        while self.is_behind():  # noqa: ASYNC110 - events come at any time
             await asyncio.sleep(_WAIT_SECONDS)
 
     async def _tell(self, unread: _Unread, percent: int) -> None:
@@ -208,7 +210,7 @@ class ReadingBack:
                 records.append(reading_record(rule_id, number, percent, whole_ms, now_ms))
         for rule_id, number in self._told.keys() - missing.keys():
             del self._told[rule_id, number]
-            if self.agent.has(number):  # otherwise its new owner tells
+            if self.judge.has(number):  # otherwise its new owner tells
                 records.append(reading_record(rule_id, number, _ALL, now_ms, now_ms))
         await self._publish(records)
 

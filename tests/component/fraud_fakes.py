@@ -13,6 +13,7 @@ from agents.fraud_detection import topics
 from agents.fraud_detection.agent import FraudAgent
 from agents.fraud_detection.configuration import FraudConfiguration
 from agents.fraud_detection.current_rules import CurrentRules
+from agents.fraud_detection.judge import Judge
 from agents.fraud_detection.metrics import METRICS
 from agents.fraud_detection.past_events import Slice
 from agents.fraud_detection.reading_back import ReadingBack
@@ -61,12 +62,19 @@ class House:
         self.metrics = register(METRICS, self.registry)
         self.configuration = CurrentConfiguration(FraudConfiguration(rules=list(rules), **keys))
         self.rules = CurrentRules(self.configuration, self.clock)  # type: ignore[arg-type]
+        judge = Judge(
+            table=self.table,  # type: ignore[arg-type]
+            rules=self.rules,
+            clock=self.clock,  # type: ignore[arg-type]
+            metrics=self.metrics,
+        )
         self.agent = FraudAgent(
             app=SimpleNamespace(
                 answer_lists=lambda *_, **__: None,
                 consumer=SimpleNamespace(highwater=lambda _: self.end),
             ),
             table=self.table,  # type: ignore[arg-type]
+            judge=judge,
             rules=self.rules,
             clock=self.clock,  # type: ignore[arg-type]
             metrics=self.metrics,
@@ -172,7 +180,8 @@ class House:
 
         reading = ReadingBack(
             past=past,
-            agent=self.agent,
+            judge=self.agent.judge,
+            is_behind=lambda: self.agent.is_behind,
             table=self.table,  # type: ignore[arg-type]
             rules=self.rules,
             marks=lambda: marks or Marks(),

@@ -386,7 +386,7 @@ def test_an_event_that_was_grouped_before_a_rule_was_there_is_none_of_the_rule_s
     house.give(topics.TILL_EVENTS, 0, event("e2", 2, method="CASH"))
     grouped = house.take(topics.GROUPED)  # by a worker that does not know of the edit yet
     house.edit(rule(limit=9), NOT_CASH)
-    house.agent.note_plan()
+    house.agent.judge.note_plan()
     house.judge(grouped)
     assert house.happen(event("e3", 3, method="CARD")) == []
     (alert,) = house.happen(event("e4", 4, method="CARD"))
@@ -421,7 +421,7 @@ def test_an_event_that_comes_again_without_what_a_new_rule_asks_for_is_known_to_
 def test_a_rule_on_a_new_grouping_knows_all_since_it_is_there() -> None:
     house = House(rule())
     house.happen(event("e1", 1))
-    house.agent.note_plan()
+    house.agent.judge.note_plan()
     house.edit(rule(), rule(id="at_tills", group_by=["terminal_id"], limit=1))
     alerts = house.happen(event("e5", 5))
     assert [(it["rule_id"], it["complete_from"]) for it in alerts] == [
@@ -601,8 +601,8 @@ def leaving(house: House, marks: Marks | None = None) -> LeavingGroups:
     clock: Any = house.clock
     return LeavingGroups(
         table=table,
-        agent=house.agent,
-        forgetting=ForgettingGroups(table=table, changed=house.agent.forget_held),
+        judge=house.agent.judge,
+        forgetting=ForgettingGroups(table=table, changed=house.agent.judge.forget_held),
         marks=lambda: marks or Marks(),
         rules=house.rules,
         clock=clock,
@@ -691,7 +691,7 @@ async def test_what_rules_cost_is_counted_and_held_against_them_each_second() ->
     await leaving(house).look()
     assert house.counted("fraud_rule_seconds_total", rule="many") > 0
     assert house.rules.budgets.held == {}
-    house.agent._spent["many"] = 0.7
+    house.agent.judge._spent["many"] = 0.7
     await leaving(house).look()
     assert list(house.rules.budgets.held) == ["many"]
 

@@ -38,7 +38,7 @@ def paid(event_id: str, second: float, **more: Any) -> bytes:
 def before(*past: bytes, lateness_seconds: int = 0) -> House:
     """A shop in which events happened while only the old rule was there; it is 100 s past 0."""
     house = House(OLD, lateness_seconds=lateness_seconds)
-    house.agent.note_plan()
+    house.agent.judge.note_plan()
     assert house.happen(*past) == []
     house.clock.advance(100)
     return house
@@ -47,7 +47,7 @@ def before(*past: bytes, lateness_seconds: int = 0) -> House:
 def edit(house: House, *rules: Rule) -> None:
     """Add rules; 2 s later every worker has them."""
     house.edit(OLD, *rules, lateness_seconds=house.rules.values.lateness_seconds)
-    house.agent.note_plan()
+    house.agent.judge.note_plan()
     house.clock.advance(2)
 
 
@@ -136,7 +136,7 @@ async def test_an_event_that_was_read_back_before_it_was_judged_is_judged_by_all
 ) -> None:
     known = rule(id="known", **HOURS)
     house = House(OLD, known, lateness_seconds=0)
-    house.agent.note_plan()
+    house.agent.judge.note_plan()
     assert house.happen(paid("e1", 1), paid("e50", 50)) == []
     house.clock.advance(100)
     edit(house, known, NEW["fact"])
@@ -199,8 +199,8 @@ async def test_whoever_was_forgotten_is_not_written_back() -> None:
     edit(house, NEW["fact"], of_customer)
     for part in house.table.stores:  # what was recorded for others is taken out elsewhere
         part.clear()
-    house.agent.forget_held()
-    house.agent.note_plan()
+    house.agent.judge.forget_held()
+    house.agent.judge.note_plan()
     house.edit(OLD, NEW["fact"], rule(id="again", where=CARD, limit=1), lateness_seconds=0)
     marks = Marks({subject_of_customer("C1"): from_ms(house.clock.now_ms() + 60_000)})
     await house.read_back(marks)
@@ -243,7 +243,7 @@ async def test_a_rule_that_was_switched_off_reads_back_what_it_missed() -> None:
     edit(house, new)
     house.happen(paid("e103", 103))
     house.edit(OLD, new, enabled=False, lateness_seconds=0)
-    house.agent.note_plan()
+    house.agent.judge.note_plan()
     house.clock.advance(10)
     assert house.happen(*(paid(f"e{it}", it) for it in range(105, 110))) == []
     edit(house, new)
@@ -303,7 +303,7 @@ async def test_the_alerts_are_those_of_a_rule_that_was_always_there(
         fields = {"amount": amount, "terminal_id": till}
         made.append((second, event(f"e{number}", when, what, basket={"tier": tier}, **fields)))
     always = House(OLD, new, lateness_seconds=0)
-    always.agent.note_plan()
+    always.agent.judge.note_plan()
     wanted = [it for _, each in made for it in always.happen(each) if it["occurred_at"] >= at(102)]
     house = before(*(it for second, it in made if second < 100))
     edit(house, new)

@@ -29,6 +29,10 @@ def in_ten_thousandths(value: Fraction) -> int:
     return -whole if value < 0 else whole
 
 
+#: Nothing is too late within it.
+_LONG_MS = 10**9
+
+
 def told(judged: Judged) -> set[Any]:
     return {
         (it.rule.rule.id, it.trigger.event_id, it.value, it.total, _newest(it))
@@ -82,8 +86,7 @@ def compare(
         assert (judged.outcome, told(judged)) == (outcome, expected_of(expected))
         hits.take(judged)
         assert hits.known == hits_of(reference)
-        for put in judged.puts:
-            table.write(put)
+        table.keep(group)
         if again:
             group = table.group(segment)
 
@@ -120,6 +123,38 @@ def test_alerts_are_those_of_the_reference_when_old_observations_go(
 
 
 @settings(max_examples=most(200), deadline=None)
+@given(
+    rules(),
+    arrivals(),
+    st.lists(st.tuples(st.integers(1, 12), st.none() | st.integers(0, 9)), min_size=25),
+    st.integers(1, 4),
+)
+def test_a_list_is_written_at_once_and_a_crash_in_it_loses_nothing(
+    of: list[Rule], those: list[Observation], lists: list[tuple[int, int | None]], segment: int
+) -> None:
+    """A list is judged in memory; a crash after some of its changes lets all of it come again."""
+    plan = only_plan(of)
+    reference = Reference(of, plan.widest_window_ms, _LONG_MS)
+    table, hits = Table(), Hits()
+    group = table.group(segment)
+    for length, written in lists:
+        at_hand, those = those[:length], those[length:]
+        expected = [each for it in at_hand for each in expected_of(reference.arrive(it)[1])]
+        if written is not None:
+            for it in at_hand:
+                group.judge(it, plan, _LONG_MS)
+            table.keep(group, written)
+            group = table.group(segment)
+        found = [group.judge(it, plan, _LONG_MS) for it in at_hand]
+        table.keep(group)
+        seen = {each[:2] for judged in found for each in told(judged)}
+        assert seen >= {each[:2] for each in expected}
+        for judged in found:
+            hits.take(judged)
+        assert hits.known == hits_of(reference)
+
+
+@settings(max_examples=most(200), deadline=None)
 @given(rules(), arrivals(), st.lists(st.none() | st.integers(0, 3), min_size=25, max_size=25))
 def test_a_crash_after_any_change_loses_nothing(
     of: list[Rule], those: list[Observation], crashes: list[int | None]
@@ -131,11 +166,12 @@ def test_a_crash_after_any_change_loses_nothing(
     for it, written in zip(those, crashes, strict=False):
         _, expected = reference.arrive(it)
         if written is not None:
-            for put in table.group(2).judge(it, plan, 1500).puts[:written]:
-                table.write(put)
-        judged = table.group(2).judge(it, plan, 1500)
+            group = table.group(2)
+            group.judge(it, plan, 1500)
+            table.keep(group, written)
+        group = table.group(2)
+        judged = group.judge(it, plan, 1500)
         assert {each[:4] for each in told(judged)} >= {each[:4] for each in expected_of(expected)}
         hits.take(judged)
         assert hits.known == hits_of(reference)
-        for put in judged.puts:
-            table.write(put)
+        table.keep(group)

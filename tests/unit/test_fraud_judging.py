@@ -1,13 +1,13 @@
 """What one arrival gives, case by case; `test_fraud_engine` compares with the reference."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.fraud_detection.engine.judged import Judged, Outcome
+from agents.fraud_detection.engine.judged import Judged, Outcome, Put
 from agents.fraud_detection.engine.judging import Group
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.rules.plan import GroupingPlan, plan_of
@@ -39,6 +39,7 @@ class Shop:
 
     def __init__(self, *of: Rule, lateness_ms: int = LATENESS_MS, segment: int = 64) -> None:
         self.table = Table()
+        self.puts: Sequence[Put] = ()
         self.segment = segment
         self.plan, self.lateness_ms = plan_for(*of), lateness_ms
 
@@ -46,9 +47,9 @@ class Shop:
         self.plan = plan_for(*of)
 
     def take(self, it: Observation) -> Judged:
-        judged = self.table.group(self.segment).judge(it, self.plan, self.lateness_ms)
-        for put in judged.puts:
-            self.table.write(put)
+        group = self.table.group(self.segment)
+        judged = group.judge(it, self.plan, self.lateness_ms)
+        self.puts = self.table.keep(group)
         return judged
 
     def triggers(self, those: Iterable[Observation]) -> list[list[str]]:
@@ -97,7 +98,7 @@ def test_a_repeated_event_tells_its_alert_once_more_and_changes_nothing() -> Non
     shop.take(paid("a", 0))
     first = shop.take(paid("b", 1))
     again = shop.take(paid("b", 1))
-    assert (again.outcome, list(again.puts)) == (Outcome.REPEATED, [])
+    assert (again.outcome, list(shop.puts)) == (Outcome.REPEATED, [])
     (one,), (other,) = first.raised, again.raised
     assert (one.is_new, other.is_new) == (True, False)
     assert (one.trigger, one.value, one.hits) == (other.trigger, other.value, other.hits)
@@ -199,8 +200,7 @@ def test_a_sum_may_have_more_than_64_bits() -> None:
     group = table.group(64)
     for number in range(1_000):
         judged = group.judge(paid(f"e{number:04}", number, most), plan, LATENESS_MS)
-        for put in judged.puts:
-            table.write(put)
+        table.keep(group)
     assert [it.value for it in judged.raised] == [1_000 * most]
     again = table.group(64).judge(paid("e0999", 999, most), plan, LATENESS_MS)
     assert [it.value for it in again.raised] == [1_000 * most]
@@ -269,11 +269,10 @@ def test_a_change_does_not_grow_with_the_observations() -> None:
     group = table.group(64)
     sizes = []
     for number in range(3_000):
-        judged = group.judge(paid(f"e{number:05}", number), plan, LATENESS_MS)
-        for put in judged.puts:
-            table.write(put)
-        assert len(judged.puts) == (2 if number and number % 64 == 0 else 1)
-        sizes.append(sum(len(it.value or b"") for it in judged.puts))
+        group.judge(paid(f"e{number:05}", number), plan, LATENESS_MS)
+        puts = table.keep(group)
+        assert len(puts) == (2 if number and number % 64 == 0 else 1)
+        sizes.append(sum(len(it.value or b"") for it in puts))
     assert max(sizes[1_500:]) <= max(sizes[:1_500]) + 64
     assert len(table.values) == 1 + (3_000 - 1) // 64
 
@@ -282,8 +281,8 @@ def test_segments_that_are_out_of_the_horizon_are_removed() -> None:
     plan, table = plan_for(rule(limit=10**6)), Table()
     group = table.group(4)
     for number in range(100):
-        for put in group.judge(paid(f"e{number:03}", number * 1000), plan, 10_000).puts:
-            table.write(put)
+        group.judge(paid(f"e{number:03}", number * 1000), plan, 10_000)
+        table.keep(group)
     # 20 s are kept: 16 observations in segments, and 4 in the head.
     assert sorted(it for it in table.values if it is not None) == [20, 21, 22, 23]
     assert Group(table.read, segment=4).horizon_ms == 79_000
@@ -294,7 +293,7 @@ def test_a_revision_of_a_sealed_observation_writes_its_segment_again() -> None:
     shop.triggers([paid("a", 0, 0), paid("b", 1, 0), paid("c", 2, 0)])
     judged = shop.take(paid("a", 0, 500_000, revision=2))
     assert judged.outcome is Outcome.REVISED
-    assert [it.segment for it in judged.puts] == [None, 0]
+    assert [it.segment for it in shop.puts] == [None, 0]
     assert {it.trigger.event_id for it in judged.raised} == {"a", "b", "c"}
     assert shop.take(paid("a", 0, 0, revision=1)).outcome is Outcome.REPEATED
 
@@ -306,8 +305,7 @@ def test_a_rule_that_alerts_at_each_event_makes_no_head_that_grows() -> None:
         if number % 100 == 0:  # what is stored gives the same
             group = table.group(16)
         judged = group.judge(paid(f"e{number:04}", number * 10), plan, LATENESS_MS)
-        for put in judged.puts:
-            table.write(put)
+        table.keep(group)
         raised += [it.trigger.event_id for it in judged.raised]
         sizes.append(len(table.values[None]))
     assert raised == [f"e{number:04}" for number in range(1_000)]
@@ -327,8 +325,7 @@ def test_a_group_keeps_so_many_observations_and_names_the_rules_that_have_more()
         if number % 100 == 0:  # what is stored gives the same
             group = table.group(16)
         judged = group.judge(paid(f"e{number:04}", number * 1_000), plan, LATENESS_MS)
-        for put in judged.puts:
-            table.write(put)
+        table.keep(group)
         sizes.append(group.size)
         hits += sum(it.rule.rule.id == "short" for it in judged.raised)
         too_large |= {(number >= 160, it.rule.id) for it in judged.too_large}
@@ -346,13 +343,14 @@ def test_a_late_event_that_a_full_group_leaves_out_pauses_the_rules_that_miss_it
     (plan,) = plan_of([long, short], most_observations=160).groupings
     table = Table()
     for number in range(160):
-        for put in table.group(16).judge(paid(f"e{number}", 1_000 * number), plan, LONG_MS).puts:
-            table.write(put)
-    late = table.group(16).judge(paid("late", 5_500), plan, LONG_MS)
+        group = table.group(16)
+        group.judge(paid(f"e{number}", 1_000 * number), plan, LONG_MS)
+        table.keep(group)
+    group = table.group(16)
+    late = group.judge(paid("late", 5_500), plan, LONG_MS)
     assert late.outcome is Outcome.TOO_LATE
     assert [it.rule.id for it in late.too_large] == ["long"]
-    for put in late.puts:
-        table.write(put)
+    table.keep(group)
     judged = table.group(16).judge(paid("e160", 160_000), plan, LONG_MS)
     assert [it.rule.rule.id for it in judged.raised] == ["short"]
 
@@ -375,8 +373,7 @@ def test_no_rule_is_judged_on_a_window_that_lost_events_to_the_bound(
             group = table.group(4)
         came.append(second)
         judged = group.judge(paid(f"e{number}", 1_000 * second), plan, LONG_MS)
-        for put in judged.puts:
-            table.write(put)
+        table.keep(group)
         for it in judged.raised:
             at = it.trigger.at_ms // 1_000
             assert it.value == 10_000 * sum(at - window < each <= at for each in came)
@@ -414,7 +411,7 @@ def test_rules_that_alert_at_each_event_make_no_head_that_a_broker_refuses() -> 
         it = paid(f"{LONG}{number:06}", number * 10)
         judged = group.judge(it, plan, LATENESS_MS)
         assert [each.trigger.event_id for each in judged.raised] == [it.event_id] * 12
-        sizes.append(max(len(put.value or b"") for put in judged.puts))
+        sizes.append(max(len(put.value or b"") for put in group.take_puts()))
     assert max(sizes) < MOST_BYTES
 
 
@@ -424,14 +421,12 @@ def test_a_late_event_that_makes_hits_of_all_behind_it_alerts_the_newest_ones_on
     group = table.group(16)
     for number in range(2_000):
         it = paid(f"{LONG}{number:06}", 1_000 + number)
-        for put in group.judge(it, plan, LATENESS_MS).puts:
-            table.write(put)
+        group.judge(it, plan, LATENESS_MS)
+        table.keep(group)
     judged = group.judge(paid("late", 500, 1_000_000), plan, LATENESS_MS)
     newest = [f"{LONG}{number:06}" for number in range(2_000 - len(judged.raised), 2_000)]
     assert [it.trigger.event_id for it in judged.raised] == newest
     assert 0 < len(newest) <= 256
-    assert max(len(put.value or b"") for put in judged.puts) < MOST_BYTES
-    for put in judged.puts:
-        table.write(put)
+    assert max(len(put.value or b"") for put in table.keep(group)) < MOST_BYTES
     again = table.group(16).judge(paid("next", 4_000), plan, LATENESS_MS)
     assert [it.trigger.event_id for it in again.raised] == ["next"], "the others are over"

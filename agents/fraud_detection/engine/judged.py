@@ -83,8 +83,6 @@ class Judged:
     """What comes of one arrival."""
 
     outcome: Outcome
-    #: In the order in which they are to be written: a crash may come after any of them.
-    puts: Sequence[Put] = ()
     #: New alerts, and those that an earlier delivery of the same event raised.
     raised: Sequence[Raised] = ()
     grown: Sequence[Grown] = ()

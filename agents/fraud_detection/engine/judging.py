@@ -48,6 +48,8 @@ class Group:
     def __init__(self, read: Read = lambda _: None, *, segment: int = SEGMENT) -> None:
         self._read, self._segment = read, segment
         self._head = decode_head(read(None))
+        #: Whether something is to be written.
+        self._is_changed = False
         self._load()
         self._config_version = 0
         #: Whether there are too many observations is checked once there are this many.
@@ -109,7 +111,8 @@ class Group:
             return Judged(outcome=Outcome.REPEATED, raised=raised, grown=self._touched(it))
         it = news
         self._advance(written_ms, horizon_ms, bounded_ms)
-        before, after = self._kept.put(it)
+        self._kept.put(it)
+        self._is_changed = True
         all_anew = self._count_session(known, it)
         # It came to the topic before the end of a reading, and to the group after it.
         is_unjudged = known is not None and known.is_read_back
@@ -139,7 +142,6 @@ class Group:
             grown += self._touched(it)
         return Judged(
             outcome=Outcome.COUNTED if known is None else Outcome.REVISED,
-            puts=(*before, Put(segment=None, value=encode(self._head)), *after),
             raised=told,
             grown=grown,
             too_large=self._too_large(plan),
@@ -153,7 +155,7 @@ class Group:
         *,
         since: Since,
         unread: Collection[str],
-    ) -> Sequence[Put]:
+    ) -> None:
         """Keep past events that were not recorded; they are judged by `judge_anew`.
 
         Args:
@@ -165,8 +167,6 @@ class Group:
         """
         self._follow(plan, since)
         self._reach_back(back_to_ms, unread)
-        before: list[Put] = []
-        after: list[Put] = []
         is_changed = False
         for it in arrivals:
             bounded_ms = max(self._head.bounded_ms, self._bounded_ms(plan))
@@ -177,16 +177,13 @@ class Group:
             if news is None:
                 continue
             self._advance(max(self._head.written_ms, it.written_ms), horizon_ms, bounded_ms)
-            puts, others = self._kept.put(news)
-            before += puts
-            after += others
+            self._kept.put(news)
             self._count_session(known, news)
             self._newest = max(self._newest, news.place)
             is_changed = True
-        if not is_changed:
-            return ()
-        self._watches, self._rules = {}, ()  # their windows do not have what was kept
-        return (*before, Put(segment=None, value=encode(self._head)), *after)
+        if is_changed:
+            self._is_changed = True
+            self._watches, self._rules = {}, ()  # their windows do not have what was kept
 
     def judge_anew(
         self,
@@ -209,13 +206,24 @@ class Group:
             for each in watch.take_all(self._kept.live(), raised_by)
         ]
         self._note(new, is_snoozed)
+        self._is_changed = True
         told = [self._raised(watch, alert, is_new=True) for watch, alert in new]
         return Judged(
             outcome=Outcome.REPEATED,
-            puts=(Put(segment=None, value=encode(self._head)),),
             raised=[*told, *self._raised_again(raised_by, but=[alert for _, alert in new])],
             too_large=self._too_large(plan),
         )
+
+    def take_puts(self) -> Sequence[Put]:
+        """What is to be written since this was asked for last.
+
+        They are in the order in which they are to be written: a crash may come after any of them.
+        """
+        if not self._is_changed:
+            return ()
+        self._is_changed = False
+        before, after = self._kept.take_puts()
+        return (*before, Put(segment=None, value=encode(self._head)), *after)
 
     def alert(self, rule_key: str, triggered_by: str) -> Raised | None:
         """An alert that was raised, as it is now.
@@ -237,13 +245,12 @@ class Group:
         self, plan: GroupingPlan, written_ms: int, horizon_ms: int, bounded_ms: int
     ) -> Judged:
         """Leave an arrival out. If that is because of the bound, the bound holds from now on."""
-        puts: Sequence[Put] = ()
         if bounded_ms > self._head.bounded_ms:
             self._advance(written_ms, horizon_ms, bounded_ms)
-            gone = self._kept.forget()
+            self._kept.forget()
             self._note((), lambda _: False)
-            puts = (Put(segment=None, value=encode(self._head)), *gone)
-        return Judged(outcome=Outcome.TOO_LATE, puts=puts, too_large=self._too_large(plan))
+            self._is_changed = True
+        return Judged(outcome=Outcome.TOO_LATE, too_large=self._too_large(plan))
 
     def _known(self, event_id: str, horizon_ms: int) -> Observation | None:
         known = self._kept.get(event_id)

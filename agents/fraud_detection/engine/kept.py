@@ -38,6 +38,9 @@ class Kept:
         #: The ids of each segment, and the newest time in it.
         self._segments: dict[int, tuple[list[str], int]] = {}
         self._open: dict[str, Raw] = {}
+        #: The segments that are to be written or removed, and the end of those that were written.
+        self._changed: set[int] = set()
+        self._written_end = head.end
         for number in range(head.first, head.end):
             self._fill(number, decode_segment(read(number)))
         for value in head.observations:
@@ -58,50 +61,52 @@ class Kept:
         horizon_ms = self._head.horizon_ms
         return [it for it in self.by_id.values() if it.at_ms > horizon_ms]
 
-    def put(self, it: Observation) -> tuple[list[Put], list[Put]]:
-        """Put an observation in, or in the place of the one with its id.
-
-        A crash may come after any change. So a new segment is written before the head that counts
-        it; and one that goes, or has another revision, after the head: its observation comes again.
-
-        Returns:
-            What is to be written before the head, and after it.
-        """
-        before: list[Put] = []
-        after = self.forget()
+    def put(self, it: Observation) -> None:
+        """Put an observation in, or in the place of the one with its id."""
+        self.forget()
         self.by_id[it.event_id] = it
         number = self._segment_of.get(it.event_id)
         if number is not None:
-            after.append(self._rewritten(number, it))
-            return before, after
+            ids, newest = self._segments[number]
+            self._segments[number] = ids, max(newest, it.at_ms)
+            self._changed.add(number)
+            return
         if len(self._open) >= self._most and it.event_id not in self._open:
-            before.append(self._seal())
+            self._seal()
         self._open[it.event_id] = encode_observation(it)
         self._oldest_open_ms = min(self._oldest_open_ms, it.at_ms)
-        self._head.observations = list(self._open.values())
-        return before, after
 
-    def forget(self) -> list[Put]:
-        """Let the observations up to the horizon go, and the segments that have no others.
-
-        Returns:
-            What is to be written after the head.
-        """
+    def forget(self) -> None:
+        """Let the observations up to the horizon go, and the segments that have no others."""
         horizon_ms, head = self._head.horizon_ms, self._head
-        gone = []
         # Segments are sealed in the order of arrival: the first one is out of the horizon first.
         while head.first < head.end and self._segments[head.first][1] <= horizon_ms:
             for event_id in self._segments.pop(head.first)[0]:
                 if self._segment_of.get(event_id) == head.first:
                     del self._segment_of[event_id], self.by_id[event_id]
-            gone.append(Put(segment=head.first, value=None))
+            self._changed.add(head.first)
             head.first += 1
         if self._oldest_open_ms <= horizon_ms:
             for event_id in [it for it in self._open if self.by_id[it].at_ms <= horizon_ms]:
                 del self._open[event_id], self.by_id[event_id]
             self._oldest_open_ms = self._oldest()
-            head.observations = list(self._open.values())
-        return gone
+
+    def take_puts(self) -> tuple[list[Put], list[Put]]:
+        """What is to be written before the head and after it, since this was asked for last.
+
+        A crash may come after any of them. So a new segment is written before the head that counts
+        it; and one that goes, or has another revision, after the head: its observation comes again.
+        """
+        self._head.observations = list(self._open.values())
+        before: list[Put] = []
+        after: list[Put] = []
+        for number in sorted(self._changed):
+            value = encode(self._of_segment(number)) if number in self._segments else None
+            is_new = value is not None and number >= self._written_end
+            (before if is_new else after).append(Put(segment=number, value=value))
+        self._changed.clear()
+        self._written_end = self._head.end
+        return before, after
 
     def _fill(self, number: int, observations: list[Observation]) -> None:
         horizon_ms, ids, newest = self._head.horizon_ms, [], -1
@@ -113,21 +118,18 @@ class Kept:
                 self._segment_of[it.event_id] = number
         self._segments[number] = ids, newest
 
-    def _seal(self) -> Put:
+    def _seal(self) -> None:
         number, self._head.end = self._head.end, self._head.end + 1
         newest = max(self.by_id[it].at_ms for it in self._open)
         self._segments[number] = list(self._open), newest
         self._segment_of |= dict.fromkeys(self._open, number)
-        value = encode(list(self._open.values()))
+        self._changed.add(number)
         self._open = {}
         self._oldest_open_ms = self._oldest()
-        return Put(segment=number, value=value)
 
-    def _rewritten(self, number: int, it: Observation) -> Put:
-        ids, newest = self._segments[number]
-        self._segments[number] = ids, max(newest, it.at_ms)
-        seen = [self.by_id[each] for each in ids if self._segment_of.get(each) == number]
-        return Put(segment=number, value=encode(seen))
+    def _of_segment(self, number: int) -> list[Observation]:
+        ids, _ = self._segments[number]
+        return [self.by_id[each] for each in ids if self._segment_of.get(each) == number]
 
     def _oldest(self) -> int:
         return min((self.by_id[it].at_ms for it in self._open), default=1 << 62)

@@ -1,0 +1,357 @@
+"""Judges the observations of groups, and keeps what comes of it in the table.
+
+What a list has for one group is judged in its order and written at once: in a backlog most of a
+list is of a few groups.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from agents.fraud_detection import topics
+from agents.fraud_detection.current_rules import CurrentRules
+from agents.fraud_detection.engine.group_key import group_of, segment_key
+from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Raised
+from agents.fraud_detection.engine.judging import Group, Since
+from agents.fraud_detection.engine.observation import Observation
+from agents.fraud_detection.events.writing import (
+    alert_of,
+    alert_record,
+    episode_record,
+    hits_record,
+)
+from agents.fraud_detection.held import Held, HeldGroups
+from agents.fraud_detection.reading import Reading
+from agents.fraud_detection.recording import Recording
+from agents.fraud_detection.rules.compiled import CompiledRule
+from agents.fraud_detection.rules.rule import RuleState
+from posstream.domain.errors import DeadLetterReason, TakesNothingNow, UnreadableEvent
+from posstream.json.undecodable import UNDECODABLE
+from posstream.kafka.record import Record
+from posstream.metrics import PluginMetrics
+from posstream.resilience.clock import Clock
+from posstream.streaming.lists.outbox import Outbox
+from posstream.tracing.context import traceparent
+from tables.partitioned import PartitionedTable, TablePartition, home
+
+_observation: Final = msgspec.msgpack.Decoder(Observation).decode
+_UNREADABLE: Final = UnreadableEvent(
+    DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
+)
+
+#: Records that were refused, with the reason.
+Refused = list[tuple[Any, Exception]]
+
+
+class _Arrival(NamedTuple):
+    """One observation of a list, and its record."""
+
+    record: Any
+    observation: Observation
+
+
+@dataclass(slots=True)
+class _List:
+    """A list at hand."""
+
+    partition: int
+    outbox: Outbox
+    refused: Refused = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    #: By the key of a group, that of a rule, and the event that triggered an alert. One of a busy
+    #: group grows many times in a list, and is told once.
+    grown: dict[tuple[str, str, str], Grown] = field(default_factory=dict)
+
+
+class _Verdict(NamedTuple):
+    """What came of an arrival, to be told once it is kept."""
+
+    record: Any
+    outcome: Outcome
+    #: Alerts that are told whole, and those that only have further hits.
+    raised: Sequence[Raised]
+    grown: Sequence[Grown]
+
+
+@dataclass(eq=False, kw_only=True)
+class Judge:
+    """Judges groups by the rules in force. One per app."""
+
+    table: PartitionedTable
+    rules: CurrentRules
+    clock: Clock
+    metrics: PluginMetrics
+
+    def __post_init__(self) -> None:
+        self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
+        self._recording = [Recording(it) for it in self._parts]
+        self._held = HeldGroups()
+        #: Seconds for which each rule was judged, since they were noted last.
+        self._spent: defaultdict[str, float] = defaultdict(float)
+
+    def judge(self, partition: int, records: Sequence[Any], outbox: Outbox) -> Refused:
+        """Judge a list of the topic of observations.
+
+        Returns:
+            the records that cannot be judged, or not now, in their order.
+        """
+        it = _List(partition, outbox)
+        for key, arrivals in self._by_group(it, records).items():
+            try:
+                self._judge(it, key, arrivals)
+            except TakesNothingNow as why:
+                it.refused += [(each.record, why) for each in arrivals]
+            except Exception:  # noqa: BLE001 - one of them is at fault, and the others are not
+                self._judge_apart(it, key, arrivals)
+        for (key, *_), hits in it.grown.items():
+            outbox.add(hits_record(hits, key))
+        for outcome, count in it.counts.items():
+            self.metrics["fraud_observations"].labels(outcome).inc(count)
+        return sorted(it.refused, key=lambda each: each[0].offset)
+
+    def forget_held(self) -> None:
+        """Read groups anew: the table was changed beside the agent."""
+        self._held = HeldGroups()
+
+    def note_plan(self) -> None:
+        """Note in the partitions at hand what they record from now on."""
+        for part, recording in zip(self._parts, self._recording, strict=True):
+            if part.at_hand:
+                recording.follow(self.rules.plan, self.rules.lateness_ms, self.clock.now_ms())
+
+    def has(self, number: int) -> bool:
+        """Whether this worker has a partition, and may write it."""
+        return self._parts[number].at_hand
+
+    def unread(self, number: int) -> Sequence[tuple[CompiledRule, int]]:
+        """The rules that miss past events in a partition; see `Recording.unread`."""
+        if not self.has(number):
+            return ()
+        plan, now_ms = self.rules.plan, self.clock.now_ms()
+        self._recording[number].follow(plan, self.rules.lateness_ms, now_ms)
+        return self._recording[number].unread(plan, now_ms)
+
+    def read_back(
+        self, number: int, key: str, its: Sequence[Observation], reading: Reading
+    ) -> None:
+        """Keep past events of a group that were not recorded when they came.
+
+        Raises:
+            TakesNothingNow: if the partition moved away, or is frozen.
+        """
+        plan = self.rules.plan.by_grouping[tuple(sorted(group_of(key)))]
+        held = self._held.take_out(number, key, self._parts[number])
+        held.group.read_back(
+            its,
+            plan,
+            reading.back_to_ms,
+            since=partial(self._recording[number].complete_from, plan),
+            unread=reading.unread[number],
+        )
+        value = self._keep(self._parts[number], key, held)
+        self._held.put_back(number, key, Held(value, held.group))
+
+    def judge_anew(
+        self, number: int, key: str, reading: Reading, whole_from_ms: int
+    ) -> Sequence[Record]:
+        """Judge a group by the rules that missed events of it; what is to be told.
+
+        Args:
+            number: of the partition.
+            key: of the group.
+            reading: the one by which they have these events now.
+            whole_from_ms: since when the windows of these rules are whole now.
+
+        Raises:
+            TakesNothingNow: as `read_back`.
+        """
+        part, group = self._parts[number], group_of(key)
+        if part.read(key) is None:  # its customer was forgotten
+            return ()
+        plan = self.rules.plan.by_grouping[tuple(sorted(group))]
+        since = partial(self._recording[number].complete_from, plan)
+        held = self._held.take_out(number, key, part)
+        judged = held.group.judge_anew(
+            plan,
+            since=since,
+            unread=reading.unread[number],
+            is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
+        )
+        self._hold_too_large(judged, plan.most_observations)
+        value = self._keep(part, key, held)
+        self._held.put_back(number, key, Held(value, held.group))
+        return self._told(
+            judged.raised, judged.outcome, key, lambda rule: min(since(rule), whole_from_ms)
+        )
+
+    def note_read(self, number: int, reading: Reading, from_ms: int, *, is_oldest: bool) -> None:
+        """Note that a reading is over, in a partition; see `Recording.note_read`."""
+        groupings = [self.rules.plan.by_grouping[it] for it in reading.groupings]
+        self._recording[number].note_read(groupings, from_ms, reading.began_ms, is_oldest=is_oldest)
+
+    def note_costs(self) -> None:
+        """Count what the rules have cost since the last time, and hold those that cost too much."""
+        spent, self._spent = self._spent, defaultdict(float)
+        for rule_id, seconds in spent.items():
+            self.metrics["fraud_rule_seconds"].labels(rule_id).inc(seconds)
+            self.rules.budgets.note_cost(rule_id, seconds, self.rules.values.most_cpu_percent)
+
+    def _by_group(self, list_: _List, records: Sequence[Any]) -> dict[str, list[_Arrival]]:
+        """The observations by the key of their group, as far as a rule groups so."""
+        plan, recording = self.rules.plan, self._recording[list_.partition]
+        found: dict[str, list[_Arrival]] = {}
+        for record in records:
+            try:
+                key, it = _read(record)
+                at_home = home(key, self.table.partitions)
+                if at_home != list_.partition:  # the topic was given partitions meanwhile
+                    list_.outbox.add(_moved(record, at_home))
+                    continue
+                grouping = plan.by_grouping.get(_grouping(key))
+                if grouping is None:
+                    list_.counts["unused"] += 1
+                    continue
+                if not found:
+                    recording.follow(plan, self.rules.lateness_ms, it.written_ms)
+                recording.take(it, grouping)
+                found.setdefault(key, []).append(_Arrival(record, it))
+            except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
+                list_.refused.append((record, why))
+        return found
+
+    def _judge(self, list_: _List, key: str, arrivals: Sequence[_Arrival]) -> None:
+        """Judge observations of one group; nothing is told that is not kept."""
+        part, recording = self._parts[list_.partition], self._recording[list_.partition]
+        group, lateness_ms = group_of(key), self.rules.lateness_ms
+        held = self._held.take_out(list_.partition, key, part)
+        verdicts = []
+        for record, it in arrivals:
+            plan = self.rules.plan.by_grouping[_grouping(key)]  # a budget may pause a rule
+            judged = held.group.judge(
+                it,
+                plan,
+                lateness_ms,
+                since=partial(recording.complete_from, plan),
+                is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
+            )
+            self._hold_too_large(judged, plan.most_observations)
+            told = _told_whole(judged, held.group, it.event_id)
+            verdicts.append(_Verdict(record, judged.outcome, *told))
+        value = self._keep(part, key, held)
+        self._held.put_back(list_.partition, key, Held(value, held.group))
+        for rule_id, seconds in held.group.spent.items():
+            self._spent[rule_id] += seconds
+        held.group.spent.clear()
+        since = partial(recording.complete_from, plan)
+        for verdict in verdicts:
+            list_.counts[verdict.outcome.lower()] += 1
+            if verdict.raised:
+                trace = traceparent(verdict.record.headers)
+                for each in self._told(verdict.raised, verdict.outcome, key, since, trace):
+                    list_.outbox.add(each)
+            for one in verdict.grown:
+                list_.grown[key, one.rule.key, one.triggered_by] = one
+
+    def _judge_apart(self, list_: _List, key: str, arrivals: Sequence[_Arrival]) -> None:
+        """Judge observations of one group one after the other."""
+        for it in arrivals:
+            try:
+                self._judge(list_, key, [it])
+            except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
+                list_.refused.append((it.record, why))
+
+    def _hold_too_large(self, judged: Judged, most: int) -> None:
+        for rule in judged.too_large:
+            self.rules.budgets.note_size(rule.rule.id, most)
+
+    def _keep(self, part: TablePartition, key: str, held: Held) -> bytes | None:
+        """Write what changed; the head as the table has it then."""
+        value = held.value
+        for put in held.group.take_puts():
+            at = key if put.segment is None else segment_key(key, put.segment)
+            if put.value is None:
+                part.remove(at)
+                continue
+            if not part.write(at, put.value):
+                raise TakesNothingNow("a partition of the observations takes nothing now")
+            if put.segment is None:
+                value = put.value
+        return value
+
+    def _told(
+        self,
+        alerts: Sequence[Raised],
+        outcome: Outcome,
+        key: str,
+        since: Since,
+        trace: str | None = None,
+    ) -> list[Record]:
+        """The records of alerts."""
+        told: list[Record] = []
+        for raised in alerts:
+            alert = alert_of(raised, key, group_of(key), complete_from_ms=since(raised.rule))
+            # A repeated event may have come after a crash, which kept the state and lost the alert.
+            is_told = raised.is_new or outcome is Outcome.REPEATED
+            if is_told and raised.state is RuleState.ACTIVE and not raised.is_snoozed:
+                told.append(alert_record(alert, self.clock.now_ms(), trace))
+            told.append(episode_record(alert, raised))
+            if raised.is_new:
+                self._count(raised)
+        return told
+
+    def _count(self, raised: Raised) -> None:
+        rule_id, is_active = raised.rule.rule.id, raised.state is RuleState.ACTIVE
+        told = "snoozed" if raised.is_snoozed else "raised" if is_active else "shadow"
+        self.metrics["fraud_alerts"].labels(rule_id, told).inc()
+        self.rules.budgets.note_alert(rule_id, self.rules.values.most_alerts_per_hour)
+
+
+def _read(record: Any) -> tuple[str, Observation]:
+    """The key of a group, and an observation of it."""
+    try:
+        return record.key.decode(), _observation(record.value or b"")
+    except (AttributeError, *UNDECODABLE):
+        raise _UNREADABLE from None
+
+
+@lru_cache(maxsize=4096)
+def _grouping(key: str) -> tuple[str, ...]:
+    """The grouping of a group, by its key."""
+    try:
+        return tuple(sorted(group_of(key)))
+    except UNDECODABLE:
+        raise _UNREADABLE from None
+
+
+def _moved(record: Any, partition: int) -> Record:
+    """A record as it is written again to another partition."""
+    headers = list(record.headers)
+    return Record(topics.GROUPED, record.key, record.value, headers, partition=partition)
+
+
+def _told_whole(
+    judged: Judged, group: Group, event_id: str
+) -> tuple[Sequence[Raised], Sequence[Grown]]:
+    """The alerts that an arrival makes to be told whole, and those that only have further hits.
+
+    An alert shows its trigger, so it is told whole once its trigger has another revision.
+    """
+    if not judged.grown:  # most of the time
+        return judged.raised, ()
+    raised = list(judged.raised)
+    known = {(it.rule.key, it.trigger.event_id) for it in raised}
+    more = []
+    for it in judged.grown:
+        if (it.rule.key, it.triggered_by) in known:
+            continue
+        is_trigger = judged.outcome is Outcome.REVISED and it.triggered_by == event_id
+        alert = group.alert(it.rule.key, it.triggered_by) if is_trigger else None
+        if alert is None:
+            more.append(it)
+        else:
+            raised.append(alert)
+    return raised, more

@@ -1,6 +1,7 @@
 """Kafka headers of events: CloudEvents 1.0, trace context, and when a message was first written."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,8 @@ from posstream.tracing.context import with_context
 FIRST_WRITTEN: Final = "posstream.dlq.timestamp"
 #: Digits of the longest time that is read from a header.
 _MOST_DIGITS: Final = 18
+_SPEC_VERSION: Final = ("ce_specversion", b"1.0")
+_encode: Final = msgspec.json.Encoder().encode
 
 Headers = Iterable[tuple[str, bytes]]
 
@@ -51,8 +54,9 @@ def event_record(  # noqa: PLR0913 - one place that knows how CloudEvents ride o
     another one is given.
     """
     headers = ce_headers(event.event_id, event.event_type, now_ms, subject, source=source)
-    encoded = msgspec.json.encode(event)
-    return Record(topic, (key or subject).encode(), encoded, with_context(headers, traceparent))
+    if traceparent is not None:
+        headers = with_context(headers, traceparent)
+    return Record(topic, (key or subject).encode(), _encode(event), headers)
 
 
 def ce_headers(
@@ -60,10 +64,15 @@ def ce_headers(
 ) -> list[tuple[str, bytes]]:
     """The CloudEvents attributes of a record (Kafka protocol binding, binary mode)."""
     return [
-        ("ce_specversion", b"1.0"),
+        _SPEC_VERSION,
         ("ce_id", event_id.encode()),
         ("ce_source", source),
         ("ce_type", event_type.encode()),
-        ("ce_time", iso_utc_ms(now_ms).encode()),
+        _ce_time(now_ms),
         ("ce_subject", subject.encode()),
     ]
+
+
+@lru_cache(maxsize=64)  # what is told of one list has one time
+def _ce_time(now_ms: int) -> tuple[str, bytes]:
+    return "ce_time", iso_utc_ms(now_ms).encode()

@@ -68,6 +68,10 @@ def _refuse(constant: str) -> None:
 
 
 def _has_float(document: Any) -> bool:
+    if type(document) is dict:  # most of the time, and flat
+        kinds = set(map(type, document.values()))
+        if float in kinds or not (dict in kinds or list in kinds):
+            return float in kinds
     left = [document]
     for value in left:
         kind = type(value)

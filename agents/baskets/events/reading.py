@@ -5,8 +5,8 @@ contract says (section 7).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -50,10 +50,10 @@ _NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     "ITEM_QUANTITY_CHANGED": {"new_quantity": "quantity"},
     "PAYMENT_COMPLETED": {"total_amount": "amount", "payment_method": "method"},
 }
+_NO_NAMES: Final[Mapping[str, str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where and when a message was written."""
 
     topic: str
@@ -76,6 +76,8 @@ class Place:
 
 
 AnyTold = AnyEvent | OfNoBasket
+#: The fields that every event on `pos-events` has, in the order of `till_events.TillEvent`.
+_Shared = tuple[int, str, int, str | None, str | None]
 
 
 class Told(Struct, frozen=True, array_like=True):
@@ -95,7 +97,13 @@ def event_type_of(said: object) -> str:
         raise missing("event_type")
     if not isinstance(said, str):
         raise invalid("event_type", "must be text")
-    spelt = said.strip().upper().translate(_UNDERSCORES)
+    said = said.strip()
+    return _spelt(said) if len(said) <= MAX_ID_LENGTH else said
+
+
+@lru_cache(maxsize=256)
+def _spelt(said: str) -> str:
+    spelt = said.upper().translate(_UNDERSCORES)
     return _SPELLINGS.get(spelt, spelt)
 
 
@@ -109,27 +117,28 @@ def read_till_event(value: bytes | None, at: Place, *, card_guard: bool = True) 
         UnreadableEvent: if it is no event, or lacks what its type needs; the message names the
             field.
     """
-    said = read_object(value, read=read_json_exactly)
-    fields = {name: it for name, it in said.items() if it is not None}  # null counts as absent
-    event_type = event_type_of(fields.get("event_type"))
+    fields = read_object(value, read=read_json_exactly)
+    if None in fields.values():  # null counts as absent
+        fields = {name: it for name, it in fields.items() if it is not None}
+    event_type = fields["event_type"] = event_type_of(fields.get("event_type"))
     reader = _READERS.get(event_type)
     if reader is None:
         return None
     model, make = reader
-    for other, name in _NAMES.get(event_type, {}).items():
+    for other, name in _NAMES.get(event_type, _NO_NAMES).items():
         if other in fields:
             fields.setdefault(name, fields[other])
     if "timestamp" in fields:
         fields.setdefault("occurred_at", fields["timestamp"])
-    read: Any = event_of(model, {**fields, "event_type": event_type}, card_guard=card_guard)
-    happened = moment_ms(read.occurred_at)
-    shared = {
-        "occurred_at_ms": at.written_ms if happened is None else happened,
-        "event_id": at.id_of(read.event_id),
-        "written_at_ms": at.written_ms,
-        "employee_id": _text(read.employee_id),
-        "terminal_id": _text(read.terminal_id),
-    }
+    read: Any = event_of(model, fields, card_guard=card_guard)
+    happened, written = moment_ms(read.occurred_at), at.written_ms
+    shared = (
+        written if happened is None else happened,
+        at.id_of(read.event_id),
+        written,
+        _text(read.employee_id),
+        _text(read.terminal_id),
+    )
     basket_id = getattr(read, "basket_id", None)
     return Told(make(read, shared), None if basket_id is None else str(basket_id))
 
@@ -228,10 +237,10 @@ def _amount(value: object) -> int:
     return amount
 
 
-def _item_added(read: inputs.ItemAdded, shared: Any) -> AnyTold:
+def _item_added(read: inputs.ItemAdded, shared: _Shared) -> AnyTold:
     return till_events.ItemAdded(
-        **shared,
-        item_id=_id(read.item_id) or shared["event_id"],
+        *shared,
+        item_id=_id(read.item_id) or shared[1],
         product_id=_product(read.product_id),
         unit_price=_amount(read.unit_price),
         quantity=_amount(read.quantity),
@@ -240,78 +249,78 @@ def _item_added(read: inputs.ItemAdded, shared: Any) -> AnyTold:
     )
 
 
-def _item_removed(read: inputs.ItemRemoved, shared: Any) -> AnyTold:
+def _item_removed(read: inputs.ItemRemoved, shared: _Shared) -> AnyTold:
     if read.item_id is None and read.product_id is None:
         raise UnreadableEvent(DeadLetterReason.MISSING_FIELD, "item_id and product_id are missing")
     return till_events.ItemRemoved(
-        **shared,
+        *shared,
         item_id=_id(read.item_id),
         product_id=None if read.product_id is None else _product(read.product_id),
         quantity=None if read.quantity is None else _amount(read.quantity),
     )
 
 
-def _quantity_changed(read: inputs.ItemQuantityChanged, shared: Any) -> AnyTold:
+def _quantity_changed(read: inputs.ItemQuantityChanged, shared: _Shared) -> AnyTold:
     return till_events.QuantityChanged(
-        **shared, item_id=mask_payment_cards(str(read.item_id)), quantity=_amount(read.quantity)
+        *shared, item_id=mask_payment_cards(str(read.item_id)), quantity=_amount(read.quantity)
     )
 
 
-def _price_overridden(read: inputs.PriceOverridden, shared: Any) -> AnyTold:
+def _price_overridden(read: inputs.PriceOverridden, shared: _Shared) -> AnyTold:
     return till_events.PriceOverridden(
-        **shared,
+        *shared,
         item_id=mask_payment_cards(str(read.item_id)),
         unit_price=_amount(read.unit_price),
     )
 
 
-def _discount_applied(read: inputs.DiscountApplied, shared: Any) -> AnyTold:
+def _discount_applied(read: inputs.DiscountApplied, shared: _Shared) -> AnyTold:
     return till_events.DiscountApplied(
-        **shared,
+        *shared,
         amount=_amount(read.amount),
         item_id=_id(read.item_id),
         code=_detail(read.code),
     )
 
 
-def _finalized(read: inputs.BasketFinalized, shared: Any) -> AnyTold:
-    return till_events.Finalized(**shared, reason=_detail(read.reason))
+def _finalized(read: inputs.BasketFinalized, shared: _Shared) -> AnyTold:
+    return till_events.Finalized(*shared, reason=_detail(read.reason))
 
 
-def _voided(read: inputs.BasketVoided, shared: Any) -> AnyTold:
-    return till_events.Voided(**shared, reason=_detail(read.reason))
+def _voided(read: inputs.BasketVoided, shared: _Shared) -> AnyTold:
+    return till_events.Voided(*shared, reason=_detail(read.reason))
 
 
-def _payment_completed(read: inputs.PaymentCompleted, shared: Any) -> AnyTold:
+def _payment_completed(read: inputs.PaymentCompleted, shared: _Shared) -> AnyTold:
     return till_events.PaymentCompleted(
-        **shared,
-        payment_id=_id(read.payment_id) or shared["event_id"],
+        *shared,
+        payment_id=_id(read.payment_id) or shared[1],
         amount=_amount(read.amount),
         currency=_detail(read.currency),
         method=_detail(read.method),
     )
 
 
-def _payment_refunded(read: inputs.PaymentRefunded, shared: Any) -> AnyTold:
+def _payment_refunded(read: inputs.PaymentRefunded, shared: _Shared) -> AnyTold:
     return till_events.PaymentRefunded(
-        **shared,
-        refund_id=_id(read.refund_id) or shared["event_id"],
+        *shared,
+        refund_id=_id(read.refund_id) or shared[1],
         amount=_amount(read.amount),
         payment_id=_id(read.payment_id),
         method=_detail(read.method),
     )
 
 
-def _drawer_opened(_: object, shared: Any) -> AnyTold:
-    return till_events.DrawerOpened(**shared)
+def _drawer_opened(_: object, shared: _Shared) -> AnyTold:
+    return till_events.DrawerOpened(*shared)
 
 
-def _logged_in(_: object, shared: Any) -> AnyTold:
-    return till_events.LoggedIn(**shared)
+def _logged_in(_: object, shared: _Shared) -> AnyTold:
+    return till_events.LoggedIn(*shared)
 
 
-def _logged_out(_: object, shared: Any) -> AnyTold:
-    return till_events.LoggedOut(**shared)
+def _logged_out(_: object, shared: _Shared) -> AnyTold:
+    return till_events.LoggedOut(*shared)
 
 
 _Reader = tuple[type[Any], Callable[[Any, Any], AnyTold]]

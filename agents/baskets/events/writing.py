@@ -1,5 +1,7 @@
 """Writes the plugin's events as records. No I/O."""
 
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
@@ -24,7 +26,12 @@ from posstream.kafka.record import Record
 SOURCE: Final = b"/posstream/baskets"
 #: Fields that are told under a name of their own, or not at all.
 _APART: Final = frozenset({"occurred_at_ms", "event_id", "written_at_ms"})
-_AMOUNTS: Final = frozenset({"unit_price", "amount"})
+#: How amounts and quantities are written.
+_TEXTS: Final[Mapping[str, Callable[[int], str]]] = {
+    "unit_price": amount_text,
+    "amount": amount_text,
+    "quantity": quantity_text,
+}
 #: How the contract names the types.
 NAMES: Final[dict[type[Any], str]] = {
     till_events.Started: "BASKET_STARTED",
@@ -140,16 +147,11 @@ def told(
 
 def fields_of(event: AnyTold) -> dict[str, str]:
     """What an event says, by the names of the contract; amounts and quantities as decimals."""
-    told = {}
-    for name in event.__struct_fields__:
-        value = getattr(event, name)
-        if value is None or name in _APART:
-            continue
-        if name in _AMOUNTS:
-            value = amount_text(value)
-        elif name == "quantity":
-            value = quantity_text(value)
-        told[name] = value
+    names, values, written = _FIELDS[type(event)]
+    told = {name: it for name, it in zip(names, values(event), strict=True) if it is not None}
+    for name, text_of in written:
+        if name in told:
+            told[name] = text_of(told[name])
     return told
 
 
@@ -166,3 +168,21 @@ def _of(basket: Basket) -> BasketContext:
         employee_id=basket.employee_id,
         terminal_id=basket.terminal_id,
     )
+
+
+class _Fields(NamedTuple):
+    """What is told of the events of one type."""
+
+    names: Sequence[str]
+    values: Callable[[Any], Sequence[Any]]
+    #: Those of the names whose values are written as decimals.
+    written: Sequence[tuple[str, Callable[[int], str]]]
+
+
+def _fields(kind: type[Any]) -> _Fields:
+    names = [name for name in kind.__struct_fields__ if name not in _APART]
+    written = [(name, _TEXTS[name]) for name in names if name in _TEXTS]
+    return _Fields(names, attrgetter(*names), written)
+
+
+_FIELDS: Final = {kind: _fields(kind) for kind in NAMES}

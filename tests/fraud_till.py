@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 
-from agents.baskets.basket import Basket
+from agents.baskets.counting import count
 from agents.baskets.events import reading
-from agents.baskets.events.writing import Context
 from agents.baskets.events.writing import told as told_record
-from agents.baskets.fold import in_order, take
-from agents.baskets.known import Known, changed_by, with_event
+from agents.baskets.held import HeldBasket
 from agents.baskets.till_events import OfNoBasket
+from agents.baskets.topics import TILL_EVENTS
 from agents.fraud_detection.engine.facts import facts_of, group_in, observation_for
 from agents.fraud_detection.engine.group_key import group_key
 from agents.fraud_detection.engine.judged import Raised
@@ -43,7 +42,7 @@ class Tills:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._plan = plan_of(rules)
-        self._known: dict[str, Known] = {}
+        self._baskets: dict[str, HeldBasket] = {}
         self._groups: dict[str, Group] = {}
         self._offset = 0
 
@@ -71,15 +70,9 @@ class Tills:
         assert told is not None
         if told.basket_id is None or isinstance(told.event, OfNoBasket):
             return [_told(told_record(told.event, 0).value or b"")]
-        known = with_event(self._known.get(told.basket_id, Known()), told.event)
-        self._known[told.basket_id] = known
-        basket, changed, events = Basket(), changed_by(known, told.event), []
-        for each in in_order(known.events):
-            take(basket, each)
-            if each.event_id in changed:
-                context = Context(told.basket_id, basket, len(known.events))
-                events.append(_told(told_record(each, 0, context).value or b""))
-        return events
+        held = self._baskets.setdefault(told.basket_id, HeldBasket(None, places=2))
+        records = count(held, told.basket_id, told.event, 0, None)
+        return [_told(it.value or b"") for it in records if it.topic == TILL_EVENTS]
 
     def arrived(self, key: str, it: Observation) -> None:
         """Called with each observation before it is judged."""

@@ -6,15 +6,14 @@ the table's changelog and what was told.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, NamedTuple
 
 from faust.types import TP
-from msgspec.structs import replace
 
 from agents.baskets import topics
-from agents.baskets.basket import Basket, Status
 from agents.baskets.configuration import BasketConfiguration
+from agents.baskets.counting import count
 from agents.baskets.events.reading import (
     Place,
     Told,
@@ -24,19 +23,9 @@ from agents.baskets.events.reading import (
     read_till_event,
     rekeyed,
 )
-from agents.baskets.events.writing import NAMES, Context, completed, told
-from agents.baskets.fold import ids_at, in_order, place_of, take
-from agents.baskets.held import Held, HeldBaskets
-from agents.baskets.known import (
-    MOST_BYTES,
-    Known,
-    changed_by,
-    earlier,
-    encode,
-    too_large,
-    with_event,
-)
-from agents.baskets.till_events import AnyEvent, OfNoBasket
+from agents.baskets.events.writing import NAMES, told
+from agents.baskets.held import HeldBasket, HeldBaskets
+from agents.baskets.till_events import OfNoBasket
 from posstream.configuration.current import CurrentConfiguration
 from posstream.domain.errors import TakesNothingNow
 from posstream.kafka.record import Record
@@ -48,7 +37,7 @@ from posstream.streaming.lists.refused import RefusedEvents
 from posstream.tracing.context import traceparent
 from tables.partitioned import PartitionedTable, TablePartition, home
 
-#: An event takes some 100 us.
+#: An event takes some 50 us.
 _AT_ONCE: Final = 100
 #: The few events that come first in a basket. After a stop all topics have a backlog. Events of a
 #: till that were counted before these ones would all be told again.
@@ -85,8 +74,6 @@ class BasketAgent:
     def __post_init__(self) -> None:
         self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
         self._held = HeldBaskets()
-        #: By type and outcome, the events that the list at hand has counted so far.
-        self._counts: Counter[tuple[str, str]] = Counter()
         self._refused = RefusedEvents(self.app)
         self.app.answer_lists(
             topics.CONSUMED,
@@ -99,19 +86,22 @@ class BasketAgent:
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox
     ) -> Iterator[tuple[Any, Exception]]:
-        """Count events; yield those that cannot be counted, with the reason."""
+        """Count events; yield those that cannot be counted, with the reason.
+
+        A basket is read once and kept once for all of its events in the list.
+        """
+        here = _List(tp, self.clock.now_ms(), self.configuration.value.decimal_places)
         for record in records:
             try:
-                event = self._read(tp, record)
-                if event is None:
-                    self.metrics["till_events_unknown"].inc()
-                else:
-                    self._count(tp.partition, event, traceparent(record.headers), outbox)
+                self._count(here, record)
             except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
-                yield record, why
-        for labels, count in self._counts.items():
-            self.metrics["till_events"].labels(*labels).inc(count)
-        self._counts.clear()
+                here.refused[record.offset] = why
+        self._keep(here)
+        self._tell(here, outbox)
+        if here.refused:
+            for record in records:
+                if record.offset in here.refused:
+                    yield record, here.refused[record.offset]
 
     def begin(self, event: Event, what: Exception) -> None:
         """Set aside an event that cannot be counted, or leave it unfinished for later."""
@@ -127,81 +117,91 @@ class BasketAgent:
         at = Place(tp.topic, tp.partition, record.offset, record.timestamp, record.headers)
         return _READERS[tp.topic](record.value, at, card_guard=self.card_guard)
 
-    def _count(self, partition: int, it: Told, trace: str | None, outbox: Outbox) -> None:
-        if it.basket_id is None or isinstance(it.event, OfNoBasket):
-            outbox.add(told(it.event, self.clock.now_ms(), trace=trace))
+    def _count(self, here: "_List", record: Any) -> None:
+        it = self._read(here.tp, record)
+        if it is None:
+            self.metrics["till_events_unknown"].inc()
             return
-        at_home = home(it.basket_id, self.table.partitions)
-        if at_home != partition:
-            outbox.add(rekeyed(it, topics.REKEYED, at_home, trace))
+        trace = traceparent(record.headers)
+        basket_id, event = it.basket_id, it.event
+        if basket_id is None or isinstance(event, OfNoBasket):
+            here.told.append(_Counted(record.offset, None, [told(event, here.now_ms, trace=trace)]))
             return
-        places = self.configuration.value.decimal_places
-        value = self._parts[partition].read(it.basket_id)
-        held = self._held.take_out(it.basket_id, value, places=places)
-        known = with_event(held.known, it.event)
-        if _is_next(it.event, held):
-            take(held.basket, it.event)  # most events
-            basket = held.basket
-            context = Context(it.basket_id, basket, revision=len(known.events))
-            records = [told(it.event, self.clock.now_ms(), context, trace)]
-        else:
-            basket, records = self._told_again(it.event, it.basket_id, known, trace)
-        if known.places != places:
-            known = replace(known, places=places)
-        if basket.status is Status.PAID and not known.was_paid:
-            known = replace(known, was_paid=True)
-        if known.was_paid:
-            records.append(completed(it.basket_id, basket, self.clock.now_ms(), trace))
-        if known is not held.known:
-            known = replace(known, counted_at_ms=self.clock.now_ms())
-            value = self._keep(partition, it.basket_id, known, records)
-        self._held.put_back(it.basket_id, Held(value, known, basket))
-        for record in records:  # nothing is told that is not kept
-            outbox.add(record)
-        outcome = "repeated" if len(known.events) == len(held.known.events) else "counted"
-        self._counts[NAMES[type(it.event)], outcome] += 1
-        if known.was_paid:
-            self.metrics["baskets_told"].inc()
+        held = here.baskets.get(basket_id)
+        if held is None:
+            at_home = home(basket_id, self.table.partitions)
+            if at_home != here.tp.partition:
+                away = rekeyed(it, topics.REKEYED, at_home, trace)
+                here.told.append(_Counted(record.offset, None, [away]))
+                return
+            value = self._parts[here.tp.partition].read(basket_id)
+            held = self._held.take_out(basket_id, value, places=here.places)
+            here.baskets[basket_id] = held
+        known = len(held.events)
+        records = count(held, basket_id, event, here.now_ms, trace)
+        outcome = "repeated" if len(held.events) == known else "counted"
+        here.told.append(_Counted(record.offset, basket_id, records, (NAMES[type(event)], outcome)))
 
-    def _keep(
-        self, partition: int, basket_id: str, known: Known, records: Sequence[Record]
-    ) -> bytes:
-        value = encode(known)
-        if max(len(value), *(len(record.value or b"") for record in records)) > MOST_BYTES:
-            raise too_large(MOST_BYTES, "bytes")
-        if not self._parts[partition].write(basket_id, value):
-            raise TakesNothingNow(f"partition {partition} of the baskets takes nothing now")
-        return value
+    def _keep(self, here: "_List") -> None:
+        """Keep the baskets in which something was counted."""
+        counted = {it.basket_id for it in here.told}
+        for basket_id, held in here.baskets.items():
+            try:
+                if basket_id in counted:
+                    self._keep_one(here, basket_id, held)
+            except Exception as why:  # noqa: BLE001 - no basket may hold up the others
+                here.not_kept[basket_id] = why
 
-    def _told_again(
-        self, event: AnyEvent, basket_id: str, known: Known, trace: str | None
-    ) -> tuple[Basket, list[Record]]:
-        """A late or repeated event, and those behind it that came before it.
+    def _keep_one(self, here: "_List", basket_id: str, held: HeldBasket) -> None:
+        if held.is_changed:
+            partition, value = here.tp.partition, held.value(here.now_ms)
+            if not self._parts[partition].write(basket_id, value):
+                raise TakesNothingNow(f"partition {partition} of the baskets takes nothing now")
+            held.note_kept(value)
+        self._held.put_back(basket_id, held)
 
-        A repeated one, too: a crash may have come between its changelog and its telling.
-
-        Returns:
-            The basket after all of its events, and what is to be told.
-        """
-        changed = changed_by(known, event)
-        start = min(place_of(it) for it in known.events if it.event_id == event.event_id)
-        # As the first delivery found them: what was told at later events may be lost in a crash.
-        before = ids_at(earlier(known, event))
-        basket = Basket(places=self.configuration.value.decimal_places)
-        records = []
-        for each in in_order(known.events):
-            take(basket, each)
-            if place_of(each) >= start and each.event_id in changed:
-                were = before.get(each.event_id, {}).items()
-                moved_from = {name: it for name, it in were if basket.ids.get(name) != it}
-                context = Context(basket_id, basket, len(known.events), moved_from)
-                records.append(told(each, self.clock.now_ms(), context, trace))
-        basket.revision = len(known.events)
-        return basket, records
+    def _tell(self, here: "_List", outbox: Outbox) -> None:
+        """Tell what was counted, in the order of the events; nothing is told that is not kept."""
+        counts: Counter[tuple[str, str]] = Counter()
+        baskets_told = 0
+        for it in here.told:
+            why = here.not_kept.get(it.basket_id)
+            if why is not None:
+                here.refused[it.offset] = why
+                continue
+            for record in it.records:
+                outbox.add(record)
+            if it.label is not None:
+                counts[it.label] += 1
+                baskets_told += it.records[-1].topic == topics.BASKET_COMPLETED
+        for labels, number in counts.items():
+            self.metrics["till_events"].labels(*labels).inc(number)
+        if baskets_told:
+            self.metrics["baskets_told"].inc(baskets_told)
 
 
-def _is_next(event: AnyEvent, held: Held) -> bool:
-    """Whether an event is a new one, and counts after all that are known."""
-    return place_of(event) > held.basket.last and all(
-        it.event_id != event.event_id for it in held.known.events
-    )
+class _Counted(NamedTuple):
+    """An event that is counted in memory, and what is to be told once its basket is kept."""
+
+    offset: int
+    #: None: no basket is changed.
+    basket_id: str | None
+    records: Sequence[Record]
+    #: Its type and outcome, if it is one of a basket here.
+    label: tuple[str, str] | None = None
+
+
+@dataclass(slots=True)
+class _List:
+    """The list at hand, and what became of its events so far."""
+
+    tp: TP
+    now_ms: int
+    #: To which the price of a weighed item is rounded.
+    places: int
+    baskets: dict[str, HeldBasket] = field(default_factory=dict)
+    told: list[_Counted] = field(default_factory=list)
+    #: By offset, why an event cannot be counted.
+    refused: dict[int, Exception] = field(default_factory=dict)
+    #: By basket, why it cannot be kept.
+    not_kept: dict[str | None, Exception] = field(default_factory=dict)

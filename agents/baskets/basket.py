@@ -109,12 +109,14 @@ class Basket:
     @property
     def ids(self) -> dict[str, str]:
         """The ids that are known: of the customer, the employee and the terminal."""
-        said = {
-            "customer_id": self.customer_id,
-            "employee_id": self.employee_id,
-            "terminal_id": self.terminal_id,
-        }
-        return {name: it for name, it in said.items() if it is not None}
+        said = {}
+        if self.customer_id is not None:
+            said["customer_id"] = self.customer_id
+        if self.employee_id is not None:
+            said["employee_id"] = self.employee_id
+        if self.terminal_id is not None:
+            said["terminal_id"] = self.terminal_id
+        return said
 
     @property
     def sums(self) -> Sums:

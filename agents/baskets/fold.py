@@ -76,7 +76,10 @@ def ids_at(events: Iterable[AnyEvent]) -> Mapping[str, dict[str, str]]:
     """The ids of a basket (`Basket.ids`) at each of its events, by the id of the event."""
     basket, found = Basket(), {}
     for event in in_order(events):
-        take(basket, event)
+        if not isinstance(event, TillEvent):
+            _APPLY[type(event)](basket, event)
+        elif not basket.is_started:
+            _take_till(basket, event)
         found[event.event_id] = basket.ids
     return found
 
@@ -91,14 +94,19 @@ def take(basket: Basket, event: AnyEvent) -> None:
         basket.started_at_ms = event.occurred_at_ms
     basket.revision += 1
     basket.last = place_of(event)
-    if isinstance(event, TillEvent) and not basket.is_started:
-        basket.employee_id = basket.employee_id or event.employee_id
-        basket.terminal_id = basket.terminal_id or event.terminal_id
+    if not basket.is_started and isinstance(event, TillEvent):
+        _take_till(basket, event)
     _APPLY[type(event)](basket, event)
     status = _status(basket)
     if status is not basket.status:
         basket.completed_at_ms = event.occurred_at_ms if status is Status.PAID else None
     basket.status = status
+
+
+def _take_till(basket: Basket, event: TillEvent) -> None:
+    """Take who sells where from an event of a till: until the start says it, if it ever comes."""
+    basket.employee_id = basket.employee_id or event.employee_id
+    basket.terminal_id = basket.terminal_id or event.terminal_id
 
 
 def _status(basket: Basket) -> Status:

@@ -1,32 +1,109 @@
 """Keeps the baskets that were counted last in memory: most events belong to one of them."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
-from agents.baskets.basket import Basket
-from agents.baskets.fold import fold
-from agents.baskets.known import Known, decode
+from agents.baskets.fold import fold, is_repeat
+from agents.baskets.known import MOST_BYTES, MOST_EVENTS, decode, encode_packed, pack, too_large
+from agents.baskets.till_events import AnyEvent
 
 #: More baskets than the tills of one worker have open.
 _MOST: Final = 5_000
+#: More than the bytes that a stored value has besides its events.
+_FRAME: Final = 32
 
 
-class Held(NamedTuple):
-    """One basket."""
+class HeldBasket:
+    """One basket: what the table has of it, and the events of the list at hand.
 
-    #: What the table has: a basket in memory counts only while it has the same.
-    value: bytes | None
-    known: Known
-    basket: Basket
+    Args:
+        value: what the table has.
+        places: to which the price of a weighed item is rounded.
+    """
+
+    __slots__ = (
+        *("basket", "events", "is_changed", "was_paid"),
+        *("_ids", "_packed", "_value"),
+    )
+
+    def __init__(self, value: bytes | None, *, places: int) -> None:
+        known = decode(value)
+        self._value = value
+        #: In the order in which they came, each once.
+        self.events = list(known.events)
+        self.basket = fold(self.events, places=places)
+        self.was_paid = known.was_paid
+        #: Whether the table must have it anew.
+        self.is_changed = known.places != places
+        self._ids = {it.event_id for it in self.events}
+        #: The events as they are stored: each is packed once, not at each change of its basket.
+        self._packed = bytearray()
+        for event in self.events:
+            pack(event, self._packed)
+
+    def is_of(self, value: bytes | None, *, places: int) -> bool:
+        """Whether this is what the table has, rounded so: another worker may have counted since."""
+        return self._value == value and self.basket.places == places
+
+    def has_id(self, event_id: str) -> bool:
+        """Whether an event of this id is known."""
+        return event_id in self._ids
+
+    def knows(self, event: AnyEvent) -> bool:
+        """Whether an event says what is known."""
+        return self.has_id(event.event_id) and any(is_repeat(event, it) for it in self.events)
+
+    def add(self, event: AnyEvent) -> None:
+        """Know one more event, which `basket` does not count yet.
+
+        Two events under one id are both kept: they are not told under one revision then.
+
+        Raises:
+            UnreadableEvent: if the basket cannot have it, too. Nothing is changed then.
+        """
+        if len(self.events) >= MOST_EVENTS:
+            raise too_large(MOST_EVENTS, "events")
+        size = len(self._packed)
+        pack(event, self._packed)
+        if len(self._packed) > MOST_BYTES - _FRAME:
+            del self._packed[size:]
+            raise too_large(MOST_BYTES, "bytes")
+        self.events.append(event)
+        self._ids.add(event.event_id)
+        self.is_changed = True
+
+    def forget_last(self) -> None:
+        """Take the last event back, and count the others anew."""
+        del self.events[-1]
+        self._ids = {it.event_id for it in self.events}
+        self._packed = bytearray()
+        for event in self.events:
+            pack(event, self._packed)
+        self.basket = fold(self.events, places=self.basket.places)
+
+    def value(self, now_ms: int) -> bytes:
+        """What the table has to keep."""
+        return encode_packed(
+            was_paid=self.was_paid,
+            count=len(self.events),
+            events=self._packed,
+            places=self.basket.places,
+            counted_at_ms=now_ms,
+        )
+
+    def note_kept(self, value: bytes) -> None:
+        """Note that the table has it now."""
+        self._value = value
+        self.is_changed = False
 
 
 class HeldBaskets:
     """The baskets in memory; the least recently counted one goes first."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, HeldBasket] = {}
 
-    def take_out(self, basket_id: str, value: bytes | None, *, places: int) -> Held:
-        """A basket to count an event in; it is in memory again after `put_back`.
+    def take_out(self, basket_id: str, value: bytes | None, *, places: int) -> HeldBasket:
+        """A basket to count events in; it is in memory again after `put_back`.
 
         Args:
             basket_id: whose basket.
@@ -34,13 +111,12 @@ class HeldBaskets:
             places: to which the price of a weighed item is rounded.
         """
         held = self._held.pop(basket_id, None)
-        if held is not None and held.value == value and held.basket.places == places:
+        if held is not None and held.is_of(value, places=places):
             return held
-        known = decode(value)
-        return Held(value, known, fold(known.events, places=places))
+        return HeldBasket(value, places=places)
 
-    def put_back(self, basket_id: str, held: Held) -> None:
-        """Keep a basket."""
+    def put_back(self, basket_id: str, held: HeldBasket) -> None:
+        """Keep a basket that the table has so."""
         self._held[basket_id] = held
         if len(self._held) > _MOST:
             del self._held[next(iter(self._held))]

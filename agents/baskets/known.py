@@ -1,11 +1,10 @@
 """What is known of one basket, as the table keeps it: the events, each once. Pure."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import takewhile
 from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
 from agents.baskets.basket import DEFAULT_PLACES
 from agents.baskets.fold import is_repeat
@@ -34,21 +33,6 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     counted_at_ms: int = 0
 
 
-def with_event(known: Known, event: AnyEvent) -> Known:
-    """What is known once an event came; the same value if it was known before.
-
-    Two events under one id are both kept: they are not told under one revision then.
-
-    Raises:
-        UnreadableEvent: if the basket has too many events.
-    """
-    if any(is_repeat(event, it) for it in known.events):
-        return known
-    if len(known.events) >= MOST_EVENTS:
-        raise too_large(MOST_EVENTS, "events")
-    return replace(known, events=(*known.events, event))
-
-
 def too_large(most: int, of_what: str) -> UnreadableEvent:
     """The refusal of an event whose basket cannot have it, too."""
     return UnreadableEvent(
@@ -56,22 +40,57 @@ def too_large(most: int, of_what: str) -> UnreadableEvent:
     )
 
 
-def earlier(known: Known, event: AnyEvent) -> Iterator[AnyEvent]:
+def earlier(events: Iterable[AnyEvent], event: AnyEvent) -> Iterator[AnyEvent]:
     """The events that came before the first delivery of one of them."""
-    return takewhile(lambda it: not is_repeat(event, it), known.events)
+    return takewhile(lambda it: not is_repeat(event, it), events)
 
 
-def changed_by(known: Known, event: AnyEvent) -> Collection[str]:
+def changed_by(events: Iterable[AnyEvent], event: AnyEvent) -> Collection[str]:
     """The ids of the events that one event changed what is known at: its own, and the earlier ones.
 
     Only those that came before it: at the later ones, it was known.
     """
-    return {event.event_id, *(it.event_id for it in earlier(known, event))}
+    return {event.event_id, *(it.event_id for it in earlier(events, event))}
 
 
 def encode(known: Known) -> bytes:
     """As it is stored."""
-    return msgspec.msgpack.encode(known)
+    return _encode(known)
+
+
+def pack(event: AnyEvent, packed: bytearray) -> None:
+    """Append an event as it is stored."""
+    _encode_into(event, packed, -1)
+
+
+def encode_packed(
+    *, was_paid: bool, count: int, events: bytearray, places: int, counted_at_ms: int
+) -> bytes:
+    """What `encode` gives for events that are packed; they are not looked at.
+
+    Args:
+        was_paid: as `Known` has it.
+        count: how many events there are.
+        events: as `pack` has packed them, in their order.
+        places: as `Known` has it.
+        counted_at_ms: as `Known` has it.
+    """
+    known = _Packed(was_paid, msgspec.Raw(_array_of(count) + events), places, counted_at_ms)
+    return _encode(known)
+
+
+def _array_of(count: int) -> bytes:
+    """The head of an array of at most 65,535 (MessagePack specification, array format family)."""
+    return bytes((0x90 | count,)) if count < _FIX else b"\xdc" + count.to_bytes(2, "big")
+
+
+class _Packed(msgspec.Struct, frozen=True, array_like=True):
+    """`Known` with events that are packed."""
+
+    was_paid: bool
+    events: msgspec.Raw
+    places: int
+    counted_at_ms: int
 
 
 def decode(value: bytes | None) -> Known:
@@ -84,4 +103,8 @@ def decode(value: bytes | None) -> Known:
         return Known()
 
 
+#: An array of fewer has its count in the first byte.
+_FIX: Final = 16
+_encode: Final = msgspec.msgpack.Encoder().encode
+_encode_into: Final = msgspec.msgpack.Encoder().encode_into
 _decode: Final = msgspec.msgpack.Decoder(Known).decode

@@ -35,6 +35,8 @@ class KeptBaskets:
         self.tombstones: list[tuple[int, bytes]] = []
         self.table = self.data = self
         self.flushes = 0
+        #: The key of each write.
+        self.puts: list[bytes] = []
 
     def owns(self, number: int) -> bool:
         return number in self.owned
@@ -48,6 +50,7 @@ class KeptBaskets:
     def put_at(self, tp: TP, key: bytes, value: bytes) -> None:
         assert tp.topic == self.source
         self.stores[tp.partition][key] = value
+        self.puts.append(key)
 
     def remove_at(self, tp: TP, key: bytes) -> bool:
         self.tombstones.append((tp.partition, key))

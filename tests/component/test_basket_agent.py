@@ -19,7 +19,7 @@ from agents.baskets.events.outputs import BasketCompleted, ToldTillEvent
 from agents.baskets.events.reading import Told, rekeyed
 from agents.baskets.events.writing import Context, completed, told
 from agents.baskets.fold import different, fold, in_order, take
-from agents.baskets.known import MOST_EVENTS, Known, encode
+from agents.baskets.known import MOST_EVENTS, Known, decode, encode
 from agents.baskets.metrics import METRICS
 from agents.baskets.till_events import AnyEvent, Finalized, ItemAdded
 from posstream.configuration.current import CurrentConfiguration
@@ -100,6 +100,15 @@ class Till:
             refused += self.counter.give(topic, partition, record)
             self._offset += 1
         return refused
+
+    def give(self, *messages: bytes) -> list[Exception]:
+        """Give messages of `pos-events` in one list."""
+        start, self._offset = self._offset, self._offset + len(messages)
+        records = [
+            Fetched(start + number, value, timestamp=1_769_846_400_000)
+            for number, value in enumerate(messages)
+        ]
+        return self.counter.give(topics.POS_EVENTS, HOME, *records)
 
     def take(self) -> list[Record]:
         """What was told since the last time."""
@@ -403,6 +412,97 @@ def _expected(came: Sequence[AnyEvent], clock: ManualClock) -> Sequence[dict[str
 def _said(told_events: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """What is said of each event, without how much was known of its basket."""
     return {it["event_id"]: (it["event_type"], it["fields"], it["basket"]) for it in told_events}
+
+
+# -- lists
+
+
+def listed(came: Sequence[tuple[str, AnyEvent]]) -> list[Fetched]:
+    """A list of events, each with its basket."""
+    return [
+        Fetched(number, rekeyed(Told(event, basket_id), "", 0).value)
+        for number, (basket_id, event) in enumerate(came)
+    ]
+
+
+@given(st.data())
+def test_a_list_tells_what_its_events_tell_one_by_one_and_keeps_each_basket_once(
+    data: st.DataObject,
+) -> None:
+    baskets = [BASKET, *(it for it in "abcdefgh" if at_home(it) == HOME)][:3]
+    drawn = [(basket_id, it) for basket_id in baskets for it in data.draw(events(most=6))]
+    repeats = data.draw(st.lists(st.sampled_from(drawn), max_size=5)) if drawn else []
+    came = data.draw(st.permutations([*drawn, *repeats]))
+    sizes = data.draw(st.lists(st.integers(1, len(came) or 1), min_size=1))
+    clock, single, whole = ManualClock(), KeptBaskets(), KeptBaskets()
+    one_by_one, by_list = Counter(single, clock), Counter(whole, clock)
+    left = listed(came)
+    while left:
+        here, left = left[: sizes[0]], left[sizes[0] :]
+        sizes = [*sizes[1:], sizes[0]]
+        assert [why for it in here for why in one_by_one.give(topics.REKEYED, HOME, it)] == []
+        whole.puts.clear()
+        assert by_list.give(topics.REKEYED, HOME, *here) == []
+        assert len(whole.puts) == len(set(whole.puts))
+    assert by_list.records == one_by_one.records
+    assert whole.kept == single.kept
+
+
+def test_of_a_list_that_makes_a_basket_too_large_only_those_events_are_refused() -> None:
+    till = Till()
+    full = Known(events=tuple(Finalized(n, f"f{n}", n, None, None) for n in range(MOST_EVENTS - 2)))
+    till.table.stores[HOME][BASKET.encode()] = encode(full)
+    other = next(it for it in "abcdefgh" if at_home(it) == HOME)
+    mine = [item(number, "1").replace(b"e1", b"x1") for number in range(1, 6)]
+    messages = [*mine[:2], item(7, "1").replace(BASKET.encode(), other.encode()), *mine[2:]]
+    refused = till.give(*messages, mine[0])
+    assert [str(why) for why in refused] == ["basket_id is that of a basket with 2,000 events"] * 3
+    told_events = of_topic(till.take(), topics.TILL_EVENTS)
+    assert [it["event_id"] for it in told_events] == ["x1", "e2", "e7", "x1"]
+    assert len(decode(till.table.kept[BASKET]).events) == MOST_EVENTS
+    assert sorted(till.table.puts) == sorted([BASKET.encode(), other.encode()])
+
+
+def test_an_event_too_large_to_be_told_leaves_those_around_it_in_its_list() -> None:
+    till = Till()
+    full = wordy(400, "\x01")
+    till.table.stores[HOME][BASKET.encode()] = encode(full)
+    before = till_event(997, "BASKET_FINALIZED").replace(at(997).encode(), b"")
+    (why,) = till.give(before, till_event(999, "PAYMENT_COMPLETED", amount=999), item(3, "5"))
+    assert str(why) == "basket_id is that of a basket with 1,000,000 bytes"
+    told_events = of_topic(till.take(), topics.TILL_EVENTS)
+    assert {"e997", "e3"} <= {it["event_id"] for it in told_events}
+    assert "e999" not in {it["event_id"] for it in told_events}
+    kept = decode(till.table.kept[BASKET])
+    assert ([it.event_id for it in kept.events[400:]], kept.was_paid) == (["e997", "e3"], False)
+
+
+def test_a_basket_that_cannot_be_kept_leaves_its_events_and_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    till = Till()
+    till.send(PURCHASE[1])
+    till.take()
+    other = next(it for it in "abcdefgh" if at_home(it) == HOME)
+    theirs = [it.replace(BASKET.encode(), other.encode()) for _, it in PURCHASE[3:5]]
+    keep = till.table.put_at
+
+    def full_for_one(tp: TP, key: bytes, value: bytes) -> None:
+        if key == BASKET.encode():
+            raise StorageFailed("the disk is full")
+        keep(tp, key, value)
+
+    monkeypatch.setattr(till.table, "put_at", full_for_one)
+    messages = [PURCHASE[3][1], theirs[0], b"nothing", PURCHASE[4][1], theirs[1]]
+    refused = till.give(*messages)
+    assert [type(why) for why in refused] == [StorageFailed, UnreadableEvent, StorageFailed]
+    records = till.take()
+    assert {it.key for it in records} == {other.encode()}
+    assert len(records) == 2
+    monkeypatch.undo()
+    till.give(*messages)
+    contexts = [it["basket"] for it in of_topic(till.take(), topics.TILL_EVENTS)]
+    assert [it["items"] for it in contexts] == [2, 1, 2, 1], "nothing stayed in memory"
 
 
 # -- what is refused

@@ -1,0 +1,85 @@
+"""Counts an event in its basket, and makes the records of what is told of it. Pure.
+
+Nothing is kept here. Nothing may be told before the basket is kept.
+"""
+
+from collections.abc import Sequence
+
+from agents.baskets.basket import Basket, Status
+from agents.baskets.events.writing import Context, completed, told
+from agents.baskets.fold import ids_at, in_order, place_of, take
+from agents.baskets.held import HeldBasket
+from agents.baskets.known import MOST_BYTES, changed_by, earlier, too_large
+from agents.baskets.till_events import AnyEvent
+from posstream.kafka.record import Record
+
+
+def count(
+    held: HeldBasket, basket_id: str, event: AnyEvent, now_ms: int, trace: str | None
+) -> list[Record]:
+    """Count an event in its basket, wherever it belongs there.
+
+    Returns:
+        what is to be told once the basket is kept.
+
+    Raises:
+        UnreadableEvent: if the basket cannot have the event, too. It is as it was before then.
+    """
+    is_new = not held.knows(event)
+    is_next = is_new and place_of(event) > held.basket.last and not held.has_id(event.event_id)
+    if is_new:
+        held.add(event)
+    try:
+        if is_next:  # most events
+            basket = held.basket
+            take(basket, event)
+            context = Context(basket_id, basket, len(held.events))
+            records = [told(event, now_ms, context, trace)]
+        else:
+            basket, records = _told_again(held, basket_id, event, now_ms, trace)
+        was_paid = held.was_paid or basket.status is Status.PAID
+        if was_paid:
+            records.append(completed(basket_id, basket, now_ms, trace))
+        _check_sizes(records)
+    except Exception:
+        if is_new:
+            held.forget_last()
+        raise
+    held.basket = basket
+    if was_paid and not held.was_paid:
+        held.was_paid = held.is_changed = True
+    return records
+
+
+def _check_sizes(records: Sequence[Record]) -> None:
+    for record in records:
+        if record.value is not None and len(record.value) > MOST_BYTES:
+            raise too_large(MOST_BYTES, "bytes")
+
+
+def _told_again(
+    held: HeldBasket, basket_id: str, event: AnyEvent, now_ms: int, trace: str | None
+) -> tuple[Basket, list[Record]]:
+    """A late or repeated event, and those behind it that came before it.
+
+    A repeated one, too: a crash may have come between its changelog and its telling.
+
+    Returns:
+        The basket after all of its events, and what is to be told.
+    """
+    known = held.events
+    changed = changed_by(known, event)
+    start = min(place_of(it) for it in known if it.event_id == event.event_id)
+    # As the first delivery found them: what was told at later events may be lost in a crash.
+    before = ids_at(earlier(known, event))
+    basket = Basket(places=held.basket.places)
+    records = []
+    for each in in_order(known):
+        take(basket, each)
+        if each.event_id in changed and place_of(each) >= start:
+            ids, were = basket.ids, before.get(each.event_id, {})
+            moved_from = {name: it for name, it in were.items() if ids.get(name) != it}
+            context = Context(basket_id, basket, len(known), moved_from)
+            records.append(told(each, now_ms, context, trace))
+    basket.revision = len(known)
+    return basket, records

@@ -173,7 +173,7 @@ class BasketAgent:
                 outbox.add(record)
             if it.label is not None:
                 counts[it.label] += 1
-                baskets_told += it.records[-1].topic == topics.BASKET_COMPLETED
+                baskets_told += bool(it.records) and it.records[-1].topic == topics.BASKET_COMPLETED
         for labels, number in counts.items():
             self.metrics["till_events"].labels(*labels).inc(number)
         if baskets_told:

@@ -9,7 +9,7 @@ from agents.baskets.basket import Basket, Status
 from agents.baskets.events.writing import Context, completed, told
 from agents.baskets.fold import ids_at, in_order, place_of, take
 from agents.baskets.held import HeldBasket
-from agents.baskets.known import MOST_BYTES, changed_by, earlier, too_large
+from agents.baskets.known import MOST_BYTES, too_large
 from agents.baskets.till_events import AnyEvent
 from posstream.kafka.record import Record
 
@@ -20,29 +20,32 @@ def count(
     """Count an event in its basket, wherever it belongs there.
 
     Returns:
-        what is to be told once the basket is kept.
+        what is to be told once the basket is kept; nothing of an event that this worker has told.
 
     Raises:
         UnreadableEvent: if the basket cannot have the event, too. It is as it was before then.
     """
-    is_new = not held.knows(event)
-    is_next = is_new and place_of(event) > held.basket.last and not held.has_id(event.event_id)
-    if is_new:
+    index = held.index_of(event)
+    if index is None:
+        is_next = place_of(event) > held.basket.last and not held.has_id(event.event_id)
         held.add(event)
+    elif held.was_told(index):
+        return []
     try:
-        if is_next:  # most events
+        if index is None and is_next:  # most events
             basket = held.basket
             take(basket, event)
             context = Context(basket_id, basket, len(held.events))
             records = [told(event, now_ms, context, trace)]
         else:
-            basket, records = _told_again(held, basket_id, event, now_ms, trace)
+            at = len(held.events) - 1 if index is None else index
+            basket, records = _told_again(held, basket_id, at, now_ms, trace)
         was_paid = held.was_paid or basket.status is Status.PAID
         if was_paid:
             records.append(completed(basket_id, basket, now_ms, trace))
         _check_sizes(records)
     except Exception:
-        if is_new:
+        if index is None:
             held.forget_last()
         raise
     held.basket = basket
@@ -58,28 +61,36 @@ def _check_sizes(records: Sequence[Record]) -> None:
 
 
 def _told_again(
-    held: HeldBasket, basket_id: str, event: AnyEvent, now_ms: int, trace: str | None
+    held: HeldBasket, basket_id: str, index: int, now_ms: int, trace: str | None
 ) -> tuple[Basket, list[Record]]:
     """A late or repeated event, and those behind it that came before it.
 
     A repeated one, too: a crash may have come between its changelog and its telling.
 
+    Args:
+        held: what is known.
+        basket_id: whose basket.
+        index: of the event among those that are known.
+        now_ms: wall time.
+        trace: the event's trace context.
+
     Returns:
         The basket after all of its events, and what is to be told.
     """
-    known = held.events
-    changed = changed_by(known, event)
-    start = min(place_of(it) for it in known if it.event_id == event.event_id)
+    event, earlier = held.events[index], held.events[:index]
+    # At those that came later the event was known.
+    changed = {event.event_id, *(it.event_id for it in earlier)}
+    start = min(place_of(it) for it in held.events if it.event_id == event.event_id)
     # As the first delivery found them: what was told at later events may be lost in a crash.
-    before = ids_at(earlier(known, event))
+    before = ids_at(earlier)
     basket = Basket(places=held.basket.places)
     records = []
-    for each in in_order(known):
+    for each in in_order(held.events):
         take(basket, each)
-        if each.event_id in changed and place_of(each) >= start:
+        if each.event_id in changed and basket.last >= start:
             ids, were = basket.ids, before.get(each.event_id, {})
             moved_from = {name: it for name, it in were.items() if ids.get(name) != it}
-            context = Context(basket_id, basket, len(known), moved_from)
+            context = Context(basket_id, basket, len(held.events), moved_from)
             records.append(told(each, now_ms, context, trace))
-    basket.revision = len(known)
+    basket.revision = len(held.events)
     return basket, records

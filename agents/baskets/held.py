@@ -22,7 +22,7 @@ class HeldBasket:
 
     __slots__ = (
         *("basket", "events", "is_changed", "was_paid"),
-        *("_ids", "_packed", "_value"),
+        *("_from_table", "_ids", "_packed", "_value"),
     )
 
     def __init__(self, value: bytes | None, *, places: int) -> None:
@@ -32,6 +32,8 @@ class HeldBasket:
         self.events = list(known.events)
         self.basket = fold(self.events, places=places)
         self.was_paid = known.was_paid
+        #: How many of the events another worker may have counted: those that were read.
+        self._from_table = len(self.events)
         #: Whether the table must have it anew.
         self.is_changed = known.places != places
         self._ids = {it.event_id for it in self.events}
@@ -48,9 +50,19 @@ class HeldBasket:
         """Whether an event of this id is known."""
         return event_id in self._ids
 
-    def knows(self, event: AnyEvent) -> bool:
-        """Whether an event says what is known."""
-        return self.has_id(event.event_id) and any(is_repeat(event, it) for it in self.events)
+    def index_of(self, event: AnyEvent) -> int | None:
+        """Where an event is among those that are known; None if it is a new one."""
+        if not self.has_id(event.event_id):  # most of the time
+            return None
+        return next((at for at, it in enumerate(self.events) if is_repeat(event, it)), None)
+
+    def was_told(self, index: int) -> bool:
+        """Whether this worker told an event, and all that it changed, or ends without having told.
+
+        If the broker has not taken what was told the worker ends, and the event comes again to one
+        that reads the basket from the table.
+        """
+        return index >= self._from_table
 
     def add(self, event: AnyEvent) -> None:
         """Know one more event, which `basket` does not count yet.

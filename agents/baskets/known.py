@@ -1,13 +1,10 @@
 """What is known of one basket, as the table keeps it: the events, each once. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator
-from itertools import takewhile
 from typing import Final
 
 import msgspec
 
 from agents.baskets.basket import DEFAULT_PLACES
-from agents.baskets.fold import is_repeat
 from agents.baskets.till_events import AnyEvent
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.json.undecodable import UNDECODABLE
@@ -38,19 +35,6 @@ def too_large(most: int, of_what: str) -> UnreadableEvent:
     return UnreadableEvent(
         DeadLetterReason.INVALID_FIELD, f"basket_id is that of a basket with {most:,} {of_what}"
     )
-
-
-def earlier(events: Iterable[AnyEvent], event: AnyEvent) -> Iterator[AnyEvent]:
-    """The events that came before the first delivery of one of them."""
-    return takewhile(lambda it: not is_repeat(event, it), events)
-
-
-def changed_by(events: Iterable[AnyEvent], event: AnyEvent) -> Collection[str]:
-    """The ids of the events that one event changed what is known at: its own, and the earlier ones.
-
-    Only those that came before it: at the later ones, it was known.
-    """
-    return {event.event_id, *(it.event_id for it in earlier(events, event))}
 
 
 def encode(known: Known) -> bytes:

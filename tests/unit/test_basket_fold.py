@@ -15,7 +15,6 @@ from agents.baskets.held import HeldBasket
 from agents.baskets.known import (
     MOST_EVENTS,
     Known,
-    changed_by,
     decode,
     encode,
 )
@@ -211,7 +210,7 @@ def test_however_events_are_delivered_the_table_has_each_one_once(data: st.DataO
     kept = None
     for it in data.draw(st.permutations([*known, *repeats])):
         held = HeldBasket(kept, places=2)
-        if not held.knows(it):
+        if held.index_of(it) is None:
             held.add(it)
         kept = held.value(now_ms=7)
     found = decode(kept)
@@ -368,15 +367,8 @@ def test_a_basket_with_two_thousand_events_refuses_the_next_and_still_knows_its_
     with pytest.raises(UnreadableEvent, match=r"^basket_id is that of a basket with 2,000 events"):
         held.add(FINAL)
     assert (held.events, held.is_changed) == (list(full.events), False)
-    assert held.knows(full.events[5])
+    assert held.index_of(full.events[5]) == 5
     assert held.value(now_ms=0) == encode(full)
-
-
-def test_an_event_changed_what_is_known_at_itself_and_at_those_that_came_before_it() -> None:
-    known = (FINAL, ITEM, pay(2, 1))
-    assert [{"ev05"}, {"ev05", "ev01"}, {"ev05", "ev01", "ev02"}] == [
-        changed_by(known, it) for it in known
-    ]
 
 
 def test_a_repeat_says_the_same_under_the_same_id_whenever_it_was_written() -> None:

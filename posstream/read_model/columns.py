@@ -120,6 +120,10 @@ KEY: Final = String(MAX_TEXT).with_variant(String(MAX_TEXT, collation="C"), "pos
 SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")
 DOCUMENT: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
+#: The `info` of a table that is made of other tables of its plugin. Its rows need no event of their
+#: own, so they are not counted among those that a rebuild brings back.
+DERIVED: Final = {"posstream_derived": True}
+
 
 def new_metadata() -> MetaData:
     """The tables of one chain of migrations, with the same names of constraints everywhere."""

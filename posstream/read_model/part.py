@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,6 +33,8 @@ class ReadModelPart:
     erase: "Erase | None" = None
     #: The tables whose old rows are deleted if POSSTREAM_KEEP_ROWS_DAYS is set.
     aging: "Callable[[], Aging] | None" = None
+    #: Keeps its tables up beside the projections, until cancelled; it may not block.
+    upkeep: "Callable[[AsyncEngine], Awaitable[None]] | None" = None
     #: The consumer group that read these topics before the projection got one of its own: the
     #: first start goes on at that group's offsets.
     former_group: str | None = None

@@ -12,12 +12,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.domain.errors import DatabaseUnusable
 from posstream.forgetting.marks import Marks
@@ -123,8 +123,13 @@ async def project(setup: Setup, tell: Tell) -> None:
                 standings[one.name].trouble = failures[one.name]
                 continue
             running.append(asyncio.create_task(_run_apart(one, setup, standings[one.name])))
+        migrated = [it for it in plugins if it.name not in failures]
+        running += [
+            asyncio.create_task(_keep_up(setup.database_url, it.name, it.read_model.upkeep))
+            for it in migrated
+            if it.read_model is not None and it.read_model.upkeep is not None
+        ]
         if setup.keep_rows_days is not None:
-            migrated = [it for it in plugins if it.name not in failures]
             keep = timedelta(days=setup.keep_rows_days)
             running.append(asyncio.create_task(_retain(setup.database_url, migrated, keep)))
         await asyncio.Event().wait()
@@ -186,6 +191,16 @@ async def _retain(url: str, plugins: Sequence[Plugin], keep: timedelta) -> None:
     engine = create_engine(url)
     try:
         await Retention(engine, aging, keep).run()
+    finally:
+        await engine.dispose()
+
+
+async def _keep_up(url: str, name: str, upkeep: Callable[[AsyncEngine], Awaitable[None]]) -> None:
+    engine = create_engine(url)
+    try:
+        await upkeep(engine)
+    except Exception:
+        log.exception("the upkeep of the tables of %s ends", name)
     finally:
         await engine.dispose()
 

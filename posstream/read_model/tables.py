@@ -1,4 +1,7 @@
-"""Counts the rows of all tables of the read model and those that a replay loses; empties them."""
+"""Counts the rows of all tables of the read model and those that a replay loses; empties them.
+
+A table that is made of other tables (`columns.DERIVED`) is emptied with them, and not counted.
+"""
 
 from collections.abc import AsyncIterable, Collection, Mapping, Sequence
 from typing import Final
@@ -6,7 +9,7 @@ from typing import Final
 from sqlalchemy import Column, MetaData, String, Table, delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from posstream.read_model.columns import KEY
+from posstream.read_model.columns import DERIVED, KEY
 from posstream.read_model.engine import read_only, snapshots
 from posstream.read_model.part import ReadModelPart
 from posstream.read_model.projection import ProjectedEvent
@@ -35,7 +38,8 @@ class ReadModelTables:
     def __init__(self, engine: AsyncEngine, parts: Sequence[ReadModelPart]) -> None:
         self._engine = engine
         self._parts = parts
-        self._tables = [table for part in parts for table in part.tables()]
+        self._all = [table for part in parts for table in part.tables()]
+        self._tables = [table for table in self._all if table.info != DERIVED]
 
     async def counts(self) -> Mapping[str, int]:
         """How many rows each table has."""
@@ -79,11 +83,11 @@ class ReadModelTables:
         """Delete every row of all tables, in one transaction."""
         async with self._engine.begin() as connection:
             if connection.dialect.name == "postgresql":
-                names = ", ".join(table.name for table in self._tables)
+                names = ", ".join(table.name for table in self._all)
                 await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
                 await connection.execute(text(f"TRUNCATE {names}"))
                 return
-            for table in self._tables:
+            for table in reversed(self._all):  # a derived one first: then it costs its rows nothing
                 await connection.execute(delete(table))
 
 

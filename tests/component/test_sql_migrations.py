@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.read_model.part import READ_MODEL
-from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.recent_customers import RecentCustomers
+from agents.customer_lookup.read_model.rows import batch_of
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, METADATA
 from posstream.domain.errors import DatabaseUnusable, StartRefused
 from posstream.forgetting.marks import subject_of_customer
@@ -28,6 +29,7 @@ from posstream.read_model import schema as platform
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.migrate import unmigrated, upgrade
+from posstream.read_model.rows_writer import RowsWriter
 from tests.component.sql_databases import DATABASES, database, found, migrate
 
 PLATFORM_TABLES = {"forgotten_subjects", "plugin_configurations", "posstream_version"}
@@ -85,7 +87,7 @@ async def test_four_workers_can_upgrade_at_once(url: str) -> None:
                 await connection.scalar(text(f"SELECT version_num FROM {table}"))  # noqa: S608 - our own names
                 for table in ("posstream_version", "posstream_version_customer_lookup")
             ]
-        assert versions == ["0001", "0009"]
+        assert versions == ["0001", "0010"]
     finally:
         for engine in engines:
             await engine.dispose()
@@ -222,7 +224,12 @@ async def test_rows_of_customers_who_were_forgotten_while_a_migration_failed_go_
     engine: AsyncEngine,
 ) -> None:
     await migrate(engine, "0006")
-    await SqlProjection(engine).apply([found("old", fetched=10), found("new", fetched=50)])
+    batch = batch_of([found("old", fetched=10), found("new", fetched=50)], RecentCustomers())
+    async with engine.begin() as connection:
+        for table, rows in batch.rows.items():
+            writer = RowsWriter(engine, table, lambda it: it.on_conflict_do_nothing())
+            if rows:
+                await writer.write(connection, list(rows.values()))
     mark = {
         "subject": subject_of_customer("CUST_001"),
         "forgotten_at": datetime(2026, 1, 31, 8, 0, 30, tzinfo=UTC),

@@ -65,7 +65,7 @@ async def rows(engine: AsyncEngine, table: Table) -> list[dict[str, Any]]:
 
 
 #: Of the platform and of the plugin.
-TABLES = [*platform.METADATA.sorted_tables, *schema.METADATA.sorted_tables]
+TABLES = [*platform.METADATA.sorted_tables, *schema.READ_MODEL]
 
 
 async def everything(engine: AsyncEngine) -> dict[str, list[dict[str, Any]]]:
@@ -507,7 +507,7 @@ class Written:
 
 
 #: The tables that every answer with a customer writes.
-NARROW = ["baskets", "lookup_answers"]
+NARROW = ["baskets", "lookup_answers", "lookup_counts"]
 PERSON = ["customers", "customer_identifiers"]
 
 

@@ -15,6 +15,7 @@ READ_MODEL: Final = ReadModelPart(
     row_keys=deferred("read_model.rows:row_keys"),
     erase=deferred("read_model.erasure:erase_rows"),
     aging=deferred("read_model.schema:aging"),
+    upkeep=deferred("read_model.counting:count"),
     former_group=APP_ID,
     former_version_table="alembic_version",
 )

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.recent_customers import RecentCustomers, Told
 from agents.customer_lookup.read_model.rows import Batch, batch_of
+from agents.customer_lookup.read_model.uncounted import Uncounted
 from agents.customer_lookup.read_model.written_answers import read_found
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED
 from posstream.forgetting.forgotten import ForgottenSubjects
@@ -53,6 +54,7 @@ class SqlProjection(BatchProjection):
         self._writers = [
             (table, RowsWriter(engine, table, _UPSERTS[table])) for table in schema.READ_MODEL
         ]
+        self._uncounted = Uncounted(engine)
         self._customers = RecentCustomers()
         self._uncommitted = set[Told]()
 
@@ -70,6 +72,7 @@ class SqlProjection(BatchProjection):
         for table, writer in self._writers:
             if rows := batch.rows[table]:
                 await writer.write(connection, [row for _, row in sorted(rows.items())])
+        await self._uncounted.write(connection, batch.spans())
         self._uncommitted = batch.told
 
     def committed(self) -> None:

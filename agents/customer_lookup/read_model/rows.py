@@ -29,6 +29,7 @@ from agents.customer_lookup.read_model.recent_customers import (
     Told,
     columns_of_customer,
 )
+from agents.customer_lookup.read_model.spans import spans_of
 from agents.customer_lookup.read_model.traces import trace_of_answer, trace_of_attempt
 from agents.customer_lookup.read_model.written_answers import FoundAnswer
 from posstream.domain.customer import read_customer_id
@@ -103,6 +104,17 @@ class Batch:
         """One for each row of this batch that names a person."""
         yield from map(trace_of_answer, self.rows[schema.LOOKUP_ANSWERS].values())
         yield from map(trace_of_attempt, self.rows[schema.CUSTOMER_LOOKUP_LOGS].values())
+
+    def spans(self) -> set[str]:
+        """The spans of time in which rows of this batch are counted."""
+        answers = self.rows[schema.LOOKUP_ANSWERS].values()
+        attempts = self.rows[schema.CUSTOMER_LOOKUP_LOGS].values()
+        return spans_of(
+            chain(
+                (row["occurred_at"] for row in answers),
+                (row["request_timestamp"] for row in attempts),
+            )
+        )
 
     def take(self, event: ProjectedEvent) -> str | None:
         """Take one event in, wholly or not at all; returns why not, or None."""

@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import BigInteger, Column, Index, String, Table, Text, UniqueConstraint, text
 
 from posstream.read_model.columns import (
+    DERIVED,
     DOCUMENT,
     KEY,
     MAX_TEXT,
@@ -161,6 +162,25 @@ for _name, _condition in (
         postgresql_where=_condition,
     )
 
+#: What was counted of answers and attempts, one row per span of time (`spans`) that has any, but
+#: for those of more than a week ago. It is made of the rows above: `counts` is null from the moment
+#: on in which a row of the span is written or goes, until they are counted anew (`counting`).
+LOOKUP_COUNTS: Final = Table(
+    "lookup_counts",
+    METADATA,
+    Column("span", KEY, primary_key=True),
+    # Another number each time when `counts` becomes null: what was counted meanwhile is not kept.
+    Column("mark", BigInteger, nullable=False),
+    Column("counts", Text),
+    info=DERIVED,
+)
+Index(
+    "ix_lookup_counts_uncounted",
+    LOOKUP_COUNTS.c.span,
+    sqlite_where=LOOKUP_COUNTS.c.counts.is_(None),
+    postgresql_where=LOOKUP_COUNTS.c.counts.is_(None),
+)
+
 #: The tables that are made of the topics and of nothing else. Every transaction writes or locks
 #: them in this order, so that two transactions cannot wait for each other.
 READ_MODEL: Final = (
@@ -173,8 +193,8 @@ READ_MODEL: Final = (
 
 
 def read_model_tables() -> tuple[Table, ...]:
-    """`READ_MODEL`, for the declaration of the plugin."""
-    return READ_MODEL
+    """`READ_MODEL` and what is counted of it, for the declaration of the plugin."""
+    return (*READ_MODEL, LOOKUP_COUNTS)
 
 
 def aging() -> Aging:

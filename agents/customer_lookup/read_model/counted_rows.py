@@ -1,0 +1,98 @@
+"""Counts the answers and attempts of some time from their rows: the same on both databases."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, case, func, null, or_, select
+
+from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, LOOKUP_ANSWERS
+from agents.customer_lookup.read_model.tally import Tally
+from agents.customer_lookup.reasons import AttemptStatus
+from posstream.read_model.prepared import Prepared
+
+_LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
+_ANSWERS: Final = LOOKUP_ANSWERS.c
+#: The upper bound of time without an end. With an upper bound SQLite searches the index of the
+#: times; without one it scans the whole table in the order of GROUP BY (60 minutes of 30 days with
+#: 1,000,000 answers and as many attempts: 9 ms instead of 279).
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+#: Reads the rows of a statement.
+Read = Callable[[Prepared, Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
+
+
+async def count_rows(read: Read, since: datetime, until: datetime | None) -> Tally:
+    """What lies from `since` up to but not including `until`; None = whatever the future has.
+
+    Answers and attempts count each by their own time.
+    """
+    values = {"since": since, "until": until or NEVER}
+    tally = Tally()
+    for source, reason, count in await read(_ANSWERS_IN, values):
+        tally.answers[source, reason] += count
+    for status, duration_ms, count in await read(_ATTEMPTS_IN, values):
+        tally.attempts[status] += count
+        if duration_ms is not None:
+            tally.durations[duration_ms] += count
+    for lookup_id, waiters in await read(_WAITING_IN, values):
+        if lookup_id is None:
+            tally.saved += int(waiters)
+        else:
+            tally.wait(lookup_id, int(waiters))
+    return tally
+
+
+def _within(time: Column[Any]) -> ColumnElement[bool]:
+    since, until = (bindparam(name, type_=time.type) for name in ("since", "until"))
+    return and_(time >= since, time < until)
+
+
+def _count_answers() -> Select[Any]:
+    kind = (_ANSWERS.source, _ANSWERS.reason)
+    return select(*kind, func.count()).where(_within(_ANSWERS.occurred_at)).group_by(*kind)
+
+
+def _count_attempts() -> Select[Any]:
+    kind = (_LOGS.status, _LOGS.duration_ms)
+    return select(*kind, func.count()).where(_within(_LOGS.request_timestamp)).group_by(*kind)
+
+
+def _count_waiting() -> Select[Any]:
+    """Count the calls that single flight saved.
+
+    Each attempt records how many events were waiting; the highest number of a lookup is the number
+    of calls that it saved. A lookup is named if it may have attempts at other times, too: not if
+    its first attempt brought the answer. (If a worker was killed just then, another one asks once
+    more, and those who waited for both may count twice.)
+    """
+    lookup_id = func.coalesce(_LOGS.lookup_id, _LOGS.event_id)
+    # Not by `in_`, whose list a `Prepared` cannot have.
+    is_final = or_(
+        *(_LOGS.status == it.value for it in (AttemptStatus.SUCCESS, AttemptStatus.NOT_FOUND))
+    )
+    is_alone = and_(
+        func.count() == 1,
+        or_(
+            func.max(_LOGS.lookup_id).is_(None),
+            and_(
+                func.max(_LOGS.attempt) == 1,
+                func.max(case((is_final, 1), else_=0)) == 1,
+            ),
+        ),
+    )
+    lookups = (
+        select(
+            case((is_alone, null()), else_=lookup_id).label("named"),
+            func.max(_LOGS.waiters).label("waiters"),
+        )
+        .where(_within(_LOGS.request_timestamp), _LOGS.waiters > 0)
+        .group_by(lookup_id)
+        .subquery()
+    )
+    return select(lookups.c.named, func.sum(lookups.c.waiters)).group_by(lookups.c.named)
+
+
+_ANSWERS_IN: Final = Prepared(_count_answers())
+_ATTEMPTS_IN: Final = Prepared(_count_attempts())
+_WAITING_IN: Final = Prepared(_count_waiting())

@@ -1,0 +1,68 @@
+"""Names the spans of time for which lookups are counted: ten seconds, minutes, hours. Pure.
+
+A span is a letter for its length and the beginning of a stored time, such as `m 2026-01-31 08:59`.
+So the spans of one length sort like their times, and a row's spans are parts of its time's text.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from posstream.read_model.stored_time import stored, time_of
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: A whole stored time, to fill up the beginning of one.
+_FIRST: Final = "0000-01-01 00:00:00.000000"
+#: Comes after every character of a time.
+_END: Final = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """One length of spans."""
+
+    letter: str
+    #: How many characters of a stored time name a span.
+    characters: int
+    lasts: timedelta
+
+    def name(self, at: str) -> str:
+        """The span of a stored time."""
+        return f"{self.letter} {at[: self.characters]}"
+
+    def begin(self, span: str) -> datetime:
+        """When a span of this length begins."""
+        begin = span[2:]
+        return time_of(begin + _FIRST[len(begin) :])
+
+    def up(self, at: datetime) -> datetime:
+        """The begin of a span: this moment, or the next one."""
+        return at + (_EPOCH - at) % self.lasts
+
+    def between(self, begin: datetime, end: datetime | None) -> tuple[str, str]:
+        """The names from which on and before which spans lie; both moments begin spans."""
+        return self.name(stored(begin)), (
+            self.letter + _END if end is None else self.name(stored(end))
+        )
+
+    def inside(self, span: str) -> tuple[str, str]:
+        """As `between`, for the spans of this length within a longer one."""
+        return self.letter + span[1:], self.letter + span[1:] + _END
+
+
+TENS: Final = Length("s", 18, timedelta(seconds=10))
+MINUTES: Final = Length("m", 16, timedelta(minutes=1))
+HOURS: Final = Length("h", 13, timedelta(hours=1))
+#: How long counts are kept. Rows are kept for as long at least.
+KEPT_FOR: Final = timedelta(days=8)
+#: How far back counts are read. The rest leaves room for clocks that differ.
+COUNTED_FOR: Final = timedelta(days=7, hours=6)
+#: The longest first; each is a whole number of the next one.
+LENGTHS: Final = (HOURS, MINUTES, TENS)
+
+
+def spans_of(times: Iterable[str]) -> set[str]:
+    """The spans of all lengths that some stored times lie in."""
+    spans = {TENS.name(at) for at in times}
+    return spans.union(*({it.name(span[2:]) for span in spans} for it in (MINUTES, HOURS)))

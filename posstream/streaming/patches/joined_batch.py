@@ -1,0 +1,151 @@
+"""Batches for records that have much in common: their bytes are joined once, when they leave.
+
+aiokafka's builder copies each record into its buffer, and encodes each header anew. Here a record
+is a row of pieces of bytes until the whole batch is joined, and a piece that many records share is
+encoded once. For other records aiokafka's builder is the faster one: see `batch`.
+
+The producer sees a builder of aiokafka's that is closed, uncompressed and not transactional. Its
+bytes are those that aiokafka's own builder gives (record format v2 of Kafka's protocol).
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Self
+
+from aiokafka.record.util import calc_crc32c
+
+#: The head of a batch: base offset, length, leader epoch, format, checksum; what the checksum
+#: covers begins with attributes, last offset, first and last time, producer's id, epoch, sequence
+#: and count of records.
+_FRAME: Final = struct.Struct(">qiibI")
+_ABOUT: Final = struct.Struct(">hiqqqhii")
+_HEAD_BYTES: Final = _FRAME.size + _ABOUT.size
+#: The length of a batch counts from behind it.
+_LENGTH_FROM: Final = 12
+_FORMAT: Final = 2
+#: No attributes of a record, and no milliseconds after the first record of its batch.
+_BEGIN: Final = b"\0\0"
+_NO_TRANSACTION: Final = (-1, -1, 0)
+
+
+def _encoded(number: int) -> bytes:
+    """A number as records write it: a varint of Protocol Buffers, signed (zigzag)."""
+    rest = number * 2 if number >= 0 else -number * 2 - 1
+    found = bytearray()
+    while rest > 0x7F:  # noqa: PLR2004 - seven bits a byte
+        found.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    found.append(rest)
+    return bytes(found)
+
+
+class _Varints(dict[int, bytes]):
+    def __missing__(self, number: int) -> bytes:
+        return _encoded(number)
+
+
+#: Numbers as records write them; most lengths and places are kept.
+VARINTS: Final = _Varints({number: _encoded(number) for number in range(-1, 4096)})
+
+
+def encoded_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
+    """The headers of a record as it writes them."""
+    return b"".join((VARINTS[len(headers)], *_pieces(headers)))
+
+
+def _pieces(headers: Iterable[tuple[str, bytes | None]]) -> Iterator[bytes]:
+    for name, value in headers:
+        for text in (name.encode(), value):
+            yield VARINTS[-1 if text is None else len(text)]
+            yield text or b""
+
+
+class JoinedBatch:
+    """Records of one time for one partition, which leave together.
+
+    Args:
+        most_bytes: so long the batch may be, unless its first record is longer.
+        timestamp_ms: of its records.
+    """
+
+    __slots__ = ("_data", "_most_bytes", "_pieces", "_producer", "_timestamp_ms", "count", "length")
+
+    def __init__(self, most_bytes: int, timestamp_ms: int) -> None:
+        self._most_bytes = most_bytes
+        self._timestamp_ms = timestamp_ms
+        self._pieces: list[bytes] = [bytes(_HEAD_BYTES)]
+        #: Its bytes so far, and its records.
+        self.length = _HEAD_BYTES
+        self.count = 0
+        self._producer = _NO_TRANSACTION
+        self._data: bytearray | None = None
+
+    def append(
+        self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+    ) -> bool:
+        """Put a record in; False if the batch is full."""
+        end = encoded_headers(headers)
+        if value is None:
+            return self.put(key, -1, (end,), len(end))
+        return self.put(key, len(value), (value, end), len(value) + len(end))
+
+    def put(
+        self, key: bytes | None, value_length: int, pieces: Sequence[bytes], length: int
+    ) -> bool:
+        """Put a record in whose value and headers are in pieces; False if the batch is full.
+
+        Args:
+            key: of the record.
+            value_length: the bytes of its value; -1: it has none.
+            pieces: the value's, then those of `encoded_headers`.
+            length: all bytes of the pieces.
+        """
+        place, of_value = VARINTS[self.count], VARINTS[value_length]
+        of_key = VARINTS[-1 if key is None else len(key)]
+        key = key or b""
+        length += len(_BEGIN) + len(place) + len(of_key) + len(key) + len(of_value)
+        of_record = VARINTS[length]
+        end = self.length + len(of_record) + length
+        if end > self._most_bytes and self.count:
+            return False
+        self._pieces += (of_record, _BEGIN, place, of_key, key, of_value)
+        self._pieces += pieces
+        self.length = end
+        self.count += 1
+        return True
+
+    def complete(self) -> Self:
+        """The builder for the producer: the batch itself."""
+        return self
+
+    # -- what aiokafka asks of a builder
+
+    def closed(self) -> bool:
+        """Say that nobody else may write into it."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing: it is closed."""
+
+    def record_count(self) -> int:
+        """How many records it has: by this the broker knows repeats."""
+        return self.count
+
+    def size(self) -> int:
+        """Its bytes."""
+        return self.length
+
+    def _set_producer_state(self, producer_id: int, epoch: int, sequence: int) -> None:
+        self._producer = producer_id, epoch, sequence
+
+    def _build(self) -> bytearray:
+        """The bytes; they are made once, and sent again if need be."""
+        if self._data is None:
+            data = self._data = bytearray().join(self._pieces)
+            self._pieces.clear()
+            at = self._timestamp_ms
+            about = 0, self.count - 1, at, at, *self._producer, self.count
+            _ABOUT.pack_into(data, _FRAME.size, *about)
+            checksum = calc_crc32c(memoryview(data)[_FRAME.size :])
+            _FRAME.pack_into(data, 0, 0, len(data) - _LENGTH_FROM, -1, _FORMAT, checksum)
+        return self._data

@@ -49,7 +49,9 @@ class AtOnce:
 
     def __post_init__(self) -> None:
         self.answer_log = AnswerLog(self.clock)
-        self._fresh_hits = FreshHits(self.lookup, partitions=self.partitions, turns=self.turns)
+        self._fresh_hits = FreshHits(
+            self.lookup, partitions=self.partitions, turns=self.turns.keys()
+        )
 
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox

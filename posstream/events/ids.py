@@ -41,6 +41,11 @@ def derived(name: str) -> str:
 
 def derived_bytes(name: bytes) -> bytes:
     """`derived` for bytes of UTF-8; the objects of `uuid.uuid5` would take four times as long."""
+    return b"5".join(derived_halves(name))
+
+
+def derived_halves(name: bytes) -> tuple[bytes, bytes]:
+    """What stands before and after the version of `derived_bytes`."""
     h = hexlify(sha1(_NAMESPACE_BYTES + name).digest())  # noqa: S324 - RFC 9562 says so
     a, b, c, d, e = _GROUPS(h)
-    return b"".join((a, b"-", b, b"-5", c, b"-", _VARIANTS[h[16]], d, b"-", e))
+    return b"".join((a, b"-", b, b"-")), b"".join((c, b"-", _VARIANTS[h[16]], d, b"-", e))

@@ -14,7 +14,7 @@ from mode import Service
 
 from posstream.kafka.partitioner import partitioner
 from posstream.kafka.topics import DEAD_LETTER_MAX_BYTES
-from posstream.kafka.tuning import BUFFER_MAXSIZE, Tuning, max_poll_records
+from posstream.kafka.tuning import BATCH_BYTES, BUFFER_MAXSIZE, Tuning, max_poll_records
 from posstream.startup.membership import Membership
 from posstream.startup.process import collect_garbage_rarely
 from posstream.streaming.co_partitioning import METADATA_SECONDS, client_id
@@ -162,7 +162,7 @@ class StreamingApp(WorkerApp):
             broker_client_id=client_id(partitions),
             # Records gather only while aiokafka has a request to their broker under way.
             producer_linger=0,
-            producer_max_batch_size=262_144,
+            producer_max_batch_size=BATCH_BYTES,
             producer_partitioner=partitioner,
             producer_max_request_size=DEAD_LETTER_MAX_BYTES,
             producer_request_timeout=10,  # a frozen broker is noticed; upstream's is 20 minutes

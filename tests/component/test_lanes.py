@@ -18,6 +18,7 @@ from posstream.kafka.record import Record
 from posstream.streaming.lists import lanes
 from posstream.streaming.lists.lanes import Event
 from posstream.streaming.lists.outbox import Outbox
+from posstream.streaming.patches.joined_batch import encoded_headers
 from tests.component.list_fakes import FakeProducer, Fetched, ListApp, a_while, records_of, soon
 
 SOURCE, OTHER = TP("source", 0), TP("source", 1)
@@ -645,8 +646,12 @@ async def test_every_record_is_in_a_batch_of_its_partition_in_the_order_it_was_p
     headers = [("ce_id", b"1"), ("äö", b"\xff"), ("empty", b"")]
     put_in = [Record("a", b"key-%d" % n, b"v%d" % n, headers) for n in range(50)]
     put_in += [Record("b", None, b"x", partition=1), Record("b", b"k", None, partition=0)]
-    for record in put_in[:25]:
-        outbox.to("a")(record.key or b"", record.value or b"", list(record.headers))
+    end = encoded_headers(headers)
+    for record in put_in[:10]:
+        outbox.add(record)
+    for record in put_in[10:25]:
+        key, value = record.key or b"", record.value or b""
+        outbox.to("a")(key, len(value), (value, end), len(value) + len(end))
     for record in put_in[25:]:
         outbox.add(record)
     found = [

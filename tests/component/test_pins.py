@@ -34,6 +34,7 @@ from posstream.streaming import patches
 from posstream.streaming.app import StreamingApp
 from posstream.streaming.lists.outbox import Outbox
 from posstream.streaming.patches import records
+from posstream.streaming.patches.joined_batch import encoded_headers
 from tests.component.list_fakes import records_of
 from tests.component.test_driver import app_for, consumer_of, thread_of
 from tests.integration.harness import free_port
@@ -250,8 +251,10 @@ async def test_what_goes_through_the_outbox_comes_back_as_it_was_put_in(
         assert partitions == 2
         outbox = Outbox(producer.new_batch, 1_700_000_000_123, {CUSTOMER_DATA_FETCHED: partitions})
         add = outbox.to(CUSTOMER_DATA_FETCHED)
+        end = encoded_headers(headers)
         for key in keys:
-            add(key, b"x" * 2500 + key, headers)
+            value = b"x" * 2500 + key
+            add(key, len(value), (value, end), len(value) + len(end))
         batches = outbox.batches()
         assert len(batches) > partitions, "or no partition has a second one"
         async with asyncio.timeout(20):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
@@ -24,9 +25,11 @@ from posstream.events.envelope import FIRST_WRITTEN
 from posstream.events.reading import MAX_EVENT_BYTES
 from posstream.kafka.record import Record
 from posstream.streaming.lists.outbox import Outbox
+from posstream.streaming.patches.joined_batch import JoinedBatch
 from tables.customer_cache import HEADER, decode
 from tables.freshness import MAX_SKEW_MS, CacheEntry, Windows, never_refreshed_ms
 from tables.partitioned import home
+from tests.component.list_fakes import records_of
 from tests.examples import most
 from tests.lookup_metrics import RegisteredMetrics
 
@@ -102,6 +105,23 @@ class Setting:
         return never_refreshed_ms(windows) if self.refresh_ahead else fresh_ms
 
 
+class NotedBatch(JoinedBatch):
+    """Notes its only record as a consumer reads it."""
+
+    def __init__(self, partition: int, done: list[Any]) -> None:
+        super().__init__(0, NOW_MS)
+        self._partition = partition
+        self._done = done
+
+    def put(
+        self, key: bytes | None, value_length: int, pieces: Sequence[bytes], length: int
+    ) -> bool:
+        assert length == sum(map(len, pieces))
+        assert super().put(key, value_length, pieces, length)
+        self._done += records_of(CUSTOMER_DATA_FETCHED, self._partition, self)
+        return True
+
+
 class NotedOutbox(Outbox):
     """Notes each record with the partition that was chosen for it."""
 
@@ -109,15 +129,8 @@ class NotedOutbox(Outbox):
         super().__init__(lambda: None, 0, {CUSTOMER_DATA_FETCHED: ANSWER_PARTITIONS})
         self._done = done
 
-    def _put(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]],
-    ) -> None:
-        self._done.append(Record(topic, key, value, headers, partition))
+    def _begin(self, _: str, partition: int) -> JoinedBatch:
+        return NotedBatch(partition, self._done)
 
 
 def lookup_in(setting: Setting, metrics: RegisteredMetrics) -> CustomerLookup:
@@ -133,14 +146,22 @@ def lookup_in(setting: Setting, metrics: RegisteredMetrics) -> CustomerLookup:
     )
 
 
+def fresh_hits(setting: Setting, turns: set[str]) -> FreshHits:
+    """With nothing in memory yet."""
+    lookup = lookup_in(setting, RegisteredMetrics())
+    return FreshHits(lookup, partitions=setting.partitions, turns=turns)
+
+
 def shortly(
-    setting: Setting, values: dict[bytes, bytes], turns: set[str], fetched: Sequence[Fetched]
+    setting: Setting,
+    values: dict[bytes, bytes],
+    turns: set[str],
+    fetched: Sequence[Fetched],
+    by: FreshHits | None = None,
 ) -> list[Record | int]:
     """What `FreshHits` makes of each record: its answer, or the offset of one that it left."""
     done: list[Record | int] = []
-    left = FreshHits(
-        lookup_in(setting, RegisteredMetrics()), partitions=setting.partitions, turns=turns
-    ).answer(
+    left = (by or fresh_hits(setting, turns)).answer(
         fetched,
         partition=setting.partition,
         get=values.get,
@@ -478,6 +499,50 @@ def test_each_event_is_answered_as_at_length_or_left_in_its_turn(situation: Any)
     done = agrees(*list_)
     if place is not None:
         assert isinstance(done[place], Record), "an ordinary event, whatever is around it"
+
+
+@settings(max_examples=most(100))
+@given(situations(), st.data())
+def test_what_is_kept_of_earlier_lists_changes_no_answer(
+    situation: Any, data: st.DataObject
+) -> None:
+    setting, values, turns, fetched, _ = situation
+    by = fresh_hits(setting, turns)
+    drawn = {key: data.draw(stored(setting)) for key in values}
+    earlier = {key: value for key, value in drawn.items() if value is not None}
+    shortly(setting, earlier, turns, fetched, by)
+    assert shortly(setting, values, turns, fetched, by) == agrees(setting, values, turns, fetched)
+
+
+def test_what_is_kept_of_an_identifier_holds_for_one_configuration() -> None:
+    event = [Fetched(0, orjson.dumps({**EVENT, "customer_identifier": "030123456"}))]
+    values = {b"030123456": HEADER.pack(1, 1, NOW_MS) + b"{}"}
+    by = fresh_hits(Setting(), set())
+    plan = LookupConfiguration(api_endpoint="http://directory/", cache_ttl_seconds=60)
+    for other in (
+        msgspec.structs.replace(plan, version=7),
+        msgspec.structs.replace(plan, version=7, cache_ttl_seconds=50),
+    ):
+        by.lookup.configuration.value = other
+        expected = agrees(Setting(other), values, set(), event)
+        assert isinstance(expected[0], Record)
+        assert shortly(Setting(other), values, set(), event, by) == expected
+    # Now it is a scan of another phone number.
+    by.lookup.configuration.value = msgspec.structs.replace(plan, default_country_code="49")
+    assert shortly(Setting(), values, set(), event, by) == [0]
+
+
+def test_what_is_kept_of_identifiers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hits, "_MOST_KNOWN", 3)
+    by = fresh_hits(Setting(), set())
+    scans = [f"CARD_{number}" for number in range(10)]
+    values = {scan.encode(): HEADER.pack(1, 1, NOW_MS) + b"{}" for scan in scans}
+    for scan in scans:
+        event = [Fetched(0, orjson.dumps({**EVENT, "customer_identifier": scan}))]
+        assert shortly(Setting(), values, set(), event, by) == agrees(
+            Setting(), values, set(), event
+        )
+        assert len(by._known) <= 3
 
 
 # -- what is no event

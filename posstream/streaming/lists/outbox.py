@@ -7,7 +7,12 @@ from murmurhash2 import murmurhash2
 
 from posstream.kafka.partitioner import POSITIVE, SEED, partition_of_known
 from posstream.kafka.record import Record
+from posstream.kafka.tuning import BATCH_BYTES
 from posstream.streaming.patches.batch import Batch
+from posstream.streaming.patches.joined_batch import JoinedBatch
+
+#: Puts in a record: its key, and what `JoinedBatch.put` needs to know of value and headers.
+Put = Callable[[bytes, int, Sequence[bytes], int], None]
 
 
 class Outbox:
@@ -27,29 +32,41 @@ class Outbox:
         self._partitions = partitions
         #: By topic, the batch of each partition that takes records.
         self._open: dict[str, dict[int, Batch]] = {}
-        self._begun: list[tuple[str, int, Batch]] = []
+        #: The same of topics whose records are put in as pieces.
+        self._joined: dict[str, dict[int, JoinedBatch]] = {}
+        self._begun: list[tuple[str, int, Batch | JoinedBatch]] = []
 
     def add(self, record: Record) -> None:
         """Put a record in; it has a key or a partition."""
-        partition = record.partition
+        topic, partition = record.topic, record.partition
         if partition is None:
-            partition = partition_of_known(record.key or b"", self._partitions[record.topic])
-        self._put(record.topic, partition, record.key, record.value, list(record.headers))
+            partition = partition_of_known(record.key or b"", self._partitions[topic])
+        if topic in self._joined:
+            batch = self._joined[topic].get(partition)
+            content = record.key, record.value, record.headers
+            if batch is None or not batch.append(*content):
+                self._begin(topic, partition).append(*content)
+        else:
+            self._put(topic, partition, record.key, record.value, list(record.headers))
 
-    def to(self, topic: str) -> Callable[[bytes, bytes, list[tuple[str, bytes]]], None]:
-        """A function that puts in records of one topic: key, value, headers."""
-        batches = self._open.setdefault(topic, {})
-        partitions, now_ms = self._partitions[topic], self._now_ms
+    def to(self, topic: str) -> Put:
+        """A function that puts in records of one topic, whose value and headers are in pieces."""
+        self._open.pop(topic, None)  # what comes now is in later batches
+        batches = self._joined.setdefault(topic, {})
+        partitions, begin = self._partitions[topic], self._begin
 
-        def add(key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        def put(key: bytes, value_length: int, pieces: Sequence[bytes], length: int) -> None:
             partition = (murmurhash2(key, SEED) & POSITIVE) % partitions
             batch = batches.get(partition)
-            if batch is not None and batch.append(batch.count, now_ms, key, value, headers):
-                batch.count += 1
-            else:
-                self._put(topic, partition, key, value, headers)
+            if batch is None or not batch.put(key, value_length, pieces, length):
+                begin(topic, partition).put(key, value_length, pieces, length)
 
-        return add
+        return put
+
+    def _begin(self, topic: str, partition: int) -> JoinedBatch:
+        batch = self._joined[topic][partition] = JoinedBatch(BATCH_BYTES, self._now_ms)
+        self._begun.append((topic, partition, batch))
+        return batch
 
     def _put(
         self,
@@ -68,5 +85,5 @@ class Outbox:
         batch.count += 1
 
     def batches(self) -> Sequence[tuple[str, int, Any]]:
-        """Topic, partition and aiokafka's builder, in the order in which they were begun."""
-        return [(topic, partition, batch.closed()) for topic, partition, batch in self._begun]
+        """Topic, partition and builder for the producer, in the order in which they were begun."""
+        return [(topic, partition, batch.complete()) for topic, partition, batch in self._begun]

@@ -23,7 +23,7 @@ class Batch:
         #: How many records were appended; the caller counts them.
         self.count = 0
 
-    def closed(self) -> Any:
+    def complete(self) -> Any:
         """The builder, complete, for the producer."""
         self._builder._relative_offset = self.count
         self._builder.close()  # it leaves at once

@@ -31,8 +31,8 @@ from posstream.streaming.lists.refused import RefusedEvents
 from posstream.tracing.context import traceparent, with_context
 from tables.partitioned import PartitionedTable, home
 
-#: An event takes some 100 us.
-_AT_ONCE: Final = 100
+#: An event takes some 60 us, and no till waits for this process.
+_AT_ONCE: Final = 300
 #: An event that is this old when it is read has waited, perhaps behind others.
 _LATE_MS: Final = 1_000
 #: How long the agent counts as busy after it.

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Put, Raised
 from agents.fraud_detection.engine.kept import Kept, Read
-from agents.fraud_detection.engine.observation import WITHDRAWN, Observation, Place
+from agents.fraud_detection.engine.observation import EVER, WITHDRAWN, Observation, Place, types_of
 from agents.fraud_detection.engine.sessions import Sessions
 from agents.fraud_detection.engine.state import (
     MOST_ALERTS,
@@ -25,7 +25,6 @@ from agents.fraud_detection.engine.state import (
     encode,
 )
 from agents.fraud_detection.engine.watch import Watch
-from agents.fraud_detection.engine.window import EVER
 from agents.fraud_detection.rules.compiled import CompiledRule
 from agents.fraud_detection.rules.plan import GroupingPlan
 
@@ -54,7 +53,9 @@ class Group:
         self._config_version = 0
         #: Whether there are too many observations is checked once there are this many.
         self._look_at = 0
-        #: Id of each rule -> seconds for which it was judged. The agent reads and empties this.
+        #: Whether to measure how long each rule takes,
+        self.is_timed = False
+        #: and by its id for how many seconds it was judged. The agent reads and empties this.
         self.spent: defaultdict[str, float] = defaultdict(float)
 
     def _load(self) -> None:
@@ -67,6 +68,12 @@ class Group:
             if it.is_of_session:
                 self._sessions.put(it)
         self._watches: dict[str, Watch] = {}
+        #: By type of event, the rules that have a use for it.
+        self._by_type: dict[str, Sequence[Watch]] = {}
+        #: Those whose marks the head has.
+        self._noted: dict[str, Watch] | None = None
+        #: Whether the horizon moved since all rules forgot what is up to it.
+        self._is_ahead = False
         self._rules: Sequence[CompiledRule] = ()
 
     @property
@@ -107,37 +114,19 @@ class Group:
         known = self._known(it.event_id, horizon_ms)
         news = _news(it, known)
         if news is None:
+            self._forget()
             raised = self._raised_again(it.event_id)
             return Judged(outcome=Outcome.REPEATED, raised=raised, grown=self._touched(it))
         it = news
         self._advance(written_ms, horizon_ms, bounded_ms)
         self._kept.put(it)
         self._is_changed = True
-        all_anew = self._count_session(known, it)
-        # It came to the topic before the end of a reading, and to the group after it.
-        is_unjudged = known is not None and known.is_read_back
-        new: list[tuple[Watch, Alerted]] = []
-        # An event that is told again mostly has the same facts, as far as these rules read them.
-        if known is None or is_unjudged or not known.says_the_same(it):
-            began = time.thread_time()  # not the clock: a busy machine is no rule's fault
-            for watch in self._watches.values():
-                if is_unjudged or (all_anew and watch.rule.reads_session):
-                    found = watch.take_all(self._kept.live(), it.event_id)
-                else:
-                    found = watch.take(None if known is None else known.place, it)
-                new += [(watch, each) for each in found]
-                ended = time.thread_time()
-                self.spent[watch.rule.rule.id] += ended - began
-                began = ended
+        new, grown = self._judged(known, it)
         self._newest = max(self._newest, it.place)
         self._note(new, is_snoozed)
-        grown = [
-            _grown(watch, alert)
-            for watch in self._watches.values()
-            for alert in watch.episodes.take_grown()
-        ]
         told = [self._raised(watch, alert, is_new=True) for watch, alert in new]
         if known is not None:
+            self._forget()
             told += self._raised_again(it.event_id, but=[alert for _, alert in new])
             grown += self._touched(it)
         return Judged(
@@ -183,7 +172,12 @@ class Group:
             is_changed = True
         if is_changed:
             self._is_changed = True
-            self._watches, self._rules = {}, ()  # their windows do not have what was kept
+            self._forget()
+            self._watches, self._by_type, self._rules = (
+                {},
+                {},
+                (),
+            )  # their windows do not have what was kept
 
     def judge_anew(
         self,
@@ -198,6 +192,7 @@ class Group:
         Alerts that an earlier try has raised are told again.
         """
         self._follow(plan, since)
+        self._forget()
         raised_by = f"read back, {plan.config_version}"
         new = [
             (watch, each)
@@ -222,6 +217,7 @@ class Group:
         if not self._is_changed:
             return ()
         self._is_changed = False
+        self._forget()
         before, after = self._kept.take_puts()
         return (*before, Put(segment=None, value=encode(self._head)), *after)
 
@@ -241,6 +237,44 @@ class Group:
             return None
         return self._raised(watch, alert, is_new=False)
 
+    def _judged(
+        self, known: Observation | None, it: Observation
+    ) -> tuple[list[tuple[Watch, Alerted]], list[Grown]]:
+        """Judge an arrival by each rule; the alerts that it raises, and those that it lets grow."""
+        all_anew = self._count_session(known, it)
+        # It came to the topic before the end of a reading, and to the group after it.
+        is_unjudged = known is not None and known.is_read_back
+        # An event that is told again mostly has the same facts, as far as these rules read them.
+        if known is not None and not is_unjudged and known.says_the_same(it):
+            return [], []
+        is_same_type = known is None or known.event_type == it.event_type
+        of_all = all_anew or is_unjudged or not is_same_type
+        new: list[tuple[Watch, Alerted]] = []
+        grown: list[Grown] = []
+        began = time.thread_time() if self.is_timed else 0.0  # a busy machine is no rule's fault
+        for watch in self._watches.values() if of_all else self._watching(it.event_type):
+            watch.forget(self._head.horizon_ms)
+            if is_unjudged or (all_anew and watch.rule.reads_session):
+                found = watch.take_all(self._kept.live(), it.event_id)
+            else:
+                found = watch.take(None if known is None else known.place, it)
+            new += [(watch, each) for each in found]
+            grown += [_grown(watch, alert) for alert in watch.episodes.take_grown()]
+            if self.is_timed:
+                ended = time.thread_time()
+                self.spent[watch.rule.rule.id] += ended - began
+                began = ended
+        return new, grown
+
+    def _watching(self, event_type: str) -> Sequence[Watch]:
+        """The rules that have a use for events of a type."""
+        found = self._by_type.get(event_type)
+        if found is None:
+            types = types_of(event_type)
+            found = [it for it in self._watches.values() if not types.isdisjoint(it.rule.rule.on)]
+            self._by_type[event_type] = found
+        return found
+
     def _too_late(
         self, plan: GroupingPlan, written_ms: int, horizon_ms: int, bounded_ms: int
     ) -> Judged:
@@ -248,6 +282,7 @@ class Group:
         if bounded_ms > self._head.bounded_ms:
             self._advance(written_ms, horizon_ms, bounded_ms)
             self._kept.forget()
+            self._forget()
             self._note((), lambda _: False)
             self._is_changed = True
         return Judged(outcome=Outcome.TOO_LATE, too_large=self._too_large(plan))
@@ -261,12 +296,19 @@ class Group:
         self._head.written_ms, self._head.horizon_ms = written_ms, horizon_ms
         self._head.bounded_ms = bounded_ms
         self._head.session = self._sessions.forget(horizon_ms)
-        for watch in self._watches.values():
-            watch.forget(horizon_ms)
+        self._is_ahead = True
+
+    def _forget(self) -> None:
+        """Let what is up to the horizon go for all rules, as it did for those that judged since."""
+        if self._is_ahead:
+            self._is_ahead = False
+            for watch in self._watches.values():
+                watch.forget(self._head.horizon_ms)
 
     def _reach_back(self, back_to_ms: int, unread: Collection[str]) -> None:
         """Keep older observations than so far. They are past for all rules that miss none."""
         head = self._head
+        self._forget()
         self._note((), lambda _: False)
         horizon_ms = max(back_to_ms, head.bounded_ms)
         if horizon_ms >= head.horizon_ms:
@@ -283,22 +325,27 @@ class Group:
         self._load()
 
     def _note(
-        self, new: Iterable[tuple[Watch, Alerted]], is_snoozed: Callable[[str], bool]
+        self, new: Collection[tuple[Watch, Alerted]], is_snoozed: Callable[[str], bool]
     ) -> None:
-        """Note how alerts were raised, and what became of all rules."""
+        """Note how alerts were raised, and where the marks of all rules are."""
         for watch, alert in new:
             alert.state = watch.rule.rule.state
             alert.is_snoozed = is_snoozed(watch.rule.rule.id)
             alert.config_version = self._config_version
             watch.episodes.mark.called[self._config_version] = _called(watch.rule)
-        self._bound()
-        self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
+        if new:
+            self._forget()
+            self._bound()
+        if self._noted is not self._watches:  # a rule changes its mark in place
+            self._noted = self._watches
+            self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
 
     def _follow(self, plan: GroupingPlan, since: Since) -> None:
         """Judge by a plan from now on. What is past is not judged by a rule that is new."""
         self._config_version, rules = plan.config_version, plan.rules
         if rules is self._rules:  # most of the time
             return
+        self._forget()
         live = list(self._kept.live())
         newest_ms = max((it.at_ms for it in live), default=-EVER)
         watches = {}
@@ -312,7 +359,7 @@ class Group:
                 watch.fill(live, self._head.horizon_ms)
             watch.rule = rule  # its name may be another one
             watches[rule.key] = watch
-        self._rules, self._watches = rules, watches
+        self._rules, self._watches, self._by_type = rules, watches, {}
 
     def _bounded_ms(self, plan: GroupingPlan) -> int:
         """The time up to which observations go because there are too many of them."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from agents.fraud_detection.engine.episodes import Episodes
-from agents.fraud_detection.engine.observation import Observation, Place
+from agents.fraud_detection.engine.observation import EVER, Observation, Place
 from agents.fraud_detection.engine.sessions import Sessions
 from agents.fraud_detection.engine.state import MOST_ALERTS, Alerted, Mark
 from agents.fraud_detection.engine.window import Entry, Window
@@ -25,20 +25,20 @@ class Watch:
 
     def __init__(self, rule: CompiledRule, mark: Mark, sessions: Sessions) -> None:
         self.rule = rule
-        self.episodes = Episodes(mark, rule.cooldown_ms)
-        self._sessions = sessions
         self._window = Window(rule)
+        self.episodes = Episodes(mark, rule.cooldown_ms, self._window.hits)
+        self._sessions = sessions
 
     def fill(self, observations: Iterable[Observation], horizon_ms: int) -> None:
         """Take all observations of the group, as at its last change."""
         self._lift_floor(horizon_ms)
         self._window.fill(self._entries_of(observations))
-        self.episodes.follow(self._window.hits)
+        self.episodes.follow()
 
     def forget(self, horizon_ms: int) -> None:
         """Let all go that is up to a time."""
         self._lift_floor(horizon_ms)
-        self.episodes.freeze(self._window.hits, self._window.floor_ms)
+        self.episodes.freeze(self._window.floor_ms)
         self.episodes.forget(horizon_ms)
         self._window.forget(horizon_ms)
 
@@ -58,10 +58,11 @@ class Watch:
             if hits is not None and len(hits) <= 1:
                 return [self._raised(hit, it.event_id) for hit in hits if self.episodes.hit(hit)]
             if hits is not None:  # those before it hold again: they may have alerts
-                return self._followed(it.event_id)
-        if not self._window.replace(old, entry):
-            return ()
-        return self._followed(it.event_id)
+                return self._followed(it.event_id, hits[0][0])
+        if entry is not None:
+            self.episodes.note_place(entry[:2])
+        changed = self._window.replace(old, entry)
+        return () if changed is None else self._followed(it.event_id, *changed)
 
     def take_all(self, observations: Iterable[Observation], raised_by: str) -> Sequence[Alerted]:
         """Judge all observations anew, since an arrival changed what others are worth."""
@@ -89,8 +90,10 @@ class Watch:
         worth = rule.worth(it, age)
         return None if worth is None else (it.at_ms, it.event_id, worth)
 
-    def _followed(self, raised_by: str) -> Sequence[Alerted]:
-        found = self.episodes.follow(self._window.hits)
+    def _followed(
+        self, raised_by: str, start_ms: int = -EVER, end_ms: int = EVER
+    ) -> Sequence[Alerted]:
+        found = self.episodes.follow(start_ms, end_ms)
         if len(found) > MOST_AT_ONCE:
             found = found[-MOST_AT_ONCE:]
             self.episodes.mark.from_ms = found[0][0]

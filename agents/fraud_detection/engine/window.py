@@ -5,19 +5,16 @@ comes late, or replaces another, costs a walk over the windows that it is in.
 """
 
 from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
 from agents.fraud_detection.engine.aggregates import aggregate, rounded
-from agents.fraud_detection.engine.observation import Place
+from agents.fraud_detection.engine.observation import EVER, Place
 from agents.fraud_detection.rules.compiled import IS_FIRST, IS_THEN, CompiledRule
 from agents.fraud_detection.rules.rule import Function
 
 #: Time, id of the event, and what it is worth (`CompiledRule.worth`).
 Entry = tuple[int, str, Any]
-#: Before and after all times.
-EVER: Final = 1 << 62
 #: Fewer entries than these are not worth being taken out.
 _FEW: Final = 64
 
@@ -35,7 +32,7 @@ class Window:
         self._left = 0
         self._aggregate = aggregate(rule.rule.function)
         #: Where the rule holds, from the floor on.
-        self.hits: deque[Place] = deque()
+        self.hits: list[Place] = []
         #: Nothing before this time is judged: its window is not known whole.
         self.floor_ms = -EVER
 
@@ -88,8 +85,12 @@ class Window:
         self.hits.extend(places)
         return places
 
-    def replace(self, old: Place | None, new: Entry | None) -> bool:
-        """Take an entry out, or put one in, or both; tell whether the hits changed."""
+    def replace(self, old: Place | None, new: Entry | None) -> tuple[int, int] | None:
+        """Take an entry out, or put one in, or both.
+
+        Returns:
+            From which time on and before which one hits changed; None if none did.
+        """
         entries, changed = self._entries, []
         if old is not None:
             index = bisect_left(entries, old)
@@ -100,7 +101,9 @@ class Window:
             insort(entries, new)
             self._left += 1
             changed.append(new[0])
-        return bool(changed) and self._walk(min(changed), max(changed) + self._rule.window_ms)
+        if not changed:
+            return None
+        return self._walk(min(changed), max(changed) + self._rule.window_ms)
 
     def forget(self, horizon_ms: int) -> None:
         """Let entries go that are not in any window any more: those up to a time."""
@@ -145,8 +148,8 @@ class Window:
         value, parts = self._aggregate.value()
         return self._rule.compare(value, self._rule.limit * parts)
 
-    def _walk(self, start_ms: int, end_ms: int) -> bool:
-        """Judge all entries from a time on and before another; tell whether the hits changed."""
+    def _walk(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:
+        """Judge all entries from a time on and before another; tell between which hits changed."""
         entries = self._entries
         start_ms = max(start_ms, self.floor_ms)
         index = bisect_left(entries, (start_ms,))
@@ -160,40 +163,56 @@ class Window:
         for entry in entries[self._left : index]:
             self._aggregate.add(entry[2])
         found: list[Place] = []
-        while index < len(entries) and entries[index][0] < end_ms:
-            index = self._walk_tied(index, start_ms, found)
+        walk = self._walk_sequence if self._is_sequence else self._walk_others
+        index = walk(index, start_ms, end_ms, found)
         if index < len(entries):  # nothing in the newest entry's window changed
             self._aggregate, self._left = kept
         return self._put_hits(start_ms, end_ms, found)
 
-    def _walk_tied(self, index: int, start_ms: int, found: list[Place]) -> int:
-        """Judge the entries of one time; give the index of the next ones."""
-        entries, rule = self._entries, self._rule
-        at = entries[index][0]
-        while entries[self._left][0] <= at - rule.window_ms:
-            self._aggregate.remove(entries[self._left][2])
-            self._left += 1
-        end = index
-        while end < len(entries) and entries[end][0] == at:
-            end += 1
-        number, tied = end - self._left, entries[index:end]
-        if self._is_sequence:
-            for entry in tied:
-                if entry[2] & IS_THEN and self._holds(number) and at >= start_ms:
+    def _walk_others(self, index: int, start_ms: int, end_ms: int, found: list[Place]) -> int:
+        """Judge entries of all functions but SEQUENCE; give the index of the next one."""
+        # In a backlog most entries come late, and each of them walks: so nothing is asked twice.
+        entries, left, window_ms = self._entries, self._left, self._rule.window_ms
+        add, remove, value = self._aggregate.add, self._aggregate.remove, self._aggregate.value
+        compare, limit = self._rule.compare, self._rule.limit
+        least, count = self._rule.rule.minimum_count, len(entries)
+        while index < count and (at := entries[index][0]) < end_ms:
+            gone_ms = at - window_ms
+            while entries[left][0] <= gone_ms:
+                remove(entries[left][2])
+                left += 1
+            end = index
+            while end < count and entries[end][0] == at:  # those of one time have one window
+                add(entries[end][2])
+                end += 1
+            if end - left >= least and at >= start_ms:
+                number, parts = value()
+                if compare(number, limit * parts):
+                    found += [it[:2] for it in entries[index:end]]
+            index = end
+        self._left = left
+        return index
+
+    def _walk_sequence(self, index: int, start_ms: int, end_ms: int, found: list[Place]) -> int:
+        entries = self._entries
+        while index < len(entries) and (at := entries[index][0]) < end_ms:
+            while entries[self._left][0] <= at - self._rule.window_ms:
+                self._aggregate.remove(entries[self._left][2])
+                self._left += 1
+            end = index
+            while end < len(entries) and entries[end][0] == at:
+                end += 1
+            for entry in entries[index:end]:
+                if entry[2] & IS_THEN and self._holds(end - self._left) and at >= start_ms:
                     found.append(entry[:2])
                 self._aggregate.add(entry[2])
-        else:
-            for entry in tied:
-                self._aggregate.add(entry[2])
-            if at >= start_ms and self._holds(number):
-                found.extend(entry[:2] for entry in tied)
-        return end
+            index = end
+        return index
 
-    def _put_hits(self, start_ms: int, end_ms: int, found: list[Place]) -> bool:
-        hits = list(self.hits)
+    def _put_hits(self, start_ms: int, end_ms: int, found: list[Place]) -> tuple[int, int] | None:
+        hits = self.hits
         first, last = bisect_left(hits, (start_ms,)), bisect_left(hits, (end_ms,))
         if hits[first:last] == found:
-            return False
+            return None
         hits[first:last] = found
-        self.hits = deque(hits)
-        return True
+        return start_ms, end_ms

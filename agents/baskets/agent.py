@@ -37,8 +37,8 @@ from posstream.streaming.lists.refused import RefusedEvents
 from posstream.tracing.context import traceparent
 from tables.partitioned import PartitionedTable, TablePartition, home
 
-#: An event takes some 50 us.
-_AT_ONCE: Final = 100
+#: An event takes some 50 us, and no till waits for this process.
+_AT_ONCE: Final = 300
 #: The few events that come first in a basket. After a stop all topics have a backlog. Events of a
 #: till that were counted before these ones would all be told again.
 _FIRST: Final = (

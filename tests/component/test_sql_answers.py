@@ -188,7 +188,7 @@ async def test_sqlite_counts_a_window_by_the_index_of_its_times(
     tmp_path: Path, ask: Callable[[SqlReadModel], Awaitable[object]]
 ) -> None:
     for plan in await plans(tmp_path, ask):
-        by = r"(config_version=\? AND )?(occurred_at|request_timestamp)>"
+        by = r"(config_version=\? AND )?(occurred_at|request_timestamp|span)>"
         assert re.search(rf"SEARCH \w+ USING INDEX \w+ \({by}", plan)
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agents.customer_lookup.read_model.counted_rows import NEVER, count_rows
+from agents.customer_lookup.read_model.counted_rows import NEVER, add_rows
 from agents.customer_lookup.read_model.schema import (
     CUSTOMER_LOOKUP_LOGS,
     LOOKUP_ANSWERS,
@@ -209,8 +209,9 @@ async def _tally(connection: AsyncConnection, span: str) -> Tally | None:
             rows: Sequence[Any] = (await connection.execute(query.statement, values)).all()
             return rows
 
-        begin = TENS.begin(span)
-        return await count_rows(read, begin, begin + TENS.lasts)
+        begin, tally = TENS.begin(span), Tally()
+        await add_rows(tally, read, [(begin, begin + TENS.lasts)])
+        return tally
     first, end = shorter.inside(span)
     inside = select(_COLUMNS.counts).where(_COLUMNS.span > first, _COLUMNS.span < end)
     parts = (await connection.scalars(inside)).all()

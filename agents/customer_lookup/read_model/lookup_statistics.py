@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Subquery, bindparam, case, func, select
+from sqlalchemy import Column, ColumnElement, Select, Subquery, case, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from agents.customer_lookup.read_model.counted_rows import NEVER, count_rows
+from agents.customer_lookup.read_model.counted_rows import NEVER, add_rows
+from agents.customer_lookup.read_model.gaps import Gap, joined, statements, within_gaps
 from agents.customer_lookup.read_model.records import AnswerWindow, LookupStatistics, MarkedAttempts
 from agents.customer_lookup.read_model.schema import (
     CUSTOMER_LOOKUP_LOGS,
@@ -26,17 +27,17 @@ from posstream.read_model.reading import read, reading
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
 _ANSWERS: Final = LOOKUP_ANSWERS.c
-#: What is stored of some spans, in their order. A span that is not there has no rows.
-_COUNTED: Final = Prepared(
-    select(LOOKUP_COUNTS.c.span, LOOKUP_COUNTS.c.counts)
-    .where(
-        LOOKUP_COUNTS.c.span >= bindparam("first", type_=LOOKUP_COUNTS.c.span.type),
-        LOOKUP_COUNTS.c.span < bindparam("end", type_=LOOKUP_COUNTS.c.span.type),
-    )
-    .order_by(LOOKUP_COUNTS.c.span)
-)
-#: A time from one moment up to another; None = without an end.
-_Gap = tuple[datetime, datetime | None]
+#: Of the bounds of a gap.
+_NAMES: Final = "first", "end"
+
+
+def _counted() -> Select[Any]:
+    span = LOOKUP_COUNTS.c.span
+    return select(span, LOOKUP_COUNTS.c.counts).where(within_gaps(span, _NAMES)).order_by(span)
+
+
+#: What is stored of the spans in some gaps. A span that is not there has no rows.
+_COUNTED: Final = Prepared(_counted())
 
 
 class StatisticsQueries:
@@ -47,32 +48,31 @@ class StatisticsQueries:
     async def lookup_statistics(self, since: datetime) -> LookupStatistics:
         """What was counted from `since` on, answers and attempts each by their own time."""
         kept_since = HOURS.up(datetime.now(UTC) - COUNTED_FOR)
-        if since >= kept_since:
-            return (await self._tally(since, None, LENGTHS)).statistics()
-        tally = await self._tally(since, kept_since, ())
-        tally.add(await self._tally(kept_since, None, LENGTHS))
+        tally = Tally()
+        gaps: list[Gap] = [(max(since, kept_since), None)]
+        for length in LENGTHS:
+            gaps = await self._add_counted(tally, length, gaps)
+        if since < kept_since:
+            gaps.append((since, kept_since))
+        await add_rows(tally, partial(read, self._engine), gaps)
         return tally.statistics()
 
-    async def _tally(
-        self, since: datetime, until: datetime | None, lengths: Sequence[Length]
-    ) -> Tally:
-        """What lies in a time: spans that are counted, and rows of what is left between them."""
-        read_rows = partial(read, self._engine)
-        if not lengths:
-            return await count_rows(read_rows, since, until)
-        length, *shorter = lengths
-        begin, tally = length.up(since), Tally()
-        gaps: list[_Gap] = [(since, begin)]
-        first, end = length.between(begin, until)
-        for span, counts in await read_rows(_COUNTED, {"first": first, "end": end}):
-            if counts is None:
-                at = length.begin(span)
-                gaps.append((at, at + length.lasts))
-            else:
-                tally.add_json(counts)
-        for gap_begin, gap_end in _joined(gaps):
-            tally.add(await self._tally(gap_begin, gap_end, shorter))
-        return tally
+    async def _add_counted(self, tally: Tally, length: Length, gaps: Sequence[Gap]) -> list[Gap]:
+        """Add the counted spans of one length; returns the gaps that they leave."""
+        left: list[Gap] = []
+        names = []
+        for begin, end in gaps:
+            first = length.up(begin)
+            left.append((begin, first))
+            names.append(length.between(first, end))
+        for values in statements(names, _NAMES):
+            for span, counts in await read(self._engine, _COUNTED, values):
+                if counts is None:
+                    at = length.begin(span)
+                    left.append((at, at + length.lasts))
+                else:
+                    tally.add_json(counts)
+        return joined(left)
 
     async def answer_window(self, since: datetime, until: datetime) -> AnswerWindow:
         """The answers from `since` up to but not including `until`."""
@@ -119,19 +119,6 @@ class StatisticsQueries:
             for version, source, reason, count in await connection.execute(counted):
                 found.setdefault(version, {})[source, reason] = count
         return found
-
-
-def _joined(gaps: Iterable[_Gap]) -> Sequence[_Gap]:
-    """The gaps that are not empty, in their order; neighbours become one."""
-    joined: list[_Gap] = []
-    for begin, end in gaps:
-        if begin == end:
-            continue
-        if joined and joined[-1][1] == begin:
-            joined[-1] = joined[-1][0], end
-        else:
-            joined.append((begin, end))
-    return joined
 
 
 def _ranked(

@@ -69,7 +69,7 @@ class Tills:
         told = self._read(message)
         assert told is not None
         if told.basket_id is None or isinstance(told.event, OfNoBasket):
-            return [_told(told_record(told.event, 0).value or b"")]
+            return [_told(told_record(told.event).value or b"")]
         held = self._baskets.setdefault(told.basket_id, HeldBasket(None, places=2))
         records = count(held, told.basket_id, told.event, 0, None)
         return [_told(it.value or b"") for it in records if it.topic == TILL_EVENTS]

@@ -125,7 +125,7 @@ class BasketAgent:
         trace = traceparent(record.headers)
         basket_id, event = it.basket_id, it.event
         if basket_id is None or isinstance(event, OfNoBasket):
-            here.told.append(_Counted(record.offset, None, [told(event, here.now_ms, trace=trace)]))
+            here.told.append(_Counted(record.offset, None, [told(event, trace=trace)]))
             return
         held = here.baskets.get(basket_id)
         if held is None:

@@ -121,8 +121,13 @@ class Basket:
     @property
     def sums(self) -> Sums:
         """What the items cost, and what is taken off."""
-        off_basket = min(self.off_basket, max(0, self.subtotal - self.off_items))
-        return Sums(self.subtotal, self.off_items + off_basket)
+        return Sums(self.subtotal, self.subtotal - self.total)
+
+    @property
+    def total(self) -> int:
+        """What is to be paid, as `sums` has it; it is asked for at each event."""
+        left = self.subtotal - self.off_items
+        return left - min(self.off_basket, max(0, left)) if self.off_basket else left
 
     @property
     def paid(self) -> int:
@@ -157,11 +162,6 @@ class Basket:
         elif known.currency != payment.currency:
             named = (it.currency for it in self.payments.values() if it.currency is not None)
             self.currency = next(named, None)
-
-    def cost_of(self, item: Item) -> int:
-        """What one line costs, its own discount taken off."""
-        cost = self.full_cost_of(item)
-        return cost - min(item.discount, max(0, cost))
 
     def full_cost_of(self, item: Item) -> int:
         """What one line costs without any discount."""

@@ -36,10 +36,10 @@ def count(
             basket = held.basket
             take(basket, event)
             context = Context(basket_id, basket, len(held.events))
-            records = [told(event, now_ms, context, trace)]
+            records = [told(event, context, trace)]
         else:
             at = len(held.events) - 1 if index is None else index
-            basket, records = _told_again(held, basket_id, at, now_ms, trace)
+            basket, records = _told_again(held, basket_id, at, trace)
         was_paid = held.was_paid or basket.status is Status.PAID
         if was_paid:
             records.append(completed(basket_id, basket, now_ms, trace))
@@ -61,7 +61,7 @@ def _check_sizes(records: Sequence[Record]) -> None:
 
 
 def _told_again(
-    held: HeldBasket, basket_id: str, index: int, now_ms: int, trace: str | None
+    held: HeldBasket, basket_id: str, index: int, trace: str | None
 ) -> tuple[Basket, list[Record]]:
     """A late or repeated event, and those behind it that came before it.
 
@@ -71,7 +71,6 @@ def _told_again(
         held: what is known.
         basket_id: whose basket.
         index: of the event among those that are known.
-        now_ms: wall time.
         trace: the event's trace context.
 
     Returns:
@@ -91,6 +90,6 @@ def _told_again(
             ids, were = basket.ids, before.get(each.event_id, {})
             moved_from = {name: it for name, it in were.items() if ids.get(name) != it}
             context = Context(basket_id, basket, len(held.events), moved_from)
-            records.append(told(each, now_ms, context, trace))
+            records.append(told(each, context, trace))
     basket.revision = len(held.events)
     return basket, records

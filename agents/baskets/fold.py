@@ -112,7 +112,7 @@ def _take_till(basket: Basket, event: TillEvent) -> None:
 def _status(basket: Basket) -> Status:
     if basket.is_voided:
         return Status.VOIDED
-    if (basket.is_finalized or basket.payments) and basket.paid >= basket.sums.total:
+    if (basket.is_finalized or basket.payments) and basket.paid >= basket.total:
         return Status.PAID
     return Status.FINALIZED if basket.is_finalized else Status.OPEN
 

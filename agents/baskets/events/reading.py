@@ -219,8 +219,12 @@ def _id(value: str | int | None) -> str | None:
 
 
 def _product(value: str | int) -> str:
+    return _product_of(str(value))
+
+
+@lru_cache(maxsize=4096)  # a shop sells the same things again and again
+def _product_of(text: str) -> str:
     """A product's number as it is kept: one in thirty GTINs looks like a card's, and is none."""
-    text = str(value)
     return text if is_gtin(text) else mask_payment_cards(text)
 
 

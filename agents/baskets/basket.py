@@ -132,6 +132,8 @@ class Basket:
     @property
     def paid(self) -> int:
         """The sum of the payments; one in another currency than the basket's does not count."""
+        if not self.paid_in:  # most of the time
+            return 0
         unnamed = self.paid_in[None]
         return unnamed if self.currency is None else unnamed + self.paid_in[self.currency]
 

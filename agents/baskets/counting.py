@@ -25,14 +25,14 @@ def count(
     Raises:
         UnreadableEvent: if the basket cannot have the event, too. It is as it was before then.
     """
-    index = held.index_of(event)
+    has_id = held.has_id(event.event_id)
+    index = held.index_of(event) if has_id else None
     if index is None:
-        is_next = place_of(event) > held.basket.last and not held.has_id(event.event_id)
         held.add(event)
     elif held.was_told(index):
         return []
     try:
-        if index is None and is_next:  # most events
+        if not has_id and place_of(event) > held.basket.last:  # most events
             basket = held.basket
             take(basket, event)
             context = Context(basket_id, basket, len(held.events))

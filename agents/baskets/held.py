@@ -52,8 +52,6 @@ class HeldBasket:
 
     def index_of(self, event: AnyEvent) -> int | None:
         """Where an event is among those that are known; None if it is a new one."""
-        if not self.has_id(event.event_id):  # most of the time
-            return None
         return next((at for at, it in enumerate(self.events) if is_repeat(event, it)), None)
 
     def was_told(self, index: int) -> bool:

@@ -4,7 +4,7 @@ Observations come in at the new end in their order and leave at the old end; eac
 however many are in the window. Values are fractions of whole numbers, so that nothing is rounded.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -30,8 +30,8 @@ class Aggregate(Protocol):
 
 
 class _Count:
-    def __init__(self) -> None:
-        self.number = 0
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
 
     def add(self, _: Any) -> None:
         self.number += 1
@@ -107,14 +107,16 @@ class _Least(_Most):
 
 class _Distinct:
     def __init__(self) -> None:
-        self.known: Counter[Any] = Counter()
+        self.known: dict[Any, int] = {}  # not a `Counter`: it deletes in Python
 
     def add(self, worth: Any) -> None:
-        self.known[worth] += 1
+        self.known[worth] = self.known.get(worth, 0) + 1
 
     def remove(self, worth: Any) -> None:
-        self.known[worth] -= 1
-        if not self.known[worth]:
+        left = self.known[worth] - 1
+        if left:
+            self.known[worth] = left
+        else:
             del self.known[worth]
 
     def value(self) -> Value:
@@ -144,6 +146,11 @@ _AGGREGATES: Final[Mapping[Function, Callable[[], Aggregate]]] = {
 def aggregate(function: Function) -> Aggregate:
     """An aggregate of no observations."""
     return _AGGREGATES[function]()
+
+
+def counted(number: int) -> Aggregate:
+    """The aggregate of COUNT, of some observations."""
+    return _Count(number)
 
 
 def rounded(value: Value) -> int:

@@ -8,10 +8,11 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import Any, Final
 
-from agents.fraud_detection.engine.aggregates import aggregate, rounded
+from agents.fraud_detection.engine.aggregates import aggregate, counted, rounded
 from agents.fraud_detection.engine.observation import EVER, Place
 from agents.fraud_detection.rules.compiled import IS_FIRST, IS_THEN, CompiledRule
 from agents.fraud_detection.rules.rule import Function
+from posstream.domain.money import ONE
 
 #: Time, id of the event, and what it is worth (`CompiledRule.worth`).
 Entry = tuple[int, str, Any]
@@ -25,6 +26,7 @@ class Window:
     def __init__(self, rule: CompiledRule) -> None:
         self._rule = rule
         self._is_sequence = rule.rule.function is Function.SEQUENCE
+        self._is_count = rule.rule.function is Function.COUNT
         #: Whether one of several entries of one time can change what those before it are.
         self._changes_before = self._is_sequence and rule.rule.minimum_count > 1
         self._entries: list[Entry] = []
@@ -156,22 +158,43 @@ class Window:
         if index == len(entries) and entries:  # the window of the newest is to be known
             index = bisect_left(entries, (entries[-1][0],))
         kept = self._aggregate, self._left
-        self._aggregate = aggregate(self._rule.rule.function)
         self._left = (
             bisect_left(entries, (entries[index][0] - self._rule.window_ms + 1,)) if entries else 0
         )
-        for entry in entries[self._left : index]:
-            self._aggregate.add(entry[2])
         found: list[Place] = []
-        walk = self._walk_sequence if self._is_sequence else self._walk_others
-        index = walk(index, start_ms, end_ms, found)
+        if self._is_count:
+            index = self._walk_counting(index, start_ms, end_ms, found)
+        else:
+            self._aggregate = aggregate(self._rule.rule.function)
+            for entry in entries[self._left : index]:
+                self._aggregate.add(entry[2])
+            walk = self._walk_sequence if self._is_sequence else self._walk_others
+            index = walk(index, start_ms, end_ms, found)
         if index < len(entries):  # nothing in the newest entry's window changed
             self._aggregate, self._left = kept
         return self._put_hits(start_ms, end_ms, found)
 
-    def _walk_others(self, index: int, start_ms: int, end_ms: int, found: list[Place]) -> int:
-        """Judge entries of all functions but SEQUENCE; give the index of the next one."""
+    def _walk_counting(self, index: int, start_ms: int, end_ms: int, found: list[Place]) -> int:
+        """Judge entries of COUNT, whose value needs no entry; give the index of the next one."""
         # In a backlog most entries come late, and each of them walks: so nothing is asked twice.
+        entries, left, window_ms = self._entries, self._left, self._rule.window_ms
+        compare, limit = self._rule.compare, self._rule.limit
+        least, count = self._rule.rule.minimum_count, len(entries)
+        while index < count and (at := entries[index][0]) < end_ms:
+            gone_ms = at - window_ms
+            while entries[left][0] <= gone_ms:
+                left += 1
+            end = index + 1
+            while end < count and entries[end][0] == at:  # those of one time have one window
+                end += 1
+            if end - left >= least and at >= start_ms and compare((end - left) * ONE, limit):
+                found += [it[:2] for it in entries[index:end]]
+            index = end
+        self._left, self._aggregate = left, counted(index - left)
+        return index
+
+    def _walk_others(self, index: int, start_ms: int, end_ms: int, found: list[Place]) -> int:
+        """Judge entries of the other functions but SEQUENCE; give the index of the next one."""
         entries, left, window_ms = self._entries, self._left, self._rule.window_ms
         add, remove, value = self._aggregate.add, self._aggregate.remove, self._aggregate.value
         compare, limit = self._rule.compare, self._rule.limit

@@ -55,16 +55,21 @@ class RowsWriter:
             self._values = itemgetter(*names)
             self._convert = _sqlite_converters(engine, table)
 
-    async def write(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
-        """Write rows; on PostgreSQL no two of them may conflict with one another."""
+    async def write(self, connection: AsyncConnection, rows: Sequence[Row]) -> int:
+        """Write rows; returns how many were inserted or changed.
+
+        On PostgreSQL no two of them may conflict with one another.
+        """
         if self._convert:
             rows = [{**row, **self._converted(row)} for row in rows]
-        if self._values is None:
-            if len(rows) >= LONG and await self._staging.write(connection, rows):
-                return
-            await connection.execute(self._statement, {_ROWS: rows})
-        else:
-            await connection.exec_driver_sql(self._statement, list(map(self._values, rows)))
+        if self._values is not None:
+            values = list(map(self._values, rows))
+            return (await connection.exec_driver_sql(self._statement, values)).rowcount
+        if len(rows) >= LONG:
+            written = await self._staging.write(connection, rows)
+            if written is not None:
+                return written
+        return (await connection.execute(self._statement, {_ROWS: rows})).rowcount
 
     def _converted(self, row: Row) -> Row:
         return {name: convert(row[name]) for name, convert in self._convert.items()}

@@ -55,8 +55,12 @@ class Staging:
         ]
         self._is_allowed: bool | None = None
 
-    async def write(self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Write rows; returns False, and writes none, if the role may make no temporary tables.
+    async def write(
+        self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]
+    ) -> int | None:
+        """Write rows; returns how many were inserted or changed.
+
+        Returns None, and writes none, if the role may make no temporary tables.
 
         Raises:
             DatabaseAway, sqlalchemy.exc.DBAPIError: as a statement of SQLAlchemy raises them.
@@ -64,7 +68,7 @@ class Staging:
         if self._is_allowed is None:
             self._is_allowed = bool(await connection.scalar(_MAY_STAGE))
         if not self._is_allowed:
-            return False
+            return None
         lines = _csv(map(self._fields, rows))
         driver: Any = (await connection.get_raw_connection()).driver_connection
         with raised_by_sqlalchemy():
@@ -73,7 +77,8 @@ class Staging:
                 async with cursor.copy(self._copy) as copy:
                     await copy.write(lines)
                 await cursor.execute(self._upsert)
-        return True
+                count: int = cursor.rowcount  # of the first of its statements
+        return count
 
     def _fields(self, row: Mapping[str, Any]) -> Sequence[Any]:
         values = self._values(row)

@@ -15,8 +15,10 @@ from sqlalchemy import ColumnElement, Table, and_, case, or_, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model import schema
+from agents.customer_lookup.read_model.event_rows import EventRows, Rule
 from agents.customer_lookup.read_model.recent_customers import RecentCustomers, Told
-from agents.customer_lookup.read_model.rows import Batch, batch_of
+from agents.customer_lookup.read_model.rows import Batch, answer_rank, attempt_rank, batch_of
+from agents.customer_lookup.read_model.spans import spans_of
 from agents.customer_lookup.read_model.uncounted import Uncounted
 from agents.customer_lookup.read_model.written_answers import read_found
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED
@@ -52,7 +54,14 @@ class SqlProjection(BatchProjection):
         # Every transaction writes the tables in one order, and the rows by key: so two workers
         # cannot wait for each other.
         self._writers = [
-            (table, RowsWriter(engine, table, _UPSERTS[table])) for table in schema.READ_MODEL
+            (table, RowsWriter(engine, table, _UPSERTS[table]))
+            for table in schema.READ_MODEL
+            if table not in _RULES
+        ]
+        # They come last in `schema.READ_MODEL`.
+        self._event_writers = [
+            (table, EventRows(engine, table, rule, _UPSERTS[table]))
+            for table, rule in _RULES.items()
         ]
         self._uncounted = Uncounted(engine)
         self._customers = RecentCustomers()
@@ -72,7 +81,12 @@ class SqlProjection(BatchProjection):
         for table, writer in self._writers:
             if rows := batch.rows[table]:
                 await writer.write(connection, [row for _, row in sorted(rows.items())])
-        await self._uncounted.write(connection, batch.spans())
+        replaced: list[str] = []
+        for table, event_writer in self._event_writers:
+            if rows := batch.rows[table]:
+                in_order = [row for _, row in sorted(rows.items())]
+                replaced.extend(await event_writer.write(connection, in_order))
+        await self._uncounted.write(connection, batch.spans() | spans_of(replaced))
         self._uncommitted = batch.told
 
     def committed(self) -> None:
@@ -181,4 +195,13 @@ _UPSERTS: Final[Mapping[Table, Callable[[Insert], Insert]]] = {
         _upsert_first, better=lambda new, old: new.request_timestamp < old.request_timestamp
     ),
     schema.LOOKUP_ANSWERS: partial(_upsert_first, better=_better_answer),
+}
+#: The same rules for the tables with a row for each event, in the order of `schema.READ_MODEL`.
+_RULES: Final[Mapping[Table, Rule]] = {
+    schema.CUSTOMER_LOOKUP_LOGS: Rule(
+        schema.CUSTOMER_LOOKUP_LOGS.c.request_timestamp, (), attempt_rank
+    ),
+    schema.LOOKUP_ANSWERS: Rule(
+        schema.LOOKUP_ANSWERS.c.occurred_at, (schema.LOOKUP_ANSWERS.c.reason,), answer_rank
+    ),
 }

@@ -142,11 +142,7 @@ class Batch:
         elif event.topic == topics.CUSTOMER_LOOKUP_LOGGED:
             row = _log_row(event.value)
             if not self._is_over(row, trace_of_attempt):
-                _keep_first(
-                    self.rows[schema.CUSTOMER_LOOKUP_LOGS],
-                    row,
-                    lambda row: row["request_timestamp"],
-                )
+                _keep_first(self.rows[schema.CUSTOMER_LOOKUP_LOGS], row, attempt_rank)
         else:
             raise UnusableEventError("the topic is not projected")
 
@@ -216,7 +212,7 @@ class Batch:
         )
 
     def _answer(self, row: Row) -> None:
-        _keep_first(self.rows[schema.LOOKUP_ANSWERS], row, _answer_rank)
+        _keep_first(self.rows[schema.LOOKUP_ANSWERS], row, answer_rank)
 
     def _is_over(self, row: Row, trace_of: Callable[[Row], Trace]) -> bool:
         """Whether a row is from before its customer was forgotten."""
@@ -245,8 +241,15 @@ def _start_rank(row: Row) -> tuple[str, bool, str, str]:
     return started_at or _END_OF_TIME, started_at is None, row["employee_id"], row["terminal_id"]
 
 
-def _answer_rank(row: Row) -> tuple[bool, str]:
+def answer_rank(row: Mapping[str, Any]) -> tuple[bool, str]:
+    """The lesser one of two answers to one event wins: a customer beats a failure."""
     return row["reason"] is not None, row["occurred_at"]
+
+
+def attempt_rank(row: Mapping[str, Any]) -> str:
+    """The lesser one of two records of one attempt wins: the first one."""
+    at: str = row["request_timestamp"]
+    return at
 
 
 def _keep_first(rows: dict[str, Row], row: Row, rank: Callable[[Row], Any]) -> None:

@@ -64,5 +64,8 @@ LENGTHS: Final = (HOURS, MINUTES, TENS)
 
 def spans_of(times: Iterable[str]) -> set[str]:
     """The spans of all lengths that some stored times lie in."""
-    spans = {TENS.name(at) for at in times}
-    return spans.union(*({it.name(span[2:]) for span in spans} for it in (MINUTES, HOURS)))
+    tens = {at[: TENS.characters] for at in times}
+    minutes = {at[: MINUTES.characters] for at in tens}
+    hours = {at[: HOURS.characters] for at in minutes}
+    named = ((TENS, tens), (MINUTES, minutes), (HOURS, hours))
+    return {length.name(at) for length, begins in named for at in begins}

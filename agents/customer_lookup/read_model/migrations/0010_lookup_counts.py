@@ -33,28 +33,24 @@ FILL = """
     FROM {table} WHERE {column} >= {since}
     ON CONFLICT DO NOTHING
 """
-# A row that goes, or that a repeated event moves to another time, is counted no more. Both are
-# rare; what a new row changes is up to the projection, which does it once for many rows.
+# A row that goes is counted no more; what a row that comes changes is up to the projection.
 CHANGED = """
     UPDATE lookup_counts SET counts = NULL, mark = {mark} WHERE span IN ({spans});
 """
 TRIGGERS = {
     "sqlite": [
         """
-        CREATE TRIGGER {table}_moved AFTER UPDATE OF {column} ON {table} BEGIN {changed} END
-        """,
-        """
         CREATE TRIGGER {table}_gone AFTER DELETE ON {table} BEGIN {changed} END
         """,
     ],
     "postgresql": [
         """
-        CREATE FUNCTION {table}_changed() RETURNS trigger LANGUAGE plpgsql
+        CREATE FUNCTION {table}_gone() RETURNS trigger LANGUAGE plpgsql
         AS $$ BEGIN {changed} RETURN NULL; END $$
         """,
         """
-        CREATE TRIGGER {table}_changed AFTER UPDATE OF {column} OR DELETE ON {table}
-        FOR EACH ROW EXECUTE PROCEDURE {table}_changed()
+        CREATE TRIGGER {table}_gone AFTER DELETE ON {table}
+        FOR EACH ROW EXECUTE PROCEDURE {table}_gone()
         """,
     ],
 }
@@ -93,7 +89,7 @@ def upgrade() -> None:
         spans = (f"'{it} ' || substr({old}, 1, {count})" for it, count in LENGTHS.items())
         changed = CHANGED.format(mark=MARK[dialect], spans=", ".join(spans))
         for trigger in TRIGGERS[dialect]:
-            execute(trigger, table=table, column=column, changed=changed)
+            execute(trigger, table=table, changed=changed)
 
 
 def execute(statement: str, **names: object) -> None:
@@ -104,9 +100,8 @@ def execute(statement: str, **names: object) -> None:
 def downgrade() -> None:
     for table in TIMES:
         if op.get_bind().dialect.name == "postgresql":
-            op.execute(f"DROP TRIGGER {table}_changed ON {table}")
-            op.execute(f"DROP FUNCTION {table}_changed()")
+            op.execute(f"DROP TRIGGER {table}_gone ON {table}")
+            op.execute(f"DROP FUNCTION {table}_gone()")
         else:
-            op.execute(f"DROP TRIGGER {table}_moved")
             op.execute(f"DROP TRIGGER {table}_gone")
     op.drop_table("lookup_counts")

@@ -1,0 +1,80 @@
+"""Writes rows of which each event makes one, and tells which times lose a row by that.
+
+An event may come again, written once more after a crash, and replace its row by a better one. It
+may be of another time then, where counts change as well.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Column, Table, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from posstream.read_model.engine import Insert
+from posstream.read_model.named_rows import SLICE
+from posstream.read_model.rows_writer import Row, RowsWriter
+from posstream.read_model.stored_time import stored
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How two rows of one event are compared."""
+
+    #: The time at which a row counts.
+    time: Column[Any]
+    #: The other columns that `rank` looks at.
+    others: tuple[Column[Any], ...]
+    #: The lesser one of two rows wins; times are stored ones.
+    rank: Callable[[Row], Any]
+
+
+class EventRows:
+    """Inserts rows into a table whose first column but `id` is `event_id`.
+
+    Args:
+        engine: from `engine.create_engine`.
+        table: of the rows.
+        rule: which of two rows wins.
+        on_conflict: makes the INSERT the upsert by that rule.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, table: Table, rule: Rule, on_conflict: Callable[[Insert], Insert]
+    ) -> None:
+        self._key: Final = table.c.event_id
+        self._rule: Final = rule
+        self._insert: Final = RowsWriter(engine, table, lambda it: it.on_conflict_do_nothing())
+        self._upsert: Final = RowsWriter(engine, table, on_conflict)
+
+    async def write(self, connection: AsyncConnection, rows: Sequence[Row]) -> Collection[str]:
+        """Write rows; returns the stored times of the rows that were replaced."""
+        if await self._insert.write(connection, rows) == len(rows):
+            return ()
+        rank = self._rule.rank
+        known = await self._known(connection, (row["event_id"] for row in rows))
+        better = [
+            row
+            for row in rows
+            if (old := known.get(row["event_id"])) is not None and rank(row) < rank(old)
+        ]
+        if not better:
+            return ()
+        # Another projection may have replaced them meanwhile.
+        known = await self._known(connection, (row["event_id"] for row in better), lock=True)
+        await self._upsert.write(connection, better)
+        return {row[self._rule.time.name] for row in known.values()}
+
+    async def _known(
+        self, connection: AsyncConnection, ids: Iterable[str], *, lock: bool = False
+    ) -> dict[str, Row]:
+        names, time = sorted(ids), self._rule.time
+        statement = select(self._key, time, *self._rule.others)
+        if lock:
+            statement = statement.with_for_update()
+        known: dict[str, Row] = {}
+        for start in range(0, len(names), SLICE):
+            some = statement.where(self._key.in_(names[start : start + SLICE]))
+            for row in (await connection.execute(some)).mappings():
+                known[row["event_id"]] = {**row, time.name: stored(row[time.name])}
+        return known

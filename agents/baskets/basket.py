@@ -144,13 +144,17 @@ class Basket:
 
     def put(self, item: Item) -> None:
         """Put an item in, or in the place of the one with its id."""
-        self._count(self.items.get(item.item_id), -1)
+        known = self.items.get(item.item_id)
+        if known is not None:
+            self._count(known, -1)
         self.items[item.item_id] = item
         self._count(item, 1)
 
     def take_out(self, item_id: str) -> None:
         """Take an item out, if it is there."""
-        self._count(self.items.pop(item_id, None), -1)
+        known = self.items.pop(item_id, None)
+        if known is not None:
+            self._count(known, -1)
 
     def pay(self, payment: Payment) -> None:
         """Count a payment, or put it in the place of the one with its id."""
@@ -169,8 +173,8 @@ class Basket:
         """What one line costs without any discount."""
         return times(item.unit_price, item.quantity, self.places)
 
-    def _count(self, item: Item | None, sign: int) -> None:
-        if item is not None:
-            cost = self.full_cost_of(item)
-            self.subtotal += sign * cost
+    def _count(self, item: Item, sign: int) -> None:
+        cost = self.full_cost_of(item)
+        self.subtotal += sign * cost
+        if item.discount:
             self.off_items += sign * min(item.discount, max(0, cost))

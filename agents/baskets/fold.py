@@ -5,6 +5,7 @@ which they came, nor on how often each one came.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,9 @@ from agents.baskets.till_events import (
     TillEvent,
     Voided,
 )
+
+#: Where an event stands among those of its basket: by time, then by id.
+place_of: Final[Callable[[BasketEvent], tuple[int, str]]] = attrgetter("occurred_at_ms", "event_id")
 
 
 def fold(events: Iterable[AnyEvent], *, places: int = DEFAULT_PLACES) -> Basket:
@@ -115,11 +119,6 @@ def _status(basket: Basket) -> Status:
     if (basket.is_finalized or basket.payments) and basket.paid >= basket.total:
         return Status.PAID
     return Status.FINALIZED if basket.is_finalized else Status.OPEN
-
-
-def place_of(event: BasketEvent) -> tuple[int, str]:
-    """Where an event stands among those of its basket: by time, then by id."""
-    return event.occurred_at_ms, event.event_id
 
 
 def _started(basket: Basket, event: Started) -> None:

@@ -1,8 +1,8 @@
-"""Batches for records that have much in common: their bytes are joined once, when they leave.
+"""Batches for records that have much in common: each record is joined from pieces of bytes.
 
-aiokafka's builder copies each record into its buffer, and encodes each header anew. Here a record
-is a row of pieces of bytes until the whole batch is joined, and a piece that many records share is
-encoded once. For other records aiokafka's builder is the faster one: see `batch`.
+aiokafka's builder takes a whole value, and encodes each header anew. Here a record is a row of
+pieces that are joined into the batch, and a piece that many records share is encoded once. For
+other records aiokafka's builder is the faster one: see `batch`.
 
 The producer sees a builder of aiokafka's that is closed, uncompressed and not transactional. Its
 bytes are those that aiokafka's own builder gives (record format v2 of Kafka's protocol).
@@ -20,6 +20,8 @@ from aiokafka.record.util import calc_crc32c
 _FRAME: Final = struct.Struct(">qiibI")
 _ABOUT: Final = struct.Struct(">hiqqqhii")
 _HEAD_BYTES: Final = _FRAME.size + _ABOUT.size
+#: What a batch begins with; it grows as need be.
+_FIRST_BYTES: Final = 4096
 #: The length of a batch counts from behind it.
 _LENGTH_FROM: Final = 12
 _FORMAT: Final = 2
@@ -68,17 +70,16 @@ class JoinedBatch:
         timestamp_ms: of its records.
     """
 
-    __slots__ = ("_data", "_most_bytes", "_pieces", "_producer", "_timestamp_ms", "count", "length")
+    __slots__ = ("_data", "_most_bytes", "_producer", "_timestamp_ms", "count", "length")
 
     def __init__(self, most_bytes: int, timestamp_ms: int) -> None:
         self._most_bytes = most_bytes
         self._timestamp_ms = timestamp_ms
-        self._pieces: list[bytes] = [bytes(_HEAD_BYTES)]
+        self._data = bytearray(_FIRST_BYTES)
         #: Its bytes so far, and its records.
         self.length = _HEAD_BYTES
         self.count = 0
         self._producer = _NO_TRANSACTION
-        self._data: bytearray | None = None
 
     def append(
         self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
@@ -108,8 +109,12 @@ class JoinedBatch:
         end = self.length + len(of_record) + length
         if end > self._most_bytes and self.count:
             return False
-        self._pieces += (of_record, _BEGIN, place, of_key, key, of_value)
-        self._pieces += pieces
+        data = self._data
+        while end > len(data):  # twice as long: bytearray's own steps would copy it eight times
+            data += bytes(len(data))
+        data[self.length : end] = b"".join(
+            (of_record, _BEGIN, place, of_key, key, of_value, *pieces)
+        )
         self.length = end
         self.count += 1
         return True
@@ -139,13 +144,12 @@ class JoinedBatch:
         self._producer = producer_id, epoch, sequence
 
     def _build(self) -> bytearray:
-        """The bytes; they are made once, and sent again if need be."""
-        if self._data is None:
-            data = self._data = bytearray().join(self._pieces)
-            self._pieces.clear()
-            at = self._timestamp_ms
-            about = 0, self.count - 1, at, at, *self._producer, self.count
-            _ABOUT.pack_into(data, _FRAME.size, *about)
-            checksum = calc_crc32c(memoryview(data)[_FRAME.size :])
-            _FRAME.pack_into(data, 0, 0, len(data) - _LENGTH_FROM, -1, _FORMAT, checksum)
-        return self._data
+        """The bytes, also when they are sent again."""
+        data = self._data
+        del data[self.length :]
+        at = self._timestamp_ms
+        about = 0, self.count - 1, at, at, *self._producer, self.count
+        _ABOUT.pack_into(data, _FRAME.size, *about)
+        checksum = calc_crc32c(memoryview(data)[_FRAME.size :])
+        _FRAME.pack_into(data, 0, 0, len(data) - _LENGTH_FROM, -1, _FORMAT, checksum)
+        return data

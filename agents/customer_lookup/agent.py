@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from agents.customer_lookup.answers import Identification, LookupAnswer
 from agents.customer_lookup.at_once import AtOnce, reason
@@ -23,6 +23,9 @@ from posstream.streaming.stall import STALLED_SECONDS
 from posstream.tracing.spans import Attributes, Kind, Span
 from posstream.tracing.starting import tracer
 
+#: Steps whose answers leave together: 2,000 hits are a full batch for each of eight partitions.
+_STEPS: Final = 2
+
 
 @dataclass(eq=False, kw_only=True)
 class CustomerLookupAgent(AtOnce):
@@ -36,7 +39,7 @@ class CustomerLookupAgent(AtOnce):
         self.metrics.events_in_flight.set_function(lambda: self.app.lanes.open)
         self.metrics.commit_age_seconds.set_function(self.app.lanes.commit_age_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.app.answer_lists((CUSTOMER_IDENTIFIED, REKEYED), self)
+        self.app.answer_lists((CUSTOMER_IDENTIFIED, REKEYED), self, steps=_STEPS)
 
     async def watch_commits(self) -> None:
         """Crash the app if events wait for longer than any may take, and nothing is committed."""

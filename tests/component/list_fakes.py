@@ -116,6 +116,7 @@ class ListApp:
         answering: Any,
         *,
         at_once: int = 1000,
+        steps: int = 1,
         first: Sequence[str] = (),
         is_on: Callable[[], bool] | None = None,
     ) -> None:
@@ -123,6 +124,7 @@ class ListApp:
             self.lanes.answer_while(topics, is_on)
         self.answering |= dict.fromkeys(topics, answering)
         self.most_at_once = at_once
+        self.most_fetched = at_once * steps
         self.answered_first = set(first)
 
     async def crash(self, why: BaseException) -> None:

@@ -76,10 +76,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 class Bench:
     """Lanes with their surroundings, whose partitions go on from 0."""
 
-    def __init__(self, **producer: Any) -> None:
+    def __init__(self, *, at_once: int = 1000, **producer: Any) -> None:
         self.answerer = Answerer()
         self.app = ListApp(FakeProducer(**producer))
-        self.app.answer_lists(("source",), self.answerer)
+        self.app.answer_lists(("source",), self.answerer, at_once=at_once)
         self.progress, self.lanes = self.app.progress, self.app.lanes
         self.progress.begin({SOURCE: 0, OTHER: 0})
 
@@ -399,12 +399,13 @@ async def test_what_was_skipped_and_comes_by_a_seek_is_taken() -> None:
         max_size=25,
     ),
     st.sets(st.integers(0, 42)),
+    st.sampled_from([1, 2, 5, 1000]),
 )
 def test_whatever_comes_again_each_event_is_answered_once_and_none_is_passed(
-    steps: list[tuple[str, int, int]], misses: set[int]
+    steps: list[tuple[str, int, int]], misses: set[int], at_once: int
 ) -> None:
     async def play() -> None:
-        bench = Bench()
+        bench = Bench(at_once=at_once)
         bench.app.producer.confirms = False
         came: set[int] = set()
         finished: set[int] = set()
@@ -623,6 +624,132 @@ async def test_a_cancelled_take_leaves_no_batch_of_its_turn_behind() -> None:
     await soon(lambda: bench.position == 5)
     assert bench.answered() == answers_of(*range(5))
     assert bench.offsets_begun() == [5]
+
+
+# -- steps
+
+
+class Between:
+    """Does something in the pause after a step."""
+
+    def __init__(self, bench: Bench, step: int, do: Callable[[], object]) -> None:
+        self._bench = bench
+        self._step = step
+        self._do = do
+        self._answer = bench.answerer.answer
+        bench.answerer.answer = self._noted  # type: ignore[method-assign]
+
+    def _noted(self, *args: Any) -> Iterator[tuple[Any, str]]:
+        yield from self._answer(*args)
+        if len(self._bench.answerer.lists) == self._step:
+            asyncio.get_running_loop().call_soon(self._do)
+
+
+async def test_a_long_list_is_answered_in_steps_and_its_answers_leave_together() -> None:
+    bench = Bench(at_once=2)
+    given: list[int] = []
+    Between(bench, 2, lambda: given.append(len(bench.app.producer.given) + 10))
+    records = {tp: [Fetched(n) for n in range(count)] for tp, count in ((SOURCE, 5), (OTHER, 2))}
+    await bench.lanes.take(records, 1)
+    assert bench.answerer.lists == [
+        *((SOURCE, [0, 1]), (SOURCE, [2, 3]), (SOURCE, [4])),
+        *((OTHER, [0]), (OTHER, [1])),
+    ], "two events in each step"
+    assert given == [10], "the event loop had its turn between them"
+    assert len(bench.app.producer.given) == 3, "a batch for each partition"
+    assert len(bench.app.pulses) == 5, "a frozen process is noticed before each of them"
+    await a_while()
+    assert (bench.position, bench.lanes.in_flight) == (5, 0)
+
+
+async def test_a_drain_between_two_steps_waits_for_the_answers_that_nobody_has_yet() -> None:
+    bench = Bench(at_once=2)
+    in_flight: list[int] = []
+    Between(bench, 1, lambda: in_flight.append(bench.lanes.in_flight))
+    await bench.take(SOURCE, 0, 1, 2)
+    assert in_flight == [1]
+
+
+async def test_after_a_rebalance_between_two_steps_nothing_more_is_answered_or_finished() -> None:
+    bench = Bench(at_once=2)
+    Between(bench, 1, lambda: bench.rebalance(source=0))
+    await bench.take(SOURCE, *range(6), misses=[1])
+    await a_while()
+    assert bench.answerer.lists == [(SOURCE, [0, 1])]
+    assert (bench.answered(), bench.position) == (answers_of(0), 0)
+    await bench.take(SOURCE, *range(6))
+    await a_while()
+    assert bench.answered() == answers_of(0, *range(6)), "delivered again, answered again"
+    assert bench.position == 6
+
+
+async def test_what_is_left_when_the_flow_stops_between_two_steps_is_taken_later() -> None:
+    bench = Bench(at_once=2)
+
+    def stop() -> None:
+        bench.app.consumer.flow_active = False
+
+    Between(bench, 1, stop)
+    records = {SOURCE: [Fetched(n) for n in range(5)], OTHER: [Fetched(0)]}
+    await bench.lanes.take(records, 1)
+    assert bench.answered() == answers_of(0, 1)
+    assert bench.lanes.parked == {SOURCE, OTHER}
+    bench.app.consumer.flow_active = True
+    await bench.go_on()
+    await a_while()
+    assert bench.answered() == sorted([*answers_of(*range(5)), *others(0)])
+    assert (bench.position, bench.lanes.parked) == (5, set())
+
+
+async def test_a_take_that_is_cancelled_between_two_steps_leaves_no_answer_behind() -> None:
+    bench = Bench(at_once=2)
+    taking = asyncio.ensure_future(bench.take(SOURCE, *range(6)))
+    Between(bench, 1, taking.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    await a_while()
+    assert (bench.answered(), bench.position) == (answers_of(0, 1), 2)
+    assert bench.lanes.in_flight == 0
+
+
+async def test_what_was_answered_before_a_fault_leaves(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(at_once=2)
+
+    def fail(*_: object) -> Any:
+        raise OSError("no disk")
+
+    Between(bench, 1, lambda: setattr(bench.answerer, "answer", fail))
+    with pytest.raises(OSError, match="no disk"):
+        await bench.take(SOURCE, *range(4))
+    await a_while()
+    assert (bench.answered(), bench.position) == (answers_of(0, 1), 2)
+    assert caplog.text == ""
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_partition_that_is_full_between_two_steps_keeps_the_rest_in_order() -> None:
+    bench = Bench(at_once=3)
+    await bench.take(SOURCE, *range(8), misses=range(3))
+    assert bench.offsets_begun() == [0, 1, 2]
+    assert (bench.lanes.parked, bench.lanes.is_ready) == ({SOURCE}, False)
+    bench.answerer.begun[0].finish()
+    await bench.go_on()
+    await a_while()
+    assert bench.answered() == answers_of(*range(3, 8))
+    assert bench.answerer.lists == [(SOURCE, [0, 1, 2]), (SOURCE, [3, 4, 5]), (SOURCE, [6, 7])]
+
+
+async def test_a_topic_that_is_switched_off_between_two_steps_keeps_the_rest() -> None:
+    bench = Bench(at_once=2)
+    on = {"source"}
+    bench.lanes.answer_while(("source",), lambda: "source" in on)
+    Between(bench, 1, on.clear)
+    await bench.take(SOURCE, *range(5))
+    assert (bench.answered(), bench.lanes.parked) == (answers_of(0, 1), {SOURCE})
+    on.add("source")
+    await bench.go_on()
+    await a_while()
+    assert (bench.answered(), bench.position) == (answers_of(*range(5)), 5)
 
 
 # -- other topics

@@ -189,6 +189,8 @@ class Lanes:
         self._switches: dict[str, Callable[[], bool]] = {}
         #: Lists whose answers the broker has not confirmed.
         self._leaving: set[asyncio.Task[None]] = set()
+        #: Whether lists are being answered whose answers nobody has yet.
+        self._is_taking = False
         #: How long a round of the event loop takes on average, in seconds; 0 below CROWD.
         self._lag = 0.0
 
@@ -211,7 +213,7 @@ class Lanes:
     @property
     def in_flight(self) -> int:
         """Events that are not finished, and lists whose answers the broker has not confirmed."""
-        return len(self._leaving) + self.open
+        return self._is_taking + len(self._leaving) + self.open
 
     def commit_age_seconds(self) -> float:
         """How long the oldest event has been open without any commit; 0 if none is open."""
@@ -302,34 +304,69 @@ class Lanes:
         producer = self._app.producer
         topics = {topic for tp in lists for topic in self._app.answering[tp.topic].writes}
         partitions = {topic: await producer.partitions_of(topic) for topic in topics}
-        # Nothing is awaited from here until everything is noted.
-        if generation != self._app.consumer_generation_id:
-            return others
-        if not self._app.consumer.flow_active:
-            for tp, records in lists.items():
-                self._lane(tp).parked = records
-            return others
-        self._app.pulse.check()
         outbox = Outbox(producer.new_batch, time.time_ns() // 1_000_000, partitions)
         traced: list[Span] = []
-        answered = [
-            (self._lane(tp), span)
-            for tp, records in lists.items()
-            for span in self._answer(tp, records, outbox, traced)
-        ]
-        if answered:
-            answering = {self._app.answering[tp.topic] for tp in lists}
-            await self._hand_over(outbox.batches(), answered, answering, traced)
-        else:
-            _end(traced)
+        answered: list[tuple[_Lane, tuple[int, int]]] = []
+        given = None
+        self._is_taking = True
+        try:
+            await self._answer_lists(lists, generation, outbox, answered, traced)
+        finally:  # a cancelled caller leaves no answer behind
+            self._is_taking = False
+            if answered:
+                answering = {self._app.answering[tp.topic] for tp in lists}
+                given = self._hand_over(outbox.batches(), answered, answering, traced)
+            else:
+                _end(traced)
+        if given is not None:
+            await asyncio.wait([given], timeout=HAND_OVER_SECONDS)
         return others
 
+    async def _answer_lists(
+        self,
+        lists: Mapping[TP, Sequence[Any]],
+        generation: int | None,
+        outbox: Outbox,
+        answered: list[tuple[_Lane, tuple[int, int]]],
+        traced: list[Span],
+    ) -> None:
+        """Answer lists in steps, between which the event loop does other things.
+
+        If the flow stops meanwhile, the rest is parked; in another generation it comes again.
+        """
+        now = time.monotonic()
+        room = self._app.most_at_once
+        for tp, records in lists.items():
+            rest = records
+            while rest:
+                if not room and generation == self._app.consumer_generation_id:
+                    await asyncio.sleep(0)
+                    room = self._app.most_at_once
+                if generation != self._app.consumer_generation_id:
+                    return
+                lane = self._lane(tp)
+                if not self._app.consumer.flow_active:
+                    lane.parked, lane.parked_at = rest, lane.parked_at or now
+                    break
+                self._app.pulse.check()
+                step, rest = rest[:room], rest[room:]
+                room -= len(step)
+                spans = self._answer(tp, step, lane.parked_at or now, outbox, traced)
+                answered += [(lane, span) for span in spans]
+                if lane.parked:  # there is no room for more of its events
+                    lane.parked = [*lane.parked, *rest]
+                    break
+
     def _answer(
-        self, tp: TP, records: Sequence[Any], outbox: Outbox, traced: list[Span]
+        self,
+        tp: TP,
+        records: Sequence[Any],
+        arrived_at: float,
+        outbox: Outbox,
+        traced: list[Span],
     ) -> Sequence[tuple[int, int]]:
-        """Answer one partition's list, or park it; returns the offsets that were answered."""
+        """Answer one step of a partition's list, or park it; the offsets that were answered."""
         lane = self._lane(tp)
-        arrived_at = lane.parked_at or time.monotonic()
         lane.parked, lane.parked_at = (), None
         records = lane.new(records)
         if not records:
@@ -366,19 +403,19 @@ class Lanes:
     def _lane(self, tp: TP) -> _Lane:
         return self._lanes.setdefault(tp, _Lane(tp, self._progress))
 
-    async def _hand_over(
+    def _hand_over(
         self,
         batches: Sequence[tuple[str, int, Any]],
         answered: Sequence[tuple[_Lane, tuple[int, int]]],
         answering: Collection[Answering],
         traced: Sequence[Span],
-    ) -> None:
-        """Give the batches to the producer; a cancelled caller leaves none of them behind."""
+    ) -> "asyncio.Future[None]":
+        """Give batches to the producer; the result is done when it has them."""
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         leaving = asyncio.ensure_future(self._finish(batches, answered, answering, traced, given))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
-        await asyncio.wait([given], timeout=HAND_OVER_SECONDS)
+        return given
 
     async def _finish(
         self,

@@ -4,7 +4,7 @@
    long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms. See also `pace`.
 2. Read committed: unless Faust writes transactions itself, upstream also reads records of
    transactions that are still open, or were aborted.
-3. Tills first: what is answered in lists is fetched first, up to 1,000 records; before the others,
+3. Tills first: what is answered in lists is fetched first, some thousand records; before others,
    topics that a plugin wants first, in up to three quarters of the room.
 4. Holes: offsets that the log does not have are noted here, in the thread that also seeks.
 5. Starts: aiokafka leaves a partition without a commit at its present place; here it is sought to
@@ -121,7 +121,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         fetches = _Fetches(self)
         first = {tp for tp in answering if tp.topic in self.app.answered_first}
         rest = answering - first
-        room = self.app.most_at_once
+        room = self.app.most_fetched
         # However long the backlog of the first ones is, the rest must go on, too.
         room_for_first = room - room // 4 if rest else room
         for some, most in ((first, room_for_first), (rest, room)):

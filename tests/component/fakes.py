@@ -185,6 +185,9 @@ class FakeReadModel:
         self._ask(since=since)
         return self.statistics
 
+    async def windows_of_statistics(self, begins: Sequence[datetime]) -> list[LookupStatistics]:
+        return [await self.lookup_statistics(it) for it in begins]
+
     async def lookup_counts(self, since: datetime, until: datetime) -> LookupCounts:
         self._ask(counts_since=since, counts_until=until)
         return self.counts

@@ -141,9 +141,12 @@ async def check(engine: AsyncEngine) -> None:
     """Compare windows that begin between, at the begin of, and within spans."""
     readers = create_reading_engine(engine)
     model = SqlReadModel(readers)
-    for seconds in (-3600.0, -1, 0, 0.5, 9.999, 10, 59.5, 60, 61.25, 600, 3599, 3600, 3700):
-        since = at(seconds)
-        assert await model.lookup_statistics(since) == await plainly_counted(engine, since), seconds
+    begins = [
+        at(it) for it in (3700, 3600, 3599, 600, 61.25, 60, 59.5, 10, 9.999, 0.5, 0, -1, -3600)
+    ]
+    expected = [await plainly_counted(engine, since) for since in begins]
+    assert [await model.lookup_statistics(since) for since in begins] == expected
+    assert await model.windows_of_statistics(begins) == expected
     await readers.dispose()
 
 

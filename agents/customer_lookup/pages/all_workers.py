@@ -9,7 +9,7 @@ from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
 
-#: The windows, each with its name.
+#: The windows, each with its name; the shortest one first.
 WINDOWS: Final = (
     ("last minute", timedelta(minutes=1)),
     ("last 5 minutes", timedelta(minutes=5)),
@@ -42,8 +42,10 @@ class Overall:
 async def read_overall(read_model: SqlReadModel, now_ms: int) -> Overall:
     """Count all windows."""
     until = from_ms(now_ms)
+    begins = [until - length for _, length in WINDOWS]
+    counted = await read_model.windows_of_statistics(begins)
     windows = [
-        Window(name, length.total_seconds(), await read_model.lookup_statistics(until - length))
-        for name, length in WINDOWS
+        Window(name, length.total_seconds(), it)
+        for (name, length), it in zip(WINDOWS, counted, strict=True)
     ]
     return Overall(until, windows)

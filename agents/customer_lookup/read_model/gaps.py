@@ -24,6 +24,16 @@ def joined(gaps: Iterable[Gap]) -> list[Gap]:
     return found
 
 
+def parted(gap: Gap, at: datetime) -> tuple[list[Gap], list[Gap]]:
+    """What of a gap comes from a moment on, and what comes before it."""
+    begin, end = gap
+    if begin >= at:
+        return [gap], []
+    if end is not None and end <= at:
+        return [], [gap]
+    return joined([(at, end)]), [(begin, at)]
+
+
 def within_gaps(column: Column[Any], names: tuple[str, str]) -> ColumnElement[bool]:
     """The condition that a value lies in one of the gaps of a statement.
 

@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Select, Subquery, case, func, sele
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.counted_rows import NEVER, add_rows
-from agents.customer_lookup.read_model.gaps import Gap, joined, statements, within_gaps
+from agents.customer_lookup.read_model.gaps import Gap, joined, parted, statements, within_gaps
 from agents.customer_lookup.read_model.records import AnswerWindow, LookupStatistics, MarkedAttempts
 from agents.customer_lookup.read_model.schema import (
     CUSTOMER_LOOKUP_LOGS,
@@ -47,24 +47,40 @@ class StatisticsQueries:
 
     async def lookup_statistics(self, since: datetime) -> LookupStatistics:
         """What was counted from `since` on, answers and attempts each by their own time."""
+        (counted,) = await self.windows_of_statistics([since])
+        return counted
+
+    async def windows_of_statistics(self, begins: Sequence[datetime]) -> list[LookupStatistics]:
+        """What was counted from each moment on; the newest moment comes first.
+
+        What came just now is counted once for all.
+        """
+        tally, until = Tally(), None
+        windows = []
+        for since in begins:
+            await self._add(tally, since, until)
+            windows.append(tally.statistics())
+            until = since
+        return windows
+
+    async def _add(self, tally: Tally, since: datetime, until: datetime | None) -> None:
         kept_since = HOURS.up(datetime.now(UTC) - COUNTED_FOR)
-        tally = Tally()
-        gaps: list[Gap] = [(max(since, kept_since), None)]
+        young, old = parted((since, until), kept_since)
         for length in LENGTHS:
-            gaps = await self._add_counted(tally, length, gaps)
-        if since < kept_since:
-            gaps.append((since, kept_since))
-        await add_rows(tally, partial(read, self._engine), gaps)
-        return tally.statistics()
+            young = await self._add_counted(tally, length, young)
+        await add_rows(tally, partial(read, self._engine), [*young, *old])
 
     async def _add_counted(self, tally: Tally, length: Length, gaps: Sequence[Gap]) -> list[Gap]:
         """Add the counted spans of one length; returns the gaps that they leave."""
         left: list[Gap] = []
         names = []
         for begin, end in gaps:
-            first = length.up(begin)
-            left.append((begin, first))
-            names.append(length.between(first, end))
+            first, last = length.up(begin), None if end is None else length.down(end)
+            if last is not None and last <= first:
+                left.append((begin, end))
+                continue
+            left += [(begin, first)] if last is None else [(begin, first), (last, end)]
+            names.append(length.between(first, last))
         for values in statements(names, _NAMES):
             for span, counts in await read(self._engine, _COUNTED, values):
                 if counts is None:

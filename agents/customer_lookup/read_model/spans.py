@@ -40,6 +40,10 @@ class Length:
         """The begin of a span: this moment, or the next one."""
         return at + (_EPOCH - at) % self.lasts
 
+    def down(self, at: datetime) -> datetime:
+        """The begin of the span that a moment lies in."""
+        return at - (at - _EPOCH) % self.lasts
+
     def between(self, begin: datetime, end: datetime | None) -> tuple[str, str]:
         """The names from which on and before which spans lie; both moments begin spans."""
         return self.name(stored(begin)), (

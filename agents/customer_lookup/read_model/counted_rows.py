@@ -5,19 +5,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     ColumnElement,
     Select,
-    String,
     and_,
     case,
     func,
-    literal_column,
     null,
     or_,
     select,
-    union_all,
 )
 
 from agents.customer_lookup.read_model.gaps import Gap, statements, within_gaps
@@ -33,7 +29,6 @@ _ANSWERS: Final = LOOKUP_ANSWERS.c
 #: 1,000,000 answers and as many attempts: 9 ms instead of 279).
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
-_ANSWER, _ATTEMPT, _WAITED = range(3)
 #: Of the bounds of a gap.
 _NAMES: Final = "since", "until"
 
@@ -43,48 +38,37 @@ Read = Callable[[Prepared, Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]
 
 async def add_rows(tally: Tally, read: Read, gaps: Sequence[Gap]) -> None:
     """Add what lies in some gaps, answers and attempts each by their own time."""
-    ended = [(since, until or NEVER) for since, until in gaps]
-    for values in statements(ended, _NAMES):
-        for what, of, reason, duration_ms, count in await read(_ROWS_IN, values):
-            if what == _ANSWER:
-                tally.answers[of, reason] += count
-            elif what == _ATTEMPT:
-                tally.attempts[of] += count
-                if duration_ms is not None:
-                    tally.durations[duration_ms] += count
-            elif of is None:
-                tally.saved += int(count)
+    # One statement for all three would make PostgreSQL start processes beside: 25 ms for 1 ms.
+    for values in statements([(since, until or NEVER) for since, until in gaps], _NAMES):
+        for source, reason, count in await read(_ANSWERS_IN, values):
+            tally.answers[source, reason] += count
+        for status, duration_ms, count in await read(_ATTEMPTS_IN, values):
+            tally.attempts[status] += count
+            if duration_ms is not None:
+                tally.durations[duration_ms] += count
+        for lookup_id, waiters in await read(_WAITING_IN, values):
+            if lookup_id is None:
+                tally.saved += int(waiters)
             else:
-                tally.wait(of, int(count))
+                tally.wait(lookup_id, int(waiters))
 
 
 def _in_gaps(time: Column[Any]) -> ColumnElement[bool]:
     return within_gaps(time, _NAMES)
 
 
-def _rows() -> Select[Any]:
-    none, no_number = null().cast(String), null().cast(BigInteger)
+def _answers() -> Select[Any]:
+    kind = (_ANSWERS.source, _ANSWERS.reason)
+    return select(*kind, func.count()).where(_in_gaps(_ANSWERS.occurred_at)).group_by(*kind)
 
-    def row(what: int, of: Any, reason: Any, duration_ms: Any, count: Any) -> Select[Any]:
-        named = {"of": of, "reason": reason, "duration_ms": duration_ms, "counted": count}
-        columns = (value.label(name) for name, value in named.items())
-        return select(literal_column(str(what)).label("what"), *columns)
 
-    answers = row(_ANSWER, _ANSWERS.source, _ANSWERS.reason, no_number, func.count())
-    attempts = row(_ATTEMPT, _LOGS.status, none, _LOGS.duration_ms, func.count())
-    waiting = _waiting().subquery()
-    found = union_all(
-        answers.where(_in_gaps(_ANSWERS.occurred_at)).group_by(_ANSWERS.source, _ANSWERS.reason),
-        attempts.where(_in_gaps(_LOGS.request_timestamp)).group_by(_LOGS.status, _LOGS.duration_ms),
-        row(
-            _WAITED, waiting.c.named, none, no_number, func.sum(waiting.c.waiters).cast(BigInteger)
-        ).group_by(waiting.c.named),
-    ).subquery()
-    return select(*found.columns)
+def _attempts() -> Select[Any]:
+    kind = (_LOGS.status, _LOGS.duration_ms)
+    return select(*kind, func.count()).where(_in_gaps(_LOGS.request_timestamp)).group_by(*kind)
 
 
 def _waiting() -> Select[Any]:
-    """The calls that single flight saved.
+    """Count the calls that single flight saved.
 
     Each attempt records how many events were waiting; the highest number of a lookup is the number
     of calls that it saved. A lookup is named if it may have attempts at other times, too: not if
@@ -106,15 +90,18 @@ def _waiting() -> Select[Any]:
             ),
         ),
     )
-    return (
+    lookups = (
         select(
             case((is_alone, null()), else_=lookup_id).label("named"),
             func.max(_LOGS.waiters).label("waiters"),
         )
         .where(_in_gaps(_LOGS.request_timestamp), _LOGS.waiters > 0)
         .group_by(lookup_id)
+        .subquery()
     )
+    return select(lookups.c.named, func.sum(lookups.c.waiters)).group_by(lookups.c.named)
 
 
-#: One statement, as each is a message to PostgreSQL.
-_ROWS_IN: Final = Prepared(_rows())
+_ANSWERS_IN: Final = Prepared(_answers())
+_ATTEMPTS_IN: Final = Prepared(_attempts())
+_WAITING_IN: Final = Prepared(_waiting())

@@ -8,10 +8,12 @@ from sqlalchemy import insert
 
 from agents.customer_lookup.read_model.schema import CUSTOMER_LOOKUP_LOGS, LOOKUP_ANSWERS
 from benchmarks import customer_search
+from benchmarks.counted_spans import count_spans
 from posstream.domain.times import from_ms
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.engine import create_engine
 from posstream.read_model.migrate import upgrade
+from posstream.read_model.stored_time import stored
 
 #: Lookups before now, one a second.
 LOOKUPS: Final = 1_000
@@ -30,6 +32,7 @@ async def fill(url: str, customers: int) -> None:
     async with engine.begin() as connection:
         await connection.execute(insert(LOOKUP_ANSWERS), answers)
         await connection.execute(insert(CUSTOMER_LOOKUP_LOGS), attempts)
+    await count_spans(engine, (stored(it["occurred_at"]) for it in answers))
     await engine.dispose()
 
 

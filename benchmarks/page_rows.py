@@ -23,6 +23,7 @@ from agents.fraud_detection.read_model.rows import row_of as alert_row
 from agents.fraud_detection.read_model.schema import FRAUD_ALERTS
 from benchmarks import customer_search
 from benchmarks.choice import asked_for
+from benchmarks.counted_spans import count_spans
 from posstream.domain.times import from_ms
 from posstream.forgetting.marks import Marks
 from posstream.plugins.discovery import find_plugins
@@ -87,6 +88,8 @@ async def fill(url: str, *, customers: int = CUSTOMERS, lookups: int = LOOKUPS) 
         if engine.dialect.name == "postgresql":
             # As autovacuum leaves it: without it, an index-only scan reads the table, too.
             await connection.execute(text("VACUUM"))
+    step = timedelta(days=_DAYS) / lookups
+    await count_spans(engine, (stored(now - number * step) for number in range(lookups)))
     await engine.dispose()
     return now_ms
 

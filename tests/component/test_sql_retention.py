@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from agents.baskets.read_model.schema import TILL_BASKETS
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.topics import TOPICS
 from posstream.domain.times import iso_utc
 from posstream.kafka.embedded_broker import EmbeddedBroker, free_port
@@ -28,7 +29,7 @@ from posstream.read_model.named_rows import SLICE
 from posstream.read_model.projection import ProjectedEvent
 from posstream.read_model.retention import Retention
 from tests.component.sql_databases import DATABASES, database, failed, found, logged, started
-from tests.integration.harness import environment
+from tests.integration.harness import environment, until
 
 KEEP = timedelta(days=30)
 NOW = datetime(2026, 6, 30, tzinfo=UTC)
@@ -86,6 +87,16 @@ async def keys(engine: AsyncEngine) -> dict[str, set[str]]:
         return {
             name: set(await connection.scalars(select(column))) for name, column in columns.items()
         }
+
+
+async def spans(engine: AsyncEngine) -> dict[str, bool]:
+    """By the letter of their length, whether all spans that have lookups are counted."""
+    columns = schema.LOOKUP_COUNTS.c
+    counted: dict[str, bool] = {}
+    async with engine.connect() as connection:
+        for span, counts in await connection.execute(select(columns.span, columns.counts)):
+            counted[span[0]] = counts is not None and counted.get(span[0], True)
+    return counted
 
 
 async def test_what_is_older_is_deleted_and_customers_stay(engine: AsyncEngine) -> None:
@@ -168,7 +179,7 @@ async def test_a_deleted_basket_of_a_till_goes_and_an_open_one_of_these_days_sta
     assert kept == {"paid-later", "open"}
 
 
-async def test_the_process_of_the_projections_deletes_what_the_setting_says(
+async def test_the_process_of_the_projections_deletes_what_the_setting_says_and_counts_the_rest(
     tmp_path: Path,
 ) -> None:
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
@@ -192,11 +203,14 @@ async def test_the_process_of_the_projections_deletes_what_the_setting_says(
         async with asyncio.timeout(PATIENCE_SECONDS):
             while b"deleted 2 rows of lookup_answers" not in await process.stderr.readline():
                 pass
+        await until(lambda: spans(engine), {"h": True, "m": True, "s": True}, PATIENCE_SECONDS)
     finally:
         process.kill()
         await process.wait()
         broker.stop()
     kept = await keys(engine)
+    counts = await SqlReadModel(engine).lookup_statistics(now - timedelta(minutes=1))
     await engine.dispose()
+    assert (sum(counts.answers.values()), sum(counts.attempts.values())) == (2, 1)
     assert (kept["answers"], kept["baskets"], kept["attempts"]) == ({"e2", "f2"}, {"b2"}, {"l2"})
     assert kept["identifiers"] == {"+491", "+492"}

@@ -34,10 +34,11 @@ async def rows_in_one_message(
         # parameters.
         async with AsyncClientCursor(driver) as cursor:
             await cursor.execute(f"{begin}; {compiled.text}; COMMIT", compiled.by_name(values))
-            while cursor.description is None:
+            # Not by `cursor.description`: it makes an object for each column, twice in each read.
+            while (result := cursor.pgresult) is None or not result.nfields:
                 if not cursor.nextset():
                     raise DBAPIError(None, None, RuntimeError("the SELECT has no result"))
-            types = [column.type_code for column in cursor.description]
+            types = [result.ftype(number) for number in range(result.nfields)]
             return compiled.rows(await cursor.fetchall(), types)
     except Error as why:
         if away := absence(why):

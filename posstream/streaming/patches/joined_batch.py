@@ -20,8 +20,6 @@ from aiokafka.record.util import calc_crc32c
 _FRAME: Final = struct.Struct(">qiibI")
 _ABOUT: Final = struct.Struct(">hiqqqhii")
 _HEAD_BYTES: Final = _FRAME.size + _ABOUT.size
-#: What a batch begins with; it grows as need be.
-_FIRST_BYTES: Final = 4096
 #: The length of a batch counts from behind it.
 _LENGTH_FROM: Final = 12
 _FORMAT: Final = 2
@@ -75,7 +73,7 @@ class JoinedBatch:
     def __init__(self, most_bytes: int, timestamp_ms: int) -> None:
         self._most_bytes = most_bytes
         self._timestamp_ms = timestamp_ms
-        self._data = bytearray(_FIRST_BYTES)
+        self._data = bytearray(_HEAD_BYTES)
         #: Its bytes so far, and its records.
         self.length = _HEAD_BYTES
         self.count = 0
@@ -109,12 +107,7 @@ class JoinedBatch:
         end = self.length + len(of_record) + length
         if end > self._most_bytes and self.count:
             return False
-        data = self._data
-        while end > len(data):  # twice as long: bytearray's own steps would copy it eight times
-            data += bytes(len(data))
-        data[self.length : end] = b"".join(
-            (of_record, _BEGIN, place, of_key, key, of_value, *pieces)
-        )
+        self._data += b"".join((of_record, _BEGIN, place, of_key, key, of_value, *pieces))
         self.length = end
         self.count += 1
         return True
@@ -146,7 +139,6 @@ class JoinedBatch:
     def _build(self) -> bytearray:
         """The bytes, also when they are sent again."""
         data = self._data
-        del data[self.length :]
         at = self._timestamp_ms
         about = 0, self.count - 1, at, at, *self._producer, self.count
         _ABOUT.pack_into(data, _FRAME.size, *about)

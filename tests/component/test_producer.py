@@ -30,6 +30,7 @@ from posstream.streaming.app import StreamingApp
 from posstream.streaming.patches import client, consumer_thread, producer
 from posstream.streaming.patches.client import Client
 from posstream.streaming.patches.consumer_thread import ConsumerThread
+from posstream.streaming.patches.joined_batch import JoinedBatch
 from posstream.streaming.publisher import FaustPublisher
 from tests.component.list_fakes import records_of
 
@@ -333,6 +334,20 @@ async def test_a_record_that_is_put_goes_where_its_key_belongs(tmp_path: Any) ->
             assert keys == {
                 key for key in (b"%d" % n for n in range(20)) if partition_of(key, 3) == tp[1]
             }
+
+
+async def test_a_record_goes_behind_a_joined_batch_that_waits(tmp_path: Any) -> None:
+    """Answers of hits wait as joined batches when a miss is answered in the same partition."""
+    app = app_for(tmp_path, Tuning())
+    async with putting(app) as batches:
+        joined = JoinedBatch(1000, 0)
+        assert joined.put_whole(b"k", b"hit", [])
+        await app.producer.send_batch("t", 0, joined)
+        assert app.producer.put("t", b"k", b"put", 0, []) is not None
+        ((first, second),) = batches.values()
+        assert (first._builder, first.record_count) == (joined, 1)
+        assert first.append(b"k", b"sent", 0) is None, "upstream's `send` waits behind it"
+        assert [it.value for it in records_of("t", 0, second._builder)] == [b"put"]
 
 
 async def test_a_full_batch_is_followed_by_another(tmp_path: Any) -> None:

@@ -44,8 +44,8 @@ class Outbox:
         if topic in self._joined:
             batch = self._joined[topic].get(partition)
             content = record.key, record.value, record.headers
-            if batch is None or not batch.append(*content):
-                self._begin(topic, partition).append(*content)
+            if batch is None or not batch.put_whole(*content):
+                self._begin(topic, partition).put_whole(*content)
         else:
             self._put(topic, partition, record.key, record.value, list(record.headers))
 

@@ -10,7 +10,7 @@ bytes are those that aiokafka's own builder gives (record format v2 of Kafka's p
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from aiokafka.record.util import calc_crc32c
 
@@ -79,7 +79,7 @@ class JoinedBatch:
         self.count = 0
         self._producer = _NO_TRANSACTION
 
-    def append(
+    def put_whole(
         self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
     ) -> bool:
         """Put a record in; False if the batch is full."""
@@ -116,7 +116,13 @@ class JoinedBatch:
         """The builder for the producer: the batch itself."""
         return self
 
-    # -- what aiokafka asks of a builder
+    # -- what aiokafka, and our producer, ask of a builder
+
+    #: Whoever looks for room in the batch that waits last goes to a new one.
+    _closed: ClassVar = True
+
+    def append(self, **_: Any) -> None:
+        """Take no single record: the batch is closed."""
 
     def closed(self) -> bool:
         """Say that nobody else may write into it."""

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from posstream.configuration.configurations import Configurations
 from posstream.configuration.topic import ConfigurationReader
@@ -45,14 +45,14 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: Settings, *, clock: Clock | None = None, spawned: Spawned | None = None
+    settings: Settings, *, clock: Clock | None = None, spawned: Mapping[str, Spawned] | None = None
 ) -> HostApp:
     """Wire one worker.
 
     Args:
         settings: the worker's settings.
         clock: time in this process, if not the machine's.
-        spawned: the process of the plugins beside the lookups, if it was started before.
+        spawned: the processes of the plugins beside the lookups that were started before.
     """
     clock = clock or Clock()
     here, beside = settings.plugins.here, settings.plugins.beside
@@ -86,17 +86,16 @@ def create_app(
         dead_letter_writer=dead_letter_writer,
         membership=host.membership,
     )
-    running_beside = (
+    running_beside = [
         Beside(
-            beside,
+            Plugins((plugin,)),
             ports=lambda plugin: workshop.ports(plugin, writer),
             setup=lambda plugins: runtime.setup_beside(plugins),  # noqa: PLW0108 - it is made below
             metrics=metrics,
-            spawned=spawned,
+            spawned=(spawned or {}).get(plugin.name),
         )
-        if beside
-        else None
-    )
+        for plugin in beside
+    ]
     supervisor = Supervisor(
         here,
         make=workshop.make,

@@ -75,8 +75,8 @@ class Runtime:
     writers: Sequence[TopicWriter | DeadLetterWriter]
     metrics: Metrics
     refuse: Callable[[str, str], None]
-    #: The plugins in a process of their own, if there are any.
-    beside: Beside | None = None
+    #: The processes of plugins that have one of their own.
+    beside: Sequence[Beside] = ()
 
     def __post_init__(self) -> None:
         self._web_server: WebServer | None = None
@@ -87,8 +87,7 @@ class Runtime:
         self.metrics.brokers.set_function(lambda: self._brokers.count)
         self.metrics.database_up.set_function(lambda: self._watch.is_there)
         pids: dict[str, Callable[[], int | None]] = {"projections": lambda: self._projections.pid}
-        if (beside := self.beside) is not None:
-            pids["plugins"] = lambda: beside.pid
+        pids |= {it.name: partial(getattr, it, "pid") for it in self.beside}
         self.metrics.registry.register(ProcessFigures(pids))
         self._projections = self._projecting()
         self._loop_delay: asyncio.Task[None] | None = None
@@ -120,8 +119,8 @@ class Runtime:
         )
         raise_open_files()
         start_tracing("worker")
-        if self.beside is not None:  # it takes as long to be imported as the rest takes here
-            await self.beside.open()
+        for child in self.beside:  # it takes as long to be imported as the rest takes here
+            await child.open()
         conf: Any = self.app.conf
         await check_start(
             Start(
@@ -219,8 +218,7 @@ class Runtime:
         await self.heart.close(says_farewell=not self.app.crashed)
         await self._watch.close()
         await self._brokers.close()
-        if self.beside is not None:
-            await self.beside.close()
+        await asyncio.gather(*(child.close() for child in self.beside))
         for writer in self.writers:
             await writer.close()
         await self._projections.close()

@@ -1,4 +1,4 @@
-"""Runs the plugins beside the lookups in a process of their own, so that tills never wait for them.
+"""Runs plugins beside the lookups in processes of their own, so that tills never wait for them.
 
 Only the process that answers tills has the web view: what the plugins' pages ask is made here, how
 the plugins are is told by the child (docs/decisions/0022-plugins-beside-the-lookups.md).
@@ -31,7 +31,6 @@ from posstream.streaming.lifetimes import OPEN_SECONDS
 
 log = logging.getLogger(__name__)
 
-_NAME: Final = "the process of the plugins beside the lookups"
 #: What a stop may take beyond the drain: the last commit, and the tables.
 _LAST_SECONDS: Final = 10.0
 #: A child that says nothing for this long is hung up by a plugin's code: it says something each
@@ -136,6 +135,8 @@ class Beside:
         metrics: Metrics,
         spawned: Spawned | None = None,
     ) -> None:
+        #: The names of its plugins.
+        self.name = ", ".join(plugin.name for plugin in plugins)
         self._setup = setup
         self._metrics = metrics
         self._summed = {
@@ -147,7 +148,7 @@ class Beside:
         self._child = ChildProcess(
             command(plugins),
             spawned=spawned,
-            name=_NAME,
+            name=f"the process of {self.name}",
             setup=self._told,
             hear=self._hear,
             ended=self._ended,

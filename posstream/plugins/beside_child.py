@@ -11,7 +11,7 @@ import logging
 import pickle
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from posstream.logs.setup import handle_by
@@ -25,12 +25,12 @@ from posstream.startup.process import own_process
 _NICE: Final = 5
 
 
-def spawn_beside(plugins: Plugins) -> Spawned | None:
-    """Start the child of a worker with these plugins; None if it needs none.
+def spawn_beside(plugins: Plugins) -> Mapping[str, Spawned]:
+    """Start the children of a worker with these plugins, each by the name of its plugin.
 
-    A worker calls this as early as it can: both import for some seconds.
+    A worker calls this as early as it can: all of them import for some seconds.
     """
-    return spawn(command(plugins.beside)) if plugins.beside else None
+    return {it.name: spawn(command(Plugins((it,)))) for it in plugins.beside}
 
 
 def command(plugins: Plugins) -> Sequence[str]:

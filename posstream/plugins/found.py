@@ -52,7 +52,7 @@ class Plugins(Sequence[Plugin]):
 
     @property
     def beside(self) -> "Plugins":
-        """Those that run in a process beside the default plugin's: tills never wait for them."""
+        """Those that run in processes beside the default plugin's: tills never wait for them."""
         default = self.default
         return Plugins(
             tuple(

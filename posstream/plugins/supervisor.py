@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,7 +76,7 @@ class Supervisor(Service):
         make: builds a plugin on a new app.
         prepare: fits an app to the broker before its start.
         metrics: `plugin_up`, `plugin_restarts`, `plugin_lag`.
-        beside: the worker's plugins in another process; they are started and stopped with these.
+        beside: the worker's plugins in other processes; they are started and stopped with these.
         lag: asks how many events wait for a plugin; may raise PosstreamError.
         ends_alone: whether to crash when no plugin runs.
         pauses: makes the seconds to wait before each restart in turn.
@@ -89,7 +89,7 @@ class Supervisor(Service):
         make: Callable[[Plugin], RunningPlugin],
         prepare: Callable[[Any], None],
         metrics: Metrics,
-        beside: Beside | None = None,
+        beside: Sequence[Beside] = (),
         lag: Callable[[Plugin], Awaitable[int]] | None = None,
         ends_alone: bool = True,
         pauses: Callable[[], Iterator[float]] = lambda: growing_pauses(
@@ -142,13 +142,14 @@ class Supervisor(Service):
 
     def figures(self) -> Mapping[str, PluginFigures]:
         """What each plugin still has to do."""
-        beside = {} if self._beside is None else self._beside.figures
-        return {**beside, **{name: figures_of(it) for name, it in self.running.items()}}
+        found = {name: it for child in self._beside for name, it in child.figures.items()}
+        return found | {name: figures_of(it) for name, it in self.running.items()}
 
     def refuse(self, name: str, reason: str) -> None:
         """Let a plugin fail because a part of it cannot be made; stop it if it runs."""
-        if self._beside is not None and name in self._beside.seats:
-            self._beside.refuse(name, reason)
+        beside = next((it for it in self._beside if name in it.seats), None)
+        if beside is not None:
+            beside.refuse(name, reason)
             return
         seat = self._seats[name]
         if seat.running is not None and seat.running.app.started:
@@ -166,16 +167,16 @@ class Supervisor(Service):
 
     @property
     def _all(self) -> Mapping[str, _Seat | BesideSeat]:
-        beside = {} if self._beside is None else self._beside.seats
+        beside = {name: it for child in self._beside for name, it in child.seats.items()}
         return dict(sorted((self._seats | beside).items()))
 
     async def on_start(self) -> None:
         """Start all plugins, side by side."""
         for name, reason, why in self._untold:
             _log_failed(name, reason, why)
-        if self._beside is not None:
-            self._beside.changed = lambda: self.add_future(self._look_beside())
-            await self._beside.begin()
+        for child in self._beside:
+            child.changed = lambda: self.add_future(self._look_beside())
+        await asyncio.gather(*(child.begin() for child in self._beside))
         for seat in self._seats.values():
             self.add_future(self._keep(seat))
         if self._lag is not None:
@@ -184,8 +185,7 @@ class Supervisor(Service):
     async def on_stop(self) -> None:
         """Stop all plugins, side by side."""
         stops = [self._stop(it) for it in self._seats.values()]
-        if self._beside is not None:
-            stops.append(self._beside.close())
+        stops += [child.close() for child in self._beside]
         for why in await asyncio.gather(*stops, return_exceptions=True):
             if why is not None:
                 log.error("a plugin's app did not stop in order: %r", why, exc_info=why)

@@ -1,4 +1,4 @@
-"""Builds plugins on what one process has: in the worker's own, and in the one beside it."""
+"""Builds plugins on what one process has: in the worker's own, and in those beside it."""
 
 from dataclasses import dataclass, replace
 from typing import Any

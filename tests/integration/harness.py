@@ -132,24 +132,25 @@ class Worker:
         self._process.wait()
 
     def kill_beside(self) -> None:
-        """Kill the process of its plugins beside the lookups."""
-        os.kill(self._beside(), signal.SIGKILL)
+        """Kill the processes of its plugins beside the lookups."""
+        self._tell_beside(signal.SIGKILL)
 
     def freeze_beside(self) -> None:
-        """SIGSTOP for the process of its plugins beside the lookups."""
-        os.kill(self._beside(), signal.SIGSTOP)
+        """SIGSTOP for the processes of its plugins beside the lookups."""
+        self._tell_beside(signal.SIGSTOP)
 
     def thaw_beside(self) -> None:
         """SIGCONT."""
-        os.kill(self._beside(), signal.SIGCONT)
+        self._tell_beside(signal.SIGCONT)
 
-    def _beside(self) -> int:
+    def _tell_beside(self, what: signal.Signals) -> None:
         assert self._process is not None
-        ours = f"/proc/{self._process.pid}/task/{self._process.pid}/children"
-        for child in map(int, Path(ours).read_text().split()):
-            if b"beside_child" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return child
-        raise AssertionError("it has no such process")
+        ours = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        processes = [Path("/proc") / child for child in ours.read_text().split()]
+        beside = [it for it in processes if b"beside_child" in (it / "cmdline").read_bytes()]
+        assert beside, "it has no such process"
+        for it in beside:
+            os.kill(int(it.name), what)
 
     def wait(self, seconds: float = 30) -> int:
         """The exit code, when it has ended by itself."""

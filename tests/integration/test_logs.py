@@ -38,12 +38,12 @@ async def test_each_line_is_json_and_none_holds_an_identifier(tmp_path: Path) ->
             await client.read_until(
                 lambda seen: any(r.topic == topics.DEAD_LETTERS for r in seen.records)
             )
-        state = {"plugin": "baskets", "state": "RUNNING"}  # in the process beside the lookups
+        state = {"plugin": "baskets", "state": "RUNNING"}  # in a process beside the lookups
         assert await worker.metric("posstream_plugin_state", **state) == 1
         lag = {"plugin": "customer_lookup", "topic": topics.CUSTOMER_IDENTIFIED, "partition": "0"}
         assert await worker.metric("posstream_consumer_lag", **lag) == 0
         assert await worker.metric("posstream_brokers") == 1
-        for process in ("worker", "plugins", "projections"):
+        for process in ("worker", "baskets", "fraud_detection", "projections"):
             assert await worker.metric("posstream_process_open_fds", process=process) > 0
         assert worker.stop() == 0
     finally:

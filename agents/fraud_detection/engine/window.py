@@ -11,11 +11,13 @@ from typing import Any, Final
 from agents.fraud_detection.engine.aggregates import aggregate, counted, rounded
 from agents.fraud_detection.engine.observation import EVER, Place
 from agents.fraud_detection.rules.compiled import IS_FIRST, IS_THEN, CompiledRule
-from agents.fraud_detection.rules.rule import Function
+from agents.fraud_detection.rules.rule import Function, Operator
 from posstream.domain.money import ONE
 
 #: Time, id of the event, and what it is worth (`CompiledRule.worth`).
 Entry = tuple[int, str, Any]
+_GROW: Final = frozenset({Function.COUNT, Function.COUNT_DISTINCT})
+_MORE: Final = frozenset({Operator.AT_LEAST, Operator.MORE})
 #: Fewer entries than these are not worth being taken out.
 _FEW: Final = 64
 
@@ -27,6 +29,9 @@ class Window:
         self._rule = rule
         self._is_sequence = rule.rule.function is Function.SEQUENCE
         self._is_count = rule.rule.function is Function.COUNT
+        #: Whether a further entry takes no hit away. Where the rule holds at all entries behind a
+        #: late one, only the late one is judged: that is most of what comes in a backlog.
+        self._only_grows = rule.rule.function in _GROW and rule.rule.operator in _MORE
         #: Whether one of several entries of one time can change what those before it are.
         self._changes_before = self._is_sequence and rule.rule.minimum_count > 1
         self._entries: list[Entry] = []
@@ -94,6 +99,8 @@ class Window:
             From which time on and before which one hits changed; None if none did.
         """
         entries, changed = self._entries, []
+        if old is None and new is not None and self._only_grows and entries and new < entries[-1]:
+            return self._insert(new)
         if old is not None:
             index = bisect_left(entries, old)
             if index < len(entries) and entries[index][:2] == old:
@@ -106,6 +113,33 @@ class Window:
         if not changed:
             return None
         return self._walk(min(changed), max(changed) + self._rule.window_ms)
+
+    def _insert(self, new: Entry) -> tuple[int, int] | None:
+        """Put an entry in that can only make hits, and take none away; else as `replace`."""
+        entries, hits, at = self._entries, self.hits, new[0]
+        start_ms, end_ms = max(at, self.floor_ms), at + self._rule.window_ms
+        first, last = bisect_left(hits, (start_ms,)), bisect_left(hits, (end_ms,))
+        number = bisect_left(entries, (end_ms,)) - bisect_left(entries, (start_ms,))
+        if at > entries[-1][0] - self._rule.window_ms:
+            self._aggregate.add(new[2])
+        else:
+            self._left += 1
+        insort(entries, new)
+        if last - first < number:
+            return self._walk(at, end_ms)
+        if at < start_ms or not self._holds_at(at):
+            return None
+        insort(hits, new[:2])
+        return at, at + 1
+
+    def _holds_at(self, at: int) -> bool:
+        """Whether the rule holds at a time; of a rule whose value only grows."""
+        entries = self._entries
+        left = bisect_left(entries, (at - self._rule.window_ms + 1,))
+        seen = entries[left : bisect_left(entries, (at + 1,))]
+        value = len(seen) if self._is_count else len({it[2] for it in seen})
+        is_enough = len(seen) >= self._rule.rule.minimum_count
+        return is_enough and self._rule.compare(value * ONE, self._rule.limit)
 
     def forget(self, horizon_ms: int) -> None:
         """Let entries go that are not in any window any more: those up to a time."""

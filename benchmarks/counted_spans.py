@@ -1,4 +1,4 @@
-"""Counts the lookups of a filled database, as projections and what runs beside them do."""
+"""Counts the lookups of a filled database, as a worker does."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from agents.customer_lookup.read_model.uncounted import Uncounted
 
 
 async def count_spans(engine: AsyncEngine, times: Iterable[str]) -> None:
-    """Count the spans of rows that were written past the projection.
+    """Count the spans of rows that no projection wrote.
 
     Args:
-        engine: of the database.
-        times: of answers and attempts, as they are stored.
+        engine: the engine of the database.
+        times: the stored times of answers and attempts.
     """
     async with engine.begin() as connection:
         await Uncounted(engine).write(connection, spans_of(times))

@@ -52,7 +52,7 @@ def create_app(
     Args:
         settings: the worker's settings.
         clock: time in this process, if not the machine's.
-        spawned: the processes of the plugins beside the lookups that were started before.
+        spawned: the processes beside the lookups that were started before, by plugin.
     """
     clock = clock or Clock()
     here, beside = settings.plugins.here, settings.plugins.beside
@@ -188,7 +188,7 @@ def create_app(
 
 
 def _made(workshop: Workshop, plugins: Plugins) -> Sequence[RunningPlugin]:
-    """The plugins of the other process, built here to be shown by `faust agents`, and not run."""
+    """The plugins of other processes, built here to be shown by `faust agents`, and not run."""
     made = []
     for plugin in plugins:
         try:

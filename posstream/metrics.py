@@ -99,7 +99,7 @@ class Metrics:
 
     Args:
         plugins: those that run here; their metrics live as long as the process.
-        beside: those that run in another process, which tells what it counted.
+        beside: those that run in other processes, which tell what they counted.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ class Runtime:
     writers: Sequence[TopicWriter | DeadLetterWriter]
     metrics: Metrics
     refuse: Callable[[str, str], None]
-    #: The processes of plugins that have one of their own.
+    #: The processes of the plugins beside the lookups.
     beside: Sequence[Beside] = ()
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class Runtime:
         )
         raise_open_files()
         start_tracing("worker")
-        for child in self.beside:  # it takes as long to be imported as the rest takes here
+        for child in self.beside:  # its imports take as long as the rest takes here
             await child.open()
         conf: Any = self.app.conf
         await check_start(

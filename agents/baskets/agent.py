@@ -86,9 +86,9 @@ class BasketAgent:
     def answer(
         self, tp: TP, records: Sequence[Any], outbox: Outbox
     ) -> Iterator[tuple[Any, Exception]]:
-        """Count events; yield those that cannot be counted, with the reason.
+        """Count a list of events; yield those that cannot be counted, with the reason.
 
-        A basket is read once and kept once for all of its events in the list.
+        A basket is read once and stored once for all of its events in the list.
         """
         here = _List(tp, self.clock.now_ms(), self.configuration.value.decimal_places)
         for record in records:
@@ -143,7 +143,7 @@ class BasketAgent:
         here.told.append(_Counted(record.offset, basket_id, records, (NAMES[type(event)], outcome)))
 
     def _keep(self, here: "_List") -> None:
-        """Keep the baskets in which something was counted."""
+        """Store the baskets in which something was counted."""
         counted = {it.basket_id for it in here.told}
         for basket_id, held in here.baskets.items():
             try:
@@ -161,7 +161,7 @@ class BasketAgent:
         self._held.put_back(basket_id, held)
 
     def _tell(self, here: "_List", outbox: Outbox) -> None:
-        """Tell what was counted, in the order of the events; nothing is told that is not kept."""
+        """Tell what was counted, in the order of the events; nothing is told that is not stored."""
         counts: Counter[tuple[str, str]] = Counter()
         baskets_told = 0
         for it in here.told:
@@ -181,27 +181,27 @@ class BasketAgent:
 
 
 class _Counted(NamedTuple):
-    """An event that is counted in memory, and what is to be told once its basket is kept."""
+    """An event that is counted in memory, and what is to be told once its basket is stored."""
 
     offset: int
-    #: None: no basket is changed.
+    #: None if the event changes no basket here.
     basket_id: str | None
     records: Sequence[Record]
-    #: Its type and outcome, if it is one of a basket here.
+    #: Its type and outcome, if it belongs to a basket here.
     label: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
 class _List:
-    """The list at hand, and what became of its events so far."""
+    """A list of events, and what became of them so far."""
 
     tp: TP
     now_ms: int
-    #: To which the price of a weighed item is rounded.
+    #: Decimal places to which the price of a weighed item is rounded.
     places: int
     baskets: dict[str, HeldBasket] = field(default_factory=dict)
     told: list[_Counted] = field(default_factory=list)
-    #: By offset, why an event cannot be counted.
+    #: Why an event cannot be counted, by its offset.
     refused: dict[int, Exception] = field(default_factory=dict)
-    #: By basket, why it cannot be kept.
+    #: Why a basket cannot be stored, by its id.
     not_kept: dict[str | None, Exception] = field(default_factory=dict)

@@ -125,14 +125,14 @@ class Basket:
 
     @property
     def total(self) -> int:
-        """What is to be paid, as `sums` has it; it is asked for at each event."""
+        """What is to be paid, as in `sums`; quicker, because each event asks for it."""
         left = self.subtotal - self.off_items
         return left - min(self.off_basket, max(0, left)) if self.off_basket else left
 
     @property
     def paid(self) -> int:
         """The sum of the payments; one in another currency than the basket's does not count."""
-        if not self.paid_in:  # most of the time
+        if not self.paid_in:  # mostly nothing is paid yet
             return 0
         unnamed = self.paid_in[None]
         return unnamed if self.currency is None else unnamed + self.paid_in[self.currency]

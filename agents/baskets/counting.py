@@ -1,6 +1,6 @@
-"""Counts an event in its basket, and makes the records of what is told of it. Pure.
+"""Counts an event in its basket, and makes the records that tell of it. Pure.
 
-Nothing is kept here. Nothing may be told before the basket is kept.
+Nothing is stored here. Nothing may be told before the basket is stored.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from posstream.kafka.record import Record
 def count(
     held: HeldBasket, basket_id: str, event: AnyEvent, now_ms: int, trace: str | None
 ) -> list[Record]:
-    """Count an event in its basket, wherever it belongs there.
+    """Count an event in its basket, also if it is late or repeated.
 
     Returns:
-        what is to be told once the basket is kept; nothing of an event that this worker has told.
+        what is to be told once the basket is stored; nothing if this worker has told the event.
 
     Raises:
-        UnreadableEvent: if the basket cannot have the event, too. It is as it was before then.
+        UnreadableEvent: if the basket has no room for the event. The basket is unchanged then.
     """
     has_id = held.has_id(event.event_id)
     index = held.index_of(event) if has_id else None
@@ -63,24 +63,25 @@ def _check_sizes(records: Sequence[Record]) -> None:
 def _told_again(
     held: HeldBasket, basket_id: str, index: int, trace: str | None
 ) -> tuple[Basket, list[Record]]:
-    """A late or repeated event, and those behind it that came before it.
+    """Make the records of a late or repeated event, and of events behind it that came before.
 
-    A repeated one, too: a crash may have come between its changelog and its telling.
+    A repeated event is told too: a crash may have come after the changelog was written and before
+    the event was told.
 
     Args:
-        held: what is known.
-        basket_id: whose basket.
-        index: of the event among those that are known.
-        trace: the event's trace context.
+        held: the basket and its events.
+        basket_id: the id of the basket.
+        index: where the event is among those that are known.
+        trace: the trace context of the event.
 
     Returns:
         The basket after all of its events, and what is to be told.
     """
     event, earlier = held.events[index], held.events[:index]
-    # At those that came later the event was known.
+    # The events that came later were told with this event known.
     changed = {event.event_id, *(it.event_id for it in earlier)}
     start = min(place_of(it) for it in held.events if it.event_id == event.event_id)
-    # As the first delivery found them: what was told at later events may be lost in a crash.
+    # The ids as the first delivery found them: a crash may have lost what was told since.
     before = ids_at(earlier)
     basket = Basket(places=held.basket.places)
     records = []

@@ -108,7 +108,7 @@ def take(basket: Basket, event: AnyEvent) -> None:
 
 
 def _take_till(basket: Basket, event: TillEvent) -> None:
-    """Take who sells where from an event of a till: until the start says it, if it ever comes."""
+    """Take the employee and the terminal from a till event, as long as no start has said them."""
     basket.employee_id = basket.employee_id or event.employee_id
     basket.terminal_id = basket.terminal_id or event.terminal_id
 

@@ -8,16 +8,16 @@ from agents.baskets.till_events import AnyEvent
 
 #: More baskets than the tills of one worker have open.
 _MOST: Final = 5_000
-#: More than the bytes that a stored value has besides its events.
+#: The most bytes that a stored value has besides its events, and some to spare.
 _FRAME: Final = 32
 
 
 class HeldBasket:
-    """One basket: what the table has of it, and the events of the list at hand.
+    """One basket: what the table has of it, and its events in the list that is being counted.
 
     Args:
         value: what the table has.
-        places: to which the price of a weighed item is rounded.
+        places: decimal places to which the price of a weighed item is rounded.
     """
 
     __slots__ = (
@@ -28,47 +28,47 @@ class HeldBasket:
     def __init__(self, value: bytes | None, *, places: int) -> None:
         known = decode(value)
         self._value = value
-        #: In the order in which they came, each once.
+        #: Each event once, in the order in which they came.
         self.events = list(known.events)
         self.basket = fold(self.events, places=places)
         self.was_paid = known.was_paid
-        #: How many of the events another worker may have counted: those that were read.
+        #: How many events were read from the table: another worker may have counted them.
         self._from_table = len(self.events)
-        #: Whether the table must have it anew.
+        #: Whether it differs from what the table has.
         self.is_changed = known.places != places
         self._ids = {it.event_id for it in self.events}
-        #: The events as they are stored: each is packed once, not at each change of its basket.
+        #: The events as they are stored. Each is packed once, not at each change of the basket.
         self._packed = bytearray()
         for event in self.events:
             pack(event, self._packed)
 
     def is_of(self, value: bytes | None, *, places: int) -> bool:
-        """Whether this is what the table has, rounded so: another worker may have counted since."""
+        """Whether the table still has this, rounded so: another worker may have counted since."""
         return self._value == value and self.basket.places == places
 
     def has_id(self, event_id: str) -> bool:
-        """Whether an event of this id is known."""
+        """Whether an event with this id is known."""
         return event_id in self._ids
 
     def index_of(self, event: AnyEvent) -> int | None:
-        """Where an event is among those that are known; None if it is a new one."""
+        """Where an event is among those that are known; None if it is new."""
         return next((at for at, it in enumerate(self.events) if is_repeat(event, it)), None)
 
     def was_told(self, index: int) -> bool:
-        """Whether this worker told an event, and all that it changed, or ends without having told.
+        """Whether this worker counted an event, so that a repetition need not be told.
 
-        If the broker has not taken what was told the worker ends, and the event comes again to one
-        that reads the basket from the table.
+        If the broker does not take what is told, the worker ends. The event then comes again, to a
+        worker that reads the basket from the table.
         """
         return index >= self._from_table
 
     def add(self, event: AnyEvent) -> None:
-        """Know one more event, which `basket` does not count yet.
+        """Add an event, which `basket` does not count yet.
 
-        Two events under one id are both kept: they are not told under one revision then.
+        Two different events with one id are both kept, so each is told with its own revision.
 
         Raises:
-            UnreadableEvent: if the basket cannot have it, too. Nothing is changed then.
+            UnreadableEvent: if the basket has no room for it. Nothing is changed then.
         """
         if len(self.events) >= MOST_EVENTS:
             raise too_large(MOST_EVENTS, "events")
@@ -82,7 +82,7 @@ class HeldBasket:
         self.is_changed = True
 
     def forget_last(self) -> None:
-        """Take the last event back, and count the others anew."""
+        """Remove the last event, and count the others again."""
         del self.events[-1]
         self._ids = {it.event_id for it in self.events}
         self._packed = bytearray()
@@ -91,7 +91,7 @@ class HeldBasket:
         self.basket = fold(self.events, places=self.basket.places)
 
     def value(self, now_ms: int) -> bytes:
-        """What the table has to keep."""
+        """The value to store in the table."""
         return encode_packed(
             was_paid=self.was_paid,
             count=len(self.events),
@@ -101,7 +101,7 @@ class HeldBasket:
         )
 
     def note_kept(self, value: bytes) -> None:
-        """Note that the table has it now."""
+        """Note that the table has this value now."""
         self._value = value
         self.is_changed = False
 
@@ -118,7 +118,7 @@ class HeldBaskets:
         Args:
             basket_id: whose basket.
             value: what the table has.
-            places: to which the price of a weighed item is rounded.
+            places: decimal places to which the price of a weighed item is rounded.
         """
         held = self._held.pop(basket_id, None)
         if held is not None and held.is_of(value, places=places):
@@ -126,7 +126,7 @@ class HeldBaskets:
         return HeldBasket(value, places=places)
 
     def put_back(self, basket_id: str, held: HeldBasket) -> None:
-        """Keep a basket that the table has so."""
+        """Keep a basket in memory, once the table has it as it is."""
         self._held[basket_id] = held
         if len(self._held) > _MOST:
             del self._held[next(iter(self._held))]

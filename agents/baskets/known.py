@@ -38,26 +38,26 @@ def too_large(most: int, of_what: str) -> UnreadableEvent:
 
 
 def encode(known: Known) -> bytes:
-    """As it is stored."""
+    """Give a basket as it is stored."""
     return _encode(known)
 
 
 def pack(event: AnyEvent, packed: bytearray) -> None:
-    """Append an event as it is stored."""
+    """Append an event to others, as it is stored."""
     _encode_into(event, packed, -1)
 
 
 def encode_packed(
     *, was_paid: bool, count: int, events: bytearray, places: int, counted_at_ms: int
 ) -> bytes:
-    """What `encode` gives for events that are packed; they are not looked at.
+    """Give what `encode` gives, for events that are packed already; they are not checked.
 
     Args:
-        was_paid: as `Known` has it.
+        was_paid: as in `Known`.
         count: how many events there are.
-        events: as `pack` has packed them, in their order.
-        places: as `Known` has it.
-        counted_at_ms: as `Known` has it.
+        events: as `pack` wrote them, in their order.
+        places: as in `Known`.
+        counted_at_ms: as in `Known`.
     """
     known = _Packed(was_paid, msgspec.Raw(_array_of(count) + events), places, counted_at_ms)
     return _encode(known)
@@ -69,7 +69,7 @@ def _array_of(count: int) -> bytes:
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True):
-    """`Known` with events that are packed."""
+    """`Known`, with events that are packed."""
 
     was_paid: bool
     events: msgspec.Raw
@@ -87,7 +87,7 @@ def decode(value: bytes | None) -> Known:
         return Known()
 
 
-#: An array of fewer has its count in the first byte.
+#: A shorter array has its count in the first byte.
 _FIX: Final = 16
 _encode: Final = msgspec.msgpack.Encoder().encode
 _encode_into: Final = msgspec.msgpack.Encoder().encode_into

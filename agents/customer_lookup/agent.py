@@ -23,7 +23,7 @@ from posstream.streaming.stall import STALLED_SECONDS
 from posstream.tracing.spans import Attributes, Kind, Span
 from posstream.tracing.starting import tracer
 
-#: Steps whose answers leave together: 2,000 hits are a full batch for each of eight partitions.
+#: How many steps' answers leave together: 2,000 hits fill a batch for each of eight partitions.
 _STEPS: Final = 2
 
 

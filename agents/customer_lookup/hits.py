@@ -38,7 +38,7 @@ from tables.freshness import MAX_SKEW_MS, never_refreshed_ms
 _PLAIN: Final = re.compile(r"[ !#$'-\[\]-~]+").fullmatch
 #: The bytes of an event whose texts are all plain: those of plain text, and quotes around it.
 _PLAIN_BYTES: Final = bytes(set(range(ord(" "), ord("~") + 1)) - set(b"\\%&"))
-#: Bytes that are not plain and may be in the text of an event that decodes.
+#: Signs that are not plain, and that the text of a decoded event may have.
 _NOT_PLAIN: Final = (b"\\", b"%", b"&", b"\x7f")
 #: A moment as we write it. The group holds a day that not every month has.
 _MOMENT: Final = re.compile(
@@ -50,9 +50,9 @@ _DOCUMENT_AT: Final = HEADER.size
 #: A longer event may be too long, or nest too deep: orjson writes 254 levels.
 _MOST_BYTES: Final = 2 * 250
 _MILLISECONDS: Final = [b"%03dZ" % number for number in range(1000)]
-#: Of so many identifiers it is kept what their answers have in common: some 5 MB.
+#: The most identifiers for which `_Known` is kept: some 5 MB.
 _MOST_KNOWN: Final = 16_384
-#: What stands in an answer where its ids and moments come, which have always this many bytes.
+#: Stand in for the ids and moments of an answer, whose lengths never change.
 _SOME_ID: Final = str(uuid.UUID(int=0))
 _ID: Final = _SOME_ID.encode()
 _MOMENT_BYTES: Final = bytes(len("2026-01-31T08:00:00.000Z"))
@@ -94,17 +94,17 @@ _decode_wider: Final = msgspec.json.Decoder(_WiderEvent).decode
 class _Known(msgspec.Struct, gc=False):
     """What the answers about one identifier have in common; no customer is kept here."""
 
-    #: Of the identifier.
+    #: The key and the kind of the identifier.
     key: bytes
     kind: str
-    #: The part of an answer that names it.
+    #: The part of an answer that names the identifier.
     asked: bytes
-    #: Of its entry in the cache.
+    #: The head and the time of its entry in the cache.
     header: bytes | None = None
     fetched_at_ms: int = 0
-    #: The part of an answer from the moment of its event to the age of the entry.
+    #: The part of an answer between the moment of the event and the age of the entry.
     fresh: bytes = b""
-    #: Bytes of both parts.
+    #: The length of both parts together.
     length: int = 0
 
 
@@ -125,7 +125,7 @@ class FreshHits:
     def __post_init__(self) -> None:
         #: The configuration under which `_known` was made.
         self._plan = self.lookup.plan
-        #: By identifier; only those of which the partition was read that is their home.
+        #: By identifier, for those at home in a partition that was read.
         self._known: dict[str, _Known] = {}
 
     # One long function: each call to another one would add a twentieth to an event's time.
@@ -284,7 +284,7 @@ class FreshHits:
 
 
 def _read(known: _Known, entry: bytes, fresh_ms: int, middle: bytes) -> bool:
-    """Note what the answers from a new entry have in common; False if it has no customer."""
+    """Note what the answers from a new entry have in common; False if it names no customer."""
     if len(entry) < _DOCUMENT_AT:
         return False
     layout, is_known, fetched_at_ms = HEADER.unpack_from(entry)
@@ -298,8 +298,8 @@ def _read(known: _Known, entry: bytes, fresh_ms: int, middle: bytes) -> bool:
 
 
 def _are_plain(records: Sequence[Any]) -> bool:
-    """Whether all texts in the values of records are plain, if they are JSON that is not long."""
-    # Together: one by one it takes ten times as long.
+    """Whether all texts in the values of some records are plain; long values are left out."""
+    # All values at once: one by one takes ten times as long.
     values = b"".join(
         [value for it in records if (value := it.value) is not None and len(value) <= _MOST_BYTES]
     )
@@ -307,7 +307,7 @@ def _are_plain(records: Sequence[Any]) -> bool:
 
 
 def _around_values(headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, bytes]:
-    """The bytes of headers before the value `_SOME_ID`, and those from there to the last value."""
+    """The bytes of headers before the value `_SOME_ID`, and those between it and the last value."""
     of_id, to_subject = encoded_headers(headers).split(_ID)
     return of_id, to_subject[:-1]  # without the length of the last value, which is empty
 

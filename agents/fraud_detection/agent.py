@@ -103,7 +103,7 @@ class FraudAgent:
         return self.clock.monotonic() < self._busy_until
 
     def _group(self, record: Any, outbox: Outbox) -> str:
-        """Write an event once for each of its groups; tell what it was."""
+        """Write an event once for each of its groups; returns the outcome for the metric."""
         try:
             event = _till_event(record.value or b"")
         except UNDECODABLE as why:

@@ -1,7 +1,7 @@
-"""Judges the observations of groups, and keeps what comes of it in the table.
+"""Judges the observations of groups, and stores the results in the table.
 
-What a list has for one group is judged in its order and written at once: in a backlog most of a
-list is of a few groups.
+All observations of one group in a list are judged in their order and written once: in a backlog a
+list has few groups.
 """
 
 from collections import Counter, defaultdict
@@ -43,10 +43,10 @@ _UNREADABLE: Final = UnreadableEvent(
     DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
 )
 
-#: The system takes some 400 ns to tell how much CPU a thread has used, so not all are asked for.
+#: One arrival in this many is timed: asking for the CPU time of a thread takes some 400 ns.
 _TIMED_ONE_IN: Final = 16
 
-#: Records that were refused, with the reason.
+#: Refused records, each with the reason.
 Refused = list[tuple[Any, Exception]]
 
 
@@ -59,23 +59,23 @@ class _Arrival(NamedTuple):
 
 @dataclass(slots=True)
 class _List:
-    """A list at hand."""
+    """A list that is being judged."""
 
     partition: int
     outbox: Outbox
     refused: Refused = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    #: By the key of a group, that of a rule, and the event that triggered an alert. One of a busy
-    #: group grows many times in a list, and is told once.
+    #: Alerts that got more hits, by the keys of group and rule, and the event that triggered them.
+    #: The alert of a busy group gets hits many times in a list, and is told once.
     grown: dict[tuple[str, str, str], Grown] = field(default_factory=dict)
 
 
 class _Verdict(NamedTuple):
-    """What came of an arrival, to be told once it is kept."""
+    """The outcome of an arrival, to be told once it is stored."""
 
     record: Any
     outcome: Outcome
-    #: Alerts that are told whole, and those that only have further hits.
+    #: Alerts that are told whole, and those that only got more hits.
     raised: Sequence[Raised]
     grown: Sequence[Grown]
 
@@ -93,7 +93,7 @@ class Judge:
         self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
         self._recording = [Recording(it) for it in self._parts]
         self._held = HeldGroups()
-        #: Seconds for which each rule was judged, since they were noted last.
+        #: Measured seconds by rule, since the costs were last noted.
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._judged = 0
 
@@ -109,7 +109,7 @@ class Judge:
                 self._judge(it, key, arrivals)
             except TakesNothingNow as why:
                 it.refused += [(each.record, why) for each in arrivals]
-            except Exception:  # noqa: BLE001 - one of them is at fault, and the others are not
+            except Exception:  # noqa: BLE001 - only one of them may be at fault
                 self._judge_apart(it, key, arrivals)
         for (key, *_), hits in it.grown.items():
             outbox.add(hits_record(hits, key))
@@ -118,11 +118,11 @@ class Judge:
         return sorted(it.refused, key=lambda each: each[0].offset)
 
     def forget_held(self) -> None:
-        """Read groups anew: the table was changed beside the agent."""
+        """Read all groups from the table again: something else changed it."""
         self._held = HeldGroups()
 
     def note_plan(self) -> None:
-        """Note in the partitions at hand what they record from now on."""
+        """Note in this worker's partitions what they record from now on."""
         for part, recording in zip(self._parts, self._recording, strict=True):
             if part.at_hand:
                 recording.follow(self.rules.plan, self.rules.lateness_ms, self.clock.now_ms())
@@ -162,13 +162,13 @@ class Judge:
     def judge_anew(
         self, number: int, key: str, reading: Reading, whole_from_ms: int
     ) -> Sequence[Record]:
-        """Judge a group by the rules that missed events of it; what is to be told.
+        """Judge a group by the rules that missed events of it; returns what is to be told.
 
         Args:
-            number: of the partition.
-            key: of the group.
-            reading: the one by which they have these events now.
-            whole_from_ms: since when the windows of these rules are whole now.
+            number: the number of the partition.
+            key: the key of the group.
+            reading: the reading that brought these events.
+            whole_from_ms: the time from which on the windows of these rules are whole now.
 
         Raises:
             TakesNothingNow: as `read_back`.
@@ -193,7 +193,7 @@ class Judge:
         )
 
     def note_read(self, number: int, reading: Reading, from_ms: int, *, is_oldest: bool) -> None:
-        """Note that a reading is over, in a partition; see `Recording.note_read`."""
+        """Note for a partition that a reading is over; see `Recording.note_read`."""
         groupings = [self.rules.plan.by_grouping[it] for it in reading.groupings]
         self._recording[number].note_read(groupings, from_ms, reading.began_ms, is_oldest=is_oldest)
 
@@ -205,14 +205,14 @@ class Judge:
             self.rules.budgets.note_cost(rule_id, seconds, self.rules.values.most_cpu_percent)
 
     def _by_group(self, list_: _List, records: Sequence[Any]) -> dict[str, list[_Arrival]]:
-        """The observations by the key of their group, as far as a rule groups so."""
+        """The observations of a list by the key of their group, if a rule uses that grouping."""
         plan, recording = self.rules.plan, self._recording[list_.partition]
         found: dict[str, list[_Arrival]] = {}
         for record in records:
             try:
                 key, it = _read(record)
                 at_home = home(key, self.table.partitions)
-                if at_home != list_.partition:  # the topic was given partitions meanwhile
+                if at_home != list_.partition:  # the topic has got more partitions
                     list_.outbox.add(_moved(record, at_home))
                     continue
                 grouping = plan.by_grouping.get(_grouping(key))
@@ -228,7 +228,7 @@ class Judge:
         return found
 
     def _judge(self, list_: _List, key: str, arrivals: Sequence[_Arrival]) -> None:
-        """Judge observations of one group; nothing is told that is not kept."""
+        """Judge observations of one group; nothing is told that is not stored."""
         part, recording = self._parts[list_.partition], self._recording[list_.partition]
         group, lateness_ms = group_of(key), self.rules.lateness_ms
         held = self._held.take_out(list_.partition, key, part)
@@ -278,7 +278,7 @@ class Judge:
             self.rules.budgets.note_size(rule.rule.id, most)
 
     def _keep(self, part: TablePartition, key: str, held: Held) -> bytes | None:
-        """Write what changed; the head as the table has it then."""
+        """Write what changed; returns the head as the table has it now."""
         value = held.value
         for put in held.group.take_puts():
             at = key if put.segment is None else segment_key(key, put.segment)
@@ -299,7 +299,7 @@ class Judge:
         since: Since,
         trace: str | None = None,
     ) -> list[Record]:
-        """The records of alerts."""
+        """The records that tell of alerts."""
         told: list[Record] = []
         for raised in alerts:
             alert = alert_of(raised, key, group_of(key), complete_from_ms=since(raised.rule))
@@ -320,7 +320,7 @@ class Judge:
 
 
 def _read(record: Any) -> tuple[str, Observation]:
-    """The key of a group, and an observation of it."""
+    """The key of a group and an observation from a record."""
     try:
         return record.key.decode(), _observation(record.value or b"")
     except (AttributeError, *UNDECODABLE):
@@ -329,7 +329,7 @@ def _read(record: Any) -> tuple[str, Observation]:
 
 @lru_cache(maxsize=4096)
 def _grouping(key: str) -> tuple[str, ...]:
-    """The grouping of a group, by its key."""
+    """The grouping of a group, from the key."""
     try:
         return tuple(sorted(group_of(key)))
     except UNDECODABLE:
@@ -337,7 +337,7 @@ def _grouping(key: str) -> tuple[str, ...]:
 
 
 def _moved(record: Any, partition: int) -> Record:
-    """A record as it is written again to another partition."""
+    """The same record for another partition."""
     headers = list(record.headers)
     return Record(topics.GROUPED, record.key, record.value, headers, partition=partition)
 
@@ -345,7 +345,7 @@ def _moved(record: Any, partition: int) -> Record:
 def _told_whole(
     judged: Judged, group: Group, event_id: str
 ) -> tuple[Sequence[Raised], Sequence[Grown]]:
-    """The alerts that an arrival makes to be told whole, and those that only have further hits.
+    """The alerts of an arrival that are told whole, and those that only got more hits.
 
     An alert shows its trigger, so it is told whole once its trigger has another revision.
     """

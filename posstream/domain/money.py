@@ -12,7 +12,7 @@ ONE: Final = 10**PLACES
 #: At most 12 digits before the point; zeros at the end say nothing.
 _AMOUNT: Final = re.compile(r"-?0*[0-9]{1,12}(\.[0-9]{1,4}0*)?")
 _MOST_SIGNS: Final = 40
-#: The first whole number with too many digits.
+#: The smallest whole number that has too many digits.
 _BEYOND: Final = 10**12
 #: Amounts that are read or written again and again: prices, quantities, sums that are told again.
 _REMEMBERED: Final = 4096
@@ -28,7 +28,7 @@ def read_amount(raw: object) -> int | None:
     if isinstance(raw, str):  # most of the time
         text = raw.strip()
         return None if len(text) > _MOST_SIGNS else _read_text(text)
-    if type(raw) is int:  # a quantity, most of the time
+    if type(raw) is int:  # mostly a quantity
         return raw * ONE if -_BEYOND < raw < _BEYOND else None
     if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal):
         return None

@@ -8,7 +8,7 @@ from typing import Final, overload
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS: Final = 86_400_000
 _LAST_MS: Final = 253_402_300_799_999
-#: What follows the second, by its milliseconds: formatting takes twice as long.
+#: The milliseconds of a time as text, with the Z. Formatting them takes twice as long.
 _ENDS: Final = tuple(f"{ms:03}Z" for ms in range(1000))
 _LEAP_SECOND: Final = re.compile(r"(.{11}[0-9]{2}:[0-9]{2}:)60(.*)")
 

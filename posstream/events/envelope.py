@@ -73,6 +73,6 @@ def ce_headers(
     ]
 
 
-@lru_cache(maxsize=64)  # what is told of one list has one time
+@lru_cache(maxsize=64)  # all records that come of one list have one time
 def _ce_time(now_ms: int) -> tuple[str, bytes]:
     return "ce_time", iso_utc_ms(now_ms).encode()

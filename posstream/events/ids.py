@@ -45,7 +45,7 @@ def derived_bytes(name: bytes) -> bytes:
 
 
 def derived_halves(name: bytes) -> tuple[bytes, bytes]:
-    """What stands before and after the version of `derived_bytes`."""
+    """The bytes of `derived_bytes` before and after its version, the digit `5`."""
     h = hexlify(sha1(_NAMESPACE_BYTES + name).digest())  # noqa: S324 - RFC 9562 says so
     a, b, c, d, e = _GROUPS(h)
     return b"".join((a, b"-", b, b"-")), b"".join((c, b"-", _VARIANTS[h[16]], d, b"-", e))

@@ -109,7 +109,7 @@ def event_of(model: type[E], fields: Mapping[str, Any], *, card_guard: bool = Tr
         read = {rule.name: rule.read(fields.get(rule.name), card_guard) for rule in rules}
         return model(**{name: value for name, value in read.items() if value is not None})
     for (passes, is_guarded, rule), value in zip(checked, values_of(event), strict=False):
-        # What `check` asks, without a call for each field of each event.
+        # The same test as in `check`, without a call for each field of each event.
         if value is not None and (
             (passes is not None and not passes(value))
             or (is_guarded and card_guard and _holds_card(str(value)))
@@ -134,7 +134,7 @@ def invalid(name: str, why: str) -> UnreadableEvent:
     return UnreadableEvent(DeadLetterReason.INVALID_FIELD, f"{name} {why}")
 
 
-#: Tills, employees and baskets come again and again.
+#: Remembered, because the ids of tills, employees and baskets come again and again.
 _holds_card: Final = lru_cache(maxsize=4096)(holds_payment_card)
 
 
@@ -179,11 +179,12 @@ class _Rule:
 class _Rules(NamedTuple):
     """The rules of a model."""
 
-    #: Of all fields.
+    #: The rules of all fields.
     every: Sequence[_Rule]
-    #: Of the fields that need more than msgspec: what a value must pass, and whether it is guarded.
+    #: For each field that needs more than msgspec: the test that a value must pass, whether it is
+    #: guarded against card numbers, and its rule.
     checked: Sequence[tuple[Callable[[Any], bool] | None, bool, _Rule]]
-    #: The values of these fields.
+    #: Gives the values of the fields in `checked`.
     values_of: Callable[[Any], Sequence[Any]]
 
 

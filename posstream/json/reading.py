@@ -68,7 +68,7 @@ def _refuse(constant: str) -> None:
 
 
 def _has_float(document: Any) -> bool:
-    if type(document) is dict:  # most of the time, and flat
+    if type(document) is dict:  # mostly a flat object
         kinds = set(map(type, document.values()))
         if float in kinds or not (dict in kinds or list in kinds):
             return float in kinds

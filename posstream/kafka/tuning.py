@@ -10,7 +10,7 @@ from posstream.kafka.topics import EMBEDDED_CLUSTER
 BUFFER_MAXSIZE: Final = 65_536
 #: Of one partition, for an agent.
 MAX_POLL_RECORDS: Final = 250
-#: The most bytes that a batch of a producer has, unless its first record has more.
+#: The most bytes in a batch of a producer, unless its first record alone is longer.
 BATCH_BYTES: Final = 262_144
 #: For a projection: events in one transaction. They hold SQLite's write lock for about 0.1 s.
 MAX_BATCH: Final = 4_000

@@ -1,7 +1,7 @@
 """Runs plugins beside the lookups in processes of their own, so that tills never wait for them.
 
-Only the process that answers tills has the web view: what the plugins' pages ask is made here, how
-the plugins are is told by the child (docs/decisions/0022-plugins-beside-the-lookups.md).
+Only the process that answers tills has the web view. What the plugins' pages ask is made here; each
+child tells how its plugins are (docs/decisions/0022-plugins-beside-the-lookups.md).
 """
 
 import asyncio

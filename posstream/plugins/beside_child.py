@@ -1,9 +1,10 @@
-"""The child process of a worker that runs the plugins beside the lookups: `python -m` this module.
+"""A child process of a worker, which runs a plugin beside the lookups: `python -m` this module.
 
-Its arguments are the names of the plugins. Reads its `BesideSetup` as a pickle from stdin, and
-then lines: to refuse a plugin, and to stop in order. Writes how the plugins are, what they count,
-and what it logs, as lines of JSON to stdout. Ends with stdin, at once: that is when the worker
-ends, also by kill -9, and the next worker needs the files of the tables.
+Its arguments are the names of its plugins; a worker gives one to each child. Reads its
+`BesideSetup` as a pickle from stdin, and then lines: to refuse a plugin, and to stop in order.
+Writes how the plugins are, what they count, and what it logs, as lines of JSON to stdout. Ends with
+stdin, at once: that is when the worker ends, also by kill -9, and the next worker needs the files
+of the tables.
 """
 
 import gc
@@ -20,21 +21,21 @@ from posstream.processes.child import Spawned, spawn
 from posstream.processes.worker import Worker, give_way, leave
 from posstream.startup.process import own_process
 
-#: Tills come first: for a core that both want, the worker gets three quarters of it. Not as low as
-#: the projections: a consumer that gets no CPU loses its place in its group.
+#: Tills come first: if the worker and one child want the same core, the worker gets three quarters
+#: of it. Not as low as the projections: a consumer that gets no CPU loses its place in its group.
 _NICE: Final = 5
 
 
 def spawn_beside(plugins: Plugins) -> Mapping[str, Spawned]:
-    """Start the children of a worker with these plugins, each by the name of its plugin.
+    """Start a child for each plugin beside the lookups; returns them by the names of the plugins.
 
-    A worker calls this as early as it can: all of them import for some seconds.
+    A worker calls this as early as it can: each child imports for some seconds.
     """
     return {it.name: spawn(command(Plugins((it,)))) for it in plugins.beside}
 
 
 def command(plugins: Plugins) -> Sequence[str]:
-    """The program, and the names of the plugins that run there."""
+    """The program of a child, and the names of the plugins that run there."""
     return (sys.executable, "-m", "posstream.plugins.beside_child", *(it.name for it in plugins))
 
 
@@ -65,7 +66,7 @@ def main() -> None:
     except EOFError:  # the worker has ended
         sys.exit(1)
     except PosstreamError as why:
-        sys.exit(f"error: the plugins beside the lookups cannot run ({why})")
+        sys.exit(f"error: {', '.join(sys.argv[1:])} cannot run ({why})")
 
 
 if __name__ == "__main__":

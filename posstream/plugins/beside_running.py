@@ -1,4 +1,4 @@
-"""Runs plugins in the process beside the lookups, until it is told to stop."""
+"""Runs the plugins of one process beside the lookups, until it is told to stop."""
 
 import asyncio
 import os

@@ -52,7 +52,7 @@ class Plugins(Sequence[Plugin]):
 
     @property
     def beside(self) -> "Plugins":
-        """Those that run in processes beside the default plugin's: tills never wait for them."""
+        """Those that run in processes of their own, beside the default plugin: tills never wait."""
         default = self.default
         return Plugins(
             tuple(

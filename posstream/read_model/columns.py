@@ -120,8 +120,8 @@ KEY: Final = String(MAX_TEXT).with_variant(String(MAX_TEXT, collation="C"), "pos
 SERIAL: Final = BigInteger().with_variant(Integer(), "sqlite")
 DOCUMENT: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
-#: The `info` of a table that is made of other tables of its plugin. Its rows need no event of their
-#: own, so they are not counted among those that a rebuild brings back.
+#: The `info` of a table that is computed from other tables of its plugin (derived). No event makes
+#: its rows, so they are not counted among those that a rebuild brings back.
 DERIVED: Final = {"posstream_derived": True}
 
 

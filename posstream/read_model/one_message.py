@@ -34,7 +34,7 @@ async def rows_in_one_message(
         # parameters.
         async with AsyncClientCursor(driver) as cursor:
             await cursor.execute(f"{begin}; {compiled.text}; COMMIT", compiled.by_name(values))
-            # Not by `cursor.description`: it makes an object for each column, twice in each read.
+            # `cursor.description` would make an object for each column, twice in each read.
             while (result := cursor.pgresult) is None or not result.nfields:
                 if not cursor.nextset():
                     raise DBAPIError(None, None, RuntimeError("the SELECT has no result"))

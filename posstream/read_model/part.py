@@ -33,7 +33,8 @@ class ReadModelPart:
     erase: "Erase | None" = None
     #: The tables whose old rows are deleted if POSSTREAM_KEEP_ROWS_DAYS is set.
     aging: "Callable[[], Aging] | None" = None
-    #: Keeps its tables up beside the projections, until cancelled; it may not block.
+    #: Works on its tables in the background, in the process of the projections, until cancelled; it
+    #: may not block.
     upkeep: "Callable[[AsyncEngine], Awaitable[None]] | None" = None
     #: The consumer group that read these topics before the projection got one of its own: the
     #: first start goes on at that group's offsets.

@@ -200,7 +200,7 @@ async def _keep_up(url: str, name: str, upkeep: Callable[[AsyncEngine], Awaitabl
     try:
         await upkeep(engine)
     except Exception:
-        log.exception("the upkeep of the tables of %s ends", name)
+        log.exception("the upkeep of the tables of %s failed, and stops until the next start", name)
     finally:
         await engine.dispose()
 

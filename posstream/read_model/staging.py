@@ -77,7 +77,7 @@ class Staging:
                 async with cursor.copy(self._copy) as copy:
                     await copy.write(lines)
                 await cursor.execute(self._upsert)
-                count: int = cursor.rowcount  # of the first of its statements
+                count: int = cursor.rowcount  # that of its first statement
         return count
 
     def _fields(self, row: Mapping[str, Any]) -> Sequence[Any]:

@@ -1,6 +1,6 @@
 """Counts the rows of all tables of the read model and those that a replay loses; empties them.
 
-A table that is made of other tables (`columns.DERIVED`) is emptied with them, and not counted.
+A table that is computed from other tables (`columns.DERIVED`) is emptied too, but not counted.
 """
 
 from collections.abc import AsyncIterable, Collection, Mapping, Sequence
@@ -87,7 +87,7 @@ class ReadModelTables:
                 await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
                 await connection.execute(text(f"TRUNCATE {names}"))
                 return
-            for table in reversed(self._all):  # a derived one first: then it costs its rows nothing
+            for table in reversed(self._all):  # derived ones first: triggers then find no rows
                 await connection.execute(delete(table))
 
 

@@ -46,7 +46,7 @@ class Turns:
         return key in self._last
 
     def keys(self) -> KeysView[Hashable]:
-        """The keys with a turn, now and later; a look there takes a third of the time."""
+        """A live view of the keys with a turn; `in` takes a third of the time there."""
         return self._last.keys()
 
     def take(self, key: Hashable) -> Turn:

@@ -130,7 +130,7 @@ class StreamingApp(WorkerApp):
         #: What may be committed, and the one account of the events in flight.
         self.progress = Progress()
         self.lanes = Lanes(self, self.progress)
-        #: How many of these events are answered in one step, and how many one fetch brings.
+        #: The most of these events that one step answers, and the most that one fetch brings.
         self.most_at_once = MOST_AT_ONCE
         self.most_fetched = MOST_AT_ONCE
         #: Topics that the plugin reads.
@@ -266,7 +266,7 @@ class StreamingApp(WorkerApp):
 
         self.agent(self.raw_topic(topic), name=f"agents.{topic}")(agent)
 
-    def answer_lists(  # noqa: PLR0913 - all terms of a plugin for its lists
+    def answer_lists(  # noqa: PLR0913 - what a plugin may ask for its lists
         self,
         topics: Sequence[str],
         answering: "Answering",
@@ -283,8 +283,8 @@ class StreamingApp(WorkerApp):
             answering: answers them.
             at_once: how many events one step of the event loop may answer. All plugins of its
                 process wait meanwhile: it should be done in 10 ms.
-            steps: how many such steps one fetch brings at most. Their answers leave together, in
-                fuller batches, which cost worker and broker less for each answer.
+            steps: the most such steps for which one fetch brings events. Their answers leave
+                together, in fuller batches, which cost worker and broker less for each answer.
             first: those of the topics whose events are taken before the others'. A quarter of what
                 is taken at once is left to the others.
             is_on: while it says False, events wait in the topics.

@@ -118,7 +118,7 @@ def read_till_event(value: bytes | None, at: Place, *, card_guard: bool = True) 
             field.
     """
     fields = read_object(value, read=read_json_exactly)
-    if None in fields.values():  # null counts as absent
+    if None in fields.values():  # a null counts as a missing field
         fields = {name: it for name, it in fields.items() if it is not None}
     event_type = fields["event_type"] = event_type_of(fields.get("event_type"))
     reader = _READERS.get(event_type)

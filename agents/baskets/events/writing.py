@@ -28,7 +28,7 @@ from posstream.tracing.context import with_context
 SOURCE: Final = b"/posstream/baskets"
 #: Fields that are told under a name of their own, or not at all.
 _APART: Final = frozenset({"occurred_at_ms", "event_id", "written_at_ms"})
-#: How amounts and quantities are written.
+#: By field, how amounts and quantities are written as text.
 _TEXTS: Final[Mapping[str, Callable[[int], str]]] = {
     "unit_price": amount_text,
     "amount": amount_text,
@@ -124,7 +124,7 @@ class Context(NamedTuple):
 def told(event: AnyTold, context: Context | None = None, trace: str | None = None) -> Record:
     """A till event once more, with what is known of its basket at that event.
 
-    It has no CloudEvents headers: its topic is internal, and they are a third of the bytes.
+    It has no CloudEvents headers: the topic is internal, and they would be a third of the bytes.
 
     Args:
         event: what happened.
@@ -174,11 +174,11 @@ def _of(basket: Basket) -> BasketContext:
 
 
 class _Fields(NamedTuple):
-    """What is told of the events of one type."""
+    """The fields that are told of the events of one type."""
 
     names: Sequence[str]
     values_of: Callable[[Any], Sequence[Any]]
-    #: The names of those that are no amounts and no quantities.
+    #: The names of the fields that are neither amounts nor quantities.
     are_text: Collection[str]
 
 

@@ -9,7 +9,7 @@ from agents.customer_lookup.read_model.queries import SqlReadModel
 from agents.customer_lookup.read_model.records import LookupStatistics
 from posstream.domain.times import from_ms
 
-#: The windows, each with its name; the shortest one first.
+#: The windows with their names, the shortest one first.
 WINDOWS: Final = (
     ("last minute", timedelta(minutes=1)),
     ("last 5 minutes", timedelta(minutes=5)),

@@ -1,4 +1,4 @@
-"""Counts the answers and attempts of some time from their rows: the same on both databases."""
+"""Counts answers and attempts from their rows: the same on both databases."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,21 +24,21 @@ from posstream.read_model.prepared import Prepared
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
 _ANSWERS: Final = LOOKUP_ANSWERS.c
-#: The upper bound of time without an end. With an upper bound SQLite searches the index of the
+#: The upper bound of a gap without an end. With an upper bound SQLite searches the index of the
 #: times; without one it scans the whole table in the order of GROUP BY (60 minutes of 30 days with
 #: 1,000,000 answers and as many attempts: 9 ms instead of 279).
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
-#: Of the bounds of a gap.
+#: The names of the bounds of a gap.
 _NAMES: Final = "since", "until"
 
-#: Reads the rows of a statement.
+#: Runs a statement with these values and returns its rows.
 Read = Callable[[Prepared, Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
 
 
 async def add_rows(tally: Tally, read: Read, gaps: Sequence[Gap]) -> None:
-    """Add what lies in some gaps, answers and attempts each by their own time."""
-    # One statement for all three would make PostgreSQL start processes beside: 25 ms for 1 ms.
+    """Add the rows that lie in some gaps; answers and attempts count by their own times."""
+    # For one statement with all three counts PostgreSQL starts processes: 25 ms instead of 1 ms.
     for values in statements([(since, until or NEVER) for since, until in gaps], _NAMES):
         for source, reason, count in await read(_ANSWERS_IN, values):
             tally.answers[source, reason] += count
@@ -71,12 +71,12 @@ def _waiting() -> Select[Any]:
     """Count the calls that single flight saved.
 
     Each attempt records how many events were waiting; the highest number of a lookup is the number
-    of calls that it saved. A lookup is named if it may have attempts at other times, too: not if
+    of calls that it saved. A lookup is named if it may have attempts at other times too, so not if
     its first attempt brought the answer. (If a worker was killed just then, another one asks once
     more, and those who waited for both may count twice.)
     """
     lookup_id = func.coalesce(_LOGS.lookup_id, _LOGS.event_id)
-    # Not by `in_`, whose list a `Prepared` cannot have.
+    # Not `in_`: a `Prepared` cannot have its list.
     is_final = or_(
         *(_LOGS.status == it.value for it in (AttemptStatus.SUCCESS, AttemptStatus.NOT_FOUND))
     )

@@ -1,8 +1,8 @@
-"""Counts the spans of time whose rows have come to rest, for figures that need no look at rows.
+"""Counts spans of time to which no rows are written any more, so that figures need not read rows.
 
-It runs beside the projections. A span of ten seconds is counted from its rows, a longer one from
-the shorter ones. A projection that writes a row of a span makes its `mark` another one, in the same
-transaction; so what was counted from rows that are not the last ones is never kept.
+Runs in the process of the projections. A span of ten seconds is counted from its rows, a longer one
+from the shorter ones. A projection that writes a row of a span gives the span a new `mark` in the
+same transaction, and a count is stored only if the mark is still the one that was read before.
 """
 
 import asyncio
@@ -52,18 +52,18 @@ from posstream.read_model.stored_time import stored
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two rounds. A span is at rest if nothing was written to it since the last one.
+#: Seconds between two rounds. A span is at rest if nothing was written to it since the last round.
 _PAUSE_SECONDS: Final = 2.0
 #: The most spans that one round counts.
 _MOST: Final = 500
-#: PostgreSQL's advisory locks are numbers; this one is ours ("counting" in ASCII).
+#: The number of our advisory lock on PostgreSQL: "counting" in ASCII.
 _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(
     lock=int.from_bytes(b"counting")
 )
 #: How far back counts are compared with rows at the start.
 _COMPARED: Final = timedelta(days=1)
 _COLUMNS: Final = LOOKUP_COUNTS.c
-#: The newest of the short spans first.
+#: Short spans first, the newest of them first.
 _UNCOUNTED: Final = (
     select(_COLUMNS.span, _COLUMNS.mark)
     .where(_COLUMNS.counts.is_(None))
@@ -78,7 +78,7 @@ _SHORTER: Final = {HOURS.letter: MINUTES, MINUTES.letter: TENS}
 
 
 class Counting:
-    """Counts spans, again and again.
+    """Counts the spans that are at rest, again and again.
 
     Args:
         engine: from `engine.create_engine`, migrated.
@@ -94,7 +94,7 @@ class Counting:
         self._seen: Mapping[str, int] = {}
 
     async def run(self) -> None:
-        """Count what is at rest every two seconds, until cancelled; a failure waits as long."""
+        """Count every two seconds, until cancelled; a failed round is tried again after as long."""
         compared = False
         while True:
             try:
@@ -102,12 +102,12 @@ class Counting:
                     await self.compare()
                     compared = True
                 await self.round()
-            except Exception as why:  # noqa: BLE001 - figures take a moment longer meanwhile
+            except Exception as why:  # noqa: BLE001 - meanwhile figures are read from rows
                 log.debug("lookups could not be counted (%s)", kind(why))
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def round(self) -> int:
-        """Count what was not written to since the last round; returns how many spans.
+        """Count the spans to which nothing was written since the last round; returns how many.
 
         Raises:
             Exception: from the database; what was counted until then is kept.
@@ -129,7 +129,7 @@ class Counting:
     async def _keep(self, found: Sequence[Mapping[str, Any]]) -> int:
         if not found:
             return 0
-        in_order = sorted(found, key=itemgetter("of"))  # as projections write them
+        in_order = sorted(found, key=itemgetter("of"))  # the order in which projections write them
         async with self._engine.begin() as connection:
             await connection.execute(_KEEP, in_order)
         return len(found)
@@ -137,10 +137,10 @@ class Counting:
     async def compare(self) -> Collection[str]:
         """Find the spans of the last day that do not have the count of their rows.
 
-        An older posstream, which ran beside us until it was upgraded, wrote rows without a word.
+        A worker of an older version, as during an upgrade, writes rows and marks no spans.
 
         Returns:
-            the spans that are to be counted anew.
+            the spans that are to be counted again.
 
         Raises:
             Exception: from the database.
@@ -178,12 +178,12 @@ class Counting:
 
 
 async def count(engine: AsyncEngine) -> None:
-    """Count until cancelled, for the declaration of the plugin."""
+    """Count until cancelled: the `upkeep` that the plugin declares."""
     await Counting(engine).run()
 
 
 def _differs(known: Mapping[str, str | None], span: str, count: int) -> bool:
-    """Whether a span has another count than its rows, or none that is to be made."""
+    """Whether a span has another count than its rows, or is not stored at all."""
     if span not in known:
         return True
     tally, text = Tally(), known[span]
@@ -201,7 +201,7 @@ def _text(connection: AsyncConnection, time: Column[Any]) -> ColumnElement[str]:
 
 
 async def _tally(connection: AsyncConnection, span: str) -> Tally | None:
-    """What a span holds; None for one that has a shorter one that is not counted."""
+    """The tally of a span; None if it contains a shorter span that is not counted."""
     shorter = _SHORTER.get(span[0])
     if shorter is None:
 

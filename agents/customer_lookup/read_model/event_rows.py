@@ -1,7 +1,7 @@
-"""Writes rows of which each event makes one, and tells which times lose a row by that.
+"""Writes tables with one row for each event, and returns the times of the rows it replaced.
 
-An event may come again, written once more after a crash, and replace its row by a better one. It
-may be of another time then, where counts change as well.
+After a crash an event may be written once more, and a better row then replaces its row. If the new
+row has another time, the count at the old time changes too.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -25,18 +25,18 @@ class Rule:
     time: Column[Any]
     #: The other columns that `rank` looks at.
     others: tuple[Column[Any], ...]
-    #: The lesser one of two rows wins; times are stored ones.
+    #: The row with the lower rank wins; times are as they are stored.
     rank: Callable[[Row], Any]
 
 
 class EventRows:
-    """Inserts rows into a table whose first column but `id` is `event_id`.
+    """Inserts rows into a table whose first column after `id` is `event_id`.
 
     Args:
         engine: from `engine.create_engine`.
-        table: of the rows.
+        table: the table of the rows.
         rule: which of two rows wins.
-        on_conflict: makes the INSERT the upsert by that rule.
+        on_conflict: turns an INSERT into the upsert by that rule.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class EventRows:
         ]
         if not better:
             return ()
-        # Another projection may have replaced them meanwhile.
+        # Read again with a lock: another projection may have replaced them meanwhile.
         known = await self._known(connection, (row["event_id"] for row in better), lock=True)
         await self._upsert.write(connection, better)
         return {row[self._rule.time.name] for row in known.values()}

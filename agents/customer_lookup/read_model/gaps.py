@@ -1,4 +1,4 @@
-"""Gaps of time between what is counted, some of them for each statement."""
+"""Gaps: the times of a window that no stored count covers. A statement looks at a few at once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, and_, bindparam, or_
 
-#: From one moment up to but not including another; None = without an end.
+#: Begin and end of a gap; the end is not part of it, and None means no end.
 Gap = tuple[datetime, datetime | None]
-#: How many gaps one statement looks at: mostly there is one where a window begins, and one at its
-#: end.
+#: How many gaps one statement looks at. Mostly there are two: at the start and at the end of a
+#: window.
 _AT_ONCE: Final = 2
 
 
@@ -25,7 +25,7 @@ def joined(gaps: Iterable[Gap]) -> list[Gap]:
 
 
 def parted(gap: Gap, at: datetime) -> tuple[list[Gap], list[Gap]]:
-    """What of a gap comes from a moment on, and what comes before it."""
+    """The part of a gap from a moment on, and the part before that moment."""
     begin, end = gap
     if begin >= at:
         return [gap], []
@@ -38,8 +38,8 @@ def within_gaps(column: Column[Any], names: tuple[str, str]) -> ColumnElement[bo
     """The condition that a value lies in one of the gaps of a statement.
 
     Args:
-        column: what is compared.
-        names: how the values of a gap's begin and end are called.
+        column: the column that is compared.
+        names: the names of the parameters for the begin and the end of a gap.
     """
     begin, end = names
     return or_(
@@ -56,7 +56,7 @@ def within_gaps(column: Column[Any], names: tuple[str, str]) -> ColumnElement[bo
 def statements(
     gaps: Sequence[tuple[Any, Any]], names: tuple[str, str]
 ) -> Iterator[Mapping[str, Any]]:
-    """The values of each statement; the last one may have an empty gap."""
+    """The parameters of each statement; the last statement may have an empty gap."""
     for start in range(0, len(gaps), _AT_ONCE):
         some = list(gaps[start : start + _AT_ONCE])
         some += [(some[0][0], some[0][0])] * (_AT_ONCE - len(some))

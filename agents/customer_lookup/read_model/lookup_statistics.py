@@ -1,7 +1,7 @@
 """Counts answers and attempts of a window: the same on both databases.
 
-A window up to now is put together of spans that are counted already (`counting`), the longest
-first, and of the rows of the little that is left: what came just now, and where the window begins.
+A window up to now is added up from spans that are counted already (`counting`), the longest first.
+The rest is counted from rows: what came just now, and the part of a span where the window begins.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ from posstream.read_model.reading import read, reading
 
 _LOGS: Final = CUSTOMER_LOOKUP_LOGS.c
 _ANSWERS: Final = LOOKUP_ANSWERS.c
-#: Of the bounds of a gap.
+#: The names of the bounds of a gap.
 _NAMES: Final = "first", "end"
 
 
@@ -36,7 +36,7 @@ def _counted() -> Select[Any]:
     return select(span, LOOKUP_COUNTS.c.counts).where(within_gaps(span, _NAMES)).order_by(span)
 
 
-#: What is stored of the spans in some gaps. A span that is not there has no rows.
+#: The stored counts of the spans in some gaps. A span that is not stored has no rows.
 _COUNTED: Final = Prepared(_counted())
 
 
@@ -53,7 +53,7 @@ class StatisticsQueries:
     async def windows_of_statistics(self, begins: Sequence[datetime]) -> list[LookupStatistics]:
         """What was counted from each moment on; the newest moment comes first.
 
-        What came just now is counted once for all.
+        What came just now is counted once for all windows.
         """
         tally, until = Tally(), None
         windows = []
@@ -71,7 +71,7 @@ class StatisticsQueries:
         await add_rows(tally, partial(read, self._engine), [*young, *old])
 
     async def _add_counted(self, tally: Tally, length: Length, gaps: Sequence[Gap]) -> list[Gap]:
-        """Add the counted spans of one length; returns the gaps that they leave."""
+        """Add the counted spans of one length; returns the gaps between them."""
         left: list[Gap] = []
         names = []
         for begin, end in gaps:

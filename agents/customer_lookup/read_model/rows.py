@@ -106,7 +106,7 @@ class Batch:
         yield from map(trace_of_attempt, self.rows[schema.CUSTOMER_LOOKUP_LOGS].values())
 
     def spans(self) -> set[str]:
-        """The spans of time in which rows of this batch are counted."""
+        """The spans of time in which the rows of this batch are counted."""
         answers = self.rows[schema.LOOKUP_ANSWERS].values()
         attempts = self.rows[schema.CUSTOMER_LOOKUP_LOGS].values()
         return spans_of(
@@ -242,12 +242,12 @@ def _start_rank(row: Row) -> tuple[str, bool, str, str]:
 
 
 def answer_rank(row: Mapping[str, Any]) -> tuple[bool, str]:
-    """The lesser one of two answers to one event wins: a customer beats a failure."""
+    """The lower rank of two answers to one event wins: a customer beats a failure."""
     return row["reason"] is not None, row["occurred_at"]
 
 
 def attempt_rank(row: Mapping[str, Any]) -> str:
-    """The lesser one of two records of one attempt wins: the first one."""
+    """The lower rank of two records of one attempt wins: the earlier one."""
     at: str = row["request_timestamp"]
     return at
 

@@ -162,14 +162,14 @@ for _name, _condition in (
         postgresql_where=_condition,
     )
 
-#: What was counted of answers and attempts, one row per span of time (`spans`) that has any, but
-#: for those of more than a week ago. It is made of the rows above: `counts` is null from the moment
-#: on in which a row of the span is written or goes, until they are counted anew (`counting`).
+#: The numbers of answers and attempts of the last eight days, one row per span of time (`spans`)
+#: that has any. They are counted from the rows above (`counting`). `counts` becomes null when a row
+#: of the span is written or deleted, until the span is counted again.
 LOOKUP_COUNTS: Final = Table(
     "lookup_counts",
     METADATA,
     Column("span", KEY, primary_key=True),
-    # Another number each time when `counts` becomes null: what was counted meanwhile is not kept.
+    # A new number whenever `counts` becomes null, so that an older count is not stored.
     Column("mark", BigInteger, nullable=False),
     Column("counts", Text),
     info=DERIVED,
@@ -193,7 +193,7 @@ READ_MODEL: Final = (
 
 
 def read_model_tables() -> tuple[Table, ...]:
-    """`READ_MODEL` and what is counted of it, for the declaration of the plugin."""
+    """`READ_MODEL` and the counts of its rows, as the plugin declares them."""
     return (*READ_MODEL, LOOKUP_COUNTS)
 
 

@@ -1,7 +1,8 @@
 """Names the spans of time for which lookups are counted: ten seconds, minutes, hours. Pure.
 
-A span is a letter for its length and the beginning of a stored time, such as `m 2026-01-31 08:59`.
-So the spans of one length sort like their times, and a row's spans are parts of its time's text.
+The name of a span is a letter for its length and the first part of a stored time, such as
+`m 2026-01-31 08:59`. So the spans of one length sort like their times, and the stored time of a row
+names its spans.
 """
 
 from collections.abc import Iterable
@@ -12,9 +13,9 @@ from typing import Final
 from posstream.read_model.stored_time import stored, time_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: A whole stored time, to fill up the beginning of one.
+#: Completes the first part of a stored time.
 _FIRST: Final = "0000-01-01 00:00:00.000000"
-#: Comes after every character of a time.
+#: Sorts after every character of a time.
 _END: Final = "~"
 
 
@@ -37,7 +38,7 @@ class Length:
         return time_of(begin + _FIRST[len(begin) :])
 
     def up(self, at: datetime) -> datetime:
-        """The begin of a span: this moment, or the next one."""
+        """The first begin of a span at or after a moment."""
         return at + (_EPOCH - at) % self.lasts
 
     def down(self, at: datetime) -> datetime:
@@ -45,24 +46,24 @@ class Length:
         return at - (at - _EPOCH) % self.lasts
 
     def between(self, begin: datetime, end: datetime | None) -> tuple[str, str]:
-        """The names from which on and before which spans lie; both moments begin spans."""
+        """The bounds of the names of spans; both moments are begins of spans."""
         return self.name(stored(begin)), (
             self.letter + _END if end is None else self.name(stored(end))
         )
 
     def inside(self, span: str) -> tuple[str, str]:
-        """As `between`, for the spans of this length within a longer one."""
+        """As `between`, for the spans of this length in a longer span."""
         return self.letter + span[1:], self.letter + span[1:] + _END
 
 
 TENS: Final = Length("s", 18, timedelta(seconds=10))
 MINUTES: Final = Length("m", 16, timedelta(minutes=1))
 HOURS: Final = Length("h", 13, timedelta(hours=1))
-#: How long counts are kept. Rows are kept for as long at least.
+#: How long counts are kept. Rows are kept at least as long.
 KEPT_FOR: Final = timedelta(days=8)
-#: How far back counts are read. The rest leaves room for clocks that differ.
+#: How far back counts are read: less than `KEPT_FOR`, because clocks may differ.
 COUNTED_FOR: Final = timedelta(days=7, hours=6)
-#: The longest first; each is a whole number of the next one.
+#: The longest first; each is a multiple of the next.
 LENGTHS: Final = (HOURS, MINUTES, TENS)
 
 

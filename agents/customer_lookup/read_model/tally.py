@@ -1,4 +1,4 @@
-"""What was counted in a span of time, and its JSON. Pure."""
+"""The counts of a span of time, and their JSON. Pure."""
 
 from collections import Counter
 from typing import Final
@@ -11,7 +11,7 @@ from agents.customer_lookup.read_model.records import LookupStatistics
 class _Kept(msgspec.Struct, gc=False, array_like=True):
     """A tally as it is stored."""
 
-    #: Source, reason, and how many.
+    #: Source, reason and number of answers.
     answers: list[tuple[str | None, str | None, int]]
     attempts: list[tuple[str | None, int]]
     durations: dict[int, int]
@@ -33,10 +33,10 @@ class Tally:
         self.attempts: Counter[str | None] = Counter()
         #: Attempts by duration, in milliseconds.
         self.durations: Counter[int] = Counter()
-        #: Events that shared the call of a lookup with one attempt.
+        #: Events that waited for the call of another one, in lookups that lie in this span alone.
         self.saved = 0
-        #: The same for a lookup that may have attempts in other spans, too: the most of any
-        #: attempt, by the lookup. Only the whole of a window adds them up.
+        #: The same for lookups that may have attempts in other spans too: by lookup, the highest
+        #: number of any attempt. They are added up only when a window is complete.
         self.waiting: dict[str, int] = {}
 
     @property
@@ -49,7 +49,7 @@ class Tally:
         self.waiting[lookup_id] = max(waiters, self.waiting.get(lookup_id, 0))
 
     def add(self, other: "Tally") -> None:
-        """Add what was counted in another span."""
+        """Add the counts of another span."""
         for mine, theirs in (
             (self.answers, other.answers),
             (self.attempts, other.attempts),
@@ -61,7 +61,7 @@ class Tally:
             self.wait(lookup_id, waiters)
 
     def add_json(self, text: str) -> None:
-        """Add what `to_json` wrote of another span."""
+        """Add the counts of another span from its `to_json`."""
         kept = _read(text)
         for source, reason, count in kept.answers:
             self.answers[source, reason] += count
@@ -82,7 +82,7 @@ class Tally:
         ).decode()
 
     def statistics(self) -> LookupStatistics:
-        """The figures of a window, which is counted in full."""
+        """The figures of a window, once all of it is added."""
         return LookupStatistics(
             answers=dict(self.answers),
             attempts=dict(self.attempts),
@@ -93,7 +93,7 @@ class Tally:
 
 
 def _percentile(counts: Counter[int], percent: int) -> int | None:
-    """The least value at or beyond a rank (nearest rank); None without values."""
+    """A percentile by nearest rank; None without values."""
     of, rank = counts.total(), 0
     for value in sorted(counts):
         rank += counts[value]

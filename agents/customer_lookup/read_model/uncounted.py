@@ -1,4 +1,4 @@
-"""Says of spans of time that their rows have changed since they were counted."""
+"""Marks spans of time whose rows have changed, so that they are counted again."""
 
 from collections.abc import Collection
 from random import getrandbits
@@ -10,12 +10,12 @@ from agents.customer_lookup.read_model.schema import LOOKUP_COUNTS
 from posstream.read_model.engine import Insert
 from posstream.read_model.rows_writer import RowsWriter
 
-#: Of the number that tells two writes apart.
+#: The bits of a mark: a random number that differs from write to write.
 _MARK_BITS: Final = 62
 
 
 class Uncounted:
-    """Writes into `lookup_counts` which spans are to be counted anew.
+    """Writes into `lookup_counts` which spans are to be counted again.
 
     Args:
         engine: from `engine.create_engine`.
@@ -25,7 +25,7 @@ class Uncounted:
         self._writer = RowsWriter(engine, LOOKUP_COUNTS, _upsert)
 
     async def write(self, connection: AsyncConnection, spans: Collection[str]) -> None:
-        """Write spans, in the transaction that changes their rows and as the last of it.
+        """Mark spans, as the last write of the transaction that changes their rows.
 
         Other projections wait for the newest spans until the transaction ends.
         """

@@ -107,7 +107,7 @@ class _Least(_Most):
 
 class _Distinct:
     def __init__(self) -> None:
-        self.known: dict[Any, int] = {}  # not a `Counter`: it deletes in Python
+        self.known: dict[Any, int] = {}  # not a `Counter`, whose `del` is slower
 
     def add(self, worth: Any) -> None:
         self.known[worth] = self.known.get(worth, 0) + 1
@@ -149,7 +149,7 @@ def aggregate(function: Function) -> Aggregate:
 
 
 def counted(number: int) -> Aggregate:
-    """The aggregate of COUNT, of some observations."""
+    """The aggregate of COUNT for a number of observations."""
     return _Count(number)
 
 

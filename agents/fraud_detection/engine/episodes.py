@@ -17,7 +17,7 @@ class Episodes:
     Args:
         mark: what is stored of them; it is changed in place.
         cooldown_ms: of the rule.
-        hits: where the rule holds, in their order; the window changes them in place.
+        hits: the hits in their order; the window changes them in place.
     """
 
     def __init__(self, mark: Mark, cooldown_ms: int, hits: list[Place]) -> None:
@@ -25,11 +25,11 @@ class Episodes:
         self.by_id = {it.triggered_by: it for it in mark.alerts}
         self._cooldown_ms = cooldown_ms
         self._hits = hits
-        #: The first hit of each episode; the first hit of all may go on with the frozen episode.
+        #: The first hit of each episode. The first hit of all may belong to the frozen episode.
         self._starts: list[Place] = []
-        #: Where the alerts are, in their order.
+        #: The places of the alerts, in their order.
         self._places = sorted(map(_place, mark.alerts))
-        #: Whether an event has moved in time after its alert: its alert is not in its place then.
+        #: Whether an event got another time after its alert, so that the alert is out of place.
         self._has_moved = False
         #: The newest episode: its last hit, how many hits it has, and its first alert.
         self._last_ms: int | None = None
@@ -41,7 +41,7 @@ class Episodes:
         self._grown: dict[str, Alerted] = {}
 
     def follow(self, start_ms: int = -EVER, end_ms: int = EVER) -> list[Place]:
-        """Count the hits anew that changed from one time on and before another.
+        """Count again the hits that changed from one time on and before another.
 
         Returns:
             The first hit of each episode that has no alert: `alerted` is to be called for each.
@@ -56,7 +56,7 @@ class Episodes:
         hits, starts = self._hits, self._starts
         index, end = bisect_left(hits, (start_ms,)), bisect_left(hits, (end_ms,)) + 1
         first = bisect_left(starts, (start_ms,))
-        # The first hit behind them may begin an episode now, or not any more.
+        # The first hit after them may now begin an episode, or no longer begin one.
         behind = hits[end - 1 : end]
         last = bisect_right(starts, behind[0]) if behind else len(starts)
         starts[first:last] = new = [
@@ -71,7 +71,7 @@ class Episodes:
         return list(self._waiting)
 
     def hit(self, place: Place) -> bool:
-        """Count the last hit, newer than all others; tell whether an alert is to be raised."""
+        """Count a hit that is newer than all others; returns whether to raise an alert."""
         goes_on = self._goes_on(place)
         if not goes_on or len(self._hits) == 1:
             self._starts.append(place)
@@ -146,7 +146,7 @@ class Episodes:
         return grown.values()
 
     def note_place(self, place: Place) -> None:
-        """Note where an event is now: its alert may be elsewhere."""
+        """Note the place of an event: its alert may be elsewhere."""
         alert = self.by_id.get(place[1])
         if alert is not None and alert.at_ms != place[0]:
             self._has_moved = True
@@ -201,7 +201,7 @@ class Episodes:
         return None
 
     def _grow(self, alert: Alerted, hits: int, last_ms: int) -> None:
-        """Tell an alert how many hits its episode has; it never gets fewer."""
+        """Set how many hits the episode of an alert has; the number never falls."""
         if hits > alert.hits:
             alert.hits, alert.last_hit_ms = hits, last_ms
             self._grown[alert.triggered_by] = alert

@@ -53,9 +53,9 @@ class Group:
         self._config_version = 0
         #: Whether there are too many observations is checked once there are this many.
         self._look_at = 0
-        #: Whether to measure how long each rule takes,
+        #: Whether to measure how long each rule takes.
         self.is_timed = False
-        #: and by its id for how many seconds it was judged. The agent reads and empties this.
+        #: By the id of a rule, the seconds that were measured. The judge reads and empties this.
         self.spent: defaultdict[str, float] = defaultdict(float)
 
     def _load(self) -> None:
@@ -68,11 +68,11 @@ class Group:
             if it.is_of_session:
                 self._sessions.put(it)
         self._watches: dict[str, Watch] = {}
-        #: By type of event, the rules that have a use for it.
+        #: By type of event, the rules that use it.
         self._by_type: dict[str, Sequence[Watch]] = {}
-        #: Those whose marks the head has.
+        #: The rules whose marks the head has.
         self._noted: dict[str, Watch] | None = None
-        #: Whether the horizon moved since all rules forgot what is up to it.
+        #: Whether the horizon moved since all rules last forgot what is up to it.
         self._is_ahead = False
         self._rules: Sequence[CompiledRule] = ()
 
@@ -210,9 +210,9 @@ class Group:
         )
 
     def take_puts(self) -> Sequence[Put]:
-        """What is to be written since this was asked for last.
+        """What is to be written since the last call.
 
-        They are in the order in which they are to be written: a crash may come after any of them.
+        The order is that of writing: a crash may come after any of the puts.
         """
         if not self._is_changed:
             return ()
@@ -240,11 +240,11 @@ class Group:
     def _judged(
         self, known: Observation | None, it: Observation
     ) -> tuple[list[tuple[Watch, Alerted]], list[Grown]]:
-        """Judge an arrival by each rule; the alerts that it raises, and those that it lets grow."""
+        """Judge an arrival by each rule; returns the alerts it raises, and those it gives hits."""
         all_anew = self._count_session(known, it)
-        # It came to the topic before the end of a reading, and to the group after it.
+        # It came to the topic before a reading ended, and to the group after that.
         is_unjudged = known is not None and known.is_read_back
-        # An event that is told again mostly has the same facts, as far as these rules read them.
+        # An event that is told again mostly has the same facts, of those that these rules read.
         if known is not None and not is_unjudged and known.says_the_same(it):
             return [], []
         is_same_type = known is None or known.event_type == it.event_type
@@ -267,7 +267,7 @@ class Group:
         return new, grown
 
     def _watching(self, event_type: str) -> Sequence[Watch]:
-        """The rules that have a use for events of a type."""
+        """The rules that use events of a type."""
         found = self._by_type.get(event_type)
         if found is None:
             types = types_of(event_type)
@@ -299,7 +299,7 @@ class Group:
         self._is_ahead = True
 
     def _forget(self) -> None:
-        """Let what is up to the horizon go for all rules, as it did for those that judged since."""
+        """Let all rules forget what is up to the horizon, not only those that judged since."""
         if self._is_ahead:
             self._is_ahead = False
             for watch in self._watches.values():

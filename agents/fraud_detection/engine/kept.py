@@ -38,7 +38,7 @@ class Kept:
         #: The ids of each segment, and the newest time in it.
         self._segments: dict[int, tuple[list[str], int]] = {}
         self._open: dict[str, Raw] = {}
-        #: The segments that are to be written or removed, and the end of those that were written.
+        #: The segments to write or remove, and the end of those that were written.
         self._changed: set[int] = set()
         self._written_end = head.end
         for number in range(head.first, head.end):
@@ -92,10 +92,11 @@ class Kept:
             self._oldest_open_ms = self._oldest()
 
     def take_puts(self) -> tuple[list[Put], list[Put]]:
-        """What is to be written before the head and after it, since this was asked for last.
+        """What is to be written before the head and after it, since the last call.
 
-        A crash may come after any of them. So a new segment is written before the head that counts
-        it; and one that goes, or has another revision, after the head: its observation comes again.
+        A crash may come after any of the puts. So a new segment is written before the head that
+        counts it. A segment that is removed, or has a revised observation, is written after the
+        head: the observation comes again after a crash.
         """
         self._head.observations = list(self._open.values())
         before: list[Put] = []

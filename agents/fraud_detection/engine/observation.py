@@ -9,7 +9,7 @@ from msgspec import Struct
 Fact = int | str
 #: Where an observation stands among those of its group: by time, then by id.
 Place = tuple[int, str]
-#: Before and after all times.
+#: Minus this is before all times, and this is after all times.
 EVER: Final = 1 << 62
 
 LOGGED_IN: Final = "EMPLOYEE_LOGGED_IN"

@@ -96,7 +96,7 @@ class Window:
         """Take an entry out, or put one in, or both.
 
         Returns:
-            From which time on and before which one hits changed; None if none did.
+            The time from which on and the time before which hits changed; None if none changed.
         """
         entries, changed = self._entries, []
         if old is None and new is not None and self._only_grows and entries and new < entries[-1]:
@@ -185,7 +185,7 @@ class Window:
         return self._rule.compare(value, self._rule.limit * parts)
 
     def _walk(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:
-        """Judge all entries from a time on and before another; tell between which hits changed."""
+        """Judge all entries from a time on and before another; returns where hits changed."""
         entries = self._entries
         start_ms = max(start_ms, self.floor_ms)
         index = bisect_left(entries, (start_ms,))
@@ -209,8 +209,8 @@ class Window:
         return self._put_hits(start_ms, end_ms, found)
 
     def _walk_counting(self, index: int, start_ms: int, end_ms: int, found: list[Place]) -> int:
-        """Judge entries of COUNT, whose value needs no entry; give the index of the next one."""
-        # In a backlog most entries come late, and each of them walks: so nothing is asked twice.
+        """Judge entries of COUNT, whose value needs no entry; returns the index of the next."""
+        # In a backlog most entries are late, and each late entry walks: nothing is computed twice.
         entries, left, window_ms = self._entries, self._left, self._rule.window_ms
         compare, limit = self._rule.compare, self._rule.limit
         least, count = self._rule.rule.minimum_count, len(entries)
@@ -228,7 +228,7 @@ class Window:
         return index
 
     def _walk_others(self, index: int, start_ms: int, end_ms: int, found: list[Place]) -> int:
-        """Judge entries of the other functions but SEQUENCE; give the index of the next one."""
+        """Judge entries of other functions, without SEQUENCE; returns the index of the next."""
         entries, left, window_ms = self._entries, self._left, self._rule.window_ms
         add, remove, value = self._aggregate.add, self._aggregate.remove, self._aggregate.value
         compare, limit = self._rule.compare, self._rule.limit

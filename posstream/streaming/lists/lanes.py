@@ -189,7 +189,7 @@ class Lanes:
         self._switches: dict[str, Callable[[], bool]] = {}
         #: Lists whose answers the broker has not confirmed.
         self._leaving: set[asyncio.Task[None]] = set()
-        #: Whether lists are being answered whose answers nobody has yet.
+        #: Whether lists are being answered whose answers the producer does not have yet.
         self._is_taking = False
         #: How long a round of the event loop takes on average, in seconds; 0 below CROWD.
         self._lag = 0.0
@@ -311,7 +311,7 @@ class Lanes:
         self._is_taking = True
         try:
             await self._answer_lists(lists, generation, outbox, answered, traced)
-        finally:  # a cancelled caller leaves no answer behind
+        finally:  # a cancelled caller must not lose an answer
             self._is_taking = False
             if answered:
                 answering = {self._app.answering[tp.topic] for tp in lists}
@@ -332,7 +332,8 @@ class Lanes:
     ) -> None:
         """Answer lists in steps, between which the event loop does other things.
 
-        If the flow stops meanwhile, the rest is parked; in another generation it comes again.
+        If the flow stops meanwhile, the rest is parked. If the generation of the consumer changes,
+        the rest is left out: it comes again.
         """
         now = time.monotonic()
         room = self._app.most_at_once
@@ -353,7 +354,7 @@ class Lanes:
                 room -= len(step)
                 spans = self._answer(tp, step, lane.parked_at or now, outbox, traced)
                 answered += [(lane, span) for span in spans]
-                if lane.parked:  # there is no room for more of its events
+                if lane.parked:  # it has no room for more events
                     lane.parked = [*lane.parked, *rest]
                     break
 
@@ -365,7 +366,7 @@ class Lanes:
         outbox: Outbox,
         traced: list[Span],
     ) -> Sequence[tuple[int, int]]:
-        """Answer one step of a partition's list, or park it; the offsets that were answered."""
+        """Answer one step of a partition's list, or park it; returns the offsets answered."""
         lane = self._lane(tp)
         lane.parked, lane.parked_at = (), None
         records = lane.new(records)
@@ -410,7 +411,7 @@ class Lanes:
         answering: Collection[Answering],
         traced: Sequence[Span],
     ) -> "asyncio.Future[None]":
-        """Give batches to the producer; the result is done when it has them."""
+        """Begin to give batches to the producer; the future is done when it has them."""
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         leaving = asyncio.ensure_future(self._finish(batches, answered, answering, traced, given))
         self._leaving.add(leaving)

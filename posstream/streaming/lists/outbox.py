@@ -11,7 +11,7 @@ from posstream.kafka.tuning import BATCH_BYTES
 from posstream.streaming.patches.batch import Batch
 from posstream.streaming.patches.joined_batch import JoinedBatch
 
-#: Puts in a record: its key, and what `JoinedBatch.put` needs to know of value and headers.
+#: Puts in a record; the arguments are those of `JoinedBatch.put`.
 Put = Callable[[bytes, int, Sequence[bytes], int], None]
 
 
@@ -32,7 +32,7 @@ class Outbox:
         self._partitions = partitions
         #: By topic, the batch of each partition that takes records.
         self._open: dict[str, dict[int, Batch]] = {}
-        #: The same of topics whose records are put in as pieces.
+        #: The same for topics whose records are put in as pieces of bytes.
         self._joined: dict[str, dict[int, JoinedBatch]] = {}
         self._begun: list[tuple[str, int, Batch | JoinedBatch]] = []
 
@@ -50,8 +50,8 @@ class Outbox:
             self._put(topic, partition, record.key, record.value, list(record.headers))
 
     def to(self, topic: str) -> Put:
-        """A function that puts in records of one topic, whose value and headers are in pieces."""
-        self._open.pop(topic, None)  # what comes now is in later batches
+        """A function that puts in records of one topic; their values and headers come in pieces."""
+        self._open.pop(topic, None)  # full or not: what comes now leaves later
         batches = self._joined.setdefault(topic, {})
         partitions, begin = self._partitions[topic], self._begin
 
@@ -85,5 +85,5 @@ class Outbox:
         batch.count += 1
 
     def batches(self) -> Sequence[tuple[str, int, Any]]:
-        """Topic, partition and builder for the producer, in the order in which they were begun."""
+        """Topic, partition and builder of each batch, in the order in which they were begun."""
         return [(topic, partition, batch.complete()) for topic, partition, batch in self._begun]

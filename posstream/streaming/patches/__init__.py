@@ -19,7 +19,7 @@ the whole process: each app does `discovery` before its first agent, a worker's 
     driver            Faust: the transport with our consumer and producer    test_pins
     flow_control      mode: a resumed flow keeps what the buffers hold       test_driver
     hot               rocksdict: what is read most stays in memory           test_hot
-    joined_batch      aiokafka: a batch whose records are joined of pieces   test_joined_batch
+    joined_batch      aiokafka: a batch whose records come in pieces         test_joined_batch
     oauth             aiokafka, whole process: a token that is refused is    test_bearer_tokens
                       an error
     pace              aiokafka: longer waits of fetches while nothing comes  test_pins

@@ -4,8 +4,8 @@
    long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms. See also `pace`.
 2. Read committed: unless Faust writes transactions itself, upstream also reads records of
    transactions that are still open, or were aborted.
-3. Tills first: what is answered in lists is fetched first, some thousand records; before others,
-   topics that a plugin wants first, in up to three quarters of the room.
+3. Tills first: topics that are answered in lists are fetched first, up to the most that one fetch
+   may bring. Among them come first those that a plugin wants first, in up to three quarters of it.
 4. Holes: offsets that the log does not have are noted here, in the thread that also seeks.
 5. Starts: aiokafka leaves a partition without a commit at its present place; here it is sought to
    its start, also if its commit lies beyond its end.

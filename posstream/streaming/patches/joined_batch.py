@@ -1,11 +1,11 @@
 """Batches for records that have much in common: each record is joined from pieces of bytes.
 
-aiokafka's builder takes a whole value, and encodes each header anew. Here a record is a row of
-pieces that are joined into the batch, and a piece that many records share is encoded once. For
-other records aiokafka's builder is the faster one: see `batch`.
+aiokafka's builder takes a whole value and encodes every header of every record. Here a record comes
+in pieces, which are joined into the batch, and a piece that many records share is encoded once. For
+other records aiokafka's builder is faster: see `batch`.
 
-The producer sees a builder of aiokafka's that is closed, uncompressed and not transactional. Its
-bytes are those that aiokafka's own builder gives (record format v2 of Kafka's protocol).
+To the producer a batch looks like a closed builder of aiokafka, uncompressed and not transactional.
+Its bytes equal those of aiokafka's own builder (record format v2 of Kafka's protocol).
 """
 
 import struct
@@ -14,22 +14,22 @@ from typing import Any, ClassVar, Final, Self
 
 from aiokafka.record.util import calc_crc32c
 
-#: The head of a batch: base offset, length, leader epoch, format, checksum; what the checksum
-#: covers begins with attributes, last offset, first and last time, producer's id, epoch, sequence
-#: and count of records.
+#: The head of a batch: base offset, length, leader epoch, format and checksum. Then, covered by the
+#: checksum: attributes, last offset, first and last time, the producer's id, epoch and sequence,
+#: and the count of records.
 _FRAME: Final = struct.Struct(">qiibI")
 _ABOUT: Final = struct.Struct(">hiqqqhii")
 _HEAD_BYTES: Final = _FRAME.size + _ABOUT.size
-#: The length of a batch counts from behind it.
+#: The length in the head counts the bytes after itself.
 _LENGTH_FROM: Final = 12
 _FORMAT: Final = 2
-#: No attributes of a record, and no milliseconds after the first record of its batch.
+#: The start of a record: no attributes, and 0 ms after the first record of its batch.
 _BEGIN: Final = b"\0\0"
 _NO_TRANSACTION: Final = (-1, -1, 0)
 
 
 def _encoded(number: int) -> bytes:
-    """A number as records write it: a varint of Protocol Buffers, signed (zigzag)."""
+    """A number as it is written in a record: a signed varint of Protocol Buffers (zigzag)."""
     rest = number * 2 if number >= 0 else -number * 2 - 1
     found = bytearray()
     while rest > 0x7F:  # noqa: PLR2004 - seven bits a byte
@@ -44,12 +44,12 @@ class _Varints(dict[int, bytes]):
         return _encoded(number)
 
 
-#: Numbers as records write them; most lengths and places are kept.
+#: Numbers as they are written in a record. Small ones, so most lengths and places, are ready made.
 VARINTS: Final = _Varints({number: _encoded(number) for number in range(-1, 4096)})
 
 
 def encoded_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
-    """The headers of a record as it writes them."""
+    """The headers as they are written in a record."""
     return b"".join((VARINTS[len(headers)], *_pieces(headers)))
 
 
@@ -61,11 +61,11 @@ def _pieces(headers: Iterable[tuple[str, bytes | None]]) -> Iterator[bytes]:
 
 
 class JoinedBatch:
-    """Records of one time for one partition, which leave together.
+    """Records with one timestamp for one partition, which leave together.
 
     Args:
-        most_bytes: so long the batch may be, unless its first record is longer.
-        timestamp_ms: of its records.
+        most_bytes: the most bytes of the batch, unless its first record alone is longer.
+        timestamp_ms: the time of its records.
     """
 
     __slots__ = ("_data", "_most_bytes", "_producer", "_timestamp_ms", "count", "length")
@@ -74,7 +74,7 @@ class JoinedBatch:
         self._most_bytes = most_bytes
         self._timestamp_ms = timestamp_ms
         self._data = bytearray(_HEAD_BYTES)
-        #: Its bytes so far, and its records.
+        #: How many bytes and records it has so far.
         self.length = _HEAD_BYTES
         self.count = 0
         self._producer = _NO_TRANSACTION
@@ -91,13 +91,13 @@ class JoinedBatch:
     def put(
         self, key: bytes | None, value_length: int, pieces: Sequence[bytes], length: int
     ) -> bool:
-        """Put a record in whose value and headers are in pieces; False if the batch is full.
+        """Put a record in that comes in pieces; False if the batch is full.
 
         Args:
-            key: of the record.
-            value_length: the bytes of its value; -1: it has none.
-            pieces: the value's, then those of `encoded_headers`.
-            length: all bytes of the pieces.
+            key: the key of the record.
+            value_length: the length of its value; -1 if it has none.
+            pieces: the value, then the headers as `encoded_headers` gives them.
+            length: that of all pieces together.
         """
         place, of_value = VARINTS[self.count], VARINTS[value_length]
         of_key = VARINTS[-1 if key is None else len(key)]
@@ -116,27 +116,27 @@ class JoinedBatch:
         """The builder for the producer: the batch itself."""
         return self
 
-    # -- what aiokafka, and our producer, ask of a builder
+    # -- what aiokafka and our producer ask of a builder
 
-    #: Whoever looks for room in the batch that waits last goes to a new one.
+    #: So that nobody adds records to the batch that waits last: they begin a new one.
     _closed: ClassVar = True
 
     def append(self, **_: Any) -> None:
         """Take no single record: the batch is closed."""
 
     def closed(self) -> bool:
-        """Say that nobody else may write into it."""
+        """True: nobody else may write into it."""
         return True
 
     def close(self) -> None:
         """Do nothing: it is closed."""
 
     def record_count(self) -> int:
-        """How many records it has: by this the broker knows repeats."""
+        """How many records it has; the broker recognises a repeated batch by this."""
         return self.count
 
     def size(self) -> int:
-        """Its bytes."""
+        """How many bytes it has."""
         return self.length
 
     def _set_producer_state(self, producer_id: int, epoch: int, sequence: int) -> None:

@@ -1,4 +1,4 @@
-"""Add lookup_counts: answers and attempts of the last days, counted by spans of time.
+"""Add lookup_counts: the numbers of answers and attempts of the last days, by spans of time.
 
 Revision ID: 0010
 Revises: 0009
@@ -16,9 +16,9 @@ depends_on = None
 
 KEY = sa.String(256).with_variant(sa.String(256, collation="C"), "postgresql")
 UNCOUNTED = sa.text("counts IS NULL")
-#: By table, the column with the time at which a row counts.
+#: By table, the column with the time by which a row counts.
 TIMES = {"lookup_answers": "occurred_at", "customer_lookup_logs": "request_timestamp"}
-#: The letters of the spans, and how many characters of a time name one.
+#: The letter of each length of spans, and how many characters of a time name a span.
 LENGTHS = {"s": 18, "m": 16, "h": 13}
 KEPT_FOR = timedelta(days=8)
 
@@ -33,7 +33,7 @@ FILL = """
     FROM {table} WHERE {column} >= {since}
     ON CONFLICT DO NOTHING
 """
-# A row that goes is counted no more; what a row that comes changes is up to the projection.
+# For deleted rows. The projection marks the spans of rows that it writes.
 CHANGED = """
     UPDATE lookup_counts SET counts = NULL, mark = {mark} WHERE span IN ({spans});
 """
@@ -93,7 +93,7 @@ def upgrade() -> None:
 
 
 def execute(statement: str, **names: object) -> None:
-    # A colon would be the beginning of a parameter.
+    # Without the backslash a colon would begin a parameter.
     op.execute(sa.text(statement.format(**names).replace(":", "\\:")))
 
 

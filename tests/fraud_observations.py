@@ -64,7 +64,7 @@ class Table:
         return self.values.get(segment)
 
     def keep(self, group: Group, most: int | None = None) -> Sequence[Put]:
-        """Write what a group has to be written; a crash comes after `most` changes."""
+        """Write what a group has to write; a crash comes after `most` changes."""
         puts = group.take_puts()[:most]
         for put in puts:
             if put.value is None:

@@ -1,4 +1,4 @@
-"""The process of the plugins beside the lookups: started and watched by a worker, ended with it."""
+"""The process of a plugin beside the lookups: started and watched by a worker, ended with it."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Counts that are kept by spans of time equal a count of the rows, whatever happened to them."""
+"""Counts stored by spans of time equal a count of the rows, whatever happened to the rows."""
 
 import asyncio
 from collections import Counter
@@ -70,7 +70,7 @@ def at(seconds: float) -> datetime:
 
 
 def answer(number: int, seconds: float, **changes: Any) -> ProjectedEvent:
-    """A customer found, of an event and for a customer of this number."""
+    """The answer to an event that found the customer of this number."""
     who = {
         "customer_id": f"C{number}",
         "first_name": "A",
@@ -108,7 +108,7 @@ def mark(number: int, seconds: float) -> ProjectedEvent:
 
 
 async def plainly_counted(engine: AsyncEngine, since: datetime) -> LookupStatistics:
-    """The same figures by a look at every row."""
+    """The same figures, counted from every row."""
     answers, logs = LOOKUP_ANSWERS.c, CUSTOMER_LOOKUP_LOGS.c
     async with engine.connect() as connection:
         rows = (
@@ -199,7 +199,7 @@ async def test_a_window_of_counted_spans_looks_at_few_rows(engine: AsyncEngine) 
 async def test_rows_that_are_written_while_they_are_counted_are_not_missed(
     engine: AsyncEngine,
 ) -> None:
-    """Another projection commits between the count and its keeping."""
+    """Another projection commits after the count was made and before it is stored."""
     projection = SqlProjection(engine)
 
     class Late(Counting):

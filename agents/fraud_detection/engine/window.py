@@ -29,8 +29,8 @@ class Window:
         self._rule = rule
         self._is_sequence = rule.rule.function is Function.SEQUENCE
         self._is_count = rule.rule.function is Function.COUNT
-        #: Whether a further entry takes no hit away. Where the rule holds at all entries behind a
-        #: late one, only the late one is judged: that is most of what comes in a backlog.
+        #: Whether a further entry takes no hit away. If so, and if the rule holds at all entries
+        #: behind a late one, only the late one is judged, as for most entries in a backlog.
         self._only_grows = rule.rule.function in _GROW and rule.rule.operator in _MORE
         #: Whether one of several entries of one time can change what those before it are.
         self._changes_before = self._is_sequence and rule.rule.minimum_count > 1
@@ -115,7 +115,7 @@ class Window:
         return self._walk(min(changed), max(changed) + self._rule.window_ms)
 
     def _insert(self, new: Entry) -> tuple[int, int] | None:
-        """Put an entry in that can only make hits, and take none away; else as `replace`."""
+        """Put an entry in that can only make hits, and takes none away; returns as `replace`."""
         entries, hits, at = self._entries, self.hits, new[0]
         start_ms, end_ms = max(at, self.floor_ms), at + self._rule.window_ms
         first, last = bisect_left(hits, (start_ms,)), bisect_left(hits, (end_ms,))

@@ -17,7 +17,7 @@ from benchmarks.till_runs import Lookups, TillRun
 SHARE: Final = 0.15
 #: Lookups a second beside, and for which part of the time that the till events take alone.
 LOOKUPS: Final = 500
-_PART: Final = 0.6
+_PART: Final = 1.0
 _LEAST_SECONDS: Final = 5
 #: Hits that find a backlog of till events.
 _HITS_SHARE: Final = 0.3

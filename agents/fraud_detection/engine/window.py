@@ -1,7 +1,8 @@
 """The observations of one rule in a group, and at which of them the rule holds (hits). Pure.
 
 An arrival that is the newest costs the same, however many observations are in the window. One that
-comes late, or replaces another, costs a walk over the windows that it is in.
+comes late, or replaces another, costs a walk over the windows that it is in; one that is a little
+late, only over what is behind it.
 """
 
 from bisect import bisect_left, insort
@@ -16,6 +17,10 @@ from posstream.domain.money import ONE
 
 #: Time, id of the event, and what it is worth (`CompiledRule.worth`).
 Entry = tuple[int, str, Any]
+#: Whose aggregates take and give back entries in any order.
+_COMMUTE: Final = frozenset(
+    {Function.COUNT, Function.SUM, Function.AVG, Function.COUNT_DISTINCT, Function.RATIO}
+)
 _GROW: Final = frozenset({Function.COUNT, Function.COUNT_DISTINCT})
 _MORE: Final = frozenset({Operator.AT_LEAST, Operator.MORE})
 #: Fewer entries than these are not worth being taken out.
@@ -29,6 +34,7 @@ class Window:
         self._rule = rule
         self._is_sequence = rule.rule.function is Function.SEQUENCE
         self._is_count = rule.rule.function is Function.COUNT
+        self._commutes = rule.rule.function in _COMMUTE
         #: Whether a further entry takes no hit away. If so, and if the rule holds at all entries
         #: behind a late one, only the late one is judged, as for most entries in a backlog.
         self._only_grows = rule.rule.function in _GROW and rule.rule.operator in _MORE
@@ -99,7 +105,7 @@ class Window:
             The time from which on and the time before which hits changed; None if none changed.
         """
         entries, changed = self._entries, []
-        if old is None and new is not None and self._only_grows and entries and new < entries[-1]:
+        if old is None and new is not None and self._commutes and entries and new < entries[-1]:
             return self._insert(new)
         if old is not None:
             index = bisect_left(entries, old)
@@ -115,7 +121,7 @@ class Window:
         return self._walk(min(changed), max(changed) + self._rule.window_ms)
 
     def _insert(self, new: Entry) -> tuple[int, int] | None:
-        """Put an entry in that can only make hits, and takes none away; returns as `replace`."""
+        """Put a late entry in, as `replace` does, for a function that asks for no order."""
         entries, hits, at = self._entries, self.hits, new[0]
         start_ms, end_ms = max(at, self.floor_ms), at + self._rule.window_ms
         first, last = bisect_left(hits, (start_ms,)), bisect_left(hits, (end_ms,))
@@ -125,8 +131,8 @@ class Window:
         else:
             self._left += 1
         insort(entries, new)
-        if last - first < number:
-            return self._walk(at, end_ms)
+        if not self._only_grows or last - first < number:
+            return self._walk(at, end_ms, is_newest_known=True)
         if at < start_ms or not self._holds_at(at):
             return None
         insort(hits, new[:2])
@@ -184,8 +190,16 @@ class Window:
         value, parts = self._aggregate.value()
         return self._rule.compare(value, self._rule.limit * parts)
 
-    def _walk(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:
-        """Judge all entries from a time on and before another; returns where hits changed."""
+    def _walk(
+        self, start_ms: int, end_ms: int, *, is_newest_known: bool = False
+    ) -> tuple[int, int] | None:
+        """Judge all entries from a time on and before another; returns where hits changed.
+
+        Args:
+            start_ms: the time from which on.
+            end_ms: the time before which.
+            is_newest_known: whether the newest entry's window is right, with what was put in.
+        """
         entries = self._entries
         start_ms = max(start_ms, self.floor_ms)
         index = bisect_left(entries, (start_ms,))
@@ -199,14 +213,31 @@ class Window:
         if self._is_count:
             index = self._walk_counting(index, start_ms, end_ms, found)
         else:
-            self._aggregate = aggregate(self._rule.rule.function)
-            for entry in entries[self._left : index]:
-                self._aggregate.add(entry[2])
+            self._begin_at(index, kept[1] if is_newest_known and end_ms > entries[-1][0] else None)
             walk = self._walk_sequence if self._is_sequence else self._walk_others
             index = walk(index, start_ms, end_ms, found)
         if index < len(entries):  # nothing in the newest entry's window changed
             self._aggregate, self._left = kept
         return self._put_hits(start_ms, end_ms, found)
+
+    def _begin_at(self, index: int, newest_left: int | None) -> None:
+        """Let the aggregate be that of the entries from `_left` on and before another.
+
+        Args:
+            index: of the other one.
+            newest_left: where the window begins whose aggregate it is: that of the newest entry.
+                None: of no window. Then the aggregate is made anew.
+        """
+        entries, left = self._entries, self._left
+        if newest_left is not None and len(entries) - index + newest_left < index:
+            for entry in entries[index:]:
+                self._aggregate.remove(entry[2])
+            for entry in entries[left:newest_left]:
+                self._aggregate.add(entry[2])
+        else:
+            self._aggregate = aggregate(self._rule.rule.function)
+            for entry in entries[left:index]:
+                self._aggregate.add(entry[2])
 
     def _walk_counting(self, index: int, start_ms: int, end_ms: int, found: list[Place]) -> int:
         """Judge entries of COUNT, whose value needs no entry; returns the index of the next."""

@@ -16,7 +16,7 @@ from agents.fraud_detection import topics
 from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.engine.group_key import group_of, segment_key
 from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Raised
-from agents.fraud_detection.engine.judging import Group, Since
+from agents.fraud_detection.engine.judging import TIMED_ONE_IN, Group, Since
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.events.writing import (
     alert_of,
@@ -42,9 +42,6 @@ _observation: Final = msgspec.msgpack.Decoder(Observation).decode
 _UNREADABLE: Final = UnreadableEvent(
     DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
 )
-
-#: One arrival in this many is timed: asking for the CPU time of a thread takes some 400 ns.
-_TIMED_ONE_IN: Final = 16
 
 #: Refused records, each with the reason.
 Refused = list[tuple[Any, Exception]]
@@ -249,7 +246,7 @@ class Judge:
         value = self._keep(part, key, held)
         self._held.put_back(list_.partition, key, Held(value, held.group))
         for rule_id, seconds in held.group.spent.items():
-            self._spent[rule_id] += seconds * _TIMED_ONE_IN
+            self._spent[rule_id] += seconds
         held.group.spent.clear()
         since = partial(recording.complete_from, plan)
         for verdict in verdicts:
@@ -263,7 +260,7 @@ class Judge:
 
     def _is_timed(self) -> bool:
         self._judged += 1
-        return self._judged % _TIMED_ONE_IN == 1
+        return self._judged % TIMED_ONE_IN == 1
 
     def _judge_apart(self, list_: _List, key: str, arrivals: Sequence[_Arrival]) -> None:
         """Judge observations of one group one after the other."""

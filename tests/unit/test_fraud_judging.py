@@ -264,6 +264,24 @@ def test_a_renamed_rule_is_the_same_one() -> None:
     assert judged.grown[0].rule.rule.name == "Another name"
 
 
+def test_an_event_that_moved_in_time_keeps_its_one_alert() -> None:
+    """It holds no more where it is now; a late event makes it hold again."""
+    shop = Shop(rule())
+    moved = paid("a", 50_000, revision=2, written_ms=102_000)
+    late = paid("e0", 45_000, written_ms=103_000)
+    assert shop.triggers([paid("p", 100_000), paid("a", 101_000), moved, late]) == [
+        [],
+        ["a"],
+        ["a"],
+        [],
+    ]
+    group = Group()
+    those = [paid("p", 100_000), paid("a", 101_000), moved, late]
+    judged = [group.judge(it, shop.plan, LATENESS_MS) for it in those]
+    new = [[each.trigger.event_id for each in it.raised if each.is_new] for it in judged]
+    assert new == [[], ["a"], [], []], "in memory as from the table"
+
+
 def test_a_change_does_not_grow_with_the_observations() -> None:
     plan, table = plan_for(rule(limit=10**6, window_seconds=3600)), Table()
     group = table.group(64)

@@ -29,8 +29,8 @@ class Episodes:
         self._starts: list[Place] = []
         #: The places of the alerts, in their order.
         self._places = sorted(map(_place, mark.alerts))
-        #: Whether an event got another time after its alert, so that the alert is out of place.
-        self._has_moved = False
+        #: Events that moved in time after their alerts, which are not in their places then.
+        self._moved: set[str] = set()
         #: The newest episode: its last hit, how many hits it has, and its first alert.
         self._last_ms: int | None = None
         self._count = 0
@@ -47,12 +47,8 @@ class Episodes:
             The first hit of each episode that has no alert: `alerted` is to be called for each.
         """
         self._waiting = {}
-        if self._has_moved or start_ms == -EVER:
+        if self._moved or start_ms == -EVER:
             start_ms, end_ms = -EVER, EVER
-            self._has_moved = any(
-                (alert := self.by_id.get(event_id)) is not None and alert.at_ms != at
-                for at, event_id in self._hits
-            )
         hits, starts = self._hits, self._starts
         index, end = bisect_left(hits, (start_ms,)), bisect_left(hits, (end_ms,)) + 1
         first = bisect_left(starts, (start_ms,))
@@ -92,6 +88,7 @@ class Episodes:
         self.mark.alerts.append(alert)
         self.by_id[place[1]] = alert
         insort(self._places, place)
+        self._moved.discard(place[1])
         if last_ms == self._last_ms and hits == self._count:  # it is the newest episode
             self._alert = alert
         return alert
@@ -134,6 +131,7 @@ class Episodes:
         ]
         self.by_id = {it.triggered_by: it for it in self.mark.alerts}
         self._places = sorted(map(_place, self.mark.alerts))
+        self._moved &= self.by_id.keys()
         if self.mark.called:
             told = {it.config_version for it in self.mark.alerts}
             self.mark.called = {it: each for it, each in self.mark.called.items() if it in told}
@@ -149,7 +147,9 @@ class Episodes:
         """Note the place of an event: its alert may be elsewhere."""
         alert = self.by_id.get(place[1])
         if alert is not None and alert.at_ms != place[0]:
-            self._has_moved = True
+            self._moved.add(place[1])
+        else:
+            self._moved.discard(place[1])
 
     def _goes_on(self, place: Place) -> bool:
         return self._last_ms is not None and place[0] - self._last_ms < self._cooldown_ms
@@ -189,7 +189,7 @@ class Episodes:
     def _alert_of(self, start: int, end: int) -> Alerted | None:
         """The first alert whose event is among some hits."""
         hits, by_id = self._hits, self.by_id
-        if self._has_moved:
+        if self._moved:
             known = (by_id.get(event_id) for _, event_id in hits[start:end])
             return next((it for it in known if it is not None), None)
         places = self._places

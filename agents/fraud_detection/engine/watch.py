@@ -32,7 +32,7 @@ class Watch:
     def fill(self, observations: Iterable[Observation], horizon_ms: int) -> None:
         """Take all observations of the group, as at its last change."""
         self._lift_floor(horizon_ms)
-        self._window.fill(self._entries_of(observations))
+        self._fill(observations)
         self.episodes.follow()
 
     def forget(self, horizon_ms: int) -> None:
@@ -53,20 +53,21 @@ class Watch:
             The alerts that it raises.
         """
         entry = self._entry_of(it)
+        self.episodes.note_place(it.place)
         if old is None and entry is not None:
             hits = self._window.append(entry)
-            if hits is not None and len(hits) <= 1:
+            if hits is not None and len(hits) <= 1 and it.event_id not in self.episodes.by_id:
                 return [self._raised(hit, it.event_id) for hit in hits if self.episodes.hit(hit)]
-            if hits is not None:  # those before it hold again: they may have alerts
+            if hits:  # they may have alerts: those before it hold again, or it has come before
                 return self._followed(it.event_id, hits[0][0])
-        if entry is not None:
-            self.episodes.note_place(entry[:2])
+            if hits is not None:
+                return ()
         changed = self._window.replace(old, entry)
         return () if changed is None else self._followed(it.event_id, *changed)
 
     def take_all(self, observations: Iterable[Observation], raised_by: str) -> Sequence[Alerted]:
         """Judge all observations anew, since an arrival changed what others are worth."""
-        self._window.fill(self._entries_of(observations))
+        self._fill(observations)
         return self._followed(raised_by)
 
     def newest_of(self, place: Place, most: int) -> list[str]:
@@ -76,6 +77,13 @@ class Watch:
     def _lift_floor(self, horizon_ms: int) -> None:
         """Judge no window that begins before the horizon: it is not known whole any more."""
         self._window.floor_ms = max(self.episodes.mark.from_ms, horizon_ms + self.rule.window_ms)
+
+    def _fill(self, observations: Iterable[Observation]) -> None:
+        observations = list(observations)
+        self._window.fill(self._entries_of(observations))
+        if self.episodes.by_id:
+            for it in observations:
+                self.episodes.note_place(it.place)
 
     def _entries_of(self, observations: Iterable[Observation]) -> Iterable[Entry]:
         entries = (self._entry_of(it) for it in observations)

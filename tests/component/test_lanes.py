@@ -482,6 +482,25 @@ async def test_the_deadline_of_an_event_that_had_to_wait_counts_from_when_it_was
     assert bench.answerer.begun[1].arrived_at <= fetched_at
 
 
+async def test_all_steps_of_a_list_that_had_to_wait_count_from_when_it_was_fetched() -> None:
+    bench = Bench(at_once=2)
+    bench.app.consumer.flow_active = False
+    await bench.take(SOURCE, *range(6), misses=range(6))
+    fetched_at = time.monotonic()
+    bench.app.consumer.flow_active = True
+
+    def stop() -> None:
+        bench.app.consumer.flow_active = False
+
+    Between(bench, 2, stop)
+    await bench.go_on()
+    assert bench.offsets_begun() == [0, 1, 2, 3], "the flow stopped after the second step"
+    bench.app.consumer.flow_active = True
+    await bench.go_on()
+    assert bench.offsets_begun() == [*range(6)]
+    assert all(it.arrived_at <= fetched_at for it in bench.answerer.begun)
+
+
 @pytest.mark.usefixtures("small")
 async def test_a_slow_call_holds_its_partition_up_only_a_window_behind_it() -> None:
     bench = Bench()

@@ -339,6 +339,8 @@ class Lanes:
         room = self._app.most_at_once
         for tp, records in lists.items():
             rest = records
+            # For all steps: what was parked counts from when it was.
+            arrived_at = self._lane(tp).parked_at or now
             while rest:
                 if not room and generation == self._app.consumer_generation_id:
                     await asyncio.sleep(0)
@@ -347,12 +349,12 @@ class Lanes:
                     return
                 lane = self._lane(tp)
                 if not self._app.consumer.flow_active:
-                    lane.parked, lane.parked_at = rest, lane.parked_at or now
+                    lane.parked, lane.parked_at = rest, arrived_at
                     break
                 self._app.pulse.check()
                 step, rest = rest[:room], rest[room:]
                 room -= len(step)
-                spans = self._answer(tp, step, lane.parked_at or now, outbox, traced)
+                spans = self._answer(tp, step, arrived_at, outbox, traced)
                 answered += [(lane, span) for span in spans]
                 if lane.parked:  # it has no room for more events
                     lane.parked = [*lane.parked, *rest]

@@ -74,6 +74,8 @@ class BasketAgent:
     def __post_init__(self) -> None:
         self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
         self._held = HeldBaskets()
+        #: `Lanes.cleared` when the first of them was counted.
+        self._cleared = 0
         self._refused = RefusedEvents(self.app)
         self.app.answer_lists(
             topics.CONSUMED,
@@ -90,6 +92,7 @@ class BasketAgent:
 
         A basket is read once and stored once for all of its events in the list.
         """
+        self._begin_anew_after_a_rebalance()
         here = _List(tp, self.clock.now_ms(), self.configuration.value.decimal_places)
         for record in records:
             try:
@@ -110,6 +113,15 @@ class BasketAgent:
     async def kept(self) -> None:
         """Wait until the broker has the changes of the table."""
         await self.table.flush()
+
+    def _begin_anew_after_a_rebalance(self) -> None:
+        """Forget the baskets in memory: what was told of them may still be on its way.
+
+        Their events come again, and this telling is the one that their commits wait for.
+        """
+        if self._cleared != self.app.lanes.cleared:
+            self._cleared = self.app.lanes.cleared
+            self._held = HeldBaskets()
 
     def _read(self, tp: TP, record: Any) -> Told | None:
         if tp.topic == topics.REKEYED:

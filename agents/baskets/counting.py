@@ -20,7 +20,8 @@ def count(
     """Count an event in its basket, also if it is late or repeated.
 
     Returns:
-        what is to be told once the basket is stored; nothing if this worker has told the event.
+        what is to be told once the basket is stored; nothing if this worker told the event in this
+        generation.
 
     Raises:
         UnreadableEvent: if the basket has no room for the event. The basket is unchanged then.

@@ -57,8 +57,9 @@ class HeldBasket:
     def was_told(self, index: int) -> bool:
         """Whether this worker counted an event, so that a repetition need not be told.
 
-        If the broker does not take what is told, the worker ends. The event then comes again, to a
-        worker that reads the basket from the table.
+        True only in one generation of the consumer: there the event is committed once the broker
+        has what was told of it. If the broker does not take it, the worker ends. The event then
+        comes again, to a worker that reads the basket from the table.
         """
         return index >= self._from_table
 
@@ -107,7 +108,10 @@ class HeldBasket:
 
 
 class HeldBaskets:
-    """The baskets in memory; the least recently counted one goes first."""
+    """The baskets in memory; the least recently counted one goes first.
+
+    For one generation of the consumer; see `HeldBasket.was_told`.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, HeldBasket] = {}

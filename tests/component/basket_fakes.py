@@ -78,8 +78,9 @@ class Counter:
         self.metrics = register(METRICS, self.registry)
         self.records: list[Record] = []
         self.configuration = CurrentConfiguration(BasketConfiguration(**configuration))
+        self.lanes = SimpleNamespace(cleared=0)
         self.agent = BasketAgent(
-            app=SimpleNamespace(answer_lists=lambda *_, **__: None),
+            app=SimpleNamespace(answer_lists=lambda *_, **__: None, lanes=self.lanes),
             table=table,  # type: ignore[arg-type]
             configuration=self.configuration,
             clock=clock,  # type: ignore[arg-type]

@@ -652,6 +652,17 @@ def test_another_rounding_counts_from_the_next_event_on() -> None:
     assert totals == ["0.01", "0.005"]
 
 
+def test_after_a_rebalance_a_worker_tells_again_what_it_told_before() -> None:
+    till = Till()
+    till.send(*PURCHASE[:3])
+    till.take()
+    till.counter.lanes.cleared += 1
+    till.send(*PURCHASE[1:3])
+    assert told_of(till.take()) == [("e1", 3), ("e2", 3)]
+    till.send(*PURCHASE[3:4], *PURCHASE[3:4])
+    assert told_of(till.take()) == [("e3", 4)], "in the new generation it knows what it told"
+
+
 # -- when an event is finished
 
 
@@ -689,7 +700,14 @@ class Lists:
 
     async def take(self, *values: bytes) -> None:
         records = [Fetched(number, value) for number, value in enumerate(values)]
-        await self.app.lanes.take({SOURCE: records}, 1)
+        await self.app.lanes.take({SOURCE: records}, self.app.consumer_generation_id)
+
+    def rebalance(self) -> None:
+        """As the consumer does it; the partition stays here."""
+        self.app.progress.clear()
+        self.app.lanes.clear()
+        self.app.consumer_generation_id += 1
+        self.app.progress.begin({SOURCE: 0})
 
     @property
     def position(self) -> int | None:
@@ -714,6 +732,22 @@ async def test_events_are_finished_once_the_broker_has_what_was_told_and_the_cha
     assert (lists.position, lists.app.lanes.in_flight) == (0, 1)
     lists.flushed.set()
     await soon(lambda: lists.position == 6)
+
+
+async def test_an_event_whose_telling_is_on_its_way_at_a_rebalance_waits_for_its_own() -> None:
+    """If it were committed before, a crash would lose what was told."""
+    lists = Lists()
+    lists.flushed.set()
+    lists.producer.confirms = False
+    await lists.take(item(1, "1.99"))
+    await a_while()
+    lists.rebalance()
+    await lists.take(item(1, "1.99"))
+    await a_while()
+    assert [topic for topic, _, _ in lists.producer.given] == [topics.TILL_EVENTS] * 2
+    assert lists.position == 0
+    lists.producer.written[1].set_result(None)
+    await soon(lambda: lists.position == 1)
 
 
 async def test_an_event_that_cannot_be_read_is_finished_with_its_dead_letter() -> None:

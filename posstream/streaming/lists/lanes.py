@@ -185,6 +185,9 @@ class Lanes:
         self._app = app
         self._progress = progress
         self._lanes: dict[TP, _Lane] = {}
+        #: How often everything was forgotten. Exact in the event loop, while the thread of the
+        #: consumer may change the generation between any two steps.
+        self.cleared = 0
         #: By topic, whether its events are answered now; without an entry they always are.
         self._switches: dict[str, Callable[[], bool]] = {}
         #: Lists whose answers the broker has not confirmed.
@@ -271,6 +274,7 @@ class Lanes:
         for lane in self._lanes.values():
             lane.current = False
         self._lanes.clear()
+        self.cleared += 1
 
     def drop_parked(self) -> None:
         """Drop the records that were fetched and not taken yet."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from agents.customer_lookup.read_model import counting as counting_module
 from agents.customer_lookup.read_model.counting import Counting
 from agents.customer_lookup.read_model.part import READ_MODEL
 from agents.customer_lookup.read_model.projection import SqlProjection
@@ -36,6 +37,7 @@ from posstream.read_model.reading import create_reading_engine
 from posstream.read_model.retention import Retention
 from posstream.read_model.stored_time import stored
 from posstream.read_model.tables import ReadModelTables
+from posstream.resilience.tasks import stop_task
 from tests.component.sql_databases import (
     DATABASES,
     database,
@@ -283,6 +285,31 @@ async def test_rows_that_an_older_version_wrote_meanwhile_are_found_at_the_start
         await connection.execute(insert(LOOKUP_COUNTS), [it._asdict() for it in before])
     assert await counting.compare() == spans_of([stored(at(7)), stored(at(1803))])
     await check(engine)
+
+
+async def test_counts_are_compared_again_after_an_hour(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting_module, "_PAUSE_SECONDS", 0)
+    starts, now, rounds = [], NOON, asyncio.Event()
+
+    class Watched(Counting):
+        async def compare(self) -> Collection[str]:
+            starts.append(now)
+            return ()
+
+        async def round(self) -> int:
+            rounds.set()
+            return 0
+
+    counting = asyncio.create_task(Watched(engine, now=lambda: now).run())
+    for minutes in (0, 30, 59, 60, 90, 120):
+        now = NOON + timedelta(minutes=minutes)
+        for _ in range(2):  # the first of them may have begun before
+            rounds.clear()
+            await rounds.wait()
+    await stop_task(counting)
+    assert starts == [NOON + timedelta(hours=it) for it in range(3)]
 
 
 async def test_old_counts_go_and_their_rows_still_count(engine: AsyncEngine) -> None:

@@ -60,8 +60,9 @@ _MOST: Final = 500
 _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(
     lock=int.from_bytes(b"counting")
 )
-#: How far back counts are compared with rows at the start.
+#: How far back counts are compared with rows, and how often: at the start, and each hour.
 _COMPARED: Final = timedelta(days=1)
+_BETWEEN_COMPARISONS: Final = timedelta(hours=1)
 _COLUMNS: Final = LOOKUP_COUNTS.c
 #: Short spans first, the newest of them first.
 _UNCOUNTED: Final = (
@@ -95,12 +96,13 @@ class Counting:
 
     async def run(self) -> None:
         """Count every two seconds, until cancelled; a failed round is tried again after as long."""
-        compared = False
+        compared_at: datetime | None = None
         while True:
             try:
-                if not compared:
+                now = self._now()
+                if compared_at is None or now - compared_at >= _BETWEEN_COMPARISONS:
                     await self.compare()
-                    compared = True
+                    compared_at = now
                 await self.round()
             except Exception as why:  # noqa: BLE001 - meanwhile figures are read from rows
                 log.debug("lookups could not be counted (%s)", kind(why))
@@ -137,7 +139,8 @@ class Counting:
     async def compare(self) -> Collection[str]:
         """Find the spans of the last day that do not have the count of their rows.
 
-        A worker of an older version, as during an upgrade, writes rows and marks no spans.
+        A worker of an older version, as during an upgrade, writes rows and marks no spans. It may
+        go on after the last new one has started, so that one comparison is not enough.
 
         Returns:
             the spans that are to be counted again.

@@ -16,6 +16,8 @@ _MOST_SIGNS: Final = 40
 _BEYOND: Final = 10**12
 #: Amounts that are read or written again and again: prices, quantities, sums that are told again.
 _REMEMBERED: Final = 4096
+#: As long as the shortest card number: such a text may be one, and is not remembered.
+_LIKE_A_CARD: Final = 13
 
 
 def read_amount(raw: object) -> int | None:
@@ -27,7 +29,7 @@ def read_amount(raw: object) -> int | None:
     """
     if isinstance(raw, str):  # most of the time
         text = raw.strip()
-        return None if len(text) > _MOST_SIGNS else _read_text(text)
+        return _read_text(text) if len(text) < _LIKE_A_CARD else _read_long(text)
     if type(raw) is int:  # mostly a quantity
         return raw * ONE if -_BEYOND < raw < _BEYOND else None
     if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal):
@@ -35,12 +37,16 @@ def read_amount(raw: object) -> int | None:
     text = str(raw)
     if "e" in text.lower():
         text = f"{Decimal(text):f}" if abs(Decimal(text).adjusted()) < _MOST_SIGNS else ""
-    return None if len(text) > _MOST_SIGNS else _read_text(text)
+    return _read_text(text) if len(text) < _LIKE_A_CARD else _read_long(text)
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _read_text(text: str) -> int | None:
-    return int(Decimal(text) * ONE) if _AMOUNT.fullmatch(text) else None
+def _read_long(text: str) -> int | None:
+    if len(text) > _MOST_SIGNS or not _AMOUNT.fullmatch(text):
+        return None
+    return int(Decimal(text) * ONE)
+
+
+_read_text: Final = lru_cache(maxsize=_REMEMBERED)(_read_long)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -10,6 +10,7 @@ last four digits may stay visible (PCI DSS 3.4.1).
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, zip_longest
 from typing import Final
 
@@ -105,6 +106,28 @@ def holds_payment_card(text: str) -> bool:
     if _is_harmless(text):
         return False
     return any(_cards(reading.text) for reading in readings(text))
+
+
+def holds_payment_card_known(text: str) -> bool:
+    """`holds_payment_card` for texts that come again and again, as the ids of tills and baskets.
+
+    Texts without a card number are remembered; one with a card number never stays in memory.
+    """
+    try:
+        _remember_harmless(text)
+    except _CardFound:
+        return True
+    return False
+
+
+class _CardFound(Exception):
+    """There is a card number in a text. An `lru_cache` keeps nothing of a call that raises."""
+
+
+@lru_cache(maxsize=4096)
+def _remember_harmless(text: str) -> None:
+    if holds_payment_card(text):
+        raise _CardFound
 
 
 def _is_harmless(text: str) -> bool:

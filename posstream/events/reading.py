@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ import orjson
 from msgspec import inspect
 
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
-from posstream.domain.payment_card import holds_payment_card
+from posstream.domain.payment_card import holds_payment_card, holds_payment_card_known
 from posstream.domain.times import parse_utc, to_ms
 from posstream.json.reading import MAX_WHOLE, read_json, whole_number
 from posstream.json.schema import schema_of
@@ -112,7 +112,7 @@ def event_of(model: type[E], fields: Mapping[str, Any], *, card_guard: bool = Tr
         # The same test as in `check`, without a call for each field of each event.
         if value is not None and (
             (passes is not None and not passes(value))
-            or (is_guarded and card_guard and _holds_card(str(value)))
+            or (is_guarded and card_guard and holds_payment_card_known(str(value)))
         ):
             rule.check(value, card_guard)
     return event
@@ -132,10 +132,6 @@ def missing(name: str) -> UnreadableEvent:
 def invalid(name: str, why: str) -> UnreadableEvent:
     """The refusal of a message with an unusable field."""
     return UnreadableEvent(DeadLetterReason.INVALID_FIELD, f"{name} {why}")
-
-
-#: Remembered, because the ids of tills, employees and baskets come again and again.
-_holds_card: Final = lru_cache(maxsize=4096)(holds_payment_card)
 
 
 @dataclass(frozen=True, slots=True)

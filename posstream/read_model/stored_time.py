@@ -44,18 +44,21 @@ def stored_from_json(text: object) -> str | None:
     A time as posstream writes it is not parsed again, but for its second once.
     """
     if isinstance(text, str) and (end := _ENDS.get(text[_SECOND:])) is not None:
-        second = _stored_second(text[:_SECOND])
-        if second is not None:
-            return second + end
+        try:
+            return _stored_second(text[:_SECOND]) + end
+        except ValueError:  # another form
+            pass
     moment = parse_utc(text)
     return None if moment is None else stored(moment)
 
 
 @lru_cache(maxsize=8192)  # two hours of seconds; parsing takes five times as long
-def _stored_second(text: str) -> str | None:
-    """A whole second, if it is written as the contract writes one."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return text.replace("T", " ") if moment.isoformat() == text else None
+def _stored_second(text: str) -> str:
+    """A whole second, written as the contract writes one.
+
+    Raises:
+        ValueError: for any other text, which is thus not remembered: it may be anything.
+    """
+    if datetime.fromisoformat(text).isoformat() != text:
+        raise ValueError("a time of another form")
+    return text.replace("T", " ")

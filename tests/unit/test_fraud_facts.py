@@ -13,6 +13,7 @@ from agents.fraud_detection.rules.shipped import SHIPPED
 from posstream.domain.errors import UnreadableEvent
 from tests.fraud_observations import condition, rule
 from tests.fraud_till import Tills
+from tests.memory import is_remembered
 
 AT = "2026-01-31T08:00:00.000Z"
 EVENT: dict[str, Any] = {
@@ -114,6 +115,13 @@ def test_an_answer_is_a_scan(told: str, event_type: str) -> None:
 def test_what_cannot_be_read_is_no_event(changes: dict[str, Any]) -> None:
     with pytest.raises(UnreadableEvent, match="must be a"):
         facts_of(event(**changes))
+
+
+def test_a_refused_time_is_not_remembered() -> None:
+    with pytest.raises(UnreadableEvent, match="must be a time"):
+        facts_of(event(occurred_at="4000056655665556"))
+    assert not is_remembered("4000056655665556")
+    assert is_remembered(AT)  # the time before it
 
 
 def test_a_grouping_takes_the_events_that_have_its_fields_and_records_what_it_needs() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from posstream.domain.money import ONE, amount_text, quantity_text, read_amount, times
 from posstream.json.reading import read_json_exactly
+from tests.memory import is_remembered
 
 MOST = 10**16 - 1
 AMOUNTS = st.integers(-MOST, MOST)
@@ -118,6 +119,14 @@ def test_a_weighed_item_is_rounded_half_up_to_the_places_of_the_currency(
     amounts = [read_amount(it) for it in (price, quantity)]
     assert None not in amounts
     assert cost == amount_text(times(amounts[0] or 0, amounts[1] or 0, places))
+
+
+def test_a_refused_amount_that_is_long_enough_for_a_card_is_not_remembered() -> None:
+    assert read_amount("12.3400") is not None
+    assert is_remembered("12.3400")
+    assert read_amount("4000056655665556") is None
+    assert read_amount(Decimal(4000056655665556)) is None
+    assert not is_remembered("4000056655665556")
 
 
 @given(PRICES, QUANTITIES, st.integers(0, 4))

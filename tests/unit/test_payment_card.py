@@ -4,11 +4,13 @@ from hypothesis import strategies as st
 
 from posstream.domain.payment_card import (
     holds_payment_card,
+    holds_payment_card_known,
     mask,
     mask_payment_cards,
     mask_payment_cards_in_bytes,
 )
 from tests.luhn import luhn_valid
+from tests.memory import is_remembered
 
 
 def completed(prefix: str, length: int) -> str:
@@ -232,3 +234,16 @@ def test_a_card_number_is_masked_however_its_groups_are_divided(between: str) ->
 def test_a_card_number_in_utf_16_is_masked(encoding: str) -> None:
     raw = '{"card": "4111111111111111"}'.encode(encoding)
     assert mask_payment_cards_in_bytes(raw).decode(encoding) == '{"card": "411111******1111"}'
+
+
+@given(st.one_of(st.text(), st.text("0123456789 -", min_size=13), st.just("4111 1111 1111 1111")))
+def test_a_known_text_is_told_as_any_other(text: str) -> None:
+    for _ in range(2):
+        assert holds_payment_card_known(text) == holds_payment_card(text)
+
+
+def test_a_known_text_with_a_card_number_is_not_kept_in_memory() -> None:
+    for text in ("basket-20260131-77", card := "number 4111 1111 1111 1111"):
+        holds_payment_card_known(text)
+    assert is_remembered("basket-20260131-77")
+    assert not is_remembered(card)

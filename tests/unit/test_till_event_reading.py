@@ -23,6 +23,7 @@ from agents.baskets.events.reading import (
 )
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.payment_card import holds_payment_card
+from tests.memory import is_remembered
 
 WRITTEN_MS = 1_769_846_470_000
 HERE = Place("pos-events", 3, 17, WRITTEN_MS)
@@ -348,6 +349,17 @@ def test_a_card_in_any_other_text_is_masked(event_type: str, name: str) -> None:
     assert not holds_payment_card(repr(told))
     number = read(event_type, LEAST[event_type][0], **{name: "4111111111111111"})
     assert not holds_payment_card(repr(number))
+
+
+@pytest.mark.parametrize(
+    "name", ["event_type", "occurred_at", "basket_id", "employee_id", "product_id", "unit_price"]
+)
+def test_a_card_that_is_refused_or_masked_does_not_stay_in_memory(name: str) -> None:
+    number = "4000056655665556"
+    value = orjson.dumps({"event_type": "ITEM_ADDED", **ITEM, **TILL, name: number})
+    with suppress(UnreadableEvent):
+        read_till_event(value, HERE)
+    assert not is_remembered(number)
 
 
 @pytest.mark.parametrize("product_id", [LIKE_A_CARD, int(LIKE_A_CARD)])

@@ -25,6 +25,7 @@ from posstream.read_model.projection import ProjectedEvent
 from posstream.read_model.projector import projected
 from posstream.read_model.stored_time import stored, stored_from_json, time_of
 from tests.component.sql_databases import JOHN, found
+from tests.memory import is_remembered
 
 USUAL: Mapping[str, Any] = found("e1").value
 #: Where no database and no page may take a value as it is, and where readers differ.
@@ -125,3 +126,10 @@ def test_a_time_of_another_zone_is_stored_in_utc_and_a_naive_one_is_refused() ->
     assert stored(there) == "2026-01-31 08:00:00.000000"
     with pytest.raises(ValueError, match="without a zone"):
         stored(there.replace(tzinfo=None))
+
+
+def test_a_text_that_is_no_time_is_not_remembered() -> None:
+    assert stored_from_json("2026-01-31T09:14:30.000Z") == "2026-01-31 09:14:30.000000"
+    assert is_remembered("2026-01-31T09:14:30")
+    assert stored_from_json("4000056655665556000.000Z") is None
+    assert not is_remembered("4000056655665556")

@@ -5,7 +5,6 @@ contract says (section 7).
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,7 +16,11 @@ from agents.baskets.events.gtin import is_gtin
 from agents.baskets.till_events import AnyEvent, OfNoBasket
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.money import read_amount
-from posstream.domain.payment_card import holds_payment_card, mask_payment_cards
+from posstream.domain.payment_card import (
+    holds_payment_card,
+    holds_payment_card_known,
+    mask_payment_cards,
+)
 from posstream.domain.printable import is_id
 from posstream.domain.times import clamp_ms
 from posstream.events.envelope import Headers, written_ms
@@ -98,10 +101,9 @@ def event_type_of(said: object) -> str:
     if not isinstance(said, str):
         raise invalid("event_type", "must be text")
     said = said.strip()
-    return _spelt(said) if len(said) <= MAX_ID_LENGTH else said
+    return said if said in _READERS or len(said) > MAX_ID_LENGTH else _spelt(said)
 
 
-@lru_cache(maxsize=256)
 def _spelt(said: str) -> str:
     spelt = said.upper().translate(_UNDERSCORES)
     return _SPELLINGS.get(spelt, spelt)
@@ -219,13 +221,11 @@ def _id(value: str | int | None) -> str | None:
 
 
 def _product(value: str | int) -> str:
-    return _product_of(str(value))
-
-
-@lru_cache(maxsize=4096)  # a shop sells the same things again and again
-def _product_of(text: str) -> str:
     """A product's number as it is kept: one in thirty GTINs looks like a card's, and is none."""
-    return text if is_gtin(text) else mask_payment_cards(text)
+    text = str(value)
+    if not holds_payment_card_known(text) or is_gtin(text):
+        return text
+    return mask_payment_cards(text)
 
 
 def _detail(value: object) -> str | None:

@@ -142,17 +142,12 @@ def _of_basket(basket: BasketContext, at_ms: int) -> dict[str, Fact]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _ms(name: str, text: str) -> int:
-    at_ms = _read_ms(text)
-    if at_ms is None:
-        raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, f"{name} must be a time")
-    return at_ms
-
-
 @lru_cache(maxsize=4096)  # a basket's start comes with each of its events
-def _read_ms(text: str) -> int | None:
+def _ms(name: str, text: str) -> int:
     moment = parse_utc(text)
-    return None if moment is None else to_ms(moment)
+    if moment is None:  # a text that is refused is not remembered: it may be anything
+        raise UnreadableEvent(DeadLetterReason.INVALID_FIELD, f"{name} must be a time")
+    return to_ms(moment)
 
 
 def _amount(name: str, text: str) -> int:

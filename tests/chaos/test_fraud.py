@@ -14,7 +14,7 @@ from tests.chaos.test_workers import FREEZE_SECONDS
 from tests.integration.harness import Worker
 
 #: Events for each round of trouble: work must go on between them.
-EVENTS_A_ROUND = 20_000
+EVENTS_A_ROUND = 100_000
 EVENTS = 2_000
 
 #: What happens to the first worker, and to the second one, which is not always there.

@@ -39,9 +39,6 @@ from posstream.tracing.context import traceparent
 from tables.partitioned import PartitionedTable, TablePartition, home
 
 _observation: Final = msgspec.msgpack.Decoder(Observation).decode
-_UNREADABLE: Final = UnreadableEvent(
-    DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote"
-)
 
 #: Refused records, each with the reason.
 Refused = list[tuple[Any, Exception]]
@@ -316,12 +313,16 @@ class Judge:
         self.rules.budgets.note_alert(rule_id, self.rules.values.most_alerts_per_hour)
 
 
+def _unreadable() -> UnreadableEvent:
+    return UnreadableEvent(DeadLetterReason.INVALID_FIELD, "not a record that posstream wrote")
+
+
 def _read(record: Any) -> tuple[str, Observation]:
     """The key of a group and an observation from a record."""
     try:
         return record.key.decode(), _observation(record.value or b"")
     except (AttributeError, *UNDECODABLE):
-        raise _UNREADABLE from None
+        raise _unreadable() from None
 
 
 @lru_cache(maxsize=4096)
@@ -330,7 +331,7 @@ def _grouping(key: str) -> tuple[str, ...]:
     try:
         return tuple(sorted(group_of(key)))
     except UNDECODABLE:
-        raise _UNREADABLE from None
+        raise _unreadable() from None
 
 
 def _moved(record: Any, partition: int) -> Record:

@@ -1,7 +1,7 @@
 """Marks of forgotten customers in SQL: what is from before goes, whichever came first."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,20 +94,6 @@ AFTER = (
     logged("a9", customer_identifier="+0987654321", response_data={"customer_id": "CUST_002"}),
     logged("a10", customer_identifier="CARD_7", request_timestamp=at(BACK)),
 )
-
-
-@pytest.fixture(params=DATABASES)
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    async with database(request.param, tmp_path) as url:
-        yield url
-
-
-@pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(url)
-    await make_tables(engine)
-    yield engine
-    await engine.dispose()
 
 
 async def project(engine: AsyncEngine, *given: ProjectedEvent) -> dict[str, list[dict[str, Any]]]:

@@ -33,14 +33,6 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         yield url
 
 
-@pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(url)
-    await make_tables(engine)
-    yield engine
-    await engine.dispose()
-
-
 def lists_in_json(engine: AsyncEngine) -> list[str]:
     """The statements, from now on, that write a list as a JSON document."""
     seen: list[str] = []

@@ -30,7 +30,7 @@ from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
 from posstream.read_model.migrate import unmigrated, upgrade
 from posstream.read_model.rows_writer import RowsWriter
-from tests.component.sql_databases import DATABASES, database, found, migrate
+from tests.component.sql_databases import found, migrate
 
 PLATFORM_TABLES = {"forgotten_subjects", "plugin_configurations", "posstream_version"}
 
@@ -38,12 +38,6 @@ PLATFORM_TABLES = {"forgotten_subjects", "plugin_configurations", "posstream_ver
 async def tables_of(engine: AsyncEngine) -> set[str]:
     async with engine.connect() as connection:
         return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
-
-
-@pytest.fixture(params=DATABASES)
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    async with database(request.param, tmp_path) as url:
-        yield url
 
 
 @pytest.fixture

@@ -43,20 +43,6 @@ from tests.component.sql_databases import (
 SOON_SECONDS = 20
 
 
-@pytest.fixture(params=DATABASES)
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    async with database(request.param, tmp_path) as url:
-        yield url
-
-
-@pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(url)
-    await make_tables(engine)
-    yield engine
-    await engine.dispose()
-
-
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projector_module, "growing_pauses", lambda: repeat(0.0))

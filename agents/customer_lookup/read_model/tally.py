@@ -35,8 +35,8 @@ class Tally:
         self.durations: Counter[int] = Counter()
         #: Events that waited for the call of another one, in lookups that lie in this span alone.
         self.saved = 0
-        #: The same for lookups that may have attempts in other spans too: by lookup, the highest
-        #: number of any attempt. They are added up only when a window is complete.
+        #: By the id of a lookup that may have attempts in other spans too, the highest number of
+        #: events that waited for any of its attempts. They are added up when a window is complete.
         self.waiting: dict[str, int] = {}
 
     @property

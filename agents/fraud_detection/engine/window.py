@@ -140,9 +140,7 @@ class Window:
 
     def _holds_at(self, at: int) -> bool:
         """Whether the rule holds at a time; of a rule whose value only grows."""
-        entries = self._entries
-        left = bisect_left(entries, (at - self._rule.window_ms + 1,))
-        seen = entries[left : bisect_left(entries, (at + 1,))]
+        seen = self._made_of((at, ""))
         value = len(seen) if self._is_count else len({it[2] for it in seen})
         is_enough = len(seen) >= self._rule.rule.minimum_count
         return is_enough and self._rule.compare(value * ONE, self._rule.limit)

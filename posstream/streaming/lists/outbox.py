@@ -32,7 +32,7 @@ class Outbox:
         self._partitions = partitions
         #: By topic, the batch of each partition that takes records.
         self._open: dict[str, dict[int, Batch]] = {}
-        #: The same for topics whose records are put in as pieces of bytes.
+        #: By topic whose records come as pieces of bytes (`to`), the batch of each partition.
         self._joined: dict[str, dict[int, JoinedBatch]] = {}
         self._begun: list[tuple[str, int, Batch | JoinedBatch]] = []
 

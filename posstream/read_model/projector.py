@@ -105,6 +105,8 @@ class Projector(ConsumerRebalanceListener):
     admin: Any = field(default=None, init=False)
     consumer: Any = field(default=None, init=False)
     pace: FetchPace = field(default_factory=FetchPace, init=False)
+    #: Whether it is known where to begin in the partitions assigned.
+    is_placed: bool = field(default=False, init=False)
 
     async def run(self) -> None:
         """Project until cancelled; whatever fails is tried again with a growing pause."""
@@ -130,6 +132,7 @@ class Projector(ConsumerRebalanceListener):
 
     async def _connected(self) -> None:
         self.failure = None
+        self.is_placed = False
         self.admin = admin_of(self.settings.servers)
         self.consumer = self._new_consumer()
         try:
@@ -172,7 +175,7 @@ class Projector(ConsumerRebalanceListener):
         self.standing.trouble = None
 
     async def _step(self) -> None:
-        fetched = await self.consumer.getmany(timeout_ms=_POLL_MS)
+        fetched = await self._fetched(timeout_ms=_POLL_MS)
         tuning = self.settings.tuning
         self.pace.set(
             self.consumer,
@@ -180,13 +183,11 @@ class Projector(ConsumerRebalanceListener):
             wait_ms=_BEHIND_WAIT_MS if self.standing.lag else tuning.background_wait_ms,
             quiet_wait_ms=tuning.quiet_background_wait_ms,
         )
-        if self.failure is not None:
-            raise self.failure
         assignment = self.assignment
         count = sum(map(len, fetched.values()))
         if 0 < count < _FEW:
             await asyncio.sleep(_LINGER_SECONDS)
-            more = await self.consumer.getmany(timeout_ms=0, max_records=MAX_BATCH - count)
+            more = await self._fetched(timeout_ms=0, max_records=MAX_BATCH - count)
             if assignment != self.assignment:  # what was fetched before comes again
                 assignment, fetched = self.assignment, more
             else:
@@ -209,6 +210,17 @@ class Projector(ConsumerRebalanceListener):
             async with asyncio.timeout(_BROKER_SECONDS):
                 await self._commit()
         self.standing.has_partitions = bool(self.consumer.assignment())
+
+    async def _fetched(self, **limits: int) -> dict[TopicPartition, list[Any]]:
+        fetched: dict[TopicPartition, list[Any]] = await self.consumer.getmany(**limits)
+        if self.failure is not None:
+            raise self.failure
+        if self.is_placed:
+            return fetched
+        # aiokafka fetches from an assignment while its listener still looks up where to begin.
+        for tp, records in fetched.items():
+            self.consumer.seek(tp, records[0].offset)
+        return {}
 
     async def write(self, records: Sequence[Any]) -> None:
         """Write records; returns only when they are written."""
@@ -268,19 +280,21 @@ class Projector(ConsumerRebalanceListener):
         """Drop what is not committed: the next owner of these partitions reads it again."""
         self.assignment += 1
         self.finished.clear()
+        self.is_placed = False
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Go on where the former group was, in partitions without a commit of our own."""
-        former = self.grouped.former_group
-        if former is None or not assigned:
-            return
         try:
-            own = await self._committed(self.grouped.group, assigned)
-            missing = [tp for tp in assigned if tp not in own]
-            starts = await self._committed(former, missing) if missing else {}
+            if self.grouped.former_group is not None and assigned:
+                await self._follow(self.grouped.former_group, assigned)
         except Exception as why:  # noqa: BLE001 - aiokafka would log it and read from the start
             self.failure = why
-            return
+        self.is_placed = True
+
+    async def _follow(self, former: str, assigned: Sequence[TopicPartition]) -> None:
+        own = await self._committed(self.grouped.group, assigned)
+        missing = [tp for tp in assigned if tp not in own]
+        starts = await self._committed(former, missing) if missing else {}
         for tp, offset in starts.items():
             self.consumer.seek(tp, offset)
         # Commit soon: the broker forgets the former group's offsets once it reads no more.

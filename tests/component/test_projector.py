@@ -198,6 +198,23 @@ async def test_the_first_start_goes_on_where_the_group_of_before_was(shop: Shop)
     assert sorted(kept.numbers) == [1, 3, 5, 6, 7, 8, 9]
 
 
+async def test_nothing_is_read_before_it_is_known_where_the_group_of_before_was(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, looked_up = Kept(), Projector._committed
+
+    async def slowly(*wanted: Any) -> Any:
+        await asyncio.sleep(0.5)
+        return await looked_up(*wanted)
+
+    monkeypatch.setattr(Projector, "_committed", slowly)
+    await shop.sell(*range(10))
+    await shop.commits(FORMER, {TopicPartition(TOPIC, 0): 3})
+    async with shop.projecting(kept, former_group=FORMER):
+        await until(lambda: len(kept.numbers) >= 7)
+    assert sorted(kept.numbers) == [1, 3, 5, 6, 7, 8, 9]
+
+
 async def test_where_the_group_of_before_was_counts_only_once(shop: Shop) -> None:
     first, second = Kept(), Kept()
     await shop.sell(*range(10))

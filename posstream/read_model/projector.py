@@ -1,8 +1,8 @@
 """Reads events in batches, in a consumer group of its own, and writes them into the read model.
 
 Off the lookup path: a slow database delays the view, never a till. A batch that fails is tried
-again for as long as it takes; meanwhile nothing more is fetched, and the consumer stays in the
-group. The projection itself skips an event that the database would refuse for ever. Offsets are
+again for as long as it takes; meanwhile one more is fetched at most, and the consumer stays in
+the group. The projection itself skips an event that the database would refuse for ever. Offsets are
 committed after the rows, so a crash may repeat events and loses none.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from posstream.read_model.projections import GroupedProjection
 from posstream.read_model.refusals import absence, kind
 from posstream.read_model.trouble_log import TroubleLog
 from posstream.resilience.retry import growing_pauses
+from posstream.resilience.tasks import stop_task
 from posstream.streaming.patches import client
 from posstream.streaming.patches.pace import FetchPace
 from posstream.tracing.starting import tracer
@@ -84,6 +85,18 @@ class Standing:
     applies_since: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Records that are written in one go."""
+
+    records: Sequence[Any]
+    events: Sequence[ProjectedEvent]
+    #: By partition, the offset behind the last one.
+    ends: Mapping[TopicPartition, int]
+    #: In which assignment they were fetched.
+    assignment: int
+
+
 @dataclass(eq=False)
 class Projector(ConsumerRebalanceListener):
     """Reads the topics of one projection in its consumer group, for the projection to write."""
@@ -99,7 +112,10 @@ class Projector(ConsumerRebalanceListener):
     assignment: int = field(default=0, init=False)
     #: By partition, the offset up to which events are written and that is to be committed.
     finished: dict[TopicPartition, int] = field(default_factory=dict, init=False)
+    #: How many records are being written.
     in_hand: int = field(default=0, init=False)
+    #: Fetches and decodes what comes after them, if there is more.
+    coming: asyncio.Task[Fetched] | None = field(default=None, init=False)
     #: Why assigned partitions cannot be read from the former group's offsets.
     failure: Exception | None = field(default=None, init=False)
     admin: Any = field(default=None, init=False)
@@ -143,6 +159,7 @@ class Projector(ConsumerRebalanceListener):
             while True:
                 await self._step()
         finally:
+            await self._drop_coming()
             client.leave_at_stop(self.consumer)
             try:
                 async with asyncio.timeout(_BROKER_SECONDS):
@@ -175,6 +192,41 @@ class Projector(ConsumerRebalanceListener):
         self.standing.trouble = None
 
     async def _step(self) -> None:
+        """Write one list; meanwhile the next one is fetched, if there is one."""
+        fetched = await self._taken()
+        self.in_hand = len(fetched.records)
+        async with asyncio.timeout(_BROKER_SECONDS):
+            await self._count_lag()
+        if self.standing.lag > self.in_hand:
+            self.coming = asyncio.create_task(self._next())
+        if self.in_hand:
+            self.standing.oldest_ms = min(it.timestamp for it in fetched.records)
+            await self.write(fetched.records, fetched.events)
+            self.standing.written += self.in_hand
+            self.standing.lag -= self.in_hand
+        if not self.standing.lag:
+            self.standing.oldest_ms = 0
+        self.in_hand = 0
+        if fetched.assignment == self.assignment:
+            self.finished |= fetched.ends
+            async with asyncio.timeout(_BROKER_SECONDS):
+                await self._commit()
+        self.standing.has_partitions = bool(self.consumer.assignment())
+
+    async def _drop_coming(self) -> None:
+        coming, self.coming = self.coming, None
+        with contextlib.suppress(Exception):  # nobody waits for it any more
+            await stop_task(coming)
+
+    async def _taken(self) -> Fetched:
+        coming, self.coming = self.coming, None
+        if coming is not None:
+            fetched = await coming
+            if fetched.assignment == self.assignment:  # else it comes again
+                return fetched
+        return await self._next()
+
+    async def _next(self) -> Fetched:
         fetched = await self._fetched(timeout_ms=_POLL_MS)
         tuning = self.settings.tuning
         self.pace.set(
@@ -185,24 +237,15 @@ class Projector(ConsumerRebalanceListener):
         )
         if fetched:
             fetched = await self._gathered(fetched)
-        assignment = self.assignment
-        self.in_hand = sum(map(len, fetched.values()))
-        async with asyncio.timeout(_BROKER_SECONDS):
-            await self._count_lag()
-        if self.in_hand:
-            firsts = (records[0].timestamp for records in fetched.values() if records)
-            self.standing.oldest_ms = min(firsts)
-            await self.write([r for records in fetched.values() for r in records])
-            self.standing.written += self.in_hand
-            self.standing.lag -= self.in_hand
-        if not self.standing.lag:
-            self.standing.oldest_ms = 0
-        self.in_hand = 0
-        if assignment == self.assignment:
-            self.finished |= {tp: records[-1].offset + 1 for tp, records in fetched.items()}
-            async with asyncio.timeout(_BROKER_SECONDS):
-                await self._commit()
-        self.standing.has_partitions = bool(self.consumer.assignment())
+        records = [it for its in fetched.values() for it in its]
+        ends = {tp: its[-1].offset + 1 for tp, its in fetched.items()}
+        return Fetched(records, self.decoded(records), ends, self.assignment)
+
+    def decoded(self, records: Iterable[Any]) -> Sequence[ProjectedEvent]:
+        """The events of records; what is no event is logged and left out."""
+        decoders = self.projection.decoders
+        made = (projected(record, decoders) for record in records)
+        return [event for event in made if event is not None]
 
     async def _gathered(
         self, fetched: dict[TopicPartition, list[Any]]
@@ -211,7 +254,7 @@ class Projector(ConsumerRebalanceListener):
         assignment = self.assignment
         count, until = sum(map(len, fetched.values())), time.monotonic() + _LINGER_SECONDS
         while count < MAX_BATCH and (left := until - time.monotonic()) > 0:
-            if self.standing.lag > count:  # they are on their way
+            if self.standing.lag - self.in_hand > count:  # they are on their way
                 wait_ms = int(left * 1000)
                 more = await self._fetched(timeout_ms=wait_ms, max_records=MAX_BATCH - count)
             elif count < _FEW:
@@ -237,13 +280,10 @@ class Projector(ConsumerRebalanceListener):
             self.consumer.seek(tp, records[0].offset)
         return {}
 
-    async def write(self, records: Sequence[Any]) -> None:
-        """Write records; returns only when they are written."""
+    async def write(self, records: Sequence[Any], events: Sequence[ProjectedEvent]) -> None:
+        """Write the events of records; returns only when they are written."""
         about: dict[str, str | int] = {"messaging.batch.message_count": len(records)}
         span = tracer().list_span(f"project {self.grouped.name}", records, about)
-        decoders = self.projection.decoders
-        made = (projected(record, decoders) for record in records)
-        events = [event for event in made if event is not None]
         trouble = TroubleLog(self.grouped.name)
         for pause in growing_pauses():
             self.standing.applies_since = time.monotonic()

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+from typing import Any
 
 
-async def stop_task(task: asyncio.Task[None] | None) -> None:
+async def stop_task(task: asyncio.Task[Any] | None) -> None:
     """Cancel a task, if there is one, and wait for its end.
 
     Raises:

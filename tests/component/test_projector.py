@@ -188,45 +188,95 @@ async def test_fetches_wait_shortly_while_events_are_left_to_write() -> None:
     assert waits == [projector._BEHIND_WAIT_MS, 400]
 
 
-async def test_while_events_are_left_to_write_short_fetches_become_one_list() -> None:
-    """A transaction for each fetch of a partition made rows cost half as much again."""
-    kept, wrote = Kept(), []
-    grouped = GroupedProjection(name="toy", group="toy", topics=(TOPIC,), make=lambda _: kept)
-    settings = GroupSettings(servers=[], member=None, tuning=Tuning())
-    one = Projector(grouped, kept, settings, Standing(lag=10_000))
-    tps = [TopicPartition(TOPIC, number) for number in range(2)]
-    fetches = iter(range(1_000))
+class Backlog:
+    """A consumer whose fetches bring 300 events of one of two partitions."""
 
-    async def some(**_: Any) -> dict[TopicPartition, Any]:
-        number = next(fetches)
-        record = SimpleNamespace(
-            topic=TOPIC,
-            partition=number % 2,
-            value=b'{"number": 1}',
-            key=b"",
-            timestamp=1,
-            offset=number,
-        )
-        return {tps[number % 2]: [record] * 300}
+    def __init__(self) -> None:
+        self.tps = [TopicPartition(TOPIC, number) for number in range(2)]
+        self.fetches = 0
+        self.commits: list[dict[TopicPartition, int]] = []
+        self._fetcher = SimpleNamespace()
 
-    async def wrote_all(offsets: dict[TopicPartition, int]) -> None:
-        wrote.append(offsets)
+    async def getmany(self, **_: Any) -> dict[TopicPartition, Any]:
+        await asyncio.sleep(0)
+        tp, offset = self.tps[self.fetches % 2], self.fetches // 2 * 300
+        self.fetches += 1
+        value = orjson.dumps({"number": self.fetches})
+        return {
+            tp: [
+                SimpleNamespace(
+                    topic=TOPIC,
+                    partition=tp.partition,
+                    offset=it,
+                    key=b"",
+                    value=value,
+                    timestamp=1,
+                )
+                for it in range(offset, offset + 300)
+            ]
+        }
 
-    async def position(_: TopicPartition) -> int:
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.commits.append(offsets)
+
+    async def position(self, _: TopicPartition) -> int:
         return 0
 
-    one.consumer = SimpleNamespace(
-        getmany=some,
-        assignment=lambda: tps,
-        last_stable_offset=lambda _: 5_000,
-        position=position,
-        commit=wrote_all,
-        _fetcher=SimpleNamespace(),
-    )
-    one.is_placed = True
+    def assignment(self) -> list[TopicPartition]:
+        return self.tps
+
+    def last_stable_offset(self, _: TopicPartition) -> int:
+        return 50_000
+
+
+def behind(kept: Kept) -> tuple[Projector, Backlog]:
+    """A projector that knows that much is left to write."""
+    grouped = GroupedProjection(name="toy", group="toy", topics=(TOPIC,), make=lambda _: kept)
+    settings = GroupSettings(servers=[], member=None, tuning=Tuning())
+    one, backlog = Projector(grouped, kept, settings, Standing(lag=100_000)), Backlog()
+    one.consumer, one.is_placed = backlog, True
+    return one, backlog
+
+
+async def test_while_events_are_left_to_write_short_fetches_become_one_list() -> None:
+    """A transaction for each fetch of a partition made rows cost half as much again."""
+    kept = Kept()
+    one, backlog = behind(kept)
     await one._step()
+    # As the last fetch brought what it did not ask for, there are more than `MAX_BATCH`.
     assert (kept.tries, len(kept.numbers)) == (1, 14 * 300)
-    assert wrote == [{tps[0]: 13, tps[1]: 14}]
+    assert backlog.commits == [dict.fromkeys(backlog.tps, 7 * 300)]
+
+
+async def test_while_a_list_is_written_the_next_one_is_fetched_and_not_committed() -> None:
+    kept = Kept()
+    one, backlog = behind(kept)
+    kept.is_up.clear()
+    step = asyncio.create_task(one._step())
+    await until(lambda: one.coming is not None and one.coming.done())
+    assert (kept.tries, backlog.fetches, backlog.commits) == (1, 2 * 14, [])
+    kept.is_up.set()
+    await step
+    assert backlog.commits == [dict.fromkeys(backlog.tps, 7 * 300)]
+    await one._step()
+    assert (kept.tries, len(kept.numbers)) == (2, 2 * 14 * 300)
+    assert backlog.commits[1:] == [dict.fromkeys(backlog.tps, 2 * 7 * 300)]
+    await one._drop_coming()
+
+
+async def test_what_was_fetched_ahead_is_dropped_when_partitions_move() -> None:
+    """Whoever has the partitions next reads from where the last commit was."""
+    kept = Kept()
+    one, backlog = behind(kept)
+    await one._step()
+    assert one.coming is not None
+    await until(one.coming.done)
+    await one.on_partitions_revoked(backlog.tps)
+    await one.on_partitions_assigned(backlog.tps)
+    await one._step()
+    # The numbers are those of the fetches.
+    assert set(kept.numbers) == {*range(1, 15), *range(29, 43)}
+    await one._drop_coming()
 
 
 async def test_the_first_start_goes_on_where_the_group_of_before_was(shop: Shop) -> None:

@@ -90,6 +90,10 @@ def fetched(*projected: ProjectedEvent) -> list[Any]:
     ]
 
 
+async def write(to: Projector, records: list[Any]) -> None:
+    await to.write(records, to.decoded(records))
+
+
 def projector(projection: Projection, standing: Standing | None = None) -> Projector:
     """One that is not connected to any broker."""
     settings = GroupSettings(
@@ -131,7 +135,7 @@ async def test_a_list_is_tried_until_it_is_written_and_is_done_only_then() -> No
 
     projection = Down(failures=30)
     writing = projector(projection)
-    projecting = asyncio.ensure_future(writing.write(fetched(found("e1"), found("e2"))))
+    projecting = asyncio.ensure_future(write(writing, fetched(found("e1"), found("e2"))))
     await asyncio.wait_for(projecting, SOON_SECONDS)
     assert [it.value["event_id"] for it in projection.taken] == ["e1", "e2"]
     assert done_before == [False] * 31
@@ -143,7 +147,7 @@ async def test_what_is_no_object_is_left_out_and_holds_up_nothing(
     projection = Flaky(failures=0)
     bad = [record("t", 3, 7, value) for value in (None, b"", b"[]", b"\xff")]
     writing = projector(projection)
-    await writing.write([*bad, *fetched(found("e1"))])
+    await write(writing, [*bad, *fetched(found("e1"))])
     assert [it.value["event_id"] for it in projection.taken] == ["e1"]
     assert caplog.text.count("not projected: t/3/7 is no JSON object") == len(bad)
 
@@ -155,7 +159,7 @@ async def test_what_is_too_long_is_not_even_read(
     monkeypatch.setattr("posstream.read_model.projector._MOST_BYTES", 1000)
     projection = Flaky(failures=0)
     writing = projector(projection)
-    await writing.write([record("t", 3, 7, b'"' + b" " * 999 + b'"')])
+    await write(writing, [record("t", 3, 7, b'"' + b" " * 999 + b'"')])
     assert not any(projection.taken)
     assert "not projected: t/3/7 is longer than 1000 bytes" in caplog.text
 
@@ -164,7 +168,7 @@ async def test_an_event_says_where_it_lies() -> None:
     projection = Flaky(failures=0)
     writing = projector(projection)
     value = orjson.dumps(found("e1").value)
-    await writing.write([record(topics.CUSTOMER_DATA_FETCHED, 5, 42, value)])
+    await write(writing, [record(topics.CUSTOMER_DATA_FETCHED, 5, 42, value)])
     (event,) = projection.taken
     assert (event.topic, event.place) == (
         topics.CUSTOMER_DATA_FETCHED,
@@ -181,7 +185,7 @@ async def test_what_is_wrong_is_told_until_the_rows_are_written() -> None:
             told.append(standing.trouble)
             await super().apply(events)
 
-    await projector(Down(failures=2), standing).write(fetched(found("e1")))
+    await write(projector(Down(failures=2), standing), fetched(found("e1")))
     assert [told[0], standing.trouble] == [None, None]
     assert told[1:] == ["ConnectionRefusedError", "ConnectionRefusedError"]
 
@@ -203,7 +207,7 @@ async def test_a_stop_rolls_the_transaction_back() -> None:
                 self.rolled_back = True
 
     projection = Slow()
-    writing = asyncio.create_task(projector(projection).write(fetched(found("e1"))))
+    writing = asyncio.create_task(write(projector(projection), fetched(found("e1"))))
     await projection.begun.wait()
     await stop_task(writing)
     assert projection.rolled_back
@@ -228,7 +232,7 @@ async def test_a_lock_timeout_is_waited_out(url: str, engine: AsyncEngine) -> No
     projection = Watched(SqlProjection(impatient))
     batch = fetched(found("e1"), found("e2"))
     async with locked(engine):
-        projecting = asyncio.create_task(projector(projection).write(batch))
+        projecting = asyncio.create_task(write(projector(projection), batch))
         for _ in range(3):
             assert isinstance(await projection.error(), DBAPIError | DatabaseAway)
     await asyncio.wait_for(projecting, SOON_SECONDS)
@@ -245,7 +249,7 @@ async def test_a_transaction_that_waits_too_long_is_given_up_and_tried_again(
         await make_tables(engine)
         projection = Watched(SqlProjection(engine, patience_seconds=0.2))
         async with locked(engine):
-            projecting = asyncio.create_task(projector(projection).write(fetched(found("e1"))))
+            projecting = asyncio.create_task(write(projector(projection), fetched(found("e1"))))
             assert isinstance(await projection.error(), TimeoutError)
         await asyncio.wait_for(projecting, SOON_SECONDS)
         assert await ids(engine) == ["e1"]
@@ -262,7 +266,7 @@ async def test_the_victim_of_a_deadlock_is_tried_again(tmp_path: Path) -> None:
         async with engine.connect() as foreign:
             await foreign.execute(text("UPDATE baskets SET terminal_id = 'x'"))
             newer = fetched(found("e1", basket="b0", fetched=20))
-            projecting = asyncio.create_task(projector(projection).write(newer))
+            projecting = asyncio.create_task(write(projector(projection), newer))
             await until_somebody_waits_for_a_lock(engine)
             # It has the customer and waits for our basket; we have the basket and want the
             # customer. It waited first, so it looks for a deadlock first.
@@ -327,7 +331,7 @@ async def test_a_connection_that_died_without_a_word_is_given_up(tmp_path: Path)
         await projection.apply([found("e1")])
 
         way.passable.clear()
-        projecting = asyncio.create_task(projector(projection).write(fetched(found("e2"))))
+        projecting = asyncio.create_task(write(projector(projection), fetched(found("e2"))))
         assert isinstance(await projection.error(), TimeoutError)
         assert not projecting.done()
 
@@ -410,7 +414,7 @@ async def test_a_table_that_is_missing_is_no_reason_to_skip(engine: AsyncEngine)
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE lookup_answers RENAME TO hidden"))
     batch = fetched(found("e1"), found("e2"))
-    projecting = asyncio.create_task(projector(projection).write(batch))
+    projecting = asyncio.create_task(write(projector(projection), batch))
     assert isinstance(await projection.error(), DBAPIError)
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE hidden RENAME TO lookup_answers"))

@@ -20,6 +20,21 @@ class Episodes:
         hits: the hits in their order; the window changes them in place.
     """
 
+    __slots__ = (
+        "_alert",
+        "_cooldown_ms",
+        "_count",
+        "_grown",
+        "_hits",
+        "_last_ms",
+        "_moved",
+        "_places",
+        "_starts",
+        "_waiting",
+        "by_id",
+        "mark",
+    )
+
     def __init__(self, mark: Mark, cooldown_ms: int, hits: list[Place]) -> None:
         self.mark = mark
         self.by_id = {it.triggered_by: it for it in mark.alerts}
@@ -30,7 +45,7 @@ class Episodes:
         #: The places of the alerts, in their order.
         self._places = sorted(map(_place, mark.alerts))
         #: Events that moved in time after their alerts, which are not in their places then.
-        self._moved: set[str] = set()
+        self._moved: frozenset[str] = frozenset()
         #: The newest episode: its last hit, how many hits it has, and its first alert.
         self._last_ms: int | None = None
         self._count = 0
@@ -88,7 +103,7 @@ class Episodes:
         self.mark.alerts.append(alert)
         self.by_id[place[1]] = alert
         insort(self._places, place)
-        self._moved.discard(place[1])
+        self._moved -= {place[1]}
         if last_ms == self._last_ms and hits == self._count:  # it is the newest episode
             self._alert = alert
         return alert
@@ -131,7 +146,7 @@ class Episodes:
         ]
         self.by_id = {it.triggered_by: it for it in self.mark.alerts}
         self._places = sorted(map(_place, self.mark.alerts))
-        self._moved &= self.by_id.keys()
+        self._moved = self._moved.intersection(self.by_id)
         if self.mark.called:
             told = {it.config_version for it in self.mark.alerts}
             self.mark.called = {it: each for it, each in self.mark.called.items() if it in told}
@@ -147,9 +162,9 @@ class Episodes:
         """Note the place of an event: its alert may be elsewhere."""
         alert = self.by_id.get(place[1])
         if alert is not None and alert.at_ms != place[0]:
-            self._moved.add(place[1])
-        else:
-            self._moved.discard(place[1])
+            self._moved |= {place[1]}
+        elif self._moved:
+            self._moved -= {place[1]}
 
     def _goes_on(self, place: Place) -> bool:
         return self._last_ms is not None and place[0] - self._last_ms < self._cooldown_ms

@@ -46,6 +46,25 @@ class Group:
         segment: observations in a segment.
     """
 
+    __slots__ = (
+        "_by_type",
+        "_config_version",
+        "_head",
+        "_is_ahead",
+        "_is_changed",
+        "_kept",
+        "_look_at",
+        "_newest",
+        "_noted",
+        "_read",
+        "_rules",
+        "_segment",
+        "_sessions",
+        "_watches",
+        "is_timed",
+        "spent",
+    )
+
     def __init__(self, read: Read = lambda _: None, *, segment: int = SEGMENT) -> None:
         self._read, self._segment = read, segment
         self._head = decode_head(read(None))
@@ -86,7 +105,7 @@ class Group:
     @property
     def size(self) -> int:
         """How many observations are in memory."""
-        return len(self._kept.by_id)
+        return len(self._kept)
 
     def judge(
         self,
@@ -217,6 +236,7 @@ class Group:
         The order is that of writing: a crash may come after any of the puts.
         """
         if not self._is_changed:
+            self._kept.let_go()
             return ()
         self._is_changed = False
         self._forget()
@@ -371,7 +391,7 @@ class Group:
             self._look_at = 0
         if self.size < max(plan.most_observations, self._look_at):
             return -EVER
-        times = sorted(it.at_ms for it in self._kept.live())
+        times = sorted(self._kept.times())
         some = plan.most_observations // _PARTS  # many at once, rather than one at each arrival
         self._look_at = self.size + some
         gone = len(times) - plan.most_observations + some
@@ -423,7 +443,7 @@ class Group:
         ]
 
     def _raised(self, watch: Watch, alert: Alerted, *, is_new: bool) -> Raised:
-        trigger = self._kept.by_id[alert.triggered_by]
+        trigger = self._kept[alert.triggered_by]
         shown = watch.newest_of(trigger.place, SHOWN)
         version = alert.config_version
         called = None if version is None else watch.episodes.mark.called.get(version)

@@ -1,13 +1,20 @@
-"""The observations of a group, where each is stored, and what is to be written. Pure."""
+"""The observations of a group, where each is stored, and what is to be written. Pure.
 
-from collections.abc import Callable, Iterable
+Those of sealed segments are in memory as they are stored, some 120 bytes each. They are decoded
+when one of them is asked for, and let go once what changed is taken.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from agents.fraud_detection.engine.judged import Put
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.engine.state import (
     Head,
     decode_observation,
+    decode_places,
     decode_segment,
     encode,
     encode_observation,
@@ -20,6 +27,16 @@ if TYPE_CHECKING:
 Read = Callable[[int | None], bytes | None]
 
 
+class _Segment(Struct, gc=False):
+    """A sealed segment."""
+
+    #: In the order of `value`; some may be elsewhere, or up to the horizon.
+    ids: Sequence[str]
+    newest_ms: int
+    #: As it is stored, or was before it changed: then what is at hand counts.
+    value: bytes
+
+
 class Kept:
     """The observations of a group.
 
@@ -29,66 +46,103 @@ class Kept:
         most: observations in a segment.
     """
 
+    __slots__ = (
+        "_at_hand",
+        "_changed",
+        "_head",
+        "_most",
+        "_oldest_open_ms",
+        "_open",
+        "_segment_of",
+        "_segments",
+        "_written_end",
+    )
+
     def __init__(self, head: Head, read: Read, most: int) -> None:
         self._head = head
         self._most = most
-        self.by_id: dict[str, Observation] = {}
         #: In which segment an observation is; those of the head are in none.
         self._segment_of: dict[str, int] = {}
-        #: The ids of each segment, and the newest time in it.
-        self._segments: dict[int, tuple[list[str], int]] = {}
-        self._open: dict[str, Raw] = {}
+        self._segments: dict[int, _Segment] = {}
+        #: The observations of segments that were asked for, by id.
+        self._at_hand: dict[int, dict[str, Observation]] = {}
+        #: Those of the head, each with how it is stored.
+        self._open: dict[str, tuple[Observation, Raw]] = {}
         #: The segments to write or remove, and the end of those that were written.
         self._changed: set[int] = set()
         self._written_end = head.end
         for number in range(head.first, head.end):
-            self._fill(number, decode_segment(read(number)))
+            self._fill(number, read(number))
         for value in head.observations:
             observation = decode_observation(value)
             if observation.at_ms > head.horizon_ms:
-                self.by_id[observation.event_id] = observation
-                self._open[observation.event_id] = value
+                self._open[observation.event_id] = observation, value
                 self._segment_of.pop(observation.event_id, None)
         self._oldest_open_ms = self._oldest()
 
+    def __len__(self) -> int:
+        """How many observations are in memory."""
+        return len(self._open) + len(self._segment_of)
+
+    def __getitem__(self, event_id: str) -> Observation:
+        """The observation of an event, even if the horizon has passed it since."""
+        known = self._open.get(event_id)
+        return self._of(self._segment_of[event_id])[event_id] if known is None else known[0]
+
     def get(self, event_id: str) -> Observation | None:
         """The observation of an event, if there is one past the horizon."""
-        known = self.by_id.get(event_id)
-        return None if known is None or known.at_ms <= self._head.horizon_ms else known
+        if event_id not in self._segment_of and event_id not in self._open:
+            return None
+        known = self[event_id]
+        return None if known.at_ms <= self._head.horizon_ms else known
 
     def live(self) -> Iterable[Observation]:
         """All observations past the horizon, in any order."""
         horizon_ms = self._head.horizon_ms
-        return [it for it in self.by_id.values() if it.at_ms > horizon_ms]
+        sealed = (it for number in self._segments for it in self._known_of(number))
+        its = (*sealed, *(it for it, _ in self._open.values()))
+        return [it for it in its if it.at_ms > horizon_ms]
+
+    def times(self) -> Iterable[int]:
+        """When each of the observations past the horizon happened, in any order."""
+        horizon_ms, segment_of = self._head.horizon_ms, self._segment_of
+        for number, segment in self._segments.items():
+            its = self._at_hand.get(number)
+            for it in decode_places(segment.value) if its is None else its.values():
+                if it.at_ms > horizon_ms and segment_of.get(it.event_id) == number:
+                    yield it.at_ms
+        yield from (it.at_ms for it, _ in self._open.values() if it.at_ms > horizon_ms)
 
     def put(self, it: Observation) -> None:
         """Put an observation in, or in the place of the one with its id."""
         self.forget()
-        self.by_id[it.event_id] = it
         number = self._segment_of.get(it.event_id)
         if number is not None:
-            ids, newest = self._segments[number]
-            self._segments[number] = ids, max(newest, it.at_ms)
+            self._of(number)[it.event_id] = it
+            segment = self._segments[number]
+            segment.newest_ms = max(segment.newest_ms, it.at_ms)
             self._changed.add(number)
             return
         if len(self._open) >= self._most and it.event_id not in self._open:
             self._seal()
-        self._open[it.event_id] = encode_observation(it)
+        self._open[it.event_id] = it, encode_observation(it)
         self._oldest_open_ms = min(self._oldest_open_ms, it.at_ms)
 
     def forget(self) -> None:
         """Let the observations up to the horizon go, and the segments that have no others."""
         horizon_ms, head = self._head.horizon_ms, self._head
         # Segments are sealed in the order of arrival: the first one is out of the horizon first.
-        while head.first < head.end and self._segments[head.first][1] <= horizon_ms:
-            for event_id in self._segments.pop(head.first)[0]:
+        while head.first < head.end and self._segments[head.first].newest_ms <= horizon_ms:
+            for event_id in self._segments.pop(head.first).ids:
                 if self._segment_of.get(event_id) == head.first:
-                    del self._segment_of[event_id], self.by_id[event_id]
+                    del self._segment_of[event_id]
+            self._at_hand.pop(head.first, None)
             self._changed.add(head.first)
             head.first += 1
         if self._oldest_open_ms <= horizon_ms:
-            for event_id in [it for it in self._open if self.by_id[it].at_ms <= horizon_ms]:
-                del self._open[event_id], self.by_id[event_id]
+            self._open = {
+                event_id: it for event_id, it in self._open.items() if it[0].at_ms > horizon_ms
+            }
             self._oldest_open_ms = self._oldest()
 
     def take_puts(self) -> tuple[list[Put], list[Put]]:
@@ -98,39 +152,56 @@ class Kept:
         counts it. A segment that is removed, or has a revised observation, is written after the
         head: the observation comes again after a crash.
         """
-        self._head.observations = list(self._open.values())
+        self._head.observations = [raw for _, raw in self._open.values()]
         before: list[Put] = []
         after: list[Put] = []
         for number in sorted(self._changed):
-            value = encode(self._of_segment(number)) if number in self._segments else None
+            segment = self._segments.get(number)
+            if segment is not None and number in self._at_hand:
+                segment.value = encode(self._known_of(number))
+            value = None if segment is None else segment.value
             is_new = value is not None and number >= self._written_end
             (before if is_new else after).append(Put(segment=number, value=value))
         self._changed.clear()
         self._written_end = self._head.end
+        self._at_hand = {}
         return before, after
 
-    def _fill(self, number: int, observations: list[Observation]) -> None:
-        horizon_ms, ids, newest = self._head.horizon_ms, [], -1
-        for it in observations:
-            newest = max(newest, it.at_ms)
-            ids.append(it.event_id)
-            if it.at_ms > horizon_ms:
-                self.by_id[it.event_id] = it
-                self._segment_of[it.event_id] = number
-        self._segments[number] = ids, newest
+    def let_go(self) -> None:
+        """Keep no decoded observation of a segment. Nothing may have changed since `take_puts`."""
+        self._at_hand = {}
+
+    def _fill(self, number: int, value: bytes | None) -> None:
+        horizon_ms, its = self._head.horizon_ms, decode_segment(value)
+        newest_ms = max((it.at_ms for it in its), default=-1)
+        self._segments[number] = _Segment([it.event_id for it in its], newest_ms, value or b"")
+        self._at_hand[number] = {it.event_id: it for it in its}
+        self._segment_of |= {it.event_id: number for it in its if it.at_ms > horizon_ms}
 
     def _seal(self) -> None:
         number, self._head.end = self._head.end, self._head.end + 1
-        newest = max(self.by_id[it].at_ms for it in self._open)
-        self._segments[number] = list(self._open), newest
+        newest_ms = max(it.at_ms for it, _ in self._open.values())
+        value = encode([raw for _, raw in self._open.values()])
+        self._segments[number] = _Segment(list(self._open), newest_ms, value)
         self._segment_of |= dict.fromkeys(self._open, number)
         self._changed.add(number)
         self._open = {}
         self._oldest_open_ms = self._oldest()
 
-    def _of_segment(self, number: int) -> list[Observation]:
-        ids, _ = self._segments[number]
-        return [self.by_id[each] for each in ids if self._segment_of.get(each) == number]
+    def _of(self, number: int) -> dict[str, Observation]:
+        """The observations in the value of a segment, by id."""
+        its = self._at_hand.get(number)
+        if its is None:
+            its = {it.event_id: it for it in decode_segment(self._segments[number].value)}
+            self._at_hand[number] = its
+        return its
+
+    def _known_of(self, number: int) -> list[Observation]:
+        """The observations of a segment, without those that are elsewhere or gone."""
+        segment_of = self._segment_of
+        return [
+            it for event_id, it in self._of(number).items() if segment_of.get(event_id) == number
+        ]
 
     def _oldest(self) -> int:
-        return min((self.by_id[it].at_ms for it in self._open), default=1 << 62)
+        return min((it.at_ms for it, _ in self._open.values()), default=1 << 62)

@@ -17,6 +17,8 @@ class Sessions:
         oldest: the last one among those that are gone.
     """
 
+    __slots__ = ("_known",)
+
     def __init__(self, oldest: Session | None = None) -> None:
         self._known: list[Session] = [] if oldest is None else [oldest]
 

@@ -100,9 +100,18 @@ class Head(Struct, array_like=True):
     bounded_ms: int = -(1 << 62)
 
 
+class Placed(Struct, frozen=True, array_like=True, gc=False):
+    """The beginning of an observation: what tells its place."""
+
+    event_id: str
+    revision: int
+    at_ms: int
+
+
 encode: Final = msgspec.msgpack.Encoder().encode
 _head: Final = msgspec.msgpack.Decoder(Head).decode
 _segment: Final = msgspec.msgpack.Decoder(list[Observation]).decode
+_places: Final = msgspec.msgpack.Decoder(list[Placed]).decode
 _observation: Final = msgspec.msgpack.Decoder(Observation).decode
 
 
@@ -133,5 +142,13 @@ def decode_segment(value: bytes | None) -> list[Observation]:
         return []
     try:
         return _segment(value)
+    except UNDECODABLE:
+        return []
+
+
+def decode_places(value: bytes) -> list[Placed]:
+    """The places of the observations in a stored segment; this is quicker than to decode them."""
+    try:
+        return _places(value)
     except UNDECODABLE:
         return []

@@ -12,6 +12,8 @@ from agents.fraud_detection.rules.compiled import CompiledRule
 
 #: Alerts that one arrival raises, the newest ones. A late event can make hits of all behind it.
 MOST_AT_ONCE: Final = MOST_ALERTS // 2
+#: Texts that entries share. An employee sees fewer tills; customers may be any number.
+_MOST_TEXTS: Final = 256
 
 
 class Watch:
@@ -23,11 +25,21 @@ class Watch:
         sessions: those of the group.
     """
 
+    __slots__ = (
+        "_sessions",
+        "_texts",
+        "_window",
+        "episodes",
+        "rule",
+    )
+
     def __init__(self, rule: CompiledRule, mark: Mark, sessions: Sessions) -> None:
         self.rule = rule
         self._window = Window(rule)
         self.episodes = Episodes(mark, rule.cooldown_ms, self._window.hits)
         self._sessions = sessions
+        #: Some of the texts that entries are worth.
+        self._texts: dict[str, str] = {}
 
     def fill(self, observations: Iterable[Observation], horizon_ms: int) -> None:
         """Take all observations of the group, as at its last change."""
@@ -96,7 +108,15 @@ class Watch:
         if not rule.is_on(it, age):
             return None
         worth = rule.worth(it, age)
-        return None if worth is None else (it.at_ms, it.event_id, worth)
+        if worth is None:
+            return None
+        return it.at_ms, it.event_id, self._shared(worth) if isinstance(worth, str) else worth
+
+    def _shared(self, worth: str) -> str:
+        """The same text as in other entries: a till comes again and again."""
+        if len(self._texts) > _MOST_TEXTS:
+            self._texts.clear()
+        return self._texts.setdefault(worth, worth)
 
     def _followed(
         self, raised_by: str, start_ms: int = -EVER, end_ms: int = EVER

@@ -30,6 +30,20 @@ _FEW: Final = 64
 class Window:
     """The observations of a rule, in their order."""
 
+    __slots__ = (
+        "_aggregate",
+        "_changes_before",
+        "_commutes",
+        "_entries",
+        "_is_count",
+        "_is_sequence",
+        "_left",
+        "_only_grows",
+        "_rule",
+        "floor_ms",
+        "hits",
+    )
+
     def __init__(self, rule: CompiledRule) -> None:
         self._rule = rule
         self._is_sequence = rule.rule.function is Function.SEQUENCE
@@ -110,6 +124,8 @@ class Window:
         if old is not None:
             index = bisect_left(entries, old)
             if index < len(entries) and entries[index][:2] == old:
+                if entries[index] == new:  # a revision of something that this rule does not read
+                    return None
                 changed.append(entries.pop(index)[0])
                 self._left -= 1
         if new is not None:

@@ -93,6 +93,16 @@ class FraudConfiguration(PluginConfiguration, frozen=True, kw_only=True):
             le=1_000_000,
         ),
     ] = 100_000
+    observations_in_memory: Annotated[
+        int,
+        Meta(
+            title="Events in memory",
+            description="The most events of all groups that a worker keeps in memory, some 450 "
+            "bytes each. Groups beyond them are read from the disk when they get an event.",
+            ge=10_000,
+            le=10_000_000,
+        ),
+    ] = 750_000
     enabled: Annotated[
         bool,
         Meta(title="Fraud detection", description="Off: nothing is recorded or judged."),

@@ -1,5 +1,6 @@
 """Keeps the groups that were judged last in memory: most events belong to one of them."""
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from agents.fraud_detection.engine.group_key import segment_key
@@ -8,8 +9,6 @@ from tables.partitioned import TablePartition
 
 #: More groups than the tills of one worker have busy.
 _MOST: Final = 5_000
-#: Observations in all of them: some 1 kB each, with what the windows of a few rules keep.
-_MOST_OBSERVATIONS: Final = 250_000
 
 
 class Held(NamedTuple):
@@ -25,22 +24,27 @@ class HeldGroups:
 
     Args:
         most_observations: in all groups. The one that was judged last stays, whatever its size.
+        note_read: called when a group was not in memory, and is read from the table.
     """
 
-    def __init__(self, most_observations: int = _MOST_OBSERVATIONS) -> None:
+    def __init__(self, most_observations: Callable[[], int], note_read: Callable[[], None]) -> None:
         self._most_observations = most_observations
+        self._note_read = note_read
         self._held: dict[tuple[int, str], Held] = {}
         #: Observations of each group, as it was put back, and of all.
         self._sizes: dict[tuple[int, str], int] = {}
-        self._observations = 0
+        #: How many observations are in memory.
+        self.observations = 0
 
     def take_out(self, number: int, key: str, part: TablePartition) -> Held:
         """A group to judge in; it is in memory again after `put_back`."""
         value = part.read(key)
         held = self._held.pop((number, key), None)
-        self._observations -= self._sizes.pop((number, key), 0)
+        self.observations -= self._sizes.pop((number, key), 0)
         if held is not None and held.value == value:
             return held
+        if value is not None:
+            self._note_read()
 
         def read(segment: int | None) -> bytes | None:
             return part.read(key if segment is None else segment_key(key, segment))
@@ -51,10 +55,9 @@ class HeldGroups:
         """Keep a group."""
         self._held[number, key] = held
         self._sizes[number, key] = held.group.size
-        self._observations += held.group.size
-        while len(self._held) > 1 and (
-            len(self._held) > _MOST or self._observations > self._most_observations
-        ):
+        self.observations += held.group.size
+        most = self._most_observations()
+        while len(self._held) > 1 and (len(self._held) > _MOST or self.observations > most):
             oldest = next(iter(self._held))
             del self._held[oldest]
-            self._observations -= self._sizes.pop(oldest)
+            self.observations -= self._sizes.pop(oldest)

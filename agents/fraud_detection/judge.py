@@ -86,7 +86,7 @@ class Judge:
     def __post_init__(self) -> None:
         self._parts = [TablePartition(self.table, it) for it in range(self.table.partitions)]
         self._recording = [Recording(it) for it in self._parts]
-        self._held = HeldGroups()
+        self._held = self._none_held()
         #: Measured seconds by rule, since the costs were last noted.
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._judged = 0
@@ -113,7 +113,12 @@ class Judge:
 
     def forget_held(self) -> None:
         """Read all groups from the table again: something else changed it."""
-        self._held = HeldGroups()
+        self._held = self._none_held()
+
+    @property
+    def observations_in_memory(self) -> int:
+        """How many observations are in the groups in memory."""
+        return self._held.observations
 
     def note_plan(self) -> None:
         """Note in this worker's partitions what they record from now on."""
@@ -197,6 +202,11 @@ class Judge:
         for rule_id, seconds in spent.items():
             self.metrics["fraud_rule_seconds"].labels(rule_id).inc(seconds)
             self.rules.budgets.note_cost(rule_id, seconds, self.rules.values.most_cpu_percent)
+
+    def _none_held(self) -> HeldGroups:
+        return HeldGroups(
+            lambda: self.rules.values.observations_in_memory, self.metrics["fraud_groups_read"].inc
+        )
 
     def _by_group(self, list_: _List, records: Sequence[Any]) -> dict[str, list[_Arrival]]:
         """The observations of a list by the key of their group, if a rule uses that grouping."""

@@ -48,6 +48,7 @@ class LeavingGroups:
         """Note what is recorded from now on, and take out what is over in the next slice."""
         parts = [TablePartition(self.table, number) for number in range(self.table.partitions)]
         self.metrics["fraud_groups_kept"].set(sum(part.estimated() for part in parts))
+        self.metrics["fraud_observations_in_memory"].set(self.judge.observations_in_memory)
         self.metrics["fraud_rules_held"].set(len(self.rules.budgets.held))
         try:
             self.judge.note_costs()

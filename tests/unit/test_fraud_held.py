@@ -13,8 +13,10 @@ from tests.fraud_observations import paid, rule
 class Part:
     """A partition that has no entries."""
 
+    value: bytes | None = None
+
     def read(self, _: str) -> bytes | None:
-        return None
+        return self.value
 
 
 def group_of_size(size: int) -> Group:
@@ -24,13 +26,17 @@ def group_of_size(size: int) -> Group:
     return group
 
 
+def held_of(most_observations: int) -> HeldGroups:
+    return HeldGroups(lambda: most_observations, lambda: None)
+
+
 def kept(held: HeldGroups, groups: dict[str, Group]) -> list[str]:
     part: Any = Part()
     return [key for key, group in groups.items() if held.take_out(0, key, part).group is group]
 
 
 def test_large_groups_are_let_go_before_they_fill_the_memory() -> None:
-    held, size = HeldGroups(most_observations=100), 40
+    held, size = held_of(100), 40
     groups = {name: group_of_size(size) for name in "abc"}
     for name, group in groups.items():
         held.put_back(0, name, Held(None, group))
@@ -38,7 +44,7 @@ def test_large_groups_are_let_go_before_they_fill_the_memory() -> None:
 
 
 def test_the_group_that_was_judged_last_stays_however_large_it_is() -> None:
-    held = HeldGroups(most_observations=10)
+    held = held_of(10)
     groups = {name: group_of_size(20) for name in "ab"}
     for name, group in groups.items():
         held.put_back(0, name, Held(None, group))
@@ -46,10 +52,31 @@ def test_the_group_that_was_judged_last_stays_however_large_it_is() -> None:
 
 
 def test_a_group_counts_with_the_size_that_it_has() -> None:
-    held, part = HeldGroups(most_observations=100), Part()
+    held, part = held_of(100), Part()
     grown, other = group_of_size(10), group_of_size(50)
     held.put_back(0, "grown", Held(None, grown))
     for _ in range(20):
         held.put_back(0, "grown", held.take_out(0, "grown", part))  # type: ignore[arg-type]
     held.put_back(0, "other", Held(None, other))
     assert kept(held, {"grown": grown, "other": other}) == ["grown", "other"]
+
+
+def test_a_lower_limit_holds_from_the_next_group_on() -> None:
+    limits = [100]
+    held = HeldGroups(lambda: limits[-1], lambda: None)
+    groups = {name: group_of_size(20) for name in "abc"}
+    for name in "ab":
+        held.put_back(0, name, Held(None, groups[name]))
+    limits.append(45)
+    held.put_back(0, "c", Held(None, groups["c"]))
+    assert kept(held, groups) == ["b", "c"]
+
+
+def test_only_groups_that_are_read_from_the_table_count_as_read() -> None:
+    reads: list[str] = []
+    held, part = HeldGroups(lambda: 100, lambda: reads.append("read")), Part()
+    held.put_back(0, "new", held.take_out(0, "new", part))  # type: ignore[arg-type]
+    held.take_out(0, "new", part)  # type: ignore[arg-type]
+    part.value = b"a head"
+    held.take_out(0, "new", part)  # type: ignore[arg-type]
+    assert reads == ["read"]

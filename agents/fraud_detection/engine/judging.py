@@ -370,8 +370,11 @@ class Group:
         if rules is self._rules:  # most of the time
             return
         self._forget()
-        live = list(self._kept.live())
-        newest_ms = max((it.at_ms for it in live), default=-EVER)
+        live: list[Observation] = []
+        newest_ms = -EVER
+        if any(rule.key not in self._watches for rule in rules):
+            live = list(self._kept.live())
+            newest_ms = max((it.at_ms for it in live), default=-EVER)
         watches = {}
         for rule in rules:
             watch = self._watches.get(rule.key)

@@ -98,10 +98,15 @@ class Kept:
 
     def live(self) -> Iterable[Observation]:
         """All observations past the horizon, in any order."""
-        horizon_ms = self._head.horizon_ms
-        sealed = (it for number in self._segments for it in self._known_of(number))
-        its = (*sealed, *(it for it, _ in self._open.values()))
-        return [it for it in its if it.at_ms > horizon_ms]
+        horizon_ms, segment_of = self._head.horizon_ms, self._segment_of
+        found = [it for it, _ in self._open.values() if it.at_ms > horizon_ms]
+        for number in self._segments:
+            found += [
+                it
+                for event_id, it in self._of(number).items()
+                if it.at_ms > horizon_ms and segment_of.get(event_id) == number
+            ]
+        return found
 
     def times(self) -> Iterable[int]:
         """When each of the observations past the horizon happened, in any order."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from agents.fraud_detection.engine.episodes import Episodes
-from agents.fraud_detection.engine.observation import EVER, Observation, Place
+from agents.fraud_detection.engine.observation import EVER, Observation, Place, types_of
 from agents.fraud_detection.engine.sessions import Sessions
 from agents.fraud_detection.engine.state import MOST_ALERTS, Alerted, Mark
 from agents.fraud_detection.engine.window import Entry, Window
@@ -93,12 +93,17 @@ class Watch:
     def _fill(self, observations: Iterable[Observation]) -> None:
         observations = list(observations)
         self._window.fill(self._entries_of(observations))
-        if self.episodes.by_id:
-            for it in observations:
-                self.episodes.note_place(it.place)
+        alerted = self.episodes.by_id
+        for it in [it for it in observations if it.event_id in alerted] if alerted else ():
+            self.episodes.note_place(it.place)
 
-    def _entries_of(self, observations: Iterable[Observation]) -> Iterable[Entry]:
-        entries = (self._entry_of(it) for it in observations)
+    def _entries_of(self, observations: Sequence[Observation]) -> Iterable[Entry]:
+        # A large group mostly has events that are none of the rule's.
+        on = self.rule.rule.on
+        types = {
+            it for it in {it.event_type for it in observations} if not types_of(it).isdisjoint(on)
+        }
+        entries = (self._entry_of(it) for it in observations if it.event_type in types)
         return (it for it in entries if it is not None)
 
     def _entry_of(self, it: Observation) -> Entry | None:

@@ -46,6 +46,9 @@ _FIRST: Final = (
     topics.CUSTOMER_DATA_FETCHED,
     topics.CUSTOMER_LOOKUP_FAILED,
 )
+#: Events a second from which on short lists are not worth their requests. What reads the told
+#: events then gets them in longer lists, too.
+_GATHERS_FROM: Final = 400
 _READERS: Final = {
     topics.BASKET_STARTED: read_started,
     topics.CUSTOMER_DATA_FETCHED: read_answer,
@@ -82,6 +85,7 @@ class BasketAgent:
             self,
             at_once=_AT_ONCE,
             first=_FIRST,
+            gathers_from=_GATHERS_FROM,
             is_on=lambda: self.configuration.value.enabled,
         )
 

@@ -133,6 +133,8 @@ class StreamingApp(WorkerApp):
         #: The most of these events that one step answers, and the most that one fetch brings.
         self.most_at_once = MOST_AT_ONCE
         self.most_fetched = MOST_AT_ONCE
+        #: From how many events a second on its fetches wait longest for more; None = never.
+        self.gathers_from: float | None = None
         #: Topics that the plugin reads.
         self.consumed: set[str] = set()
         #: Topics whose messages in flight no stop and no rebalance waits for: they come again.
@@ -274,6 +276,7 @@ class StreamingApp(WorkerApp):
         at_once: int = MOST_AT_ONCE,
         steps: int = 1,
         first: Sequence[str] = (),
+        gathers_from: float | None = None,
         is_on: Callable[[], bool] | None = None,
     ) -> None:
         """Have events answered in the lists in which they are fetched; see `lanes`.
@@ -287,6 +290,8 @@ class StreamingApp(WorkerApp):
                 together, in fuller batches, which cost worker and broker less for each answer.
             first: those of the topics whose events are taken before the others'. A quarter of what
                 is taken at once is left to the others.
+            gathers_from: from how many events a second on fetches wait some milliseconds for more
+                (`pace`); None if a till waits for the answers.
             is_on: while it says False, events wait in the topics.
         """
         self.consumed.update(topics)
@@ -294,6 +299,7 @@ class StreamingApp(WorkerApp):
         self.most_fetched = self.most_at_once * steps
         self.answering |= dict.fromkeys(topics, answering)
         self.answered_first.update(first)
+        self.gathers_from = gathers_from
         if is_on is not None:
             self.lanes.answer_while(topics, is_on)
         self.topics.add(self.raw_topic(*topics))

@@ -118,6 +118,7 @@ class ListApp:
         at_once: int = 1000,
         steps: int = 1,
         first: Sequence[str] = (),
+        gathers_from: float | None = None,
         is_on: Callable[[], bool] | None = None,
     ) -> None:
         if is_on is not None:
@@ -126,6 +127,7 @@ class ListApp:
         self.most_at_once = at_once
         self.most_fetched = at_once * steps
         self.answered_first = set(first)
+        self.gathers_from = gathers_from
 
     async def crash(self, why: BaseException) -> None:
         self.crashed.append(why)

@@ -19,7 +19,7 @@ class Fetched:
         self._fetcher: Any = SimpleNamespace()
         self._pace = FetchPace()
 
-    def waits(self, brought: int, **options: bool) -> tuple[int, int]:
+    def waits(self, brought: int, **options: Any) -> tuple[int, int]:
         """The wait of the next fetch in milliseconds, and the bytes that it waits for."""
         self._pace.set(self, brought=brought, wait_ms=500, quiet_wait_ms=900, **options)
         return self._fetcher._fetch_max_wait_ms, self._fetcher._fetch_min_bytes
@@ -50,6 +50,42 @@ def test_no_longer_busy_it_takes_the_next_event_at_once() -> None:
 
 def test_who_does_not_gather_waits_for_one_record() -> None:
     assert Fetched().waits(1000) == (500, 1)
+
+
+@pytest.mark.parametrize(
+    ("each", "expected"),
+    [
+        (2, (500, 1)),  # 200 a second: a single event does not wait
+        (4, (40, 64 * KIB)),  # 400 a second, in short lists
+        (100, (40, 64 * KIB)),
+    ],
+)
+def test_whom_no_till_waits_for_gathers_by_the_events_of_a_second(
+    monkeypatch: pytest.MonkeyPatch, each: int, expected: tuple[int, int]
+) -> None:
+    moments = iter(0.01 * number for number in range(100))
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(moments))
+    fetched = Fetched()
+    for _ in range(60):
+        waits = fetched.waits(each, gathers=True, gathers_from=390)
+    assert waits == expected
+
+
+def test_when_fewer_events_come_in_a_second_it_takes_the_next_one_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments = iter([0.0, 0.3, 0.6, 0.9])
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(moments))
+    fetched = Fetched()
+    assert fetched.waits(300, gathers=True, gathers_from=400) == (40, 64 * KIB)
+    assert fetched.waits(10, gathers=True, gathers_from=400) == (500, 1)
+    assert fetched.waits(0, gathers=True, gathers_from=400) == (500, 1)
+
+
+def test_on_the_embedded_broker_nobody_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0.0, 0.3])
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(moments))
+    assert Fetched().waits(300, gathers=False, gathers_from=400) == (500, 1)
 
 
 def test_without_records_for_some_seconds_it_waits_longer(

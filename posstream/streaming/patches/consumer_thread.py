@@ -138,6 +138,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             wait_ms=self.app.tuning.fetch_wait_ms,
             quiet_wait_ms=self.app.tuning.quiet_fetch_wait_ms,
             gathers=self.app.tuning.gathers,
+            gathers_from=self.app.gathers_from,
         )
         return fetches.records
 

@@ -7,6 +7,10 @@ Apache Kafka answers a fetch with the first record. At a few thousand events a s
 few events each took so much CPU in worker and broker that tills waited. So a busy consumer sets a
 higher `fetch.min.bytes`, and the broker holds the fetch for 10 or 20 ms.
 
+A plugin that no till waits for may ask for more: from a number of events a second on, the broker
+holds its fetches for 40 ms. A list of two events costs worker and broker as many requests as a long
+one.
+
 aiokafka keeps both in its fetcher, which reads them for each request. If an upgrade moves them,
 fetches keep the first values, and `test_pins.py` fails.
 """
@@ -18,6 +22,10 @@ from typing import Any, Final
 _QUIET_SECONDS: Final = 2
 #: Events in the last fetch, and milliseconds that the next one may wait for `_BYTES`; most first.
 _BUSY: Final = ((60, 20), (20, 10))
+#: The same for a plugin that waits from a number of events a second on.
+_STEADY_WAIT_MS: Final = 40
+#: For how long events are counted before they say how many come in a second.
+_COUNTED_SECONDS: Final = 0.25
 #: A backlog has more, so its fetches do not wait.
 _BYTES: Final = 64 * 1024
 
@@ -27,8 +35,11 @@ class FetchPace:
 
     def __init__(self) -> None:
         self._brought_at = time.monotonic()
+        self._counted_from = self._brought_at
+        self._counted = 0
+        self._per_second = 0.0
 
-    def set(
+    def set(  # noqa: PLR0913 - all that a wait depends on
         self,
         consumer: Any,
         *,
@@ -36,6 +47,7 @@ class FetchPace:
         wait_ms: int,
         quiet_wait_ms: int,
         gathers: bool = False,
+        gathers_from: float | None = None,
     ) -> None:
         """Set the wait of the next fetches.
 
@@ -45,16 +57,27 @@ class FetchPace:
             wait_ms: how long a fetch waits for a record.
             quiet_wait_ms: the same when no record came for some seconds.
             gathers: whether a busy consumer waits some milliseconds for more records.
+            gathers_from: the records a second from which on it waits longest; None = never.
         """
         now = time.monotonic()
         if brought:
             self._brought_at = now
         quiet = now - self._brought_at > _QUIET_SECONDS
         wait_ms, least_bytes = quiet_wait_ms if quiet else wait_ms, 1
-        if gathers:
+        self._count(brought, now)
+        if gathers and gathers_from is not None and self._per_second >= gathers_from:
+            wait_ms, least_bytes = _STEADY_WAIT_MS, _BYTES
+        elif gathers:
             for many, busy_wait_ms in _BUSY:
                 if brought >= many:
                     wait_ms, least_bytes = busy_wait_ms, _BYTES
                     break
         consumer._fetcher._fetch_max_wait_ms = wait_ms
         consumer._fetcher._fetch_min_bytes = least_bytes
+
+    def _count(self, brought: int, now: float) -> None:
+        self._counted += brought
+        seconds = now - self._counted_from
+        if seconds >= _COUNTED_SECONDS:
+            self._per_second = self._counted / seconds
+            self._counted, self._counted_from = 0, now

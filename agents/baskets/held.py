@@ -1,7 +1,9 @@
 """Keeps the baskets that were counted last in memory: most events belong to one of them."""
 
+from collections import OrderedDict
 from typing import Final
 
+from agents.baskets.basket import Basket
 from agents.baskets.fold import fold, is_repeat
 from agents.baskets.known import MOST_BYTES, MOST_EVENTS, decode, encode_packed, pack, too_large
 from agents.baskets.till_events import AnyEvent
@@ -30,7 +32,7 @@ class HeldBasket:
         self._value = value
         #: Each event once, in the order in which they came.
         self.events = list(known.events)
-        self.basket = fold(self.events, places=places)
+        self.basket = fold(self.events, places=places) if self.events else Basket(places=places)
         self.was_paid = known.was_paid
         #: How many events were read from the table: another worker may have counted them.
         self._from_table = len(self.events)
@@ -114,7 +116,8 @@ class HeldBaskets:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, HeldBasket] = {}
+        #: Not a dict: it would look for its first key behind all those that are gone.
+        self._held: OrderedDict[str, HeldBasket] = OrderedDict()
 
     def take_out(self, basket_id: str, value: bytes | None, *, places: int) -> HeldBasket:
         """A basket to count events in; it is in memory again after `put_back`.
@@ -133,4 +136,4 @@ class HeldBaskets:
         """Keep a basket in memory, once the table has it as it is."""
         self._held[basket_id] = held
         if len(self._held) > _MOST:
-            del self._held[next(iter(self._held))]
+            self._held.popitem(last=False)

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posstream.domain.payment_card import (
+    are_harmless,
     holds_payment_card,
     holds_payment_card_known,
     mask,
@@ -210,6 +211,20 @@ def test_masking_keeps_the_length_and_changes_only_digits_into_stars(text: str) 
 @given(st.text(alphabet="0123456789 -+a", max_size=60))
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     assert mask_payment_cards(text) == mask_payment_cards(mask_payment_cards(text))
+
+
+_SOME_TEXT = st.one_of(
+    st.text(alphabet="0123456789 -+a%&\\é", max_size=20), st.just("4111111111111111")
+)
+
+
+@given(st.lists(_SOME_TEXT, max_size=4))
+def test_a_quick_look_at_texts_never_misses_a_card_number(texts: list[str]) -> None:
+    assert not (are_harmless(texts) and any(map(holds_payment_card, texts)))
+
+
+def test_digits_of_two_texts_make_no_card_number() -> None:
+    assert are_harmless(["41111111", "11111111"])
 
 
 @given(st.text(alphabet="0123456789 -+aé", max_size=60))

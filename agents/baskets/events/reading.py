@@ -4,7 +4,7 @@ A till that writes a type in another way, or a field under another name, is unde
 contract says (section 7).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from agents.baskets.till_events import AnyEvent, OfNoBasket
 from posstream.domain.errors import DeadLetterReason, UnreadableEvent
 from posstream.domain.money import read_amount
 from posstream.domain.payment_card import (
+    are_harmless,
     holds_payment_card,
     holds_payment_card_known,
     mask_payment_cards,
@@ -174,11 +175,12 @@ def read_answer(value: bytes | None, at: Place, *, card_guard: bool = True) -> T
         read = _answer(value or b"")  # as posstream writes one
     except UNDECODABLE:
         read = read_event(inputs.LookupAnswer, value, card_guard=card_guard)
-    if card_guard and holds_payment_card(read.basket_id):
+    is_guarded = card_guard and not are_harmless(_texts(read))
+    if is_guarded and holds_payment_card(read.basket_id):
         raise invalid("basket_id", "holds a payment-card number")
-    kept = mask_payment_cards if card_guard else str
-    happened = moment_ms(read.identified_at)
-    shared = (at.written_ms if happened is None else happened, kept(read.event_id), at.written_ms)
+    kept = mask_payment_cards if is_guarded else str
+    happened, written = moment_ms(read.identified_at), at.written_ms
+    shared = (written if happened is None else happened, kept(read.event_id), written)
     identifier = kept(read.customer_identifier)
     event: AnyEvent
     if read.customer is not None:
@@ -188,6 +190,13 @@ def read_answer(value: bytes | None, at: Place, *, card_guard: bool = True) -> T
     else:
         event = till_events.NotIdentified(*shared, identifier, kept(read.reason or ""))
     return Told(event, read.basket_id)
+
+
+def _texts(read: inputs.LookupAnswer) -> Sequence[str]:
+    """The texts of an answer that are kept."""
+    customer = read.customer
+    more = [read.reason] if customer is None else [customer.customer_id, customer.tier]
+    return [read.event_id, read.basket_id, read.customer_identifier, *filter(None, more)]
 
 
 def rekeyed(told: Told, topic: str, partition: int, trace: str | None = None) -> Record:

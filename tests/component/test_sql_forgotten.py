@@ -115,7 +115,10 @@ def test_whatever_came_first_and_how_often_the_rows_are_those_of_what_is_not_for
             await clear(engine)
             for start in range(0, len(given), size):
                 await BothProjections(engine).apply(given[start : start + size])
-            return await everything(engine)
+            rows = await everything(engine)
+            for row in rows["customer_identifiers"]:
+                del row["told"]  # it only tells what need not be written again
+            return rows
 
         runner.run(make_tables(engine))
         # Without what was before, and again with an older mark that changes nothing.

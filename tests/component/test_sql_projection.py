@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Table, delete, event, select
+from msgspec import structs
+from sqlalchemy import Table, delete, event, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.rows import read_basket_started
+from agents.customer_lookup.read_model.written_answers import read_found
 from posstream.domain.times import iso_utc
 from posstream.json.reading import read_json_exactly
 from posstream.json.writing import write_json
@@ -519,6 +521,52 @@ async def test_after_a_minute_the_customer_is_written_again(written: Written) ->
     written.now = 60
     assert await written.by(found("e3", fetched=10)) == [*PERSON, *NARROW]
     assert len(await rows(written.engine, schema.CUSTOMERS)) == 1
+
+
+def as_posstream_reads_it(answer: ProjectedEvent) -> ProjectedEvent:
+    read = read_found(write_json(answer.value))
+    assert read is not None
+    return structs.replace(answer, value=read)
+
+
+async def test_what_the_database_has_already_is_not_written_by_whoever_starts(
+    engine: AsyncEngine,
+) -> None:
+    first, again = (as_posstream_reads_it(found(it, fetched=10)) for it in ("e1", "e2"))
+    assert await Written(engine).by(first) == [*PERSON, *NARROW]
+    assert await Written(engine).by(again) == NARROW
+    (one, other) = await rows(engine, schema.LOOKUP_ANSWERS)
+    assert one["customer_id"] == other["customer_id"] == JOHN["customer_id"]
+    for other_telling in (
+        found("e3", fetched=11),
+        found("e4", fetched=10, customer={**JOHN, "tier": "BRONZE"}),
+        found("e5", fetched=10, customer_identifier="john@example.com", identifier_kind="EMAIL"),
+    ):
+        answer = as_posstream_reads_it(other_telling)
+        assert await Written(engine).by(answer) == [*PERSON, *NARROW]
+
+
+@pytest.mark.parametrize("table", [schema.CUSTOMERS, schema.CUSTOMER_IDENTIFIERS])
+async def test_a_row_of_a_customer_that_is_gone_is_written_again(
+    engine: AsyncEngine, table: Table
+) -> None:
+    await Written(engine).by(as_posstream_reads_it(found("e1", fetched=10)))
+    async with engine.begin() as connection:
+        await connection.execute(delete(table))
+    answer = as_posstream_reads_it(found("e2", fetched=10))
+    assert await Written(engine).by(answer) == [*PERSON, *NARROW]
+    assert len(await rows(engine, table)) == 1
+
+
+async def test_a_customer_whom_an_older_posstream_wrote_is_written_once_more(
+    engine: AsyncEngine,
+) -> None:
+    events = [as_posstream_reads_it(found(it, fetched=10)) for it in ("e1", "e2", "e3")]
+    await Written(engine).by(events[0])
+    async with engine.begin() as connection:
+        await connection.execute(update(schema.CUSTOMER_IDENTIFIERS).values(told=None))
+    assert await Written(engine).by(events[1]) == [*PERSON, *NARROW]
+    assert await Written(engine).by(events[2]) == NARROW
 
 
 async def test_what_was_not_committed_is_written_again(written: Written) -> None:

@@ -50,7 +50,7 @@ def test_no_more_is_remembered_than_fits(reads: Reads, monkeypatch: pytest.Monke
     monkeypatch.setattr(recent_customers, "_MOST_TOLD", 3)
     for number in range(10):
         reads.columns(customer_id=f"C{number}")
-        reads.customers.note([(b"", f"+{number}", None, "")])
+        reads.customers.note({(b"", f"+{number}", None, ""): f"C{number}"})
     assert len(reads.customers._columns) <= 3
     assert len(reads.customers._told) <= 3
     reads.columns(attributes={"long": "x" * 5_000})

@@ -9,24 +9,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, Table, and_, case, or_, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.event_rows import EventRows, Rule
-from agents.customer_lookup.read_model.recent_customers import RecentCustomers, Told
+from agents.customer_lookup.read_model.known_customers import known_of
+from agents.customer_lookup.read_model.recent_customers import RecentCustomers
 from agents.customer_lookup.read_model.rows import Batch, answer_rank, attempt_rank, batch_of
 from agents.customer_lookup.read_model.spans import spans_of
 from agents.customer_lookup.read_model.uncounted import Uncounted
-from agents.customer_lookup.read_model.written_answers import read_found
+from agents.customer_lookup.read_model.written_answers import FoundAnswer, read_found
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED
 from posstream.forgetting.forgotten import ForgottenSubjects
 from posstream.read_model.engine import Insert
 from posstream.read_model.projection import BatchProjection, ProjectedEvent
 from posstream.read_model.rows_writer import RowsWriter, written_columns
 from posstream.read_model.stored_time import time_of
+
+if TYPE_CHECKING:
+    from agents.customer_lookup.read_model.told import Told
 
 _Columns = Any  # a table's columns, stored or excluded
 
@@ -41,6 +45,8 @@ class Newest:
     tie: str
     #: The column that only goes back.
     earliest: str
+    #: A number of which the greater one stays at a tie; it says which of the tied rows was written.
+    digest: str | None = None
 
 
 class SqlProjection(BatchProjection):
@@ -65,12 +71,15 @@ class SqlProjection(BatchProjection):
         ]
         self._uncounted = Uncounted(engine)
         self._customers = RecentCustomers()
-        self._uncommitted = set[Told]()
+        self._uncommitted: Mapping[Told, str] = {}
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch, but for those of customers who were forgotten since."""
-        batch = batch_of(events, self._customers)
         await self._forgotten.lock(connection, to_forget=False)
+        answers = (event.value for event in events if isinstance(event.value, FoundAnswer))
+        if unsure := {it.told for it in answers if not self._customers.customer_of(it.told)}:
+            self._customers.note(await known_of(connection, unsure))
+        batch = batch_of(events, self._customers)
         earliest = batch.earliest
         if earliest is not None and await self._forgotten.any_since(connection, time_of(earliest)):
             marks = await self._forgotten.marks(connection, batch.traces())
@@ -100,6 +109,10 @@ def _upsert_newest(insert: Insert, rule: Newest) -> Insert:
     new, old = insert.excluded, _table(insert).c
     newer = tuple_(new.fetched_at, new[tie]) > tuple_(old.fetched_at, old[tie])
     earlier = new[earliest] < old[earliest]
+    if rule.digest is not None:
+        tied = tuple_(new.fetched_at, new[tie]) == tuple_(old.fetched_at, old[tie])
+        digest = old[rule.digest]
+        newer = or_(newer, and_(tied, or_(digest.is_(None), new[rule.digest] > digest)))
     changes = {
         name: _either(newer, new, old, name)
         for name in written_columns(_table(insert))
@@ -185,7 +198,9 @@ def _table(insert: Insert) -> Table:
 
 _NEWEST: Final[Mapping[Table, Newest]] = {
     schema.CUSTOMERS: Newest("customer_id", tie="identifier", earliest="created_at"),
-    schema.CUSTOMER_IDENTIFIERS: Newest("identifier", tie="customer_id", earliest="first_seen_at"),
+    schema.CUSTOMER_IDENTIFIERS: Newest(
+        "identifier", tie="customer_id", earliest="first_seen_at", digest="told"
+    ),
 }
 #: Makes an insert into a table the upsert by which its rows are written.
 _UPSERTS: Final[Mapping[Table, Callable[[Insert], Insert]]] = {

@@ -5,7 +5,7 @@ change nothing, and cost more than all other rows of the answer.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -16,6 +16,7 @@ from agents.customer_lookup.read_model.fields import (
     document_of,
     plain,
 )
+from agents.customer_lookup.read_model.told import Told
 from posstream.domain.customer import (
     CUSTOMER_FIELDS,
     Customer,
@@ -35,9 +36,6 @@ _MOST_DOCUMENTS: Final = 10_000
 _MOST_BYTES: Final = 4096
 _MOST_TOLD: Final = 200_000
 
-#: What an answer says of a customer: document, identifier and its kind, `fetched_at`.
-Told = tuple[bytes, str, str | None, str]
-
 
 @dataclass(slots=True)
 class RecentCustomers:
@@ -45,8 +43,8 @@ class RecentCustomers:
 
     now: Callable[[], float] = time.monotonic
     _columns: dict[bytes, Row] = field(default_factory=dict)
-    #: Hashes of the `Told` whose rows are committed.
-    _told: set[int] = field(default_factory=set)
+    #: The customers of the `Told` whose rows are committed, by their hashes.
+    _told: dict[int, str] = field(default_factory=dict)
     _since: float = 0.0
 
     def columns(self, document: bytes) -> Row:
@@ -65,16 +63,16 @@ class RecentCustomers:
                 self._columns[document] = row
         return row
 
-    def is_written(self, told: Told) -> bool:
-        """Whether the database has the rows of the customer that an answer says."""
-        return hash(told) in self._told
+    def customer_of(self, told: Told) -> str | None:
+        """The id of the customer, if the database has the rows that an answer says."""
+        return self._told.get(hash(told))
 
-    def note(self, told: Iterable[Told]) -> None:
-        """Remember what a committed transaction wrote."""
+    def note(self, told: Mapping[Told, str]) -> None:
+        """Remember what is committed, with the ids of the customers."""
         self._forget_old()
         if len(self._told) >= _MOST_TOLD:
             self._told.clear()
-        self._told.update(map(hash, told))
+        self._told.update((hash(it), customer_id) for it, customer_id in told.items())
 
     def _forget_old(self) -> None:
         if self.now() - self._since >= _SECONDS:

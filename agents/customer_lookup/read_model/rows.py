@@ -24,12 +24,9 @@ from agents.customer_lookup.read_model.fields import (
     read_row,
     readers,
 )
-from agents.customer_lookup.read_model.recent_customers import (
-    RecentCustomers,
-    Told,
-    columns_of_customer,
-)
+from agents.customer_lookup.read_model.recent_customers import RecentCustomers, columns_of_customer
 from agents.customer_lookup.read_model.spans import spans_of
+from agents.customer_lookup.read_model.told import Told, digest_of, told_by
 from agents.customer_lookup.read_model.traces import trace_of_answer, trace_of_attempt
 from agents.customer_lookup.read_model.written_answers import FoundAnswer
 from posstream.domain.customer import read_customer_id
@@ -87,8 +84,8 @@ class Batch:
     rows: dict[Table, dict[str, Row]] = field(
         default_factory=lambda: {table: {} for table in schema.READ_MODEL}
     )
-    #: What the answers say of customers whose rows are made.
-    told: set[Told] = field(default_factory=set)
+    #: What the answers say of customers whose rows are made, with the ids of these.
+    told: dict[Told, str] = field(default_factory=dict)
 
     @property
     def earliest(self) -> str | None:
@@ -152,26 +149,30 @@ class Batch:
             basket.update(started)
 
     def _found(self, value: FoundAnswer | Mapping[str, Any]) -> None:
-        known = self.customers
+        known, customer = self.customers, None
         if isinstance(value, FoundAnswer):
-            answer, document = value.row, value.document
-            customer = known.columns(document)
-            customer_id = answer["customer_id"] = customer["customer_id"]
+            answer, told = value.row, value.told
+            customer_id = self.told.get(told) or known.customer_of(told)
+            if customer_id is None:
+                customer = known.columns(value.document)
+                customer_id = str(customer["customer_id"])
+            answer["customer_id"] = customer_id
         else:
             document, sent = _document(value), value.get("customer")
             customer = known.columns(document) if document else columns_of_customer(sent)
-            customer_id = customer["customer_id"]
+            customer_id = str(customer["customer_id"])
             answer = _answer_row(value, customer_id)
-        fetched_at = answer["fetched_at"]
-        if fetched_at is None:
+            told = told_by(answer, document)
+            if document and (told in self.told or known.customer_of(told)):
+                customer = None
+        if answer["fetched_at"] is None:
             raise UnusableEventError("fetched_at is missing")
         if self._is_over(answer, trace_of_answer):
             return
         self._answer(answer)
-        told = (document, answer["customer_identifier"], answer["identifier_kind"], fetched_at)
-        if not document or not (told in self.told or known.is_written(told)):
-            self._customer(customer, answer)
-            self.told.add(told)
+        if customer is not None:
+            self._customer(customer, answer, told)
+            self.told[told] = customer_id
         basket = self._basket(answer["basket_id"])
         rank = answer["identified_at"], answer["event_id"], customer_id
         if basket["identified_at"] is None or rank > (
@@ -181,7 +182,7 @@ class Batch:
         ):
             basket["identified_at"], basket["identified_by"], basket["customer_id"] = rank
 
-    def _customer(self, customer: Row, answer: Row) -> None:
+    def _customer(self, customer: Row, answer: Row, told: Told) -> None:
         identifier, fetched_at = answer["customer_identifier"], answer["fetched_at"]
         _keep_last(
             self.rows[schema.CUSTOMERS],
@@ -206,8 +207,9 @@ class Batch:
                 "kind": answer["identifier_kind"],
                 "first_seen_at": fetched_at,
                 "fetched_at": fetched_at,
+                "told": digest_of(told),
             },
-            rank=("fetched_at", "customer_id"),
+            rank=("fetched_at", "customer_id", "told"),
             earliest="first_seen_at",
         )
 

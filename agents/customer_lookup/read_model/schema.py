@@ -54,6 +54,8 @@ CUSTOMER_IDENTIFIERS: Final = Table(
     Column("kind", String(MAX_TEXT)),
     Column("first_seen_at", UtcDateTime, nullable=False),
     Column("fetched_at", UtcDateTime, nullable=False),
+    # A digest of what the answer said: the same once more changes nothing (`known_customers`).
+    Column("told", BigInteger),
     Index(None, "customer_id"),
 )
 

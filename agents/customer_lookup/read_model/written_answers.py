@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from agents.customer_lookup.read_model.fields import Row
+from agents.customer_lookup.read_model.told import Told, told_by
 from posstream.read_model.columns import MAX_TEXT
 from posstream.read_model.stored_time import stored_from_json
 
@@ -45,6 +46,11 @@ class FoundAnswer(msgspec.Struct, gc=False):
     #: Of `lookup_answers`, but for `customer_id`.
     row: Row
     document: bytes
+
+    @property
+    def told(self) -> Told:
+        """What it says of the customer."""
+        return told_by(self.row, self.document)
 
 
 _decode: Final[Callable[[bytes], _Written]] = msgspec.json.Decoder(_Written).decode

@@ -10,6 +10,7 @@ from benchmarks.measures import (
     graphql,
     growth,
     hits,
+    idle,
     latency,
     misses,
     mix,
@@ -38,4 +39,5 @@ MEASURES: Final[dict[str, ModuleType]] = {
     "tracing": tracing,
     "recovery": recovery,
     "growth": growth,
+    "idle": idle,
 }

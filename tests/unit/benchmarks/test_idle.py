@@ -14,4 +14,4 @@ def test_each_process_is_told_and_worker_broker_and_start_are_held_to_their_bars
     assert "| worker | 1.5 (1.2 to 1.8) |" in section
     assert section.count("% of a core | met |") == 1
     assert section.count("% of a core | **missed** |") == 1
-    assert "| ready after | at most 4 s | 3.50 (2.50 to 4.50) s | met |" in section
+    assert "| ready after | at most 4 s | 3.5 (2.5 to 4.5) s | met |" in section

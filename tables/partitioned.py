@@ -4,11 +4,12 @@ Values are bytes. A worker has the entries of its partitions only, and only whil
 them; where it has not, nothing is read or written.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from faust.types import TP
 
+from posstream.domain.errors import TakesNothingNow
 from posstream.kafka.partitioner import partition_of_known
 from posstream.streaming.co_partitioning import CoPartitioning
 from posstream.streaming.table_spec import TableSpec
@@ -122,6 +123,21 @@ class TablePartition:
             return False
         self._table.put_at(self._source, key.encode(), value)
         return True
+
+    def write_all(self, values: Mapping[str, bytes]) -> Mapping[str, Exception]:
+        """Keep values, which are written together.
+
+        Returns:
+            why some of them were not kept, by their keys.
+
+        Raises:
+            TakesNothingNow: if the partition moved to another worker or is frozen.
+        """
+        if not self._may_write:
+            raise TakesNothingNow(f"partition {self._number} of the table takes nothing now")
+        encoded = {key.encode(): value for key, value in values.items()}
+        refused = self._table.put_all_at(self._source, encoded)
+        return {key.decode(): why for key, why in refused.items()}
 
     def remove(self, key: str) -> bool:
         """Remove a key, from the changelog too (a tombstone); whether there was one."""

@@ -27,7 +27,6 @@ from agents.baskets.events.writing import NAMES, told
 from agents.baskets.held import HeldBasket, HeldBaskets
 from agents.baskets.till_events import OfNoBasket
 from posstream.configuration.current import CurrentConfiguration
-from posstream.domain.errors import TakesNothingNow
 from posstream.kafka.record import Record
 from posstream.metrics import PluginMetrics
 from posstream.resilience.clock import Clock
@@ -161,20 +160,25 @@ class BasketAgent:
     def _keep(self, here: "_List") -> None:
         """Store the baskets in which something was counted."""
         counted = {it.basket_id for it in here.told}
+        here.baskets = {key: it for key, it in here.baskets.items() if key in counted}
+        values: dict[str, bytes] = {}
         for basket_id, held in here.baskets.items():
             try:
-                if basket_id in counted:
-                    self._keep_one(here, basket_id, held)
+                if held.is_changed:
+                    values[basket_id] = held.value(here.now_ms)
             except Exception as why:  # noqa: BLE001 - no basket may hold up the others
                 here.not_kept[basket_id] = why
-
-    def _keep_one(self, here: "_List", basket_id: str, held: HeldBasket) -> None:
-        if held.is_changed:
-            partition, value = here.tp.partition, held.value(here.now_ms)
-            if not self._parts[partition].write(basket_id, value):
-                raise TakesNothingNow(f"partition {partition} of the baskets takes nothing now")
-            held.note_kept(value)
-        self._held.put_back(basket_id, held)
+        if values:
+            try:
+                here.not_kept |= self._parts[here.tp.partition].write_all(values)
+            except Exception as why:  # noqa: BLE001 - the list's other events are told
+                here.not_kept |= dict.fromkeys(values, why)
+        for basket_id, held in here.baskets.items():
+            if basket_id in here.not_kept:
+                continue
+            if basket_id in values:
+                held.note_kept(values[basket_id])
+            self._held.put_back(basket_id, held)
 
     def _tell(self, here: "_List", outbox: Outbox) -> None:
         """Tell what was counted, in the order of the events; nothing is told that is not stored."""

@@ -1,6 +1,6 @@
 """The agent of the baskets with its surroundings in memory: messages in, records out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,6 +51,15 @@ class KeptBaskets:
         assert tp.topic == self.source
         self.stores[tp.partition][key] = value
         self.puts.append(key)
+
+    def put_all_at(self, tp: TP, values: Mapping[bytes, bytes]) -> dict[bytes, Exception]:
+        refused: dict[bytes, Exception] = {}
+        for key, value in values.items():
+            try:
+                self.put_at(tp, key, value)
+            except Exception as why:  # noqa: BLE001 - as the table does
+                refused[key] = why
+        return refused
 
     def remove_at(self, tp: TP, key: bytes) -> bool:
         self.tombstones.append((tp.partition, key))

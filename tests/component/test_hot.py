@@ -63,6 +63,18 @@ def test_a_value_is_read_from_rocksdb_once(db: CountedReads) -> None:
     assert db.reads == 1
 
 
+def test_values_that_are_written_together_are_read_as_they_are_now(db: CountedReads) -> None:
+    hot = HotPartition(db, MEMORY)
+    hot.put(b"who", b"a customer")
+    hot.put(b"else", b"stays")
+    assert (hot.get(b"who"), hot.get(b"else")) == (b"a customer", b"stays")
+    hot.put_all({b"who": b"another", b"new": b"one"})
+    assert (hot.get(b"who"), hot.get(b"new")) == (b"another", b"one")
+    before = db.reads
+    assert hot.get(b"else") == b"stays"
+    assert db.reads == before, "the others stay in memory"
+
+
 def test_what_is_not_there_is_looked_for_each_time(db: CountedReads) -> None:
     hot = HotPartition(db, MEMORY)
     assert [hot.get(b"who") for _ in range(2)] == [None, None]
@@ -106,6 +118,7 @@ def test_after_a_write_that_failed_the_value_is_read_again(tmp_path: Path) -> No
     hot = HotPartition(full, MEMORY)
     writes = (
         lambda: hot.put(b"who", b"another"),
+        lambda: hot.put_all({b"who": b"another"}),
         lambda: hot.delete(b"who"),
         lambda: hot.write(rocksdict.WriteBatch(raw_mode=True)),
     )

@@ -11,12 +11,12 @@ import aiokafka
 import pytest
 from faust.types import TP
 
-from posstream.domain.errors import StorageFailed
+from posstream.domain.errors import StorageFailed, TakesNothingNow
 from posstream.streaming.patches.store import fits, is_damage
 from tables.cache_spec import CACHE_CHANGELOG
 from tables.customer_cache import encode
 from tables.freshness import CacheEntry
-from tables.partitioned import home
+from tables.partitioned import TablePartition, home
 from tests.component.kept_cache import PARTITIONS, KeptCache
 
 ENTRY = CacheEntry(1_000, b"{}")
@@ -74,7 +74,7 @@ class Refusing:
 
     def __init__(self, db: Any) -> None:
         self.get, self.close = db.get, db.close
-        self.put = self.delete = no_room
+        self.put = self.delete = self.write = no_room
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,81 @@ async def test_a_change_that_the_disk_refuses_leaves_the_offset_before_it(
     puts.batch.set_result(0)
     await asyncio.sleep(0)
     assert cache.persisted_offset(NUMBER) is None
+
+
+async def test_changes_of_a_list_go_to_the_producer_one_by_one_and_to_the_store_together(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = Puts()
+    monkeypatch.setattr(cache.app.producer, "put", puts.put)
+    part = TablePartition(cache.table, NUMBER)
+    assert part.write_all({"a": b"1", "b": b"2"}) == {}
+    assert [(key, value) for _, key, value, _ in puts.taken] == [(b"a", b"1"), (b"b", b"2")]
+    assert (part.read("a"), part.read("b")) == (b"1", b"2")
+    assert part.write_all({"a": b"3"}) == {}
+    assert part.read("a") == b"3", "not what was read before"
+    puts.batch.set_result(40)
+    await asyncio.sleep(0)
+    assert cache.persisted_offset(NUMBER) == 42
+
+
+async def test_changes_of_a_list_pass_no_earlier_one(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.table.partition(NUMBER).put(WHO, ENTRY)  # by upstream's queue: no producer is there
+    puts = Puts()
+    monkeypatch.setattr(cache.app.producer, "put", puts.put)
+    part = TablePartition(cache.table, NUMBER)
+    assert part.write_all({WHO: b"1", "b": b"2"}) == {}
+    assert puts.taken == []
+    assert cache.app.producer.buffer.size == 3
+    assert (part.read(WHO), part.read("b")) == (b"1", b"2")
+
+
+async def test_a_change_that_the_producer_refuses_holds_up_no_other_of_its_list(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts, why = Puts(), ValueError("no")
+
+    def put(topic: str, key: bytes, *rest: Any) -> Any:
+        if key == b"b":
+            raise why
+        return puts.put(topic, key, *rest)
+
+    monkeypatch.setattr(cache.app.producer, "put", put)
+    part = TablePartition(cache.table, NUMBER)
+    assert part.write_all({"a": b"1", "b": b"2", "c": b"3"}) == {"b": why}
+    assert [part.read(key) for key in "abc"] == [b"1", None, b"3"]
+
+
+async def test_of_a_list_that_the_disk_refuses_nothing_is_kept_and_no_offset_passes_it(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = Puts()
+    monkeypatch.setattr(cache.app.producer, "put", puts.put)
+    part = TablePartition(cache.table, NUMBER)
+    part.write("a", b"1")
+    store = store_of(cache)
+    held = store._dbs[NUMBER]
+    store._dbs[NUMBER] = Refusing(held)
+    refused = part.write_all({"a": b"2", "b": b"3"})
+    store._dbs[NUMBER] = held
+    assert {key: type(why) for key, why in refused.items()} == dict.fromkeys("ab", StorageFailed)
+    assert (part.read("a"), part.read("b")) == (b"1", None)
+    puts.batch.set_result(0)
+    await asyncio.sleep(0)
+    assert cache.persisted_offset(NUMBER) is None
+
+
+async def test_a_partition_that_moved_away_takes_no_list(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = Puts()
+    monkeypatch.setattr(cache.app.producer, "put", puts.put)
+    cache.assign([number for number in range(PARTITIONS) if number != NUMBER])
+    with pytest.raises(TakesNothingNow):
+        TablePartition(cache.table, NUMBER).write_all({"a": b"1"})
+    assert puts.taken == []
 
 
 async def test_a_locked_store_is_left_alone(cache: KeptCache) -> None:

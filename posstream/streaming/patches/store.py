@@ -11,7 +11,7 @@ import logging
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from faust.streams import current_event
 from faust.types import TP
 
 from posstream.domain.errors import StorageFailed
+from posstream.streaming.patches.hot import HotPartition
 from posstream.streaming.patches.rocks import Options
 
 log = logging.getLogger(__name__)
@@ -189,6 +190,19 @@ class Store(rocksdb.Store):
         """
         try:
             self._db_for_partition(partition).put(key, value)
+        except Exception as why:
+            raise self._unwritten(partition, why) from why
+
+    def write_all(self, partition: int, values: Mapping[bytes, bytes]) -> None:
+        """Write values by key together, outside of any stream.
+
+        Raises:
+            StorageFailed: if they were not written; then none was.
+        """
+        try:
+            db = self._db_for_partition(partition)
+            hot = db if isinstance(db, HotPartition) else HotPartition(db, 0)
+            hot.put_all(values)
         except Exception as why:
             raise self._unwritten(partition, why) from why
 

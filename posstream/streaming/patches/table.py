@@ -8,7 +8,7 @@ partition by a stand-in for the event.
 import asyncio
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ import faust
 from faust.streams import _current_event
 from faust.types import TP
 
-from posstream.domain.errors import StartRefused
+from posstream.domain.errors import StartRefused, StorageFailed
 from posstream.streaming.patches.store import Store
 
 
@@ -93,6 +93,32 @@ class Table(faust.Table):
         The change goes straight into the producer's batch. On upstream's way there, each
         change costs a message, two futures, a queue, and a write of the offset.
         """
+        if self._hand_over(tp, key, value):
+            self.data.write(tp.partition, key, value)
+
+    def put_all_at(self, tp: TP, values: Mapping[bytes, bytes]) -> dict[bytes, Exception]:
+        """Keep values as `put_at` does; the store writes them together.
+
+        Returns:
+            why some of them were not kept, by their keys.
+        """
+        handed_over: dict[bytes, bytes] = {}
+        refused: dict[bytes, Exception] = {}
+        for key, value in values.items():
+            try:
+                if self._hand_over(tp, key, value):
+                    handed_over[key] = value
+            except Exception as why:  # noqa: BLE001 - no value may hold up the others
+                refused[key] = why
+        if handed_over:
+            try:
+                self.data.write_all(tp.partition, handed_over)
+            except StorageFailed as why:
+                refused |= dict.fromkeys(handed_over, why)
+        return refused
+
+    def _hand_over(self, tp: TP, key: bytes, value: bytes) -> bool:
+        """Give a change to the producer; False if upstream took it, and has stored the value."""
         put = None
         if not self._unacknowledged:  # a change must not pass an earlier one of its key
             producer, topic = self.app.producer, self.changelog_topic.get_topic_name()
@@ -100,13 +126,13 @@ class Table(faust.Table):
         if put is None:
             with _standing_in(tp):
                 self[key] = value
-            return
+            return False
         batch, place = put
         if batch not in self._batches:
             changelog = TP(topic, tp.partition)
             batch.add_done_callback(lambda written: self._note_written(changelog, written))
         self._batches[batch] = place
-        self.data.write(tp.partition, key, value)
+        return True
 
     def _note_written(self, changelog: TP, batch: "asyncio.Future[int]") -> None:
         """Note how far the store has the changelog, once for all changes of a batch."""

@@ -4,7 +4,7 @@ Those of sealed segments are in memory as they are stored, some 120 bytes each. 
 when one of them is asked for, and let go once what changed is taken.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -30,8 +30,6 @@ Read = Callable[[int | None], bytes | None]
 class _Segment(Struct, gc=False):
     """A sealed segment."""
 
-    #: In the order of `value`; some may be elsewhere, or up to the horizon.
-    ids: Sequence[str]
     newest_ms: int
     #: As it is stored, or was before it changed: then what is at hand counts.
     value: bytes
@@ -138,9 +136,10 @@ class Kept:
         horizon_ms, head = self._head.horizon_ms, self._head
         # Segments are sealed in the order of arrival: the first one is out of the horizon first.
         while head.first < head.end and self._segments[head.first].newest_ms <= horizon_ms:
-            for event_id in self._segments.pop(head.first).ids:
+            for event_id in self._ids_of(head.first):
                 if self._segment_of.get(event_id) == head.first:
                     del self._segment_of[event_id]
+            del self._segments[head.first]
             self._at_hand.pop(head.first, None)
             self._changed.add(head.first)
             head.first += 1
@@ -179,7 +178,7 @@ class Kept:
     def _fill(self, number: int, value: bytes | None) -> None:
         horizon_ms, its = self._head.horizon_ms, decode_segment(value)
         newest_ms = max((it.at_ms for it in its), default=-1)
-        self._segments[number] = _Segment([it.event_id for it in its], newest_ms, value or b"")
+        self._segments[number] = _Segment(newest_ms, value or b"")
         self._at_hand[number] = {it.event_id: it for it in its}
         self._segment_of |= {it.event_id: number for it in its if it.at_ms > horizon_ms}
 
@@ -187,7 +186,7 @@ class Kept:
         number, self._head.end = self._head.end, self._head.end + 1
         newest_ms = max(it.at_ms for it, _ in self._open.values())
         value = encode([raw for _, raw in self._open.values()])
-        self._segments[number] = _Segment(list(self._open), newest_ms, value)
+        self._segments[number] = _Segment(newest_ms, value)
         self._segment_of |= dict.fromkeys(self._open, number)
         self._changed.add(number)
         self._open = {}
@@ -200,6 +199,12 @@ class Kept:
             its = {it.event_id: it for it in decode_segment(self._segments[number].value)}
             self._at_hand[number] = its
         return its
+
+    def _ids_of(self, number: int) -> Iterable[str]:
+        its = self._at_hand.get(number)
+        if its is not None:
+            return its
+        return [it.event_id for it in decode_places(self._segments[number].value)]
 
     def _known_of(self, number: int) -> list[Observation]:
         """The observations of a segment, without those that are elsewhere or gone."""

@@ -516,6 +516,17 @@ def test_a_rule_with_more_events_in_a_window_than_a_group_keeps_is_paused() -> N
     assert [it["rule_id"] for it in alerts] == ["calm"]
 
 
+@pytest.mark.parametrize(("most", "is_read"), [(10_000, False), (1, True)])
+def test_groups_that_do_not_fit_in_memory_are_read_and_count_the_same(
+    most: int, *, is_read: bool
+) -> None:
+    house = House(rule(limit=20, window_seconds=60), observations_in_memory=most)
+    for second in range(21):
+        alerts = house.happen(*(event(f"{who}-{second}", second, employee_id=who) for who in "ab"))
+        assert [it["group"]["employee_id"] for it in alerts] == (["a", "b"] if second >= 19 else [])
+    assert (house.counted("fraud_groups_read_total") > 0) == is_read
+
+
 # -- an alert is told as it was raised
 
 EPISODE = {"cooldown_seconds": 60}

@@ -21,9 +21,9 @@ from posstream.processes.child import Spawned, spawn
 from posstream.processes.worker import Worker, give_way, leave
 from posstream.startup.process import own_process
 
-#: Tills come first: if the worker and one child want the same core, the worker gets six sevenths
+#: Tills come first: if the worker and one child want the same core, the worker gets three quarters
 #: of it. Not as low as the projections: a consumer that gets no CPU loses its place in its group.
-_NICE: Final = 8
+_NICE: Final = 5
 
 
 def spawn_beside(plugins: Plugins) -> Mapping[str, Spawned]:

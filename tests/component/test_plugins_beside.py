@@ -109,8 +109,8 @@ def child_of(pid: int) -> int:
 def gives_way(pid: int) -> bool:
     """Whether a process comes after the tills', among all sessions where Linux groups by them."""
     groups = Path(f"/proc/{pid}/autogroup")
-    return os.getpriority(os.PRIO_PROCESS, pid) == 8 and (
-        not groups.exists() or groups.read_text().endswith(" nice 8\n")
+    return os.getpriority(os.PRIO_PROCESS, pid) == 5 and (
+        not groups.exists() or groups.read_text().endswith(" nice 5\n")
     )
 
 

@@ -564,7 +564,7 @@ async def test_a_customer_whom_an_older_posstream_wrote_is_written_once_more(
     events = [as_posstream_reads_it(found(it, fetched=10)) for it in ("e1", "e2", "e3")]
     await Written(engine).by(events[0])
     async with engine.begin() as connection:
-        await connection.execute(update(schema.CUSTOMER_IDENTIFIERS).values(told=None))
+        await connection.execute(update(schema.CUSTOMER_IDENTIFIERS).values(answer_digest=None))
     assert await Written(engine).by(events[1]) == [*PERSON, *NARROW]
     assert await Written(engine).by(events[2]) == NARROW
 

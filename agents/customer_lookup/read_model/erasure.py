@@ -128,16 +128,18 @@ async def _erase_identifiers(
                 "customer_id": last["customer_id"],
                 "kind": last["identifier_kind"],
                 "fetched_at": last["fetched_at"],
-                "told": None,
+                "answer_digest": None,
             }
         elif identifier in touched:
-            kept = {name: row[name] for name in ("customer_id", "kind", "fetched_at", "told")}
+            kept = {
+                name: row[name] for name in ("customer_id", "kind", "fetched_at", "answer_digest")
+            }
         else:
             continue
         first = min([kept["fetched_at"], *(answer["fetched_at"] for answer in answers)])
         changed.append({"of": identifier, "first_seen_at": first, **kept})
     await delete_rows(connection, columns.identifier, over)
-    values = ("customer_id", "kind", "fetched_at", "told", "first_seen_at")
+    values = ("customer_id", "kind", "fetched_at", "answer_digest", "first_seen_at")
     await update_rows(connection, columns.identifier, values, changed)
 
 

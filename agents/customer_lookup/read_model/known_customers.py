@@ -15,9 +15,9 @@ from agents.customer_lookup.read_model.told import Told, digest_of
 from posstream.read_model.named_rows import SLICE
 
 _IDENTIFIERS: Final = CUSTOMER_IDENTIFIERS.c
-_KNOWN: Final = select(_IDENTIFIERS.identifier, _IDENTIFIERS.told, _IDENTIFIERS.customer_id).join(
-    CUSTOMERS, CUSTOMERS.c.customer_id == _IDENTIFIERS.customer_id
-)
+_KNOWN: Final = select(
+    _IDENTIFIERS.identifier, _IDENTIFIERS.answer_digest, _IDENTIFIERS.customer_id
+).join(CUSTOMERS, CUSTOMERS.c.customer_id == _IDENTIFIERS.customer_id)
 
 
 async def known_of(connection: AsyncConnection, told: Collection[Told]) -> Mapping[Told, str]:

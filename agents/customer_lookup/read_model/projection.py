@@ -199,7 +199,7 @@ def _table(insert: Insert) -> Table:
 _NEWEST: Final[Mapping[Table, Newest]] = {
     schema.CUSTOMERS: Newest("customer_id", tie="identifier", earliest="created_at"),
     schema.CUSTOMER_IDENTIFIERS: Newest(
-        "identifier", tie="customer_id", earliest="first_seen_at", digest="told"
+        "identifier", tie="customer_id", earliest="first_seen_at", digest="answer_digest"
     ),
 }
 #: Makes an insert into a table the upsert by which its rows are written.

@@ -207,9 +207,9 @@ class Batch:
                 "kind": answer["identifier_kind"],
                 "first_seen_at": fetched_at,
                 "fetched_at": fetched_at,
-                "told": digest_of(told),
+                "answer_digest": digest_of(told),
             },
-            rank=("fetched_at", "customer_id", "told"),
+            rank=("fetched_at", "customer_id", "answer_digest"),
             earliest="first_seen_at",
         )
 

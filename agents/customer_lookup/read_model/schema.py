@@ -54,8 +54,9 @@ CUSTOMER_IDENTIFIERS: Final = Table(
     Column("kind", String(MAX_TEXT)),
     Column("first_seen_at", UtcDateTime, nullable=False),
     Column("fetched_at", UtcDateTime, nullable=False),
-    # A digest of what the answer said: the same once more changes nothing (`known_customers`).
-    Column("told", BigInteger),
+    # Digest of what the answer said; an answer with the same digest changes nothing
+    # (`known_customers`).
+    Column("answer_digest", BigInteger),
     Index(None, "customer_id"),
 )
 

@@ -14,8 +14,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("customer_identifiers", sa.Column("told", sa.BigInteger()))
+    op.add_column("customer_identifiers", sa.Column("answer_digest", sa.BigInteger()))
 
 
 def downgrade() -> None:
-    op.drop_column("customer_identifiers", "told")
+    op.drop_column("customer_identifiers", "answer_digest")

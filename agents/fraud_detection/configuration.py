@@ -96,9 +96,10 @@ class FraudConfiguration(PluginConfiguration, frozen=True, kw_only=True):
     observations_in_memory: Annotated[
         int,
         Meta(
-            title="Events in memory",
-            description="The most events of all groups that a worker keeps in memory, some 450 "
-            "bytes each. Groups beyond them are read from the disk when they get an event.",
+            title="Observations in memory",
+            description="The most observations that a worker keeps in memory, some 450 bytes each; "
+            "an event is one in each of its groups. Other groups are read from the disk when they "
+            "get an event.",
             ge=10_000,
             le=10_000_000,
         ),

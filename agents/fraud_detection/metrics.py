@@ -16,8 +16,12 @@ METRICS: Final = (
     Metric("counter", "fraud_alerts", "Alerts that were raised.", ("rule", "told")),
     Metric("counter", "fraud_rule_seconds", "CPU seconds that a rule was judged for.", ("rule",)),
     Metric("gauge", "fraud_rules_held", "Rules that are paused by their own budget."),
-    Metric("counter", "fraud_groups_read", "Groups read from the table: not in memory."),
-    Metric("gauge", "fraud_observations_in_memory", "Observations of the groups in memory."),
+    Metric(
+        "counter",
+        "fraud_groups_read",
+        "Groups read from the table because they were not in memory.",
+    ),
+    Metric("gauge", "fraud_observations_in_memory", "Observations in memory."),
     Metric("gauge", "fraud_groups_kept", "Entries in the table of observations, estimated."),
 )
 

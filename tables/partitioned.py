@@ -125,10 +125,10 @@ class TablePartition:
         return True
 
     def write_all(self, values: Mapping[str, bytes]) -> Mapping[str, Exception]:
-        """Keep values, which are written together.
+        """Keep values; the store writes them together.
 
         Returns:
-            why some of them were not kept, by their keys.
+            by key, why a value was not kept; empty if all were.
 
         Raises:
             TakesNothingNow: if the partition moved to another worker or is frozen.

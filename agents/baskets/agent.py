@@ -45,8 +45,8 @@ _FIRST: Final = (
     topics.CUSTOMER_DATA_FETCHED,
     topics.CUSTOMER_LOOKUP_FAILED,
 )
-#: Events a second from which on short lists are not worth their requests. What reads the told
-#: events then gets them in longer lists, too.
+#: From this many events a second on, fetches wait for more: short lists cost too many requests.
+#: Fraud detection then gets longer lists, too.
 _GATHERS_FROM: Final = 400
 _READERS: Final = {
     topics.BASKET_STARTED: read_started,

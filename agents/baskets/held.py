@@ -116,7 +116,7 @@ class HeldBaskets:
     """
 
     def __init__(self) -> None:
-        #: Not a dict: it would look for its first key behind all those that are gone.
+        #: Not a dict: to find its first key, a dict scans past all that were removed before it.
         self._held: OrderedDict[str, HeldBasket] = OrderedDict()
 
     def take_out(self, basket_id: str, value: bytes | None, *, places: int) -> HeldBasket:

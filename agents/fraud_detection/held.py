@@ -24,7 +24,7 @@ class HeldGroups:
 
     Args:
         most_observations: in all groups. The one that was judged last stays, whatever its size.
-        note_read: called when a group was not in memory, and is read from the table.
+        note_read: called when a group is read from the table because it was not in memory.
     """
 
     def __init__(self, most_observations: Callable[[], int], note_read: Callable[[], None]) -> None:

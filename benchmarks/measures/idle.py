@@ -18,13 +18,14 @@ _SETTLE_SECONDS: Final = 10
 _IDLE_SECONDS: Final = 30
 _MAIN: Final = "worker"
 _BROKER: Final = "embedded broker"
-#: Percent of a core, and seconds.
+#: The most percent of a core, by process.
 _BARS: Final = {_MAIN: 3, _BROKER: 3}
+#: Seconds until it is ready, at most.
 _READY_SECONDS: Final = 4
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Start it with empty data in each round, and leave it alone.
+    """In each round, start `posstream dev` with an empty data directory and send it nothing.
 
     Returns:
         By round, the seconds until it was ready, and percent of a core by process.

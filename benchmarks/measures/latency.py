@@ -35,7 +35,7 @@ _SECONDS: Final = 10
 _WARM: Final = 2_000
 #: Behind by more than that at the end, it does not keep up.
 BEHIND_MS: Final = 1_000
-#: How much later than without a worker an answer may come when tills are busy.
+#: Milliseconds by which an answer at CALM may be later than without a worker.
 _ABOVE_MS: Final = {"p50": 5, "p99": 15}
 _TITLES: Final = {FLOOR: "no worker", PLAIN: "plain aiokafka loop", POSSTREAM: "posstream"}
 

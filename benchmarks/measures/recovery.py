@@ -19,7 +19,7 @@ from tables.cache_spec import CACHE_CHANGELOG
 from tests.integration.harness import Worker
 
 ENTRIES: Final = 100_000
-#: How soon a worker with its data is wanted back.
+#: Seconds within which a worker with its data should be ready again.
 _AGAIN_SECONDS: Final = 3
 
 

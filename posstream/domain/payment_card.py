@@ -131,12 +131,13 @@ def _remember_harmless(text: str) -> None:
 
 
 def are_harmless(texts: Iterable[str]) -> bool:
-    """Whether one quick look at all texts tells that none holds a payment-card number."""
-    return _is_harmless("x".join(texts))  # digits go on over a blank, not over a letter
+    """True if one quick check of all texts rules out a card number; False proves nothing."""
+    # A letter between them: across a blank, digits of two texts would join.
+    return _is_harmless("x".join(texts))
 
 
 def _is_harmless(text: str) -> bool:
-    """Whether a quick look tells that there is no payment-card number in a text."""
+    """True if a quick check rules out a card number in a text; False proves nothing."""
     return len(text) < _MIN_DIGITS or (
         text.isascii() and not has_escapes(text) and not may_hold_payment_card(text.encode())
     )

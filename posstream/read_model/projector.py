@@ -1,9 +1,9 @@
 """Reads events in batches, in a consumer group of its own, and writes them into the read model.
 
 Off the lookup path: a slow database delays the view, never a till. A batch that fails is tried
-again for as long as it takes; meanwhile one more is fetched at most, and the consumer stays in
-the group. The projection itself skips an event that the database would refuse for ever. Offsets are
-committed after the rows, so a crash may repeat events and loses none.
+again for as long as it takes; meanwhile at most one more batch is fetched, and the consumer stays
+in the group. The projection itself skips an event that the database would refuse for ever. Offsets
+are committed after the rows, so a crash may repeat events and loses none.
 """
 
 import asyncio
@@ -91,9 +91,9 @@ class Fetched:
 
     records: Sequence[Any]
     events: Sequence[ProjectedEvent]
-    #: By partition, the offset behind the last one.
+    #: By partition, the offset after the last record.
     ends: Mapping[TopicPartition, int]
-    #: In which assignment they were fetched.
+    #: `Projector.assignment` when they were fetched.
     assignment: int
 
 
@@ -114,14 +114,14 @@ class Projector(ConsumerRebalanceListener):
     finished: dict[TopicPartition, int] = field(default_factory=dict, init=False)
     #: How many records are being written.
     in_hand: int = field(default=0, init=False)
-    #: Fetches and decodes what comes after them, if there is more.
+    #: Fetches and decodes the next list while one is written; None if no more events wait.
     coming: asyncio.Task[Fetched] | None = field(default=None, init=False)
     #: Why assigned partitions cannot be read from the former group's offsets.
     failure: Exception | None = field(default=None, init=False)
     admin: Any = field(default=None, init=False)
     consumer: Any = field(default=None, init=False)
     pace: FetchPace = field(default_factory=FetchPace, init=False)
-    #: Whether it is known where to begin in the partitions assigned.
+    #: Whether `on_partitions_assigned` has found where to begin.
     is_placed: bool = field(default=False, init=False)
 
     async def run(self) -> None:
@@ -192,7 +192,7 @@ class Projector(ConsumerRebalanceListener):
         self.standing.trouble = None
 
     async def _step(self) -> None:
-        """Write one list; meanwhile the next one is fetched, if there is one."""
+        """Write one list; fetch the next one meanwhile, if more events wait."""
         fetched = await self._taken()
         self.in_hand = len(fetched.records)
         async with asyncio.timeout(_BROKER_SECONDS):
@@ -250,11 +250,11 @@ class Projector(ConsumerRebalanceListener):
     async def _gathered(
         self, fetched: dict[TopicPartition, list[Any]]
     ) -> dict[TopicPartition, list[Any]]:
-        """Add to what was fetched what comes soon after it: a row costs less in a long list."""
+        """Add events that come soon after: a row costs less in a long list."""
         assignment = self.assignment
         count, until = sum(map(len, fetched.values())), time.monotonic() + _LINGER_SECONDS
         while count < MAX_BATCH and (left := until - time.monotonic()) > 0:
-            if self.standing.lag - self.in_hand > count:  # they are on their way
+            if self.standing.lag - self.in_hand > count:  # more events wait at the broker
                 wait_ms = int(left * 1000)
                 more = await self._fetched(timeout_ms=wait_ms, max_records=MAX_BATCH - count)
             elif count < _FEW:
@@ -275,7 +275,7 @@ class Projector(ConsumerRebalanceListener):
             raise self.failure
         if self.is_placed:
             return fetched
-        # aiokafka fetches from an assignment while its listener still looks up where to begin.
+        # aiokafka may return records before its listener has found where to begin: go back to them.
         for tp, records in fetched.items():
             self.consumer.seek(tp, records[0].offset)
         return {}

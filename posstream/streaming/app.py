@@ -133,7 +133,7 @@ class StreamingApp(WorkerApp):
         #: The most of these events that one step answers, and the most that one fetch brings.
         self.most_at_once = MOST_AT_ONCE
         self.most_fetched = MOST_AT_ONCE
-        #: From how many events a second on its fetches wait longest for more; None = never.
+        #: The events a second from which on fetches wait longest; None = never.
         self.gathers_from: float | None = None
         #: Topics that the plugin reads.
         self.consumed: set[str] = set()

@@ -63,7 +63,7 @@ def test_a_value_is_read_from_rocksdb_once(db: CountedReads) -> None:
     assert db.reads == 1
 
 
-def test_values_that_are_written_together_are_read_as_they_are_now(db: CountedReads) -> None:
+def test_values_written_together_replace_those_in_memory(db: CountedReads) -> None:
     hot = HotPartition(db, MEMORY)
     hot.put(b"who", b"a customer")
     hot.put(b"else", b"stays")

@@ -289,7 +289,7 @@ async def test_the_first_start_goes_on_where_the_group_of_before_was(shop: Shop)
     assert sorted(kept.numbers) == [1, 3, 5, 6, 7, 8, 9]
 
 
-async def test_nothing_is_read_before_it_is_known_where_the_group_of_before_was(
+async def test_nothing_is_read_before_the_offsets_of_the_former_group_are_known(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, looked_up = Kept(), Projector._committed

@@ -529,7 +529,7 @@ def as_posstream_reads_it(answer: ProjectedEvent) -> ProjectedEvent:
     return structs.replace(answer, value=read)
 
 
-async def test_what_the_database_has_already_is_not_written_by_whoever_starts(
+async def test_a_new_process_does_not_write_what_the_database_has(
     engine: AsyncEngine,
 ) -> None:
     first, again = (as_posstream_reads_it(found(it, fetched=10)) for it in ("e1", "e2"))

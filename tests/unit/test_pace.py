@@ -60,7 +60,7 @@ def test_who_does_not_gather_waits_for_one_record() -> None:
         (100, (40, 64 * KIB)),
     ],
 )
-def test_whom_no_till_waits_for_gathers_by_the_events_of_a_second(
+def test_a_plugin_that_no_till_waits_for_gathers_from_a_rate_on(
     monkeypatch: pytest.MonkeyPatch, each: int, expected: tuple[int, int]
 ) -> None:
     moments = iter(0.01 * number for number in range(100))

@@ -71,7 +71,8 @@ class EventRows:
         names, time = sorted(ids), self._rule.time
         statement = select(self._key, time, *self._rule.others)
         if lock:
-            # In one order: two projections that lock crosswise would wait for each other.
+            # Lock in the order of keys: two projections that lock the same rows in other orders
+            # would deadlock.
             statement = statement.order_by(self._key).with_for_update()
         known: dict[str, Row] = {}
         for start in range(0, len(names), SLICE):

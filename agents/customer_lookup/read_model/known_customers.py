@@ -1,7 +1,7 @@
-"""Asks the database which customers it has as answers say them, so that they are not written again.
+"""Finds customers that the database already has as an answer says, so that none is written again.
 
-A row of `customer_identifiers` has a digest of what the answer said that wrote it. An answer with
-the same digest would change neither that row nor the customer's.
+Each row of `customer_identifiers` holds a digest of what the answer that wrote it said. An answer
+with the same digest changes neither that row nor the customer's.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ _KNOWN: Final = select(
 
 
 async def known_of(connection: AsyncConnection, told: Collection[Told]) -> Mapping[Told, str]:
-    """Those of some `Told` that the database has, with the ids of their customers."""
+    """Which of these `Told` the database already has, each with its customer's id."""
     by_identifier: dict[str, list[Told]] = {}
     for it in told:
         by_identifier.setdefault(it[1], []).append(it)

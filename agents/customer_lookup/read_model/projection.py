@@ -45,7 +45,7 @@ class Newest:
     tie: str
     #: The column that only goes back.
     earliest: str
-    #: A number of which the greater one stays at a tie; it says which of the tied rows was written.
+    #: The column of a digest. If `fetched_at` and `tie` are equal, the greater digest stays.
     digest: str | None = None
 
 

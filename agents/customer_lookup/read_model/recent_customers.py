@@ -39,11 +39,11 @@ _MOST_TOLD: Final = 200_000
 
 @dataclass(slots=True)
 class RecentCustomers:
-    """What the answers of the last minute said of their customers."""
+    """What the answers of the last minute said about their customers."""
 
     now: Callable[[], float] = time.monotonic
     _columns: dict[bytes, Row] = field(default_factory=dict)
-    #: The customers of the `Told` whose rows are committed, by their hashes.
+    #: By hash of a `Told` whose rows are committed: the customer's id.
     _told: dict[int, str] = field(default_factory=dict)
     _since: float = 0.0
 
@@ -64,11 +64,11 @@ class RecentCustomers:
         return row
 
     def customer_of(self, told: Told) -> str | None:
-        """The id of the customer, if the database has the rows that an answer says."""
+        """The customer's id if the database has the rows of this `Told`, else None."""
         return self._told.get(hash(told))
 
     def note(self, told: Mapping[Told, str]) -> None:
-        """Remember what is committed, with the ids of the customers."""
+        """Remember committed `Told`, each with its customer's id."""
         self._forget_old()
         if len(self._told) >= _MOST_TOLD:
             self._told.clear()

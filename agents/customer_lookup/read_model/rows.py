@@ -84,7 +84,7 @@ class Batch:
     rows: dict[Table, dict[str, Row]] = field(
         default_factory=lambda: {table: {} for table in schema.READ_MODEL}
     )
-    #: What the answers say of customers whose rows are made, with the ids of these.
+    #: What answers say about customers whose rows this batch writes, each with the customer's id.
     told: dict[Told, str] = field(default_factory=dict)
 
     @property

@@ -1,10 +1,10 @@
-"""What an answer says of its customer: the same once more need not be written. Pure."""
+"""What an answer says about its customer, and the digest that shows a repeat. Pure."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-#: Document, identifier and its kind, `fetched_at` as it is stored.
+#: The customer's JSON, the identifier, its kind, and `fetched_at` as stored.
 Told = tuple[bytes, str, str | None, str | None]
 
 
@@ -19,7 +19,7 @@ def told_by(answer: Mapping[str, Any], document: bytes) -> Told:
 
 
 def digest_of(told: Told) -> int:
-    """64 bits of it, with a sign, as SQL stores whole numbers."""
+    """A 64-bit digest; signed, as SQL's BIGINT is."""
     document, *others = told
     digest = blake2b(document, digest_size=8)
     digest.update(repr(others).encode())

@@ -49,7 +49,7 @@ class FoundAnswer(msgspec.Struct, gc=False):
 
     @property
     def told(self) -> Told:
-        """What it says of the customer."""
+        """What the answer says about the customer."""
         return told_by(self.row, self.document)
 
 

@@ -84,7 +84,7 @@ class _Most:
     sign = 1
 
     def __init__(self) -> None:
-        #: From `first` on. Not a `deque`, which takes 760 bytes when it is empty.
+        #: Falling values, from index `first` on. A list: an empty `deque` takes 760 bytes.
         self.falling: list[int] = []
         self.first = 0
 

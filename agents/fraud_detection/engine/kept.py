@@ -1,7 +1,7 @@
 """The observations of a group, where each is stored, and what is to be written. Pure.
 
-Those of sealed segments are in memory as they are stored, some 120 bytes each. They are decoded
-when one of them is asked for, and let go once what changed is taken.
+Observations of sealed segments stay encoded in memory, some 120 bytes each. A segment is decoded
+when one of its observations is asked for; `take_puts` and `let_go` drop what was decoded.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ class _Segment(Struct, gc=False):
     """A sealed segment."""
 
     newest_ms: int
-    #: As it is stored, or was before it changed: then what is at hand counts.
+    #: As stored. If observations changed since, `_at_hand` has the newer ones.
     value: bytes
 
 
@@ -62,9 +62,9 @@ class Kept:
         #: In which segment an observation is; those of the head are in none.
         self._segment_of: dict[str, int] = {}
         self._segments: dict[int, _Segment] = {}
-        #: The observations of segments that were asked for, by id.
+        #: Decoded segments: by number, the observations by id.
         self._at_hand: dict[int, dict[str, Observation]] = {}
-        #: Those of the head, each with how it is stored.
+        #: Those of the head, each with its encoded form.
         self._open: dict[str, tuple[Observation, Raw]] = {}
         #: The segments to write or remove, and the end of those that were written.
         self._changed: set[int] = set()
@@ -107,7 +107,7 @@ class Kept:
         return found
 
     def times(self) -> Iterable[int]:
-        """When each of the observations past the horizon happened, in any order."""
+        """The times of all observations past the horizon, in any order."""
         horizon_ms, segment_of = self._head.horizon_ms, self._segment_of
         for number, segment in self._segments.items():
             its = self._at_hand.get(number)
@@ -172,7 +172,7 @@ class Kept:
         return before, after
 
     def let_go(self) -> None:
-        """Keep no decoded observation of a segment. Nothing may have changed since `take_puts`."""
+        """Drop the decoded observations of segments; only if nothing changed since `take_puts`."""
         self._at_hand = {}
 
     def _fill(self, number: int, value: bytes | None) -> None:

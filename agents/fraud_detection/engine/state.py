@@ -101,7 +101,7 @@ class Head(Struct, array_like=True):
 
 
 class Placed(Struct, frozen=True, array_like=True, gc=False):
-    """The beginning of an observation: what tells its place."""
+    """The first fields of an observation: enough to know its place."""
 
     event_id: str
     revision: int
@@ -147,7 +147,7 @@ def decode_segment(value: bytes | None) -> list[Observation]:
 
 
 def decode_places(value: bytes) -> list[Placed]:
-    """The places of the observations in a stored segment; this is quicker than to decode them."""
+    """The places of the observations in a stored segment: faster than decoding them whole."""
     try:
         return _places(value)
     except UNDECODABLE:

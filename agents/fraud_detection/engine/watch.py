@@ -12,7 +12,8 @@ from agents.fraud_detection.rules.compiled import CompiledRule
 
 #: Alerts that one arrival raises, the newest ones. A late event can make hits of all behind it.
 MOST_AT_ONCE: Final = MOST_ALERTS // 2
-#: Texts that entries share. An employee sees fewer tills; customers may be any number.
+#: The most texts that entries share. An employee uses fewer tills; there may be any number of
+#: customers.
 _MOST_TEXTS: Final = 256
 
 
@@ -38,7 +39,7 @@ class Watch:
         self._window = Window(rule)
         self.episodes = Episodes(mark, rule.cooldown_ms, self._window.hits)
         self._sessions = sessions
-        #: Some of the texts that entries are worth.
+        #: Texts among the entries' worths, shared to save memory.
         self._texts: dict[str, str] = {}
 
     def fill(self, observations: Iterable[Observation], horizon_ms: int) -> None:
@@ -98,7 +99,7 @@ class Watch:
             self.episodes.note_place(it.place)
 
     def _entries_of(self, observations: Sequence[Observation]) -> Iterable[Entry]:
-        # A large group mostly has events that are none of the rule's.
+        # Most events of a large group are of types that the rule does not read.
         on = self.rule.rule.on
         types = {
             it for it in {it.event_type for it in observations} if not types_of(it).isdisjoint(on)
@@ -118,7 +119,7 @@ class Watch:
         return it.at_ms, it.event_id, self._shared(worth) if isinstance(worth, str) else worth
 
     def _shared(self, worth: str) -> str:
-        """The same text as in other entries: a till comes again and again."""
+        """One copy of a text for all entries: the same till comes again and again."""
         if len(self._texts) > _MOST_TEXTS:
             self._texts.clear()
         return self._texts.setdefault(worth, worth)

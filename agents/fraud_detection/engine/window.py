@@ -57,7 +57,7 @@ class Window:
         self._only_grows = rule.rule.function in _GROW and rule.rule.operator in _MORE
         #: Whether one of several entries of one time can change what those before it are.
         self._changes_before = self._is_sequence and rule.rule.minimum_count > 1
-        #: The entries in their order. Apart, they take a third of what tuples take.
+        #: The entries in their order, as three lists: a third of the memory of tuples.
         self._times = array("q")
         self._ids: list[str] = []
         self._worths: list[Any] = []
@@ -153,7 +153,7 @@ class Window:
         if old is not None:
             index = self._index(old)
             if index < len(times) and (times[index], ids[index]) == old:
-                if new == (*old, worths[index]):  # the rule reads nothing that was revised
+                if new == (*old, worths[index]):  # the revision changed nothing that the rule reads
                     return None
                 changed.append(times.pop(index))
                 del ids[index], worths[index]
@@ -220,7 +220,7 @@ class Window:
         return [self._ids[it] for it in self._made_of(place)[: -most - 1 : -1]]
 
     def _made_of(self, place: Place) -> Sequence[int]:
-        """Which entries make the value at a place; of SEQUENCE those before it."""
+        """The indexes of the entries that make the value at a place; for SEQUENCE, those before."""
         times = self._times
         start = bisect_right(times, place[0] - self._rule.window_ms)
         if self._is_sequence:

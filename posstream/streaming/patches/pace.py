@@ -7,9 +7,9 @@ Apache Kafka answers a fetch with the first record. At a few thousand events a s
 few events each took so much CPU in worker and broker that tills waited. So a busy consumer sets a
 higher `fetch.min.bytes`, and the broker holds the fetch for 10 or 20 ms.
 
-A plugin that no till waits for may ask for more: from a number of events a second on, the broker
-holds its fetches for 40 ms. A list of two events costs worker and broker as many requests as a long
-one.
+A plugin that no till waits for may set `gathers_from`: from that many events a second on, the
+broker holds its fetches for up to 40 ms. A list of two events costs worker and broker as many
+requests as a long one.
 
 aiokafka keeps both in its fetcher, which reads them for each request. If an upgrade moves them,
 fetches keep the first values, and `test_pins.py` fails.
@@ -22,9 +22,9 @@ from typing import Any, Final
 _QUIET_SECONDS: Final = 2
 #: Events in the last fetch, and milliseconds that the next one may wait for `_BYTES`; most first.
 _BUSY: Final = ((60, 20), (20, 10))
-#: The same for a plugin that waits from a number of events a second on.
+#: Milliseconds that fetches may wait from `gathers_from` on.
 _STEADY_WAIT_MS: Final = 40
-#: For how long events are counted before they say how many come in a second.
+#: Seconds over which the rate of events is measured.
 _COUNTED_SECONDS: Final = 0.25
 #: A backlog has more, so its fetches do not wait.
 _BYTES: Final = 64 * 1024
@@ -57,7 +57,7 @@ class FetchPace:
             wait_ms: how long a fetch waits for a record.
             quiet_wait_ms: the same when no record came for some seconds.
             gathers: whether a busy consumer waits some milliseconds for more records.
-            gathers_from: the records a second from which on it waits longest; None = never.
+            gathers_from: the events a second from which on fetches wait longest; None = never.
         """
         now = time.monotonic()
         if brought:

@@ -197,7 +197,7 @@ class Store(rocksdb.Store):
         """Write values by key together, outside of any stream.
 
         Raises:
-            StorageFailed: if they were not written; then none was.
+            StorageFailed: if the write failed; then no value was written.
         """
         try:
             db = self._db_for_partition(partition)

@@ -100,7 +100,7 @@ class Table(faust.Table):
         """Keep values as `put_at` does; the store writes them together.
 
         Returns:
-            why some of them were not kept, by their keys.
+            by key, why a value was not kept; empty if all were.
         """
         handed_over: dict[bytes, bytes] = {}
         refused: dict[bytes, Exception] = {}
@@ -118,7 +118,11 @@ class Table(faust.Table):
         return refused
 
     def _hand_over(self, tp: TP, key: bytes, value: bytes) -> bool:
-        """Give a change to the producer; False if upstream took it, and has stored the value."""
+        """Give a change to the producer.
+
+        Returns:
+            False if it went upstream's way, which has stored the value too.
+        """
         put = None
         if not self._unacknowledged:  # a change must not pass an earlier one of its key
             producer, topic = self.app.producer, self.changelog_topic.get_topic_name()

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 #: How long the first record of a batch of fewer than `_FEW` waits for others.
 _LINGER_SECONDS: Final = 0.1
 _FEW: Final = 500
+#: Events that are decoded in one go.
+_DECODED_AT_ONCE: Final = 100
 #: How long a fetch waits while events are left to write. aiokafka has one fetch at a time with a
 #: broker: one for partitions without events would keep those with events waiting.
 _BEHIND_WAIT_MS: Final = 10
@@ -237,9 +239,14 @@ class Projector(ConsumerRebalanceListener):
         )
         if fetched:
             fetched = await self._gathered(fetched)
+        assignment = self.assignment
         records = [it for its in fetched.values() for it in its]
         ends = {tp: its[-1].offset + 1 for tp, its in fetched.items()}
-        return Fetched(records, self.decoded(records), ends, self.assignment)
+        events: list[ProjectedEvent] = []
+        for start in range(0, len(records), _DECODED_AT_ONCE):
+            events += self.decoded(records[start : start + _DECODED_AT_ONCE])
+            await asyncio.sleep(0)  # the list that is being written comes first
+        return Fetched(records, events, ends, assignment)
 
     def decoded(self, records: Iterable[Any]) -> Sequence[ProjectedEvent]:
         """The events of records; what is no event is logged and left out."""

@@ -47,7 +47,7 @@ _PATIENCE_SECONDS: Final = 1800
 _POLL_SECONDS: Final = 0.05
 #: Faust writes what a standby reads in batches of so many, and keeps the rest in memory.
 _STANDBY_BATCH: Final = 1000
-_REPLAY = re.compile(r"^\[([^\]]+)\].*(Restoring state from changelog|Done reading from changelog)")
+_REPLAY = re.compile(r"^(\S+) .*(Restoring state from changelog|Done reading from changelog)")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def replay_seconds(log: str) -> float:
         found = _REPLAY.match(line)
         if found is None:
             continue
-        now = datetime.fromisoformat(found[1].replace(",", "."))
+        now = datetime.fromisoformat(found[1])
         if found[2].startswith("Restoring"):
             at = now
         elif at is not None:

@@ -1,5 +1,6 @@
 """What the benchmark of recovery reads from stores and logs, and what it prints."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from benchmarks.recovery import (
     store_folders,
     table,
 )
+from posstream.logs.lines import TextLines
 from posstream.streaming.patches.store import NO_ENTRIES
 
 OFFSET, IDENTITY = sorted(NO_ENTRIES)
@@ -57,11 +59,18 @@ def test_the_entries_of_all_stores_are_estimated(tmp_path: Path) -> None:
 
 
 def test_the_time_of_a_replay_is_read_off_the_log() -> None:
-    log = """
-[2026-01-31 10:00:00,500] [1] [INFO] [^---Recovery]: Restoring state from changelog topics...
-[2026-01-31 10:00:03,000] [1] [INFO] [^---Recovery]: Done reading from changelog topics
-[2026-01-31 10:00:03,100] [1] [INFO] [^---Recovery]: Recovery complete
-"""
+    def line(created: float, message: str) -> str:
+        record = logging.LogRecord("faust", logging.INFO, "", 1, message, None, None)
+        record.created = created
+        return TextLines().format(record)
+
+    log = "\n".join(
+        [
+            line(0.5, "Restoring state from changelog topics..."),
+            line(3, "Done reading from changelog topics"),
+            line(3.1, "Recovery complete"),
+        ]
+    )
     assert replay_seconds(log) == 2.5
     assert replay_seconds("nothing to restore") == 0
 

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 #: How long the first record of a batch of fewer than `_FEW` waits for others.
 _LINGER_SECONDS: Final = 0.1
 _FEW: Final = 500
+#: From this many events a second on, a fetch waits for more than one of them.
+_GATHERS_FROM: Final = 50
 #: Events that are decoded in one go.
 _DECODED_AT_ONCE: Final = 100
 #: How long a fetch waits while events are left to write. aiokafka has one fetch at a time with a
@@ -134,8 +136,8 @@ class Projector(ConsumerRebalanceListener):
                 try:
                     await self._connected()
                 except (Exception, SystemExit, asyncio.CancelledError) as why:
-                    if _is_told_to_stop(why):
-                        raise
+                    if _is_told_to_stop():
+                        raise asyncio.CancelledError from why
                     self.standing.trouble = kind(why)
                     log.warning(
                         "the projection of %s stopped (%r); again in %g s",
@@ -230,13 +232,6 @@ class Projector(ConsumerRebalanceListener):
 
     async def _next(self) -> Fetched:
         fetched = await self._fetched(timeout_ms=_POLL_MS)
-        tuning = self.settings.tuning
-        self.pace.set(
-            self.consumer,
-            brought=sum(map(len, fetched.values())),
-            wait_ms=_BEHIND_WAIT_MS if self.standing.lag else tuning.background_wait_ms,
-            quiet_wait_ms=tuning.quiet_background_wait_ms,
-        )
         if fetched:
             fetched = await self._gathered(fetched)
         assignment = self.assignment
@@ -251,7 +246,10 @@ class Projector(ConsumerRebalanceListener):
     def decoded(self, records: Iterable[Any]) -> Sequence[ProjectedEvent]:
         """The events of records; what is no event is logged and left out."""
         decoders = self.projection.decoders
-        made = (projected(record, decoders) for record in records)
+        try:
+            made = [projected(record, decoders) for record in records]
+        except SystemExit as why:  # asyncio would end its loop
+            raise RuntimeError("its code ended itself") from why
         return [event for event in made if event is not None]
 
     async def _gathered(
@@ -260,15 +258,11 @@ class Projector(ConsumerRebalanceListener):
         """Add events that come soon after: a row costs less in a long list."""
         assignment = self.assignment
         count, until = sum(map(len, fetched.values())), time.monotonic() + _LINGER_SECONDS
-        while count < MAX_BATCH and (left := until - time.monotonic()) > 0:
-            if self.standing.lag - self.in_hand > count:  # more events wait at the broker
-                wait_ms = int(left * 1000)
-                more = await self._fetched(timeout_ms=wait_ms, max_records=MAX_BATCH - count)
-            elif count < _FEW:
-                await asyncio.sleep(left)
-                more = await self._fetched(timeout_ms=0, max_records=MAX_BATCH - count)
-            else:
-                break
+        wanted = max(_FEW, min(MAX_BATCH, self.standing.lag - self.in_hand))
+        while count < wanted and (left := until - time.monotonic()) > 0:
+            # Not a sleep: aiokafka fetches no more of a partition before its events are taken.
+            wait_ms = int(left * 1000)
+            more = await self._fetched(timeout_ms=wait_ms, max_records=MAX_BATCH - count)
             if assignment != self.assignment:  # what was fetched before comes again
                 return more
             for tp, records in more.items():
@@ -278,6 +272,15 @@ class Projector(ConsumerRebalanceListener):
 
     async def _fetched(self, **limits: int) -> dict[TopicPartition, list[Any]]:
         fetched: dict[TopicPartition, list[Any]] = await self.consumer.getmany(**limits)
+        tuning, left = self.settings.tuning, self.standing.lag - self.in_hand
+        self.pace.set(
+            self.consumer,
+            brought=sum(map(len, fetched.values())),
+            wait_ms=_BEHIND_WAIT_MS if self.standing.lag else tuning.background_wait_ms,
+            quiet_wait_ms=tuning.quiet_background_wait_ms,
+            gathers=tuning.gathers and left < _FEW,
+            gathers_from=_GATHERS_FROM,
+        )
         if self.failure is not None:
             raise self.failure
         if self.is_placed:
@@ -310,7 +313,7 @@ class Projector(ConsumerRebalanceListener):
         try:
             await self.projection.apply(events)
         except asyncio.CancelledError as why:
-            if _is_told_to_stop(why):
+            if _is_told_to_stop():
                 raise
             raise RuntimeError("its code cancelled itself") from why
         finally:
@@ -370,10 +373,10 @@ class Projector(ConsumerRebalanceListener):
         return {tp: at.offset for tp, at in found.items() if at.offset >= 0}
 
 
-def _is_told_to_stop(why: BaseException) -> bool:
-    """Whether an error is our own stop; aiokafka and a plugin's code cancel as well."""
+def _is_told_to_stop() -> bool:
+    """Whether we are to stop; aiokafka and a plugin's code cancel as well."""
     task = asyncio.current_task()
-    return isinstance(why, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return task is not None and task.cancelling() > 0
 
 
 def _told(why: BaseException) -> str:

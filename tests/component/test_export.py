@@ -60,6 +60,7 @@ def test_all_rows_of_a_customer_come_as_one_document(folder: Path) -> None:
     known = document["plugins"]["customer_lookup"]
     assert {it["customer_id"] for it in known["customers"]} == {"CUST_001"}
     assert {it["identifier"] for it in known["customer_identifiers"]} == {PHONE, MAIL}
+    assert not any("answer_digest" in it for it in known["customer_identifiers"])
     assert {it["event_id"] for it in known["lookup_answers"]} >= {"e1", "e2"}
     assert [it["event_id"] for it in known["customer_lookup_logs"]] == ["l1"]
     assert len(known["baskets"]) == 1

@@ -1,6 +1,7 @@
 """A projection's consumer, on a broker: nothing lost, nothing skipped, and a place of its own."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -283,6 +284,34 @@ async def test_what_was_fetched_ahead_is_dropped_when_partitions_move(*, is_fetc
     # The numbers are those of the fetches.
     assert set(kept.numbers) == {*range(1, 15), *range(29, 43)}
     await one._drop_coming()
+
+
+def test_a_decoder_that_ends_its_program_ends_no_loop() -> None:
+    """asyncio lets only this error out of a task, and the loop ends with it."""
+    kept = Kept()
+    kept.decoders = {TOPIC: lambda _: sys.exit(3)}
+    one, _ = behind(kept)
+    with pytest.raises(RuntimeError, match="its code ended itself"):
+        one.decoded([SimpleNamespace(topic=TOPIC, value=b"{}")])
+
+
+async def test_a_stop_counts_though_something_else_fails_on_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails_at_its_stop(_: Projector) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the broker is away")
+
+    monkeypatch.setattr(Projector, "_connected", fails_at_its_stop)
+    one, _ = behind(Kept())
+    task = asyncio.create_task(one.run())
+    await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await asyncio.wait([task])
+    assert task.cancelled()
 
 
 async def test_the_first_start_goes_on_where_the_group_of_before_was(shop: Shop) -> None:

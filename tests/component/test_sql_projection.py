@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +20,7 @@ from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.projection import SqlProjection
 from agents.customer_lookup.read_model.rows import read_basket_started
 from agents.customer_lookup.read_model.written_answers import read_found
-from posstream.domain.times import iso_utc
+from posstream.domain.times import iso_utc, parse_utc
 from posstream.json.reading import read_json_exactly
 from posstream.json.writing import write_json
 from posstream.read_model import schema as platform
@@ -512,21 +512,24 @@ async def test_an_answer_from_the_cache_writes_no_row_of_the_customer(written: W
     assert await written.by(found("e5", fetched=11, customer=jane())) == [*PERSON, *NARROW]
 
 
-async def test_after_a_minute_the_customer_is_written_again(written: Written) -> None:
-    """Rows may be gone: an operator restored a backup, or made the tables anew."""
-    await written.by(found("e1", fetched=10))
-    await clear(written.engine)
-    written.now = 59
-    assert await written.by(found("e2", fetched=10)) == NARROW
-    written.now = 60
-    assert await written.by(found("e3", fetched=10)) == [*PERSON, *NARROW]
-    assert len(await rows(written.engine, schema.CUSTOMERS)) == 1
-
-
 def as_posstream_reads_it(answer: ProjectedEvent) -> ProjectedEvent:
     read = read_found(write_json(answer.value))
     assert read is not None
     return structs.replace(answer, value=read)
+
+
+@pytest.mark.parametrize("as_read", [lambda it: it, as_posstream_reads_it])
+async def test_after_a_minute_the_customer_is_written_again(
+    written: Written, as_read: Callable[[ProjectedEvent], ProjectedEvent]
+) -> None:
+    """Rows may be gone: an operator restored a backup, or made the tables anew."""
+    await written.by(as_read(found("e1", fetched=10)))
+    await clear(written.engine)
+    written.now = 59
+    assert await written.by(as_read(found("e2", fetched=10))) == NARROW
+    written.now = 60
+    assert await written.by(as_read(found("e3", fetched=10))) == [*PERSON, *NARROW]
+    assert len(await rows(written.engine, schema.CUSTOMERS)) == 1
 
 
 async def test_a_new_process_does_not_write_what_the_database_has(
@@ -556,6 +559,37 @@ async def test_a_row_of_a_customer_that_is_gone_is_written_again(
     answer = as_posstream_reads_it(found("e2", fetched=10))
     assert await Written(engine).by(answer) == [*PERSON, *NARROW]
     assert len(await rows(engine, table)) == 1
+
+
+async def test_a_row_that_was_made_again_from_an_older_answer_gets_the_newer_one(
+    engine: AsyncEngine,
+) -> None:
+    """As after one of the identifiers was forgotten."""
+    newer, older = (
+        as_posstream_reads_it(found(name, fetched=at, customer_identifier=name))
+        for name, at in (("CARD_1", 15), ("CARD_2", 10))
+    )
+    await Written(engine).by(newer)
+    async with engine.begin() as connection:
+        await connection.execute(delete(schema.CUSTOMERS))
+    await Written(engine).by(older)
+    again = as_posstream_reads_it(found("e3", fetched=15, customer_identifier="CARD_1"))
+    assert await Written(engine).by(again) == [*PERSON, *NARROW]
+    assert iso_utc((await only(engine, schema.CUSTOMERS))["fetched_at"]) == at(15)
+
+
+async def test_an_answer_keeps_its_customer_where_an_older_posstream_changed_the_identifier(
+    engine: AsyncEngine,
+) -> None:
+    """It changes the row and leaves the digest, which it does not know."""
+    await Written(engine).by(as_posstream_reads_it(found("e1", fetched=10)))
+    changes = {"customer_id": "CUST_002", "fetched_at": parse_utc(at(20))}
+    async with engine.begin() as connection:
+        await connection.execute(update(schema.CUSTOMER_IDENTIFIERS).values(changes))
+        await connection.execute(update(schema.CUSTOMERS).values(changes))
+    await Written(engine).by(as_posstream_reads_it(found("e2", fetched=10)))
+    answers = await rows(engine, schema.LOOKUP_ANSWERS)
+    assert [it["customer_id"] for it in answers] == [JOHN["customer_id"]] * 2
 
 
 async def test_a_customer_whom_an_older_posstream_wrote_is_written_once_more(

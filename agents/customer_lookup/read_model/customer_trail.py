@@ -4,7 +4,7 @@ Only reads: the projection deletes the rows when the marks come (`erasure`).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,6 +20,9 @@ from agents.customer_lookup.read_model.schema import (
 from posstream.forgetting.marks import Trail
 from posstream.read_model.engine import read_only
 from posstream.read_model.named_rows import as_json
+
+#: Columns that say nothing about a customer.
+_OF_OURS: Final = frozenset({CUSTOMER_IDENTIFIERS.c.answer_digest})
 
 
 class CustomerTrails:
@@ -80,7 +83,7 @@ class CustomerTrails:
                     as_json(row)
                     for row in (
                         await connection.execute(
-                            select(table)
+                            select(*(it for it in table.columns if it not in _OF_OURS))
                             .where(conditions[table.name])
                             .order_by(*table.primary_key.columns)
                         )

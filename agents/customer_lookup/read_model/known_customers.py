@@ -7,17 +7,28 @@ with the same digest changes neither that row nor the customer's.
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agents.customer_lookup.read_model.schema import CUSTOMER_IDENTIFIERS, CUSTOMERS
 from agents.customer_lookup.read_model.told import Told, digest_of
 from posstream.read_model.named_rows import SLICE
+from posstream.read_model.stored_time import stored
 
 _IDENTIFIERS: Final = CUSTOMER_IDENTIFIERS.c
+#: The row of the customer may be gone, or made again from an older answer.
 _KNOWN: Final = select(
-    _IDENTIFIERS.identifier, _IDENTIFIERS.answer_digest, _IDENTIFIERS.customer_id
-).join(CUSTOMERS, CUSTOMERS.c.customer_id == _IDENTIFIERS.customer_id)
+    _IDENTIFIERS.identifier,
+    _IDENTIFIERS.answer_digest,
+    _IDENTIFIERS.fetched_at,
+    _IDENTIFIERS.customer_id,
+).join(
+    CUSTOMERS,
+    and_(
+        CUSTOMERS.c.customer_id == _IDENTIFIERS.customer_id,
+        CUSTOMERS.c.fetched_at >= _IDENTIFIERS.fetched_at,
+    ),
+)
 
 
 async def known_of(connection: AsyncConnection, told: Collection[Told]) -> Mapping[Told, str]:
@@ -29,8 +40,9 @@ async def known_of(connection: AsyncConnection, told: Collection[Told]) -> Mappi
     identifiers = sorted(by_identifier)
     for start in range(0, len(identifiers), SLICE):
         some = _KNOWN.where(_IDENTIFIERS.identifier.in_(identifiers[start : start + SLICE]))
-        for identifier, digest, customer_id in await connection.execute(some):
+        for identifier, digest, fetched_at, customer_id in await connection.execute(some):
             for it in by_identifier[identifier] if digest is not None else ():
-                if digest_of(it) == digest:
+                # An older posstream changes a row and leaves the digest.
+                if digest_of(it) == digest and stored(fetched_at) == it[-1]:
                     known[it] = customer_id
     return known

@@ -65,6 +65,7 @@ class RecentCustomers:
 
     def customer_of(self, told: Told) -> str | None:
         """The customer's id if the database has the rows of this `Told`, else None."""
+        self._forget_old()
         return self._told.get(hash(told))
 
     def note(self, told: Mapping[Told, str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import func, select
@@ -21,6 +22,7 @@ from benchmarks.posstream_worker import Posstream
 from benchmarks.progress import say
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage
+from posstream.plugins.discovery import SETTING as PLUGINS
 from posstream.read_model.engine import create_engine, read_only
 from tests.integration.harness import Worker
 
@@ -44,6 +46,11 @@ _BAR: Final = 15_000
 #: The most that p99 may be. The goal is for 80 % of the rate; the full rate, which is harder, is
 #: what is measured.
 _P99_MS: Final = 100
+#: With which plugins.
+_PLUGINS: Final[Mapping[str, Mapping[str, str]]] = {
+    "databases": {},
+    "alone": {PLUGINS: "customer_lookup"},
+}
 _LAG: Final = ("posstream_projection_lag", {"plugin": "customer_lookup"})
 
 
@@ -86,23 +93,28 @@ def measure(setting: Setting) -> dict[str, Any]:
     """For each database, tries with more and more events a second, then the best one held.
 
     Returns:
-        The broker, and by database every try and what was held in the end.
+        The broker, and by database every try and what was held in the end, with all plugins and
+        with the lookups alone.
     """
     hold = max(_LEAST_SECONDS, setting.events / _EVENTS_A_SECOND)
     with stage(setting.folder / "sustained", embedded=setting.embedded) as on:
 
-        def search(_: str, url: str | None) -> Any:
-            with _started(on, setting, url) as system:
+        def search(environ: Mapping[str, str], _: str, url: str | None) -> Any:
+            with _started(on, setting, url, environ) as system:
                 return _search(system, hold)
 
-        found = on_each_database(search)
+        found = {
+            name: on_each_database(partial(search, environ)) for name, environ in _PLUGINS.items()
+        }
         broker = on.broker
-    return {"broker": broker, "databases": found}
+    return {"broker": broker, **found}
 
 
 @contextmanager
-def _started(on: Stage, setting: Setting, url: str | None) -> Iterator["_System"]:
-    posstream = Posstream(on, database_url=url)
+def _started(
+    on: Stage, setting: Setting, url: str | None, environ: Mapping[str, str]
+) -> Iterator["_System"]:
+    posstream = Posstream(on, database_url=url, environ=environ)
     posstream.prepare(setting.customers)
     posstream.rewind()
     with posstream.started() as (worker,):
@@ -219,8 +231,11 @@ def _cpu(on: Stage, worker: Worker) -> Mapping[str, float]:
 
 def section(found: dict[str, Any]) -> str:
     """What was held, and what it took."""
+    searches = found["databases"] | {
+        f"{database}, lookups alone": it for database, it in found.get("alone", {}).items()
+    }
     rows = []
-    for database, it in found["databases"].items():
+    for database, it in searches.items():
         held = it["held"]
         rows.append(
             [
@@ -247,7 +262,7 @@ def section(found: dict[str, Any]) -> str:
         "broker",
     ]
     wanted = []
-    for database, it in found["databases"].items():
+    for database, it in searches.items():
         held = it["held"]
         p99 = [held["seen"]["p99_ms"]]
         wanted += [

@@ -38,9 +38,12 @@ from posstream.tracing.starting import tracer
 
 log = logging.getLogger(__name__)
 
-#: How long the first record of a batch of fewer than `_FEW` waits for others.
+#: How long the first record of a list waits for others, and how long if there are `_MANY`. In short
+#: lists, each row changes pages of its own: at 4,800 answers a second, a row took 90 us of CPU in
+#: SQLite in lists of 500, and 38 in lists of 4,000.
 _LINGER_SECONDS: Final = 0.1
-_FEW: Final = 500
+_BUSY_LINGER_SECONDS: Final = 0.5
+_MANY: Final = 100
 #: From this many events a second on, a fetch waits for more than one of them.
 _GATHERS_FROM: Final = 50
 #: Events that are decoded in one go.
@@ -257,9 +260,11 @@ class Projector(ConsumerRebalanceListener):
     ) -> dict[TopicPartition, list[Any]]:
         """Add events that come soon after: a row costs less in a long list."""
         assignment = self.assignment
-        count, until = sum(map(len, fetched.values())), time.monotonic() + _LINGER_SECONDS
-        wanted = max(_FEW, min(MAX_BATCH, self.standing.lag - self.in_hand))
-        while count < wanted and (left := until - time.monotonic()) > 0:
+        count, began = sum(map(len, fetched.values())), time.monotonic()
+        while count < MAX_BATCH:
+            seconds = _LINGER_SECONDS if count < _MANY else _BUSY_LINGER_SECONDS
+            if (left := began + seconds - time.monotonic()) <= 0:
+                break
             # Not a sleep: aiokafka fetches no more of a partition before its events are taken.
             wait_ms = int(left * 1000)
             more = await self._fetched(timeout_ms=wait_ms, max_records=MAX_BATCH - count)
@@ -278,7 +283,7 @@ class Projector(ConsumerRebalanceListener):
             brought=sum(map(len, fetched.values())),
             wait_ms=_BEHIND_WAIT_MS if self.standing.lag else tuning.background_wait_ms,
             quiet_wait_ms=tuning.quiet_background_wait_ms,
-            gathers=tuning.gathers and left < _FEW,
+            gathers=tuning.gathers and left < _MANY,
             gathers_from=_GATHERS_FROM,
         )
         if self.failure is not None:

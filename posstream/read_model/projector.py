@@ -38,9 +38,8 @@ from posstream.tracing.starting import tracer
 
 log = logging.getLogger(__name__)
 
-#: How long the first record of a list waits for others, and how long if there are `_MANY`. In short
-#: lists, each row changes pages of its own: at 4,800 answers a second, a row took 90 us of CPU in
-#: SQLite in lists of 500, and 38 in lists of 4,000.
+#: How long the first record of a list waits for others, and how long if there are `_MANY`: keys are
+#: random, so each row of a short list changes pages of its own.
 _LINGER_SECONDS: Final = 0.1
 _BUSY_LINGER_SECONDS: Final = 0.5
 _MANY: Final = 100

@@ -33,7 +33,12 @@ GROUPS = {
 #: How long nothing may be finished.
 STUCK_SECONDS = 180
 #: No rule may pause itself: all its alerts are compared.
-UNBOUNDED = {"most_alerts_per_hour": 1_000_000, "most_cpu_percent": 100}
+UNBOUNDED = {
+    "most_alerts_per_hour": 1_000_000,
+    "most_cpu_percent": 100,
+    # A day of a million events has more than the default in its windows.
+    "observations_in_memory": 3_000_000,
+}
 _AGO_MS = 12 * 3_600_000
 _CONFIGURE = """
 mutation ($config: JSONString) {

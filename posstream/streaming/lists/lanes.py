@@ -432,17 +432,21 @@ class Lanes:
         traced: Sequence[Span],
         given: "asyncio.Future[None]",
     ) -> None:
+        seconds = self._app.tuning.delivery_seconds
         try:
             try:
+                # A crash must not undo what was told: the events would come in another order again,
+                # and two messages of one revision could say different things.
+                async with asyncio.timeout(seconds):
+                    for one in answering:
+                        await one.kept()
                 send = self._app.producer.send_batch
                 written = await asyncio.gather(*(send(*batch) for batch in batches))
             finally:
                 given.set_result(None)
-            async with asyncio.timeout(self._app.tuning.delivery_seconds):
+            async with asyncio.timeout(seconds):
                 for each in written:
                     await each
-                for one in answering:
-                    await one.kept()
         except Exception as why:  # unconfirmed: a restart answers them again
             log.critical("answers could not be sent: %r", why, exc_info=why)
             _end(traced, failed=type(why).__name__)

@@ -717,20 +717,25 @@ class Lists:
 SOURCE = TP(topics.POS_EVENTS, HOME)
 
 
-async def test_events_are_finished_once_the_broker_has_what_was_told_and_the_changelog() -> None:
+async def test_events_are_told_once_the_broker_has_the_changelog_and_finished_once_it_has_both() -> (
+    None
+):
     lists = Lists()
     lists.producer.confirms = False
-    await lists.take(*(value for topic, value in PURCHASE if topic == topics.POS_EVENTS))
+    values = [value for topic, value in PURCHASE if topic == topics.POS_EVENTS]
+    taking = asyncio.ensure_future(lists.take(*values))
+    await a_while()
+    assert (lists.producer.given, lists.position) == ([], 0)
+    lists.flushed.set()
+    await taking
     await a_while()
     assert {topic for topic, _, _ in lists.producer.given} == {
         topics.TILL_EVENTS,
         topics.BASKET_COMPLETED,
     }
+    assert (lists.position, lists.app.lanes.in_flight) == (0, 1)
     for written in lists.producer.written:
         written.set_result(None)
-    await a_while()
-    assert (lists.position, lists.app.lanes.in_flight) == (0, 1)
-    lists.flushed.set()
     await soon(lambda: lists.position == 6)
 
 

@@ -717,9 +717,7 @@ class Lists:
 SOURCE = TP(topics.POS_EVENTS, HOME)
 
 
-async def test_events_are_told_once_the_broker_has_the_changelog_and_finished_once_it_has_both() -> (
-    None
-):
+async def test_events_are_told_after_the_changelog_and_finished_after_what_was_told() -> None:
     lists = Lists()
     lists.producer.confirms = False
     values = [value for topic, value in PURCHASE if topic == topics.POS_EVENTS]

@@ -146,7 +146,7 @@ async def test_lookups_go_on_while_the_process_beside_them_is_killed(tmp_path: P
 
 async def _purchases(worker: Worker, servers: str, interrupt: Callable[[Worker], None]) -> None:
     two_hours_ago_ms = int(time.time() * 1000) - 2 * 3_600_000
-    day = TillDay(os.getpid(), 25, two_hours_ago_ms, name=f"day{os.getpid()}")
+    day = TillDay(os.getpid(), 25, two_hours_ago_ms, name=f"{interrupt.__name__}{os.getpid()}")
     messages = day.messages()
     known = till_reference.baskets(message.value for message in messages)
     wanted = {name: basket for name, basket in known.items() if basket["was_paid"]}

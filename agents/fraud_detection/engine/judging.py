@@ -135,6 +135,10 @@ class Group:
         known = self._known(it.event_id, horizon_ms)
         news = _news(it, known)
         if news is None:
+            if known is not None:
+                # A worker that was killed may have in its store what its changelog lacks.
+                self._kept.put_again(it.event_id)
+                self._is_changed = True
             self._forget()
             raised = self._raised_again(it.event_id)
             return Judged(outcome=Outcome.REPEATED, raised=raised, grown=self._touched(it))

@@ -131,6 +131,12 @@ class Kept:
         self._open[it.event_id] = it, encode_observation(it)
         self._oldest_open_ms = min(self._oldest_open_ms, it.at_ms)
 
+    def put_again(self, event_id: str) -> None:
+        """Write an observation once more as it is; one of the head goes with the head."""
+        number = self._segment_of.get(event_id)
+        if number is not None:
+            self._changed.add(number)
+
     def forget(self) -> None:
         """Let the observations up to the horizon go, and the segments that have no others."""
         horizon_ms, head = self._head.horizon_ms, self._head

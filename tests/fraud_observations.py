@@ -66,12 +66,15 @@ class Table:
     def keep(self, group: Group, most: int | None = None) -> Sequence[Put]:
         """Write what a group has to write; a crash comes after `most` changes."""
         puts = group.take_puts()[:most]
+        self.write(puts)
+        return puts
+
+    def write(self, puts: Sequence[Put]) -> None:
         for put in puts:
             if put.value is None:
                 self.values.pop(put.segment, None)
             else:
                 self.values[put.segment] = put.value
-        return puts
 
     def group(self, segment: int) -> Group:
         return Group(self.read, segment=segment)

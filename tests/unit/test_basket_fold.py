@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
 from agents.baskets.basket import Basket, Status
+from agents.baskets.counting import count
 from agents.baskets.fold import fold, in_order, is_repeat, take
 from agents.baskets.held import HeldBasket
 from agents.baskets.known import (
@@ -218,6 +219,26 @@ def test_however_events_are_delivered_the_table_has_each_one_once(data: st.DataO
         found.events, key=lambda it: it.event_id
     )
     assert kept in (None, encode(found)), "packed one by one or at once, it is the same"
+
+
+@given(events())
+def test_an_event_that_comes_again_to_another_generation_is_written_once_more(
+    known: list[AnyEvent],
+) -> None:
+    """The store of a worker that was killed may be ahead of its changelog."""
+    held = HeldBasket(None, places=2)
+    for it in known:
+        count(held, "b", it, 7, None)
+    kept = held.value(7)
+    held.note_kept(kept)
+    for it in known:  # to the worker that told them
+        count(held, "b", it, 7, None)
+        assert not held.is_changed
+    for it in known:
+        restarted = HeldBasket(kept, places=2)
+        count(restarted, "b", it, 7, None)
+        assert restarted.is_changed
+        assert restarted.value(7) == kept
 
 
 @given(events())

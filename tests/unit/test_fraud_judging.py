@@ -97,8 +97,9 @@ def test_a_repeated_event_tells_its_alert_once_more_and_changes_nothing() -> Non
     shop = Shop(rule())
     shop.take(paid("a", 0))
     first = shop.take(paid("b", 1))
+    before = dict(shop.table.values)
     again = shop.take(paid("b", 1))
-    assert (again.outcome, list(shop.puts)) == (Outcome.REPEATED, [])
+    assert (again.outcome, shop.table.values) == (Outcome.REPEATED, before)
     (one,), (other,) = first.raised, again.raised
     assert (one.is_new, other.is_new) == (True, False)
     assert (one.trigger, one.value, one.hits) == (other.trigger, other.value, other.hits)
@@ -293,6 +294,26 @@ def test_a_change_does_not_grow_with_the_observations() -> None:
         sizes.append(sum(len(it.value or b"") for it in puts))
     assert max(sizes[1_500:]) <= max(sizes[:1_500]) + 64
     assert len(table.values) == 1 + (3_000 - 1) // 64
+
+
+@given(st.integers(0, 12), st.integers(0, 12))
+def test_what_only_the_store_of_a_killed_worker_has_gets_into_the_changelog(
+    acknowledged: int, uncommitted: int
+) -> None:
+    """The events come again to the same worker, are committed, and the group moves to another."""
+    plan, store, changelog = plan_for(rule(limit=3)), Table(), Table()
+    arrivals = [paid(f"e{number:02}", number) for number in range(acknowledged + uncommitted)]
+    group = store.group(2)
+    for number, it in enumerate(arrivals):
+        group.judge(it, plan, LATENESS_MS)
+        puts = store.keep(group)
+        if number < acknowledged:
+            changelog.write(puts)
+    restarted = store.group(2)
+    for it in arrivals[acknowledged:]:
+        restarted.judge(it, plan, LATENESS_MS)
+        changelog.write(store.keep(restarted))
+    assert changelog.values == store.values
 
 
 def test_segments_that_are_out_of_the_horizon_are_removed() -> None:

@@ -132,10 +132,9 @@ class Kept:
         self._oldest_open_ms = min(self._oldest_open_ms, it.at_ms)
 
     def put_again(self, event_id: str) -> None:
-        """Write an observation once more as it is; one of the head goes with the head."""
-        number = self._segment_of.get(event_id)
-        if number is not None:
-            self._changed.add(number)
+        """Write an observation once more as it is, and the segment that it may have sealed."""
+        number = self._segment_of.get(event_id, self._head.end)
+        self._changed |= {number - 1, number} & self._segments.keys()
 
     def forget(self) -> None:
         """Let the observations up to the horizon go, and the segments that have no others."""

@@ -33,8 +33,8 @@ def count(
     elif held.was_told(index):
         return []
     else:
-        # A worker that was killed may have in its store what its changelog lacks. Whoever has the
-        # partition next would never see the event, which is finished here.
+        # The store of a killed worker may have an event that its changelog lacks. The event is
+        # finished here, so the next owner of the partition would never count it.
         held.is_changed = True
     try:
         if not has_id and place_of(event) > held.basket.last:  # most events

@@ -267,7 +267,7 @@ async def test_while_a_list_is_written_the_next_one_is_fetched_and_not_committed
 
 @pytest.mark.parametrize("is_fetched", [True, False])
 async def test_what_was_fetched_ahead_is_dropped_when_partitions_move(*, is_fetched: bool) -> None:
-    """Whoever has the partitions next reads from where the last commit was."""
+    """The next owner of the partitions reads from the last commit on."""
     kept = Kept()
     one, backlog = behind(kept)
     await one._step()

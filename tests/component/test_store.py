@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +76,15 @@ class Refusing:
     def __init__(self, db: Any) -> None:
         self.get, self.close = db.get, db.close
         self.put = self.delete = self.write = no_room
+
+
+@contextmanager
+def full_disk(store: Any) -> Iterator[None]:
+    """The disk of the partition refuses writes meanwhile."""
+    held = store._dbs[NUMBER]
+    store._dbs[NUMBER] = Refusing(held)
+    yield
+    store._dbs[NUMBER] = held
 
 
 @pytest.mark.parametrize(
@@ -169,17 +179,8 @@ async def test_a_change_that_the_disk_refuses_leaves_the_offset_before_it(
     puts = Puts()
     monkeypatch.setattr(cache.app.producer, "put", puts.put)
     cache.put(WHO, ENTRY)
-    store = store_of(cache)
-
-    class Full:
-        def put(self, *_: object) -> None:
-            raise OSError("No space left on device")
-
-    held = store._dbs[NUMBER]
-    store._dbs[NUMBER] = Full()
-    with pytest.raises(StorageFailed):
+    with full_disk(store_of(cache)), pytest.raises(StorageFailed):
         cache.put(WHO, ENTRY)
-    store._dbs[NUMBER] = held
     puts.batch.set_result(0)
     await asyncio.sleep(0)
     assert cache.persisted_offset(NUMBER) is None
@@ -237,11 +238,8 @@ async def test_of_a_list_that_the_disk_refuses_nothing_is_kept_and_no_offset_pas
     monkeypatch.setattr(cache.app.producer, "put", puts.put)
     part = TablePartition(cache.table, NUMBER)
     part.write("a", b"1")
-    store = store_of(cache)
-    held = store._dbs[NUMBER]
-    store._dbs[NUMBER] = Refusing(held)
-    refused = part.write_all({"a": b"2", "b": b"3"})
-    store._dbs[NUMBER] = held
+    with full_disk(store_of(cache)):
+        refused = part.write_all({"a": b"2", "b": b"3"})
     assert {key: type(why) for key, why in refused.items()} == dict.fromkeys("ab", StorageFailed)
     assert (part.read("a"), part.read("b")) == (b"1", None)
     puts.batch.set_result(0)
@@ -348,12 +346,10 @@ async def test_an_offset_does_not_pass_what_a_full_disk_refused(cache: KeptCache
     cache.put(WHO, ENTRY)
     cache.persist_offset(NUMBER, 7)
     store = store_of(cache)
-    db = store._dbs[NUMBER]
-    store._dbs[NUMBER] = Refusing(db)
-    with pytest.raises(StorageFailed):
-        cache.put(WHO, CacheEntry(2_000, b"{}"))
-    assert cache.table.partition(NUMBER).get(WHO) == ENTRY, "what is there can be read"
-    store._dbs[NUMBER] = db  # there is room again
+    with full_disk(store):
+        with pytest.raises(StorageFailed):
+            cache.put(WHO, CacheEntry(2_000, b"{}"))
+        assert cache.table.partition(NUMBER).get(WHO) == ENTRY, "what is there can be read"
     cache.put(WHO, CacheEntry(3_000, b"{}"))
     store.set_persisted_offset(CHANGELOG, 9)
     assert cache.persisted_offset(NUMBER) == 7
@@ -363,10 +359,8 @@ async def test_an_offset_that_a_full_disk_refused_stays_where_it_was(cache: Kept
     cache.put(WHO, ENTRY)
     cache.persist_offset(NUMBER, 7)
     store = store_of(cache)
-    db = store._dbs[NUMBER]
-    store._dbs[NUMBER] = Refusing(db)
-    store.set_persisted_offset(CHANGELOG, 8)
-    store._dbs[NUMBER] = db
+    with full_disk(store):
+        store.set_persisted_offset(CHANGELOG, 8)
     assert cache.persisted_offset(NUMBER) == 7
 
 

@@ -152,7 +152,7 @@ class Batch:
         known, customer = self.customers, None
         if isinstance(value, FoundAnswer):
             answer, told = value.row, value.told
-            customer_id = self.told.get(told) or known.customer_of(told)
+            customer_id = self._written(told)
             if customer_id is None:
                 customer = known.columns(value.document)
                 customer_id = str(customer["customer_id"])
@@ -163,7 +163,7 @@ class Batch:
             customer_id = str(customer["customer_id"])
             answer = _answer_row(value, customer_id)
             told = told_by(answer, document)
-            if document and (told in self.told or known.customer_of(told)):
+            if document and self._written(told) is not None:
                 customer = None
         if answer["fetched_at"] is None:
             raise UnusableEventError("fetched_at is missing")
@@ -181,6 +181,10 @@ class Batch:
             basket["customer_id"],
         ):
             basket["identified_at"], basket["identified_by"], basket["customer_id"] = rank
+
+    def _written(self, told: Told) -> str | None:
+        """The customer's id if this batch or one before it writes the rows, else None."""
+        return self.told.get(told) or self.customers.customer_of(told)
 
     def _customer(self, customer: Row, answer: Row, told: Told) -> None:
         identifier, fetched_at = answer["customer_identifier"], answer["fetched_at"]

@@ -136,7 +136,7 @@ class Group:
         news = _news(it, known)
         if news is None:
             if known is not None:
-                # A worker that was killed may have in its store what its changelog lacks.
+                # The store of a killed worker may have an observation that its changelog lacks.
                 self._kept.put_again(it.event_id)
                 self._is_changed = True
             self._forget()

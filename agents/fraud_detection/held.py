@@ -1,5 +1,6 @@
 """Keeps the groups that were judged last in memory: most events belong to one of them."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -30,7 +31,8 @@ class HeldGroups:
     def __init__(self, most_observations: Callable[[], int], note_read: Callable[[], None]) -> None:
         self._most_observations = most_observations
         self._note_read = note_read
-        self._held: dict[tuple[int, str], Held] = {}
+        #: Not a dict: to find its first key, a dict scans past all that were removed before it.
+        self._held: OrderedDict[tuple[int, str], Held] = OrderedDict()
         #: Observations of each group, as it was put back, and of all.
         self._sizes: dict[tuple[int, str], int] = {}
         #: How many observations are in memory.
@@ -58,6 +60,5 @@ class HeldGroups:
         self.observations += held.group.size
         most = self._most_observations()
         while len(self._held) > 1 and (len(self._held) > _MOST or self.observations > most):
-            oldest = next(iter(self._held))
-            del self._held[oldest]
+            oldest, _ = self._held.popitem(last=False)
             self.observations -= self._sizes.pop(oldest)

@@ -54,6 +54,7 @@ class Group:
         "_is_changed",
         "_kept",
         "_look_at",
+        "_marks",
         "_newest",
         "_noted",
         "_read",
@@ -88,11 +89,14 @@ class Group:
             self._newest = max(self._newest, it.place)
             if it.is_of_session:
                 self._sessions.put(it)
+        #: The marks of all rules, by their keys.
+        self._marks: dict[str, Mark] = {}
+        #: Those of the rules that have an observation or an alert here: of most groups, few.
         self._watches: dict[str, Watch] = {}
         #: By type of event, the rules that use it.
         self._by_type: dict[str, Sequence[Watch]] = {}
-        #: The rules whose marks the head has.
-        self._noted: dict[str, Watch] | None = None
+        #: The marks that the head has.
+        self._noted: dict[str, Mark] | None = None
         #: Whether the horizon moved since all rules last forgot what is up to it.
         self._is_ahead = False
         self._rules: Sequence[CompiledRule] = ()
@@ -198,11 +202,8 @@ class Group:
         if is_changed:
             self._is_changed = True
             self._forget()
-            self._watches, self._by_type, self._rules = (
-                {},
-                {},
-                (),
-            )  # their windows do not have what was kept
+            # Their windows do not have what was kept.
+            self._marks, self._watches, self._by_type, self._rules = {}, {}, {}, ()
 
     def judge_anew(
         self,
@@ -273,13 +274,14 @@ class Group:
         # An event that is told again mostly has the same facts, of those that these rules read.
         if known is not None and not is_unjudged and known.says_the_same(it):
             return [], []
+        watching = self._watching(it.event_type)
         is_same_type = known is None or known.event_type == it.event_type
         of_all = all_anew or is_unjudged or not is_same_type
         new: list[tuple[Watch, Alerted]] = []
         grown: list[Grown] = []
         # Not the clock: a busy machine is no rule's fault.
         began = time.thread_time() if self.is_timed or of_all else 0.0
-        for watch in self._watches.values() if of_all else self._watching(it.event_type):
+        for watch in self._watches.values() if of_all else watching:
             watch.forget(self._head.horizon_ms)
             if is_unjudged or (all_anew and watch.rule.reads_session):
                 found = watch.take_all(self._kept.live(), it.event_id)
@@ -299,9 +301,25 @@ class Group:
         found = self._by_type.get(event_type)
         if found is None:
             types = types_of(event_type)
-            found = [it for it in self._watches.values() if not types.isdisjoint(it.rule.rule.on)]
-            self._by_type[event_type] = found
+            using = [it for it in self._rules if not types.isdisjoint(it.rule.on)]
+            if any(it.key not in self._watches for it in using):
+                self._wake(using)
+            found = self._by_type[event_type] = [self._watches[it.key] for it in using]
         return found
+
+    def _wake(self, rules: Iterable[CompiledRule]) -> None:
+        """Watch rules of which the group had nothing so far."""
+        for rule in rules:
+            if rule.key not in self._watches:
+                self._watches[rule.key] = self._watch(rule, ())
+        # In the order of the rules, as if the group was read from the table.
+        watches = self._watches
+        self._watches = {it.key: watches[it.key] for it in self._rules if it.key in watches}
+
+    def _watch(self, rule: CompiledRule, live: Iterable[Observation]) -> Watch:
+        watch = Watch(rule, self._marks[rule.key], self._sessions)
+        watch.fill(live, self._head.horizon_ms)
+        return watch
 
     def _too_late(
         self, plan: GroupingPlan, written_ms: int, horizon_ms: int, bounded_ms: int
@@ -341,10 +359,10 @@ class Group:
         horizon_ms = max(back_to_ms, head.bounded_ms)
         if horizon_ms >= head.horizon_ms:
             return
-        for watch in self._watches.values():
-            mark = watch.episodes.mark
-            if watch.rule.key not in unread:
-                mark.from_ms = max(mark.from_ms, head.horizon_ms + watch.rule.window_ms)
+        for rule in self._rules:
+            mark = self._marks[rule.key]
+            if rule.key not in unread:
+                mark.from_ms = max(mark.from_ms, head.horizon_ms + rule.window_ms)
             elif horizon_ms == back_to_ms:
                 mark.frozen = None  # all its hits are judged again
         head.horizon_ms = horizon_ms
@@ -364,9 +382,8 @@ class Group:
         if new:
             self._forget()
             self._bound()
-        if self._noted is not self._watches:  # a rule changes its mark in place
-            self._noted = self._watches
-            self._head.marks = {key: it.episodes.mark for key, it in self._watches.items()}
+        if self._noted is not self._marks:  # a rule changes its mark in place
+            self._noted = self._head.marks = self._marks
 
     def _follow(self, plan: GroupingPlan, since: Since) -> None:
         """Judge by a plan from now on. What is past is not judged by a rule that is new."""
@@ -375,22 +392,25 @@ class Group:
             return
         self._forget()
         live: list[Observation] = []
+        types: frozenset[str] = frozenset()
         newest_ms = -EVER
-        if any(rule.key not in self._watches for rule in rules):
+        if any(rule.key not in self._marks for rule in rules):
             live = list(self._kept.live())
+            types = types.union(*map(types_of, {it.event_type for it in live}))
             newest_ms = max((it.at_ms for it in live), default=-EVER)
-        watches = {}
+        marks, watches = {}, {}
+        self._rules, self._marks, known = rules, marks, self._marks
         for rule in rules:
-            watch = self._watches.get(rule.key)
-            mark = self._head.marks.get(rule.key) if watch is None else watch.episodes.mark
-            mark = mark or Mark(newest_ms + 1)
+            mark = known.get(rule.key) or self._head.marks.get(rule.key) or Mark(newest_ms + 1)
             mark.from_ms = max(mark.from_ms, since(rule))
-            if watch is None:
-                watch = Watch(rule, mark, self._sessions)
-                watch.fill(live, self._head.horizon_ms)
-            watch.rule = rule  # its name may be another one
-            watches[rule.key] = watch
-        self._rules, self._watches, self._by_type = rules, watches, {}
+            marks[rule.key] = mark
+            watch = self._watches.get(rule.key)
+            if watch is None and (mark.alerts or not types.isdisjoint(rule.rule.on)):
+                watch = self._watch(rule, live)
+            if watch is not None:
+                watch.rule = rule  # its name may be another one
+                watches[rule.key] = watch
+        self._watches, self._by_type = watches, {}
 
     def _bounded_ms(self, plan: GroupingPlan) -> int:
         """The time up to which observations go because there are too many of them."""
@@ -417,7 +437,7 @@ class Group:
         if sum(len(it.episodes.mark.alerts) for it in watches) <= MOST_ALERTS:
             return
         for watch in watches:
-            watch.episodes.bound(MOST_ALERTS // len(watches))
+            watch.episodes.bound(MOST_ALERTS // len(self._marks))
             watch.forget(self._head.horizon_ms)
 
     def _count_session(self, known: Observation | None, it: Observation) -> bool:

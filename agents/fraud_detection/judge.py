@@ -1,13 +1,13 @@
 """Judges the observations of groups, and stores the results in the table.
 
 All observations of one group in a list are judged in their order and written once: in a backlog a
-list has few groups.
+list has few groups. The groups of a list are written together.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from agents.fraud_detection import topics
 from agents.fraud_detection.current_rules import CurrentRules
 from agents.fraud_detection.engine.group_key import group_of, segment_key
-from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Raised
+from agents.fraud_detection.engine.judged import Grown, Judged, Outcome, Put, Raised
 from agents.fraud_detection.engine.judging import TIMED_ONE_IN, Group, Since
 from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.events.writing import (
@@ -74,6 +74,21 @@ class _Verdict(NamedTuple):
     grown: Sequence[Grown]
 
 
+class _Judged(NamedTuple):
+    """A group that was judged in memory, and what is to be written and told of it."""
+
+    key: str
+    arrivals: Sequence[_Arrival]
+    held: Held
+    puts: Sequence[Put]
+    verdicts: Sequence[_Verdict]
+
+    @property
+    def is_alerting(self) -> bool:
+        """Whether an alert is new: it counts in the budget of its rule once it is told."""
+        return any(raised.is_new for verdict in self.verdicts for raised in verdict.raised)
+
+
 @dataclass(eq=False, kw_only=True)
 class Judge:
     """Judges groups by the rules in force. One per app."""
@@ -98,13 +113,7 @@ class Judge:
             the records that cannot be judged, or not now, in their order.
         """
         it = _List(partition, outbox)
-        for key, arrivals in self._by_group(it, records).items():
-            try:
-                self._judge(it, key, arrivals)
-            except TakesNothingNow as why:
-                it.refused += [(each.record, why) for each in arrivals]
-            except Exception:  # noqa: BLE001 - only one of them may be at fault
-                self._judge_apart(it, key, arrivals)
+        self._judge_groups(it, self._by_group(it, records).items())
         for (key, *_), hits in it.grown.items():
             outbox.add(hits_record(hits, key))
         for outcome, count in it.counts.items():
@@ -152,11 +161,10 @@ class Judge:
             its,
             plan,
             reading.back_to_ms,
-            since=partial(self._recording[number].complete_from, plan),
+            since=self._recording[number].complete_from,
             unread=reading.unread[number],
         )
-        value = self._keep(self._parts[number], key, held)
-        self._held.put_back(number, key, Held(value, held.group))
+        self._keep_one(number, key, held)
 
     def judge_anew(
         self, number: int, key: str, reading: Reading, whole_from_ms: int
@@ -176,7 +184,7 @@ class Judge:
         if part.read(key) is None:  # its customer was forgotten
             return ()
         plan = self.rules.plan.by_grouping[tuple(sorted(group))]
-        since = partial(self._recording[number].complete_from, plan)
+        since = self._recording[number].complete_from
         held = self._held.take_out(number, key, part)
         judged = held.group.judge_anew(
             plan,
@@ -185,8 +193,7 @@ class Judge:
             is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
         )
         self._hold_too_large(judged, plan.most_observations)
-        value = self._keep(part, key, held)
-        self._held.put_back(number, key, Held(value, held.group))
+        self._keep_one(number, key, held)
         return self._told(
             judged.raised, judged.outcome, key, lambda rule: min(since(rule), whole_from_ms)
         )
@@ -231,11 +238,32 @@ class Judge:
                 list_.refused.append((record, why))
         return found
 
-    def _judge(self, list_: _List, key: str, arrivals: Sequence[_Arrival]) -> None:
-        """Judge observations of one group; nothing is told that is not stored."""
-        part, recording = self._parts[list_.partition], self._recording[list_.partition]
-        group, lateness_ms = group_of(key), self.rules.lateness_ms
-        held = self._held.take_out(list_.partition, key, part)
+    def _judge_groups(self, list_: _List, groups: Iterable[tuple[str, Sequence[_Arrival]]]) -> None:
+        """Judge groups, by key, and write them together."""
+        made: list[_Judged] = []
+        for key, arrivals in groups:
+            try:
+                made.append(self._judge(list_.partition, key, arrivals))
+            except Exception as why:  # noqa: BLE001 - no group may hold up the others
+                self._refuse(list_, key, arrivals, why)
+                continue
+            if made[-1].is_alerting:  # its budget may pause a rule before the next group is judged
+                self._finish(list_, made)
+                made = []
+        self._finish(list_, made)
+
+    def _refuse(self, list_: _List, key: str, arrivals: Sequence[_Arrival], why: Exception) -> None:
+        """Refuse observations of a group that cannot be judged or written."""
+        if len(arrivals) == 1 or isinstance(why, TakesNothingNow):
+            list_.refused += [(it.record, why) for it in arrivals]
+            return
+        for it in arrivals:  # only one of them may be at fault
+            self._judge_groups(list_, [(key, [it])])
+
+    def _judge(self, partition: int, key: str, arrivals: Sequence[_Arrival]) -> _Judged:
+        """Judge observations of one group in memory."""
+        recording, lateness_ms = self._recording[partition], self.rules.lateness_ms
+        held = self._held.take_out(partition, key, self._parts[partition])
         verdicts = []
         for record, it in arrivals:
             plan = self.rules.plan.by_grouping[_grouping(key)]  # a budget may pause a rule
@@ -244,18 +272,35 @@ class Judge:
                 it,
                 plan,
                 lateness_ms,
-                since=partial(recording.complete_from, plan),
-                is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group),
+                since=recording.complete_from,
+                is_snoozed=lambda rule_id: self.rules.is_snoozed(rule_id, group_of(key)),
             )
             self._hold_too_large(judged, plan.most_observations)
             told = _told_whole(judged, held.group, it.event_id)
             verdicts.append(_Verdict(record, judged.outcome, *told))
-        value = self._keep(part, key, held)
-        self._held.put_back(list_.partition, key, Held(value, held.group))
+        return _Judged(key, arrivals, held, held.group.take_puts(), verdicts)
+
+    def _finish(self, list_: _List, made: Sequence[_Judged]) -> None:
+        """Write groups and tell of them; nothing is told that is not stored."""
+        not_kept = _keep(self._parts[list_.partition], {it.key: it.puts for it in made})
+        for it in made:
+            why = not_kept.get(it.key)
+            if why is not None:
+                self._refuse(list_, it.key, it.arrivals, why)
+                continue
+            self._put_back(list_.partition, it.key, it.held, it.puts)
+            self._tell(list_, it.key, it.verdicts)
+
+    def _put_back(self, number: int, key: str, held: Held, puts: Sequence[Put]) -> None:
+        """Keep a group in memory, once the table has it as it is."""
         for rule_id, seconds in held.group.spent.items():
             self._spent[rule_id] += seconds
         held.group.spent.clear()
-        since = partial(recording.complete_from, plan)
+        value = next((it.value for it in puts if it.segment is None), held.value)
+        self._held.put_back(number, key, Held(value, held.group))
+
+    def _tell(self, list_: _List, key: str, verdicts: Sequence[_Verdict]) -> None:
+        since = self._recording[list_.partition].complete_from
         for verdict in verdicts:
             list_.counts[verdict.outcome.lower()] += 1
             if verdict.raised:
@@ -269,31 +314,16 @@ class Judge:
         self._judged += 1
         return self._judged % TIMED_ONE_IN == 1
 
-    def _judge_apart(self, list_: _List, key: str, arrivals: Sequence[_Arrival]) -> None:
-        """Judge observations of one group one after the other."""
-        for it in arrivals:
-            try:
-                self._judge(list_, key, [it])
-            except Exception as why:  # noqa: BLE001 - no event may hold up those behind it
-                list_.refused.append((it.record, why))
-
     def _hold_too_large(self, judged: Judged, most: int) -> None:
         for rule in judged.too_large:
             self.rules.budgets.note_size(rule.rule.id, most)
 
-    def _keep(self, part: TablePartition, key: str, held: Held) -> bytes | None:
-        """Write what changed; returns the head as the table has it now."""
-        value = held.value
-        for put in held.group.take_puts():
-            at = key if put.segment is None else segment_key(key, put.segment)
-            if put.value is None:
-                part.remove(at)
-                continue
-            if not part.write(at, put.value):
-                raise TakesNothingNow("a partition of the observations takes nothing now")
-            if put.segment is None:
-                value = put.value
-        return value
+    def _keep_one(self, number: int, key: str, held: Held) -> None:
+        """Write what changed in a group, and keep the group in memory."""
+        puts = held.group.take_puts()
+        for why in _keep(self._parts[number], {key: puts}).values():
+            raise why
+        self._put_back(number, key, held, puts)
 
     def _told(
         self,
@@ -321,6 +351,38 @@ class Judge:
         told = "snoozed" if raised.is_snoozed else "raised" if is_active else "shadow"
         self.metrics["fraud_alerts"].labels(rule_id, told).inc()
         self.rules.budgets.note_alert(rule_id, self.rules.values.most_alerts_per_hour)
+
+
+def _keep(part: TablePartition, groups: Mapping[str, Sequence[Put]]) -> Mapping[str, Exception]:
+    """Write what changed in groups, by their keys.
+
+    Returns:
+        by the key of a group, why it is not kept; empty if all are.
+    """
+    values: dict[str, bytes] = {}
+    removed: list[tuple[str, str]] = []
+    group_with: dict[str, str] = {}
+    for key, puts in groups.items():
+        for put in puts:
+            at = key if put.segment is None else segment_key(key, put.segment)
+            if put.value is None:
+                removed.append((key, at))
+            else:
+                values[at], group_with[at] = put.value, key
+    not_kept: dict[str, Exception] = {}
+    if values:
+        try:
+            for at, why in part.write_all(values).items():
+                not_kept[group_with[at]] = why
+        except Exception as why:  # noqa: BLE001 - it is the same for all
+            return dict.fromkeys(groups, why)
+    for key, at in removed:  # not before the head that does without them: see `Kept.take_puts`
+        if key not in not_kept:
+            try:
+                part.remove(at)
+            except Exception as why:  # noqa: BLE001 - no group may hold up the others
+                not_kept[key] = why
+    return not_kept
 
 
 def _unreadable() -> UnreadableEvent:

@@ -39,6 +39,8 @@ class Recording:
         self._plan: Plan | None = None
         self._value: bytes | None = None
         self._groupings: dict[str, Recorded] = {}
+        #: `complete_from` of the rules that were asked for: each group asks for all of them.
+        self._complete_from: dict[CompiledRule, int] = {}
 
     def follow(self, plan: Plan, lateness_ms: int, now_ms: int) -> None:
         """Note that the partition records for a plan from now on.
@@ -54,6 +56,7 @@ class Recording:
         value = self._part.read(PREFIX)
         if plan is self._plan and value == self._value:
             return
+        self._complete_from = {}
         # Events from before the edit may be judged after it, and be late by hours.
         now_ms, known = max(now_ms, plan.since_ms), _read(value)
         self._groupings = {
@@ -86,14 +89,19 @@ class Recording:
             self._value = self._write()
 
     def _write(self) -> bytes:
+        self._complete_from = {}
         value = msgspec.msgpack.encode(self._groupings)
         if not self._part.write(PREFIX, value):
             raise TakesNothingNow("a partition of the observations takes nothing now")
         return value
 
-    def complete_from(self, grouping: GroupingPlan, rule: CompiledRule) -> int:
+    def complete_from(self, rule: CompiledRule) -> int:
         """Since when everything that a rule reads is known, in ms since 1970; 0 = ever."""
-        return complete_from(self._groupings[name(grouping)], _needs(rule))
+        found = self._complete_from.get(rule)
+        if found is None:
+            found = complete_from(self._groupings[name(rule)], _needs(rule))
+            self._complete_from[rule] = found
+        return found
 
     def unread(self, plan: Plan, now_ms: int) -> Sequence[tuple[CompiledRule, int]]:
         """The rules that miss events of their windows which may be on the topic.
@@ -109,7 +117,7 @@ class Recording:
         for grouping in plan.groupings:
             oldest_ms = self._groupings[name(grouping)].oldest_ms
             for rule in grouping.rules:
-                from_ms = self.complete_from(grouping, rule)
+                from_ms = self.complete_from(rule)
                 if from_ms > max(now_ms - rule.window_ms, oldest_ms):
                     found.append((rule, from_ms))
         return found
@@ -144,6 +152,6 @@ def _read(value: bytes | None) -> Mapping[str, Recorded]:
         return {}
 
 
-def name(grouping: GroupingPlan) -> str:
-    """A grouping as it is noted."""
-    return ",".join(grouping.grouping)
+def name(it: GroupingPlan | CompiledRule) -> str:
+    """The grouping of a plan or rule, as it is noted."""
+    return ",".join(it.grouping)

@@ -398,7 +398,8 @@ class Group:
             live = list(self._kept.live())
             types = types.union(*map(types_of, {it.event_type for it in live}))
             newest_ms = max((it.at_ms for it in live), default=-EVER)
-        marks, watches = {}, {}
+        marks: dict[str, Mark] = {}
+        watches: dict[str, Watch] = {}
         self._rules, self._marks, known = rules, marks, self._marks
         for rule in rules:
             mark = known.get(rule.key) or self._head.marks.get(rule.key) or Mark(newest_ms + 1)

@@ -45,6 +45,8 @@ class CompiledRule:
     rule: Rule
     #: A digest of what the rule computes.
     version: str
+    #: Id and version: what was alerted is known by it.
+    key: str
     #: Its `group_by`, sorted.
     grouping: tuple[str, ...]
     window_ms: int
@@ -59,11 +61,6 @@ class CompiledRule:
     #: for SEQUENCE `IS_FIRST` and `IS_THEN`. None if it is left out of windows.
     worth: Reader
 
-    @property
-    def key(self) -> str:
-        """Id and version: what was alerted is known by it."""
-        return f"{self.rule.id}/{self.version}"
-
 
 @lru_cache(maxsize=1024)
 def _compiled(text: bytes) -> CompiledRule:
@@ -71,9 +68,11 @@ def _compiled(text: bytes) -> CompiledRule:
     limit = read_amount(rule.limit)
     if limit is None:
         raise AssertionError("the rule has been checked")
+    version = version_of(rule)
     return CompiledRule(
         rule=rule,
-        version=version_of(rule),
+        version=version,
+        key=f"{rule.id}/{version}",
         grouping=grouping_of(rule),
         window_ms=rule.window_seconds * 1000,
         cooldown_ms=rule.cooldown_seconds * 1000,

@@ -8,8 +8,9 @@ from agents.fraud_detection.engine.group_key import segment_key
 from agents.fraud_detection.engine.judging import Group
 from tables.partitioned import TablePartition
 
-#: More groups than the tills of one worker have busy.
-_MOST: Final = 5_000
+#: A group of one observation takes 5.5 kB, and one that is read from the table costs as much CPU as
+#: judging it.
+_MOST: Final = 8_000
 
 
 class Held(NamedTuple):

@@ -1,11 +1,13 @@
 """The agent of fraud detection without a broker: what it groups, judges, keeps and tells."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
+from faust.types import TP
 from msgspec.structs import replace
 
 from agents.fraud_detection import topics
@@ -15,9 +17,10 @@ from agents.fraud_detection.forgetting_groups import ForgettingGroups
 from agents.fraud_detection.leaving import LeavingGroups
 from agents.fraud_detection.recording import PREFIX
 from agents.fraud_detection.snoozed_groups import hashed
-from posstream.domain.errors import TakesNothingNow, UnreadableEvent
+from posstream.domain.errors import StorageFailed, TakesNothingNow, UnreadableEvent
 from posstream.domain.times import from_ms
 from posstream.forgetting.marks import Marks, subject_of_customer, subject_of_identifier
+from posstream.kafka.record import Record
 from tables.partitioned import home
 from tests.component.basket_fakes import PARTITIONS
 from tests.component.fraud_fakes import House, KeptObservations, at, event
@@ -255,6 +258,69 @@ def test_nothing_is_told_that_is_not_kept(trouble: str) -> None:
     house.table.owned.update(range(PARTITIONS))
     house.judge(grouped)
     assert len(house.take(topics.FRAUD_ALERT_RAISED)) == 1
+
+
+def at_one_home(count: int) -> list[str]:
+    """Employees whose groups are in the first partition."""
+    employees = (str(number) for number in range(1_000))
+    found = [it for it in employees if not home(group_key({"employee_id": it}), PARTITIONS)]
+    return found[:count]
+
+
+def grouped_of(house: House, *employees: str, second: float = 1) -> list[Record]:
+    """What is grouped of two payments of each employee."""
+    for number in range(2):
+        for who in employees:
+            event_id = f"e{second}-{number}-{who}"
+            house.give(topics.TILL_EVENTS, 0, event(event_id, second + number, employee_id=who))
+    return house.take(topics.GROUPED)
+
+
+def test_the_groups_of_a_list_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(rule(limit=9))
+    house.give_list(grouped_of(house, *at_one_home(3)))
+    written: list[int] = []
+    keep = house.table.put_all_at
+
+    def noted(tp: TP, values: Mapping[bytes, bytes]) -> dict[bytes, Exception]:
+        written.append(len(values))
+        return keep(tp, values)
+
+    monkeypatch.setattr(house.table, "put_all_at", noted)
+    house.give_list(grouped_of(house, *at_one_home(3), second=3))
+    assert written == [3]
+
+
+def test_a_group_that_cannot_be_kept_leaves_its_events_and_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House(rule())
+    full, other = at_one_home(2)
+    grouped = grouped_of(house, full, other)
+    keep = house.table.put_at
+
+    def full_for_one(tp: TP, key: bytes, value: bytes) -> None:
+        if key == group_key({"employee_id": full}).encode():
+            raise StorageFailed("the disk is full")
+        keep(tp, key, value)
+
+    monkeypatch.setattr(house.table, "put_at", full_for_one)
+    house.give_list(grouped)
+    assert [type(why) for why in house.refused] == [StorageFailed, StorageFailed]
+    (alert,) = house.take(topics.FRAUD_ALERT_RAISED)
+    assert orjson.loads(alert.value or b"")["group"] == {"employee_id": other}
+    monkeypatch.undo()
+    house.give_list(grouped)
+    alerts = [orjson.loads(it.value or b"") for it in house.take(topics.FRAUD_ALERT_RAISED)]
+    assert [it["group"]["employee_id"] for it in alerts] == [full, other], "one comes again"
+
+
+def test_a_rule_that_is_paused_does_not_judge_the_next_group_of_the_list() -> None:
+    house = House(rule(), most_alerts_per_hour=1)
+    first, second, third = at_one_home(3)
+    house.give_list(grouped_of(house, first, second, third))
+    alerts = [orjson.loads(it.value or b"") for it in house.take(topics.FRAUD_ALERT_RAISED)]
+    assert [it["group"]["employee_id"] for it in alerts] == [first, second]
 
 
 GROUP = b'{"employee_id":"7"}'

@@ -247,6 +247,34 @@ def test_a_new_rule_does_not_judge_the_past() -> None:
     assert shop.triggers([paid("c", 2), paid("d", 1)]) == [["c"], []]
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_new_rule_of_which_a_group_has_nothing_does_not_judge_the_past(*, is_read: bool) -> None:
+    old, new = rule(limit=100), rule(id="new", on=[REFUNDED], limit=1)
+    shop = Shop(old)
+    shop.triggers([paid("a", 10_000)])
+    shop.follow(old, new)
+    group = shop.table.group(shop.segment)
+    found = []
+    for it in (
+        paid("b", 10_001),
+        observation("late", 9_999, REFUNDED),
+        observation("c", 10_002, REFUNDED),
+    ):
+        judged = group.judge(it, shop.plan, LATENESS_MS)
+        found.append([each.trigger.event_id for each in judged.raised])
+        shop.table.keep(group)
+        group = shop.table.group(shop.segment) if is_read else group
+    assert found == [[], [], ["c"]]
+
+
+def test_the_first_event_of_a_rule_is_not_counted_with_those_of_other_rules() -> None:
+    group = Group()
+    plan = plan_for(rule(limit=100), rule(id="new", on=[REFUNDED], limit=2))
+    those = [paid("a", 0), observation("b", 1, REFUNDED), observation("c", 2, REFUNDED)]
+    raised = [group.judge(it, plan, LATENESS_MS).raised for it in those]
+    assert [[each.total for each in alerts] for alerts in raised] == [[], [], [2]]
+
+
 def test_a_paused_rule_does_not_judge_its_pause_and_is_exact_after_it() -> None:
     other = rule(id="other", limit=100)
     shop = Shop(rule(), other)

@@ -16,7 +16,7 @@ from posstream.commands.progress import Progress
 from posstream.commands.running import print_table, read_settings, runs
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
-from posstream.kafka.tuning import MAX_BATCH
+from posstream.kafka.tuning import MAX_BATCH, MAX_BATCH_BYTES
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projection import Decoders, ProjectedEvent, Projection
 from posstream.read_model.projections import projections
@@ -154,17 +154,18 @@ async def _batches(
 ) -> AsyncIterator[Sequence[ProjectedEvent]]:
     """All records that the topics have now, in batches."""
     batch: list[ProjectedEvent] = []
-    read = 0
+    read = size = 0
     for topic in topics:
         async for message in reader.records(topic):
             read += 1
+            size += len(message.value or b"")
             event = projected(message, decoders)
             if event is not None:
                 batch.append(event)
-            if len(batch) < MAX_BATCH:
+            if len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES:
                 continue
             yield batch
             progress.step(read)
-            read, batch = 0, []
+            read, size, batch = 0, 0, []
     if batch:
         yield batch

@@ -24,7 +24,7 @@ from posstream.domain.errors import DatabaseUnusable
 from posstream.json.reading import read_json_exactly
 from posstream.kafka.connection import admin_of, consumer_of
 from posstream.kafka.security import SecuredBrokers
-from posstream.kafka.tuning import MAX_BATCH, Tuning
+from posstream.kafka.tuning import MAX_BATCH, MAX_BATCH_BYTES, Tuning
 from posstream.logs.noise import ONCE_A_MINUTE
 from posstream.read_model.projection import Decoders, ProjectedEvent, Projection
 from posstream.read_model.projections import GroupedProjection
@@ -45,6 +45,8 @@ _BUSY_LINGER_SECONDS: Final = 0.5
 _MANY: Final = 100
 #: From this many events a second on, a fetch waits for more than one of them.
 _GATHERS_FROM: Final = 50
+#: The same while another list is being written, whose end no wait for records tells.
+_WRITES_MS: Final = 50
 #: Events that are decoded in one go.
 _DECODED_AT_ONCE: Final = 100
 #: How long a fetch waits while events are left to write. aiokafka has one fetch at a time with a
@@ -91,16 +93,30 @@ class Standing:
     applies_since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fetched:
     """Records that are written in one go."""
 
-    records: Sequence[Any]
-    events: Sequence[ProjectedEvent]
+    records: list[Any]
+    events: list[ProjectedEvent]
     #: By partition, the offset after the last record.
-    ends: Mapping[TopicPartition, int]
+    ends: dict[TopicPartition, int]
+    #: Of the records, in bytes.
+    size: int
     #: `Projector.assignment` when they were fetched.
     assignment: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more records should come to these."""
+        return len(self.records) >= MAX_BATCH or self.size >= MAX_BATCH_BYTES
+
+    def add(self, more: "Fetched") -> None:
+        """Take in what was fetched next, in the same assignment."""
+        self.records += more.records
+        self.events += more.events
+        self.ends |= more.ends
+        self.size += more.size
 
 
 @dataclass(eq=False)
@@ -233,17 +249,36 @@ class Projector(ConsumerRebalanceListener):
         return await self._next()
 
     async def _next(self) -> Fetched:
-        fetched = await self._fetched(timeout_ms=_POLL_MS)
-        if fetched:
-            fetched = await self._gathered(fetched)
-        assignment = self.assignment
+        """Fetch and decode a list; it grows at least for as long as another one is written.
+
+        A row costs less in a long list.
+        """
+        fetched = await self._decoded(await self._fetched(timeout_ms=_POLL_MS))
+        began = time.monotonic()
+        while fetched.records and not fetched.is_full:
+            count = len(fetched.records)
+            seconds = _LINGER_SECONDS if count < _MANY else _BUSY_LINGER_SECONDS
+            wait_ms = int((began + seconds - time.monotonic()) * 1000)
+            if wait_ms <= 0:
+                if not self.in_hand:
+                    break
+                wait_ms = _WRITES_MS
+            # Not a sleep: aiokafka fetches no more of a partition before its events are taken.
+            more = await self._fetched(timeout_ms=wait_ms, max_records=MAX_BATCH - count)
+            if fetched.assignment != self.assignment:  # what was fetched before comes again
+                return await self._decoded(more)
+            fetched.add(await self._decoded(more))
+        return fetched
+
+    async def _decoded(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> Fetched:
         records = [it for its in fetched.values() for it in its]
         ends = {tp: its[-1].offset + 1 for tp, its in fetched.items()}
-        events: list[ProjectedEvent] = []
+        size = sum(len(it.value or b"") for it in records)
+        made = Fetched(records, [], ends, size, self.assignment)
         for start in range(0, len(records), _DECODED_AT_ONCE):
-            events += self.decoded(records[start : start + _DECODED_AT_ONCE])
+            made.events += self.decoded(records[start : start + _DECODED_AT_ONCE])
             await asyncio.sleep(0)  # the list that is being written comes first
-        return Fetched(records, events, ends, assignment)
+        return made
 
     def decoded(self, records: Iterable[Any]) -> Sequence[ProjectedEvent]:
         """The events of records; what is no event is logged and left out."""
@@ -253,26 +288,6 @@ class Projector(ConsumerRebalanceListener):
         except SystemExit as why:  # asyncio would end its loop
             raise RuntimeError("its code ended itself") from why
         return [event for event in made if event is not None]
-
-    async def _gathered(
-        self, fetched: dict[TopicPartition, list[Any]]
-    ) -> dict[TopicPartition, list[Any]]:
-        """Add events that come soon after: a row costs less in a long list."""
-        assignment = self.assignment
-        count, began = sum(map(len, fetched.values())), time.monotonic()
-        while count < MAX_BATCH:
-            seconds = _LINGER_SECONDS if count < _MANY else _BUSY_LINGER_SECONDS
-            if (left := began + seconds - time.monotonic()) <= 0:
-                break
-            # Not a sleep: aiokafka fetches no more of a partition before its events are taken.
-            wait_ms = int(left * 1000)
-            more = await self._fetched(timeout_ms=wait_ms, max_records=MAX_BATCH - count)
-            if assignment != self.assignment:  # what was fetched before comes again
-                return more
-            for tp, records in more.items():
-                fetched[tp] = [*fetched.get(tp, ()), *records]
-                count += len(records)
-        return fetched
 
     async def _fetched(self, **limits: int) -> dict[TopicPartition, list[Any]]:
         fetched: dict[TopicPartition, list[Any]] = await self.consumer.getmany(**limits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
@@ -19,13 +20,18 @@ _ROWS: Final = "rows_to_insert"
 #: the server's CPU instead of 85, in lists of 500 it took 96 instead of 112.
 LONG: Final = 500
 
+#: How many values a statement may have: SQLite's default is 32,766.
+_MOST_VALUES: Final = 32_000
+#: How many rows a statement for SQLite inserts; few lengths, as each is compiled once.
+_LENGTHS: Final = (1024, 128)
+
 Row = Mapping[str, Any]
 
 
 class RowsWriter:
     """Inserts rows into one table; each row has every written column, and times as `stored` text.
 
-    SQLite gets the statement and the rows as they are: SQLAlchemy's parameters took two thirds of
+    SQLite gets the statement and the values as they are: SQLAlchemy's parameters took two thirds of
     the time of a written row. PostgreSQL gets a short list in one JSON document, as one statement
     and one message, and a long list by COPY (docs/decisions/0014-psycopg-for-postgresql.md).
 
@@ -52,6 +58,7 @@ class RowsWriter:
         else:
             compiled = on_conflict(insert).compile(dialect=sqlite.dialect(), column_keys=names)
             self._statement = str(compiled)
+            self._many = _ManyRows(self._statement, len(names))
             self._values = itemgetter(*names)
             self._convert = _sqlite_converters(engine, table)
 
@@ -63,8 +70,7 @@ class RowsWriter:
         if self._convert:
             rows = [{**row, **self._converted(row)} for row in rows]
         if self._values is not None:
-            values = list(map(self._values, rows))
-            return (await connection.exec_driver_sql(self._statement, values)).rowcount
+            return await self._many.write(connection, list(map(self._values, rows)))
         if len(rows) >= LONG:
             written = await self._staging.write(connection, rows)
             if written is not None:
@@ -73,6 +79,38 @@ class RowsWriter:
 
     def _converted(self, row: Row) -> Row:
         return {name: convert(row[name]) for name, convert in self._convert.items()}
+
+
+class _ManyRows:
+    """An INSERT of one row that can have more rows, for SQLite.
+
+    Python's driver takes Python's lock again after each row that it inserts for `executemany`, and
+    may wait for it as long as another thread computes. With many rows in one statement the lock is
+    free until all of them are in.
+    """
+
+    def __init__(self, statement: str, columns: int) -> None:
+        row = f"({', '.join('?' * columns)})"
+        head, self._tail = statement.split(row)
+        self._head, self._row = head, row
+        self._statement = statement
+        self._most = _MOST_VALUES // columns
+
+    async def write(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> int:
+        """Write rows; returns how many were inserted or changed."""
+        written, start = 0, 0
+        for length in _LENGTHS:
+            if length > self._most:
+                continue
+            while len(rows) - start >= length:
+                values = tuple(chain.from_iterable(rows[start : start + length]))
+                text = f"{self._head}{', '.join([self._row] * length)}{self._tail}"
+                written += (await connection.exec_driver_sql(text, values)).rowcount
+                start += length
+        if start < len(rows):
+            rest = list(rows[start:])
+            written += (await connection.exec_driver_sql(self._statement, rest)).rowcount
+        return written
 
 
 def written_columns(table: Table) -> list[str]:

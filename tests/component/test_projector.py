@@ -230,6 +230,12 @@ class Backlog:
         return 50_000
 
 
+@pytest.fixture
+def lists_of_4000(monkeypatch: pytest.MonkeyPatch) -> None:
+    """14 fetches: as the last one brings what it was not asked for, lists are longer."""
+    monkeypatch.setattr(projector, "MAX_BATCH", 4_000)
+
+
 def behind(kept: Kept) -> tuple[Projector, Backlog]:
     """A projector that knows that much is left to write."""
     grouped = GroupedProjection(name="toy", group="toy", topics=(TOPIC,), make=lambda _: kept)
@@ -239,16 +245,46 @@ def behind(kept: Kept) -> tuple[Projector, Backlog]:
     return one, backlog
 
 
+@pytest.mark.usefixtures("lists_of_4000")
 async def test_while_events_are_left_to_write_short_fetches_become_one_list() -> None:
     """A transaction for each fetch of a partition made rows cost half as much again."""
     kept = Kept()
     one, backlog = behind(kept)
     await one._step()
-    # As the last fetch brought what it did not ask for, there are more than `MAX_BATCH`.
     assert (kept.tries, len(kept.numbers)) == (1, 14 * 300)
     assert backlog.commits == [dict.fromkeys(backlog.tps, 7 * 300)]
 
 
+async def test_a_list_of_many_bytes_gets_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the events of a list would take as much memory as the largest ones need."""
+    monkeypatch.setattr(projector, "MAX_BATCH_BYTES", 14 * 300)  # a value has 12 or 13 bytes
+    kept = Kept()
+    one, _ = behind(kept)
+    await one._step()
+    assert len(kept.numbers) == 300 * 2
+    await one._drop_coming()
+
+
+async def test_a_list_grows_for_as_long_as_another_one_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A slow database gets longer lists, whose rows cost less."""
+    monkeypatch.setattr(projector, "_BUSY_LINGER_SECONDS", 0)
+    kept = Kept()
+    one, backlog = behind(kept)
+    kept.is_up.clear()
+    step = asyncio.create_task(one._step())
+    await until(lambda: backlog.fetches > 20)
+    kept.is_up.set()
+    await step
+    # Nothing was gathered for the first list, as nothing was being written.
+    assert len(kept.numbers) == 300
+    await one._step()
+    assert len(kept.numbers) > 20 * 300
+    await one._drop_coming()
+
+
+@pytest.mark.usefixtures("lists_of_4000")
 async def test_while_a_list_is_written_the_next_one_is_fetched_and_not_committed() -> None:
     kept = Kept()
     one, backlog = behind(kept)
@@ -265,6 +301,7 @@ async def test_while_a_list_is_written_the_next_one_is_fetched_and_not_committed
     await one._drop_coming()
 
 
+@pytest.mark.usefixtures("lists_of_4000")
 @pytest.mark.parametrize("is_fetched", [True, False])
 async def test_what_was_fetched_ahead_is_dropped_when_partitions_move(*, is_fetched: bool) -> None:
     """The next owner of the partitions reads from the last commit on."""

@@ -312,7 +312,7 @@ async def test_a_sqlite_connection_for_many_rows_has_more_memory_and_copies_its_
 ) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}", bulk=True)
     async with engine.connect() as connection:
-        assert await connection.scalar(text("PRAGMA wal_autocheckpoint")) == 8000
+        assert await connection.scalar(text("PRAGMA wal_autocheckpoint")) == 40_000
         assert await connection.scalar(text("PRAGMA cache_size")) == -65536
     await engine.dispose()
 

@@ -40,8 +40,12 @@ def document(number: int) -> bytes:
     return orjson.dumps(customer.as_document())
 
 
-async def fill(servers: str, first: int, end: int, *, partitions: int = PARTITIONS) -> None:
-    """Write entries straight to the changelog, each to its home partition."""
+async def fill(servers: str, first: int, end: int, *, partitions: int = PARTITIONS) -> int:
+    """Write entries straight to the changelog, each to its home partition.
+
+    Returns:
+        When their customers were fetched, in milliseconds since 1970.
+    """
     now_ms = time.time_ns() // 1_000_000
     producer = aiokafka.AIOKafkaProducer(
         **by_aiokafka(servers), acks="all", linger_ms=20, max_batch_size=256 * 1024
@@ -62,3 +66,4 @@ async def fill(servers: str, first: int, end: int, *, partitions: int = PARTITIO
         await producer.flush()
     finally:
         await producer.stop()
+    return now_ms

@@ -12,13 +12,21 @@ from confluent_kafka import TopicPartition
 from agents.customer_lookup import topics
 from benchmarks.cache_entries import fill
 from benchmarks.connecting import worker_settings
+from benchmarks.known_customers import write_customers
 from benchmarks.runs import Watched
 from benchmarks.stage import Stage
+from posstream.plugins.discovery import SETTING as PLUGINS
 from posstream.settings import PARTITIONS
 from tests.integration.harness import Worker
 
-#: Its name among the contestants.
+#: Its names among the contestants: with all plugins, and without those that no contestant has.
 POSSTREAM: Final = "posstream"
+ALONE: Final = "posstream: lookups alone"
+#: The environment of each.
+ENVIRONS: Final[Mapping[str, Mapping[str, str]]] = {
+    POSSTREAM: {},
+    ALONE: {PLUGINS: "customer_lookup"},
+}
 
 #: The mock makes up a customer for any identifier.
 _API_QUERY: Final = "?generate=1"
@@ -58,6 +66,7 @@ class Posstream:
         self._environ = environ
         self._workers: list[Worker] = []
         self._customers = 0
+        self._fetched_at_ms = 0
 
     def worker(self, number: int = 0) -> Worker:
         """One of the workers; it keeps its data directory."""
@@ -80,10 +89,20 @@ class Posstream:
         if not self._customers:
             with self.started():
                 pass
-        asyncio.run(
+        self._fetched_at_ms = asyncio.run(
             fill(self.stage.servers, self._customers, customers, partitions=self._partitions)
         )
         self._customers = customers
+
+    def project_customers(self) -> None:
+        """Write the customers of the cache, all filled at once, into the worker's SQLite file."""
+        write = write_customers(self.sqlite_url, self._customers, self._fetched_at_ms)
+        asyncio.run(write)
+
+    @property
+    def sqlite_url(self) -> str:
+        """Of the first worker's read model, unless it has a database of its own."""
+        return f"sqlite:///{self.worker().datadir}/posstream.sqlite3"
 
     def rewind(self) -> None:
         """Drop what earlier runs left, so that no run has work of another one. None may run."""

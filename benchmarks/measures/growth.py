@@ -10,7 +10,7 @@ from benchmarks import charts, directory
 from benchmarks.figures import Bar, bars, chart, cpu_us, figure, mebibytes, rates, ratios, table
 from benchmarks.live import live_posstream
 from benchmarks.loads import Load
-from benchmarks.posstream_worker import PATIENT, POSSTREAM, Posstream, configure
+from benchmarks.posstream_worker import ALONE, ENVIRONS, PATIENT, POSSTREAM, Posstream, configure
 from benchmarks.progress import say
 from benchmarks.races import run_posstream, told
 from benchmarks.runs import Run
@@ -68,8 +68,9 @@ def _hits(setting: Setting, what: str, sizes: Sequence[_Size]) -> dict[str, list
         for size in sizes:
             folder = setting.folder / f"growth-{what}-{size.number}"
             on = afterwards.enter_context(stage(folder, embedded=setting.embedded))
-            posstream = Posstream(on, partitions=size.partitions)
+            posstream = Posstream(on, partitions=size.partitions, environ=ENVIRONS[ALONE])
             posstream.prepare(size.customers)
+            posstream.project_customers()
             load = Load(size.customers, by_zipf=what == "zipf")
             ready.append((size.number, posstream, load))
         for number in range(1, setting.rounds + 1):
@@ -116,7 +117,8 @@ def section(found: dict[str, Any]) -> str:
         for shares in [[rate / limits[text] for rate in rates]]
     ]
     return (
-        "Hits with more customers in the cache, asked for in random order:\n\n"
+        "Hits with more customers in the cache and in the read model, asked for in random order. "
+        "The other plugins are left out: what they take does not depend on the customers.\n\n"
         + _table("customers", keys)
         + "\n\nThe same with customers who come by Zipf's law (exponent 1), as in a shop:\n\n"
         + _table("customers", zipf)

@@ -19,7 +19,7 @@ from benchmarks.figures import (
     windows,
 )
 from benchmarks.loads import Load
-from benchmarks.posstream_worker import POSSTREAM, Posstream
+from benchmarks.posstream_worker import ENVIRONS, POSSTREAM, Posstream
 from benchmarks.races import run_peer, run_posstream, told
 from benchmarks.runs import Run
 from benchmarks.setting import Setting
@@ -37,19 +37,23 @@ def measure(setting: Setting) -> dict[str, Any]:
     Returns:
         The broker, how many events and customers there were, and the runs by contestant.
     """
-    names = setting.contestants or (POSSTREAM, *(it.name for it in PEERS))
+    names = setting.contestants or (*ENVIRONS, *(it.name for it in PEERS))
     peers = [it for it in PEERS if it.name in names]
     runs: dict[str, list[Run]] = {name: [] for name in names}
     load = Load(setting.customers)
     with stage(setting.folder / "hits", embedded=setting.embedded) as on:
-        posstream = Posstream(on)
-        if POSSTREAM in names:
+        ours = {
+            name: Posstream(on, environ=environ)
+            for name, environ in ENVIRONS.items()
+            if name in names
+        }
+        for posstream in ours.values():
             posstream.prepare(setting.customers)
         for number in range(1, setting.rounds + 1):
             text = f"round {number} of {setting.rounds}"
-            if POSSTREAM in names:
-                runs[POSSTREAM].append(run_posstream(posstream, load, setting.events))
-                told(text, POSSTREAM, runs[POSSTREAM][-1])
+            for name, posstream in ours.items():
+                runs[name].append(run_posstream(posstream, load, setting.events))
+                told(text, name, runs[name][-1])
             for it in peers:
                 runs[it.name].append(run_peer(on, it, load, events_of(setting, it)))
                 told(text, it.title, runs[it.name][-1])
@@ -101,12 +105,13 @@ def draw(found: dict[str, Any], folder: Path) -> None:
 
 
 def _bars(runs: dict[str, Any]) -> list[Bar]:
-    if POSSTREAM not in runs:
-        return []
-    ours = rates(runs[POSSTREAM])
+    return [bar for name in ENVIRONS if name in runs for bar in _bars_of(name, runs)]
 
+
+def _bars_of(ours: str, runs: dict[str, Any]) -> list[Bar]:
     def bar(name: str, asked: float) -> Bar:
-        return Bar(f"posstream / {_title(name)}", asked, ratios(ours, rates(runs[name])))
+        title = f"{ours} / {_title(name)}"
+        return Bar(title, asked, ratios(rates(runs[ours]), rates(runs[name])))
 
     frameworks = [it.name for it in PEERS if it.is_framework and it.name in runs]
     found = []

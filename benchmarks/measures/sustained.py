@@ -18,11 +18,10 @@ from benchmarks.databases import on_each_database
 from benchmarks.figures import Bar, bars, table
 from benchmarks.observer import Seen, observing
 from benchmarks.pacing import pace
-from benchmarks.posstream_worker import Posstream
+from benchmarks.posstream_worker import ALONE, ENVIRONS, POSSTREAM, Posstream
 from benchmarks.progress import say
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage
-from posstream.plugins.discovery import SETTING as PLUGINS
 from posstream.read_model.engine import create_engine, read_only
 from tests.integration.harness import Worker
 
@@ -46,11 +45,8 @@ _BAR: Final = 15_000
 #: The most that p99 may be. The goal is for 80 % of the rate; the full rate, which is harder, is
 #: what is measured.
 _P99_MS: Final = 100
-#: With which plugins.
-_PLUGINS: Final[Mapping[str, Mapping[str, str]]] = {
-    "databases": {},
-    "alone": {PLUGINS: "customer_lookup"},
-}
+#: By the name of what was found: with which plugins.
+_WITH: Final = {"databases": POSSTREAM, "alone": ALONE}
 _LAG: Final = ("posstream_projection_lag", {"plugin": "customer_lookup"})
 
 
@@ -104,7 +100,8 @@ def measure(setting: Setting) -> dict[str, Any]:
                 return _search(system, hold)
 
         found = {
-            name: on_each_database(partial(search, environ)) for name, environ in _PLUGINS.items()
+            name: on_each_database(partial(search, ENVIRONS[plugins]))
+            for name, plugins in _WITH.items()
         }
         broker = on.broker
     return {"broker": broker, **found}
@@ -118,8 +115,7 @@ def _started(
     posstream.prepare(setting.customers)
     posstream.rewind()
     with posstream.started() as (worker,):
-        file = f"sqlite:///{worker.datadir}/posstream.sqlite3"
-        yield _System(on, worker, url or file, setting.customers)
+        yield _System(on, worker, url or posstream.sqlite_url, setting.customers)
 
 
 def _search(system: _System, hold: float) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Engine:
         (plan,) = plan_of([rule(function)]).groupings
         self._plan: GroupingPlan = plan
         self._table: dict[int | None, bytes] = {}
-        self._group = Group(self._table.get)
+        self._group = Group(read=self._table.get)
         self.written_bytes = 0
 
     def take(self, it: Observation) -> None:

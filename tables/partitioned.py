@@ -96,6 +96,16 @@ class TablePartition:
         value: bytes | None = self._table.data.read(self._number, key.encode())
         return value
 
+    def reads(self) -> Callable[[str], bytes | None]:
+        """`read` for many keys: whether the partition is here is asked once.
+
+        The function may be used until the next await.
+        """
+        if not self._whole.owns(self._number):
+            return lambda _: None
+        read, number = self._table.data.read, self._number
+        return lambda key: read(number, key.encode())
+
     def reader(self) -> Callable[[bytes], bytes | None] | None:
         """A function that reads stored values by key; None if the partition moved away.
 

@@ -77,7 +77,7 @@ class Table:
                 self.values[put.segment] = put.value
 
     def group(self, segment: int) -> Group:
-        return Group(self.read, segment=segment)
+        return Group(self.read(None), self.read, segment=segment)
 
 
 _conditions = st.one_of(

@@ -5,7 +5,7 @@ the table's changelog and what was told.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -149,8 +149,9 @@ class BasketAgent:
                 away = rekeyed(it, topics.REKEYED, at_home, trace)
                 here.told.append(_Counted(record.offset, None, [away]))
                 return
-            value = self._parts[here.tp.partition].read(basket_id)
-            held = self._held.take_out(basket_id, value, places=here.places)
+            if here.read is None:  # a source topic may have more partitions than the table
+                here.read = self._parts[here.tp.partition].reads()
+            held = self._held.take_out(basket_id, here.read(basket_id), places=here.places)
             here.baskets[basket_id] = held
         known = len(held.events)
         records = count(held, basket_id, event, here.now_ms, trace)
@@ -219,6 +220,8 @@ class _List:
     now_ms: int
     #: Decimal places to which the price of a weighed item is rounded.
     places: int
+    #: Reads the stored value of a basket; None before the first one.
+    read: Callable[[str], bytes | None] | None = None
     baskets: dict[str, HeldBasket] = field(default_factory=dict)
     told: list[_Counted] = field(default_factory=list)
     #: Why an event cannot be counted, by its offset.

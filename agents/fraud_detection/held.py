@@ -39,9 +39,15 @@ class HeldGroups:
         #: How many observations are in memory.
         self.observations = 0
 
-    def take_out(self, number: int, key: str, part: TablePartition) -> Held:
-        """A group to judge in; it is in memory again after `put_back`."""
-        value = part.read(key)
+    def take_out(self, number: int, key: str, value: bytes | None, part: TablePartition) -> Held:
+        """A group to judge in; it is in memory again after `put_back`.
+
+        Args:
+            number: the number of the partition.
+            key: the key of the group.
+            value: the head that the table has.
+            part: the partition.
+        """
         held = self._held.pop((number, key), None)
         self.observations -= self._sizes.pop((number, key), 0)
         if held is not None and held.value == value:
@@ -49,10 +55,10 @@ class HeldGroups:
         if value is not None:
             self._note_read()
 
-        def read(segment: int | None) -> bytes | None:
-            return part.read(key if segment is None else segment_key(key, segment))
+        def read(segment: int) -> bytes | None:
+            return part.read(segment_key(key, segment))
 
-        return Held(value, Group(read))
+        return Held(value, Group(value, read))
 
     def put_back(self, number: int, key: str, held: Held) -> None:
         """Keep a group."""

@@ -5,7 +5,7 @@ list has few groups. The groups of a list are written together.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -113,7 +113,8 @@ class Judge:
             the records that cannot be judged, or not now, in their order.
         """
         it = _List(partition, outbox)
-        self._judge_groups(it, self._by_group(it, records).items())
+        if groups := self._by_group(it, records):
+            self._judge_groups(it, groups.items())
         for (key, *_), hits in it.grown.items():
             outbox.add(hits_record(hits, key))
         for outcome, count in it.counts.items():
@@ -156,7 +157,8 @@ class Judge:
             TakesNothingNow: if the partition moved away, or is frozen.
         """
         plan = self.rules.plan.by_grouping[tuple(sorted(group_of(key)))]
-        held = self._held.take_out(number, key, self._parts[number])
+        part = self._parts[number]
+        held = self._held.take_out(number, key, part.read(key), part)
         held.group.read_back(
             its,
             plan,
@@ -181,11 +183,12 @@ class Judge:
             TakesNothingNow: as `read_back`.
         """
         part, group = self._parts[number], group_of(key)
-        if part.read(key) is None:  # its customer was forgotten
+        value = part.read(key)
+        if value is None:  # its customer was forgotten
             return ()
         plan = self.rules.plan.by_grouping[tuple(sorted(group))]
         since = self._recording[number].complete_from
-        held = self._held.take_out(number, key, part)
+        held = self._held.take_out(number, key, value, part)
         judged = held.group.judge_anew(
             plan,
             since=since,
@@ -217,7 +220,7 @@ class Judge:
 
     def _by_group(self, list_: _List, records: Sequence[Any]) -> dict[str, list[_Arrival]]:
         """The observations of a list by the key of their group, if a rule uses that grouping."""
-        plan, recording = self.rules.plan, self._recording[list_.partition]
+        plan = self.rules.plan
         found: dict[str, list[_Arrival]] = {}
         for record in records:
             try:
@@ -230,6 +233,7 @@ class Judge:
                 if grouping is None:
                     list_.counts["unused"] += 1
                     continue
+                recording = self._recording[list_.partition]
                 if not found:
                     recording.follow(plan, self.rules.lateness_ms, it.written_ms)
                 recording.take(it, grouping)
@@ -241,9 +245,10 @@ class Judge:
     def _judge_groups(self, list_: _List, groups: Iterable[tuple[str, Sequence[_Arrival]]]) -> None:
         """Judge groups, by key, and write them together."""
         made: list[_Judged] = []
+        read = self._parts[list_.partition].reads()
         for key, arrivals in groups:
             try:
-                made.append(self._judge(list_.partition, key, arrivals))
+                made.append(self._judge(list_.partition, key, arrivals, read))
             except Exception as why:  # noqa: BLE001 - no group may hold up the others
                 self._refuse(list_, key, arrivals, why)
                 continue
@@ -260,10 +265,16 @@ class Judge:
         for it in arrivals:  # only one of them may be at fault
             self._judge_groups(list_, [(key, [it])])
 
-    def _judge(self, partition: int, key: str, arrivals: Sequence[_Arrival]) -> _Judged:
+    def _judge(
+        self,
+        partition: int,
+        key: str,
+        arrivals: Sequence[_Arrival],
+        read: Callable[[str], bytes | None],
+    ) -> _Judged:
         """Judge observations of one group in memory."""
         recording, lateness_ms = self._recording[partition], self.rules.lateness_ms
-        held = self._held.take_out(partition, key, self._parts[partition])
+        held = self._held.take_out(partition, key, read(key), self._parts[partition])
         verdicts = []
         for record, it in arrivals:
             plan = self.rules.plan.by_grouping[_grouping(key)]  # a budget may pause a rule

@@ -48,11 +48,14 @@ def test_an_event_is_written_once_for_each_grouping_to_the_partition_of_its_grou
     assert [it.partition for it in grouped] == [home(it, PARTITIONS) for it in groups]
 
 
-def test_an_observation_in_another_partition_than_its_group_is_written_there() -> None:
+@pytest.mark.parametrize("is_new", [False, True])
+def test_an_observation_in_another_partition_than_its_group_is_written_there(
+    *, is_new: bool
+) -> None:
     house = House(rule(limit=1))
     house.give(topics.TILL_EVENTS, 0, event("e1", 1))
     (grouped,) = house.take(topics.GROUPED)
-    elsewhere = ((grouped.partition or 0) + 1) % PARTITIONS
+    elsewhere = PARTITIONS if is_new else ((grouped.partition or 0) + 1) % PARTITIONS
     house.give(topics.GROUPED, elsewhere, grouped.value or b"", grouped.key)
     assert (house.take(topics.GROUPED), house.records) == ([grouped], [])
     assert keys(house.table) == set()

@@ -11,12 +11,15 @@ from tests.fraud_observations import paid, rule
 
 
 class Part:
-    """A partition that has no entries."""
-
-    value: bytes | None = None
+    """A partition that has no segments."""
 
     def read(self, _: str) -> bytes | None:
-        return self.value
+        return None
+
+
+def taken(held: HeldGroups, key: str, value: bytes | None = None) -> Held:
+    part: Any = Part()
+    return held.take_out(0, key, value, part)
 
 
 def group_of_size(size: int) -> Group:
@@ -31,8 +34,7 @@ def held_of(most_observations: int) -> HeldGroups:
 
 
 def kept(held: HeldGroups, groups: dict[str, Group]) -> list[str]:
-    part: Any = Part()
-    return [key for key, group in groups.items() if held.take_out(0, key, part).group is group]
+    return [key for key, group in groups.items() if taken(held, key).group is group]
 
 
 def test_large_groups_are_let_go_before_they_fill_the_memory() -> None:
@@ -52,11 +54,11 @@ def test_the_group_that_was_judged_last_stays_however_large_it_is() -> None:
 
 
 def test_a_group_counts_with_the_size_that_it_has() -> None:
-    held, part = held_of(100), Part()
+    held = held_of(100)
     grown, other = group_of_size(10), group_of_size(50)
     held.put_back(0, "grown", Held(None, grown))
     for _ in range(20):
-        held.put_back(0, "grown", held.take_out(0, "grown", part))  # type: ignore[arg-type]
+        held.put_back(0, "grown", taken(held, "grown"))
     held.put_back(0, "other", Held(None, other))
     assert kept(held, {"grown": grown, "other": other}) == ["grown", "other"]
 
@@ -74,9 +76,8 @@ def test_a_lower_limit_holds_from_the_next_group_on() -> None:
 
 def test_only_groups_that_are_read_from_the_table_count_as_read() -> None:
     reads: list[str] = []
-    held, part = HeldGroups(lambda: 100, lambda: reads.append("read")), Part()
-    held.put_back(0, "new", held.take_out(0, "new", part))  # type: ignore[arg-type]
-    held.take_out(0, "new", part)  # type: ignore[arg-type]
-    part.value = b"a head"
-    held.take_out(0, "new", part)  # type: ignore[arg-type]
+    held = HeldGroups(lambda: 100, lambda: reads.append("read"))
+    held.put_back(0, "new", taken(held, "new"))
+    taken(held, "new")
+    taken(held, "new", b"a head")
     assert reads == ["read"]

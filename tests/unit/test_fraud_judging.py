@@ -352,7 +352,7 @@ def test_segments_that_are_out_of_the_horizon_are_removed() -> None:
         table.keep(group)
     # 20 s are kept: 16 observations in segments, and 4 in the head.
     assert sorted(it for it in table.values if it is not None) == [20, 21, 22, 23]
-    assert Group(table.read, segment=4).horizon_ms == 79_000
+    assert Group(table.read(None), table.read, segment=4).horizon_ms == 79_000
 
 
 def test_a_revision_of_a_sealed_observation_writes_its_segment_again() -> None:

@@ -42,7 +42,8 @@ class Group:
     """A group in memory. If a change of it cannot be written, it is to be read again.
 
     Args:
-        read: reads what is stored: the head for None, else the segment of a number.
+        head: what is stored of the group; None if nothing is.
+        read: reads the stored segment of a number.
         segment: observations in a segment.
     """
 
@@ -66,9 +67,15 @@ class Group:
         "spent",
     )
 
-    def __init__(self, read: Read = lambda _: None, *, segment: int = SEGMENT) -> None:
+    def __init__(
+        self,
+        head: bytes | None = None,
+        read: Read = lambda _: None,
+        *,
+        segment: int = SEGMENT,
+    ) -> None:
         self._read, self._segment = read, segment
-        self._head = decode_head(read(None))
+        self._head = decode_head(head)
         #: Whether something is to be written.
         self._is_changed = False
         self._load()

@@ -23,8 +23,8 @@ from agents.fraud_detection.engine.state import (
 if TYPE_CHECKING:
     from msgspec import Raw
 
-#: Reads a stored value: the head for None, else the segment of a number.
-Read = Callable[[int | None], bytes | None]
+#: Reads the stored segment of a number.
+Read = Callable[[int], bytes | None]
 
 
 class _Segment(Struct, gc=False):

@@ -1,7 +1,7 @@
 """The observations of a group, where each is stored, and what is to be written. Pure.
 
-Observations of sealed segments stay encoded in memory, some 120 bytes each. A segment is decoded
-when one of its observations is asked for; `take_puts` and `let_go` drop what was decoded.
+Observations stay encoded in memory, some 120 bytes each. They are decoded when they are asked for;
+of segments `take_puts` and `let_go` drop what was decoded.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +14,7 @@ from agents.fraud_detection.engine.observation import Observation
 from agents.fraud_detection.engine.state import (
     Head,
     decode_observation,
+    decode_place,
     decode_places,
     decode_segment,
     encode,
@@ -64,18 +65,18 @@ class Kept:
         self._segments: dict[int, _Segment] = {}
         #: Decoded segments: by number, the observations by id.
         self._at_hand: dict[int, dict[str, Observation]] = {}
-        #: Those of the head, each with its encoded form.
-        self._open: dict[str, tuple[Observation, Raw]] = {}
+        #: Those of the head, encoded, each with its time.
+        self._open: dict[str, tuple[int, Raw]] = {}
         #: The segments to write or remove, and the end of those that were written.
         self._changed: set[int] = set()
         self._written_end = head.end
         for number in range(head.first, head.end):
             self._fill(number, read(number))
         for value in head.observations:
-            observation = decode_observation(value)
-            if observation.at_ms > head.horizon_ms:
-                self._open[observation.event_id] = observation, value
-                self._segment_of.pop(observation.event_id, None)
+            place = decode_place(value)
+            if place.at_ms > head.horizon_ms:
+                self._open[place.event_id] = place.at_ms, value
+                self._segment_of.pop(place.event_id, None)
         self._oldest_open_ms = self._oldest()
 
     def __len__(self) -> int:
@@ -85,7 +86,9 @@ class Kept:
     def __getitem__(self, event_id: str) -> Observation:
         """The observation of an event, even if the horizon has passed it since."""
         known = self._open.get(event_id)
-        return self._of(self._segment_of[event_id])[event_id] if known is None else known[0]
+        if known is None:
+            return self._of(self._segment_of[event_id])[event_id]
+        return decode_observation(known[1])
 
     def get(self, event_id: str) -> Observation | None:
         """The observation of an event, if there is one past the horizon."""
@@ -97,7 +100,7 @@ class Kept:
     def live(self) -> Iterable[Observation]:
         """All observations past the horizon, in any order."""
         horizon_ms, segment_of = self._head.horizon_ms, self._segment_of
-        found = [it for it, _ in self._open.values() if it.at_ms > horizon_ms]
+        found = [decode_observation(raw) for at, raw in self._open.values() if at > horizon_ms]
         for number in self._segments:
             found += [
                 it
@@ -114,7 +117,7 @@ class Kept:
             for it in decode_places(segment.value) if its is None else its.values():
                 if it.at_ms > horizon_ms and segment_of.get(it.event_id) == number:
                     yield it.at_ms
-        yield from (it.at_ms for it, _ in self._open.values() if it.at_ms > horizon_ms)
+        yield from (at for at, _ in self._open.values() if at > horizon_ms)
 
     def put(self, it: Observation) -> None:
         """Put an observation in, or in the place of the one with its id."""
@@ -128,7 +131,7 @@ class Kept:
             return
         if len(self._open) >= self._most and it.event_id not in self._open:
             self._seal()
-        self._open[it.event_id] = it, encode_observation(it)
+        self._open[it.event_id] = it.at_ms, encode_observation(it)
         self._oldest_open_ms = min(self._oldest_open_ms, it.at_ms)
 
     def put_again(self, event_id: str) -> None:
@@ -149,9 +152,7 @@ class Kept:
             self._changed.add(head.first)
             head.first += 1
         if self._oldest_open_ms <= horizon_ms:
-            self._open = {
-                event_id: it for event_id, it in self._open.items() if it[0].at_ms > horizon_ms
-            }
+            self._open = {event_id: it for event_id, it in self._open.items() if it[0] > horizon_ms}
             self._oldest_open_ms = self._oldest()
 
     def take_puts(self) -> tuple[list[Put], list[Put]]:
@@ -189,7 +190,7 @@ class Kept:
 
     def _seal(self) -> None:
         number, self._head.end = self._head.end, self._head.end + 1
-        newest_ms = max(it.at_ms for it, _ in self._open.values())
+        newest_ms = max(at for at, _ in self._open.values())
         value = encode([raw for _, raw in self._open.values()])
         self._segments[number] = _Segment(newest_ms, value)
         self._segment_of |= dict.fromkeys(self._open, number)
@@ -219,4 +220,4 @@ class Kept:
         ]
 
     def _oldest(self) -> int:
-        return min((it.at_ms for it, _ in self._open.values()), default=1 << 62)
+        return min((at for at, _ in self._open.values()), default=1 << 62)

@@ -112,6 +112,7 @@ encode: Final = msgspec.msgpack.Encoder().encode
 _head: Final = msgspec.msgpack.Decoder(Head).decode
 _segment: Final = msgspec.msgpack.Decoder(list[Observation]).decode
 _places: Final = msgspec.msgpack.Decoder(list[Placed]).decode
+_place: Final = msgspec.msgpack.Decoder(Placed).decode
 _observation: Final = msgspec.msgpack.Decoder(Observation).decode
 
 
@@ -134,6 +135,11 @@ def encode_observation(it: Observation) -> Raw:
 def decode_observation(value: Raw) -> Observation:
     """An observation of a head."""
     return _observation(value)
+
+
+def decode_place(value: Raw) -> Placed:
+    """The place of an observation of a head: faster than decoding it whole."""
+    return _place(value)
 
 
 def decode_segment(value: bytes | None) -> list[Observation]:

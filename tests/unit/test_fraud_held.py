@@ -3,7 +3,7 @@
 from typing import Any
 
 from agents.fraud_detection.engine.judging import Group
-from agents.fraud_detection.held import Held, HeldGroups
+from agents.fraud_detection.held import _MOST, Held, HeldGroups
 from agents.fraud_detection.rules.plan import plan_of
 from tests.fraud_observations import paid, rule
 
@@ -61,6 +61,17 @@ def test_a_group_counts_with_the_size_that_it_has() -> None:
         held.put_back(0, "grown", taken(held, "grown"))
     held.put_back(0, "other", Held(None, other))
     assert kept(held, {"grown": grown, "other": other}) == ["grown", "other"]
+
+
+def test_of_too_many_groups_the_one_that_was_judged_longest_ago_goes() -> None:
+    held = held_of(100)
+    groups = {str(number): Group() for number in range(_MOST)}
+    for name, group in groups.items():
+        held.put_back(0, name, Held(None, group))
+    held.put_back(0, "0", taken(held, "0"))
+    held.put_back(0, "new", taken(held, "new"))
+    first = {name: groups[name] for name in ("0", "1", "2")}
+    assert kept(held, first) == ["0", "2"]
 
 
 def test_a_lower_limit_holds_from_the_next_group_on() -> None:

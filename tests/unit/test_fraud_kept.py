@@ -33,6 +33,19 @@ def test_an_observation_takes_little_memory() -> None:
     assert taken / MANY < 320, "it was 740 as an object with its facts"
 
 
+def test_an_observation_of_a_head_takes_little_memory_too() -> None:
+    facts = {"basket_id": "b", "terminal_id": "t", "employee_id": "7", "amount": 1}
+    kept = Kept(Head(), lambda _: None, MANY)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(MANY):
+        it = observation(f"some-id-of-an-event-{number:08}", number, "PAYMENT_COMPLETED", facts)
+        kept.put(decode_observation(encode_observation(it)))
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert taken / MANY < 500, "it was 758 as an object with its facts"
+
+
 def test_observations_are_found_whether_sealed_or_not() -> None:
     kept = kept_of(10)
     assert [kept[f"e{number}"].at_ms for number in range(10)] == list(range(10))

@@ -49,6 +49,13 @@ class Projection(Protocol):
     #: `read_json_exactly` reads the record.
     decoders: Decoders = NO_DECODERS
 
+    async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
+        """Make ready what `apply` of exactly this batch needs, while another one is written.
+
+        `apply` makes what is not ready, also if this failed.
+        """
+        del events  # by default nothing is made ready
+
     async def apply(self, events: Sequence[ProjectedEvent]) -> None:
         """Write a batch; order within the batch does not matter, but for one partition's.
 

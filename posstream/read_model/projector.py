@@ -268,6 +268,8 @@ class Projector(ConsumerRebalanceListener):
             if fetched.assignment != self.assignment:  # what was fetched before comes again
                 return await self._decoded(more)
             fetched.add(await self._decoded(more))
+        with contextlib.suppress(Exception, SystemExit):  # what fails here fails again in `apply`
+            await self.projection.prepare(fetched.events)
         return fetched
 
     async def _decoded(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> Fetched:

@@ -1,6 +1,7 @@
 """Writes many rows into one table with one statement that is compiled once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
 from operator import itemgetter
@@ -28,6 +29,17 @@ _LENGTHS: Final = (1024, 128)
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ReadyRows:
+    """Rows as one `RowsWriter` writes them."""
+
+    rows: Sequence[Row]
+    #: For SQLite.
+    statements: Sequence[tuple[str, Any]] = ()
+    #: For COPY; None = there are too few.
+    lines: bytes | None = None
+
+
 class RowsWriter:
     """Inserts rows into one table; each row has every written column, and times as `stored` text.
 
@@ -53,29 +65,40 @@ class RowsWriter:
             insert = insert.from_select(names, select(*(document.c[name] for name in names)))
             self._statement: Any = on_conflict(insert)
             self._staging = Staging(table, names, on_conflict)
-            self._values: Callable[[Row], Any] | None = None
+            self._many: _ManyRows | None = None
             self._convert = _json_converters(table)
         else:
             compiled = on_conflict(insert).compile(dialect=sqlite.dialect(), column_keys=names)
-            self._statement = str(compiled)
-            self._many = _ManyRows(self._statement, len(names))
-            self._values = itemgetter(*names)
+            self._many = _ManyRows(str(compiled), names)
             self._convert = _sqlite_converters(engine, table)
+
+    def ready(self, rows: Sequence[Row]) -> ReadyRows:
+        """Rows as the database takes them."""
+        if self._convert:
+            rows = [{**row, **self._converted(row)} for row in rows]
+        if self._many is not None:
+            return ReadyRows(rows, statements=self._many.statements(rows))
+        return ReadyRows(rows, lines=self._staging.lines(rows) if len(rows) >= LONG else None)
 
     async def write(self, connection: AsyncConnection, rows: Sequence[Row]) -> int:
         """Write rows; returns how many were inserted or changed.
 
         On PostgreSQL no two of them may conflict with one another.
         """
-        if self._convert:
-            rows = [{**row, **self._converted(row)} for row in rows]
-        if self._values is not None:
-            return await self._many.write(connection, list(map(self._values, rows)))
-        if len(rows) >= LONG:
-            written = await self._staging.write(connection, rows)
-            if written is not None:
-                return written
-        return (await connection.execute(self._statement, {_ROWS: rows})).rowcount
+        return await self.write_ready(connection, self.ready(rows))
+
+    async def write_ready(self, connection: AsyncConnection, ready: ReadyRows) -> int:
+        """As `write`."""
+        if self._many is not None:
+            written = 0
+            for text_of_many, values in ready.statements:
+                written += (await connection.exec_driver_sql(text_of_many, values)).rowcount
+            return written
+        if ready.lines is not None:
+            staged = await self._staging.write(connection, ready.lines)
+            if staged is not None:
+                return staged
+        return (await connection.execute(self._statement, {_ROWS: ready.rows})).rowcount
 
     def _converted(self, row: Row) -> Row:
         return {name: convert(row[name]) for name, convert in self._convert.items()}
@@ -89,28 +112,29 @@ class _ManyRows:
     free until all of them are in.
     """
 
-    def __init__(self, statement: str, columns: int) -> None:
-        row = f"({', '.join('?' * columns)})"
-        head, self._tail = statement.split(row)
-        self._head, self._row = head, row
-        self._statement = statement
-        self._most = _MOST_VALUES // columns
+    def __init__(self, statement: str, names: Sequence[str]) -> None:
+        row = f"({', '.join('?' * len(names))})"
+        head, tail = statement.split(row)
+        self._values = itemgetter(*names)
+        self._one = statement
+        #: By how many rows they insert, the longest first.
+        self._texts = {
+            length: f"{head}{', '.join([row] * length)}{tail}"
+            for length in _LENGTHS
+            if length * len(names) <= _MOST_VALUES
+        }
 
-    async def write(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> int:
-        """Write rows; returns how many were inserted or changed."""
-        written, start = 0, 0
-        for length in _LENGTHS:
-            if length > self._most:
-                continue
-            while len(rows) - start >= length:
-                values = tuple(chain.from_iterable(rows[start : start + length]))
-                text = f"{self._head}{', '.join([self._row] * length)}{self._tail}"
-                written += (await connection.exec_driver_sql(text, values)).rowcount
+    def statements(self, rows: Iterable[Row]) -> Sequence[tuple[str, Any]]:
+        """Statements that insert the rows, each with its values."""
+        values, start = list(map(self._values, rows)), 0
+        made: list[tuple[str, Any]] = []
+        for length, many in self._texts.items():
+            while len(values) - start >= length:
+                made.append((many, tuple(chain.from_iterable(values[start : start + length]))))
                 start += length
-        if start < len(rows):
-            rest = list(rows[start:])
-            written += (await connection.exec_driver_sql(self._statement, rest)).rowcount
-        return written
+        if rest := values[start:]:
+            made.append((self._one, rest))
+        return made
 
 
 def written_columns(table: Table) -> list[str]:

@@ -55,9 +55,11 @@ class Staging:
         ]
         self._is_allowed: bool | None = None
 
-    async def write(
-        self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]
-    ) -> int | None:
+    def lines(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Rows as `write` takes them."""
+        return _csv(map(self._fields, rows))
+
+    async def write(self, connection: AsyncConnection, lines: bytes) -> int | None:
         """Write rows; returns how many were inserted or changed.
 
         Returns None, and writes none, if the role may make no temporary tables.
@@ -69,7 +71,6 @@ class Staging:
             self._is_allowed = bool(await connection.scalar(_MAY_STAGE))
         if not self._is_allowed:
             return None
-        lines = _csv(map(self._fields, rows))
         driver: Any = (await connection.get_raw_connection()).driver_connection
         with raised_by_sqlalchemy():
             async with driver.cursor() as cursor:

@@ -90,6 +90,7 @@ class BothProjections(Projection):
         parts = [(self._marks, marks), (self._rows, rows)]
         for projection, some in parts if events[:1] == marks[:1] else reversed(parts):
             if some:
+                await projection.prepare(some)
                 await projection.apply(some)
 
 

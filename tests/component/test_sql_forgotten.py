@@ -9,9 +9,12 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model.customer_trail import CustomerTrails
+from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.written_answers import read_found
 from posstream.domain.times import parse_utc, to_ms
 from posstream.forgetting.forgotten import known_marks
 from posstream.forgetting.marks import (
@@ -137,6 +140,20 @@ def test_whatever_came_first_and_how_often_the_rows_are_those_of_what_is_not_for
         finally:
             runner.run(engine.dispose())
             runner.run(where.__aexit__(None, None, None))
+
+
+async def test_rows_that_were_made_ready_before_a_mark_are_not_written_after_it(
+    engine: AsyncEngine,
+) -> None:
+    projection, known = SqlProjection(engine), found("b0", fetched=10)
+    await projection.apply([known])
+    answer = read_found(orjson.dumps(found("b1", fetched=10, source="CACHE").value))
+    waiting = [structs.replace(known, value=answer)]
+    await projection.prepare(waiting)
+    assert projection._ahead is not None
+    await project(engine, *marks())
+    await projection.apply(waiting)
+    assert (await project(engine))["lookup_answers"] == []
 
 
 async def test_nothing_of_a_forgotten_customer_is_left_anywhere(engine: AsyncEngine) -> None:

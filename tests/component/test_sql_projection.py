@@ -603,6 +603,36 @@ async def test_a_customer_whom_an_older_posstream_wrote_is_written_once_more(
     assert await Written(engine).by(events[2]) == NARROW
 
 
+async def test_what_was_made_ready_is_written_as_it_would_have_been_made(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """And only for its own batch."""
+    first = [as_posstream_reads_it(found("e1", fetched=10))]
+    others = [
+        *[as_posstream_reads_it(found(f"e{it}", basket=f"b{it}", fetched=10)) for it in range(9)],
+        started("b2"),
+        failed("f1", basket="b3"),
+        logged("l1"),
+    ]
+    projection = SqlProjection(engine)
+    await projection.prepare(first)
+    assert projection._ahead is None, "the database has to be asked for the customer"
+    await projection.apply(first)
+    await projection.prepare(others)
+    assert projection._ahead is not None
+    await projection.apply(others[:1])  # another batch
+    await projection.apply(others)
+    await projection.prepare(others)
+    await projection.apply(others)
+    async with database("sqlite", tmp_path / "other") as url:
+        other = create_engine(url)
+        await make_tables(other)
+        await SqlProjection(other).apply([*first, *others])
+        for table in schema.READ_MODEL:
+            assert await rows(engine, table) == await rows(other, table)
+        await other.dispose()
+
+
 async def test_what_was_not_committed_is_written_again(written: Written) -> None:
     def cannot_commit(_: Any) -> None:
         raise OSError("the database is away")

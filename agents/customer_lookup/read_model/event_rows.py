@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.read_model.engine import Insert
 from posstream.read_model.named_rows import SLICE
-from posstream.read_model.rows_writer import Row, RowsWriter
+from posstream.read_model.rows_writer import ReadyRows, Row, RowsWriter
 from posstream.read_model.stored_time import stored
 
 
@@ -47,9 +47,14 @@ class EventRows:
         self._insert: Final = RowsWriter(engine, table, lambda it: it.on_conflict_do_nothing())
         self._upsert: Final = RowsWriter(engine, table, on_conflict)
 
-    async def write(self, connection: AsyncConnection, rows: Sequence[Row]) -> Collection[str]:
+    def ready(self, rows: Sequence[Row]) -> ReadyRows:
+        """Rows as the database takes them."""
+        return self._insert.ready(rows)
+
+    async def write_ready(self, connection: AsyncConnection, ready: ReadyRows) -> Collection[str]:
         """Write rows; returns the stored times of the rows that were replaced."""
-        if await self._insert.write(connection, rows) == len(rows):
+        rows = ready.rows
+        if await self._insert.write_ready(connection, ready) == len(rows):
             return ()
         rank = self._rule.rank
         known = await self._known(connection, (row["event_id"] for row in rows))

@@ -5,11 +5,12 @@ one wins, whichever came first. So a replay into an empty database gives the sam
 matter either whether the mark of a forgotten customer came before or after the customer's events.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, and_, case, or_, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -18,21 +19,31 @@ from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.event_rows import EventRows, Rule
 from agents.customer_lookup.read_model.known_customers import known_of
 from agents.customer_lookup.read_model.recent_customers import RecentCustomers
-from agents.customer_lookup.read_model.rows import Batch, answer_rank, attempt_rank, batch_of
+from agents.customer_lookup.read_model.rows import Batch, answer_rank, attempt_rank
 from agents.customer_lookup.read_model.spans import spans_of
+from agents.customer_lookup.read_model.told import Told
 from agents.customer_lookup.read_model.uncounted import Uncounted
 from agents.customer_lookup.read_model.written_answers import FoundAnswer, read_found
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED
 from posstream.forgetting.forgotten import ForgottenSubjects
 from posstream.read_model.engine import Insert
 from posstream.read_model.projection import BatchProjection, ProjectedEvent
-from posstream.read_model.rows_writer import RowsWriter, written_columns
+from posstream.read_model.rows_writer import ReadyRows, RowsWriter, written_columns
 from posstream.read_model.stored_time import time_of
 
-if TYPE_CHECKING:
-    from agents.customer_lookup.read_model.told import Told
-
 _Columns = Any  # a table's columns, stored or excluded
+
+#: Events whose rows are made in one go.
+_TAKEN_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A batch of events, and its rows as the database takes them."""
+
+    events: Sequence[ProjectedEvent]
+    batch: Batch
+    rows: Mapping[Table, ReadyRows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +83,22 @@ class SqlProjection(BatchProjection):
         self._uncounted = Uncounted(engine)
         self._customers = RecentCustomers()
         self._uncommitted: Mapping[Told, str] = {}
+        self._ahead: _Ready | None = None
+
+    async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
+        """Make the rows of a batch whose customers are all known, so that none is asked for."""
+        if not self._unsure(events):
+            self._ahead = await self._ready(events)
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch, but for those of customers who were forgotten since."""
         await self._forgotten.lock(connection, to_forget=False)
-        answers = (event.value for event in events if isinstance(event.value, FoundAnswer))
-        if unsure := {it.told for it in answers if not self._customers.customer_of(it.told)}:
-            self._customers.note(await known_of(connection, unsure))
-        batch = batch_of(events, self._customers)
+        ready, self._ahead = self._ahead, None
+        if ready is None or ready.events is not events:
+            if unsure := self._unsure(events):
+                self._customers.note(await known_of(connection, unsure))
+            ready = await self._ready(events)
+        batch = ready.batch
         earliest = batch.earliest
         if earliest is not None and await self._forgotten.any_since(connection, time_of(earliest)):
             marks = await self._forgotten.marks(connection, batch.traces())
@@ -87,16 +106,36 @@ class SqlProjection(BatchProjection):
                 batch = Batch(marks)
                 for event in events:
                     batch.take(event)
+                ready = _Ready(events, batch, self._rows(batch))
         for table, writer in self._writers:
-            if rows := batch.rows[table]:
-                await writer.write(connection, [row for _, row in sorted(rows.items())])
+            if rows := ready.rows.get(table):
+                await writer.write_ready(connection, rows)
         replaced: list[str] = []
         for table, event_writer in self._event_writers:
-            if rows := batch.rows[table]:
-                in_order = [row for _, row in sorted(rows.items())]
-                replaced.extend(await event_writer.write(connection, in_order))
+            if rows := ready.rows.get(table):
+                replaced.extend(await event_writer.write_ready(connection, rows))
         await self._uncounted.write(connection, batch.spans() | spans_of(replaced))
         self._uncommitted = batch.told
+
+    def _unsure(self, events: Sequence[ProjectedEvent]) -> Collection[Told]:
+        """What answers say about customers whom we do not know to be written."""
+        answers = (event.value for event in events if isinstance(event.value, FoundAnswer))
+        return {it.told for it in answers if not self._customers.customer_of(it.told)}
+
+    async def _ready(self, events: Sequence[ProjectedEvent]) -> "_Ready":
+        batch = Batch(customers=self._customers)
+        for start in range(0, len(events), _TAKEN_AT_ONCE):
+            batch.take_all(events[start : start + _TAKEN_AT_ONCE])
+            await asyncio.sleep(0)  # the batch that is being written comes first
+        return _Ready(events, batch, self._rows(batch))
+
+    def _rows(self, batch: Batch) -> Mapping[Table, ReadyRows]:
+        writers = dict[Table, RowsWriter | EventRows]([*self._writers, *self._event_writers])
+        return {
+            table: writer.ready(batch.in_order(table))
+            for table, writer in writers.items()
+            if batch.rows[table]
+        }
 
     def committed(self) -> None:
         """Remember which customers the database has now."""

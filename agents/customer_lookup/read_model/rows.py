@@ -1,6 +1,6 @@
 """Turns events into rows: of all events for one row the same one wins, whatever their order."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -97,6 +97,11 @@ class Batch:
         others = (stored(trace.at) for trace in chain(failed, attempts))
         return min(chain(found, others), default=None)
 
+    def in_order(self, table: Table) -> Sequence[Row]:
+        """The rows of a table by their keys."""
+        rows = self.rows[table]
+        return [rows[key] for key in sorted(rows)]
+
     def traces(self) -> Iterator[Trace]:
         """One for each row of this batch that names a person."""
         yield from map(trace_of_answer, self.rows[schema.LOOKUP_ANSWERS].values())
@@ -112,6 +117,13 @@ class Batch:
                 (row["request_timestamp"] for row in attempts),
             )
         )
+
+    def take_all(self, events: Iterable[ProjectedEvent]) -> None:
+        """Take events in; an unusable one is logged and skipped."""
+        for event in events:
+            why_not = self.take(event)
+            if why_not is not None:
+                log_skipped(event, why_not)
 
     def take(self, event: ProjectedEvent) -> str | None:
         """Take one event in, wholly or not at all; returns why not, or None."""
@@ -235,10 +247,7 @@ class Batch:
 def batch_of(events: Iterable[ProjectedEvent], customers: RecentCustomers) -> Batch:
     """The rows of events; an unusable event is logged and skipped."""
     batch = Batch(customers=customers)
-    for event in events:
-        why_not = batch.take(event)
-        if why_not is not None:
-            log_skipped(event, why_not)
+    batch.take_all(events)
     return batch
 
 

@@ -210,8 +210,11 @@ def _customers_of(count: int) -> Prepared:
 
 @cache
 def _by_identifier() -> Prepared:
+    # Not `IN`: to plan that takes PostgreSQL 80 us of 300 more.
     owner = select(_ALIASES.customer_id).where(_ALIASES.identifier == bindparam("identifier"))
-    return _with_identifiers(ALL_CUSTOMERS.where(CUSTOMERS.c.customer_id.in_(owner)))
+    return _with_identifiers(
+        ALL_CUSTOMERS.where(CUSTOMERS.c.customer_id == owner.scalar_subquery())
+    )
 
 
 @cache

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,10 @@ from posstream.read_model.refusals import tell_absences
 
 #: How long a SQLite connection waits for another one's write, in milliseconds.
 BUSY_TIMEOUT_MS: Final = 5_000
+#: A writer waits in turns of this length, within which SQLite looks for the lock every 10 ms at
+#: least. In a longer wait it soon looks every 100 ms only, and misses the moments between the
+#: transactions of another writer: three projections with a backlog locked each other out for 10 s.
+_LOOK_MS: Final = 20
 #: Options of an engine: how its transactions begin, and how long a statement may take.
 _BEGINS: Final = "posstream_begins"
 _STATEMENT_SECONDS: Final = "posstream_statement_seconds"
@@ -221,5 +226,27 @@ def _switch_to_wal(cursor: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A plain BEGIN takes the write lock at the first write, after the row to change was read.
-    only_reads = connection.get_execution_options().get(_BEGINS)
-    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get(_BEGINS):
+        connection.exec_driver_sql("BEGIN")
+        return
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(f"PRAGMA busy_timeout = {_LOOK_MS}")
+        give_up_at = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+        while not _took_write_lock(cursor):
+            if time.monotonic() > give_up_at:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises as any other statement
+                break
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+
+def _took_write_lock(cursor: Any) -> bool:
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as why:
+        if why.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -18,6 +19,12 @@ log = logging.getLogger(__name__)
 #: Seconds after which a transaction is given up: a dead connection or a foreign lock would hold
 #: it for ever.
 _PATIENCE_SECONDS: Final = 60.0
+
+
+#: After a transaction that took so long the database is left to other writers for this time, if it
+#: takes one at a time: they look for the lock every 10 ms (`engine._LOOK_MS`).
+_LONG_SECONDS: Final = 0.1
+_TURN_SECONDS: Final = 0.02
 
 
 class ProjectedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -77,6 +84,7 @@ class BatchProjection(Projection):
     def __init__(self, engine: AsyncEngine, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._engine = engine
         self._patience_seconds = patience_seconds
+        self._has_one_writer = engine.dialect.name == "sqlite"
 
     @abstractmethod
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
@@ -94,6 +102,7 @@ class BatchProjection(Projection):
         Raises:
             sqlalchemy.exc.DBAPIError, OSError: from the database, for what may pass: try again.
         """
+        began = time.monotonic()
         try:
             async with (
                 asyncio.timeout(self._patience_seconds),
@@ -102,6 +111,8 @@ class BatchProjection(Projection):
                 with refusals_told():
                     await self.write(connection, events)
             self.committed()
+            if self._has_one_writer and time.monotonic() - began > _LONG_SECONDS:
+                await asyncio.sleep(_TURN_SECONDS)
         except RowsRefused as why:
             if len(events) == 1:
                 log_skipped(events[0], str(why))

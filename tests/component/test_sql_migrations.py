@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -297,6 +298,42 @@ async def test_attempts_that_there_are_get_the_customer_that_their_response_name
         named = text("SELECT event_id, customer_id FROM customer_lookup_logs ORDER BY event_id")
         rows = (await connection.execute(named)).all()
     assert dict(map(tuple, rows)) == dict.fromkeys(responses) | {"a": "CUST_001", "b": "17"}
+
+
+async def test_a_writer_gets_its_turn_between_long_transactions_of_another(
+    tmp_path: Path,
+) -> None:
+    """SQLite's own wait soon looks every 100 ms only, and would miss some of six moments."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'posstream.db'}")
+    await migrate(engine)
+    other = sqlite3.connect(tmp_path / "posstream.db", isolation_level=None, timeout=0)
+
+    async def write(number: int) -> None:
+        async with engine.begin() as connection:
+            row = {"basket_id": str(number)}
+            await connection.execute(
+                text("INSERT INTO baskets (basket_id) VALUES (:basket_id)"), row
+            )
+
+    for number in range(6):
+        other.execute("BEGIN IMMEDIATE")
+        waits = asyncio.create_task(write(number))
+        await asyncio.sleep(0.3)
+        other.execute("COMMIT")
+        await asyncio.sleep(0.06)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            pass  # it is writing
+        else:
+            (written,) = other.execute("SELECT count(*) FROM baskets").fetchone()
+            other.execute("COMMIT")
+            assert written == number + 1
+        await waits
+    other.close()
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("PRAGMA busy_timeout")) == 5000
+    await engine.dispose()
 
 
 async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine: AsyncEngine) -> None:

@@ -47,6 +47,11 @@ _MANY: Final = 100
 _GATHERS_FROM: Final = 50
 #: The same while another list is being written, whose end no wait for records tells.
 _WRITES_MS: Final = 50
+#: The most events in the first list, and in lists that took too long.
+_FIRST_MOST: Final = 4_000
+_LEAST_MOST: Final = 500
+#: How long a list may be written, its wait for other writers included.
+_WRITE_SECONDS: Final = 1.0
 #: Events that are decoded in one go.
 _DECODED_AT_ONCE: Final = 100
 #: How long a fetch waits while events are left to write. aiokafka has one fetch at a time with a
@@ -106,11 +111,6 @@ class Fetched:
     #: `Projector.assignment` when they were fetched.
     assignment: int
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more records should come to these."""
-        return len(self.records) >= MAX_BATCH or self.size >= MAX_BATCH_BYTES
-
     def add(self, more: "Fetched") -> None:
         """Take in what was fetched next, in the same assignment."""
         self.records += more.records
@@ -134,6 +134,8 @@ class Projector(ConsumerRebalanceListener):
     assignment: int = field(default=0, init=False)
     #: By partition, the offset up to which events are written and that is to be committed.
     finished: dict[TopicPartition, int] = field(default_factory=dict, init=False)
+    #: The most events in a list.
+    most: int = field(default=_FIRST_MOST, init=False)
     #: How many records are being written.
     in_hand: int = field(default=0, init=False)
     #: Fetches and decodes the next list while one is written; None if no more events wait.
@@ -223,7 +225,9 @@ class Projector(ConsumerRebalanceListener):
             self.coming = asyncio.create_task(self._next())
         if self.in_hand:
             self.standing.oldest_ms = min(it.timestamp for it in fetched.records)
+            began = time.monotonic()
             await self.write(fetched.records, fetched.events)
+            self.took(time.monotonic() - began)
             self.standing.written += self.in_hand
             self.standing.lag -= self.in_hand
         if not self.standing.lag:
@@ -255,8 +259,7 @@ class Projector(ConsumerRebalanceListener):
         """
         fetched = await self._decoded(await self._fetched(timeout_ms=_POLL_MS))
         began = time.monotonic()
-        while fetched.records and not fetched.is_full:
-            count = len(fetched.records)
+        while (count := len(fetched.records)) and not self._is_full(fetched):
             seconds = _LINGER_SECONDS if count < _MANY else _BUSY_LINGER_SECONDS
             wait_ms = int((began + seconds - time.monotonic()) * 1000)
             if wait_ms <= 0:
@@ -264,13 +267,16 @@ class Projector(ConsumerRebalanceListener):
                     break
                 wait_ms = _WRITES_MS
             # Not a sleep: aiokafka fetches no more of a partition before its events are taken.
-            more = await self._fetched(timeout_ms=wait_ms, max_records=MAX_BATCH - count)
+            more = await self._fetched(timeout_ms=wait_ms, max_records=self.most - count)
             if fetched.assignment != self.assignment:  # what was fetched before comes again
                 return await self._decoded(more)
             fetched.add(await self._decoded(more))
         with contextlib.suppress(Exception, SystemExit):  # what fails here fails again in `apply`
             await self.projection.prepare(fetched.events)
         return fetched
+
+    def _is_full(self, fetched: Fetched) -> bool:
+        return len(fetched.records) >= self.most or fetched.size >= MAX_BATCH_BYTES
 
     async def _decoded(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> Fetched:
         records = [it for its in fetched.values() for it in its]
@@ -281,6 +287,16 @@ class Projector(ConsumerRebalanceListener):
             made.events += self.decoded(records[start : start + _DECODED_AT_ONCE])
             await asyncio.sleep(0)  # the list that is being written comes first
         return made
+
+    def took(self, seconds: float) -> None:
+        """Note how long a list was written, and make longer or shorter ones.
+
+        Others wait as long for their turn in a SQLite file, and give up after five seconds.
+        """
+        if seconds > _WRITE_SECONDS:
+            self.most = max(_LEAST_MOST, int(self.in_hand * _WRITE_SECONDS / seconds))
+        else:
+            self.most = min(MAX_BATCH, 2 * self.most)
 
     def decoded(self, records: Iterable[Any]) -> Sequence[ProjectedEvent]:
         """The events of records; what is no event is logged and left out."""

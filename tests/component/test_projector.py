@@ -233,7 +233,7 @@ class Backlog:
 @pytest.fixture
 def lists_of_4000(monkeypatch: pytest.MonkeyPatch) -> None:
     """14 fetches: as the last one brings what it was not asked for, lists are longer."""
-    monkeypatch.setattr(projector, "MAX_BATCH", 4_000)
+    monkeypatch.setattr(projector, "MAX_BATCH", projector._FIRST_MOST)
 
 
 def behind(kept: Kept) -> tuple[Projector, Backlog]:
@@ -265,6 +265,16 @@ async def test_a_list_of_many_bytes_gets_no_longer(monkeypatch: pytest.MonkeyPat
     await one._drop_coming()
 
 
+async def test_lists_get_longer_and_shorter_with_the_time_that_one_is_written() -> None:
+    one, _ = behind(Kept())
+    lengths = [one.most]
+    for written, seconds in ((4_000, 0.9), (8_000, 0.9), (16_000, 0.9), (16_000, 4), (10, 9)):
+        one.in_hand = written
+        one.took(seconds)
+        lengths.append(one.most)
+    assert lengths == [4_000, 8_000, 16_000, 16_000, 4_000, 500]
+
+
 async def test_a_list_grows_for_as_long_as_another_one_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -274,13 +284,13 @@ async def test_a_list_grows_for_as_long_as_another_one_is_written(
     one, backlog = behind(kept)
     kept.is_up.clear()
     step = asyncio.create_task(one._step())
-    await until(lambda: backlog.fetches > 20)
+    await until(lambda: backlog.fetches > 10)
     kept.is_up.set()
     await step
     # Nothing was gathered for the first list, as nothing was being written.
     assert len(kept.numbers) == 300
     await one._step()
-    assert len(kept.numbers) > 20 * 300
+    assert len(kept.numbers) > 10 * 300
     await one._drop_coming()
 
 

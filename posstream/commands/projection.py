@@ -20,7 +20,7 @@ from posstream.kafka.tuning import MAX_BATCH, MAX_BATCH_BYTES
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projection import Decoders, ProjectedEvent, Projection
 from posstream.read_model.projections import projections
-from posstream.read_model.projector import projected
+from posstream.read_model.projector import projected, weight
 from posstream.read_model.tables import ReadModelTables
 from posstream.resilience.retry import growing_pauses
 
@@ -158,7 +158,7 @@ async def _batches(
     for topic in topics:
         async for message in reader.records(topic):
             read += 1
-            size += len(message.value or b"")
+            size += weight(message, decoders)
             event = projected(message, decoders)
             if event is not None:
                 batch.append(event)

@@ -16,8 +16,8 @@ BATCH_BYTES: Final = 262_144
 #: SQLite a row took 39 us of CPU and 10 KB of writes in transactions of 20,000, and 70 us and 30 KB
 #: in those of 4,000: each page is written once.
 MAX_BATCH: Final = 16_000
-#: With so many bytes of events a transaction is long enough.
-MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
+#: With so many bytes of events a transaction is long enough; see `projector.weight`.
+MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,9 @@ _BEHIND_WAIT_MS: Final = 10
 _POLL_MS: Final = 1000
 #: Longer than any event of posstream, and than any event that Kafka takes by default.
 _MOST_BYTES: Final = 2 * 1024 * 1024
+#: The `weight` of a byte that the projection has no decoder for: 16,000 attempts of 1.7 kB took
+#: 600 MB until they were written.
+_OBJECTS: Final = 5
 #: The most bytes that a fetch brings, in all and from one partition: this bounds the memory.
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_BYTES: Final = 256 * 1024
@@ -106,7 +109,7 @@ class Fetched:
     events: list[ProjectedEvent]
     #: By partition, the offset after the last record.
     ends: dict[TopicPartition, int]
-    #: Of the records, in bytes.
+    #: The sum of the records' `weight`.
     size: int
     #: `Projector.assignment` when they were fetched.
     assignment: int
@@ -173,6 +176,7 @@ class Projector(ConsumerRebalanceListener):
     async def _connected(self) -> None:
         self.failure = None
         self.is_placed = False
+        self.in_hand = 0
         self.admin = admin_of(self.settings.servers)
         self.consumer = self._new_consumer()
         try:
@@ -281,7 +285,7 @@ class Projector(ConsumerRebalanceListener):
     async def _decoded(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> Fetched:
         records = [it for its in fetched.values() for it in its]
         ends = {tp: its[-1].offset + 1 for tp, its in fetched.items()}
-        size = sum(len(it.value or b"") for it in records)
+        size = sum(weight(it, self.projection.decoders) for it in records)
         made = Fetched(records, [], ends, size, self.assignment)
         for start in range(0, len(records), _DECODED_AT_ONCE):
             made.events += self.decoded(records[start : start + _DECODED_AT_ONCE])
@@ -332,11 +336,16 @@ class Projector(ConsumerRebalanceListener):
         about: dict[str, str | int] = {"messaging.batch.message_count": len(records)}
         span = tracer().list_span(f"project {self.grouped.name}", records, about)
         trouble = TroubleLog(self.grouped.name)
+        done, some = 0, len(events)
         for pause in growing_pauses():
-            self.standing.applies_since = time.monotonic()
             try:
-                await self._apply(events)
+                while done < len(events) or not done:
+                    part = events if some == len(events) else events[done : done + some]
+                    await self._apply(part)
+                    done += some or 1
             except (Exception, SystemExit) as why:  # noqa: BLE001 - whatever a plugin raises
+                if isinstance(why, TimeoutError):  # so many may never be written in time
+                    some = max(1, some // 2)
                 self.standing.trouble = _told(why)
                 trouble.failed(why, len(events))
                 await asyncio.sleep(pause)
@@ -347,6 +356,7 @@ class Projector(ConsumerRebalanceListener):
                 return
 
     async def _apply(self, events: Sequence[ProjectedEvent]) -> None:
+        self.standing.applies_since = time.monotonic()
         try:
             await self.projection.apply(events)
         except asyncio.CancelledError as why:
@@ -419,6 +429,14 @@ def _is_told_to_stop() -> bool:
 def _told(why: BaseException) -> str:
     """An error in words that quote no row."""
     return str(why) if isinstance(why, DatabaseUnusable) else str(absence(why) or kind(why))
+
+
+def weight(record: Any, decoders: Decoders) -> int:
+    """How much memory a record may take until it is written, in bytes of a record with a decoder.
+
+    Objects of decoded JSON take many times as much as its text.
+    """
+    return len(record.value or b"") * (1 if record.topic in decoders else _OBJECTS)
 
 
 def projected(record: Any, decoders: Decoders) -> ProjectedEvent | None:

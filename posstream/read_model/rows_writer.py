@@ -31,9 +31,11 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ReadyRows:
-    """Rows as one `RowsWriter` writes them."""
+    """Rows, and how one `RowsWriter` writes them."""
 
     rows: Sequence[Row]
+    #: For PostgreSQL.
+    document: Sequence[Row] = ()
     #: For SQLite.
     statements: Sequence[tuple[str, Any]] = ()
     #: For COPY; None = there are too few.
@@ -74,11 +76,11 @@ class RowsWriter:
 
     def ready(self, rows: Sequence[Row]) -> ReadyRows:
         """Rows as the database takes them."""
-        if self._convert:
-            rows = [{**row, **self._converted(row)} for row in rows]
+        told = [{**row, **self._converted(row)} for row in rows] if self._convert else rows
         if self._many is not None:
-            return ReadyRows(rows, statements=self._many.statements(rows))
-        return ReadyRows(rows, lines=self._staging.lines(rows) if len(rows) >= LONG else None)
+            return ReadyRows(rows, statements=self._many.statements(told))
+        lines = self._staging.lines(told) if len(rows) >= LONG else None
+        return ReadyRows(rows, document=told, lines=lines)
 
     async def write(self, connection: AsyncConnection, rows: Sequence[Row]) -> int:
         """Write rows; returns how many were inserted or changed.
@@ -98,7 +100,7 @@ class RowsWriter:
             staged = await self._staging.write(connection, ready.lines)
             if staged is not None:
                 return staged
-        return (await connection.execute(self._statement, {_ROWS: ready.rows})).rowcount
+        return (await connection.execute(self._statement, {_ROWS: ready.document})).rowcount
 
     def _converted(self, row: Row) -> Row:
         return {name: convert(row[name]) for name, convert in self._convert.items()}

@@ -4,9 +4,10 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import repeat
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import aiokafka
 import orjson
@@ -257,12 +258,52 @@ async def test_while_events_are_left_to_write_short_fetches_become_one_list() ->
 
 async def test_a_list_of_many_bytes_gets_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the events of a list would take as much memory as the largest ones need."""
-    monkeypatch.setattr(projector, "MAX_BATCH_BYTES", 14 * 300)  # a value has 12 or 13 bytes
+    # A value has 12 or 13 bytes, and no decoder.
+    monkeypatch.setattr(projector, "MAX_BATCH_BYTES", 14 * 300 * projector._OBJECTS)
     kept = Kept()
     one, _ = behind(kept)
     await one._step()
     assert len(kept.numbers) == 300 * 2
     await one._drop_coming()
+
+
+async def test_a_list_that_takes_too_long_is_written_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a slow database would be given the same list for ever."""
+    monkeypatch.setattr(projector, "growing_pauses", lambda: repeat(0.0))
+
+    class Slow(Kept):
+        async def apply(self, events: Sequence[ProjectedEvent]) -> None:
+            self.tries += 1
+            if len(events) > 100:
+                raise TimeoutError
+            self.numbers += [event.value["number"] for event in events]
+
+    kept = Slow()
+    one, _ = behind(kept)
+    events = [ProjectedEvent(TOPIC, {"number": it}) for it in range(350)]
+    await one.write([SimpleNamespace(headers=())], events)
+    assert kept.numbers == list(range(350))
+    assert kept.tries == 2 + 5, "350, 175, then 87 at a time"
+    await one.write([SimpleNamespace(headers=())], [])
+    assert kept.tries == 8
+
+
+async def test_after_a_failure_nothing_counts_as_being_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A list would grow until it is full, as if another one were being written."""
+    one, _ = behind(Kept())
+    one.in_hand = 7
+
+    def no_broker(_: object) -> NoReturn:
+        raise OSError("the broker is away")
+
+    monkeypatch.setattr(projector, "admin_of", no_broker)
+    with pytest.raises(OSError, match="away"):
+        await one._connected()
+    assert one.in_hand == 0
 
 
 async def test_lists_get_longer_and_shorter_with_the_time_that_one_is_written() -> None:

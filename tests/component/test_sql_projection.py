@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.projection import SqlProjection
+from agents.customer_lookup.read_model.recent_customers import KNOWN_SECONDS
 from agents.customer_lookup.read_model.rows import read_basket_started
 from agents.customer_lookup.read_model.written_answers import read_found
 from posstream.domain.times import iso_utc, parse_utc
@@ -631,6 +633,31 @@ async def test_what_was_made_ready_is_written_as_it_would_have_been_made(
         for table in schema.READ_MODEL:
             assert await rows(engine, table) == await rows(other, table)
         await other.dispose()
+
+
+async def test_what_was_made_ready_long_ago_is_made_anew(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database may have been away, and have come back from a backup without the customer."""
+    projection, answer = SqlProjection(engine), as_posstream_reads_it(found("e1", fetched=10))
+    await projection.apply([answer])
+    waiting = [as_posstream_reads_it(found("e2", fetched=10))]
+    await projection.prepare(waiting)
+    await clear(engine)
+    later = time.monotonic() + KNOWN_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    projection._customers.now = time.monotonic
+    await projection.apply(waiting)
+    assert len(await rows(engine, schema.CUSTOMERS)) == 1
+
+
+async def test_a_row_with_a_document_that_is_replaced_keeps_its_document(
+    engine: AsyncEngine, projection: SqlProjection
+) -> None:
+    await projection.apply([logged("a", response_data={"name": "John"})])
+    earlier = logged("a", response_data={"name": "Jane"}, request_timestamp=at(0))
+    await projection.apply([earlier])
+    assert (await only(engine, schema.CUSTOMER_LOOKUP_LOGS))["response_data"] == {"name": "Jane"}
 
 
 async def test_what_was_not_committed_is_written_again(written: Written) -> None:

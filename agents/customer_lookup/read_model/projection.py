@@ -6,8 +6,9 @@ matter either whether the mark of a forgotten customer came before or after the 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from agents.customer_lookup.read_model import schema
 from agents.customer_lookup.read_model.event_rows import EventRows, Rule
 from agents.customer_lookup.read_model.known_customers import known_of
-from agents.customer_lookup.read_model.recent_customers import RecentCustomers
+from agents.customer_lookup.read_model.recent_customers import KNOWN_SECONDS, RecentCustomers
 from agents.customer_lookup.read_model.rows import Batch, answer_rank, attempt_rank
 from agents.customer_lookup.read_model.spans import spans_of
 from agents.customer_lookup.read_model.told import Told
@@ -44,6 +45,12 @@ class _Ready:
     events: Sequence[ProjectedEvent]
     batch: Batch
     rows: Mapping[Table, ReadyRows]
+    made_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether its customers may be known no more; see `RecentCustomers`."""
+        return time.monotonic() - self.made_at > KNOWN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +100,13 @@ class SqlProjection(BatchProjection):
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch, but for those of customers who were forgotten since."""
         await self._forgotten.lock(connection, to_forget=False)
-        ready, self._ahead = self._ahead, None
-        if ready is None or ready.events is not events:
+        ready = self._ahead
+        if ready is None or ready.events is not events or ready.is_old:
             if unsure := self._unsure(events):
                 self._customers.note(await known_of(connection, unsure))
             ready = await self._ready(events)
+        else:
+            self._ahead = None
         batch = ready.batch
         earliest = batch.earliest
         if earliest is not None and await self._forgotten.any_since(connection, time_of(earliest)):

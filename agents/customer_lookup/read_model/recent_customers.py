@@ -30,7 +30,7 @@ from posstream.read_model.stored_time import stored
 
 _MAX_MONEY: Final = Decimal(10) ** 13
 #: How long anything is remembered: rows may be erased meanwhile, as by `projection rebuild --drop`.
-_SECONDS: Final = 60.0
+KNOWN_SECONDS: Final = 60.0
 _MOST_DOCUMENTS: Final = 10_000
 #: A longer document is not remembered: this bounds the memory.
 _MOST_BYTES: Final = 4096
@@ -76,7 +76,7 @@ class RecentCustomers:
         self._told.update((hash(it), customer_id) for it, customer_id in told.items())
 
     def _forget_old(self) -> None:
-        if self.now() - self._since >= _SECONDS:
+        if self.now() - self._since >= KNOWN_SECONDS:
             self._columns.clear()
             self._told.clear()
             self._since = self.now()

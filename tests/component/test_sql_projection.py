@@ -618,8 +618,9 @@ async def test_what_was_made_ready_is_written_as_it_would_have_been_made(
     ]
     projection = SqlProjection(engine)
     await projection.prepare(first)
-    assert projection._ahead is None, "the database has to be asked for the customer"
+    assert projection._ahead is not None
     await projection.apply(first)
+    assert projection._ahead is None
     await projection.prepare(others)
     assert projection._ahead is not None
     await projection.apply(others[:1])  # another batch
@@ -633,6 +634,17 @@ async def test_what_was_made_ready_is_written_as_it_would_have_been_made(
         for table in schema.READ_MODEL:
             assert await rows(engine, table) == await rows(other, table)
         await other.dispose()
+
+
+async def test_what_is_made_ready_has_no_row_that_the_database_has(
+    engine: AsyncEngine,
+) -> None:
+    answer, again = (as_posstream_reads_it(found(it, fetched=10)) for it in ("e1", "e2"))
+    await SqlProjection(engine).apply([answer])
+    other = SqlProjection(engine)
+    await other.prepare([again])
+    assert other._ahead is not None
+    assert set(other._ahead.rows) == {schema.BASKETS, schema.LOOKUP_ANSWERS}
 
 
 async def test_what_was_made_ready_long_ago_is_made_anew(

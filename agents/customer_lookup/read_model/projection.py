@@ -27,7 +27,7 @@ from agents.customer_lookup.read_model.uncounted import Uncounted
 from agents.customer_lookup.read_model.written_answers import FoundAnswer, read_found
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED
 from posstream.forgetting.forgotten import ForgottenSubjects
-from posstream.read_model.engine import Insert
+from posstream.read_model.engine import Insert, read_only
 from posstream.read_model.projection import BatchProjection, ProjectedEvent
 from posstream.read_model.rows_writer import ReadyRows, RowsWriter, written_columns
 from posstream.read_model.stored_time import time_of
@@ -93,9 +93,14 @@ class SqlProjection(BatchProjection):
         self._ahead: _Ready | None = None
 
     async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
-        """Make the rows of a batch whose customers are all known, so that none is asked for."""
-        if not self._unsure(events):
-            self._ahead = await self._ready(events)
+        """Make the rows of a batch, by a connection of its own for customers not known here."""
+        if unsure := self._unsure(events):
+            async with (
+                asyncio.timeout(self._patience_seconds),
+                read_only(self._engine).connect() as connection,
+            ):
+                self._customers.note(await known_of(connection, unsure))
+        self._ahead = await self._ready(events)
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch, but for those of customers who were forgotten since."""

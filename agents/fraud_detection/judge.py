@@ -299,8 +299,11 @@ class Judge:
             if why is not None:
                 self._refuse(list_, it.key, it.arrivals, why)
                 continue
-            self._put_back(list_.partition, it.key, it.held, it.puts)
-            self._tell(list_, it.key, it.verdicts)
+            try:
+                self._put_back(list_.partition, it.key, it.held, it.puts)
+                self._tell(list_, it.key, it.verdicts)
+            except Exception as untold:  # noqa: BLE001 - no group may hold up the others
+                self._refuse(list_, it.key, it.arrivals, untold)
 
     def _put_back(self, number: int, key: str, held: Held, puts: Sequence[Put]) -> None:
         """Keep a group in memory, once the table has it as it is."""
@@ -370,7 +373,8 @@ def _keep(part: TablePartition, groups: Mapping[str, Sequence[Put]]) -> Mapping[
     Returns:
         by the key of a group, why it is not kept; empty if all are.
     """
-    values: dict[str, bytes] = {}
+    segments: dict[str, bytes] = {}
+    heads: dict[str, bytes] = {}
     removed: list[tuple[str, str]] = []
     group_with: dict[str, str] = {}
     for key, puts in groups.items():
@@ -379,14 +383,17 @@ def _keep(part: TablePartition, groups: Mapping[str, Sequence[Put]]) -> Mapping[
             if put.value is None:
                 removed.append((key, at))
             else:
-                values[at], group_with[at] = put.value, key
+                (heads if put.segment is None else segments)[at] = put.value
+                group_with[at] = key
     not_kept: dict[str, Exception] = {}
-    if values:
-        try:
-            for at, why in part.write_all(values).items():
-                not_kept[group_with[at]] = why
-        except Exception as why:  # noqa: BLE001 - it is the same for all
-            return dict.fromkeys(groups, why)
+    for values in (segments, heads):  # a head counts its segments: none is there without them
+        some = {at: it for at, it in values.items() if group_with[at] not in not_kept}
+        if some:
+            try:
+                refused = part.write_all(some)
+            except Exception as why:  # noqa: BLE001 - it is the same for all
+                return dict.fromkeys(groups, why)
+            not_kept |= {group_with[at]: why for at, why in refused.items()}
     for key, at in removed:  # not before the head that does without them: see `Kept.take_puts`
         if key not in not_kept:
             try:

@@ -318,6 +318,26 @@ def test_a_group_that_cannot_be_kept_leaves_its_events_and_no_others(
     assert [it["group"]["employee_id"] for it in alerts] == [full, other], "one comes again"
 
 
+def test_a_group_that_cannot_be_told_of_keeps_no_others_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House(rule())
+    mute, other = at_one_home(2)
+    grouped = grouped_of(house, mute, other)
+    told = house.agent.judge._told
+
+    def raises_for_one(alerts: Any, outcome: Any, key: str, *others: Any) -> Any:
+        if key == group_key({"employee_id": mute}):
+            raise RuntimeError("no words for it")
+        return told(alerts, outcome, key, *others)
+
+    monkeypatch.setattr(house.agent.judge, "_told", raises_for_one)
+    house.give_list(grouped)
+    assert {type(why) for why in house.refused} == {RuntimeError}
+    (alert,) = house.take(topics.FRAUD_ALERT_RAISED)
+    assert orjson.loads(alert.value or b"")["group"] == {"employee_id": other}
+
+
 def test_a_rule_that_is_paused_does_not_judge_the_next_group_of_the_list() -> None:
     house = House(rule(), most_alerts_per_hour=1)
     first, second, third = at_one_home(3)

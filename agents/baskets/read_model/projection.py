@@ -1,8 +1,11 @@
 """Writes the baskets into SQL, from the changelog of their table: the newest copy of each."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -10,11 +13,23 @@ from agents.baskets.known import Known, decode
 from agents.baskets.read_model.rows import row_of, traces_of, with_normal_start
 from agents.baskets.read_model.schema import TILL_BASKETS
 from posstream.forgetting.forgotten import ForgottenSubjects
-from posstream.forgetting.marks import Marks
+from posstream.forgetting.marks import Marks, Trace
+from posstream.read_model.ahead import Ahead
 from posstream.read_model.engine import Insert
 from posstream.read_model.projection import BatchProjection, ProjectedEvent, log_skipped
-from posstream.read_model.rows_writer import RowsWriter, written_columns
+from posstream.read_model.rows_writer import ReadyRows, RowsWriter, written_columns
 from tables.baskets import BASKET_CHANGELOG
+
+#: Rows that are made in one go.
+_MADE_AT_ONCE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What names a person in a batch, and its rows as the database takes them."""
+
+    traces: Sequence[Trace]
+    rows: ReadyRows | None
 
 
 class BasketProjection(BatchProjection):
@@ -27,19 +42,34 @@ class BasketProjection(BatchProjection):
         super().__init__(engine, **options)
         self._forgotten = ForgottenSubjects(engine)
         self._rows = RowsWriter(engine, TILL_BASKETS, _upsert)
+        self._ahead = Ahead[_Ready]()
+
+    async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
+        """Make the rows of a batch, as if nobody had been forgotten."""
+        self._ahead.put(events, await self._ready(events, Marks()))
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the newest copies, without the names of customers who were forgotten since."""
-        baskets = newest(events)
-        traces = [trace for known in baskets.values() for trace in traces_of(known.events)]
-        marks = Marks()
         await self._forgotten.lock(connection, to_forget=False)
+        ready = self._ahead.take(events) or await self._ready(events, Marks())
+        traces = ready.traces
         if traces and await self._forgotten.any_since(connection, min(it.at for it in traces)):
             marks = await self._forgotten.marks(connection, traces)
+            if marks:
+                ready = await self._ready(events, marks)
+        if ready.rows is not None:
+            await self._rows.write_ready(connection, ready.rows)
+
+    async def _ready(self, events: Sequence[ProjectedEvent], marks: Marks) -> "_Ready":
+        baskets = newest(events)
+        traces = [trace for known in baskets.values() for trace in traces_of(known.events)]
         # By key, so that two workers cannot wait for each other.
-        rows = [row_of(basket_id, known, marks) for basket_id, known in sorted(baskets.items())]
-        if rows:
-            await self._rows.write(connection, rows)
+        keys, rows = sorted(baskets), []
+        for start in range(0, len(keys), _MADE_AT_ONCE):
+            some = keys[start : start + _MADE_AT_ONCE]
+            rows += [row_of(basket_id, baskets[basket_id], marks) for basket_id in some]
+            await asyncio.sleep(0)  # the batch that is being written comes first
+        return _Ready(traces, self._rows.ready(rows) if rows else None)
 
 
 def newest(events: Iterable[ProjectedEvent]) -> Mapping[str, Known]:

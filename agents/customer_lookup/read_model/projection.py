@@ -6,9 +6,8 @@ matter either whether the mark of a forgotten customer came before or after the 
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -27,6 +26,7 @@ from agents.customer_lookup.read_model.uncounted import Uncounted
 from agents.customer_lookup.read_model.written_answers import FoundAnswer, read_found
 from agents.customer_lookup.topics import CUSTOMER_DATA_FETCHED
 from posstream.forgetting.forgotten import ForgottenSubjects
+from posstream.read_model.ahead import Ahead
 from posstream.read_model.engine import Insert, read_only
 from posstream.read_model.projection import BatchProjection, ProjectedEvent
 from posstream.read_model.rows_writer import ReadyRows, RowsWriter, written_columns
@@ -40,17 +40,10 @@ _TAKEN_AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A batch of events, and its rows as the database takes them."""
+    """A batch, and its rows as the database takes them."""
 
-    events: Sequence[ProjectedEvent]
     batch: Batch
     rows: Mapping[Table, ReadyRows]
-    made_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def is_old(self) -> bool:
-        """Whether its customers may be known no more; see `RecentCustomers`."""
-        return time.monotonic() - self.made_at > KNOWN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +83,7 @@ class SqlProjection(BatchProjection):
         self._uncounted = Uncounted(engine)
         self._customers = RecentCustomers()
         self._uncommitted: Mapping[Told, str] = {}
-        self._ahead: _Ready | None = None
+        self._ahead = Ahead[_Ready](seconds=KNOWN_SECONDS)
 
     async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
         """Make the rows of a batch, by a connection of its own for customers not known here."""
@@ -100,18 +93,16 @@ class SqlProjection(BatchProjection):
                 read_only(self._engine).connect() as connection,
             ):
                 self._customers.note(await known_of(connection, unsure))
-        self._ahead = await self._ready(events)
+        self._ahead.put(events, await self._ready(events))
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
         """Write the rows of a batch, but for those of customers who were forgotten since."""
         await self._forgotten.lock(connection, to_forget=False)
-        ready = self._ahead
-        if ready is None or ready.events is not events or ready.is_old:
+        ready = self._ahead.take(events)
+        if ready is None:
             if unsure := self._unsure(events):
                 self._customers.note(await known_of(connection, unsure))
             ready = await self._ready(events)
-        else:
-            self._ahead = None
         batch = ready.batch
         earliest = batch.earliest
         if earliest is not None and await self._forgotten.any_since(connection, time_of(earliest)):
@@ -120,7 +111,7 @@ class SqlProjection(BatchProjection):
                 batch = Batch(marks)
                 for event in events:
                     batch.take(event)
-                ready = _Ready(events, batch, self._rows(batch))
+                ready = _Ready(batch, self._rows(batch))
         for table, writer in self._writers:
             if rows := ready.rows.get(table):
                 await writer.write_ready(connection, rows)
@@ -141,7 +132,7 @@ class SqlProjection(BatchProjection):
         for start in range(0, len(events), _TAKEN_AT_ONCE):
             batch.take_all(events[start : start + _TAKEN_AT_ONCE])
             await asyncio.sleep(0)  # the batch that is being written comes first
-        return _Ready(events, batch, self._rows(batch))
+        return _Ready(batch, self._rows(batch))
 
     def _rows(self, batch: Batch) -> Mapping[Table, ReadyRows]:
         writers = dict[Table, RowsWriter | EventRows]([*self._writers, *self._event_writers])

@@ -19,7 +19,7 @@ _AT_ONCE: Final = 10_000
 
 
 async def write_customers(url: str, count: int, fetched_at_ms: int) -> None:
-    """Write the rows that the first answer about each customer leaves, but for the answer's own.
+    """Write what the first answer about each customer leaves, except the rows of the answer.
 
     Args:
         url: of a migrated database; no worker writes it.

@@ -258,7 +258,7 @@ class Judge:
         self._finish(list_, made)
 
     def _refuse(self, list_: _List, key: str, arrivals: Sequence[_Arrival], why: Exception) -> None:
-        """Refuse observations of a group that cannot be judged or written."""
+        """Refuse the observation of a group that failed; of several, judge each by itself."""
         if len(arrivals) == 1 or isinstance(why, TakesNothingNow):
             list_.refused += [(it.record, why) for it in arrivals]
             return
@@ -373,34 +373,50 @@ def _keep(part: TablePartition, groups: Mapping[str, Sequence[Put]]) -> Mapping[
     Returns:
         by the key of a group, why it is not kept; empty if all are.
     """
-    segments: dict[str, bytes] = {}
-    heads: dict[str, bytes] = {}
-    removed: list[tuple[str, str]] = []
-    group_with: dict[str, str] = {}
-    for key, puts in groups.items():
-        for put in puts:
-            at = key if put.segment is None else segment_key(key, put.segment)
-            if put.value is None:
-                removed.append((key, at))
-            else:
-                (heads if put.segment is None else segments)[at] = put.value
-                group_with[at] = key
+    turns, removed = _in_turns(groups)
     not_kept: dict[str, Exception] = {}
-    for values in (segments, heads):  # a head counts its segments: none is there without them
-        some = {at: it for at, it in values.items() if group_with[at] not in not_kept}
+    for turn in turns:
+        some = {at: value for at, (key, value) in turn.items() if key not in not_kept}
         if some:
             try:
                 refused = part.write_all(some)
             except Exception as why:  # noqa: BLE001 - it is the same for all
                 return dict.fromkeys(groups, why)
-            not_kept |= {group_with[at]: why for at, why in refused.items()}
-    for key, at in removed:  # not before the head that does without them: see `Kept.take_puts`
+            not_kept |= {turn[at][0]: why for at, why in refused.items()}
+    for key, at in removed:  # after the head that no longer counts them: see `Kept.take_puts`
         if key not in not_kept:
             try:
                 part.remove(at)
             except Exception as why:  # noqa: BLE001 - no group may hold up the others
                 not_kept[key] = why
     return not_kept
+
+
+def _in_turns(
+    groups: Mapping[str, Sequence[Put]],
+) -> tuple[Sequence[Mapping[str, tuple[str, bytes]]], Sequence[tuple[str, str]]]:
+    """What is written before the heads, the heads, and what is written after them.
+
+    See `Kept.take_puts`.
+
+    Returns:
+        For each of the three, by key of the table, the key of the group and the value; and the keys
+        of groups and of the table of what is removed after all of them.
+    """
+    turns: tuple[dict[str, tuple[str, bytes]], ...] = ({}, {}, {})
+    removed: list[tuple[str, str]] = []
+    for key, puts in groups.items():
+        turn = 0
+        for put in puts:
+            if put.segment is None:
+                at, turn = key, 1
+            else:
+                at, turn = segment_key(key, put.segment), turn and 2
+            if put.value is None:
+                removed.append((key, at))
+            else:
+                turns[turn][at] = key, put.value
+    return turns, removed
 
 
 def _unreadable() -> UnreadableEvent:

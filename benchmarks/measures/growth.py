@@ -118,7 +118,7 @@ def section(found: dict[str, Any]) -> str:
     ]
     return (
         "Hits with more customers in the cache and in the read model, asked for in random order. "
-        "The other plugins are left out: what they take does not depend on the customers.\n\n"
+        "The other plugins are left out: this is about the cache and the rows.\n\n"
         + _table("customers", keys)
         + "\n\nThe same with customers who come by Zipf's law (exponent 1), as in a shop:\n\n"
         + _table("customers", zipf)

@@ -16,7 +16,7 @@ from posstream.commands.progress import Progress
 from posstream.commands.running import print_table, read_settings, runs
 from posstream.domain.errors import DatabaseAway
 from posstream.kafka.reader import GrouplessReader, topic_reader
-from posstream.kafka.tuning import MAX_BATCH, MAX_BATCH_BYTES
+from posstream.kafka.tuning import MAX_BATCH_BYTES
 from posstream.plugins.discovery import find_plugins
 from posstream.read_model.projection import Decoders, ProjectedEvent, Projection
 from posstream.read_model.projections import projections
@@ -26,6 +26,8 @@ from posstream.resilience.retry import growing_pauses
 
 #: Pauses between tries of one batch, some 20 s in all: a worker may hold a lock that long.
 _PAUSES: Final = 7
+#: Events in a transaction: a worker beside this command must get its turn in a SQLite file.
+_MOST: Final = 4_000
 
 
 @click.group("projection", cls=CommandGroup)
@@ -162,7 +164,7 @@ async def _batches(
             event = projected(message, decoders)
             if event is not None:
                 batch.append(event)
-            if len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES:
+            if len(batch) < _MOST and size < MAX_BATCH_BYTES:
                 continue
             yield batch
             progress.step(read)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -11,7 +12,7 @@ Made = TypeVar("Made")
 
 
 class Ahead(Generic[Made]):
-    """What was made of one batch; the next one replaces it.
+    """What was made of the last two batches: one may still wait for the database.
 
     Args:
         seconds: how long it is of use.
@@ -19,16 +20,17 @@ class Ahead(Generic[Made]):
 
     def __init__(self, *, seconds: float = math.inf) -> None:
         self._seconds = seconds
-        self._kept: tuple[Sequence[ProjectedEvent], Made, float] | None = None
+        self._kept: deque[tuple[Sequence[ProjectedEvent], Made, float]] = deque(maxlen=2)
 
     def put(self, events: Sequence[ProjectedEvent], made: Made) -> None:
         """Keep what was made of a batch."""
-        self._kept = events, made, time.monotonic()
+        self._kept.append((events, made, time.monotonic()))
 
     def take(self, events: Sequence[ProjectedEvent]) -> Made | None:
         """What was made of exactly this batch, once; None if there is nothing or it is too old."""
-        if self._kept is None or self._kept[0] is not events:
-            return None
-        _, made, at = self._kept
-        self._kept = None
-        return made if time.monotonic() - at <= self._seconds else None
+        for kept in self._kept:
+            if kept[0] is events:
+                self._kept.remove(kept)
+                _, made, at = kept
+                return made if time.monotonic() - at <= self._seconds else None
+        return None

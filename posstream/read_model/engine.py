@@ -24,18 +24,19 @@ from posstream.read_model.refusals import tell_absences
 
 #: How long a SQLite connection waits for another one's write, in milliseconds.
 BUSY_TIMEOUT_MS: Final = 5_000
-#: A writer waits in turns of this length, within which SQLite looks for the lock every 10 ms at
-#: least. In a longer wait it soon looks every 100 ms only, and misses the moments between the
-#: transactions of another writer: three projections with a backlog locked each other out for 10 s.
+#: A writer asks for the lock with this limit again and again: within 20 ms SQLite looks every 10 ms
+#: at least. In one long wait it soon looks every 100 ms only, and misses the moments between two
+#: transactions of another writer: two projections with a backlog refused each other for 10 s.
 _LOOK_MS: Final = 20
 #: Options of an engine: how its transactions begin, and how long a statement may take.
 _BEGINS: Final = "posstream_begins"
 _STATEMENT_SECONDS: Final = "posstream_statement_seconds"
 _PAUSE_SECONDS: Final = 0.02
-#: A checkpoint after 40,000 pages of 4 KiB: indexes on random ids touch pages all over the file.
-#: With 64,000 a row took 33 us of CPU and 7.4 KB of writes instead of 39 and 10.1 with 8,000
-#: (800,000 answers with their baskets, batches of 20,000). For all connections: one with SQLite's
-#: 1,000 would do the work of the others in its own small commit.
+#: A checkpoint after 40,000 pages of 4 KiB, which are 160 MiB of log: indexes on random ids touch
+#: pages all over the file. With 64,000 a row took 33 us of CPU and 7.4 KB of writes instead of 39
+#: and 10.1 with 8,000 (800,000 answers with their baskets, transactions of 20,000); 40,000 takes
+#: less disk. For all connections: one with SQLite's 1,000 would copy the log of all others in its
+#: own small commit.
 _CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 40000"
 #: For a connection that writes many rows: a page cache of 64 MiB. With it, and a checkpoint after
 #: 8,000 pages, a row took 32 us of CPU instead of 40 (200,000 answers, batches of 1,750).
@@ -105,6 +106,8 @@ def create_engine(
         json_serializer=_written,
         json_deserializer=_read,
         **(_POSTGRESQL if on_postgresql else {}),
+        # The one that writes keeps its page cache.
+        **({"pool_use_lifo": True} if bulk and url.database != ":memory:" else {}),
         **pool,
     )
     tell_absences(engine)
@@ -232,24 +235,24 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get(_BEGINS):
         connection.exec_driver_sql("BEGIN")
         return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {_LOOK_MS}")
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(f"PRAGMA busy_timeout = {_LOOK_MS}")
-        give_up_at = time.monotonic() + BUSY_TIMEOUT_MS / 1000
-        while not _took_write_lock(cursor):
-            if time.monotonic() > give_up_at:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises as any other statement
-                break
+        if not _takes_write_lock(cursor):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises as any other statement
     finally:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         cursor.close()
 
 
-def _took_write_lock(cursor: Any) -> bool:
-    try:
-        cursor.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as why:
-        if why.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-            raise
-        return False
-    return True
+def _takes_write_lock(cursor: Any) -> bool:
+    give_up_at = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while time.monotonic() < give_up_at:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as why:
+            if getattr(why, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                return False
+        else:
+            return True
+    return False

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import msgspec
+from sqlalchemy import StaticPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from posstream.logs.noise import ONCE_A_MINUTE
@@ -21,10 +22,10 @@ log = logging.getLogger(__name__)
 _PATIENCE_SECONDS: Final = 60.0
 
 
-#: After a transaction that took so long the database is left to other writers for this time, if it
-#: takes one at a time: they look for the lock every 10 ms (`engine._LOOK_MS`).
+#: After a longer transaction a projection leaves the lock of a SQLite file to other writers.
 _LONG_SECONDS: Final = 0.1
-_TURN_SECONDS: Final = 0.02
+#: For how long: another writer looks every 10 ms at least (`engine._LOOK_MS`).
+_LEFT_SECONDS: Final = 0.02
 
 
 class ProjectedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -57,11 +58,11 @@ class Projection(Protocol):
     decoders: Decoders = NO_DECODERS
 
     async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
-        """Make ready what `apply` of exactly this batch needs, while another one is written.
+        """Prepare the rows of a batch while another one is written.
 
-        `apply` makes what is not ready, also if this failed.
+        `apply` of the same list object uses them. Without them, as when this failed, it makes them.
         """
-        del events  # by default nothing is made ready
+        del events  # by default nothing is prepared
 
     async def apply(self, events: Sequence[ProjectedEvent]) -> None:
         """Write a batch; order within the batch does not matter, but for one partition's.
@@ -85,6 +86,8 @@ class BatchProjection(Projection):
         self._engine = engine
         self._patience_seconds = patience_seconds
         self._has_one_writer = engine.dialect.name == "sqlite"
+        #: As for a SQLite database in memory: nothing may be read while a batch is written.
+        self._has_one_connection = isinstance(engine.pool, StaticPool)
 
     @abstractmethod
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:
@@ -112,7 +115,7 @@ class BatchProjection(Projection):
                     await self.write(connection, events)
             self.committed()
             if self._has_one_writer and time.monotonic() - began > _LONG_SECONDS:
-                await asyncio.sleep(_TURN_SECONDS)
+                await asyncio.sleep(_LEFT_SECONDS)
         except RowsRefused as why:
             if len(events) == 1:
                 log_skipped(events[0], str(why))

@@ -45,9 +45,10 @@ _BUSY_LINGER_SECONDS: Final = 0.5
 _MANY: Final = 100
 #: From this many events a second on, a fetch waits for more than one of them.
 _GATHERS_FROM: Final = 50
-#: The same while another list is being written, whose end no wait for records tells.
+#: How long one wait for records lasts while another list is written: the wait does not end with the
+#: write.
 _WRITES_MS: Final = 50
-#: The most events in the first list, and in lists that took too long.
+#: The limit of events for the first list, and the lowest limit after lists that took too long.
 _FIRST_MOST: Final = 4_000
 _LEAST_MOST: Final = 500
 #: How long a list may be written, its wait for other writers included.
@@ -61,12 +62,14 @@ _BEHIND_WAIT_MS: Final = 10
 _POLL_MS: Final = 1000
 #: Longer than any event of posstream, and than any event that Kafka takes by default.
 _MOST_BYTES: Final = 2 * 1024 * 1024
-#: The `weight` of a byte that the projection has no decoder for: 16,000 attempts of 1.7 kB took
+#: The `weight` of a byte of a record that no decoder makes smaller: 16,000 attempts of 1.7 kB took
 #: 600 MB until they were written.
 _OBJECTS: Final = 5
 #: The most bytes that a fetch brings, in all and from one partition: this bounds the memory.
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_BYTES: Final = 256 * 1024
+#: How long a projection may prepare a list.
+_PREPARE_SECONDS: Final = 60
 #: How long the broker may take for a commit, a position or a goodbye. aiokafka waits for ever: a
 #: commit that met the `kill -9` of a broker did not end, though the broker had been back for 90 s.
 _BROKER_SECONDS: Final = 30
@@ -257,11 +260,13 @@ class Projector(ConsumerRebalanceListener):
         return await self._next()
 
     async def _next(self) -> Fetched:
-        """Fetch and decode a list; it grows at least for as long as another one is written.
+        """Fetch, decode and prepare a list; while another one is written it grows until it is full.
 
         A row costs less in a long list.
         """
-        fetched = await self._decoded(await self._fetched(timeout_ms=_POLL_MS))
+        fetched = await self._decoded(
+            await self._fetched(timeout_ms=_POLL_MS, max_records=self.most)
+        )
         began = time.monotonic()
         while (count := len(fetched.records)) and not self._is_full(fetched):
             seconds = _LINGER_SECONDS if count < _MANY else _BUSY_LINGER_SECONDS
@@ -275,9 +280,20 @@ class Projector(ConsumerRebalanceListener):
             if fetched.assignment != self.assignment:  # what was fetched before comes again
                 return await self._decoded(more)
             fetched.add(await self._decoded(more))
-        with contextlib.suppress(Exception, SystemExit):  # what fails here fails again in `apply`
-            await self.projection.prepare(fetched.events)
+        if fetched.events:
+            await self._prepare(fetched.events)
         return fetched
+
+    async def _prepare(self, events: Sequence[ProjectedEvent]) -> None:
+        """Let the projection prepare a list; what fails here fails again in `apply`."""
+        try:
+            async with asyncio.timeout(_PREPARE_SECONDS):
+                await self.projection.prepare(events)
+        except asyncio.CancelledError:
+            if _is_told_to_stop():
+                raise
+        except (Exception, SystemExit) as why:  # noqa: BLE001 - whatever a plugin raises
+            log.debug("a list of %s was not prepared (%r)", self.grouped.name, why)
 
     def _is_full(self, fetched: Fetched) -> bool:
         return len(fetched.records) >= self.most or fetched.size >= MAX_BATCH_BYTES
@@ -293,13 +309,13 @@ class Projector(ConsumerRebalanceListener):
         return made
 
     def took(self, seconds: float) -> None:
-        """Note how long a list was written, and make longer or shorter ones.
+        """Set the limit of the next lists by how long this one was written.
 
-        Others wait as long for their turn in a SQLite file, and give up after five seconds.
+        Other writers of a SQLite file wait as long, and give up after five seconds.
         """
         if seconds > _WRITE_SECONDS:
             self.most = max(_LEAST_MOST, int(self.in_hand * _WRITE_SECONDS / seconds))
-        else:
+        elif self.in_hand >= self.most:
             self.most = min(MAX_BATCH, 2 * self.most)
 
     def decoded(self, records: Iterable[Any]) -> Sequence[ProjectedEvent]:
@@ -336,16 +352,20 @@ class Projector(ConsumerRebalanceListener):
         about: dict[str, str | int] = {"messaging.batch.message_count": len(records)}
         span = tracer().list_span(f"project {self.grouped.name}", records, about)
         trouble = TroubleLog(self.grouped.name)
-        done, some = 0, len(events)
+        done, most = 0, len(events)
         for pause in growing_pauses():
             try:
                 while done < len(events) or not done:
-                    part = events if some == len(events) else events[done : done + some]
+                    whole = not done and most >= len(events)
+                    part = events if whole else events[done : done + most]
+                    began = time.monotonic()
                     await self._apply(part)
-                    done += some or 1
+                    done += len(part) or 1
+                    if time.monotonic() - began < _WRITE_SECONDS:
+                        most *= 2
             except (Exception, SystemExit) as why:  # noqa: BLE001 - whatever a plugin raises
                 if isinstance(why, TimeoutError):  # so many may never be written in time
-                    some = max(1, some // 2)
+                    most = max(1, min(most, len(events) - done) // 2)
                 self.standing.trouble = _told(why)
                 trouble.failed(why, len(events))
                 await asyncio.sleep(pause)
@@ -434,9 +454,10 @@ def _told(why: BaseException) -> str:
 def weight(record: Any, decoders: Decoders) -> int:
     """How much memory a record may take until it is written, in bytes of a record with a decoder.
 
-    Objects of decoded JSON take many times as much as its text.
+    Decoded JSON takes many times the memory of its text.
     """
-    return len(record.value or b"") * (1 if record.topic in decoders else _OBJECTS)
+    is_decoded = decoders.get(record.topic, bytes) is not bytes
+    return len(record.value or b"") * (1 if is_decoded else _OBJECTS)
 
 
 def projected(record: Any, decoders: Decoders) -> ProjectedEvent | None:

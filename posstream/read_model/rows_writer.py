@@ -1,4 +1,4 @@
-"""Writes many rows into one table with one statement that is compiled once."""
+"""Writes many rows into one table, with few statements that are compiled once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,8 +31,9 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ReadyRows:
-    """Rows, and how one `RowsWriter` writes them."""
+    """Rows as one `RowsWriter` writes them."""
 
+    #: As they were given, if they are asked for.
     rows: Sequence[Row]
     #: For PostgreSQL.
     document: Sequence[Row] = ()
@@ -74,13 +75,17 @@ class RowsWriter:
             self._many = _ManyRows(str(compiled), names)
             self._convert = _sqlite_converters(engine, table)
 
-    def ready(self, rows: Sequence[Row]) -> ReadyRows:
-        """Rows as the database takes them."""
-        told = [{**row, **self._converted(row)} for row in rows] if self._convert else rows
+    def ready(self, rows: Sequence[Row], *, keep: bool = False) -> ReadyRows:
+        """Prepare rows: statements with their values, or a JSON document and lines for COPY."""
+        given, told = rows if keep else (), rows
+        if self._convert:
+            told = [{**row, **self._converted(row)} for row in rows]
         if self._many is not None:
-            return ReadyRows(rows, statements=self._many.statements(told))
-        lines = self._staging.lines(told) if len(rows) >= LONG else None
-        return ReadyRows(rows, document=told, lines=lines)
+            return ReadyRows(given, statements=self._many.statements(told))
+        if len(rows) < LONG or self._staging.is_allowed is False:
+            return ReadyRows(given, document=told)
+        lines = self._staging.lines(told)
+        return ReadyRows(given, lines=lines, document=() if self._staging.is_allowed else told)
 
     async def write(self, connection: AsyncConnection, rows: Sequence[Row]) -> int:
         """Write rows; returns how many were inserted or changed.
@@ -107,7 +112,7 @@ class RowsWriter:
 
 
 class _ManyRows:
-    """An INSERT of one row that can have more rows, for SQLite.
+    """INSERT statements of 1, 128 and 1,024 rows, for SQLite.
 
     Python's driver takes Python's lock again after each row that it inserts for `executemany`, and
     may wait for it as long as another thread computes. With many rows in one statement the lock is

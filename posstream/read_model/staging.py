@@ -53,10 +53,11 @@ class Staging:
         self._documents: Final = [
             number for number, name in enumerate(names) if isinstance(table.c[name].type, JSON)
         ]
-        self._is_allowed: bool | None = None
+        #: Whether the role may make temporary tables; None = it was not asked yet.
+        self.is_allowed: bool | None = None
 
     def lines(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
-        """Rows as `write` takes them."""
+        """Rows as lines of CSV for COPY."""
         return _csv(map(self._fields, rows))
 
     async def write(self, connection: AsyncConnection, lines: bytes) -> int | None:
@@ -67,9 +68,9 @@ class Staging:
         Raises:
             DatabaseAway, sqlalchemy.exc.DBAPIError: as a statement of SQLAlchemy raises them.
         """
-        if self._is_allowed is None:
-            self._is_allowed = bool(await connection.scalar(_MAY_STAGE))
-        if not self._is_allowed:
+        if self.is_allowed is None:
+            self.is_allowed = bool(await connection.scalar(_MAY_STAGE))
+        if not self.is_allowed:
             return None
         driver: Any = (await connection.get_raw_connection()).driver_connection
         with raised_by_sqlalchemy():

@@ -318,7 +318,7 @@ def test_a_group_that_cannot_be_kept_leaves_its_events_and_no_others(
     assert [it["group"]["employee_id"] for it in alerts] == [full, other], "one comes again"
 
 
-def test_a_group_that_cannot_be_told_of_keeps_no_others_from_it(
+def test_a_group_that_cannot_be_told_of_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     house = House(rule())

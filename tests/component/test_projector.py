@@ -233,7 +233,7 @@ class Backlog:
 
 @pytest.fixture
 def lists_of_4000(monkeypatch: pytest.MonkeyPatch) -> None:
-    """14 fetches: as the last one brings what it was not asked for, lists are longer."""
+    """The limit stays 4,000, which is 14 fetches of 300: the last one exceeds it."""
     monkeypatch.setattr(projector, "MAX_BATCH", projector._FIRST_MOST)
 
 
@@ -285,9 +285,23 @@ async def test_a_list_that_takes_too_long_is_written_in_parts(
     events = [ProjectedEvent(TOPIC, {"number": it}) for it in range(350)]
     await one.write([SimpleNamespace(headers=())], events)
     assert kept.numbers == list(range(350))
-    assert kept.tries == 2 + 5, "350, 175, then 87 at a time"
-    await one.write([SimpleNamespace(headers=())], [])
+    # 350 and 175 are too many, 87 are not; then 174, 87, 174, 87, and the last 89.
     assert kept.tries == 8
+    await one.write([SimpleNamespace(headers=())], [])
+    assert kept.tries == 9
+
+
+async def test_a_projection_that_cannot_prepare_is_given_its_list_all_the_same() -> None:
+    class CannotPrepare(Kept):
+        async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
+            del events
+            raise asyncio.CancelledError
+
+    kept = CannotPrepare()
+    one, _ = behind(kept)
+    await one._step()
+    assert kept.numbers
+    await one._drop_coming()
 
 
 async def test_after_a_failure_nothing_counts_as_being_written(
@@ -309,11 +323,12 @@ async def test_after_a_failure_nothing_counts_as_being_written(
 async def test_lists_get_longer_and_shorter_with_the_time_that_one_is_written() -> None:
     one, _ = behind(Kept())
     lengths = [one.most]
-    for written, seconds in ((4_000, 0.9), (8_000, 0.9), (16_000, 0.9), (16_000, 4), (10, 9)):
+    written_in = ((3, 0.1), (4_000, 0.9), (8_000, 0.9), (16_000, 0.9), (16_000, 4), (10, 9))
+    for written, seconds in written_in:
         one.in_hand = written
         one.took(seconds)
         lengths.append(one.most)
-    assert lengths == [4_000, 8_000, 16_000, 16_000, 4_000, 500]
+    assert lengths == [4_000, 4_000, 8_000, 16_000, 16_000, 4_000, 500]
 
 
 async def test_a_list_grows_for_as_long_as_another_one_is_written(

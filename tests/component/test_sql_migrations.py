@@ -27,9 +27,10 @@ from agents.customer_lookup.read_model.schema import (
     CUSTOMER_LOOKUP_LOGS,
     METADATA,
 )
-from posstream.domain.errors import DatabaseUnusable, StartRefused
+from posstream.domain.errors import DatabaseAway, DatabaseUnusable, StartRefused
 from posstream.forgetting.marks import subject_of_customer
 from posstream.plugin import Plugin
+from posstream.read_model import engine as engine_module
 from posstream.read_model import schema as platform
 from posstream.read_model.asking import ask
 from posstream.read_model.engine import create_engine, read_only
@@ -334,6 +335,45 @@ async def test_a_writer_gets_its_turn_between_long_transactions_of_another(
     async with engine.connect() as connection:
         assert await connection.scalar(text("PRAGMA busy_timeout")) == 5000
     await engine.dispose()
+
+
+async def test_a_begin_that_fails_raises_as_any_other_statement(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("only SQLite's begin is our own")
+    await migrate(engine)
+
+    def breaks(_: object) -> bool:  # as if the file were damaged
+        return False
+
+    monkeypatch.setattr(engine_module, "_takes_write_lock", breaks)
+    other = sqlite3.connect(str(engine.url.database), isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseAway, match="locked"):
+        async with engine.begin():
+            pass
+    other.close()
+
+
+def test_only_a_lock_is_asked_for_again() -> None:
+    def error(code: int) -> sqlite3.OperationalError:
+        made = sqlite3.OperationalError()
+        made.sqlite_errorcode = code
+        return made
+
+    class Cursor:
+        def __init__(self, *errors: Exception) -> None:
+            self.errors = list(errors)
+
+        def execute(self, _: str) -> None:
+            if self.errors:
+                raise self.errors.pop()
+
+    busy = error(sqlite3.SQLITE_BUSY)
+    assert engine_module._takes_write_lock(Cursor(busy, busy))
+    assert not engine_module._takes_write_lock(Cursor(error(sqlite3.SQLITE_CORRUPT)))
+    assert not engine_module._takes_write_lock(Cursor(sqlite3.ProgrammingError("closed")))
 
 
 async def test_a_read_only_transaction_does_not_wait_for_a_writer(engine: AsyncEngine) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
-from sqlalchemy import Table, delete, event, select, update
+from sqlalchemy import Table, delete, event, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup.read_model import schema
@@ -37,6 +37,7 @@ from tests.component.sql_databases import (
     found,
     logged,
     make_tables,
+    migrate,
     started,
 )
 
@@ -644,6 +645,20 @@ async def test_what_is_made_ready_has_no_row_that_the_database_has(
     ready = other._ahead.take(batch)
     assert ready is not None
     assert set(ready.rows) == {schema.BASKETS, schema.LOOKUP_ANSWERS}
+
+
+async def test_nothing_is_read_beside_the_only_connection_of_a_database_in_memory() -> None:
+    """The reader's end would roll the writer back."""
+    engine = create_engine("sqlite://")
+    await migrate(engine)
+    projection = SqlProjection(engine)
+    batch = [as_posstream_reads_it(found("e1", fetched=10))]
+    async with engine.begin() as connection:
+        await connection.execute(insert(schema.BASKETS), {"basket_id": "b"})
+        await projection.prepare(batch)
+    await projection.apply(batch)
+    assert {row["basket_id"] for row in await rows(engine, schema.BASKETS)} == {"b", "basket_1"}
+    await engine.dispose()
 
 
 async def test_what_was_made_ready_long_ago_is_made_anew(

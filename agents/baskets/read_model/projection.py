@@ -20,13 +20,13 @@ from posstream.read_model.projection import BatchProjection, ProjectedEvent, log
 from posstream.read_model.rows_writer import ReadyRows, RowsWriter, written_columns
 from tables.baskets import BASKET_CHANGELOG
 
-#: Rows that are made in one go.
+#: Rows that are made without a pause for other tasks.
 _MADE_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """What names a person in a batch, and its rows as the database takes them."""
+    """The prepared rows of a batch, and the traces of persons in them."""
 
     traces: Sequence[Trace]
     rows: ReadyRows | None
@@ -45,7 +45,7 @@ class BasketProjection(BatchProjection):
         self._ahead = Ahead[_Ready]()
 
     async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
-        """Make the rows of a batch, as if nobody had been forgotten."""
+        """Prepare the rows of a batch, as if nobody had been forgotten."""
         self._ahead.put(events, await self._ready(events, Marks()))
 
     async def write(self, connection: AsyncConnection, events: Sequence[ProjectedEvent]) -> None:

@@ -48,8 +48,8 @@ class EventRows:
         self._upsert: Final = RowsWriter(engine, table, on_conflict)
 
     def ready(self, rows: Sequence[Row]) -> ReadyRows:
-        """Rows as the database takes them."""
-        return self._insert.ready(rows)
+        """Prepare rows."""
+        return self._insert.ready(rows, keep=True)
 
     async def write_ready(self, connection: AsyncConnection, ready: ReadyRows) -> Collection[str]:
         """Write rows; returns the stored times of the rows that were replaced."""

@@ -34,13 +34,13 @@ from posstream.read_model.stored_time import time_of
 
 _Columns = Any  # a table's columns, stored or excluded
 
-#: Events whose rows are made in one go.
+#: Events whose rows are made without a pause for other tasks.
 _TAKEN_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A batch, and its rows as the database takes them."""
+    """A batch and its prepared rows."""
 
     batch: Batch
     rows: Mapping[Table, ReadyRows]
@@ -86,8 +86,11 @@ class SqlProjection(BatchProjection):
         self._ahead = Ahead[_Ready](seconds=KNOWN_SECONDS)
 
     async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
-        """Make the rows of a batch, by a connection of its own for customers not known here."""
-        if unsure := self._unsure(events):
+        """Prepare the rows of a batch; reads unknown customers by a connection of its own."""
+        unsure = self._unsure(events)
+        if unsure and self._has_one_connection:
+            return
+        if unsure:
             async with (
                 asyncio.timeout(self._patience_seconds),
                 read_only(self._engine).connect() as connection,

@@ -1,7 +1,8 @@
 """The observations of a group, where each is stored, and what is to be written. Pure.
 
-Observations stay encoded in memory, some 120 bytes each. They are decoded when they are asked for;
-of segments `take_puts` and `let_go` drop what was decoded.
+Observations stay encoded in memory, some 120 bytes of code each. One of the head is decoded each
+time it is asked for. A segment is decoded as a whole, and `take_puts` and `let_go` drop what was
+decoded.
 """
 
 from collections.abc import Callable, Iterable

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from agents.customer_lookup import topics
-from agents.customer_lookup.read_model.recent_customers import RecentCustomers
-from agents.customer_lookup.read_model.rows import batch_of
+from agents.customer_lookup.read_model.rows import Batch
 from agents.customer_lookup.read_model.schema import CUSTOMER_IDENTIFIERS, CUSTOMERS
 from agents.customer_lookup.read_model.written_answers import read_found
 from benchmarks.cache_entries import document, identifier
@@ -34,10 +33,11 @@ async def write_customers(url: str, count: int, fetched_at_ms: int) -> None:
     try:
         for start in range(0, count, _AT_ONCE):
             numbers = range(start, min(start + _AT_ONCE, count))
-            rows = batch_of(_answers(numbers, fetched_at_ms), RecentCustomers()).rows
+            batch = Batch()
+            batch.take_all(_answers(numbers, fetched_at_ms))
             async with engine.begin() as connection:
                 for table, writer in writers:
-                    await writer.write(connection, list(rows[table].values()))
+                    await writer.write(connection, batch.in_order(table))
     finally:
         await engine.dispose()
 

@@ -380,7 +380,7 @@ def _keep(part: TablePartition, groups: Mapping[str, Sequence[Put]]) -> Mapping[
         if some:
             try:
                 refused = part.write_all(some)
-            except Exception as why:  # noqa: BLE001 - it is the same for all
+            except Exception as why:  # noqa: BLE001 - the partition takes no group at all
                 return dict.fromkeys(groups, why)
             not_kept |= {turn[at][0]: why for at, why in refused.items()}
     for key, at in removed:  # after the head that no longer counts them: see `Kept.take_puts`

@@ -20,8 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.customer_lookup import PLUGIN
 from agents.customer_lookup.read_model.part import READ_MODEL
-from agents.customer_lookup.read_model.recent_customers import RecentCustomers
-from agents.customer_lookup.read_model.rows import batch_of
+from agents.customer_lookup.read_model.rows import Batch
 from agents.customer_lookup.read_model.schema import (
     CUSTOMER_IDENTIFIERS,
     CUSTOMER_LOOKUP_LOGS,
@@ -224,7 +223,8 @@ async def test_rows_of_customers_who_were_forgotten_while_a_migration_failed_go_
     engine: AsyncEngine,
 ) -> None:
     await migrate(engine, "0006")
-    batch = batch_of([found("old", fetched=10), found("new", fetched=50)], RecentCustomers())
+    batch = Batch()
+    batch.take_all([found("old", fetched=10), found("new", fetched=50)])
     del batch.rows[CUSTOMER_IDENTIFIERS]  # it has got a column since
     async with engine.begin() as connection:
         for table, rows in batch.rows.items():

@@ -60,7 +60,7 @@ class BasketProjection(BatchProjection):
         if ready.rows is not None:
             await self._rows.write_ready(connection, ready.rows)
 
-    async def _ready(self, events: Sequence[ProjectedEvent], marks: Marks) -> "_Ready":
+    async def _ready(self, events: Sequence[ProjectedEvent], marks: Marks) -> _Ready:
         baskets = newest(events)
         traces = [trace for known in baskets.values() for trace in traces_of(known.events)]
         # By key, so that two workers cannot wait for each other.

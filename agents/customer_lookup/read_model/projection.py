@@ -87,14 +87,10 @@ class SqlProjection(BatchProjection):
 
     async def prepare(self, events: Sequence[ProjectedEvent]) -> None:
         """Prepare the rows of a batch; reads unknown customers by a connection of its own."""
-        unsure = self._unsure(events)
-        if unsure and self._has_one_connection:
-            return
-        if unsure:
-            async with (
-                asyncio.timeout(self._patience_seconds),
-                read_only(self._engine).connect() as connection,
-            ):
+        if unsure := self._unsure(events):
+            if self._has_one_connection:
+                return
+            async with read_only(self._engine).connect() as connection:
                 self._customers.note(await known_of(connection, unsure))
         self._ahead.put(events, await self._ready(events))
 
@@ -130,7 +126,7 @@ class SqlProjection(BatchProjection):
         answers = (event.value for event in events if isinstance(event.value, FoundAnswer))
         return {it.told for it in answers if not self._customers.customer_of(it.told)}
 
-    async def _ready(self, events: Sequence[ProjectedEvent]) -> "_Ready":
+    async def _ready(self, events: Sequence[ProjectedEvent]) -> _Ready:
         batch = Batch(customers=self._customers)
         for start in range(0, len(events), _TAKEN_AT_ONCE):
             batch.take_all(events[start : start + _TAKEN_AT_ONCE])

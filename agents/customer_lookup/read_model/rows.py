@@ -244,13 +244,6 @@ class Batch:
         return basket
 
 
-def batch_of(events: Iterable[ProjectedEvent], customers: RecentCustomers) -> Batch:
-    """The rows of events; an unusable event is logged and skipped."""
-    batch = Batch(customers=customers)
-    batch.take_all(events)
-    return batch
-
-
 def _start_rank(row: Row) -> tuple[str, bool, str, str]:
     started_at = row["started_at"]
     return started_at or _END_OF_TIME, started_at is None, row["employee_id"], row["terminal_id"]

@@ -10,6 +10,7 @@ import pytest
 from agents.customer_lookup.read_model.lookup_counts import LookupCounts
 from posstream.resilience.clock import Clock
 from tests.browser.conftest import TIMEOUT_MS, Seen
+from tests.browser.scrolling import scroll_to
 from tests.component.web_client import WebView, running_web
 
 pytestmark = pytest.mark.browser
@@ -40,8 +41,7 @@ async def test_a_chart_says_its_value_where_the_mouse_is_also_after_it_is_drawn_
     async with overview(seen) as web:
         page = seen.page
         lookups = chart(page, "lookups")
-        await lookups.scroll_into_view_if_needed()
-        box = await lookups.locator("input").bounding_box()
+        box = await scroll_to(lookups.locator("input"))
         await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         output = lookups.locator("output")
         await told(page, "lookups", SAID).wait_for()

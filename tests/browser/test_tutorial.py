@@ -18,6 +18,7 @@ from posstream.kafka.embedded_broker import free_port
 from tests.browser.conftest import Seen
 from tests.browser.dev_worker import running_dev
 from tests.browser.screenshots import keep_screenshot
+from tests.browser.scrolling import scroll_to
 from tests.integration.harness import environment
 
 pytestmark = pytest.mark.browser
@@ -93,7 +94,7 @@ async def test_the_tutorial_works_as_it_is_written(seen: Seen, tmp_path: Path) -
                 wanted = page.get_by_text(next(awaited)).filter(visible=True)
                 await until(page, wanted)
                 for name in PICTURE.findall(part):
-                    await wanted.first.scroll_into_view_if_needed()
+                    await scroll_to(wanted.first)
                     await keep_screenshot(page, name, full_page=False)
         assert list(awaited) == []
         assert seen.errors == []

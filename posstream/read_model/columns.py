@@ -10,11 +10,13 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Index,
     Integer,
     MetaData,
     Numeric,
     String,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import JSONB
@@ -123,6 +125,12 @@ DOCUMENT: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True),
 #: The `info` of a table that is computed from other tables of its plugin (derived). No event makes
 #: its rows, so they are not counted among those that a rebuild brings back.
 DERIVED: Final = {"posstream_derived": True}
+
+
+def index_if_known(column: str, *others: str) -> Index:
+    """An index of the rows that have a value in `column`; a row without one costs no write to it."""
+    known = text(f"{column} IS NOT NULL")
+    return Index(None, column, *others, sqlite_where=known, postgresql_where=known)
 
 
 def new_metadata() -> MetaData:

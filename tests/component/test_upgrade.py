@@ -133,7 +133,7 @@ async def test_a_posstream_of_before_refuses_the_database_from_now_on(old: Async
     await migrate(old)
     async with old.connect() as connection:
         revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-    assert revision == "0011"
+    assert revision == "0012"
 
 
 async def test_a_failed_upgrade_leaves_the_old_database_as_it_was(old: AsyncEngine) -> None:

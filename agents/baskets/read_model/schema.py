@@ -11,6 +11,7 @@ from posstream.read_model.columns import (
     MAX_TEXT,
     Money,
     UtcDateTime,
+    index_if_known,
     new_metadata,
 )
 
@@ -45,8 +46,8 @@ TILL_BASKETS: Final = Table(
     Column("events", DOCUMENT, nullable=False),
     Index(None, "started_at", "basket_id"),
     Index(None, "status", "started_at"),
-    Index(None, "terminal_id", "started_at"),
-    Index(None, "employee_id", "started_at"),
+    index_if_known("terminal_id", "started_at"),
+    index_if_known("employee_id", "started_at"),
     Index(None, "customer_id", "started_at"),
     Index(None, "customer_identifier"),
 )

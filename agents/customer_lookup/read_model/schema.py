@@ -12,6 +12,7 @@ from posstream.read_model.columns import (
     SERIAL,
     Money,
     UtcDateTime,
+    index_if_known,
     new_metadata,
 )
 from posstream.read_model.retention import Aging
@@ -72,8 +73,8 @@ BASKETS: Final = Table(
     Column("identified_at", UtcDateTime),
     Column("identified_by", KEY),
     # With the key: the answers of a till are found without a look at its baskets' rows.
-    Index(None, "terminal_id", "basket_id"),
-    Index(None, "employee_id", "basket_id"),
+    index_if_known("terminal_id", "basket_id"),
+    index_if_known("employee_id", "basket_id"),
 )
 
 #: One row per HTTP attempt that reached the directory.

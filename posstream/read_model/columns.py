@@ -128,7 +128,7 @@ DERIVED: Final = {"posstream_derived": True}
 
 
 def index_if_known(column: str, *others: str) -> Index:
-    """An index of the rows that have a value in `column`; a row without one costs no write to it."""
+    """An index of the rows that have a value in `column`; the others cost no write to it."""
     known = text(f"{column} IS NOT NULL")
     return Index(None, column, *others, sqlite_where=known, postgresql_where=known)
 

@@ -151,7 +151,7 @@ class Runtime:
                 tuning = replace(tuning, tombstones_ms=kept_ms)
         self._tuning = tuning
         try:
-            await self.configuration_reader.open(fetch_wait_ms=tuning.background_wait_ms)
+            await self.configuration_reader.open(fetch_wait_ms=tuning.rare_fetch_wait_ms)
         except BrokerUnreachable as why:
             raise StartRefused(str(why)) from why
         try:
@@ -162,7 +162,7 @@ class Runtime:
             raise StartRefused(unusable(why)) from why
         await self._brokers.open()
         await self._watch.open()
-        await self.heart.open(self.app.membership.claim(), fetch_wait_ms=tuning.background_wait_ms)
+        await self.heart.open(self.app.membership.claim(), fetch_wait_ms=tuning.rare_fetch_wait_ms)
         await self._projections.open()
         observe = self.metrics.event_loop_delay.observe
         self._loop_delay = asyncio.create_task(measure_loop_delay(observe))

@@ -133,7 +133,7 @@ def build(kit: Kit) -> Built:
     )
 
     def opens_drills() -> Awaitable[None]:
-        return drill_reader.open(fetch_wait_ms=app.tuning.background_wait_ms)
+        return drill_reader.open(fetch_wait_ms=app.tuning.rare_fetch_wait_ms)
 
     def opens_answers() -> Awaitable[None]:
         return answer_reader.open(fetch_wait_ms=app.tuning.fetch_wait_ms)

@@ -62,7 +62,7 @@ def build(kit: Kit) -> Built:
     kit.app.timer(INTERVAL_SECONDS, name="groups that leave")(leaving.look)
 
     def forgets() -> Awaitable[None]:
-        return forgotten.open(fetch_wait_ms=kit.app.tuning.background_wait_ms)
+        return forgotten.open(fetch_wait_ms=kit.app.tuning.rare_fetch_wait_ms)
 
     return Built(
         lifetimes=(

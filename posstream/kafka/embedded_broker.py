@@ -69,7 +69,12 @@ class EmbeddedBroker:
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - before any thread of ours
                 # The broker would read options of its own there, such as a schema registry.
-                env={"RUST_LOG": "error", "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")},
+                env={
+                    "RUST_LOG": "error",
+                    "SYSTEMROOT": os.environ.get("SYSTEMROOT", ""),
+                    # Several threads wake each other for each look at the partitions.
+                    "TOKIO_WORKER_THREADS": "1",
+                },
             )
         give_up_at = time.monotonic() + _READY_SECONDS
         while not _accepts(self._port):

@@ -28,6 +28,8 @@ class Tuning:
     fetch_wait_ms: int = 500
     #: The same when no record came for some seconds.
     quiet_fetch_wait_ms: int = 500
+    #: The same where records are rare: live configuration, controls, drills.
+    rare_fetch_wait_ms: int = 1000
     #: Whether a busy consumer waits some milliseconds for more records; see `patches.pace`.
     gathers: bool = True
     probe_watermarks: bool = False
@@ -47,7 +49,7 @@ class Tuning:
 
     @property
     def background_wait_ms(self) -> int:
-        """The fetch wait where no till waits: rows, live configuration, drills."""
+        """The fetch wait of rows."""
         return max(self.fetch_wait_ms, 250)
 
     @property
@@ -74,7 +76,7 @@ class Tuning:
 #: The embedded broker makes a join wait half the session timeout; see `patches.consumer_thread`.
 EMBEDDED_TUNING: Final = Tuning(
     fetch_wait_ms=50,
-    quiet_fetch_wait_ms=200,
+    quiet_fetch_wait_ms=250,
     gathers=False,
     probe_watermarks=True,
     shared=False,

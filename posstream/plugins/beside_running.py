@@ -81,7 +81,7 @@ async def _run(setup: BesideSetup, plugins: Plugins, worker: Worker) -> None:
         ends_alone=False,
     )
     stop = _told_to_stop(worker, supervisor)
-    await configuration_reader.open(fetch_wait_ms=setup.tuning.background_wait_ms)
+    await configuration_reader.open(fetch_wait_ms=setup.tuning.rare_fetch_wait_ms)
     await supervisor.start()
     telling = asyncio.create_task(_tell(worker, supervisor, metrics))
     crash = asyncio.ensure_future(supervisor.wait_until_stopped())

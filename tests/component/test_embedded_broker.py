@@ -1,5 +1,6 @@
 """The embedded broker's binary, which its package unpacks below the home directory."""
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,16 @@ def test_first_starts_at_the_same_moment_unpack_one_after_the_other(
     for broker in brokers:
         broker.stop()
     assert most == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of a process")
+def test_the_broker_works_in_one_thread(tmp_path: Path) -> None:
+    """Two threads took a tenth more CPU while nothing happened."""
+    broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
+    broker.start()
+    environ = Path(f"/proc/{broker._process.pid}/environ").read_bytes().split(b"\0")
+    broker.stop()
+    assert b"TOKIO_WORKER_THREADS=1" in environ
 
 
 def test_a_home_that_takes_no_file_is_refused_by_its_name(

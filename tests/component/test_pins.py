@@ -306,7 +306,7 @@ async def test_fetches_wait_longer_after_some_quiet_seconds(
         Reading(app, tp) as reading,
     ):
         async with asyncio.timeout(20):
-            while requested[-1:] != [200]:
+            while requested[-1:] != [250]:
                 await reading.thread._fetch_records(reading.consumer, {tp}, 0.2, 50)
         assert set(requested[:5]) == {50}
         await producer.send_and_wait(tp.topic, b"v", partition=tp.partition)

@@ -1,14 +1,18 @@
 """A worker's resources, opened on a fresh embedded broker beside a database that remembers."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka.consumer import fetcher
 from click.testing import CliRunner
 from faust.transport.drivers.aiokafka import server_list
 
 from posstream.cli import main
 from posstream.factory import create_app
 from posstream.kafka.embedded_broker import EmbeddedBroker
+from posstream.kafka.topics import CONTROLS, PLUGIN_CONFIGURATION, WORKERS
 from posstream.kafka.tuning import Tuning
 from posstream.settings import Settings
 from tests.integration.harness import free_port
@@ -55,6 +59,35 @@ async def test_a_worker_starts_with_the_last_version_and_drains_by_its_deadline(
 ) -> None:
     tuning = await tuning_of(edited)
     assert tuning.drain_seconds == 5, "the deadline of the version in the database, and 2 seconds"
+
+
+async def test_topics_with_few_records_are_fetched_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each fetch costs the embedded broker CPU, also while nothing happens."""
+    waits: dict[str, int] = {}
+    all_fetched = asyncio.Event()
+
+    class Requested(fetcher.FetchRequest):
+        def __init__(self, max_wait_ms: int, *args: Any, **options: Any) -> None:
+            super().__init__(max_wait_ms, *args, **options)
+            waits.update((topic, max_wait_ms) for topic, _ in self._topics)
+            if len(waits) == 3:
+                all_fetched.set()
+
+    monkeypatch.setattr(fetcher, "FetchRequest", Requested)
+    settings = Settings(datadir=tmp_path, explicit_topic_partitions=1, dev_broker_port=free_port())
+    broker = EmbeddedBroker(settings.dev_broker_port, log_file=tmp_path / "broker.log")
+    broker.start()
+    try:
+        runtime, *_ = create_app(settings).lifetimes
+        await runtime.start()
+        async with asyncio.timeout(20):
+            await all_fetched.wait()
+        await runtime.stop()
+    finally:
+        broker.stop()
+    assert waits == dict.fromkeys((PLUGIN_CONFIGURATION, WORKERS, CONTROLS), 1000)
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, 2), (45, 45)])

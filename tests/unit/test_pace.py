@@ -103,3 +103,9 @@ def test_without_records_for_some_seconds_it_waits_longer(
 def test_the_embedded_broker_would_sleep_through_each_wait() -> None:
     assert Tuning().gathers
     assert not EMBEDDED_TUNING.gathers
+
+
+def test_the_first_event_after_quiet_seconds_comes_at_most_100_ms_later() -> None:
+    """The embedded broker looks first after half of a wait, and that pause is its longest."""
+    tuning = EMBEDDED_TUNING
+    assert (tuning.quiet_fetch_wait_ms - tuning.fetch_wait_ms) / 2 <= 100

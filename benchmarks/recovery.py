@@ -47,7 +47,9 @@ _PATIENCE_SECONDS: Final = 1800
 _POLL_SECONDS: Final = 0.05
 #: Faust writes what a standby reads in batches of so many, and keeps the rest in memory.
 _STANDBY_BATCH: Final = 1000
-_REPLAY = re.compile(r"^(\S+) .*(Restoring state from changelog|Done reading from changelog)")
+#: The level of the log at which Faust tells when a worker reads its changelog.
+TELLS_OF_REPLAYS: Final = "debug"
+_REPLAY = re.compile(r"^(\S+) .*(?:Restoring state|Done reading) from changelog")
 
 
 @dataclass(frozen=True)
@@ -122,20 +124,13 @@ def disk_bytes(folders: Sequence[Path]) -> int:
 
 
 def replay_seconds(log: str) -> float:
-    """How long the last start read the changelog, by the lines of its log."""
-    at = None
-    seconds = 0.0
-    for line in log.splitlines():
-        found = _REPLAY.match(line)
-        if found is None:
-            continue
-        now = datetime.fromisoformat(found[1])
-        if found[2].startswith("Restoring"):
-            at = now
-        elif at is not None:
-            seconds += (now - at).total_seconds()
-            at = None
-    return seconds
+    """How long the plugins of the last start read their changelogs, by the lines of its log."""
+    told = [
+        datetime.fromisoformat(found[1])
+        for line in log.splitlines()
+        if (found := _REPLAY.match(line))
+    ]
+    return (told[-1] - told[0]).total_seconds() if told else 0.0
 
 
 # What is done to a cluster.
@@ -232,7 +227,13 @@ async def failover(servers: str, one: Worker, other: Worker, entries: int) -> fl
 async def measure(servers: str, folder: Path, entries: int) -> Measured:
     """All of it for a changelog that is filled."""
     one, other = (
-        Worker(servers, folder / name, api_query=_API_QUERY, topic_partitions=PARTITIONS)
+        Worker(
+            servers,
+            folder / name,
+            api_query=_API_QUERY,
+            log_level=TELLS_OF_REPLAYS,
+            topic_partitions=PARTITIONS,
+        )
         for name in ("one", "other")
     )
     try:

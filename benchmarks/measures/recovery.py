@@ -11,7 +11,7 @@ from benchmarks.connecting import by_aiokafka, worker_settings
 from benchmarks.figures import Bar, bars, figure, ratios, table
 from benchmarks.posstream_worker import Posstream
 from benchmarks.progress import say
-from benchmarks.recovery import Start, started
+from benchmarks.recovery import TELLS_OF_REPLAYS, Start, started
 from benchmarks.setting import Setting
 from benchmarks.stage import Stage, stage, total
 from posstream.settings import PARTITIONS
@@ -39,6 +39,7 @@ def measure(setting: Setting) -> dict[str, Any]:
                 on.servers.replace(",", ";"),
                 on.new_folder("recovery"),
                 topic_partitions=PARTITIONS,
+                log_level=TELLS_OF_REPLAYS,
                 **worker_settings(),
             )
             starts.append(asyncio.run(started(worker)))
@@ -88,8 +89,7 @@ async def _read(on: Stage) -> float:
 def section(found: dict[str, Any]) -> str:
     """Entries a second, and how long a worker takes until it is ready."""
     entries = found["entries"]
-    # The whole start, if the log of the worker did not tell when it read.
-    replays = [entries / (it["replay_seconds"] or it["seconds"]) for it in found["starts"]]
+    replays = [entries / it["replay_seconds"] for it in found["starts"]]
     plain = [entries / it for it in found["plain_seconds"]]
     rows = [
         [

@@ -1,13 +1,14 @@
 """What the benchmark of recovery reads from stores and logs, and what it prints."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import rocksdict
 
 from benchmarks.recovery import (
+    TELLS_OF_REPLAYS,
     Measured,
     Start,
     estimated,
@@ -17,6 +18,7 @@ from benchmarks.recovery import (
     table,
 )
 from posstream.logs.lines import TextLines
+from posstream.logs.noise import quieten
 from posstream.streaming.patches.store import NO_ENTRIES
 
 OFFSET, IDENTITY = sorted(NO_ENTRIES)
@@ -67,12 +69,31 @@ def test_the_time_of_a_replay_is_read_off_the_log() -> None:
     log = "\n".join(
         [
             line(0.5, "Restoring state from changelog topics..."),
+            line(0.6, "Restoring state from changelog topics..."),
+            line(0.7, "Done reading from changelog topics"),
             line(3, "Done reading from changelog topics"),
             line(3.1, "Recovery complete"),
         ]
     )
-    assert replay_seconds(log) == 2.5
+    assert replay_seconds(log) == 2.5, "of all plugins together"
     assert replay_seconds("nothing to restore") == 0
+
+
+@pytest.fixture
+def faust() -> Iterator[logging.Logger]:
+    """The logger of Faust's recovery; the levels of all libraries are put back afterwards."""
+    loggers = [
+        it for it in logging.Logger.manager.loggerDict.values() if isinstance(it, logging.Logger)
+    ]
+    before = [(it, it.level) for it in loggers]
+    yield logging.getLogger("faust.tables.recovery")
+    for logger, level in before:
+        logger.setLevel(level)
+
+
+def test_the_workers_log_tells_when_they_read_the_changelog(faust: logging.Logger) -> None:
+    quieten(logging.getLevelNamesMapping()[TELLS_OF_REPLAYS.upper()])
+    assert faust.isEnabledFor(logging.INFO)
 
 
 def test_the_table_has_a_row_for_each_size_and_owns_up_to_a_cache_that_differs() -> None:

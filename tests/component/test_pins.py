@@ -305,6 +305,9 @@ async def test_fetches_wait_longer_after_some_quiet_seconds(
         aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address) as producer,
         Reading(app, tp) as reading,
     ):
+        reading.thread._is_placed = True
+        await reading.thread._fetch_records(reading.consumer, {tp}, 0.2, 50)
+        requested.clear()
         async with asyncio.timeout(20):
             while requested[-1:] != [250]:
                 await reading.thread._fetch_records(reading.consumer, {tp}, 0.2, 50)
@@ -314,6 +317,29 @@ async def test_fetches_wait_longer_after_some_quiet_seconds(
         requested.clear()
         await reading.thread._fetch_records(reading.consumer, {tp}, 0.3, 50)
         assert requested[-1] == 50
+
+
+async def test_while_tables_are_recovered_no_request_waits_long_behind_a_fetch(
+    tmp_path: Path, broker: EmbeddedBroker
+) -> None:
+    """Kafka answers the requests of a connection one after the other."""
+    app = app_for(tmp_path, f"kafka://{broker.address}")
+    tp = TP(CUSTOMER_DATA_FETCHED, 1)
+
+    async def recovers(*_: object) -> None:
+        for _ in range(2):
+            await thread._fetch_records(reading.consumer, {tp}, 0.1, 50)
+
+    async with Reading(app, tp) as reading:
+        thread = reading.thread
+        thread._consumer = reading.consumer
+        thread._is_placed = True
+        thread.consumer.threadsafe_partitions_assigned = recovers
+        await thread._fetch_records(reading.consumer, {tp}, 0.1, 50)
+        before = reading.consumer._fetcher._fetch_max_wait_ms
+        await thread.on_partitions_assigned({tp})
+        after = reading.consumer._fetcher._fetch_max_wait_ms
+    assert (before, after) == (50, 20)
 
 
 async def test_a_fetch_without_time_brings_what_is_there_and_waits_for_nothing(

@@ -1,7 +1,8 @@
 """The thread that owns the aiokafka consumer: fetches, seeks, and a place in the group.
 
 1. Fetch wait: Faust hard-codes 1,500 ms, and the embedded broker sleeps it through instead of
-   long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms. See also `pace`.
+   long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms. See also `pace`. While
+   tables are recovered, fetches do not hold up other requests.
 2. Read committed: unless Faust writes transactions itself, upstream also reads records of
    transactions that are still open, or were aborted.
 3. Tills first: topics that are answered in lists are fetched first, up to the most that one fetch
@@ -35,6 +36,10 @@ from posstream.streaming.patches.watermarks import probed
 log = logging.getLogger(__name__)
 
 _FETCH_BYTES: Final = 4 * 1024 * 1024
+#: How long fetches wait while tables are recovered. A broker answers the requests of a connection
+#: one after the other: behind a fetch that waits for 500 ms, each request for offsets took as long,
+#: and a start two seconds more.
+_FIRST_WAIT_MS: Final = 20
 _GROUP_WATCH_SECONDS: Final = 1.0
 #: How long the consumer may take to leave its group.
 _LEAVE_SECONDS: Final = 5
@@ -50,6 +55,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         self.seeks = 0
         #: The offset that the next fetch of a partition should bring, once it was sought.
         self._fetched_to: dict[TP, int] = {}
+        #: Whether all partitions were sought since they were assigned.
+        self._is_placed = False
         self._pace = FetchPace()
         super().__init__(*args, **kwargs)
 
@@ -57,7 +64,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._key_deserializer = records.as_read  # Faust takes none
         consumer._isolation_level = "read_committed"
-        consumer._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms
+        consumer._fetch_max_wait_ms = _FIRST_WAIT_MS
         # Even on a slow link, one answer must get through within `client.REQUEST_SECONDS`.
         consumer._fetch_max_bytes = _FETCH_BYTES
         return consumer
@@ -132,14 +139,15 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         elif others := active - answering:
             await fetches.fetch(consumer, others, 0, max_records)
         self._note_ends(consumer)
-        self._pace.set(
-            consumer,
-            brought=fetches.count,
-            wait_ms=self.app.tuning.fetch_wait_ms,
-            quiet_wait_ms=self.app.tuning.quiet_fetch_wait_ms,
-            gathers=self.app.tuning.gathers,
-            gathers_from=self.app.gathers_from,
-        )
+        if self._is_placed:
+            self._pace.set(
+                consumer,
+                brought=fetches.count,
+                wait_ms=self.app.tuning.fetch_wait_ms,
+                quiet_wait_ms=self.app.tuning.quiet_fetch_wait_ms,
+                gathers=self.app.tuning.gathers,
+                gathers_from=self.app.gathers_from,
+            )
         return fetches.records
 
     def _note_ends(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
@@ -171,6 +179,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Forget the next offset of each partition: all partitions are sought again."""
         self._fetched_to.clear()
+        self._is_placed = False
+        self._ensure_consumer()._fetcher._fetch_max_wait_ms = _FIRST_WAIT_MS
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
@@ -198,6 +208,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
             starts |= {TP(*tp): at for tp, at in (await consumer.beginning_offsets(never)).items()}
         # Together, without an await: see `fetch_noted`.
         self.seeks += 1
+        self._is_placed = True
         for tp, at in starts.items():
             consumer.seek(TopicPartition(*tp), at)
             self._fetched_to[tp] = at

@@ -49,6 +49,7 @@ _DATE: Final = slice(10)
 _DOCUMENT_AT: Final = HEADER.size
 #: A longer event may be too long, or nest too deep: orjson writes 254 levels.
 _MOST_BYTES: Final = 2 * 250
+_SECONDS: Final = [b"%02d." % number for number in range(60)]
 _MILLISECONDS: Final = [b"%03dZ" % number for number in range(1000)]
 #: The most identifiers for which `_Known` is kept: some 5 MB.
 _MOST_KNOWN: Final = 16_384
@@ -331,13 +332,14 @@ def _may_hold_card(text: str) -> bool:
 
 def _moment(at_ms: int) -> bytes:
     """A moment as `iso_utc_ms` writes it."""
-    second, milliseconds = divmod(at_ms, 1000)
-    return _iso_second(second) + _MILLISECONDS[milliseconds]
+    minute, rest = divmod(at_ms, 60_000)
+    second, milliseconds = divmod(rest, 1000)
+    return _iso_minute(minute) + _SECONDS[second] + _MILLISECONDS[milliseconds]
 
 
-@lru_cache(maxsize=4096)
-def _iso_second(second: int) -> bytes:
-    return times.iso_second(second).encode()
+@lru_cache(maxsize=times.MINUTES)
+def _iso_minute(minute: int) -> bytes:
+    return times.iso_minute(minute).encode()
 
 
 @lru_cache(maxsize=64)

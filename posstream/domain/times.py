@@ -10,6 +10,10 @@ _DAY_MS: Final = 86_400_000
 _LAST_MS: Final = 253_402_300_799_999
 #: The milliseconds of a time as text, with the Z. Formatting them takes twice as long.
 _ENDS: Final = tuple(f"{ms:03}Z" for ms in range(1000))
+#: Minutes whose text is remembered: eleven days. Times are remembered by minutes, because among a
+#: million customers in the cache hardly two were fetched in the same second.
+MINUTES: Final = 16_384
+_SECONDS: Final = tuple(f"{second:02}." for second in range(60))
 _LEAP_SECOND: Final = re.compile(r"(.{11}[0-9]{2}:[0-9]{2}:)60(.*)")
 
 
@@ -27,14 +31,15 @@ def iso_utc(moment: datetime | None) -> str | None:
 
 def iso_utc_ms(milliseconds: int) -> str:
     """Milliseconds since 1970, as `iso_utc` writes them."""
-    second, rest = divmod(milliseconds, 1000)
-    return iso_second(second) + _ENDS[rest]
+    minute, rest = divmod(milliseconds, 60_000)
+    second, rest = divmod(rest, 1000)
+    return iso_minute(minute) + _SECONDS[second] + _ENDS[rest]
 
 
-@lru_cache(maxsize=4096)  # an hour has 3,600; formatting takes four times as long
-def iso_second(second: int) -> str:
-    """Whole seconds since 1970, as `iso_utc` writes them up to the point."""
-    return iso_utc(from_ms(second * 1000))[:-4]
+@lru_cache(maxsize=MINUTES)
+def iso_minute(minute: int) -> str:
+    """Whole minutes since 1970, as `iso_utc` writes them up to the seconds."""
+    return iso_utc(from_ms(minute * 60_000))[: -len("00.000Z")]
 
 
 def from_ms(milliseconds: int) -> datetime:

@@ -1,6 +1,8 @@
 """posstream itself: real workers, with a cache that is filled before they start."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +33,9 @@ ENVIRONS: Final[Mapping[str, Mapping[str, str]]] = {
 #: The mock makes up a customer for any identifier.
 _API_QUERY: Final = "?generate=1"
 _PATIENCE_SECONDS: Final = 30
+#: What a worker says once its cache is in memory, and how long a million customers may take.
+_FILLED: Final = "the cache is in memory"
+_FILL_SECONDS: Final = 120
 #: So that no lookup fails, however long it waits for its turn; nor is anybody asked for twice.
 PATIENT: Final = {"timeout_seconds": 60, "deadline_seconds": 300, "retry_attempts": 1}
 #: What a run leaves behind, for the projection to read at its next start.
@@ -109,15 +114,21 @@ class Posstream:
         self.stage.empty(*_LEFT_BEHIND)
 
     @contextmanager
-    def started(self, count: int = 1, *, ready: bool = True) -> Iterator[list[Worker]]:
-        """Workers that are ready, or just started."""
+    def started(
+        self, count: int = 1, *, ready: bool = True, filled: bool = False
+    ) -> Iterator[list[Worker]]:
+        """Workers that are ready, or just started, or have their caches in memory."""
         workers = [self.worker(number) for number in range(count)]
+        said = [worker.log.count(_FILLED) if worker.starts else 0 for worker in workers]
         try:
             for worker in workers:
                 worker.start()
             if ready:
                 for worker in workers:
                     asyncio.run(worker.ready())
+            if filled:
+                for worker, before in zip(workers, said, strict=True):
+                    _wait_until_filled(worker, before)
             yield workers
         finally:
             for worker in workers:
@@ -146,6 +157,19 @@ def configure(worker: Worker, **config: object) -> None:
     asyncio.run(change())
 
 
+@contextmanager
+def paused(workers: Sequence[Worker]) -> Iterator[None]:
+    """Workers stand still meanwhile; not for longer than the broker waits for them."""
+    pids = [worker._process.pid for worker in workers if worker._process]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 def watched(workers: Sequence[Worker]) -> Watched:
     """Workers as one contestant."""
     return Watched(
@@ -154,6 +178,19 @@ def watched(workers: Sequence[Worker]) -> Watched:
         lambda: all(worker.running for worker in workers),
         lambda: "\n".join(worker.log for worker in workers),
     )
+
+
+def _wait_until_filled(worker: Worker, said: int) -> None:
+    """Wait until a worker has said once more that its cache is in memory.
+
+    Raises:
+        RuntimeError: if it has not in two minutes.
+    """
+    give_up_at = time.monotonic() + _FILL_SECONDS
+    while worker.log.count(_FILLED) <= said:
+        if time.monotonic() > give_up_at:
+            raise RuntimeError(f"the cache was not in memory after {_FILL_SECONDS} s")
+        time.sleep(0.1)
 
 
 def _stop(worker: Worker) -> None:

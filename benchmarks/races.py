@@ -4,7 +4,7 @@ from agents.customer_lookup import topics
 from benchmarks import scans
 from benchmarks.contestants import Contestant
 from benchmarks.loads import Load
-from benchmarks.posstream_worker import Posstream, watched
+from benchmarks.posstream_worker import Posstream, paused, watched
 from benchmarks.progress import say
 from benchmarks.runs import Peer, Run, wait, watch
 from benchmarks.stage import Stage
@@ -73,14 +73,32 @@ def _run_filled(on: Stage, contestant: Contestant, load: Load, events: int, api:
     return Run(window, rss, verdict.duplicates)
 
 
-def run_posstream(posstream: Posstream, load: Load, events: int, *, workers: int = 1) -> Run:
-    """One run of posstream: what earlier ones left is dropped, and its events are there."""
+def run_posstream(
+    posstream: Posstream, load: Load, events: int, *, workers: int = 1, filled: bool = False
+) -> Run:
+    """One run of posstream: what earlier ones left is dropped, and its events are there.
+
+    Args:
+        posstream: not running yet.
+        load: what the events ask for.
+        events: how many there are.
+        workers: how many answer them.
+        filled: whether the workers have their caches in memory before the events come.
+    """
     on = posstream.stage
     tag = on.next_number()
     posstream.rewind()
     since = posstream.ends()
-    scans.write(on.servers, topics.CUSTOMER_IDENTIFIED, load.events(events, tag))
-    with posstream.started(workers, ready=False) as running:
+
+    def write() -> None:
+        scans.write(on.servers, topics.CUSTOMER_IDENTIFIED, load.events(events, tag))
+
+    if not filled:
+        write()
+    with posstream.started(workers, ready=filled, filled=filled) as running:
+        if filled:
+            with paused(running):
+                write()
         window, rss = watch(on, watched(running), since, events)
     verdict = judge(on, since, tag=tag, events=events, customer_of=load.customer_of(tag))
     return Run(window, rss, verdict.duplicates)

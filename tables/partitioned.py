@@ -163,6 +163,17 @@ class TablePartition:
         found: Sequence[tuple[bytes, bytes]] = self._table.data.entries(self._number, start, limit)
         return found
 
+    def fill(self, limit: int) -> bool:
+        """Read the next entries into memory, at most `limit`.
+
+        Returns:
+            False if the memory is full, or has all entries, or the partition is not at hand.
+
+        Raises:
+            StorageFailed: if the partition cannot be read.
+        """
+        return self.at_hand and bool(self._table.data.fill(self._number, limit))
+
     def estimated(self) -> int:
         """About how many entries there are; 0 if this worker does not have the partition."""
         return self._table.data.estimated(self._number) if self.at_hand else 0

@@ -69,7 +69,7 @@ class LookupSettings:
     #: Refresh entries that are in use before their fresh window ends.
     refresh_ahead: bool = True
     #: Memory for the cache entries that are asked for most, in MiB; 0: none.
-    cache_memory_mib: int = 128
+    cache_memory_mib: int = 512
 
     @classmethod
     def of(cls, settings: Settings) -> "LookupSettings":

@@ -46,6 +46,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     partitions = [_Size(it, it, setting.customers) for it in PARTITION_COUNTS]
     return {
         "keys": _hits(setting, "keys", keys),
+        "started": _hits(setting, "started", keys[-1:], filled=False),
         "zipf": _hits(setting, "zipf", [it for it in keys if it.number in _ZIPF]),
         "partitions": _hits(setting, "partitions", partitions),
         "latency_ms": LATENCY_MS,
@@ -60,8 +61,10 @@ class _Size:
     customers: int
 
 
-def _hits(setting: Setting, what: str, sizes: Sequence[_Size]) -> dict[str, list[dict[str, Any]]]:
-    """Runs by size."""
+def _hits(
+    setting: Setting, what: str, sizes: Sequence[_Size], *, filled: bool = True
+) -> dict[str, list[dict[str, Any]]]:
+    """Runs by size, of workers that have the cache in memory, or that have just started."""
     runs: dict[int, list[Run]] = {size.number: [] for size in sizes}
     with ExitStack() as afterwards:
         ready: list[tuple[int, Posstream, Load]] = []
@@ -75,7 +78,8 @@ def _hits(setting: Setting, what: str, sizes: Sequence[_Size]) -> dict[str, list
             ready.append((size.number, posstream, load))
         for number in range(1, setting.rounds + 1):
             for size_number, posstream, load in ready:
-                run = run_posstream(posstream, load, round(setting.events * _SHARE))
+                events = round(setting.events * _SHARE)
+                run = run_posstream(posstream, load, events, filled=filled)
                 told(f"round {number} of {setting.rounds}", f"{size_number:,} {what}", run)
                 runs[size_number].append(run)
     return {str(number): [asdict(it) for it in made] for number, made in runs.items()}
@@ -117,9 +121,13 @@ def section(found: dict[str, Any]) -> str:
         for shares in [[rate / limits[text] for rate in rates]]
     ]
     return (
-        "Hits with more customers in the cache and in the read model, asked for in random order. "
+        "Hits with more customers in the cache and in the read model, asked for in random order, "
+        "once a worker has its cache in memory. "
         "The other plugins are left out: this is about the cache and the rows.\n\n"
         + _table("customers", keys)
+        + "\n\nThe same of a worker that has just started, and reads each customer from RocksDB:"
+        "\n\n"
+        + _table("customers", found["started"])
         + "\n\nThe same with customers who come by Zipf's law (exponent 1), as in a shop:\n\n"
         + _table("customers", zipf)
         + bars([*_bars("in random order", keys, "keys"), *_bars("by Zipf's law", zipf, "zipf")])

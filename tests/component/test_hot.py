@@ -111,6 +111,66 @@ def test_a_long_value_does_not_take_the_place_of_many(db: CountedReads) -> None:
     assert hot.kept_bytes == 0
 
 
+def filled(hot: HotPartition, limit: int = 2) -> None:
+    while hot.fill(limit):
+        pass
+
+
+def test_a_filled_memory_has_values_that_nobody_asked_for(db: CountedReads) -> None:
+    hot = HotPartition(db, MEMORY)
+    values = {b"%d" % number: b"customer %d" % number for number in range(5)}
+    hot.put_all(values)
+    assert hot.fill(2), "there are others"
+    filled(hot)
+    assert {key: hot.get(key) for key in values} == values
+    assert db.reads == 0
+
+
+def test_filling_takes_the_place_of_nothing(db: CountedReads) -> None:
+    hot = HotPartition(db, 8 * (ENTRY_BYTES + 1 + 99))
+    for number in range(9):
+        hot.put(b"%d" % number, bytes(99))
+    hot.get(b"8")
+    filled(hot)
+    before = db.reads
+    for number in (*range(7), 8):
+        assert hot.get(b"%d" % number) == bytes(99)
+    assert db.reads == before
+    hot.get(b"7")
+    assert db.reads == before + 1, "there was no room for it"
+
+
+def test_what_is_written_while_the_memory_is_filled_is_not_in_it_twice(db: CountedReads) -> None:
+    hot = HotPartition(db, MEMORY)
+    hot.put_all({b"a": b"1", b"b": b"1", b"c": b"1"})
+    assert hot.fill(2)
+    hot.put(b"a", b"2")
+    hot.delete(b"b")
+    hot.put(b"c", b"2")
+    filled(hot)
+    assert [hot.get(key) for key in (b"a", b"b", b"c")] == [b"2", None, b"2"]
+
+
+def test_after_a_recovery_the_memory_is_filled_anew(db: CountedReads) -> None:
+    hot = HotPartition(db, MEMORY)
+    hot.put(b"who", b"a customer")
+    filled(hot)
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    batch.put(b"who", b"another")
+    hot.write(batch)
+    filled(hot)
+    before = db.reads
+    assert hot.get(b"who") == b"another"
+    assert db.reads == before
+
+
+def test_a_long_value_is_not_filled_in(db: CountedReads) -> None:
+    hot = HotPartition(db, MEMORY)
+    hot.put_all({b"long": bytes(MEMORY // 8), b"who": b"a customer"})
+    filled(hot)
+    assert hot.kept_bytes == ENTRY_BYTES + len(b"who") + len(b"a customer")
+
+
 def test_after_a_write_that_failed_the_value_is_read_again(tmp_path: Path) -> None:
     rocks = Options().open(tmp_path / "0")
     rocks.put(b"who", b"a customer")
@@ -254,6 +314,11 @@ class HotCache(RuleBasedStateMachine):
             assert self.partition(who).get(who) is None
         self.cache.assign(range(PARTITIONS))
         self.replay(number, dict(others))
+
+    @rule(number=st.integers(0, PARTITIONS - 1), limit=st.integers(1, 3))
+    def fill(self, number: int, limit: int) -> None:
+        """Memory is filled between the events."""
+        self.cache.table.partition(number).fill(limit)
 
     @rule(number=st.integers(0, PARTITIONS - 1))
     def rebuild(self, number: int) -> None:

@@ -225,6 +225,18 @@ class Store(rocksdb.Store):
             raise self._unread(partition, why) from why
         return found
 
+    def fill(self, partition: int, limit: int) -> bool:
+        """Read the next values of a partition into its memory; see `HotPartition.fill`.
+
+        Raises:
+            StorageFailed: if the partition cannot be read.
+        """
+        try:
+            db = self._db_for_partition(partition)
+            return isinstance(db, HotPartition) and db.fill(limit)
+        except Exception as why:
+            raise self._unread(partition, why) from why
+
     def estimated(self, partition: int) -> int:
         """About how many entries a partition has."""
         db = self._db_for_partition(partition)

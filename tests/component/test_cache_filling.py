@@ -1,0 +1,93 @@
+"""The memory in front of RocksDB fills by itself, a little at a time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posstream.domain.errors import StorageFailed
+from tables.cache_filling import SECONDS, SLICE, CacheFilling
+from tests.component.kept_cache import PARTITIONS, KeptCache
+
+
+class TickingClock:
+    """Each look at it takes some time."""
+
+    def __init__(self, tick: float = 0.0) -> None:
+        self.seconds, self.tick = 0.0, tick
+
+    def now_ms(self) -> int:
+        raise AssertionError("no age is asked for")
+
+    def monotonic(self) -> float:
+        self.seconds += self.tick
+        return self.seconds
+
+
+@pytest.fixture
+async def cache(tmp_path: Path) -> KeptCache:
+    cache = KeptCache(tmp_path)
+    for number in range(4 * SLICE * PARTITIONS):
+        cache.put_raw(f"+4930{number:08}", b"an entry")
+    return cache
+
+
+def in_memory(cache: KeptCache) -> int:
+    stores: Any = cache.table.table.data._dbs
+    return sum(len(store._kept) for store in stores.values())
+
+
+async def test_all_partitions_are_filled(
+    cache: KeptCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    filling = CacheFilling(cache.table, TickingClock())
+    with caplog.at_level("INFO"):
+        await filling.fill()
+        await filling.fill()
+    assert in_memory(cache) == 4 * SLICE * PARTITIONS
+    assert caplog.messages == ["the cache is in memory, as far as it fits"], "said once"
+
+
+async def test_it_pauses_after_a_tenth_of_a_second_and_goes_on_later(cache: KeptCache) -> None:
+    filling = CacheFilling(cache.table, TickingClock(SECONDS / 2))
+    await filling.fill()
+    assert in_memory(cache) == 2 * SLICE
+    for _ in range(2 * PARTITIONS):
+        await filling.fill()
+    assert in_memory(cache) == 4 * SLICE * PARTITIONS
+
+
+async def test_only_partitions_that_this_worker_has_are_filled(cache: KeptCache) -> None:
+    cache.assign([1])
+    await CacheFilling(cache.table, TickingClock()).fill()
+    stores: Any = cache.table.table.data._dbs
+    assert [len(stores[number]._kept) > 0 for number in range(PARTITIONS)] == [False, True, False]
+
+
+async def test_while_tables_are_recovered_nothing_is_filled(cache: KeptCache) -> None:
+    cache.app.tables.actives_ready = False
+    await CacheFilling(cache.table, TickingClock()).fill()
+    assert in_memory(cache) == 0
+
+
+async def test_a_partition_that_cannot_be_read_holds_up_no_other(
+    cache: KeptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: Any = cache.table.table.data
+    fill = store.fill
+
+    def refuses(number: int, limit: int) -> bool:
+        if number == 0:
+            raise StorageFailed("a disk error")
+        return bool(fill(number, limit))
+
+    monkeypatch.setattr(store, "fill", refuses)
+    await CacheFilling(cache.table, TickingClock()).fill()
+    assert in_memory(cache) > 2 * SLICE
+    assert not len(store._dbs[0]._kept)
+
+
+async def test_without_memory_nothing_is_filled(tmp_path: Path) -> None:
+    cache = KeptCache(tmp_path, hot_bytes=0)
+    cache.put_raw("+49300", b"an entry")
+    assert not any(cache.table.partition(number).fill(SLICE) for number in range(PARTITIONS))

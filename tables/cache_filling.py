@@ -1,6 +1,7 @@
 """Fills the memory in front of RocksDB after a start, before tills ask for each customer once.
 
-Tills would fill it too, but a customer who is not in memory yet costs a hit twice the CPU.
+Tills would fill it too, but a customer who is not in memory yet costs a hit half as much CPU
+again.
 """
 
 import asyncio

@@ -130,7 +130,8 @@ def section(found: dict[str, Any]) -> str:
         + "\n\nThe same of a worker that has just started, and reads each customer from RocksDB:"
         "\n\n"
         + _table("customers", found.get("started", {}))
-        + "\n\nThe same with customers who come by Zipf's law (exponent 1), as in a shop:\n\n"
+        + "\n\nWith the cache in memory and customers who come by Zipf's law (exponent 1), "
+        "as in a shop:\n\n"
         + _table("customers", zipf)
         + bars([*_bars("in random order", keys, "keys"), *_bars("by Zipf's law", zipf, "zipf")])
         + chart("growth-keys", "CPU time of a hit by customers in the cache")

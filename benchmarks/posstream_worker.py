@@ -14,6 +14,7 @@ from confluent_kafka import TopicPartition
 from agents.customer_lookup import topics
 from benchmarks.cache_entries import fill
 from benchmarks.connecting import worker_settings
+from benchmarks.known_customers import write_customers
 from benchmarks.runs import Watched
 from benchmarks.stage import Stage
 from posstream.plugins.discovery import SETTING as PLUGINS
@@ -70,6 +71,7 @@ class Posstream:
         self._environ = environ
         self._workers: list[Worker] = []
         self._customers = 0
+        self._fetched_at_ms = 0
 
     def worker(self, number: int = 0) -> Worker:
         """One of the workers; it keeps its data directory."""
@@ -92,10 +94,15 @@ class Posstream:
         if not self._customers:
             with self.started():
                 pass
-        asyncio.run(
+        self._fetched_at_ms = asyncio.run(
             fill(self.stage.servers, self._customers, customers, partitions=self._partitions)
         )
         self._customers = customers
+
+    def project_customers(self) -> None:
+        """Write the customers of the cache, all filled at once, into the worker's SQLite file."""
+        write = write_customers(self.sqlite_url, self._customers, self._fetched_at_ms)
+        asyncio.run(write)
 
     @property
     def sqlite_url(self) -> str:

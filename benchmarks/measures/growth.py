@@ -16,7 +16,6 @@ from benchmarks.races import run_posstream, told
 from benchmarks.runs import Run
 from benchmarks.setting import Setting
 from benchmarks.stage import stage
-from posstream import settings
 from posstream.settings import PARTITIONS
 
 KEYS: Final = (1_000, 10_000, 100_000, 1_000_000)
@@ -28,8 +27,6 @@ PARTITION_COUNTS: Final = (1, 8, 64)
 IN_FLIGHT: Final = (1, 10, 100, 1_000)
 #: What the directory takes.
 LATENCY_MS: Final = 200
-#: How many rows a projection writes while hits are measured is chance, so none is written.
-_ENVIRON: Final = {**ENVIRONS[ALONE], "POSSTREAM_PROJECTION": settings.ALONE}
 #: Of the events of a run of hits; there are many runs.
 _SHARE: Final = 0.4
 #: How long a run of misses lasts at Little's limit, and what posstream cannot do anyway.
@@ -74,8 +71,9 @@ def _hits(
         for size in sizes:
             folder = setting.folder / f"growth-{what}-{size.number}"
             on = afterwards.enter_context(stage(folder, embedded=setting.embedded))
-            posstream = Posstream(on, partitions=size.partitions, environ=_ENVIRON)
+            posstream = Posstream(on, partitions=size.partitions, environ=ENVIRONS[ALONE])
             posstream.prepare(size.customers)
+            posstream.project_customers()
             load = Load(size.customers, by_zipf=what == "zipf")
             ready.append((size.number, posstream, load))
         for number in range(1, setting.rounds + 1):
@@ -123,9 +121,9 @@ def section(found: dict[str, Any]) -> str:
         for shares in [[rate / limits[text] for rate in rates]]
     ]
     return (
-        "Hits with more customers in the cache, asked for in random order, "
+        "Hits with more customers in the cache and in the read model, asked for in random order, "
         "once a worker has its cache in memory. "
-        "The other plugins and the projection are left out: this is about the cache.\n\n"
+        "The other plugins are left out: this is about the cache and the rows.\n\n"
         + _table("customers", keys)
         + "\n\nThe same of a worker that has just started, and reads each customer from RocksDB:"
         "\n\n"

@@ -30,7 +30,7 @@ class CacheFilling:
     cache: CustomerCacheTable
     clock: Clock
     #: Whether entries were read that the log does not tell of yet.
-    goes_on: bool = field(default=False, init=False)
+    read_some: bool = field(default=False, init=False)
 
     async def fill(self) -> None:
         """Fill for a while; called each second."""
@@ -39,10 +39,10 @@ class CacheFilling:
             # A lookup tells of a partition that cannot be read.
             with contextlib.suppress(StorageFailed):
                 while self.cache.partition(number).fill(SLICE):
-                    self.goes_on = True
+                    self.read_some = True
                     await asyncio.sleep(0)
                     if self.clock.monotonic() >= until:
                         return
-        if self.goes_on:
+        if self.read_some and self.cache.recovered:
             log.info("the cache is in memory, as far as it fits")
-            self.goes_on = False
+            self.read_some = False

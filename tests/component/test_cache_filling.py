@@ -64,6 +64,17 @@ async def test_only_partitions_that_this_worker_has_are_filled(cache: KeptCache)
     assert [len(stores[number]._kept) > 0 for number in range(PARTITIONS)] == [False, True, False]
 
 
+async def test_a_rebalance_in_between_is_no_end(
+    cache: KeptCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    filling = CacheFilling(cache.table, TickingClock(SECONDS / 2))
+    with caplog.at_level("INFO"):
+        await filling.fill()
+        cache.app.tables.actives_ready = False
+        await filling.fill()
+    assert caplog.messages == []
+
+
 async def test_while_tables_are_recovered_nothing_is_filled(cache: KeptCache) -> None:
     cache.app.tables.actives_ready = False
     await CacheFilling(cache.table, TickingClock()).fill()

@@ -75,6 +75,18 @@ def test_values_written_together_replace_those_in_memory(db: CountedReads) -> No
     assert db.reads == before, "the others stay in memory"
 
 
+def test_a_value_in_memory_stays_there_when_it_is_written(db: CountedReads) -> None:
+    hot = HotPartition(db, MEMORY)
+    for who in (b"who", b"else"):
+        hot.put(who, b"a customer")
+        hot.get(who)
+    before = db.reads
+    hot.put(b"who", b"another")
+    hot.put_all({b"else": b"one more"})
+    assert (hot.get(b"who"), hot.get(b"else")) == (b"another", b"one more")
+    assert db.reads == before
+
+
 def test_what_is_not_there_is_looked_for_each_time(db: CountedReads) -> None:
     hot = HotPartition(db, MEMORY)
     assert [hot.get(b"who") for _ in range(2)] == [None, None]
@@ -151,6 +163,14 @@ def test_what_is_written_while_the_memory_is_filled_is_not_in_it_twice(db: Count
     assert [hot.get(key) for key in (b"a", b"b", b"c")] == [b"2", None, b"2"]
 
 
+def test_a_memory_that_has_all_values_reads_no_more(db: CountedReads) -> None:
+    hot = HotPartition(db, MEMORY)
+    hot.put(b"who", b"a customer")
+    filled(hot)
+    db.iter = None  # type: ignore[attr-defined]
+    assert not hot.fill(2)
+
+
 def test_after_a_recovery_the_memory_is_filled_anew(db: CountedReads) -> None:
     hot = HotPartition(db, MEMORY)
     hot.put(b"who", b"a customer")
@@ -166,7 +186,7 @@ def test_after_a_recovery_the_memory_is_filled_anew(db: CountedReads) -> None:
 
 def test_a_long_value_is_not_filled_in(db: CountedReads) -> None:
     hot = HotPartition(db, MEMORY)
-    hot.put_all({b"long": bytes(MEMORY // 8), b"who": b"a customer"})
+    hot.put_all({b"long": bytes(2 * MEMORY), b"who": b"a customer"})
     filled(hot)
     assert hot.kept_bytes == ENTRY_BYTES + len(b"who") + len(b"a customer")
 

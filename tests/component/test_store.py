@@ -1,6 +1,7 @@
 """The table store that outlives its disk, without a broker."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -331,6 +332,28 @@ async def test_the_damage_of_all_partitions_costs_one_start(
     assert len(crashes) == 1
 
 
+async def test_damage_that_a_filling_finds_is_no_end_of_the_entries(
+    cache: KeptCache, crashes: list[BaseException]
+) -> None:
+    cache.put(WHO, ENTRY)
+    harm_entries(put_away(cache))
+    store = store_of(cache)
+    store._dbs[NUMBER] = store._open_for_partition(NUMBER)
+    with pytest.raises(StorageFailed, match="Corruption"):
+        cache.table.partition(NUMBER).fill(10)
+    await asyncio.sleep(0)
+    assert len(crashes) == 1
+
+
+async def test_a_partition_that_is_not_open_is_not_opened_to_fill_its_memory(
+    cache: KeptCache,
+) -> None:
+    cache.put(WHO, ENTRY)
+    put_away(cache)
+    assert not cache.table.partition(NUMBER).fill(10)
+    assert NUMBER not in store_of(cache)._dbs
+
+
 async def test_damage_that_a_sweep_finds_is_no_end_of_the_entries(
     cache: KeptCache, crashes: list[BaseException]
 ) -> None:
@@ -419,6 +442,19 @@ async def assigned(cache: KeptCache, log: Log, *, generation: int = 3) -> None:
     app.consumer_generation_id = 3
     tp = TP(cache.table.table.changelog_topic.get_topic_name(), NUMBER)
     await store_of(cache).assign_partitions(cache.table.table, {tp}, generation)
+
+
+async def test_the_garbage_collector_does_not_look_at_the_values_in_memory(
+    cache: KeptCache,
+) -> None:
+    """A million of them would hold up tills for 40 ms each time."""
+    cache.put(WHO, ENTRY)
+    kept = store_of(cache)._dbs[NUMBER]._kept
+    assert any(it is kept for it in gc.get_objects())
+    await assigned(cache, Log(0, 8, None))
+    kept = store_of(cache)._dbs[NUMBER]._kept
+    assert not any(it is kept for it in gc.get_objects())
+    gc.unfreeze()
 
 
 #: A changelog that has grown far beyond the store's offset: by offsets alone the store fits.

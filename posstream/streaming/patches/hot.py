@@ -1,8 +1,10 @@
-"""Keeps the values of a partition that were read last in memory, in front of RocksDB.
+"""Keeps values of a partition in memory, in front of RocksDB: those that were read last.
+
+After a start `fill` reads others too, as far as they fit.
 
 The memory never gives another value than RocksDB would. Every write goes through the same object,
-which first drops the key from memory; a batch of writes (a recovery, a standby) drops all keys; and
-the memory ends with the open partition.
+which first drops the key from memory, and takes it back with its new value once that is written; a
+batch of writes (a recovery, a standby) drops all keys; and the memory ends with the open partition.
 
 The least recently read value goes first (LRU), and the library is `cachebox`. With 10^6 keys asked
 for by Zipf's law and room for a tenth of them, an LRU finds as many as S3-FIFO and W-TinyLFU do
@@ -37,7 +39,7 @@ class HotPartition:
         self._db = db
         self._kept: LRUCache[bytes, bytes] = LRUCache(memory_bytes, getsizeof=_size)
         self._most_bytes = memory_bytes // _MOST_SHARE
-        #: Where `fill` goes on; None: the memory is full, or has all values.
+        #: Where `fill` goes on; None: the memory is full or has all values, or a read failed.
         self._filled_to: bytes | None = b""
         self.get = _reader(db.get, self._kept, self._most_bytes)
 
@@ -53,10 +55,14 @@ class HotPartition:
     def fill(self, limit: int) -> bool:
         """Read the next values in the order of keys into memory, at most `limit`.
 
-        In this order a value takes a fifth of the time of a read by key. None goes for another.
+        In this order a value takes less than half of the time of a read by key. No value is dropped
+        for it.
 
         Returns:
             False if the memory is full, or has all values.
+
+        Raises:
+            Exception: RocksDB's, if the partition is damaged; then no more is filled.
         """
         if self._filled_to is None:
             return False
@@ -69,9 +75,9 @@ class HotPartition:
                 return False
             key, value = at.key(), at.value()
             size = _size(key, value)
-            if size > self._kept.remaining_size():
-                return False
             if size <= self._most_bytes and key not in self._kept:
+                if size > self._kept.remaining_size():
+                    return False
                 self._kept.insert(key, value)
             at.next()
         self._filled_to = key + b"\0"
@@ -79,20 +85,24 @@ class HotPartition:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write a value."""
-        self._kept.pop(key, None)  # also of a write that fails: nobody knows what it left
+        kept = self._drop(key)
         self._db.put(key, value)
+        if kept:
+            self._keep(key, value)
 
     def put_all(self, values: Mapping[bytes, bytes]) -> None:
         """Write values in one batch: all or none, in a third of the time of single writes."""
         batch = WriteBatch(raw_mode=True)
+        kept = [key for key in values if self._drop(key)]
         for key, value in values.items():
-            self._kept.pop(key, None)
             batch.put(key, value)
         self._db.write(batch)
+        for key in kept:
+            self._keep(key, values[key])
 
     def delete(self, key: bytes) -> None:
         """Delete a value."""
-        self._kept.pop(key, None)
+        self._drop(key)
         self._db.delete(key)
 
     def write(self, batch: Any) -> None:
@@ -105,6 +115,14 @@ class HotPartition:
         """Close the partition: from now on a read raises, as RocksDB's does."""
         self._kept.clear()
         self._db.close()
+
+    def _drop(self, key: bytes) -> bool:
+        """Drop a key, also for a write that may fail: nobody knows what that leaves."""
+        return self._kept.pop(key, None) is not None
+
+    def _keep(self, key: bytes, value: bytes) -> None:
+        if _size(key, value) <= self._most_bytes:
+            self._kept.insert(key, value)
 
 
 def _size(key: bytes, value: bytes) -> int:

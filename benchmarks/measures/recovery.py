@@ -89,7 +89,8 @@ async def _read(on: Stage) -> float:
 def section(found: dict[str, Any]) -> str:
     """Entries a second, and how long a worker takes until it is ready."""
     entries = found["entries"]
-    replays = [entries / it["replay_seconds"] for it in found["starts"]]
+    # The whole start, if the log of the worker did not tell when it read.
+    replays = [entries / (it["replay_seconds"] or it["seconds"]) for it in found["starts"]]
     plain = [entries / it for it in found["plain_seconds"]]
     rows = [
         [

@@ -364,6 +364,7 @@ async def test_a_commit_beyond_the_end_is_none(
     thread._consumer = group = Group(committed)
     assert await thread._seek_to_committed() == {SOURCE: sought}
     assert group.sought == {SOURCE: sought}
+    assert thread._is_placed, "from now on fetches wait as they should"
 
 
 async def test_a_seek_in_the_middle_of_a_list_is_no_hole(

@@ -41,8 +41,10 @@ def test_the_broker_works_in_one_thread(tmp_path: Path) -> None:
     """Two threads took a tenth more CPU while nothing happened."""
     broker = EmbeddedBroker(free_port(), log_file=tmp_path / "broker.log")
     broker.start()
-    environ = Path(f"/proc/{broker._process.pid}/environ").read_bytes().split(b"\0")
-    broker.stop()
+    try:
+        environ = Path(f"/proc/{broker._process.pid}/environ").read_bytes().split(b"\0")
+    finally:
+        broker.stop()
     assert b"TOKIO_WORKER_THREADS=1" in environ
 
 

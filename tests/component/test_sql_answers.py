@@ -126,8 +126,8 @@ async def test_pages_meet_in_both_directions_within_one_millisecond(engine: Asyn
         (AnswerFilter(identifier="+1"), "ix_lookup_answers_customer_identifier"),
         (AnswerFilter(basket_id="b"), "ix_lookup_answers_basket_id"),
         (AnswerFilter(customer_id="C"), "ix_lookup_answers_customer_identifier"),
-        (AnswerFilter(terminal_id="t"), "ix_baskets_terminal_id"),
-        (AnswerFilter(employee_id="e"), "ix_baskets_employee_id"),
+        (AnswerFilter(terminal_id="t"), "ix_baskets_known_terminal"),
+        (AnswerFilter(employee_id="e"), "ix_baskets_known_employee"),
         (AnswerFilter(config_version=7), "ix_lookup_answers_config_version"),
     ],
 )

@@ -73,8 +73,8 @@ BASKETS: Final = Table(
     Column("identified_at", UtcDateTime),
     Column("identified_by", KEY),
     # With the key: the answers of a till are found without a look at its baskets' rows.
-    index_if_known("terminal_id", "basket_id"),
-    index_if_known("employee_id", "basket_id"),
+    index_if_known("ix_baskets_known_terminal", "terminal_id", "basket_id"),
+    index_if_known("ix_baskets_known_employee", "employee_id", "basket_id"),
 )
 
 #: One row per HTTP attempt that reached the directory.

@@ -180,7 +180,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         """Forget the next offset of each partition: all partitions are sought again."""
         self._fetched_to.clear()
         self._is_placed = False
-        self._ensure_consumer()._fetcher._fetch_max_wait_ms = _FIRST_WAIT_MS
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = _FIRST_WAIT_MS, 1
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:

@@ -12,23 +12,26 @@ down_revision = "baskets_0001"
 branch_labels = None
 depends_on = None
 
-COLUMNS = ("terminal_id", "employee_id")
+WHO = ("terminal", "employee")
 
 
 def upgrade() -> None:
-    for column in COLUMNS:
-        known = sa.text(f"{column} IS NOT NULL")
-        op.drop_index(f"ix_till_baskets_{column}", "till_baskets")
+    for one in WHO:
+        known = sa.text(f"{one}_id IS NOT NULL")
         op.create_index(
-            f"ix_till_baskets_{column}",
+            f"ix_till_baskets_known_{one}",
             "till_baskets",
-            [column, "started_at"],
+            [f"{one}_id", "started_at"],
             sqlite_where=known,
             postgresql_where=known,
         )
+    # At the end: from here on PostgreSQL lets nobody read the table.
+    for one in WHO:
+        op.drop_index(f"ix_till_baskets_{one}_id", "till_baskets")
 
 
 def downgrade() -> None:
-    for column in COLUMNS:
-        op.drop_index(f"ix_till_baskets_{column}", "till_baskets")
-        op.create_index(f"ix_till_baskets_{column}", "till_baskets", [column, "started_at"])
+    for one in WHO:
+        op.create_index(f"ix_till_baskets_{one}_id", "till_baskets", [f"{one}_id", "started_at"])
+    for one in WHO:
+        op.drop_index(f"ix_till_baskets_known_{one}", "till_baskets")

@@ -12,23 +12,26 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-COLUMNS = ("terminal_id", "employee_id")
+WHO = ("terminal", "employee")
 
 
 def upgrade() -> None:
-    for column in COLUMNS:
-        known = sa.text(f"{column} IS NOT NULL")
-        op.drop_index(f"ix_baskets_{column}", "baskets")
+    for one in WHO:
+        known = sa.text(f"{one}_id IS NOT NULL")
         op.create_index(
-            f"ix_baskets_{column}",
+            f"ix_baskets_known_{one}",
             "baskets",
-            [column, "basket_id"],
+            [f"{one}_id", "basket_id"],
             sqlite_where=known,
             postgresql_where=known,
         )
+    # At the end: from here on PostgreSQL lets nobody read the table.
+    for one in WHO:
+        op.drop_index(f"ix_baskets_{one}_id", "baskets")
 
 
 def downgrade() -> None:
-    for column in COLUMNS:
-        op.drop_index(f"ix_baskets_{column}", "baskets")
-        op.create_index(f"ix_baskets_{column}", "baskets", [column, "basket_id"])
+    for one in WHO:
+        op.create_index(f"ix_baskets_{one}_id", "baskets", [f"{one}_id", "basket_id"])
+    for one in WHO:
+        op.drop_index(f"ix_baskets_known_{one}", "baskets")

@@ -33,8 +33,9 @@ ENVIRONS: Final[Mapping[str, Mapping[str, str]]] = {
 #: The mock makes up a customer for any identifier.
 _API_QUERY: Final = "?generate=1"
 _PATIENCE_SECONDS: Final = 30
-#: What a worker says once its cache is in memory, and how long a million customers may take.
+#: What a worker logs once its cache is in memory.
 _FILLED: Final = "the cache is in memory"
+#: How long a million customers may take.
 _FILL_SECONDS: Final = 120
 #: So that no lookup fails, however long it waits for its turn; nor is anybody asked for twice.
 PATIENT: Final = {"timeout_seconds": 60, "deadline_seconds": 300, "retry_attempts": 1}
@@ -159,7 +160,7 @@ def configure(worker: Worker, **config: object) -> None:
 
 @contextmanager
 def paused(workers: Sequence[Worker]) -> Iterator[None]:
-    """Workers stand still meanwhile; not for longer than the broker waits for them."""
+    """Workers' own processes stand still meanwhile; for less than their session timeout."""
     pids = [worker._process.pid for worker in workers if worker._process]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -184,7 +185,7 @@ def _wait_until_filled(worker: Worker, said: int) -> None:
     """Wait until a worker has said once more that its cache is in memory.
 
     Raises:
-        RuntimeError: if it has not in two minutes.
+        RuntimeError: if it has not within `_FILL_SECONDS`.
     """
     give_up_at = time.monotonic() + _FILL_SECONDS
     while worker.log.count(_FILLED) <= said:

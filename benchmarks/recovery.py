@@ -47,7 +47,7 @@ _PATIENCE_SECONDS: Final = 1800
 _POLL_SECONDS: Final = 0.05
 #: Faust writes what a standby reads in batches of so many, and keeps the rest in memory.
 _STANDBY_BATCH: Final = 1000
-#: The level of the log at which Faust tells when a worker reads its changelog.
+#: The log level of the workers: above it they leave out Faust's lines about the changelog.
 TELLS_OF_REPLAYS: Final = "debug"
 _REPLAY = re.compile(r"^(\S+) .*(?:Restoring state|Done reading) from changelog")
 
@@ -124,7 +124,7 @@ def disk_bytes(folders: Sequence[Path]) -> int:
 
 
 def replay_seconds(log: str) -> float:
-    """How long the plugins of the last start read their changelogs, by the lines of its log."""
+    """Seconds from the first to the last line about changelogs in the log of one start."""
     told = [
         datetime.fromisoformat(found[1])
         for line in log.splitlines()

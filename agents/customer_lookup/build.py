@@ -30,7 +30,7 @@ from posstream.kafka.event_feed import EventFeed
 from posstream.kafka.feed_reader import FeedReader
 from posstream.plugin import Built, Kit, Lifetime
 from posstream.streaming.stall import LOOK_SECONDS
-from tables.cache_filling import CacheFilling
+from tables.cache_filler import CacheFiller
 from tables.cache_sweep import INTERVAL_SECONDS, CacheSweeper
 from tables.customer_cache import CustomerCacheTable
 
@@ -104,7 +104,7 @@ def build(kit: Kit) -> Built:
         cache, windows=lambda: configuration.value.windows, clock=clock, metrics=metrics
     )
     app.timer(INTERVAL_SECONDS, name="cache sweep")(sweeper.sweep)
-    app.timer(INTERVAL_SECONDS, name="cache memory")(CacheFilling(cache, clock).fill)
+    app.timer(INTERVAL_SECONDS, name="cache memory")(CacheFiller(cache, clock).fill)
     CustomerUpdatesAgent(
         app=app,
         read_model=SqlReadModel(kit.engine),

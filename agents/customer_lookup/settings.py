@@ -68,7 +68,7 @@ class LookupSettings:
     api_mapping: ResponseMapping | None = None
     #: Refresh entries that are in use before their fresh window ends.
     refresh_ahead: bool = True
-    #: Memory for the cache entries that are asked for most, in MiB; 0: none.
+    #: The most memory for cache entries, in MiB; 0: none.
     cache_memory_mib: int = 512
 
     @classmethod

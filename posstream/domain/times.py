@@ -38,7 +38,7 @@ def iso_utc_ms(milliseconds: int) -> str:
 
 @lru_cache(maxsize=MINUTES)
 def iso_minute(minute: int) -> str:
-    """Whole minutes since 1970, as `iso_utc` writes them up to the seconds."""
+    """A whole minute since 1970, as `iso_utc` writes it up to the seconds."""
     return iso_utc(from_ms(minute * 60_000))[: -len("00.000Z")]
 
 

@@ -72,7 +72,7 @@ class EmbeddedBroker:
                 env={
                     "RUST_LOG": "error",
                     "SYSTEMROOT": os.environ.get("SYSTEMROOT", ""),
-                    # Several threads wake each other for each look at the partitions.
+                    # Several threads would wake each other at each look at the partitions.
                     "TOKIO_WORKER_THREADS": "1",
                 },
             )

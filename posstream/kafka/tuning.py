@@ -28,7 +28,7 @@ class Tuning:
     fetch_wait_ms: int = 500
     #: The same when no record came for some seconds.
     quiet_fetch_wait_ms: int = 500
-    #: The same where records are rare, such as live configuration.
+    #: The same for topics with few records, such as live configuration.
     rare_fetch_wait_ms: int = 1000
     #: Whether a busy consumer waits some milliseconds for more records; see `patches.pace`.
     gathers: bool = True
@@ -49,7 +49,7 @@ class Tuning:
 
     @property
     def background_wait_ms(self) -> int:
-        """The fetch wait of rows."""
+        """The fetch wait of projections."""
         return max(self.fetch_wait_ms, 250)
 
     @property

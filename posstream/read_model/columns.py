@@ -127,7 +127,7 @@ DOCUMENT: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True),
 DERIVED: Final = {"posstream_derived": True}
 
 
-def index_if_known(name: str, column: str, *others: str) -> Index:
+def partial_index(name: str, column: str, *others: str) -> Index:
     """An index of the rows that have a value in `column`; the others cost no write to it."""
     known = text(f"{column} IS NOT NULL")
     return Index(name, column, *others, sqlite_where=known, postgresql_where=known)

@@ -42,9 +42,9 @@ _TELL_SECONDS: Final = 1.0
 #: How long one batch may take: longer than the patience of `BatchProjection`.
 _HANGS_SECONDS: Final = 90
 _HANGS: Final = f"its code has not come back for more than {_HANGS_SECONDS} s"
-#: For how long a thread may compute while another one waits for Python's lock. With Python's 5 ms a
-#: thread that writes into SQLite waits after each statement until another list is prepared so far:
-#: rows took 47 and 46 us instead of 42 and 35 (300,000 answers, two pairs on busy cores).
+#: How long a thread may hold Python's lock while another one waits for it. With Python's 5 ms, a
+#: thread that writes into SQLite waits after each statement, while another one prepares the next
+#: list: a row took 47 and 46 us instead of 42 and 35 (300,000 answers, two pairs on busy cores).
 _SWITCH_SECONDS: Final = 0.0005
 #: How long a stop waits for the thread of a projection.
 _STOP_SECONDS: Final = 3

@@ -138,7 +138,7 @@ def test_a_filled_memory_has_values_that_nobody_asked_for(db: CountedReads) -> N
     assert db.reads == 0
 
 
-def test_filling_takes_the_place_of_nothing(db: CountedReads) -> None:
+def test_filling_drops_no_value(db: CountedReads) -> None:
     hot = HotPartition(db, 8 * (ENTRY_BYTES + 1 + 99))
     for number in range(9):
         hot.put(b"%d" % number, bytes(99))
@@ -152,7 +152,7 @@ def test_filling_takes_the_place_of_nothing(db: CountedReads) -> None:
     assert db.reads == before + 1, "there was no room for it"
 
 
-def test_what_is_written_while_the_memory_is_filled_is_not_in_it_twice(db: CountedReads) -> None:
+def test_values_written_while_the_memory_is_filled_are_read_as_written(db: CountedReads) -> None:
     hot = HotPartition(db, MEMORY)
     hot.put_all({b"a": b"1", b"b": b"1", b"c": b"1"})
     assert hot.fill(2)

@@ -332,7 +332,7 @@ async def test_the_damage_of_all_partitions_costs_one_start(
     assert len(crashes) == 1
 
 
-async def test_damage_that_a_filling_finds_is_no_end_of_the_entries(
+async def test_filling_does_not_take_damage_for_the_end_of_the_entries(
     cache: KeptCache, crashes: list[BaseException]
 ) -> None:
     cache.put(WHO, ENTRY)

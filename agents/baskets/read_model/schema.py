@@ -11,8 +11,8 @@ from posstream.read_model.columns import (
     MAX_TEXT,
     Money,
     UtcDateTime,
-    index_if_known,
     new_metadata,
+    partial_index,
 )
 
 #: As many digits as SQLite's whole numbers have.
@@ -46,8 +46,8 @@ TILL_BASKETS: Final = Table(
     Column("events", DOCUMENT, nullable=False),
     Index(None, "started_at", "basket_id"),
     Index(None, "status", "started_at"),
-    index_if_known("ix_till_baskets_known_terminal", "terminal_id", "started_at"),
-    index_if_known("ix_till_baskets_known_employee", "employee_id", "started_at"),
+    partial_index("ix_till_baskets_known_terminal", "terminal_id", "started_at"),
+    partial_index("ix_till_baskets_known_employee", "employee_id", "started_at"),
     Index(None, "customer_id", "started_at"),
     Index(None, "customer_identifier"),
 )

@@ -12,8 +12,8 @@ from posstream.read_model.columns import (
     SERIAL,
     Money,
     UtcDateTime,
-    index_if_known,
     new_metadata,
+    partial_index,
 )
 from posstream.read_model.retention import Aging
 
@@ -73,8 +73,8 @@ BASKETS: Final = Table(
     Column("identified_at", UtcDateTime),
     Column("identified_by", KEY),
     # With the key: the answers of a till are found without a look at its baskets' rows.
-    index_if_known("ix_baskets_known_terminal", "terminal_id", "basket_id"),
-    index_if_known("ix_baskets_known_employee", "employee_id", "basket_id"),
+    partial_index("ix_baskets_known_terminal", "terminal_id", "basket_id"),
+    partial_index("ix_baskets_known_employee", "employee_id", "basket_id"),
 )
 
 #: One row per HTTP attempt that reached the directory.

@@ -2,7 +2,7 @@
 
 1. Fetch wait: Faust hard-codes 1,500 ms, and the embedded broker sleeps it through instead of
    long-polling: 410 ms a hop at the median, 10 ms with a wait of 20 ms. See also `pace`. While
-   tables are recovered, fetches do not hold up other requests.
+   tables are recovered, a fetch holds up other requests for at most 20 ms.
 2. Read committed: unless Faust writes transactions itself, upstream also reads records of
    transactions that are still open, or were aborted.
 3. Tills first: topics that are answered in lists are fetched first, up to the most that one fetch
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 #: How long fetches wait while tables are recovered. A broker answers the requests of a connection
-#: one after the other: behind a fetch that waits for 500 ms, each request for offsets took as long,
+#: one after the other: behind a fetch that waits for 500 ms, a request for offsets took as long,
 #: and a start two seconds more.
 _FIRST_WAIT_MS: Final = 20
 _GROUP_WATCH_SECONDS: Final = 1.0
@@ -55,7 +55,7 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         self.seeks = 0
         #: The offset that the next fetch of a partition should bring, once it was sought.
         self._fetched_to: dict[TP, int] = {}
-        #: Whether all partitions were sought since they were assigned.
+        #: Whether all partitions were sought since the last assignment.
         self._is_placed = False
         self._pace = FetchPace()
         super().__init__(*args, **kwargs)

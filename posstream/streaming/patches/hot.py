@@ -2,9 +2,9 @@
 
 After a start `fill` reads others too, as far as they fit.
 
-The memory never gives another value than RocksDB would. Every write goes through the same object,
-which first drops the key from memory, and takes it back with its new value once that is written; a
-batch of writes (a recovery, a standby) drops all keys; and the memory ends with the open partition.
+The memory never gives another value than RocksDB would. Every write goes through the same object.
+It first drops the key from memory; if the key was there, its new value is kept once it is written.
+A batch of writes (a recovery, a standby) drops all keys. The memory ends with the open partition.
 
 The least recently read value goes first (LRU), and the library is `cachebox`. With 10^6 keys asked
 for by Zipf's law and room for a tenth of them, an LRU finds as many as S3-FIFO and W-TinyLFU do
@@ -55,8 +55,7 @@ class HotPartition:
     def fill(self, limit: int) -> bool:
         """Read the next values in the order of keys into memory, at most `limit`.
 
-        In this order a value takes less than half of the time of a read by key. No value is dropped
-        for it.
+        In this order a value takes less than half of the time of a read by key. It drops no value.
 
         Returns:
             False if the memory is full, or has all values.
@@ -117,7 +116,7 @@ class HotPartition:
         self._db.close()
 
     def _drop(self, key: bytes) -> bool:
-        """Drop a key, also for a write that may fail: nobody knows what that leaves."""
+        """Drop a key before a write, which may fail and leave either value; whether it was kept."""
         return self._kept.pop(key, None) is not None
 
     def _keep(self, key: bytes, value: bytes) -> None:

@@ -75,8 +75,8 @@ class Store(rocksdb.Store):
         await self._compare(ours, identity)
         self._unchecked.difference_update(ours)
         if self._has_memory:
-            # The garbage collector would look at each value in memory again and again: 40 ms each
-            # time with a million of them. What is frozen it leaves out.
+            # A full garbage collection would visit each value in memory, and take 40 to 65 ms with
+            # a million. It skips what is frozen.
             gc.collect()
             gc.freeze()
 
@@ -239,7 +239,7 @@ class Store(rocksdb.Store):
             StorageFailed: if the partition cannot be read.
         """
         try:
-            db = self._dbs.get(partition)  # none is opened for this
+            db = self._dbs.get(partition)  # opens none
             return isinstance(db, HotPartition) and db.fill(limit)
         except Exception as why:
             raise self._unread(partition, why) from why

@@ -25,7 +25,7 @@ def upgrade() -> None:
             sqlite_where=known,
             postgresql_where=known,
         )
-    # At the end: from here on PostgreSQL lets nobody read the table.
+    # Last: from here to the commit PostgreSQL lets nobody read the table.
     for one in WHO:
         op.drop_index(f"ix_baskets_{one}_id", "baskets")
 

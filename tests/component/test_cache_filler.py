@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from posstream.domain.errors import StorageFailed
-from tables.cache_filling import SECONDS, SLICE, CacheFilling
+from tables.cache_filler import FILL_SECONDS, SLICE, CacheFiller
 from tests.component.kept_cache import PARTITIONS, KeptCache
 
 
@@ -40,44 +40,55 @@ def in_memory(cache: KeptCache) -> int:
 async def test_all_partitions_are_filled(
     cache: KeptCache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    filling = CacheFilling(cache.table, TickingClock())
+    filler = CacheFiller(cache.table, TickingClock())
     with caplog.at_level("INFO"):
-        await filling.fill()
-        await filling.fill()
+        await filler.fill()
+        await filler.fill()
     assert in_memory(cache) == 4 * SLICE * PARTITIONS
     assert caplog.messages == ["the cache is in memory, as far as it fits"], "said once"
 
 
+async def test_of_a_small_cache_the_log_tells_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = KeptCache(tmp_path)
+    cache.put_raw("+49300", b"an entry")
+    with caplog.at_level("INFO"):
+        await CacheFiller(cache.table, TickingClock()).fill()
+    assert in_memory(cache) == 1
+    assert caplog.messages == ["the cache is in memory, as far as it fits"]
+
+
 async def test_it_pauses_after_a_tenth_of_a_second_and_goes_on_later(cache: KeptCache) -> None:
-    filling = CacheFilling(cache.table, TickingClock(SECONDS / 2))
-    await filling.fill()
+    filler = CacheFiller(cache.table, TickingClock(FILL_SECONDS / 2))
+    await filler.fill()
     assert in_memory(cache) == 2 * SLICE
     for _ in range(2 * PARTITIONS):
-        await filling.fill()
+        await filler.fill()
     assert in_memory(cache) == 4 * SLICE * PARTITIONS
 
 
 async def test_only_partitions_that_this_worker_has_are_filled(cache: KeptCache) -> None:
     cache.assign([1])
-    await CacheFilling(cache.table, TickingClock()).fill()
+    await CacheFiller(cache.table, TickingClock()).fill()
     stores: Any = cache.table.table.data._dbs
     assert [len(stores[number]._kept) > 0 for number in range(PARTITIONS)] == [False, True, False]
 
 
-async def test_a_rebalance_in_between_is_no_end(
+async def test_a_recovery_while_it_fills_is_not_logged_as_its_end(
     cache: KeptCache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    filling = CacheFilling(cache.table, TickingClock(SECONDS / 2))
+    filler = CacheFiller(cache.table, TickingClock(FILL_SECONDS / 2))
     with caplog.at_level("INFO"):
-        await filling.fill()
+        await filler.fill()
         cache.app.tables.actives_ready = False
-        await filling.fill()
+        await filler.fill()
     assert caplog.messages == []
 
 
 async def test_while_tables_are_recovered_nothing_is_filled(cache: KeptCache) -> None:
     cache.app.tables.actives_ready = False
-    await CacheFilling(cache.table, TickingClock()).fill()
+    await CacheFiller(cache.table, TickingClock()).fill()
     assert in_memory(cache) == 0
 
 
@@ -93,7 +104,7 @@ async def test_a_partition_that_cannot_be_read_holds_up_no_other(
         return bool(fill(number, limit))
 
     monkeypatch.setattr(store, "fill", refuses)
-    await CacheFilling(cache.table, TickingClock()).fill()
+    await CacheFiller(cache.table, TickingClock()).fill()
     assert in_memory(cache) > 2 * SLICE
     assert not len(store._dbs[0]._kept)
 

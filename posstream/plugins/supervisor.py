@@ -237,6 +237,9 @@ class Supervisor(Service):
             if seat.pauses is None or time.monotonic() - began > _LONGEST_PAUSE_SECONDS:
                 seat.pauses = self._pauses()
             await self.sleep(next(seat.pauses))
+            # With its traceback it would hold the stores of that app open, and the next app would
+            # wait for their locks.
+            del why
             if self.should_stop or not self._build(seat):
                 return
             log.warning("plugin %s is started again", name, extra={"plugin": name})

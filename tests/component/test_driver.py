@@ -335,6 +335,7 @@ class Group:
         self.sought: dict[TP, int] = {}
         self._committed = committed
         self._coordinator = self
+        self._fetcher = SimpleNamespace(_fetch_max_wait_ms=20)
 
     def assignment(self) -> set[TP]:
         return {SOURCE}
@@ -364,7 +365,8 @@ async def test_a_commit_beyond_the_end_is_none(
     thread._consumer = group = Group(committed)
     assert await thread._seek_to_committed() == {SOURCE: sought}
     assert group.sought == {SOURCE: sought}
-    assert thread._is_placed, "from now on fetches wait as they should"
+    assert thread._is_placed
+    assert group._fetcher._fetch_max_wait_ms == app.tuning.fetch_wait_ms
 
 
 async def test_a_seek_in_the_middle_of_a_list_is_no_hole(

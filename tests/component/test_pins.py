@@ -336,10 +336,12 @@ async def test_while_tables_are_recovered_no_request_waits_long_behind_a_fetch(
         thread._is_placed = True
         thread.consumer.threadsafe_partitions_assigned = recovers
         await thread._fetch_records(reading.consumer, {tp}, 0.1, 50)
-        before = reading.consumer._fetcher._fetch_max_wait_ms
+        fetcher = reading.consumer._fetcher
+        before = fetcher._fetch_max_wait_ms
+        fetcher._fetch_min_bytes = 64 * 1024  # as of a busy consumer
         await thread.on_partitions_assigned({tp})
-        after = reading.consumer._fetcher._fetch_max_wait_ms
-    assert (before, after) == (50, 20)
+        after = fetcher._fetch_max_wait_ms
+    assert (before, after, fetcher._fetch_min_bytes) == (50, 20, 1)
 
 
 async def test_a_fetch_without_time_brings_what_is_there_and_waits_for_nothing(

@@ -1,6 +1,9 @@
 """The supervisor of the plugins: one that fails stops no other, and a worker with none ends."""
 
 import asyncio
+import gc
+import logging
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -126,6 +129,30 @@ async def test_one_that_crashes_is_built_anew_while_the_other_runs_on(workshop: 
         assert first._stopped.is_set()
         assert supervisor.statuses()["a"].built.ports == 2
         assert (len(workshop.apps["b"]), supervisor.crashed) == (1, False)
+
+
+@pytest.fixture
+def unlogged() -> Iterator[None]:
+    """Nothing is logged: pytest keeps the errors of all lines."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("unlogged")
+async def test_while_it_runs_again_nothing_holds_the_error_of_before(workshop: Workshop) -> None:
+    """The stores that its traceback names would stay open, and locked."""
+    async with supervised(plugins("a", "b"), workshop) as supervisor:
+        await supervisor.settled()
+        why = PublishFailed("the broker refused")
+        crashed = weakref.ref(why)
+        await workshop.app("a").crash(why)
+        del why
+        await until(lambda: len(workshop.apps["a"]) == 2)
+        await until(lambda: states(supervisor)["a"] is RUNNING)
+        del workshop.apps["a"][0]
+        gc.collect()
+        assert crashed() is None
 
 
 async def test_while_it_starts_again_it_is_told_from_one_that_starts(workshop: Workshop) -> None:

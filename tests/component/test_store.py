@@ -1,7 +1,6 @@
 """The table store that outlives its disk, without a broker."""
 
 import asyncio
-import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -442,19 +441,6 @@ async def assigned(cache: KeptCache, log: Log, *, generation: int = 3) -> None:
     app.consumer_generation_id = 3
     tp = TP(cache.table.table.changelog_topic.get_topic_name(), NUMBER)
     await store_of(cache).assign_partitions(cache.table.table, {tp}, generation)
-
-
-async def test_the_garbage_collector_does_not_look_at_the_values_in_memory(
-    cache: KeptCache,
-) -> None:
-    """A million of them would hold up tills for 40 ms each time."""
-    cache.put(WHO, ENTRY)
-    kept = store_of(cache)._dbs[NUMBER]._kept
-    assert any(it is kept for it in gc.get_objects())
-    await assigned(cache, Log(0, 8, None))
-    kept = store_of(cache)._dbs[NUMBER]._kept
-    assert not any(it is kept for it in gc.get_objects())
-    gc.unfreeze()
 
 
 #: A changelog that has grown far beyond the store's offset: by offsets alone the store fits.

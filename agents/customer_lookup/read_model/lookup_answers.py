@@ -114,6 +114,9 @@ def _conditions(wanted: AnswerFilter) -> list[_Condition]:
         (_ANSWERS.config_version, wanted.config_version),
     )
     conditions: list[_Condition] = [column == value for column, value in equal if value is not None]
+    # Before the baskets, as migrations lock them: PostgreSQL locks tables in the order of the text.
+    if wanted.customer_id is not None:
+        conditions.append(_ANSWERS.customer_identifier.in_(_led_to(wanted.customer_id)))
     for column, value in (
         (BASKETS.c.terminal_id, wanted.terminal_id),
         (BASKETS.c.employee_id, wanted.employee_id),
@@ -121,8 +124,6 @@ def _conditions(wanted: AnswerFilter) -> list[_Condition]:
         if value is not None:
             started = select(BASKETS.c.basket_id).where(column == value)
             conditions.append(_ANSWERS.basket_id.in_(started))
-    if wanted.customer_id is not None:
-        conditions.append(_ANSWERS.customer_identifier.in_(_led_to(wanted.customer_id)))
     if wanted.since is not None:
         conditions.append(_ANSWERS.occurred_at >= wanted.since)
     if wanted.until is not None:

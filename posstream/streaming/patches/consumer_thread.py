@@ -210,6 +210,8 @@ class ConsumerThread(faust_driver.AIOKafkaConsumerThread):
         # Together, without an await: see `fetch_noted`.
         self.seeks += 1
         self._is_placed = True
+        # `_fetch_records` sets it anew, unless all topics are parked.
+        consumer._fetcher._fetch_max_wait_ms = self.app.tuning.fetch_wait_ms
         for tp, at in starts.items():
             consumer.seek(TopicPartition(*tp), at)
             self._fetched_to[tp] = at

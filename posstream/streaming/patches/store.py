@@ -7,7 +7,6 @@ the identity of its changelog before its first entry (see `topic_identity`).
 """
 
 import asyncio
-import gc
 import logging
 import shutil
 import time
@@ -45,7 +44,6 @@ class Store(rocksdb.Store):
     def __init__(self, *args: Any, hot_bytes: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.rocksdb_options = Options(hot_bytes)
-        self._has_memory = hot_bytes > 0
         #: Partitions that were thrown away: one that this process opens again would lack entries.
         self._gone: set[int] = set()
         #: Partitions with a failed write: their offset stays before it, so that it is read again.
@@ -74,11 +72,6 @@ class Store(rocksdb.Store):
         self._bind([tp.partition for tp in ours], identity)
         await self._compare(ours, identity)
         self._unchecked.difference_update(ours)
-        if self._has_memory:
-            # A full garbage collection would visit each value in memory, and take 40 to 65 ms with
-            # a million. It skips what is frozen.
-            gc.collect()
-            gc.freeze()
 
     def _bind(self, partitions: list[int], identity: str) -> None:
         """Rebuild the stores that belong to another changelog."""

@@ -120,7 +120,7 @@ class Posstream:
     ) -> Iterator[list[Worker]]:
         """Workers that are ready, or just started, or have their caches in memory."""
         workers = [self.worker(number) for number in range(count)]
-        said = [worker.log.count(_FILLED) if worker.starts else 0 for worker in workers]
+        lines = [it.log.count(_FILLED) if filled and it.starts else 0 for it in workers]
         try:
             for worker in workers:
                 worker.start()
@@ -128,7 +128,7 @@ class Posstream:
                 for worker in workers:
                     asyncio.run(worker.ready())
             if filled:
-                for worker, before in zip(workers, said, strict=True):
+                for worker, before in zip(workers, lines, strict=True):
                     _wait_until_filled(worker, before)
             yield workers
         finally:
@@ -181,14 +181,14 @@ def watched(workers: Sequence[Worker]) -> Watched:
     )
 
 
-def _wait_until_filled(worker: Worker, said: int) -> None:
-    """Wait until a worker has said once more that its cache is in memory.
+def _wait_until_filled(worker: Worker, lines_before: int) -> None:
+    """Wait until a worker has logged once more that its cache is in memory.
 
     Raises:
         RuntimeError: if it has not within `_FILL_SECONDS`.
     """
     give_up_at = time.monotonic() + _FILL_SECONDS
-    while worker.log.count(_FILLED) <= said:
+    while worker.log.count(_FILLED) <= lines_before:
         if time.monotonic() > give_up_at:
             raise RuntimeError(f"the cache was not in memory after {_FILL_SECONDS} s")
         time.sleep(0.1)

@@ -11,12 +11,11 @@ from typing import Final
 
 from posstream.domain.errors import StorageFailed
 from posstream.resilience.clock import Clock
+from tables.cache_sweep import SLICE
 from tables.customer_cache import CustomerCacheTable
 
 log = logging.getLogger(__name__)
 
-#: Entries read at once; between two slices the event loop serves tills.
-SLICE: Final = 50
 #: How long one call of `fill` may last. The time of tills that are served meanwhile counts, so a
 #: busy worker fills less.
 FILL_SECONDS: Final = 0.1

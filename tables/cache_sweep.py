@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: Seconds from one sweep to the next, and how many entries a sweep looks at.
 INTERVAL_SECONDS: Final = 1.0
 BATCH: Final = 500
-#: Entries between two rounds of the event loop: a till must not wait for the sweep.
+#: Entries between two rounds of the event loop, also of the filler: a till must not wait for it.
 SLICE: Final = 50
 #: A customer who comes again soon after the stale window overwrites the entry: waiting a little
 #: saves a tombstone.

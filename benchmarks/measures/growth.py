@@ -125,8 +125,7 @@ def section(found: dict[str, Any]) -> str:
         "once a worker has its cache in memory. "
         "The other plugins are left out: this is about the cache and the rows.\n\n"
         + _table("customers", keys)
-        + "\n\nThe same for a worker that has just started, and still reads most customers from "
-        "RocksDB:\n\n"
+        + "\n\nHits of a worker that has just started. It reads most customers from RocksDB:\n\n"
         + _table("customers", found.get("started", {}))
         + "\n\nWith the cache in memory and customers who come by Zipf's law (exponent 1), "
         "as in a shop:\n\n"

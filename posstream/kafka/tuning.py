@@ -28,7 +28,7 @@ class Tuning:
     fetch_wait_ms: int = 500
     #: The same when no record came for some seconds.
     quiet_fetch_wait_ms: int = 500
-    #: The same for topics with few records, such as live configuration.
+    #: How long a fetch waits for a record of a topic that has few, such as live configuration.
     rare_fetch_wait_ms: int = 1000
     #: Whether a busy consumer waits some milliseconds for more records; see `patches.pace`.
     gathers: bool = True

@@ -42,10 +42,6 @@ _TELL_SECONDS: Final = 1.0
 #: How long one batch may take: longer than the patience of `BatchProjection`.
 _HANGS_SECONDS: Final = 90
 _HANGS: Final = f"its code has not come back for more than {_HANGS_SECONDS} s"
-#: How long a thread may hold Python's lock while another one waits for it. With Python's 5 ms, a
-#: thread that writes into SQLite waits after each statement, while another one prepares the next
-#: list: a row took 47 and 46 us instead of 42 and 35 (300,000 answers, two pairs on busy cores).
-_SWITCH_SECONDS: Final = 0.0005
 #: How long a stop waits for the thread of a projection.
 _STOP_SECONDS: Final = 3
 
@@ -82,7 +78,6 @@ def run(setup: Setup, *, tell: Tell, watch: Watch | None = None) -> None:
     """
     gc.freeze()  # what was imported stays
     collect_garbage_rarely()
-    sys.setswitchinterval(_SWITCH_SECONDS)
     patches.install()  # a foreign record's header name may be no UTF-8
     start_tracing("projections")
     try:

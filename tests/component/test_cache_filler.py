@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from posstream.domain.errors import StorageFailed
-from tables.cache_filler import FILL_SECONDS, SLICE, CacheFiller
+from tables.cache_filler import FILL_SECONDS, CacheFiller
+from tables.cache_sweep import SLICE
 from tests.component.kept_cache import PARTITIONS, KeptCache
 
 
